@@ -1,0 +1,40 @@
+"""The errors of every floor. Each says whether trying again helps and what to change; none carries a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class MlgovError(Exception):
+    """Base of every error this package raises on purpose. Its text is meant for the user, without a traceback."""
+
+
+class ConfigurationError(MlgovError, ValueError):
+    """Something the user wrote is wrong: a policy, a bound, a suite, a column name. Trying again does not help; the
+    message names the thing, what was seen, and the mend."""
+
+
+class DependencyError(MlgovError):
+    """A system this package needs (Vault, MLflow, the ledger, a warehouse) is down or answered with a server error.
+    Trying again later helps; nothing was left half done."""
+
+
+class AccessError(MlgovError):
+    """A system this package needs refused the credentials or the path (401, 403, a Vault policy). Trying again does
+    not help until somebody grants access."""
+
+
+class EvidenceError(MlgovError):
+    """Evidence, the ledger or an artifact is not what it claims to be. Never retried: it needs a person."""
+
+
+class PromotionRefused(MlgovError):
+    """The decision was deny. Trying again helps only after what the reasons name has changed.
+
+    :param reasons: one ``(code, message)`` for each thing that is missing or wrong
+    """
+
+    def __init__(self, message: str, reasons: Sequence[tuple[str, str]] = ()) -> None:
+        self.reasons = tuple(reasons)
+        lines = "".join(f"\n  - {code}: {text}" for code, text in self.reasons)
+        super().__init__(message + lines)
