@@ -1,0 +1,92 @@
+"""Digests of exact bytes: a file, a tree, a JSON value. Refuses whatever could make two trees look like one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import stat
+from collections.abc import Set
+from pathlib import Path
+from typing import Any
+
+from airflow_mlgov.errors import ConfigurationError, EvidenceError
+
+
+def hash_file(path: str | Path) -> str:
+    """SHA-256 of a file's bytes as lower-case hex, read as a stream.
+
+    :raises ConfigurationError: the file is not there or cannot be read
+    """
+    try:
+        with Path(path).open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def hash_tree(root: str | Path, exclude: Set[str] = frozenset()) -> str:
+    """The in-toto ``dirHash`` of a directory: SHA-256 over the sorted ``sha256sum`` listing of its files.
+
+    Equal to ``find . -type f | cut -c3- | LC_ALL=C sort | xargs -r sha256sum | sha256sum``. Empty directories are
+    not bound.
+
+    :param exclude: relative paths of files that do not count
+    :raises EvidenceError: a symbolic link, a special file, or a name with a line break or a backslash
+    """
+    base = Path(root)
+    if not base.is_dir():
+        raise ConfigurationError(f"{base} is not a directory")
+    lines = []
+    for path in base.rglob("*"):
+        name = path.relative_to(base).as_posix()
+        mode = path.lstat().st_mode
+        if stat.S_ISDIR(mode):
+            continue
+        if not stat.S_ISREG(mode):
+            raise EvidenceError(f"{name!r} is not a regular file: links and special files cannot be bound to a digest")
+        if any(character in name for character in "\n\r\\"):
+            raise EvidenceError(f"{name!r} has a line break or a backslash in its name and cannot be listed safely")
+        if name not in exclude:
+            lines.append((name.encode(), hash_file(path)))
+    listing = b"".join(digest.encode() + b"  " + name + b"\n" for name, digest in sorted(lines))
+    return hashlib.sha256(listing).hexdigest()
+
+
+def canonical_json(value: Any) -> bytes:
+    """``value`` as UTF-8 JSON with sorted keys and no spaces: the same value gives the same bytes.
+
+    :raises EvidenceError: NaN or infinity, which JSON cannot carry
+    """
+    try:
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        raise EvidenceError(f"evidence must be plain finite JSON: {error}") from error
+    return text.encode()
+
+
+def hash_json(value: Any) -> str:
+    """SHA-256 of :func:`canonical_json`, as lower-case hex."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def parse_json(text: str | bytes) -> Any:
+    """JSON, strictly: a key given twice or a NaN is refused, for two readers would read two things.
+
+    :raises EvidenceError: it is not JSON, or it is ambiguous
+    """
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [key for key, _ in pairs]
+        if len(keys) != len(set(keys)):
+            raise EvidenceError(f"the JSON repeats the key {next(key for key in keys if keys.count(key) > 1)!r}")
+        return dict(pairs)
+
+    def no_constant(name: str) -> Any:
+        raise EvidenceError(f"the JSON holds {name}")
+
+    try:
+        return json.loads(text, object_pairs_hook=once, parse_constant=no_constant)
+    except ValueError as error:
+        if isinstance(error, EvidenceError):
+            raise
+        raise EvidenceError(f"not JSON: {error}") from error

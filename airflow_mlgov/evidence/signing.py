@@ -1,0 +1,266 @@
+"""DSSE signatures by a local key file or a Vault Transit key, and the trust root that says which key may sign what.
+
+Private keys never leave Vault; a local key file is the embedded default for one person's first try.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from base64 import b64decode, b64encode
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from securesystemslib.dsse import Envelope
+from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError
+from securesystemslib.signer import CryptoSigner, Key, Signature, Signer, SSlibKey
+
+from airflow_mlgov.errors import ConfigurationError, EvidenceError
+from airflow_mlgov.evidence.digests import canonical_json, parse_json
+from airflow_mlgov.evidence.vault_errors import vault_errors
+
+log = logging.getLogger(__name__)
+
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+
+DUTIES = ("data_validation", "performance", "fairness", "policy", "registration", "approval", "promotion")
+"""What a key may be allowed to sign: the result of one gate class, or a registration, an approval, a promotion."""
+
+
+class TransitSigner(Signer):  # type: ignore[misc]  # securesystemslib ships no types to mypy here
+    """Signs with a Vault or OpenBao Transit key (ed25519 or ecdsa-p256).
+
+    :param client: an authenticated ``hvac.Client``
+    :param key: name of the Transit key
+    :param mount: where the Transit engine is mounted
+    """
+
+    def __init__(self, client: Any, key: str, mount: str = "transit") -> None:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+        from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+        with vault_errors(f"read the Transit key {key!r}"):
+            data = client.secrets.transit.read_key(key, mount_point=mount)["data"]
+        self._client, self._key, self._mount, self._version = client, key, mount, data["latest_version"]
+        text = data["keys"][str(self._version)]["public_key"]
+        if text.startswith("-----"):
+            public = load_pem_public_key(text.encode())
+        else:
+            public = Ed25519PublicKey.from_public_bytes(b64decode(text))
+        self._public = SSlibKey.from_crypto(public)
+
+    @property
+    def public_key(self) -> Key:
+        """The public half of the key version that signs."""
+        return self._public
+
+    @classmethod
+    def from_priv_key_uri(cls, *_: Any, **__: Any) -> Signer:
+        """Not supported: a Transit signer needs an authenticated client, see :func:`open_signer`."""
+        raise NotImplementedError("use open_signer")
+
+    def sign(self, payload: bytes) -> Signature:
+        """Ask Vault for a signature over ``payload``.
+
+        :raises DependencyError: Vault is sealed or down
+        :raises AccessError: the identity may not sign with this key
+        """
+        extra = {} if self._public.keytype == "ed25519" else {"hash_algorithm": "sha2-256"}
+        with vault_errors(f"sign with the Transit key {self._key!r}"):
+            answer = self._client.secrets.transit.sign_data(
+                self._key,
+                hash_input=b64encode(payload).decode(),
+                key_version=self._version,
+                mount_point=self._mount,
+                **extra,
+            )
+        return Signature(self._public.keyid, b64decode(answer["data"]["signature"].split(":", 2)[2]).hex())
+
+
+def open_signer(uri: str, vault: Any = None) -> Signer:
+    """The signer that ``local:PATH`` or ``vault:KEY`` names.
+
+    A ``local:`` key file that is not there is made, ed25519, mode 0600.
+
+    :param vault: an authenticated ``hvac.Client``; needed for ``vault:``
+    :raises ConfigurationError: another scheme, an empty name, or a key file that is none
+    """
+    scheme, _, name = uri.partition(":")
+    if scheme == "local" and name:
+        return _local_signer(Path(name).expanduser())
+    if scheme == "vault" and name:
+        if vault is None:
+            raise ConfigurationError(f"signing with {uri!r} needs a Vault client: set [mlgov] vault_conn_id")
+        return TransitSigner(vault, name)
+    raise ConfigurationError(f"unknown signer {uri!r}: write local:PATH of a key file or vault:NAME of a Transit key")
+
+
+def _local_signer(path: Path) -> Signer:
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    if not path.exists():
+        _make_local_key(path)
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+        signer = CryptoSigner(key)
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigurationError(f"{path} is not a readable private key in PEM form: {type(error).__name__}") from error
+    log.warning(
+        "evidence is signed with the local key file %s: whoever can read it can sign; use Vault in a team", path
+    )
+    return signer
+
+
+def _make_local_key(path: Path) -> None:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise ConfigurationError(f"cannot make the local key {path}: {error.strerror}") from error
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(pem)
+    log.warning("made a new local signing key at %s", path)
+
+
+def sign_statement(statement: dict[str, Any], signer: Signer) -> str:
+    """The statement in a signed DSSE envelope, as JSON text."""
+    envelope = Envelope(canonical_json(statement), PAYLOAD_TYPE, {})
+    envelope.sign(signer)
+    return canonical_json(envelope.to_dict()).decode()
+
+
+@dataclass(frozen=True)
+class TrustedKey:
+    """A public key, the duties it may sign for, and when."""
+
+    key: SSlibKey
+    duties: frozenset[str]
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+
+    def covers(self, moment: datetime) -> bool:
+        """Whether the key was valid then."""
+        return (self.valid_from is None or moment >= self.valid_from) and (
+            self.valid_until is None or moment < self.valid_until
+        )
+
+
+@dataclass(frozen=True)
+class TrustRoot:
+    """Every public key that was ever allowed to sign, with its duties and dates. A JSON file, pinned by the platform
+    team; rotating a key adds an entry and ends the old one, so that old evidence still verifies.
+    """
+
+    keys: tuple[TrustedKey, ...] = field(default=())
+    source: str = "memory"
+
+    @classmethod
+    def load(cls, path: str | Path) -> TrustRoot:
+        """Read a trust root.
+
+        :raises ConfigurationError: it is not there, not JSON, or an entry lacks a key, names an unknown duty, or has
+            a date that is none
+        """
+        try:
+            document = parse_json(Path(path).read_bytes())
+        except OSError as error:
+            raise ConfigurationError(f"cannot read the trust root {path}: {error.strerror}") from error
+        except EvidenceError as error:
+            raise ConfigurationError(f"the trust root {path} is {error}") from error
+        entries = document.get("keys") if isinstance(document, dict) else None
+        if not isinstance(entries, list):
+            raise ConfigurationError(f'the trust root {path} needs the form {{"version": 1, "keys": [...]}}')
+        return cls(tuple(_trusted_key(entry, f"{path}, key {i}") for i, entry in enumerate(entries)), str(path))
+
+    def with_key(
+        self,
+        key: Key,
+        duties: Iterable[str],
+        valid_from: datetime | None = None,
+        valid_until: datetime | None = None,
+    ) -> TrustRoot:
+        """A trust root that has one key more."""
+        return TrustRoot((*self.keys, TrustedKey(key, frozenset(duties), valid_from, valid_until)), self.source)
+
+    def save(self, path: str | Path) -> None:
+        """Write it as JSON, atomically."""
+        entries = [
+            {
+                "keyid": item.key.keyid,
+                **item.key.to_dict(),
+                "duties": sorted(item.duties),
+                "valid_from": item.valid_from.isoformat() if item.valid_from else None,
+                "valid_until": item.valid_until.isoformat() if item.valid_until else None,
+            }
+            for item in self.keys
+        ]
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f".{target.name}.{os.getpid()}")
+        part.write_text(json.dumps({"version": 1, "keys": entries}, indent=2) + "\n")
+        part.replace(target)
+
+    def open_envelope(self, text: str | bytes) -> tuple[dict[str, Any], tuple[TrustedKey, ...]]:
+        """The statement in an envelope whose signature verifies, and the trusted keys that made the signature.
+
+        Only the verified bytes are parsed. The caller still has to ask whether the key's duties and dates fit.
+
+        :raises EvidenceError: not an envelope, another payload type, no or several signatures, an unknown key, or a
+            signature that does not fit
+        """
+        document = parse_json(text)
+        try:
+            envelope = Envelope.from_dict(document)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise EvidenceError(f"not a DSSE envelope: {error!r}") from error
+        if envelope.payload_type != PAYLOAD_TYPE:
+            raise EvidenceError(f"payload type {envelope.payload_type!r}, expected {PAYLOAD_TYPE!r}")
+        if len(envelope.signatures) != 1:
+            raise EvidenceError(f"{len(envelope.signatures)} signatures, expected exactly one")
+        keyid = next(iter(envelope.signatures))
+        known = tuple(item for item in self.keys if item.key.keyid == keyid)
+        if not known:
+            raise EvidenceError(f"signed by the key {keyid[:16]}, which is not in the trust root ({self.source})")
+        try:
+            envelope.verify([known[0].key], 1)
+        except (VerificationError, UnverifiedSignatureError, ValueError) as error:
+            raise EvidenceError("the signature does not fit the content") from error
+        statement = parse_json(envelope.payload)
+        if not isinstance(statement, dict):
+            raise EvidenceError("the payload is not a statement")
+        return statement, known
+
+
+def _trusted_key(entry: Any, where: str) -> TrustedKey:
+    if not isinstance(entry, dict):
+        raise ConfigurationError(f"{where}: an entry is an object")
+    data = dict(entry)
+    duties, keyid = data.pop("duties", None), data.pop("keyid", None)
+    dates = [_date(data.pop(name, None), f"{where}: {name}") for name in ("valid_from", "valid_until")]
+    if not isinstance(duties, list) or not duties or set(duties) - set(DUTIES):
+        raise ConfigurationError(f"{where}: duties must be some of {', '.join(DUTIES)}, not {duties!r}")
+    try:
+        key = SSlibKey.from_dict(keyid, data)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigurationError(f"{where} is not a public key: {error!r}") from error
+    return TrustedKey(key, frozenset(duties), *dates)
+
+
+def _date(text: Any, where: str) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"{where} is not an ISO 8601 date: {text!r}") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,243 @@
+"""The in-toto Statements that this package signs: gate results, provenance, approvals, decisions, promotions.
+
+Builds plain JSON values; signs nothing and stores nothing. Aggregates only: no row of data and no secret goes in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow_mlgov.results import Check, GateResult, Outcome, Severity, Subject, json_safe
+
+STATEMENT = "https://in-toto.io/Statement/v1"
+TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
+PROVENANCE = "https://slsa.dev/provenance/v1"
+SUMMARY = "https://slsa.dev/verification_summary/v1"
+APPROVAL = "urn:airflow-mlgov:predicate:approval:v1"
+PROMOTION = "urn:airflow-mlgov:predicate:promotion:v1"
+
+KINDS = {
+    TEST_RESULT: "gate",
+    PROVENANCE: "provenance",
+    SUMMARY: "decision",
+    APPROVAL: "approval",
+    PROMOTION: "promotion",
+}
+"""Predicate type -> the short word for it in the ledger, the policy and the messages."""
+
+DEFAULT_LIFETIME = timedelta(days=90)
+"""How long evidence says of itself that it is good; the policy's ``evidence_max_age`` is usually far shorter."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where and under what a statement is made; all of it ends up inside the signed bytes."""
+
+    environment: str
+    """``[mlgov] environment``: evidence of one environment is worth nothing in another."""
+    policy: Mapping[str, str] = field(default_factory=dict)
+    """``uri`` and ``sha256`` of the governance policy; empty where none is configured."""
+    run: Mapping[str, Any] = field(default_factory=dict)
+    """Airflow's ``dag_id``, ``run_id``, ``task_id``, ``try_number``, ``map_index``; or ``{"cli": "mlgov gate"}``."""
+    issued_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    lifetime: timedelta = DEFAULT_LIFETIME
+
+
+def gate_statement(result: GateResult, context: Context) -> dict[str, Any]:
+    """A gate's verdict as an in-toto test-result v0.1."""
+    bad = {check.name: check for check in result.checks if check.outcome is not Outcome.PASS}
+    failed = [name for name, check in bad.items() if check.severity is Severity.CRITICAL]
+    warned = [name for name, check in bad.items() if check.severity is not Severity.CRITICAL]
+    passed = [check.name for check in result.checks if check.name not in bad]
+    green = "WARNED" if warned else "PASSED"
+    predicate = {
+        "result": green if result.verdict is Outcome.PASS else "FAILED",
+        "configuration": [*_policy_descriptor(context), *(_descriptor(item) for item in result.inputs)],
+        "passedTests": passed,
+        "warnedTests": warned,
+        "failedTests": failed,
+        "mlgov": {
+            **_common(result.subject, context),
+            "gate": result.gate,
+            "verdict": str(result.verdict),
+            "checks": [check.as_dict() for check in result.checks],
+            "details": json_safe(result.details),
+            "libraries": dict(result.libraries),
+            "startedAt": result.started_at.isoformat(),
+        },
+    }
+    return _statement(result.subject, TEST_RESULT, predicate)
+
+
+def provenance_statement(
+    model: Subject, datasets: Sequence[Subject], trainer: str | None, source: Mapping[str, Any], context: Context
+) -> dict[str, Any]:
+    """What a model was made from, as SLSA provenance v1: its digest linked to the digests of its datasets.
+
+    :param trainer: who trained it, as the registry knows them
+    :param source: the run's id and whatever names it for people
+    """
+    predicate = {
+        "buildDefinition": {
+            "buildType": "urn:airflow-mlgov:build:training:v1",
+            "externalParameters": {"model": model.name, "version": model.version, **json_safe(source)},
+            "resolvedDependencies": [_descriptor(item) for item in datasets],
+        },
+        "runDetails": {
+            "builder": {"id": f"airflow:{context.environment}"},
+            "metadata": {"invocationId": str(context.run.get("run_id") or source.get("run_id") or "")},
+        },
+        "mlgov": {
+            **_common(model, context),
+            "trainer": trainer,
+            "datasets": [{"name": item.name, "digest": item.digest} for item in datasets],
+        },
+    }
+    return _statement(model, PROVENANCE, predicate)
+
+
+def approval_statement(
+    model: Subject,
+    *,
+    target: str,
+    approver: Mapping[str, str],
+    approved: bool,
+    reason: str,
+    shown: Sequence[str],
+    answered_at: datetime,
+    context: Context,
+) -> dict[str, Any]:
+    """One person's answer, bound to what that person was shown.
+
+    :param approver: ``id`` and ``name`` as Airflow knows the person
+    :param shown: SHA-256 of each evidence envelope whose content was in the form
+    """
+    predicate = {
+        "target": target,
+        "approver": dict(approver),
+        "answer": "approved" if approved else "rejected",
+        "reason": reason,
+        "shown": sorted(shown),
+        "answeredAt": answered_at.isoformat(),
+        "mlgov": _common(model, context),
+    }
+    return _statement(model, APPROVAL, predicate)
+
+
+def decision_statement(
+    model: Subject,
+    *,
+    target: str,
+    allowed: bool,
+    reasons: Sequence[tuple[str, str]],
+    inputs: Mapping[str, str],
+    document: Mapping[str, Any],
+    verifier: str,
+    context: Context,
+) -> dict[str, Any]:
+    """The decision as a SLSA verification summary.
+
+    :param inputs: uri -> SHA-256 of the evidence envelopes that it rests on
+    :param document: the digests of the decision's input and rules, for a replay
+    """
+    policy = context.policy or {"uri": "none", "sha256": ""}
+    predicate = {
+        "verifier": {"id": verifier},
+        "timeVerified": context.issued_at.isoformat(),
+        "resourceUri": resource_uri(model),
+        "policy": {"uri": policy["uri"], "digest": {"sha256": policy["sha256"]}},
+        "inputAttestations": [{"uri": uri, "digest": {"sha256": sha}} for uri, sha in sorted(inputs.items())],
+        "verificationResult": "PASSED" if allowed else "FAILED",
+        "verifiedLevels": [f"MLGOV_TARGET_{target.upper()}"] if allowed else [],
+        "mlgov": {
+            **_common(model, context),
+            "target": target,
+            "reasons": [{"code": code, "message": message} for code, message in reasons],
+            "document": json_safe(document),
+        },
+    }
+    return _statement(model, SUMMARY, predicate)
+
+
+def promotion_statement(
+    model: Subject, *, target: str, decision: str, moved: Mapping[str, Any], context: Context
+) -> dict[str, Any]:
+    """What was moved in the registry and read back.
+
+    :param decision: SHA-256 of the decision's envelope
+    :param moved: stage and alias, with who held them before
+    """
+    predicate = {"target": target, "decision": decision, "moved": json_safe(moved), "mlgov": _common(model, context)}
+    return _statement(model, PROMOTION, predicate)
+
+
+def resource_uri(model: Subject) -> str:
+    """The URI of a model version that a verification summary names: registry and version, no credentials."""
+    return f"{model.registry}#models:/{model.name}/{model.version}"
+
+
+def check_from(data: Mapping[str, Any]) -> Check:
+    """A check as it stands in a gate statement, back as an object for tables (its bound as a sentence)."""
+    bound = data.get("bound")
+    if isinstance(bound, Mapping):
+        ends = [f"{sign} {bound[end]:g}" for end, sign in (("min", ">="), ("max", "<=")) if bound.get(end) is not None]
+        bound = " and ".join(ends)
+    return Check(
+        name=data["name"],
+        outcome=Outcome(data["outcome"]),
+        observed=data.get("observed"),
+        bound=bound,
+        severity=Severity(data["severity"]),
+        detail=data.get("detail", ""),
+        values=data.get("values", {}),
+    )
+
+
+def _statement(subject: Subject, predicate_type: str, predicate: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "_type": STATEMENT,
+        "subject": [{"name": _subject_name(subject), "digest": _digest(subject)}],
+        "predicateType": predicate_type,
+        "predicate": predicate,
+    }
+
+
+def _subject_name(subject: Subject) -> str:
+    return f"models:/{subject.name}/{subject.version}" if subject.kind == "model" else subject.name
+
+
+def _digest(subject: Subject) -> dict[str, str]:
+    if subject.kind == "model":
+        return {"sha256": subject.digest, "dirHash": subject.digest}
+    return {"sha256": subject.digest}
+
+
+def _descriptor(subject: Subject) -> dict[str, Any]:
+    return {"name": subject.name, "digest": _digest(subject), "annotations": {"kind": subject.kind}}
+
+
+def _policy_descriptor(context: Context) -> list[dict[str, Any]]:
+    if not context.policy:
+        return []
+    digest = {"sha256": context.policy["sha256"]}
+    return [{"name": "governance policy", "uri": context.policy["uri"], "digest": digest}]
+
+
+def _common(subject: Subject, context: Context) -> dict[str, Any]:
+    return {
+        "subject": {
+            "kind": subject.kind,
+            "name": subject.name,
+            "version": subject.version,
+            "digest": subject.digest,
+            "registry": subject.registry,
+        },
+        "environment": context.environment,
+        "policy": dict(context.policy) or None,
+        "run": json_safe(context.run),
+        "issuedAt": context.issued_at.isoformat(),
+        "expiresAt": (context.issued_at + context.lifetime).isoformat(),
+    }

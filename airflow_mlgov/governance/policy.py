@@ -1,0 +1,256 @@
+"""The governance policy: ``mlgov.yaml``, read strictly, every complaint with its line.
+
+It says which gates, bounds, approvals and freshness apply to a model and a target. It decides nothing itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.evidence.digests import hash_file
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_SETTINGS = {
+    "performance": {"label", "score", "prediction", "row_id", "positive_label", "threshold", "on_no_champion"},
+    "fairness": {
+        "label", "prediction", "positive_label", "sensitive_features", "min_group_size", "min_positives",
+        "min_negatives",
+    },
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a model is promoted to and what that takes."""
+
+    name: str
+    requires: tuple[str, ...]
+    """Gates whose newest evidence must be a fresh PASS."""
+    stage: str | None = None
+    alias: str | None = None
+    archive_previous: bool = False
+    approvals: int = 0
+    approvers: frozenset[str] = frozenset()
+    """User names, groups resolved; the group's own name where the policy has no such group."""
+    excluded: tuple[str, ...] = ()
+    """``trainer`` and ``requester``: who may not approve."""
+    rollback_required: bool = False
+
+
+@dataclass(frozen=True)
+class ModelPolicy:
+    """What the policy says about one registered model."""
+
+    name: str
+    targets: Mapping[str, Target]
+    gates: Mapping[str, Mapping[str, Any]]
+    max_age: timedelta
+    tier: str = "medium"
+    owners: tuple[str, ...] = ()
+    source: str = ""
+    _lines: Mapping[tuple[str, ...], int] | None = None
+
+    def target(self, name: str) -> Target:
+        """One target.
+
+        :raises ConfigurationError: the policy has none of this name
+        """
+        if name not in self.targets:
+            known = ", ".join(self.targets)
+            raise ConfigurationError(f"unknown target {name!r} of {self.name!r}: {self.source} has {known}")
+        return self.targets[name]
+
+    def settings(self, gate: str) -> dict[str, Any]:
+        """The gate's settings that are no bounds: columns, labels, groups, minimum counts."""
+        section = self.gates.get(gate, {})
+        return {key: value for key, value in section.items() if key in _SETTINGS.get(gate, section)}
+
+    def bounds(self, gate: str) -> dict[str, dict[str, Any]]:
+        """Metric -> ``{min, max, min_change, max_change, severity}`` as written."""
+        section = self.gates.get(gate, {}) if gate in _SETTINGS else {}
+        return {key: dict(value) for key, value in section.items() if key not in _SETTINGS[gate]}
+
+    def where(self, *path: str) -> str:
+        """``file:line`` of a part of this model's section, for messages."""
+        line = (self._lines or {}).get(("models", self.name, *path))
+        return f"{self.source}:{line}" if line else self.source
+
+
+@dataclass(frozen=True)
+class GovernancePolicy:
+    """A whole policy file. Read it with :func:`load_policy`."""
+
+    path: Path
+    digest: str
+    """SHA-256 of the file's bytes."""
+    document: Mapping[str, Any]
+    lines: Mapping[tuple[str, ...], int]
+
+    @cached_property
+    def models(self) -> dict[str, ModelPolicy]:
+        """Every model the policy governs."""
+        return {name: self._model(name, section) for name, section in self.document["models"].items()}
+
+    def model(self, name: str) -> ModelPolicy:
+        """One model's policy.
+
+        :raises ConfigurationError: the policy does not govern it; unknown models are denied
+        """
+        if name not in self.models:
+            known = ", ".join(self.models)
+            raise ConfigurationError(f"the policy {self.path} does not govern the model {name!r}; it governs {known}")
+        return self.models[name]
+
+    def descriptor(self) -> dict[str, str]:
+        """``uri`` and ``sha256``, as evidence names the policy."""
+        return {"uri": self.path.name, "sha256": self.digest}
+
+    def suite(self, model: str) -> Path | None:
+        """The Great Expectations suite that the policy demands for a model's data, if it names one."""
+        suite = self.model(model).gates.get("data_validation", {}).get("suite")
+        return (self.path.parent / suite) if suite else None
+
+    def suite_digest(self, model: str) -> str | None:
+        """SHA-256 of that suite's file."""
+        suite = self.suite(model)
+        return hash_file(suite) if suite else None
+
+    def _model(self, name: str, section: Mapping[str, Any]) -> ModelPolicy:
+        defaults = self.document.get("defaults", {})
+        max_age = section.get("evidence_max_age", defaults.get("evidence_max_age", "7d"))
+        return ModelPolicy(
+            name=name,
+            targets={key: self._target(key, value) for key, value in section["targets"].items()},
+            gates=section.get("gates", {}),
+            max_age=parse_duration(max_age),
+            tier=section.get("tier", "medium"),
+            owners=tuple(section.get("owners", ())),
+            source=str(self.path),
+            _lines=self.lines,
+        )
+
+    def _target(self, name: str, section: Mapping[str, Any]) -> Target:
+        approvals, groups = section.get("approvals", {}), self.document.get("groups", {})
+        approvers: set[str] = set()
+        for who in approvals.get("from", ()):
+            approvers.update(groups.get(who, [who]))
+        return Target(
+            name=name,
+            requires=tuple(section["requires"]),
+            stage=section.get("stage"),
+            alias=section.get("alias"),
+            archive_previous=section.get("archive_previous", False),
+            approvals=approvals.get("count", 0),
+            approvers=frozenset(approvers),
+            excluded=tuple(approvals.get("not", ())),
+            rollback_required=section.get("rollback") == "required",
+        )
+
+
+def load_policy(path: str | Path) -> GovernancePolicy:
+    """Read and check a policy file.
+
+    :raises ConfigurationError: unreadable, not YAML, a key twice, or anything the JSON Schema
+        (``airflow_mlgov/governance/policy.schema.json``) does not allow; the message names file and line
+    """
+    source = Path(path)
+    try:
+        raw = source.read_bytes()
+        text = raw.decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"cannot read the policy {source}: {error}") from error
+    try:
+        node: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{source}:{mark.line + 1}" if mark else str(source)
+        raise ConfigurationError(f"{where}: not YAML: {getattr(error, 'problem', None) or error}") from error
+    if not isinstance(document, dict):
+        raise ConfigurationError(f"{source}: the policy is empty; it needs `version: 1` and `models:`")
+    lines: dict[tuple[str, ...], int] = {}
+    _index_lines(node, (), lines, source)
+    _validate(document, lines, source)
+    return GovernancePolicy(source, hashlib.sha256(raw).hexdigest(), document, lines)
+
+
+def policy_schema() -> dict[str, Any]:
+    """The JSON Schema of the policy file."""
+    schema: dict[str, Any] = json.loads((files("airflow_mlgov.governance") / "policy.schema.json").read_text())
+    return schema
+
+
+def parse_duration(text: str) -> timedelta:
+    """``30s``, ``15m``, ``12h``, ``7d`` or ``2w`` as a time span.
+
+    :raises ConfigurationError: anything else
+    """
+    match = re.fullmatch(r"([1-9][0-9]*)([smhdw])", text)
+    if not match:
+        raise ConfigurationError(f"{text!r} is not a duration: write a number and s, m, h, d or w, such as 7d")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def _index_lines(node: yaml.Node, path: tuple[str, ...], lines: dict[tuple[str, ...], int], source: Path) -> None:
+    lines.setdefault(path, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                raise ConfigurationError(f"{source}:{key.start_mark.line + 1}: the key {key.value!r} stands twice")
+            seen.add(key.value)
+            lines[(*path, key.value)] = key.start_mark.line + 1
+            _index_lines(value, (*path, key.value), lines, source)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            _index_lines(value, (*path, str(index)), lines, source)
+
+
+def _validate(document: dict[str, Any], lines: Mapping[tuple[str, ...], int], source: Path) -> None:
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    error = best_match(Draft202012Validator(policy_schema()).iter_errors(document))
+    if error is None:
+        return
+    path = tuple(str(part) for part in error.absolute_path)
+    message = error.message
+    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
+        unknown = _unknown_keys(error.schema, error.instance)
+        if unknown:
+            path, message = (*path, unknown[0]), f"unknown key {unknown[0]!r}{_nearest(unknown[0], error.schema)}"
+    line = next((lines[path[:end]] for end in range(len(path), -1, -1) if path[:end] in lines), 1)
+    raise ConfigurationError(f"{source}:{line}: {'.'.join(path) or 'the policy'}: {message}")
+
+
+def _unknown_keys(schema: Mapping[str, Any], instance: Mapping[str, Any]) -> list[str]:
+    patterns = schema.get("patternProperties", {})
+    return [
+        key
+        for key in instance
+        if key not in schema.get("properties", {}) and not any(re.search(pattern, key) for pattern in patterns)
+    ]
+
+
+def _nearest(word: str, schema: Mapping[str, Any]) -> str:
+    from difflib import get_close_matches
+
+    known = list(schema.get("properties", {}))
+    for pattern in schema.get("patternProperties", {}):
+        heads, _, tail = pattern.strip("^$").partition(")")
+        ends = tail.strip("_()").split("|") if tail else [""]
+        known += [f"{head}{'_' if end else ''}{end}" for head in heads.strip("(").split("|") for end in ends]
+    near = get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"

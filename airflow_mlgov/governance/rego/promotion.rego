@@ -1,0 +1,225 @@
+# The shipped rules of promotion. Input: see airflow_mlgov/governance/decision.py. Every rule can only deny.
+package mlgov.promotion
+
+import rego.v1
+
+# How many rules there are is asked first: a policy that evaluates nothing must not allow.
+rules := 12
+
+in_scope(item) if {
+	item.environment == input.request.environment
+	item.registry in {input.request.registry, null}
+}
+
+# Evidence about the model itself, and evidence about the data it was made from.
+about_model contains item if {
+	some item in input.evidence
+	item.digest == input.request.digest
+	item.registry == input.request.registry
+	item.environment == input.request.environment
+}
+
+provenance := [item | some item in input.evidence; item in about_model; item.kind == "provenance"; current(item)]
+
+datasets contains dataset.digest if {
+	some item in provenance
+	some dataset in item.datasets
+}
+
+data_gates := {"data_validation"}
+
+# What each required gate has to be about.
+subjects(gate) := datasets if gate in data_gates
+
+subjects(gate) := {input.request.digest} if not gate in data_gates
+
+results(gate, digest) := [item |
+	some item in input.evidence
+	item.kind == "gate"
+	item.gate == gate
+	item.digest == digest
+	in_scope(item)
+]
+
+newest(gate, digest) := item if {
+	found := results(gate, digest)
+	top := max([other.seq | some other in found])
+	some item in found
+	item.seq == top
+}
+
+current(item) if {
+	item.expires_at_ns > input.now_ns
+	item.issued_at_ns <= input.now_ns + 300000000000
+}
+
+fresh(item) if {
+	current(item)
+	input.now_ns - item.issued_at_ns <= input.policy.max_age_ns
+}
+
+# 1
+deny contains {"code": "evidence.missing", "message": message} if {
+	some gate in input.policy.requires
+	some digest in subjects(gate)
+	count(results(gate, digest)) == 0
+	message := sprintf("no verified evidence of the gate %s for sha256:%s in environment %s", [gate, substring(digest, 0, 12), input.request.environment])
+}
+
+# 2
+deny contains {"code": "gate.not_passed", "message": message} if {
+	some gate in input.policy.requires
+	some digest in subjects(gate)
+	item := newest(gate, digest)
+	item.verdict != "PASS"
+	failed := concat(", ", [check.name | some check in item.checks; check.severity == "critical"; check.outcome != "PASS"])
+	message := sprintf("the newest evidence of the gate %s is %s (ledger:%d): %s", [gate, item.verdict, item.seq, failed])
+}
+
+# 3
+deny contains {"code": "evidence.stale", "message": message} if {
+	some gate in input.policy.requires
+	some digest in subjects(gate)
+	item := newest(gate, digest)
+	not fresh(item)
+	message := sprintf("the evidence of the gate %s (ledger:%d) is expired or older than the policy allows; run the gate again", [gate, item.seq])
+}
+
+# 4
+deny contains {"code": "provenance.missing", "message": message} if {
+	count(provenance) == 0
+	message := sprintf("no verified provenance for sha256:%s: register the version with RegisterModelOperator", [substring(input.request.digest, 0, 12)])
+}
+
+# 5
+deny contains {"code": "provenance.no_datasets", "message": message} if {
+	some gate in input.policy.requires
+	gate in data_gates
+	count(provenance) > 0
+	count(datasets) == 0
+	message := sprintf("the provenance names no dataset, so evidence of %s cannot count: pass datasets=[...] when registering", [gate])
+}
+
+# 6: what the gate was held against must not be looser than the policy
+deny contains {"code": "bound.not_checked", "message": message} if {
+	some bound in input.policy.bounds
+	bound.gate in input.policy.requires
+	item := newest(bound.gate, input.request.digest)
+	count([check | some check in item.checks; check.name == bound.check]) == 0
+	message := sprintf("the evidence of the gate %s (ledger:%d) has no check %s, which the policy demands", [bound.gate, item.seq, bound.check])
+}
+
+# 7
+deny contains {"code": "bound.not_met", "message": message} if {
+	some bound in input.policy.bounds
+	bound.gate in input.policy.requires
+	item := newest(bound.gate, input.request.digest)
+	some check in item.checks
+	check.name == bound.check
+	not meets(check, bound)
+	message := sprintf("%s = %v of the gate %s (ledger:%d) does not meet the policy's %s", [bound.check, check.observed, bound.gate, item.seq, bound.text])
+}
+
+meets(_, bound) if bound.severity != "critical"
+
+# The first version of a model has no champion to compare with; the gate says so and the check observes nothing.
+meets(check, bound) if {
+	bound.relative
+	check.values.champion == "none"
+}
+
+meets(check, bound) if {
+	is_number(check.observed)
+	above(check.observed, bound.min)
+	below(check.observed, bound.max)
+}
+
+above(_, least) if least == null
+
+above(observed, least) if {
+	is_number(least)
+	observed >= least
+}
+
+below(_, most) if most == null
+
+below(observed, most) if {
+	is_number(most)
+	observed <= most
+}
+
+# 8
+deny contains {"code": "suite.differs", "message": message} if {
+	"data_validation" in input.policy.requires
+	is_string(input.policy.suite_sha256)
+	some digest in datasets
+	item := newest("data_validation", digest)
+	item.suite_sha256 != input.policy.suite_sha256
+	message := sprintf("the data was validated (ledger:%d) with another suite than the policy's", [item.seq])
+}
+
+# 9
+needed contains newest(gate, digest).sha256 if {
+	some gate in input.policy.requires
+	some digest in subjects(gate)
+}
+
+excluded contains name if {
+	"requester" in input.policy.approvals.not
+	some name in input.request.requesters
+}
+
+excluded contains item.trainer if {
+	"trainer" in input.policy.approvals.not
+	some item in provenance
+	is_string(item.trainer)
+}
+
+all_answers contains item if {
+	some item in about_model
+	item.kind == "approval"
+	item.target == input.request.target
+}
+
+answers contains item if {
+	some item in all_answers
+	fresh(item)
+}
+
+# A person's newest answer counts, and only if it was given on the evidence that now stands.
+counted contains item.approver if {
+	some item in answers
+	item.answer == "approved"
+	item.approver in input.policy.approvals.from
+	not item.approver in excluded
+	count(needed - {sha | some sha in item.shown}) == 0
+	count([other | some other in answers; other.approver == item.approver; other.seq > item.seq]) == 0
+}
+
+deny contains {"code": "approval.missing", "message": message} if {
+	count(counted) < input.policy.approvals.count
+	message := sprintf("%d of %d approvals: nobody else who may approve has approved the evidence that now stands", [count(counted), input.policy.approvals.count])
+}
+
+# 10
+deny contains {"code": "approval.not_allowed", "message": message} if {
+	some item in answers
+	item.answer == "approved"
+	item.approver in excluded
+	count(counted) < input.policy.approvals.count
+	message := sprintf("the approval by %s (ledger:%d) does not count: trainer and requester may not approve", [item.approver, item.seq])
+}
+
+# 11
+deny contains {"code": "approval.rejected", "message": message} if {
+	some item in all_answers
+	item.answer == "rejected"
+	count([other | some other in all_answers; other.approver == item.approver; other.seq > item.seq]) == 0
+	message := sprintf("%s rejected it (ledger:%d): %s", [item.approver, item.seq, item.reason])
+}
+
+# 12
+deny contains {"code": "evidence.unverified", "message": message} if {
+	some item in input.unverified
+	message := sprintf("ledger:%d (%s) does not verify: %s", [item.seq, item.kind, item.problem])
+}
