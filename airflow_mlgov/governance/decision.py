@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
 
-from airflow_mlgov.errors import MlgovError
 from airflow_mlgov.evidence.digests import canonical_json, hash_json
 from airflow_mlgov.evidence.verification import Evidence, Unverified
 from airflow_mlgov.governance.policy import GovernancePolicy, ModelPolicy
@@ -30,6 +29,8 @@ class Request:
     environment: str
     requesters: tuple[str, ...] = ()
     """User names that asked for it: who triggered the run."""
+    champion: str | None = None
+    """The version that holds the target now, if it is another one: comparisons with it may not be left out."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Decision:
     reasons: tuple[tuple[str, str], ...]
     """``(code, message)`` for each thing that is missing or wrong; empty where allowed."""
     relied_on: tuple[Evidence, ...]
+    needed: tuple[str, ...]
+    """SHA-256 of the newest envelope of each required gate: what an approver has to be shown."""
     input: Mapping[str, Any]
     rules_digest: str
 
@@ -48,6 +51,7 @@ class Decision:
         """What a replay needs: who asked, and the digests that must come out the same."""
         return {
             "requesters": self.input["request"]["requesters"],
+            "champion": self.input["request"]["champion"],
             "input_sha256": hash_json(self.input),
             "rules_sha256": self.rules_digest,
         }
@@ -68,10 +72,10 @@ def decide(
     """
     document = decision_input(request, policy, evidence, unverified, now or datetime.now(UTC))
     rules = (files("airflow_mlgov.governance") / "rego" / "promotion.rego").read_text()
-    reasons = _evaluate(rules, document)
+    reasons, needed = _evaluate(rules, document)
     wanted = set(policy.model(request.model.name).target(request.target).requires)
     relied = [item for item in evidence if item.kind in ("provenance", "approval") or item.gate in wanted]
-    return Decision(not reasons, reasons, tuple(relied), document, hash_json(rules))
+    return Decision(not reasons, reasons, tuple(relied), needed, document, hash_json(rules))
 
 
 def decision_input(
@@ -94,6 +98,7 @@ def decision_input(
             "environment": request.environment,
             "target": request.target,
             "requesters": sorted(request.requesters),
+            "champion": request.champion,
         },
         "policy": {
             "sha256": policy.digest,
@@ -160,7 +165,7 @@ def _evidence_input(item: Evidence) -> dict[str, Any]:
         predicate = item.predicate
         document |= {
             "target": predicate["target"],
-            "approver": predicate["approver"]["id"],
+            "approver": predicate["approver"]["name"],
             "answer": predicate["answer"],
             "reason": predicate["reason"],
             "shown": predicate["shown"],
@@ -168,24 +173,24 @@ def _evidence_input(item: Evidence) -> dict[str, Any]:
     return document
 
 
-def _evaluate(rules: str, document: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+def _evaluate(rules: str, document: Mapping[str, Any]) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+    """The reasons to deny, and the envelopes that an approver has to be shown."""
     try:
         import regorus
 
         engine = regorus.Engine()
         engine.add_policy("promotion.rego", rules)
         engine.set_input_json(canonical_json(document).decode())
-        count = json.loads(engine.eval_rule_as_json(f"{_PACKAGE}.rules"))
-        denied = json.loads(engine.eval_rule_as_json(f"{_PACKAGE}.deny"))
+        count, denied, needed = (
+            json.loads(engine.eval_rule_as_json(f"{_PACKAGE}.{rule}")) for rule in ("rules", "deny", "needed")
+        )
         if not isinstance(count, int) or count < 1 or not isinstance(denied, list):
-            return (("engine.error", "the rules evaluated to nothing"),)
-        return tuple(sorted((item["code"], item["message"]) for item in denied))
-    except MlgovError:
-        raise
+            return (("engine.error", "the rules evaluated to nothing"),), ()
+        return tuple(sorted((item["code"], item["message"]) for item in denied)), tuple(sorted(needed))
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # a Rust panic is no Exception; any of them must deny
-        return (("engine.error", f"the rules could not be evaluated: {type(error).__name__}: {error}"),)
+        return (("engine.error", f"the rules could not be evaluated: {type(error).__name__}: {error}"),), ()
 
 
 def _ns(moment: datetime) -> int:

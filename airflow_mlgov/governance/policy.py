@@ -25,8 +25,8 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 _SETTINGS = {
     "performance": {"label", "score", "prediction", "row_id", "positive_label", "threshold", "on_no_champion"},
     "fairness": {
-        "label", "prediction", "positive_label", "sensitive_features", "min_group_size", "min_positives",
-        "min_negatives",
+        "label", "score", "prediction", "threshold", "positive_label", "sensitive_features", "min_group_size",
+        "min_positives", "min_negatives", "suppress_below",
     },
 }  # fmt: skip
 

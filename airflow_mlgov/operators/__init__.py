@@ -1,0 +1,1 @@
+"""The operators. Each module imports cheaply: what a gate needs is imported when it runs."""

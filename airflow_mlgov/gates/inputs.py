@@ -1,0 +1,240 @@
+"""Reads the csv and parquet files that gates judge and names them by the SHA-256 of their bytes. Refuses whatever
+pandas would quietly bend: duplicate headers, rows longer than the header, files of one set with unlike columns."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
+from airflow_mlgov.results import Subject
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_CSV = (".csv", ".csv.gz", ".csv.bz2", ".csv.xz")
+_PARQUET = (".parquet", ".pq")
+
+
+@dataclass(frozen=True)
+class _FileSet:
+    """The files that one ``data`` argument stands for."""
+
+    data: str
+    root: Path
+    """What names in the digest are relative to."""
+    files: tuple[Path, ...]
+    """Sorted; never empty."""
+
+
+def read_table(data: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """The rows of a csv or parquet file, of a glob of either, or of a folder of either, in the order of file names.
+
+    :param data: a path (``.csv``, also gzip, bz2 or xz; ``.parquet``), a glob or a folder
+    :param columns: read only these, in this order; None reads all
+    :raises ConfigurationError: no such file, an empty or unreadable one, an unknown extension, a missing column
+    :raises AccessError: the file system refuses to read it
+    """
+    import pandas as pd
+
+    file_set = _resolve(data)
+    wanted = None if columns is None else list(dict.fromkeys(columns))
+    frames = [_read_file(path, wanted) for path in file_set.files]
+    _require_same_columns(file_set, frames)
+    return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+
+
+def dataset_subject(data: str) -> Subject:
+    """What ``data`` is, bound to its bytes: the SHA-256 of one file, or for a glob or folder the SHA-256 of the sorted
+    ``<sha256>  <relative name>`` lines (the format of in-toto's ``dirHash``).
+
+    :raises ConfigurationError: no such file, or an unknown extension
+    :raises AccessError: the file system refuses to read it
+    """
+    file_set = _resolve(data)
+    if file_set.files == (file_set.root,):
+        return Subject("dataset", data, _sha256(file_set.root))
+    lines = [f"{_sha256(path)}  {path.relative_to(file_set.root).as_posix()}\n" for path in file_set.files]
+    return Subject("dataset", data, hashlib.sha256("".join(lines).encode()).hexdigest())
+
+
+def read_dataset(data: str, columns: Sequence[str] | None = None) -> tuple[pd.DataFrame, Subject]:
+    """:func:`read_table` and :func:`dataset_subject` as one step, so that the digest is of the rows that were read.
+
+    :raises DependencyError: a file changed while it was being read
+    """
+    before = dataset_subject(data)
+    table = read_table(data, columns)
+    if dataset_subject(data) != before:
+        raise DependencyError(f"{data} changed while it was being read; try again when its writer has finished")
+    return table, before
+
+
+def require_columns(available: Iterable[Any], wanted: Iterable[str], where: str) -> None:
+    """Refuse columns that are not there, with the ones that are and the nearest name.
+
+    :raises ConfigurationError: a wanted column is missing
+    """
+    names = [str(name) for name in available]
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        raise ConfigurationError(f"{where} has no column {missing_columns_text(names, missing)}")
+
+
+def missing_columns_text(available: Sequence[str], missing: Sequence[str]) -> str:
+    """``"agee" (did you mean "age"?); it has: age, income``."""
+    texts = []
+    for name in missing:
+        near = difflib.get_close_matches(name, available, n=1)
+        texts.append(f'"{name}"' + (f' (did you mean "{near[0]}"?)' if near else ""))
+    shown = ", ".join(available[:60]) + (f" and {len(available) - 60} more" if len(available) > 60 else "")
+    return f"{', '.join(texts)}; it has: {shown or 'no columns at all'}"
+
+
+def _resolve(data: str) -> _FileSet:
+    text = str(data)
+    if "://" in text:
+        scheme = text.partition("://")[0]
+        raise ConfigurationError(
+            f"data is a {scheme}:// URL, and files are read by path: mount or download it; "
+            "a database goes in a SqlSource"
+        )
+    path = Path(text)
+    try:
+        if path.is_file():
+            _require_known(path)
+            return _FileSet(text, path, (path,))
+        if path.is_dir():
+            return _folder(text, path)
+        if any(sign in text for sign in "*?["):
+            return _glob(text, path)
+    except PermissionError as error:
+        raise AccessError(f"may not read {text}: permission denied; give the worker's user read access") from error
+    raise ConfigurationError(f"no such file: {text} (looked in {path.absolute().parent})")
+
+
+def _folder(text: str, folder: Path) -> _FileSet:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not _is_marker(path.relative_to(folder)))
+    if not files:
+        raise ConfigurationError(f"the folder {text} holds no csv or parquet file")
+    for path in files:
+        _require_known(path)
+    return _FileSet(text, folder, tuple(files))
+
+
+def _glob(text: str, pattern: Path) -> _FileSet:
+    parts = pattern.parts
+    magic = next(at for at, part in enumerate(parts) if any(sign in part for sign in "*?["))
+    root = Path(*parts[:magic])
+    files = sorted(path for path in root.glob(str(Path(*parts[magic:]))) if path.is_file())
+    if not files:
+        raise ConfigurationError(f"no file matches {text} (looked in {root.absolute()})")
+    for path in files:
+        _require_known(path)
+    return _FileSet(text, root, tuple(files))
+
+
+def _is_marker(relative: Path) -> bool:
+    """``_SUCCESS``, ``.part-0.crc``, ``.ipynb_checkpoints/…``: what writers leave beside the data."""
+    return any(part.startswith((".", "_")) for part in relative.parts)
+
+
+def _require_known(path: Path) -> None:
+    if not path.name.lower().endswith(_CSV + _PARQUET):
+        kinds = ", ".join(_CSV + _PARQUET)
+        raise ConfigurationError(f"{path} is of a kind that is not read here; known extensions: {kinds}")
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except PermissionError as error:
+        raise AccessError(f"may not read {path}: permission denied; give the worker's user read access") from error
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"no such file: {path} (it was there a moment ago)") from error
+
+
+def _read_file(path: Path, wanted: list[str] | None) -> pd.DataFrame:
+    try:
+        if path.stat().st_size == 0:
+            raise ConfigurationError(f"{path} is empty (0 bytes): it has not even a header")
+        return _read_csv(path, wanted) if path.name.lower().endswith(_CSV) else _read_parquet(path, wanted)
+    except PermissionError as error:
+        raise AccessError(f"may not read {path}: permission denied; give the worker's user read access") from error
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"no such file: {path} (it was there a moment ago)") from error
+
+
+def _read_csv(path: Path, wanted: list[str] | None) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        header = [
+            str(name) for name in pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0]
+        ]
+        _require_sound_header(path, header, wanted or ())
+        with warnings.catch_warnings():
+            # pandas only warns when a row is longer than the header, then drops what is too much.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            table = pd.read_csv(path, index_col=False, usecols=wanted, low_memory=False)
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path} is not UTF-8 text (byte {error.start}); convert it first") from None
+    except pd.errors.ParserWarning:
+        raise ConfigurationError(f"{path} is not a sound csv file: a row has more fields than the header") from None
+    except pd.errors.EmptyDataError:
+        raise ConfigurationError(f"{path} is empty: it has not even a header") from None
+    except (pd.errors.ParserError, EOFError, OSError, ValueError) as error:
+        if isinstance(error, ConfigurationError | PermissionError | FileNotFoundError):
+            raise
+        raise ConfigurationError(f"{path} is not a readable csv file: {_first_line(error)}") from None
+    return table if wanted is None else table[wanted]
+
+
+def _read_parquet(path: Path, wanted: list[str] | None) -> pd.DataFrame:
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            stored = file.schema_arrow.names
+            _require_sound_header(path, stored, ())
+            table = file.read(
+                columns=None if wanted is None else [name for name in wanted if name in stored]
+            ).to_pandas()
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, PermissionError | FileNotFoundError):
+            raise
+        raise ConfigurationError(f"{path} is not a readable parquet file: {_first_line(error)}") from None
+    if any(name is not None for name in table.index.names):
+        table = table.reset_index()  # an index is data too: pandas may store it in the metadata alone
+    require_columns(table.columns, wanted or (), str(path))
+    return pd.DataFrame(table if wanted is None else table[wanted])
+
+
+def _require_sound_header(path: Path, header: list[str], wanted: Iterable[str]) -> None:
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise ConfigurationError(f"{path} has more than one column named {', '.join(map(repr, twice))}; rename them")
+    require_columns(header, wanted, str(path))
+
+
+def _require_same_columns(file_set: _FileSet, frames: Sequence[pd.DataFrame]) -> None:
+    first = frames[0].columns
+    for path, frame in zip(file_set.files, frames, strict=True):
+        if set(frame.columns) != set(first):
+            unlike = sorted(map(str, set(frame.columns) ^ set(first)))
+            raise ConfigurationError(
+                f"the files of {file_set.data} have unlike columns: {', '.join(unlike)} "
+                f"not in both {file_set.files[0].name} and {path.name}"
+            )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

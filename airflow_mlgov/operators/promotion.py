@@ -1,0 +1,61 @@
+"""Promotion: moves the stage and/or alias of a version, if its evidence verifies and the policy allows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_mlgov.operators.base import ModelRef, task_errors
+from airflow_mlgov.settings import Governance, requester
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class PromoteModelOperator(BaseOperator):
+    """Hash the artifact again, verify the evidence that the policy demands, decide, move, read back, sign.
+
+    It looks at no task state, trigger rule, XCom value or MLflow tag: marking a failed gate as success leads to a
+    refusal that names the missing evidence.
+
+    :param model: the version; an XCom or conf only names it
+    :param target: a target of the model in the governance policy
+    :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` where None
+    """
+
+    template_fields: Sequence[str] = ("model", "target")
+    ui_color = "#d5e8d4"
+
+    def __init__(self, *, model: ModelRef, target: str, mlflow_conn_id: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+        self.target = target
+        self.mlflow_conn_id = mlflow_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Promote; returns what was moved and the references of decision and record."""
+        from airflow_mlgov.registry.promotion import Grounds, promote
+
+        governance = Governance("promotion", self.mlflow_conn_id)
+        with task_errors():
+            policy = governance.required_policy()
+            registry = governance.mlflow.registry()
+            done = promote(
+                registry,
+                registry.resolve(self.model),
+                self.target,
+                grounds=Grounds(governance.ledger, governance.trust, policy),
+                signer=governance.signer,
+                context=governance.evidence_context(context),
+                requesters=requester(context),
+            )
+        self.log.info("%s is at %r (%s)", done.model, self.target, done.record)
+        return {
+            "model": f"models:/{done.model.name}/{done.model.version}",
+            "target": self.target,
+            "moved": dict(done.moved),
+            "decision": done.decision,
+            "promotion": done.record,
+        }

@@ -1,0 +1,81 @@
+"""Registers a run's model as a version and signs what it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_mlgov.operators.base import task_errors
+from airflow_mlgov.settings import Governance
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class RegisterModelOperator(BaseOperator):
+    """Register a run's model and sign its provenance: the model's digest linked to the digests of its datasets.
+
+    Idempotent: a run that is registered already gives the same version.
+
+    :param model: name of the registered model; made where it does not exist
+    :param run_id: MLflow run that logged it
+    :param datasets: paths or globs of the data it was trained on; their digests let data evidence count for it
+    :param artifact_path: name under which the run logged the model
+    :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` where None
+    """
+
+    template_fields: Sequence[str] = ("model", "run_id", "datasets", "artifact_path")
+    ui_color = "#e6e0f0"
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        run_id: str,
+        datasets: Sequence[str],
+        artifact_path: str = "model",
+        mlflow_conn_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+        self.run_id = run_id
+        self.datasets = datasets
+        self.artifact_path = artifact_path
+        self.mlflow_conn_id = mlflow_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Register, hash, sign; returns ``name``, ``version``, ``run_id``, ``digest`` and the evidence."""
+        from airflow_mlgov.evidence.signing import sign_statement
+        from airflow_mlgov.evidence.statements import provenance_statement
+        from airflow_mlgov.gates.inputs import dataset_subject
+
+        governance = Governance("registration", self.mlflow_conn_id)
+        with task_errors():
+            datasets = [dataset_subject(path) for path in self.datasets]
+            registry = governance.mlflow.registry()
+            version = registry.register(self.model, self.run_id, self.artifact_path)
+            subject = registry.subject(version)
+            trainer = registry.run(self.run_id).get("user")
+            statement = provenance_statement(
+                subject, datasets, trainer, {"run_id": self.run_id}, governance.evidence_context(context)
+            )
+            entry = governance.ledger.append(sign_statement(statement, governance.signer))
+            registry.set_tags(
+                version,
+                {
+                    "mlgov.status": "registered",
+                    "mlgov.digest": f"sha256:{subject.digest}",
+                    "mlgov.provenance": entry.reference,
+                },
+            )
+        self.log.info("registered %s (%s)", subject, entry.reference)
+        return {
+            "name": version.name,
+            "version": version.version,
+            "run_id": self.run_id,
+            "digest": subject.digest,
+            "evidence": {"seq": entry.seq, "sha256": entry.envelope_sha256},
+        }

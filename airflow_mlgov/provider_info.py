@@ -1,0 +1,112 @@
+"""What Airflow's provider discovery reads. Plain data; imports nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_NAME = "ML governance"
+
+
+def _option(description: str, kind: str = "string", default: str = "", example: str | None = None) -> dict[str, Any]:
+    return {"description": description, "version_added": "0.1.0", "type": kind, "example": example, "default": default}
+
+
+def _field(label: str, description: str, kind: list[str], **schema: Any) -> dict[str, Any]:
+    return {"label": label, "description": description, "schema": {"type": kind, **schema}}
+
+
+def get_provider_info() -> dict[str, Any]:
+    """The provider's metadata, valid against Airflow's ``provider_info.schema.json``."""
+    return {
+        "package-name": "airflow-provider-mlgov",
+        "name": _NAME,
+        "description": "ML governance gates: promotion trusts signed evidence bound to exact bytes.",
+        "integrations": [{"integration-name": _NAME, "external-doc-url": "https://in-toto.io/", "tags": ["software"]}],
+        "operators": [
+            {
+                "integration-name": _NAME,
+                "python-modules": [
+                    "airflow_mlgov.operators.data_validation",
+                    "airflow_mlgov.operators.performance",
+                    "airflow_mlgov.operators.fairness",
+                    "airflow_mlgov.operators.registration",
+                    "airflow_mlgov.operators.approval",
+                    "airflow_mlgov.operators.promotion",
+                ],
+            }
+        ],
+        "sensors": [{"integration-name": _NAME, "python-modules": ["airflow_mlgov.sensors.model_version"]}],
+        "triggers": [{"integration-name": _NAME, "python-modules": ["airflow_mlgov.triggers.model_version"]}],
+        "hooks": [
+            {
+                "integration-name": _NAME,
+                "python-modules": [
+                    "airflow_mlgov.hooks.ledger",
+                    "airflow_mlgov.hooks.mlflow",
+                    "airflow_mlgov.hooks.vault",
+                ],
+            }
+        ],
+        "connection-types": [_mlflow_connection(), _ledger_connection()],
+        "plugins": [{"name": "mlgov", "plugin-class": "airflow_mlgov.plugins.MlgovPlugin"}],
+        "config": {"mlgov": {"description": "ML governance gates and promotion.", "options": _options()}},
+    }
+
+
+def _mlflow_connection() -> dict[str, Any]:
+    text = ["string", "null"]
+    return {
+        "connection-type": "mlflow",
+        "hook-class-name": "airflow_mlgov.hooks.mlflow.MlflowHook",
+        "hook-name": "MLflow",
+        "ui-field-behaviour": {
+            "hidden-fields": ["extra", "schema"],
+            "relabeling": {"host": "Tracking server URL", "login": "User"},
+            "placeholders": {"host": "https://mlflow.example"},
+        },
+        "conn-fields": {
+            "vault_path": _field(
+                "Vault path", "KV v2 path with username and password, instead of those above; may hold {duty}", text
+            ),
+            "vault_conn_id": _field("Vault connection", "Connection of type vault; may hold {duty}", text),
+            "vault_mount": _field("Vault mount", "Mount of the KV v2 engine", text, default="secret"),
+        },
+    }
+
+
+def _ledger_connection() -> dict[str, Any]:
+    return {
+        "connection-type": "mlgov_ledger",
+        "hook-class-name": "airflow_mlgov.hooks.ledger.LedgerHook",
+        "hook-name": "ML governance ledger",
+        "ui-field-behaviour": {
+            "hidden-fields": ["extra"],
+            "relabeling": {"schema": "Database (or path, for SQLite without a host)"},
+            "placeholders": {"host": "postgres.example", "schema": "mlgov", "port": "5432"},
+        },
+    }
+
+
+def _options() -> dict[str, Any]:
+    return {
+        "policy": _option("Path of the governance policy.", example="/etc/mlgov/mlgov.yaml"),
+        "environment": _option("Evidence is bound to this name and counts in no other.", default="default"),
+        "ledger": _option(
+            "SQLAlchemy URL of the ledger without a password; SQLite in $AIRFLOW_HOME/mlgov where empty.",
+            example="sqlite:////var/lib/mlgov/ledger.db",
+        ),
+        "ledger_conn_id": _option("Connection of type mlgov_ledger; wins over the URL."),
+        "trust_root": _option("Path of the trust root.", example="/etc/mlgov/trust.json"),
+        "sign": _option(
+            "Signer: local:PATH or vault:KEY; may hold {duty}. A local key in $AIRFLOW_HOME/mlgov where empty.",
+            example="vault:mlgov-{duty}",
+        ),
+        "vault_conn_id": _option(
+            "Connection of type vault for signing keys and database credentials; may hold {duty}.",
+            example="mlgov_vault_{duty}",
+        ),
+        "mlflow_conn_id": _option("Connection to the model registry.", default="mlflow_default"),
+        "cluster_policy": _option(
+            "enforce: refuse DAGs whose promotion could run although an upstream task did not succeed. Off where empty."
+        ),
+    }

@@ -1,0 +1,455 @@
+"""One MLflow registry: find a model version, hash its exact bytes, move its stage and alias and read them back.
+
+It executes nothing of a model, and never takes MLflow's silence for success.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from airflow_mlgov.errors import ConfigurationError, EvidenceError
+from airflow_mlgov.evidence.digests import hash_tree
+from airflow_mlgov.registry.credentials import origin, setting, using, without_credentials
+from airflow_mlgov.registry.mlflow_errors import mlflow_errors
+from airflow_mlgov.results import Subject
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion as MlflowVersion
+
+STAGES = ("None", "Staging", "Production", "Archived")
+"""MLflow's stages; there are no others."""
+
+_PATIENCE = {
+    # MLflow's own defaults wait for minutes; a task is retried by Airflow instead.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+_SHOWN = 5
+_REFERENCE = re.compile(r"(?:models:/)?(?P<name>[^/@:]+)(?:/(?P<which>[^/@]+)|@(?P<alias>[^/@]+))")
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One version of a registered model, as the registry describes it. Only ``name`` and ``version`` say which it is;
+    the rest anyone with edit rights may have written."""
+
+    name: str
+    version: str
+    run_id: str | None = None
+    source: str | None = None
+    """Where its files are, as the registrant gave it: ``models:/m-…`` or an artifact URI."""
+    stage: str | None = None
+    """``Staging``, ``Production`` or ``Archived``; None where it has no stage."""
+    aliases: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    created_at: datetime | None = None
+    created_by: str | None = None
+    model_id: str | None = None
+    """MLflow 3's LoggedModel that it was registered from."""
+
+    @property
+    def uri(self) -> str:
+        """``models:/name/version``."""
+        return f"models:/{self.name}/{self.version}"
+
+    def __str__(self) -> str:
+        return f"{self.name} version {self.version}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run as plain data."""
+
+    run_id: str
+    name: str
+    status: str
+    user: str | None
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    datasets: tuple[Mapping[str, Any], ...]
+    """Of each dataset input: ``name``, ``digest`` (MLflow's own, of the first rows only), ``source``, ``context``."""
+
+
+class Registry:
+    """An MLflow registry and the identity to use with it. Connects at the first call.
+
+    :param uri: the registry: ``https://mlflow.example``, ``sqlite:////path/mlflow.db`` …
+    :param username: with ``password``, for basic authentication
+    :param token: a bearer token instead
+    :param tracking_uri: where runs and artifacts are; the registry's own URI where None
+    :raises ConfigurationError: at the first call, where the credentials do not fit together or the URI
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        username: str | None = None,
+        password: str | None = None,
+        token: str | None = None,
+        tracking_uri: str | None = None,
+    ) -> None:
+        self._uri = uri.rstrip("/") if origin(uri) else uri
+        self._tracking_uri = tracking_uri or self._uri
+        self._credentials = {"username": username, "password": password, "token": token}
+
+    @property
+    def uri(self) -> str:
+        """The registry's URI without credentials: what evidence names."""
+        return without_credentials(self._uri)
+
+    def __repr__(self) -> str:
+        return f"Registry({self.uri!r})"
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def resolve(self, reference: str | Mapping[str, Any]) -> ModelVersion:
+        """The version that a reference means now.
+
+        :param reference: ``models:/name/7``, ``models:/name@alias``, ``models:/name/Production``,
+            ``models:/name/latest``, the same without ``models:/``, or a mapping with ``name`` and ``version``
+        :raises ConfigurationError: it is none of these, or no such model or version exists; the message says which do
+        """
+        name, which, alias = _parse(reference)
+        if alias:
+            found = self.holder(name, alias)
+        elif which.isdecimal():
+            found = self._version(name, which)
+        elif which == "latest":
+            found = next(iter(self.versions(name)), None)
+        else:
+            found = next(iter(self.stage_holders(name, which)), None)
+        if found is None:
+            asked = f"alias {alias!r}" if alias else f"version {which}" if which.isdecimal() else f"stage {which!r}"
+            raise ConfigurationError(f"the model {name!r} has no {asked} in {self.uri}; {self._what_there_is(name)}")
+        return found
+
+    def versions(self, name: str, run_id: str | None = None) -> tuple[ModelVersion, ...]:
+        """All versions of a model, newest first; empty where there is no such model.
+
+        :param run_id: only those registered from this run
+        """
+        wanted = f"name={_quoted(name)}" + (f" and run_id={_quoted(run_id)}" if run_id else "")
+        found: list[MlflowVersion] = []
+        token = None
+        with self._calling(f"list the versions of the model {name!r}") as client:
+            while True:
+                page = client.search_model_versions(wanted, max_results=1000, page_token=token)
+                found += page
+                token = page.token
+                if not token:
+                    break
+        return tuple(sorted(map(_version, found), key=lambda item: int(item.version), reverse=True))
+
+    def newest(
+        self, name: str, *, newer_than: int = 0, stage: str | None = None, alias: str | None = None
+    ) -> ModelVersion | None:
+        """The newest version above ``newer_than`` that holds the stage and the alias asked for; None where there is
+        none yet, also where the model does not exist yet.
+
+        :raises AccessError: the identity may not read the model
+        """
+        found = self.versions(name)
+        if not found:  # MLflow lists nothing both where there is nothing and where one may not look
+            self._registered(name)
+        for item in found:
+            if int(item.version) > newer_than and stage in (None, item.stage) and self._holds(item, alias):
+                return item
+        return None
+
+    def _holds(self, version: ModelVersion, alias: str | None) -> bool:
+        if alias is None:
+            return True
+        holder = self.holder(version.name, alias)
+        return holder is not None and holder.version == version.version
+
+    def holder(self, name: str, alias: str) -> ModelVersion | None:
+        """The version that an alias points to, None where nothing holds it.
+
+        :raises ConfigurationError: no such model
+        """
+        model = self._registered(name)
+        if model is None:
+            raise ConfigurationError(f"no registered model {name!r} in {self.uri}; {self._what_there_is(name)}")
+        number = model.aliases.get(alias)
+        return self._version(name, str(number)) if number is not None else None
+
+    def stage_holders(self, name: str, stage: str) -> tuple[ModelVersion, ...]:
+        """Every version in a stage, newest first.
+
+        :raises ConfigurationError: MLflow has no such stage
+        """
+        wanted = _stage(stage)
+        return tuple(item for item in self.versions(name) if item.stage == wanted)
+
+    def run(self, run_id: str) -> Run:
+        """A run's parameters, latest metrics, tags and dataset inputs.
+
+        :raises ConfigurationError: no such run
+        """
+        with self._calling(f"read the run {run_id!r}") as client:
+            run = client.get_run(run_id)
+        inputs = run.inputs.dataset_inputs if run.inputs else []
+        return Run(
+            run_id=run.info.run_id,
+            name=run.info.run_name or "",
+            status=run.info.status,
+            user=run.data.tags.get("mlflow.user") or run.info.user_id or None,
+            params=dict(run.data.params),
+            metrics=dict(run.data.metrics),
+            tags=dict(run.data.tags),
+            datasets=tuple(_dataset(item) for item in inputs),
+        )
+
+    # -- the exact bytes ----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def download(self, version: ModelVersion) -> Iterator[Path]:
+        """The version's files in a temporary directory; nothing in them is run or loaded.
+
+        They come from where the registry says they are, not through ``models:/``, which would add a file of MLflow's
+        own to them.
+
+        :raises ConfigurationError: the artifact is gone or empty
+        """
+        import mlflow.artifacts
+
+        with tempfile.TemporaryDirectory(prefix="mlgov-model-") as directory:
+            with self._calling(f"download {version}") as client:
+                where = client.get_model_version_download_uri(version.name, version.version)
+                found = mlflow.artifacts.download_artifacts(
+                    artifact_uri=where, dst_path=directory, tracking_uri=self._tracking_uri, registry_uri=self._uri
+                )
+            path = Path(found)
+            if not path.is_dir() or next(path.iterdir(), None) is None:
+                raise ConfigurationError(f"{version} in {self.uri} has no files: its artifact is gone or empty")
+            yield path
+
+    def digest(self, version: ModelVersion) -> str:
+        """The in-toto ``dirHash`` of the version's files, downloaded and hashed now."""
+        with self.download(version) as path:
+            return hash_tree(path)
+
+    def subject(self, version: ModelVersion) -> Subject:
+        """The version bound to its bytes as they are now."""
+        return Subject("model", version.name, self.digest(version), version.version, self.uri)
+
+    # -- changing -----------------------------------------------------------------------------------------------------
+
+    def register(
+        self, model: str, run_id: str, artifact_path: str = "model", source: str | None = None
+    ) -> ModelVersion:
+        """A version made from a run's model; the one that exists where this was registered before.
+
+        :param artifact_path: the name it was logged under
+        :param source: an artifact URI, or ``models:/m-…``, instead
+        :raises ConfigurationError: no such run, or the run logged no model under that name
+        """
+        if source is None:
+            source = self._logged_source(run_id, artifact_path)
+        before = next((item for item in self.versions(model, run_id) if item.source == source), None)
+        if before is not None:
+            return before
+        if self._registered(model) is None:
+            self._create(model)
+        model_id = source.removeprefix("models:/") if source.startswith("models:/m-") else None
+        with self._calling(f"register a version of the model {model!r}") as client:
+            return _version(client.create_model_version(model, source, run_id, model_id=model_id))
+
+    def set_alias(self, version: ModelVersion, alias: str) -> None:
+        """Point an alias at a version, and read it back.
+
+        :raises EvidenceError: it reads back as another version: somebody else moved it at the same time
+        """
+        with self._calling(f"set the alias {alias!r} on {version}") as client:
+            client.set_registered_model_alias(version.name, alias, version.version)
+        holder = self.holder(version.name, alias)
+        if holder is None or holder.version != version.version:
+            seen = holder.version if holder else "nobody"
+            raise EvidenceError(f"the alias {alias!r} was set to {version} and reads back as {seen}")
+
+    def delete_alias(self, name: str, alias: str) -> None:
+        """Remove an alias, and read back that nothing holds it.
+
+        :raises EvidenceError: something does
+        """
+        with self._calling(f"delete the alias {alias!r} of the model {name!r}") as client:
+            client.delete_registered_model_alias(name, alias)
+        holder = self.holder(name, alias)
+        if holder is not None:
+            raise EvidenceError(f"the alias {alias!r} was deleted and reads back as {holder}")
+
+    def transition_stage(self, version: ModelVersion, stage: str, archive_existing: bool = False) -> None:
+        """Move a version to a stage, and read it back.
+
+        :param archive_existing: also move every other version in that stage to ``Archived``
+        :raises EvidenceError: it reads back otherwise
+        :raises ConfigurationError: MLflow has no such stage
+        """
+        wanted = _stage(stage)
+        with self._calling(f"move {version} to stage {stage!r}") as client, warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # stages are deprecated in favour of aliases, and in use
+            client.transition_model_version_stage(
+                version.name, version.version, stage, archive_existing_versions=archive_existing
+            )
+        now = self._version(version.name, version.version)
+        if now is None or now.stage != wanted:
+            seen = now.stage if now else "gone"
+            raise EvidenceError(f"{version} was moved to stage {stage!r} and reads back as {seen}")
+        if archive_existing and wanted:
+            others = [item.version for item in self.stage_holders(version.name, stage) if item.version != now.version]
+            if others:
+                raise EvidenceError(f"stage {stage!r} still holds version {', '.join(others)} beside {version}")
+
+    def set_tags(self, version: ModelVersion, tags: Mapping[str, str]) -> None:
+        """Write tags on a version: for people to read, never to decide by."""
+        with self._calling(f"tag {version}") as client:
+            for key, value in tags.items():
+                client.set_model_version_tag(version.name, version.version, key, value)
+
+    # -- within -------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _client(self) -> MlflowClient:
+        from mlflow import MlflowClient
+
+        return MlflowClient(tracking_uri=self._tracking_uri, registry_uri=self._uri)
+
+    @contextmanager
+    def _calling(self, what: str) -> Iterator[MlflowClient]:
+        with ExitStack() as stack:
+            stack.enter_context(mlflow_errors(what, self.uri))
+            stack.enter_context(self.authenticated())
+            for name, value in _PATIENCE.items():
+                stack.enter_context(setting(name, value))
+            yield self._client
+
+    @contextmanager
+    def authenticated(self) -> Iterator[None]:
+        """MLflow's own functions reach this registry with this identity while the block runs."""
+        with using(self._uri, **self._credentials):
+            yield
+
+    def _version(self, name: str, number: str) -> ModelVersion | None:
+        return self._or_none(f"read version {number} of the model {name!r}", "get_model_version", name, number)
+
+    def _registered(self, name: str) -> Any:
+        return self._or_none(f"read the model {name!r}", "get_registered_model", name)
+
+    def _or_none(self, what: str, method: str, *arguments: str) -> Any:
+        from mlflow.exceptions import MlflowException
+
+        with self._calling(what) as client:
+            try:
+                found = getattr(client, method)(*arguments)
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    return None
+                raise
+        return _version(found) if method == "get_model_version" else found
+
+    def _what_there_is(self, name: str) -> str:
+        if self._registered(name) is None:
+            with self._calling("list the registered models") as client:
+                names = [repr(item.name) for item in client.search_registered_models(max_results=_SHOWN)]
+            return f"there is no model of that name, but {', '.join(names)}" if names else "it holds no models yet"
+        numbers = [item.version for item in self.versions(name)[:_SHOWN]]
+        return f"its newest versions are {', '.join(numbers)}" if numbers else "it has no versions yet"
+
+    def _create(self, name: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        with self._calling(f"create the model {name!r}") as client:
+            try:
+                client.create_registered_model(name)
+            except MlflowException as error:
+                if error.error_code not in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"):
+                    raise
+
+    def _logged_source(self, run_id: str, path: str) -> str:
+        """MLflow 3 keeps a run's model as a LoggedModel, MLflow 2 kept it among the run's artifacts."""
+        with self._calling(f"find the model {path!r} of the run {run_id!r}") as client:
+            run = client.get_run(run_id)
+            outputs = run.outputs.model_outputs if getattr(run, "outputs", None) else []
+            models = [(item.step, client.get_logged_model(item.model_id)) for item in outputs]
+            named = [(step, item) for step, item in models if item.name == path]
+            if named:
+                return f"models:/{max(named, key=lambda pair: (pair[0], pair[1].creation_timestamp))[1].model_id}"
+            if any(item.path == f"{path}/MLmodel" for item in client.list_artifacts(run_id, path)):
+                return f"{run.info.artifact_uri}/{path}"
+        logged = ", ".join(repr(item.name) for _, item in models) or "none"
+        raise ConfigurationError(f"the run {run_id!r} logged no model {path!r}; models it logged: {logged}")
+
+
+def _parse(reference: str | Mapping[str, Any]) -> tuple[str, str, str]:
+    """Name, version-or-stage, alias; one of the last two is empty."""
+    if isinstance(reference, Mapping):
+        name, number = reference.get("name"), reference.get("version")
+        if not isinstance(name, str) or not name or not str(number).isdecimal():
+            raise ConfigurationError(f"a model version needs a name and a version number, not {dict(reference)!r}")
+        return name, str(number), ""
+    match = _REFERENCE.fullmatch(reference)
+    if match is None:
+        raise ConfigurationError(
+            f"{reference!r} names no model version: write models:/name/7, models:/name@alias or models:/name/Production"
+        )
+    return unquote(match["name"]), match["which"] or "", match["alias"] or ""
+
+
+def _stage(stage: str) -> str | None:
+    known = {item.lower(): item for item in STAGES}
+    if stage.lower() not in known:
+        raise ConfigurationError(f"MLflow has no stage {stage!r}, only {', '.join(STAGES)}")
+    found = known[stage.lower()]
+    return None if found == "None" else found
+
+
+def _quoted(text: str) -> str:
+    if "'" not in text:
+        return f"'{text}'"
+    if '"' not in text:
+        return f'"{text}"'
+    raise ConfigurationError(f"MLflow cannot search for {text!r}: it holds both kinds of quotes")
+
+
+def _version(entity: MlflowVersion) -> ModelVersion:
+    created = entity.creation_timestamp
+    return ModelVersion(
+        name=entity.name,
+        version=str(entity.version),
+        run_id=entity.run_id or None,
+        source=entity.source or None,
+        stage=None if entity.current_stage in (None, "", "None") else entity.current_stage,
+        aliases=_words(entity.aliases),
+        tags=dict(entity.tags or {}),
+        created_at=datetime.fromtimestamp(created / 1000, UTC) if created else None,
+        created_by=entity.user_id or None,
+        model_id=getattr(entity, "model_id", None) or None,
+    )
+
+
+def _words(values: Iterable[Any] | None) -> tuple[str, ...]:
+    return tuple(sorted(str(value) for value in values or ()))
+
+
+def _dataset(item: Any) -> dict[str, Any]:
+    tags: Sequence[Any] = item.tags or ()
+    return {
+        "name": item.dataset.name,
+        "digest": item.dataset.digest,
+        "source": item.dataset.source,
+        "context": next((tag.value for tag in tags if tag.key == "mlflow.data.context"), None),
+    }

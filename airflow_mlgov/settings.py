@@ -1,0 +1,153 @@
+"""What ``[mlgov]`` of airflow.cfg says, as open objects: the policy, the ledger, the signer of a duty, the trust root.
+
+The one place where the provider's configuration is read. Opens things only when asked, so that DAG files stay cheap.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import conf
+
+from airflow_mlgov.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from securesystemslib.signer import Signer
+
+    from airflow_mlgov.evidence.ledger import Ledger
+    from airflow_mlgov.evidence.signing import TrustRoot
+    from airflow_mlgov.evidence.statements import Context
+    from airflow_mlgov.governance.policy import GovernancePolicy
+    from airflow_mlgov.hooks.mlflow import MlflowHook
+
+SECTION = "mlgov"
+
+
+def option(name: str, fallback: str = "") -> str:
+    """One option of ``[mlgov]``, empty where it is not set."""
+    return str(conf.get(SECTION, name, fallback=fallback) or fallback)
+
+
+def home() -> Path:
+    """Where the embedded defaults live: ``$AIRFLOW_HOME/mlgov``."""
+    return Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / "mlgov"
+
+
+@dataclass(frozen=True)
+class Governance:
+    """Everything a task of one duty needs.
+
+    :param duty: ``data_validation``, ``performance``, ``fairness``, ``registration``, ``approval`` or ``promotion``;
+        it picks the signing key and the Vault identity where their settings hold ``{duty}``
+    :param mlflow_conn_id: overrides ``[mlgov] mlflow_conn_id``
+    """
+
+    duty: str
+    mlflow_conn_id: str | None = None
+
+    @cached_property
+    def policy(self) -> GovernancePolicy | None:
+        """The governance policy, None where none is configured.
+
+        :raises ConfigurationError: the file does not hold
+        """
+        from airflow_mlgov.governance.policy import load_policy
+
+        path = option("policy")
+        return load_policy(path) if path else None
+
+    def required_policy(self) -> GovernancePolicy:
+        """The policy, for what cannot be done without one.
+
+        :raises ConfigurationError: none is configured
+        """
+        if self.policy is None:
+            raise ConfigurationError("this needs a governance policy: set [mlgov] policy to the path of mlgov.yaml")
+        return self.policy
+
+    @cached_property
+    def environment(self) -> str:
+        """The name that evidence is bound to."""
+        return option("environment", "default")
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The open ledger: the connection of ``[mlgov] ledger_conn_id``, else the URL of ``[mlgov] ledger``."""
+        from airflow_mlgov.hooks.ledger import LedgerHook
+
+        return LedgerHook().get_conn()
+
+    def vault(self) -> Any:
+        """An authenticated ``hvac.Client`` of this duty's identity, None where no Vault is configured."""
+        conn_id = option("vault_conn_id").format(duty=self.duty)
+        if not conn_id:
+            return None
+        from airflow_mlgov.hooks.vault import MlgovVaultHook
+
+        return MlgovVaultHook(vault_conn_id=conn_id).transit_client()
+
+    @cached_property
+    def signer(self) -> Signer:
+        """The signer of this duty; a new local key is added to the default trust root."""
+        from airflow_mlgov.evidence.signing import DUTIES, TrustRoot, open_signer
+
+        uri = option("sign")
+        if uri:
+            name = self.duty if uri.startswith("local:") else self.duty.replace("_", "-")
+            filled = uri.format(duty=name)
+            return open_signer(filled, self.vault() if filled.startswith("vault:") else None)
+        signer = open_signer(f"local:{home() / 'signing-key.pem'}")
+        if not option("trust_root") and not (home() / "trust.json").exists():
+            TrustRoot().with_key(signer.public_key, DUTIES).save(home() / "trust.json")
+        return signer
+
+    @cached_property
+    def trust(self) -> TrustRoot:
+        """The trust root.
+
+        :raises ConfigurationError: the file is missing or does not hold
+        """
+        from airflow_mlgov.evidence.signing import TrustRoot
+
+        return TrustRoot.load(option("trust_root") or home() / "trust.json")
+
+    @cached_property
+    def mlflow(self) -> MlflowHook:
+        """The hook to the model registry, with this duty's identity."""
+        from airflow_mlgov.hooks.mlflow import MlflowHook
+
+        conn_id = self.mlflow_conn_id or option("mlflow_conn_id", "mlflow_default")
+        return MlflowHook(mlflow_conn_id=conn_id, duty=self.duty)
+
+    def evidence_context(self, task: Mapping[str, Any]) -> Context:
+        """What goes into the signed bytes about where and when: environment, policy, dag, run, task, try."""
+        from airflow_mlgov.evidence.statements import Context
+
+        return Context(
+            environment=self.environment,
+            policy=self.policy.descriptor() if self.policy else {},
+            run=run_identity(task),
+            issued_at=datetime.now(UTC),
+        )
+
+
+def run_identity(context: Mapping[str, Any]) -> dict[str, Any]:
+    """Which task of which run this is, from Airflow's task context."""
+    ti = context.get("ti")
+    if ti is None:
+        return {}
+    identity = {name: getattr(ti, name, None) for name in ("dag_id", "run_id", "task_id", "try_number", "map_index")}
+    return {name: value for name, value in identity.items() if value is not None}
+
+
+def requester(context: Mapping[str, Any]) -> tuple[str, ...]:
+    """Who triggered the run, as Airflow knows them; empty for scheduled runs."""
+    name = getattr(context.get("dag_run"), "triggering_user_name", None)
+    return (name,) if name else ()

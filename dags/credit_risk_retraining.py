@@ -1,0 +1,64 @@
+"""Retrains the credit-risk model every week and lets it into production only through the gates.
+
+Copy this file and `include/`. Which bounds hold, who may approve and what production takes is in `include/mlgov.yaml`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from airflow.sdk import DAG, Param, task
+
+from airflow_mlgov.operators.approval import ApprovalGateOperator
+from airflow_mlgov.operators.data_validation import DataValidationGateOperator
+from airflow_mlgov.operators.fairness import FairnessGateOperator
+from airflow_mlgov.operators.performance import PerformanceGateOperator
+from airflow_mlgov.operators.promotion import PromoteModelOperator
+from airflow_mlgov.operators.registration import RegisterModelOperator
+
+INCLUDE = Path(__file__).parent / "include"
+MODEL = "credit_risk"
+PREDICTIONS = "{{ params.predictions }}/{{ run_id }}.parquet"  # scored by `train`, judged by the gates
+
+with DAG(
+    dag_id="credit_risk_retraining",
+    schedule="@weekly",
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    max_active_runs=1,  # two promotions at once would race for the alias: MLflow has no compare-and-set
+    params={
+        "train": Param(str(INCLUDE / "data" / "train.csv"), type="string", description="applications to learn from"),
+        "test": Param(str(INCLUDE / "data" / "test.csv"), type="string", description="applications held out"),
+        "predictions": Param(str(INCLUDE / "data" / "predictions"), type="string", description="folder for scores"),
+        "candidate": Param("healthy", enum=["healthy", "biased"], description="which model to train"),
+    },
+    doc_md=__doc__,
+    tags=["mlgov", "credit"],
+) as dag:
+
+    @task
+    def train(params: dict[str, str], run_id: str) -> str:
+        """Fit the candidate, score the held-out applications, return the MLflow run."""
+        from airflow_mlgov.demo.training import train_candidate
+        from airflow_mlgov.hooks.mlflow import MlflowHook
+
+        scores = f"{params['predictions']}/{run_id}.parquet"
+        with MlflowHook(duty="registration").tracking():
+            return train_candidate(
+                train=params["train"], test=params["test"], predictions=scores, candidate=params["candidate"]
+            )
+
+    validate = DataValidationGateOperator(
+        task_id="validate_data", model=MODEL, data="{{ params.train }}", suite=str(INCLUDE / "credit_suite.json")
+    )
+    run = train()
+    register = RegisterModelOperator(task_id="register", model=MODEL, run_id=run, datasets=["{{ params.train }}"])
+    perform = PerformanceGateOperator(task_id="performance", model=register.output, data=PREDICTIONS)
+    fair = FairnessGateOperator(task_id="fairness", model=register.output, data=PREDICTIONS)
+    approve = ApprovalGateOperator(task_id="approve", model=register.output, target="production", retries=1)
+    promote = PromoteModelOperator(
+        task_id="promote", model=register.output, target="production", retries=2, retry_delay=timedelta(minutes=1)
+    )
+
+    validate >> run >> register >> [perform, fair] >> approve >> promote

@@ -1,0 +1,71 @@
+"""Entry points, provider info and code must say the same."""
+
+import importlib
+import json
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import airflow
+import jsonschema
+import pytest
+
+from airflow_mlgov.provider_info import get_provider_info
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_provider_info_is_valid_by_airflows_own_schema() -> None:
+    schema = json.loads((Path(airflow.__file__).parent / "provider_info.schema.json").read_text())
+    jsonschema.validate(get_provider_info(), schema)
+    assert get_provider_info()["package-name"] == PROJECT["name"]
+
+
+@pytest.mark.parametrize("group", ["apache_airflow_provider", "airflow.plugins", "airflow.policy"])
+def test_entry_points_lead_to_code(group: str) -> None:
+    declared = PROJECT["entry-points"][group]
+    installed = {entry.name: entry for entry in entry_points(group=group) if entry.name in declared}
+    assert {name: entry.value for name, entry in installed.items()} == declared
+    for entry in installed.values():
+        assert entry.load() is not None
+
+
+def test_every_operator_and_sensor_module_is_listed() -> None:
+    info = get_provider_info()
+    for part, skip in (("operators", {"__init__", "base"}), ("sensors", {"__init__"}), ("triggers", {"__init__"})):
+        listed = {module for item in info[part] for module in item["python-modules"]}
+        found = {
+            f"airflow_mlgov.{part}.{path.stem}"
+            for path in (ROOT / "airflow_mlgov" / part).glob("*.py")
+            if path.stem not in skip
+        }
+        assert listed == found
+
+
+def test_connection_types_are_those_of_the_hooks() -> None:
+    for item in get_provider_info()["connection-types"]:
+        module, name = item["hook-class-name"].rsplit(".", 1)
+        hook = getattr(importlib.import_module(module), name)
+        assert hook.conn_type == item["connection-type"]
+        assert hook.hook_name == item["hook-name"]
+
+
+def test_every_option_that_is_read_is_described() -> None:
+    import re
+
+    text = "".join(path.read_text() for path in (ROOT / "airflow_mlgov").rglob("*.py"))
+    read = set(re.findall(r'\boption\("(\w+)"', text)) | {"cluster_policy"}
+    assert read == set(get_provider_info()["config"]["mlgov"]["options"])
+
+
+def test_airflow_lists_the_provider() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "airflow", "providers", "get", "airflow-provider-mlgov", "--full", "-o", "json"],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for word in ("mlgov_ledger", "MlflowHook", "airflow_mlgov.operators.promotion", "model_version", "trust_root"):
+        assert word in done.stdout
