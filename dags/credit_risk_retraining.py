@@ -5,11 +5,14 @@ Copy this file and `include/`. Which bounds hold, who may approve and what produ
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from airflow.sdk import DAG, Param, task
 
+from airflow_mlgov.demo.training import score_champion as score_current
+from airflow_mlgov.demo.training import train_candidate
+from airflow_mlgov.hooks.mlflow import MlflowHook
 from airflow_mlgov.operators.approval import ApprovalGateOperator
 from airflow_mlgov.operators.data_validation import DataValidationGateOperator
 from airflow_mlgov.operators.fairness import FairnessGateOperator
@@ -40,25 +43,28 @@ with DAG(
     @task
     def train(params: dict[str, str], run_id: str) -> str:
         """Fit the candidate, score the held-out applications, return the MLflow run."""
-        from airflow_mlgov.demo.training import train_candidate
-        from airflow_mlgov.hooks.mlflow import MlflowHook
-
         scores = f"{params['predictions']}/{run_id}.parquet"
         with MlflowHook(duty="registration").tracking():
             return train_candidate(
                 train=params["train"], test=params["test"], predictions=scores, candidate=params["candidate"]
             )
 
+    @task
+    def score_champion(params: dict[str, str], run_id: str) -> str:
+        """Score the same applications with the model in production; nothing the first time."""
+        scores = f"{params['predictions']}/{run_id}-champion.parquet"
+        registry = MlflowHook(duty="performance").registry()
+        return score_current(registry, model=MODEL, test=params["test"], scores=scores)
+
     validate = DataValidationGateOperator(
-        task_id="validate_data", model=MODEL, data="{{ params.train }}", suite=str(INCLUDE / "credit_suite.json")
+        task_id="validate_data", data="{{ params.train }}", suite=str(INCLUDE / "credit_suite.json")
     )
-    run = train()
+    run, champion = train(), score_champion()
     register = RegisterModelOperator(task_id="register", model=MODEL, run_id=run, datasets=["{{ params.train }}"])
-    perform = PerformanceGateOperator(task_id="performance", model=register.output, data=PREDICTIONS)
+    perform = PerformanceGateOperator(task_id="performance", model=register.output, data=PREDICTIONS, baseline=champion)
     fair = FairnessGateOperator(task_id="fairness", model=register.output, data=PREDICTIONS)
     approve = ApprovalGateOperator(task_id="approve", model=register.output, target="production", retries=1)
-    promote = PromoteModelOperator(
-        task_id="promote", model=register.output, target="production", retries=2, retry_delay=timedelta(minutes=1)
-    )
+    promote = PromoteModelOperator(task_id="promote", model=register.output, target="production")
 
-    validate >> run >> register >> [perform, fair] >> approve >> promote
+    validate >> [run, champion]
+    run >> register >> [perform, fair] >> approve >> promote

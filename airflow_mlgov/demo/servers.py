@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ from airflow_mlgov.errors import DependencyError
 
 LOOPBACK = "127.0.0.1"
 _PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy")
+_FOREIGN_SETTINGS = ("AIRFLOW", "MLFLOW_", "VAULT_", "BAO_")
 _LOG_LINES_IN_ERRORS = 25
 
 
@@ -71,7 +73,8 @@ class ManagedProcess:
     :param name: what to call it in messages
     :param argv: the command; it must not carry a secret, for every user of the machine can read it
     :param log: the file that takes stdout and stderr
-    :param env: variables on top of this process's (proxies are dropped, all traffic is loopback)
+    :param env: variables on top of this process's; its proxies (all traffic is loopback) and its settings for Airflow,
+        MLflow and Vault are dropped
     """
 
     def __init__(
@@ -86,7 +89,11 @@ class ManagedProcess:
         self.name = name
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
-        inherited = {key: value for key, value in os.environ.items() if key.lower() not in _PROXY_VARIABLES}
+        inherited = {
+            key: value
+            for key, value in os.environ.items()
+            if key.lower() not in _PROXY_VARIABLES and not key.startswith(_FOREIGN_SETTINGS)
+        }
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 list(argv),
@@ -341,6 +348,7 @@ def start_airflow(
                 "simple_auth_manager_users": ",".join(f"{name}:{role}" for name, role in users.items()),
                 "simple_auth_manager_passwords_file": str(password_file),
                 "execution_api_server_url": f"{url}/execution/",
+                "fernet_key": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
             },
             "database": {"sql_alchemy_conn": f"sqlite:///{home}/airflow.db"},
             "api": {"host": LOOPBACK, "port": str(port), "workers": "1", "base_url": url},

@@ -13,6 +13,8 @@ from airflow_mlgov.demo.data import FEATURES, ROW_ID, SENSITIVE, TARGET
 if TYPE_CHECKING:
     import pandas as pd
 
+    from airflow_mlgov.registry.mlflow_registry import Registry
+
 Candidate = Literal["healthy", "biased"]
 EXPERIMENT = "credit_risk"
 ARTIFACT = "model"
@@ -92,3 +94,20 @@ def train_candidate(*, train: str, test: str, predictions: str, candidate: Candi
             pip_requirements=[f"{name}=={version(name)}" for name in ("scikit-learn", "skops", "pandas")],
         )
         return str(run.info.run_id)
+
+
+def score_champion(registry: Registry, *, model: str, test: str, scores: str) -> str:
+    """Score the held-out file with today's champion, so that the performance gate can compare; returns ``scores``, or
+    an empty text where there is no champion yet. The champion is loaded in a child process without credentials."""
+    from mlflow.models import Model
+
+    from airflow_mlgov.gates.scoring import score_model
+
+    champion = registry.holder(model, "champion")
+    if champion is None:
+        return ""
+    Path(scores).parent.mkdir(parents=True, exist_ok=True)
+    with registry.download(champion) as folder:
+        columns = Model.load(str(folder)).get_input_schema().input_names()
+        score_model(folder, test, scores, columns=columns, keep=[ROW_ID, TARGET])
+    return scores

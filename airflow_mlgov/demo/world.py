@@ -81,9 +81,7 @@ def build(directory: Path, stack: ExitStack, say: Callable[[str], None]) -> Worl
     accounts = make_mlflow_accounts(mlflow)
     say("MLflow accounts trainer, gates, promoter (may edit credit_risk) and auditor (may read)")
     connections = furnish_openbao(openbao, accounts, directory / "trust.json")
-    say(
-        "OpenBao: one ed25519 Transit key, one MLflow account and one AppRole per duty; public keys pinned in trust.json"
-    )
+    say("OpenBao: per duty one ed25519 key, one MLflow account and one AppRole; public keys pinned in trust.json")
     connections["mlflow_default"] = {
         "conn_type": "mlflow",
         "host": mlflow.url,
@@ -167,7 +165,8 @@ def furnish_openbao(openbao: OpenBao, accounts: Mapping[str, str], trust_root: P
             f"mlflow/{duty}", {"username": account, "password": accounts[account]}
         )
         client.sys.create_or_update_policy(name, template.substitute(duty=duty, key=name))
-        client.auth.approle.create_or_update_approle(name, token_policies=[name], token_ttl="15m", token_max_ttl="1h")
+        limits = {"token_ttl": "15m", "token_max_ttl": "1h"}
+        client.auth.approle.create_or_update_approle(name, token_policies=[name], **limits)
         connections[f"mlgov_vault_{duty}"] = {
             "conn_type": "vault",
             "host": urlsplit(openbao.url).hostname,

@@ -1,4 +1,4 @@
-"""Turns what hvac and requests raise into this package's errors. Never repeats a server's text, which may echo input."""
+"""Turns what hvac and requests raise into this package's errors. Never repeats a server's text: it may echo input."""
 
 from __future__ import annotations
 

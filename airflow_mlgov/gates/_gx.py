@@ -56,8 +56,8 @@ _PUBLIC_OBSERVED = frozenset(
         "unexpected_rows_expectation",
     }
 )
-"""Where ``observed_value`` is an aggregate or a part of the schema. Anywhere else (min, max, median, quantiles, distinct
-and most common values, expectations we do not know) it may be somebody's value and is withheld."""
+"""Where ``observed_value`` is an aggregate or a part of the schema. Anywhere else (min, max, median, quantiles,
+distinct and most common values, expectations we do not know) it may be somebody's value and is withheld."""
 
 _COUNTS_NULLS = frozenset({"expect_column_proportion_of_non_null_values_to_be_between"})
 """Column aggregates that mean something on a column of nulls."""
@@ -277,7 +277,9 @@ def _context() -> Any:
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
     if hasattr(pandas_engine, "HASH_THRESHOLD"):
-        pandas_engine.HASH_THRESHOLD = 0  # else it hashes the frame twice (70 % of the time); our digest is of the bytes
+        pandas_engine.HASH_THRESHOLD = (
+            0  # else it hashes the frame twice (70 % of the time); our digest is of the bytes
+        )
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     return context
@@ -341,14 +343,16 @@ def _write_docs(context: Any, suite: Any, validated: Any, probes: set[str], dire
 def _redacted(result: Any) -> Any:
     kind = result.expectation_config.type
     error = _error(result.exception_info or {})
-    details = {key: value for key, value in (result.result or {}).items() if key in _COUNTS}
+    details: dict[str, Any] = _counts(result.result or {})
+    if "element_count" not in details:
+        details = {}  # the page's renderer expects all counts or none
     if "observed_value" in (result.result or {}):
         details["observed_value"] = result.result["observed_value"] if kind in _PUBLIC_OBSERVED else "withheld"
     result.success = bool(result.success)
     result.result = json_safe(details)
     result.exception_info = {
         "raised_exception": bool(error),
-        "exception_message": error or None,
-        "exception_traceback": None,
+        "exception_message": error,
+        "exception_traceback": "",
     }
     return result

@@ -237,6 +237,9 @@ _MISTAKEN = re.compile(
     re.IGNORECASE,
 )
 
+_AFTERWORDS = re.compile(r" (?:DETAIL|LINE \d+|CONTEXT|HINT):")
+"""Where a driver's message begins to quote the statement, or rows."""
+
 
 def _translate(source: SqlSource, error: sa.exc.DBAPIError) -> Exception:
     """Ours for theirs, by SQLSTATE where there is one and by the driver's words where there is none."""
@@ -245,10 +248,13 @@ def _translate(source: SqlSource, error: sa.exc.DBAPIError) -> Exception:
     original = error.orig
     state = str(getattr(original, "sqlstate", None) or getattr(original, "pgcode", None) or "")
     words = " ".join(str(original).split())
-    said = source.scrub(words.split(" DETAIL:")[0])[:300]
+    said = source.scrub(_AFTERWORDS.split(words)[0])[:300]
     if state.startswith("28") or state == "42501" or _REFUSED.search(words):
         return AccessError(f"{source.name}: the database refused access: {said}")
+    if state.startswith("22"):  # a data exception: its words quote the value
+        kind = type(original).__name__
+        return ConfigurationError(f"{source.name} cannot be read: a value in it made the database stop ({kind})")
     operational = isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError)
-    if state[:2] in ("42", "3D", "3F", "22") or _MISTAKEN.search(words) or (not operational and not state):
+    if state[:2] in ("42", "3D", "3F") or _MISTAKEN.search(words) or (not operational and not state):
         return ConfigurationError(f"{source.name} cannot be read: {said}")
     return DependencyError(f"{source.name} cannot be reached: {said}")

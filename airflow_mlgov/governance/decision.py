@@ -190,7 +190,8 @@ def _evaluate(rules: str, document: Mapping[str, Any]) -> tuple[tuple[tuple[str,
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # a Rust panic is no Exception; any of them must deny
-        return (("engine.error", f"the rules could not be evaluated: {type(error).__name__}: {error}"),), ()
+        cause = str(error).strip().split("\n", 1)[0]
+        return (("engine.error", f"the rules could not be evaluated: {type(error).__name__}: {cause}"),), ()
 
 
 def _ns(moment: datetime) -> int:

@@ -26,8 +26,8 @@ _PORTS = {"http": 80, "https": 443}
 _lock = threading.RLock()
 _everywhere: dict[str, Counter[str]] = {}
 """Origin -> Authorization header -> how many ``using`` blocks hold it. MLflow's download threads read this."""
-_here: ContextVar[Mapping[str, str]] = ContextVar("mlgov_mlflow_credentials", default={})
-"""Origin -> header of this thread's innermost block; wins over ``_everywhere``."""
+_here: ContextVar[Mapping[str, str]] = ContextVar("mlgov_mlflow_credentials")
+"""Origin -> header of this thread's innermost blocks; wins over ``_everywhere``."""
 _settings: dict[str, tuple[int, str | None]] = {}
 """Environment setting -> how many blocks hold it, and what it was before the first."""
 
@@ -142,7 +142,7 @@ def _header(username: str | None, password: str | None, token: str | None) -> st
 def _held(where: str, header: str) -> Iterator[None]:
     with _lock:
         _everywhere.setdefault(where, Counter())[header] += 1
-    mark = _here.set({**_here.get(), where: header})
+    mark = _here.set({**_here.get({}), where: header})
     try:
         yield
     finally:
@@ -155,7 +155,7 @@ def _held(where: str, header: str) -> Iterator[None]:
 
 
 def _header_for(where: str) -> str | None:
-    own = _here.get().get(where)
+    own = _here.get({}).get(where)
     if own is not None:
         return own
     with _lock:

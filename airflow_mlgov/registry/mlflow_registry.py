@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -67,21 +67,6 @@ class ModelVersion:
 
     def __str__(self) -> str:
         return f"{self.name} version {self.version}"
-
-
-@dataclass(frozen=True)
-class Run:
-    """A training run as plain data."""
-
-    run_id: str
-    name: str
-    status: str
-    user: str | None
-    params: Mapping[str, str]
-    metrics: Mapping[str, float]
-    tags: Mapping[str, str]
-    datasets: tuple[Mapping[str, Any], ...]
-    """Of each dataset input: ``name``, ``digest`` (MLflow's own, of the first rows only), ``source``, ``context``."""
 
 
 class Registry:
@@ -195,24 +180,31 @@ class Registry:
         wanted = _stage(stage)
         return tuple(item for item in self.versions(name) if item.stage == wanted)
 
-    def run(self, run_id: str) -> Run:
-        """A run's parameters, latest metrics, tags and dataset inputs.
+    def ping(self) -> None:
+        """Ask the registry for one model's name: whether it answers, and knows the identity."""
+        with self._calling("list the registered models") as client:
+            client.search_registered_models(max_results=1)
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        """A training run as plain data: ``run_id``, ``name``, ``status``, ``user``, ``params``, ``metrics`` (the latest
+        of each), ``tags``, and ``datasets``, each with ``name``, ``digest`` (MLflow's own, of the first rows only),
+        ``source`` and ``context``.
 
         :raises ConfigurationError: no such run
         """
         with self._calling(f"read the run {run_id!r}") as client:
             run = client.get_run(run_id)
         inputs = run.inputs.dataset_inputs if run.inputs else []
-        return Run(
-            run_id=run.info.run_id,
-            name=run.info.run_name or "",
-            status=run.info.status,
-            user=run.data.tags.get("mlflow.user") or run.info.user_id or None,
-            params=dict(run.data.params),
-            metrics=dict(run.data.metrics),
-            tags=dict(run.data.tags),
-            datasets=tuple(_dataset(item) for item in inputs),
-        )
+        return {
+            "run_id": run.info.run_id,
+            "name": run.info.run_name or "",
+            "status": run.info.status,
+            "user": run.data.tags.get("mlflow.user") or run.info.user_id or None,
+            "params": dict(run.data.params),
+            "metrics": dict(run.data.metrics),
+            "tags": dict(run.data.tags),
+            "datasets": [_dataset(item) for item in inputs],
+        }
 
     # -- the exact bytes ----------------------------------------------------------------------------------------------
 
@@ -344,22 +336,13 @@ class Registry:
             yield
 
     def _version(self, name: str, number: str) -> ModelVersion | None:
-        return self._or_none(f"read version {number} of the model {name!r}", "get_model_version", name, number)
+        with self._calling(f"read version {number} of the model {name!r}") as client:
+            found = _or_none(lambda: client.get_model_version(name, number))
+        return _version(found) if found is not None else None
 
     def _registered(self, name: str) -> Any:
-        return self._or_none(f"read the model {name!r}", "get_registered_model", name)
-
-    def _or_none(self, what: str, method: str, *arguments: str) -> Any:
-        from mlflow.exceptions import MlflowException
-
-        with self._calling(what) as client:
-            try:
-                found = getattr(client, method)(*arguments)
-            except MlflowException as error:
-                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                    return None
-                raise
-        return _version(found) if method == "get_model_version" else found
+        with self._calling(f"read the model {name!r}") as client:
+            return _or_none(lambda: client.get_registered_model(name))
 
     def _what_there_is(self, name: str) -> str:
         if self._registered(name) is None:
@@ -392,6 +375,17 @@ class Registry:
                 return f"{run.info.artifact_uri}/{path}"
         logged = ", ".join(repr(item.name) for _, item in models) or "none"
         raise ConfigurationError(f"the run {run_id!r} logged no model {path!r}; models it logged: {logged}")
+
+
+def _or_none(call: Callable[[], Any]) -> Any:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return call()
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
 
 
 def _parse(reference: str | Mapping[str, Any]) -> tuple[str, str, str]:

@@ -159,9 +159,10 @@ deny contains {"code": "suite.differs", "message": message} if {
 }
 
 # 9
-needed contains newest(gate, digest).sha256 if {
+needed contains item.sha256 if {
 	some gate in input.policy.requires
 	some digest in subjects(gate)
+	item := newest(gate, digest)
 }
 
 excluded contains name if {

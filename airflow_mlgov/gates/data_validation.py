@@ -1,0 +1,290 @@
+"""The data gate: a Great Expectations suite over files or a SQL table, one check for each expectation. Refuses to call
+green what was not evaluated: a dropped rule, no rows, no values, a missing column, an answer that is not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_mlgov.errors import ConfigurationError, DependencyError
+from airflow_mlgov.gates import _gx
+from airflow_mlgov.gates._suite import Expectation, Suite, load_suite
+from airflow_mlgov.gates.inputs import missing_columns_text, read_dataset
+from airflow_mlgov.gates.report import write_report
+from airflow_mlgov.gates.sql_source import SqlSource, fingerprint
+from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity, Subject, json_safe
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+GATE = "data_validation"
+
+DataSource = str | Path | SqlSource
+
+
+@dataclass(frozen=True)
+class _Data:
+    """What is validated, and what is known of it without Great Expectations."""
+
+    source: pd.DataFrame | SqlSource
+    subject: Subject
+    rows: int
+    columns: tuple[str, ...]
+    types: Mapping[str, str]
+    """Column -> pandas type; empty for SQL."""
+
+
+def validate_data(
+    data: DataSource,
+    suite: str | Path | Mapping[str, Any],
+    *,
+    min_rows: int = 1,
+    report_dir: str | Path | None = None,
+    data_docs_dir: str | Path | None = None,
+) -> GateResult:
+    """Validate a dataset against a suite.
+
+    :param data: a csv or parquet file, a glob or folder of either, or a :class:`SqlSource`
+    :param suite: Great Expectations 1.x suite: a JSON file, the same in YAML, or a mapping
+    :param min_rows: fewer rows than this fail the gate (most expectations hold for no rows at all); at least 1
+    :param report_dir: where to write a self-contained HTML report
+    :param data_docs_dir: where to build Great Expectations' Data Docs too (its pages load assets from the web)
+    :raises ConfigurationError: the data, the suite or a directory is not what it should be
+    :raises AccessError: the file system or the database refuses
+    :raises DependencyError: the database is down, or the data changed while it was being validated
+    """
+    if isinstance(min_rows, bool) or not isinstance(min_rows, int) or min_rows < 1:
+        raise ConfigurationError(f"min_rows must be a whole number of at least 1, not {min_rows!r}")
+    for directory in (report_dir, data_docs_dir):
+        if directory is not None:
+            _require_writable(Path(directory))
+    rules = load_suite(suite)
+    table = _open(data)
+    started = GateResult(GATE, table.subject, ())  # takes the time before the work
+    checks = [_row_count(table.rows, min_rows)]
+    sound, unsound = _sort_out(rules)
+    checks += unsound
+    docs = None
+    if sound:
+        run = _gx.run_suite(table.source, rules, sound, Path(data_docs_dir) if data_docs_dir is not None else None)
+        checks += _judge_all(sound, run, table)
+        docs = run.docs
+    if isinstance(table.source, SqlSource) and fingerprint(table.source).digest != table.subject.digest:
+        raise DependencyError(
+            f"{table.subject.name} changed while it was being validated; try again when nobody writes to it "
+            "(a query must give the same rows each time: no random(), no now())"
+        )
+    result = replace(
+        started,
+        checks=_unique_names(checks),
+        inputs=(Subject("suite", _suite_name(suite, rules), rules.digest),),
+        details={"suite": rules.name, "expectations": len(rules.expectations), "rows": table.rows}
+        | {"columns": list(table.columns)},
+        libraries={"great_expectations": _gx.version(), "pandas": _pandas_version()},
+    )
+    reports = {} if docs is None else {"Data Docs": docs}
+    if report_dir is not None:
+        reports["Data validation report"] = str(write_report(result, report_dir))
+    return replace(result, reports=reports)
+
+
+def _open(data: DataSource) -> _Data:
+    if isinstance(data, SqlSource):
+        table = fingerprint(data)
+        return _Data(data, table.subject(data), table.rows, table.columns, {})
+    frame, subject = read_dataset(str(data))
+    columns = tuple(str(name) for name in frame.columns)
+    return _Data(frame, subject, len(frame), columns, {str(name): str(kind) for name, kind in frame.dtypes.items()})
+
+
+def _row_count(rows: int, min_rows: int) -> Check:
+    bound = Bound(min=min_rows, source="min_rows")
+    outcome = bound.judge(rows)
+    detail = "" if outcome is Outcome.PASS else f"{rows} rows; at least {min_rows} are needed to judge the data"
+    return Check("row_count", outcome, rows, bound, Severity.CRITICAL, detail)
+
+
+def _sort_out(suite: Suite) -> tuple[list[Expectation], list[Check]]:
+    """The expectations that Great Expectations will take, and an ERROR for each that it would quietly drop."""
+    if not suite.expectations:
+        detail = f"the suite {suite.name} holds no expectation, so nothing was decided; add at least one"
+        return [], [Check("suite", Outcome.ERROR, 0, "at least 1 expectation", Severity.CRITICAL, detail)]
+    types = _gx.known_types()
+    severities = [str(severity) for severity in Severity]
+    sound, unsound = [], []
+    for item in suite.expectations:
+        if item.type not in types:
+            problem = f'unknown expectation type "{item.type}"{_near(item.type, types)}'
+        elif item.severity not in severities:
+            near = _near(str(item.severity), severities)
+            problem = f'unknown severity "{item.severity}"{near}; known: {", ".join(severities)}'
+        else:
+            sound.append(item)
+            continue
+        unsound.append(_not_evaluated(item, f"{item.where}: {problem}; Great Expectations would drop it silently"))
+    return sound, unsound
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, list(known), n=1)
+    return f' (did you mean "{near[0]}"?)' if near else ""
+
+
+def _not_evaluated(item: Expectation, detail: str) -> Check:
+    """Critical whatever the suite says: that a rule is not understood or not answered is a fault of the gate's run."""
+    return Check(_name(item), Outcome.ERROR, None, _bound(item), Severity.CRITICAL, detail)
+
+
+def _judge_all(sound: Sequence[Expectation], run: _gx.Run, table: _Data) -> list[Check]:
+    checks = []
+    for item in sound:
+        if item.position in run.dropped:
+            detail = f"{item.where}: Great Expectations did not take it: {run.dropped[item.position]}"
+            checks.append(_not_evaluated(item, detail))
+        elif item.position in run.results:
+            checks.append(_judge(item, run.results[item.position], table))
+        else:
+            why = f"it stopped with {run.crash}" if run.crash else "it gave no result for this one"
+            checks.append(_not_evaluated(item, f"{item.where}: Great Expectations did not evaluate it: {why}"))
+    if run.surplus:
+        detail = f"Great Expectations gave {run.surplus} results that belong to no expectation of the suite"
+        checks.append(Check("suite", Outcome.ERROR, run.surplus, "0 surplus results", Severity.CRITICAL, detail))
+    return checks
+
+
+def _judge(item: Expectation, result: _gx.Result, table: _Data) -> Check:
+    missing = [name for name in item.columns if name not in table.columns]
+    counts = result.counts
+    observed = counts.get("unexpected_percent") if "unexpected_percent" in counts else result.observed
+    if missing:
+        outcome, detail = Outcome.ERROR, f"{table.subject.name} has no column {_missing(table, missing)}"
+    elif result.error:
+        outcome, detail = Outcome.ERROR, f"could not be evaluated: {result.error}{_types(item, table)}"
+    elif problem := _contradiction(item, result):
+        outcome, detail = Outcome.ERROR, f"Great Expectations contradicts itself: {problem}"
+    elif problem := _nothing_to_judge(item, result):
+        outcome, detail = Outcome.INCONCLUSIVE, problem
+    else:
+        outcome = Outcome.PASS if result.success else Outcome.FAIL
+        detail = "" if result.success else _why(item, result)
+    values: dict[str, Any] = {**counts} if result.nonnull is None else {**counts, "nonnull_count": result.nonnull}
+    if result.withheld:
+        values["observed_value"] = "withheld: it may be a row's value"
+    return Check(_name(item), outcome, observed, _bound(item), Severity(item.severity), detail, values)
+
+
+def _missing(table: _Data, missing: Sequence[str]) -> str:
+    return missing_columns_text(table.columns, missing)
+
+
+def _types(item: Expectation, table: _Data) -> str:
+    known = [f'"{name}" is of type {table.types[name]}' for name in item.columns if name in table.types]
+    return f" (the column {', '.join(known)})" if known else ""
+
+
+def _evaluated(counts: Mapping[str, Any]) -> int | None:
+    """How many values a map expectation was held against; None for other kinds."""
+    total = counts.get("element_count")
+    return None if total is None else int(total) - int(counts.get("missing_count") or 0)
+
+
+def _contradiction(item: Expectation, result: _gx.Result) -> str:
+    """What cannot be so, if anything: a count out of range, a success that the counts deny."""
+    evaluated, unexpected = _evaluated(result.counts), result.counts.get("unexpected_count")
+    if evaluated is None or unexpected is None:
+        return ""
+    if evaluated < 0 or not 0 <= unexpected <= evaluated:
+        return f"{unexpected} unexpected of {evaluated} values"
+    mostly = item.kwargs.get("mostly", 1)
+    if not isinstance(mostly, int | float) or not evaluated:
+        return ""
+    holds = 1 - unexpected / evaluated >= mostly - 1e-9
+    if result.success and not holds:
+        return f"success with {unexpected} unexpected of {evaluated} values and mostly={mostly:g}"
+    return ""
+
+
+def _nothing_to_judge(item: Expectation, result: _gx.Result) -> str:
+    selected = " that row_condition selects" if item.kwargs.get("row_condition") else ""
+    evaluated = _evaluated(result.counts)
+    if evaluated == 0:
+        total = int(result.counts.get("element_count") or 0)
+        return (
+            f"no value to judge: all {total} values{selected} are null; add expect_column_values_to_not_be_null"
+            if total
+            else f"no value to judge: there are no rows{selected}"
+        )
+    if result.nonnull == 0:
+        return f"no value to judge: the column has no value that is not null{selected and ' among the rows'}{selected}"
+    return "the aggregate is not a finite number, so it cannot be compared" if result.undefined else ""
+
+
+def _why(item: Expectation, result: _gx.Result) -> str:
+    unexpected, evaluated = result.counts.get("unexpected_count"), _evaluated(result.counts)
+    if evaluated is not None and unexpected is not None:
+        allowed = item.kwargs.get("mostly")
+        most = f"; mostly={allowed:g} allows {100 * (1 - allowed):.4g} %" if isinstance(allowed, int | float) else ""
+        share = 100 * unexpected / evaluated
+        return f"{int(unexpected)} of {evaluated} values ({share:.4g} %) do not meet the expectation{most}"
+    if result.observed is not None:
+        shown = f"{result.observed:.6g}" if isinstance(result.observed, float) else result.observed
+        return f"observed {shown}"
+    if item.type == "expect_column_to_exist":
+        return f'there is no column "{item.kwargs.get("column")}"'
+    return "not met" + ("; the observed value is withheld, for it may be a row's value" if result.withheld else "")
+
+
+def _name(item: Expectation) -> str:
+    column = item.kwargs.get("column")
+    columns = item.columns or ((column,) if isinstance(column, str) else ())
+    return f"{item.type}({', '.join(columns)})" if columns else item.type
+
+
+def _bound(item: Expectation) -> str:
+    """The arguments as the suite has them; the expectation's own words where it has none."""
+    arguments = {
+        key: value
+        for key, value in item.kwargs.items()
+        if key not in ("column", "column_A", "column_B", "column_list") and value is not None
+    }
+    texts = (f"{key}={json.dumps(json_safe(value), ensure_ascii=False)}" for key, value in arguments.items())
+    sentence = ", ".join(texts) or item.type.removeprefix("expect_").replace("_", " ")
+    return sentence if len(sentence) <= 300 else f"{sentence[:299]}…"
+
+
+def _unique_names(checks: Iterable[Check]) -> tuple[Check, ...]:
+    """Two checks of one name (the same expectation under two conditions) get numbers, for a waiver names its check."""
+    seen: Counter[str] = Counter()
+    named = []
+    for check in checks:
+        seen[check.name] += 1
+        number = seen[check.name]
+        named.append(check if number == 1 else replace(check, name=f"{check.name} #{number}"))
+    return tuple(named)
+
+
+def _suite_name(suite: str | Path | Mapping[str, Any], rules: Suite) -> str:
+    return rules.name if isinstance(suite, Mapping) else str(suite)
+
+
+def _require_writable(directory: Path) -> None:
+    """Found out before the work rather than after it."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise ConfigurationError(f"cannot write into {os.fspath(directory)}: {error.strerror or error}") from None
+
+
+def _pandas_version() -> str:
+    import pandas as pd
+
+    return str(pd.__version__)

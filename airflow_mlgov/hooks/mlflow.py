@@ -1,0 +1,165 @@
+"""MLflow's tracking server and model registry for tasks: the address from a connection, the credentials from it or
+from Vault, handed over in memory. Refuses to export them to the environment."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseHook
+from airflow.sdk.log import mask_secret
+
+from airflow_mlgov.errors import ConfigurationError, MlgovError
+
+if TYPE_CHECKING:
+    from airflow_mlgov.registry.mlflow_registry import Registry
+
+DEFAULT_CONNECTION = "mlflow_default"
+
+
+class MlflowHook(BaseHook):  # type: ignore[misc]  # the provider ships no types to mypy here
+    """A connection of type ``mlflow``.
+
+    Host: a whole URL, or a host with port and schema (``https`` where there is none). Login and password: basic
+    authentication; a password alone: a bearer token. Or, in the extra, where Vault keeps them (a secret with
+    ``username`` and ``password``, or ``token``)::
+
+        {"vault_path": "mlflow/{duty}", "vault_conn_id": "vault_{duty}", "vault_mount": "secret"}
+
+    :param mlflow_conn_id: the connection
+    :param duty: what the task does (``fairness``, ``promotion`` …); it fills ``{duty}`` in the extra, so that each duty
+        can have an identity of its own
+    """
+
+    conn_name_attr = "mlflow_conn_id"
+    default_conn_name = DEFAULT_CONNECTION
+    conn_type = "mlflow"
+    hook_name = "MLflow"
+
+    def __init__(self, mlflow_conn_id: str = DEFAULT_CONNECTION, duty: str | None = None) -> None:
+        super().__init__()
+        self.mlflow_conn_id = mlflow_conn_id
+        self.duty = duty
+
+    def get_conn(self) -> Registry:
+        """The same as :meth:`registry`."""
+        return self.registry()
+
+    def registry(self) -> Registry:
+        """The registry with this connection's identity. Reads the credentials now, connects at its first call.
+
+        :raises ConfigurationError: the connection lacks a host, or what Vault holds for it is incomplete
+        :raises AccessError: Vault refused
+        :raises DependencyError: Vault is down
+        """
+        return self._registry
+
+    @contextmanager
+    def tracking(self) -> Iterator[Registry]:
+        """Point ``mlflow``'s own functions at this server, signed in, for the block; then put back what was.
+
+        ::
+
+            with MlflowHook().tracking():
+                with mlflow.start_run():
+                    mlflow.sklearn.log_model(model, name="model")
+        """
+        import mlflow
+
+        registry = self.registry()
+        names = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+        before = {name: os.environ.get(name) for name in names}
+        with ExitStack() as stack:
+            stack.callback(_restore, before)
+            stack.enter_context(registry.authenticated())
+            mlflow.set_tracking_uri(self._uri)
+            mlflow.set_registry_uri(self._uri)
+            yield registry
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Whether the registry answers and knows the identity."""
+        try:
+            self.registry().ping()
+        except MlgovError as error:
+            return False, str(error)
+        return True, "MLflow answers and knows this identity"
+
+    @cached_property
+    def _connection(self) -> Any:
+        return self.get_connection(self.mlflow_conn_id)
+
+    @cached_property
+    def _uri(self) -> str:
+        connection = self._connection
+        host = connection.host or ""
+        if not host:
+            raise ConfigurationError(f"the connection {self.mlflow_conn_id!r} has no host: give MLflow's URL")
+        if "://" in host or host.startswith("sqlite:"):
+            return str(host)
+        port = f":{connection.port}" if connection.port else ""
+        return f"{connection.schema or 'https'}://{host}{port}"
+
+    @cached_property
+    def _registry(self) -> Registry:
+        from airflow_mlgov.registry.mlflow_registry import Registry
+
+        return Registry(self._uri, **self._credentials())
+
+    def _credentials(self) -> dict[str, str | None]:
+        connection = self._connection
+        extra = _extra(connection.extra, self.mlflow_conn_id)
+        if extra.get("vault_path"):
+            return self._from_vault(extra)
+        password = connection.password or None
+        if password:
+            mask_secret(password)
+        if connection.login:
+            return {"username": connection.login, "password": password}
+        return {"token": password}
+
+    def _from_vault(self, extra: Mapping[str, Any]) -> dict[str, str | None]:
+        from airflow_mlgov.hooks.vault import MlgovVaultHook
+
+        path = self._filled(extra["vault_path"])
+        hook = MlgovVaultHook(self._filled(extra.get("vault_conn_id") or MlgovVaultHook.default_conn_name))
+        secret = hook.secret(path, mount=extra.get("vault_mount"))
+        known = {name: secret[name] for name in ("username", "password", "token") if secret.get(name)}
+        if set(known) not in ({"username", "password"}, {"token"}):
+            raise ConfigurationError(
+                f"the secret {path!r} must hold either username and password or token; it holds "
+                f"{', '.join(sorted(secret)) or 'nothing'}"
+            )
+        return known
+
+    def _filled(self, text: Any) -> str:
+        if "{duty}" in str(text) and not self.duty:
+            raise ConfigurationError(
+                f"the connection {self.mlflow_conn_id!r} says {text!r}, and this hook was given no duty to fill in"
+            )
+        return str(text).replace("{duty}", self.duty or "")
+
+
+def _extra(text: str | None, conn_id: str) -> dict[str, Any]:
+    try:
+        extra = json.loads(text or "{}")
+    except ValueError as error:
+        raise ConfigurationError(f"the extra of the connection {conn_id!r} is not JSON") from error
+    if not isinstance(extra, dict):
+        raise ConfigurationError(f"the extra of the connection {conn_id!r} must be a JSON object")
+    return extra
+
+
+def _restore(before: Mapping[str, str | None]) -> None:
+    import mlflow
+
+    mlflow.set_tracking_uri(before["MLFLOW_TRACKING_URI"])
+    mlflow.set_registry_uri(before["MLFLOW_REGISTRY_URI"])
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

@@ -1,0 +1,76 @@
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from airflow_mlgov.errors import ConfigurationError, EvidenceError
+from airflow_mlgov.evidence.digests import canonical_json, hash_file, hash_tree, parse_json
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    root = tmp_path / "model"
+    (root / "data" / "deep").mkdir(parents=True)
+    (root / "MLmodel").write_text("flavors: {}\n")
+    (root / "data" / "model.skops").write_bytes(bytes(range(256)))
+    (root / "data" / "deep" / "a b.txt").write_text("x")
+    return root
+
+
+def test_tree_digest_equals_the_shell_recipe(tree: Path) -> None:
+    recipe = "find . -type f | cut -c3- | LC_ALL=C sort | tr '\\n' '\\0' | xargs -0 -r sha256sum | sha256sum"
+    shell = subprocess.run(["bash", "-c", recipe], cwd=tree, capture_output=True, text=True, check=True)
+    assert hash_tree(tree) == shell.stdout.split()[0]
+
+
+@pytest.mark.parametrize("change", ["content", "rename", "add", "hidden"])
+def test_any_change_of_the_tree_changes_its_digest(tree: Path, change: str) -> None:
+    before = hash_tree(tree)
+    if change == "content":
+        (tree / "MLmodel").write_text("flavors: {x: 1}\n")
+    elif change == "rename":
+        (tree / "data" / "model.skops").rename(tree / "data" / "model2.skops")
+    elif change == "add":
+        (tree / "evil.py").write_text("")
+    else:
+        (tree / ".git").mkdir()
+        (tree / ".git" / "config").write_text("")
+    assert hash_tree(tree) != before
+
+
+def test_excluded_files_do_not_count(tree: Path) -> None:
+    before = hash_tree(tree)
+    (tree / "registered_model_meta").write_text("name: x")
+    assert hash_tree(tree, {"registered_model_meta"}) == before
+
+
+@pytest.mark.parametrize("name", ["link", "pipe", "line\nbreak", "back\\slash"])
+def test_what_cannot_be_bound_is_refused(tree: Path, name: str) -> None:
+    if name == "link":
+        (tree / name).symlink_to(tree / "MLmodel")
+    elif name == "pipe":
+        os.mkfifo(tree / name)
+    else:
+        (tree / name).write_text("")
+    with pytest.raises(EvidenceError):
+        hash_tree(tree)
+
+
+def test_missing_things_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"gone\.csv"):
+        hash_file(tmp_path / "gone.csv")
+    with pytest.raises(ConfigurationError, match="not a directory"):
+        hash_tree(tmp_path / "gone")
+
+
+@pytest.mark.parametrize("text", ['{"a": 1, "a": 2}', '{"a": {"b": 1, "b": 1}}', '{"a": NaN}', "{", '{"a": Infinity}'])
+def test_ambiguous_json_is_refused(text: str) -> None:
+    with pytest.raises(EvidenceError):
+        parse_json(text)
+
+
+def test_canonical_json_is_one_form_and_finite() -> None:
+    assert canonical_json({"b": 1, "a": "é"}) == '{"a":"é","b":1}'.encode()
+    with pytest.raises(EvidenceError):
+        canonical_json({"a": float("nan")})

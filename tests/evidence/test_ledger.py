@@ -1,0 +1,154 @@
+import multiprocessing
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, EvidenceError
+from airflow_mlgov.evidence.ledger import GENESIS, Ledger, open_ledger
+
+
+def append_many(url: str, envelope: str, count: int) -> None:
+    ledger = open_ledger(url, timeout=60)
+    for _ in range(count):
+        ledger.append(envelope)
+
+
+def test_entries_are_numbered_chained_and_found(ledger: Ledger, envelope: str) -> None:
+    first, second = ledger.append(envelope), ledger.append(envelope)
+    assert (first.seq, first.prev, second.seq, second.prev) == (1, GENESIS, 2, first.hash)
+    assert ledger.verify() == (2, second.hash)
+    assert ledger.entries(["a" * 64], kind="gate") == [first, second]
+    assert ledger.entries(["b" * 64]) == []
+    assert ledger.get(2) == second
+    assert first.reference.startswith("ledger:1@")
+
+
+def test_an_unknown_number_is_named(ledger: Ledger) -> None:
+    with pytest.raises(ConfigurationError, match="no entry 7"):
+        ledger.get(7)
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"payload": "e30="}', '{"payload": "%%"}'])
+def test_only_envelopes_get_in(ledger: Ledger, text: str) -> None:
+    with pytest.raises(EvidenceError):
+        ledger.append(text)
+    assert ledger.verify()[0] == 0
+
+
+def test_triggers_refuse_change(ledger: Ledger, envelope: str, tmp_path: Path) -> None:
+    ledger.append(envelope)
+    raw = sqlite3.connect(tmp_path / "ledger.db")
+    for statement in ("UPDATE mlgov_ledger SET kind = 'x'", "DELETE FROM mlgov_ledger"):
+        with pytest.raises(sqlite3.DatabaseError, match="append-only"):
+            raw.execute(statement)
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        (
+            "UPDATE mlgov_ledger SET envelope = replace(envelope, 'payload', 'Payload') WHERE seq = 2",
+            "entry 2 was changed",
+        ),
+        ("UPDATE mlgov_ledger SET subject_digest = 'b' WHERE seq = 2", "entry 2 was changed"),
+        ("UPDATE mlgov_ledger SET recorded_at = '2020' WHERE seq = 2", "entry 2 was changed"),
+        ("UPDATE mlgov_ledger SET kind = 'approval' WHERE seq = 2", "entry 2 was changed"),
+        ("UPDATE mlgov_ledger SET hash = 'c' WHERE seq = 1", "entry 1 was changed"),
+        ("UPDATE mlgov_ledger SET prev = 'd' WHERE seq = 3", "entry 3 does not follow"),
+        ("DELETE FROM mlgov_ledger WHERE seq = 2", "entry 2 is missing"),
+        ("DELETE FROM mlgov_ledger WHERE seq = 1", "entry 1 is missing"),
+    ],
+)
+def test_whoever_drops_the_triggers_is_found_out(
+    ledger: Ledger, envelope: str, tmp_path: Path, sql: str, message: str
+) -> None:
+    for _ in range(3):
+        ledger.append(envelope)
+    raw = sqlite3.connect(tmp_path / "ledger.db")
+    raw.executescript("DROP TRIGGER mlgov_ledger_no_update; DROP TRIGGER mlgov_ledger_no_delete")
+    raw.execute(sql)
+    raw.commit()
+    with pytest.raises(EvidenceError, match=message):
+        ledger.verify()
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
+def test_concurrent_writers_leave_no_gap(
+    backend: str, tmp_path: Path, envelope: str, request: pytest.FixtureRequest
+) -> None:
+    url = f"sqlite:///{tmp_path / 'c.db'}" if backend == "sqlite" else request.getfixturevalue("postgres_url")
+    ledger = open_ledger(url)
+    before = ledger.verify()[0]
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=append_many, args=(url, envelope, 10)) for _ in range(3)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(120)
+    assert [writer.exitcode for writer in writers] == [0, 0, 0]
+    assert ledger.verify()[0] == before + 30
+
+
+def test_postgresql_refuses_change(postgres_url: str, envelope: str) -> None:
+    import sqlalchemy as sa
+
+    ledger = open_ledger(postgres_url)
+    entry = ledger.append(envelope)
+    assert ledger.get(entry.seq) == entry
+    engine = sa.create_engine(postgres_url)
+    for statement in ("UPDATE mlgov_ledger SET kind = 'x'", "DELETE FROM mlgov_ledger", "TRUNCATE mlgov_ledger"):
+        with pytest.raises(sa.exc.DBAPIError, match="append-only"), engine.begin() as connection:
+            connection.execute(sa.text(statement))
+    assert ledger.verify()[0] >= 1
+
+
+def test_a_locked_ledger_is_a_dependency_that_is_down(tmp_path: Path, envelope: str) -> None:
+    url = f"sqlite:///{tmp_path / 'l.db'}"
+    ledger = open_ledger(url, timeout=0.2)
+    raw = sqlite3.connect(tmp_path / "l.db", isolation_level=None)
+    raw.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(DependencyError, match="locked"):
+        ledger.append(envelope)
+    raw.execute("ROLLBACK")
+    assert ledger.append(envelope).seq == 1
+
+
+def test_a_read_only_ledger_says_so(tmp_path: Path, envelope: str) -> None:
+    open_ledger(f"sqlite:///{tmp_path / 'l.db'}").append(envelope)
+    ledger = open_ledger(f"sqlite:///file:{tmp_path / 'l.db'}?mode=ro&uri=true")
+    assert ledger.verify()[0] == 1
+    with pytest.raises(AccessError, match="readonly"):
+        ledger.append(envelope)
+
+
+@pytest.fixture
+def unwritable(tmp_path: Path) -> Path:
+    folder = tmp_path / "file"
+    folder.write_text("")
+    folder.chmod(stat.S_IRUSR)
+    return folder
+
+
+def test_ledgers_that_cannot_be(tmp_path: Path, unwritable: Path) -> None:
+    for url, error, message in (
+        ("nonsense", ConfigurationError, "SQLAlchemy URL"),
+        ("mysql://u:geheim@h/db", ConfigurationError, "SQLite or PostgreSQL"),
+        (f"sqlite:///{unwritable / 'x' / 'l.db'}", AccessError, "cannot make the folder"),
+        ("postgresql+psycopg://u:geheim@127.0.0.1:1/db", DependencyError, "cannot be used now"),
+    ):
+        with pytest.raises(error, match=message) as caught:
+            open_ledger(url, timeout=1)
+        assert "geheim" not in str(caught.value)
+    (tmp_path / "text.db").write_text("this is no database, it is a text that goes on" * 50)
+    with pytest.raises(ConfigurationError, match="not a database"):
+        open_ledger(f"sqlite:///{tmp_path / 'text.db'}")
+
+
+def test_a_newer_schema_is_refused(ledger: Ledger, tmp_path: Path) -> None:
+    raw = sqlite3.connect(tmp_path / "ledger.db")
+    raw.execute("INSERT INTO mlgov_ledger_schema VALUES (99)")
+    raw.commit()
+    with pytest.raises(ConfigurationError, match="schema 99"):
+        open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")

@@ -1,0 +1,118 @@
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.evidence.digests import hash_file
+from airflow_mlgov.gates import fairness, performance
+from airflow_mlgov.governance.policy import GovernancePolicy, load_policy, parse_duration, policy_schema
+
+CONTRACT = """\
+version: 1
+defaults:
+  evidence_max_age: 7d
+  on_unknown_model: deny
+models:
+  credit_risk:
+    tier: high
+    owners: [data-science@bank.example, ml-engineering@bank.example]
+    gates:
+      data_validation: {suite: suites/credit.json}
+      performance:
+        roc_auc: {min: 0.75}
+        roc_auc_vs_champion: {min_change: -0.01}
+      fairness:
+        sensitive_features: {sex: [female, male], age_group: [adult, youth]}
+        min_group_size: 30
+        demographic_parity_ratio: {min: 0.8, max: 1.25}
+        equalized_odds_difference: {max: 0.1}
+      policy: {packages: [mlgov.pii, mlgov.monitoring]}
+    targets:
+      production:
+        stage: Production
+        alias: champion
+        requires: [data_validation, performance, fairness, policy]
+        approvals: {count: 2, from: [risk-officers], not: [trainer, requester]}
+        waivers: {max_days: 30, signers: 2, audit_within: 14d}
+        rollback: required
+"""
+
+
+def test_the_documented_example_loads(tmp_path: Path) -> None:
+    (tmp_path / "mlgov.yaml").write_text(CONTRACT)
+    model = load_policy(tmp_path / "mlgov.yaml").model("credit_risk")
+    target = model.target("production")
+    assert (target.approvals, target.approvers, target.rollback_required) == (2, {"risk-officers"}, True)
+    assert model.bounds("fairness") == {
+        "demographic_parity_ratio": {"min": 0.8, "max": 1.25},
+        "equalized_odds_difference": {"max": 0.1},
+    }
+    assert model.settings("fairness")["min_group_size"] == 30
+
+
+def test_groups_are_resolved_and_places_named(policy: GovernancePolicy) -> None:
+    model = policy.model("credit_risk")
+    assert model.target("production").approvers == {"olga", "omar"}
+    assert model.max_age == timedelta(days=7)
+    assert model.where("gates", "performance", "roc_auc").endswith("mlgov.yaml:15")
+    assert policy.digest == hash_file(policy.path)
+    assert policy.suite_digest("credit_risk") == hash_file(policy.path.parent / "suite.json")
+
+
+def test_unknown_names_are_denied_with_the_known_ones(policy: GovernancePolicy) -> None:
+    with pytest.raises(ConfigurationError, match=r"does not govern the model 'churn'; it governs credit_risk"):
+        policy.model("churn")
+    with pytest.raises(ConfigurationError, match=r"unknown target 'canary' .* has production"):
+        policy.model("credit_risk").target("canary")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message"),
+    [
+        ("roc_auc: {min: 0.75}", "roc_acu: {min: 0.75}", 15, "unknown key 'roc_acu'; did you mean 'roc_auc'?"),
+        ("roc_auc: {min: 0.75}", "roc_auc: {min: high}", 15, "'high' is not of type 'number'"),
+        ("roc_auc: {min: 0.75}", "roc_auc: {}", 15, "roc_auc"),
+        ("tier: high", "tier: huge", 9, "huge"),
+        ("tier: high", "teir: high", 9, "unknown key 'teir'; did you mean 'tier'?"),
+        ("alias: champion", "alias: champion\n        alias: other", 25, "the key 'alias' stands twice"),
+        ("count: 1", "count: 0", 26, "less than the minimum"),
+        ("evidence_max_age: 7d", "evidence_max_age: soon", 3, "soon"),
+        ("version: 1", "version: 2", 1, "1 was expected"),
+        ("owners: [owners@bank.example]", "owners: [", 12, "not YAML"),
+    ],
+)
+def test_mistakes_are_named_with_their_line(policy_file: Path, old: str, new: str, line: int, message: str) -> None:
+    policy_file.write_text(policy_file.read_text().replace(old, new))
+    with pytest.raises(ConfigurationError) as caught:
+        load_policy(policy_file)
+    assert message in str(caught.value)
+    assert f"mlgov.yaml:{line}:" in str(caught.value)
+
+
+def test_unreadable_policies(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"cannot read the policy .*gone\.yaml"):
+        load_policy(tmp_path / "gone.yaml")
+    (tmp_path / "empty.yaml").write_text("")
+    with pytest.raises(ConfigurationError, match="empty"):
+        load_policy(tmp_path / "empty.yaml")
+
+
+@pytest.mark.parametrize("text", ["", "7", "d7", "0d", "7 d", "-1d"])
+def test_durations(text: str) -> None:
+    assert parse_duration("90m") == timedelta(minutes=90)
+    with pytest.raises(ConfigurationError, match="duration"):
+        parse_duration(text)
+
+
+def test_the_schema_knows_exactly_the_metrics_of_the_gates() -> None:
+    Draft202012Validator.check_schema(policy_schema())
+    model = policy_schema()["$defs"]["model"]["properties"]["gates"]["properties"]
+    import re
+
+    for gate, metrics in (("performance", performance.KNOWN_METRICS), ("fairness", fairness.METRICS)):
+        patterns = list(model[gate]["patternProperties"])
+        for metric in metrics:
+            assert any(re.search(pattern, metric) for pattern in patterns), metric
+        assert not any(re.search(pattern, "made_up_metric") for pattern in patterns)
