@@ -54,7 +54,7 @@ def gate_data(
 ) -> None:
     """The data gate: a Great Expectations suite."""
     from airflow_mlgov.gates.data_validation import validate_data
-    from airflow_mlgov.gates.inputs import SqlSource
+    from airflow_mlgov.gates.sql_source import SqlSource
 
     source: Any = SqlSource(data, table=table, query=query) if "://" in data else data
     _conclude(validate_data(source, suite, report_dir=report_dir), ledger, sign, environment, policy, as_json)

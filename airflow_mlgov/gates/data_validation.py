@@ -85,7 +85,7 @@ def validate_data(
         started,
         checks=_unique_names(checks),
         inputs=(Subject("suite", _suite_name(suite, rules), rules.digest),),
-        details={"suite": rules.name, "expectations": len(rules.expectations), "rows": table.rows}
+        details={"suite": rules.name, "suite_sha256": rules.digest, "expectations": len(rules.expectations), "rows": table.rows}
         | {"columns": list(table.columns)},
         libraries={"great_expectations": _gx.version(), "pandas": _pandas_version()},
     )

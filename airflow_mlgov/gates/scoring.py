@@ -103,7 +103,7 @@ def inspect_model(model_dir: str | Path, allowed_loaders: Collection[str] = ALLO
         loader = pyfunc["loader_module"]
     except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):
         raise ConfigurationError(f"{file} names no python_function flavor with a loader_module") from None
-    if loader not in allowed_loaders:
+    if not isinstance(loader, str) or loader not in allowed_loaders:
         allowed = ", ".join(sorted(allowed_loaders))
         raise ConfigurationError(
             f'refused to load {model_dir.name}: its loader_module is "{_clean(str(loader))}", allowed are {allowed}; '

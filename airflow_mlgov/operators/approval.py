@@ -48,7 +48,7 @@ class _Case:
         return hash_json([self.model.digest, self.target.name, policy, list(self.decision.needed)])
 
 
-class ApprovalGateOperator(ApprovalOperator):
+class ApprovalGateOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it over untyped
     """Ask the people whom the policy names, and go on when enough of them have approved.
 
     Rejecting fails the task. A reason is required. The trainer and the requester are refused where the policy says
@@ -155,7 +155,9 @@ class ApprovalGateOperator(ApprovalOperator):
         self.params["evidence"] = Param(
             case.digest, type="string", const=case.digest, description="What you were shown. Leave it as it is."
         )
-        if self.assigned_users is None and "SimpleAuthManager" in conf.get("core", "auth_manager", fallback=""):
+        if not getattr(self, "assigned_users", None) and "SimpleAuthManager" in conf.get(
+            "core", "auth_manager", fallback=""
+        ):
             self.assigned_users = [{"id": name, "name": name} for name in sorted(case.target.approvers)]
         super().execute(context)
 

@@ -30,7 +30,7 @@ ModelRef = str | Mapping[str, Any]
 
 @contextmanager
 def task_errors() -> Iterator[None]:
-    """Turn this package's errors into Airflow's: retryable where a dependency is down, final otherwise, without traceback."""
+    """Turn this package's errors into Airflow's: retryable where a dependency is down, final otherwise."""
     try:
         yield
     except DependencyError as error:
@@ -39,7 +39,7 @@ def task_errors() -> Iterator[None]:
         raise AirflowFailException(str(error)) from None
 
 
-class BaseGateOperator(BaseOperator):
+class BaseGateOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
     """Base of every gate.
 
     :param on_fail: ``fail`` (default): anything but PASS fails the task, without retries. ``record``: the task

@@ -73,7 +73,7 @@ class DataValidationGateOperator(BaseGateOperator):
             )
 
     def _database(self, stack: ExitStack) -> Any:
-        from airflow_mlgov.gates.inputs import SqlSource
+        from airflow_mlgov.gates.sql_source import SqlSource
         from airflow_mlgov.hooks.vault import MlgovVaultHook
         from airflow_mlgov.hooks.warehouse import database_url
         from airflow_mlgov.settings import option

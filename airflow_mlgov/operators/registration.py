@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class RegisterModelOperator(BaseOperator):
+class RegisterModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
     """Register a run's model and sign its provenance: the model's digest linked to the digests of its datasets.
 
     Idempotent: a run that is registered already gives the same version.

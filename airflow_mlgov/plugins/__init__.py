@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from types import ModuleType
-from typing import ClassVar
-
 from airflow.plugins_manager import AirflowPlugin
 
 from airflow_mlgov.plugins import listener
@@ -14,4 +11,4 @@ class MlgovPlugin(AirflowPlugin):
     """Registered through the ``airflow.plugins`` entry point."""
 
     name = "mlgov"
-    listeners: ClassVar[list[ModuleType]] = [listener]
+    listeners = [listener]  # noqa: RUF012 - Airflow declares it so

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,13 @@ from airflow_mlgov.gates import scoring
 from airflow_mlgov.gates.scoring import ScoringError, inspect_model, score_model
 
 FEATURES = ["income", "debt"]
+EVIL = """
+open({ran!r}, "w").close()
+class Model:
+    def predict(self, table): ...
+def _load_pyfunc(path):
+    return Model()
+"""
 
 
 def _table(rows: int = 60) -> pd.DataFrame:
@@ -144,14 +152,17 @@ def test_a_model_that_takes_too_long_is_stopped(features: Path, tmp_path: Path) 
     assert time.monotonic() - started < 20
 
 
-def test_a_foreign_loader_is_refused_and_does_not_run(broken: Path, features: Path, tmp_path: Path) -> None:
+def test_a_foreign_loader_is_refused_and_does_not_run(
+    broken: Path, features: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ran = tmp_path / "ran"
     (broken / "code").mkdir()
-    (broken / "code" / "evilmod.py").write_text(f"open({str(ran)!r}, 'w')\ndef _load_pyfunc(path): ...\n")
+    (broken / "code" / "evilmod.py").write_text(EVIL.format(ran=str(ran)))
     _edit(broken, loader_module="evilmod", code="code")
-    with pytest.raises(ConfigurationError, match='its loader_module is "evilmod", allowed are mlflow.lightgbm'):
+    with pytest.raises(ConfigurationError, match=r'its loader_module is "evilmod", allowed are mlflow.lightgbm'):
         score_model(broken, features, tmp_path / "out.parquet", columns=FEATURES)
     assert not ran.exists()
+    monkeypatch.setattr(sys, "path", list(sys.path))
     mlflow.pyfunc.load_model(str(broken))
     assert ran.exists()  # so it would have
 
@@ -199,7 +210,7 @@ def test_an_unreadable_mlmodel(tmp_path: Path, text: str) -> None:
     [
         ({"columns": []}, "name the feature columns"),
         ({"columns": FEATURES, "keep": ["score"]}, "kept column score would be overwritten"),
-        ({"columns": ["incom"]}, 'did you mean "income"'),
+        ({"columns": ["incom"]}, 'has no column "incom"'),
     ],
 )
 def test_bad_columns(model: tuple[Path, Any], features: Path, tmp_path: Path, kwargs: Any, message: str) -> None:

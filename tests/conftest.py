@@ -1,0 +1,78 @@
+"""Settings that must stand before Airflow or MLflow is imported, and the servers that tests share."""
+
+import os
+import tempfile
+from pathlib import Path
+
+_HOME = tempfile.mkdtemp(prefix="mlgov-tests-")
+for _name in list(os.environ):
+    if _name.startswith(("AIRFLOW_", "MLFLOW_", "VAULT_", "BAO_")):
+        del os.environ[_name]
+os.environ.update(
+    {
+        "AIRFLOW_HOME": _HOME,
+        "AIRFLOW__CORE__UNIT_TEST_MODE": "True",
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_FOLDER": f"{_HOME}/dags",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{_HOME}/airflow.db",
+        "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+        "AIRFLOW__OPENLINEAGE__DISABLED": "True",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "GX_ANALYTICS_ENABLED": "false",
+        "NO_PROXY": "127.0.0.1,localhost",
+        "no_proxy": "127.0.0.1,localhost",
+    }
+)
+
+import shutil  # noqa: E402
+from collections.abc import Iterator  # noqa: E402
+
+import pytest  # noqa: E402
+
+from tests.fixtures.airflow_runner import TaskRun, run_one_task  # noqa: E402
+from tests.fixtures.mlflow_server import MlflowServer, running_mlflow  # noqa: E402
+from tests.fixtures.openbao import OpenBaoServer, running_openbao  # noqa: E402
+from tests.fixtures.postgres import postgres_bindir, running_postgres  # noqa: E402
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(_HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def openbao(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenBaoServer]:
+    """A real Vault-compatible server with KV v2 at ``secret``, Transit and AppRole."""
+    with running_openbao(tmp_path_factory.mktemp("openbao")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """A real MLflow server with basic authentication; about 15 seconds to start."""
+    with running_mlflow(tmp_path_factory.mktemp("mlflow")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The SQLAlchemy URL, without password, of a real PostgreSQL (password: ``tests.fixtures.postgres.PASSWORD``)."""
+    if postgres_bindir() is None:
+        pytest.skip("no PostgreSQL binaries on this machine")
+    with running_postgres(tmp_path_factory.mktemp("postgres")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def airflow_db() -> None:
+    """An initialised Airflow database, for ``dag.test()``."""
+    from airflow.utils import db
+
+    Path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"]).mkdir(exist_ok=True)
+    db.initdb()
+
+
+@pytest.fixture
+def run_task() -> TaskRun:
+    """Run one operator through Airflow's real task runner: ``run_task(operator, conf=..., user=...)``."""
+    return run_one_task
