@@ -93,9 +93,10 @@ def gate_performance(
 def gate_fairness(
     data: Data,
     label: Annotated[str, typer.Option(help="Column of the truth.")],
-    prediction: Annotated[str, typer.Option(help="Column of the predicted class.")],
     sensitive: Annotated[list[str], typer.Option(help="Sensitive feature; a*b for an intersection. Repeatable.")],
     bound: Bounds = None,
+    prediction: Annotated[str | None, typer.Option(help="Column of the predicted class.")] = None,
+    score: Annotated[str | None, typer.Option(help="Column of the score, where there is no prediction.")] = None,
     positive_label: Annotated[str | None, typer.Option(help="The label that counts as positive.")] = None,
     min_group_size: Annotated[int | None, typer.Option(help="Rows a group needs.")] = None,
     model: Model = None,
@@ -112,7 +113,7 @@ def gate_fairness(
 
     settings, bounds = _rules("fairness", model, policy, bound)
     given: dict[str, Any] = {"label": label, "prediction": prediction, "positive_label": positive_label}
-    given |= {"min_group_size": min_group_size, "sensitive_features": sensitive}
+    given |= {"score": score, "min_group_size": min_group_size, "sensitive_features": sensitive}
     settings = merge_settings(settings, given)
     subject = _subject(model, registry, data)
     _conclude(

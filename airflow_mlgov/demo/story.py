@@ -8,7 +8,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -77,7 +77,9 @@ class Story:
 
     def say(self, text: str) -> None:
         """One line of the story."""
-        self.console.print(f"  [dim]·[/dim] {text}", highlight=False)
+        from rich.markup import escape
+
+        self.console.print(f"  [dim]·[/dim] {escape(text)}", highlight=False)
 
     @contextmanager
     def waiting(self, text: str) -> Iterator[None]:
@@ -102,9 +104,10 @@ class Story:
         return dict(answer.json())
 
     def champion_version(self) -> str | None:
-        """The version that ``@champion`` points at."""
-        found = self.registry("registered-models/alias", name=MODEL, alias="champion")
-        return found["model_version"]["version"] if found else None
+        """The version that ``@champion`` points at, None where nothing does."""
+        found = self.registry("registered-models/get", name=MODEL)
+        aliases = (found or {}).get("registered_model", {}).get("aliases") or ()
+        return next((str(item["version"]) for item in aliases if item["alias"] == "champion"), None)
 
     def version(self, number: str) -> dict[str, Any]:
         """One version as MLflow has it, tags as a mapping; empty where there is none."""
@@ -280,7 +283,7 @@ def scene_verify(story: Story, result: SceneResult) -> None:
     for fact in answer.facts:
         story.say(fact)
     for code, reason in answer.reasons:
-        story.say(f"[red]{code}[/red]: {reason}")
+        story.say(f"{code}: {reason}")
     result.check(f"@champion: {'may serve' if answer.allowed else 'may not serve'}", answer.allowed)
     other = verify_model(story, f"models:/{MODEL}/2")
     story.say(f"version 2, for comparison: {'; '.join(f'{code}: {text}' for code, text in other.reasons)}")
@@ -346,7 +349,7 @@ def _play(story: Story) -> None:
             scene(story, result)
         except (MlgovError, requests.RequestException) as error:
             result.check(str(error), False)
-            story.console.print(f"  [red]✗ {error}[/red]", highlight=False)
+            story.console.print(f"  ✗ {error}", style="red", markup=False, highlight=False)
         if not result.ok and scene is scene_release:
             break  # every later scene stands on this one
 
@@ -397,12 +400,12 @@ def _keep(story: Story) -> None:
 
 
 def _numbers(found: list[Evidence]) -> str:
-    """The critical checks that carry a bound, with their values, in one line."""
-    if not found:
-        return ""
-    checks = [check for check in found[-1].ours["checks"] if check["severity"] == "critical"]
-    texts = [f"{check['name']} {check['observed']:.2f}" for check in checks if isinstance(check["observed"], float)]
-    return f" ({', '.join(texts)})" if texts else f" ({len(checks)} checks)"
+    """The measured values of the critical checks, in brackets; only how many there are where nothing is measured."""
+    checks = [check for item in found[-1:] for check in item.ours["checks"] if check["severity"] == "critical"]
+    passed = sum(check["outcome"] == "PASS" for check in checks)
+    measured = [check for check in checks if isinstance(check["bound"], Mapping) and check["observed"] is not None]
+    texts = [f"{check['name']} {check['observed']:.2f}" for check in measured]
+    return f" ({', '.join(texts) or f'{passed} of {len(checks)} critical checks'})" if checks else ""
 
 
 def _failed_checks(found: list[Evidence]) -> list[str]:

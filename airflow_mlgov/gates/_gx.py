@@ -11,7 +11,7 @@ import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -212,13 +212,22 @@ def _collect(
         if key in probes:
             counts = _counts(item["result"])
             total, missing = counts.get("element_count"), counts.get("unexpected_count")
-            if total is not None and missing is not None:
+            if total == 0:  # SQL sums no rows to NULL, so the other count is missing
+                nonnull[probes[key][1]] = 0
+            elif total is not None and missing is not None:
                 nonnull[probes[key][1]] = int(total) - int(missing)
         elif key in positions and key not in answers:
             answers[key] = item
         else:
             surplus += 1
-    return Run({positions[key]: _result(item, nonnull.get(key)) for key, item in answers.items()}, surplus=surplus)
+    probed = {served for _, served in probes.values()}
+    results = {}
+    for key, item in answers.items():
+        result = _result(item, nonnull.get(key))
+        if key in probed and key not in nonnull and not result.error:
+            result = replace(result, error="Great Expectations did not say from how many values it was computed")
+        results[positions[key]] = result
+    return Run(results, surplus=surplus)
 
 
 def _result(item: Mapping[str, Any], nonnull: int | None) -> Result:
@@ -260,15 +269,16 @@ def _error(info: Mapping[str, Any]) -> str:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Great Expectations logs what it dropped, with configuration and values; we say it ourselves."""
-    logger = logging.getLogger("great_expectations")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
+    logger, silence = logging.getLogger("great_expectations"), logging.NullHandler()
+    propagate, logger.propagate = logger.propagate, False  # its children set levels of their own
+    logger.addHandler(silence)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        logger.removeHandler(silence)
+        logger.propagate = propagate
 
 
 def _context() -> Any:

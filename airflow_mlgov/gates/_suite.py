@@ -65,8 +65,11 @@ def load_suite(suite: str | Path | Mapping[str, Any]) -> Suite:
     :raises AccessError: the file system refuses to read it
     """
     if isinstance(suite, Mapping):
-        text = json.dumps(suite, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
-        return _suite("the suite", dict(suite), hashlib.sha256(text.encode()).hexdigest(), [])
+        try:
+            text = json.dumps(suite, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(f"the suite is not plain JSON data: {error}") from None
+        return _suite("the suite", json.loads(json.dumps(suite)), hashlib.sha256(text.encode()).hexdigest(), [])
     path = Path(suite)
     try:
         raw = path.read_bytes()
@@ -113,8 +116,32 @@ def _expectation(where: str, position: int, entry: Any) -> Expectation:
         raise ConfigurationError(f"{where}: `type` must be the name of an expectation, not {_kind(entry.get('type'))}")
     if not isinstance(kwargs, Mapping):
         raise ConfigurationError(f"{where}: `kwargs` must be a mapping, not {_kind(kwargs)}")
+    if lacking := _asks_nothing(entry["type"], kwargs):
+        raise ConfigurationError(f"{where}: {entry['type']} holds whatever the data is: {lacking}")
     severity = entry.get("severity")
     return Expectation(position, entry["type"], dict(kwargs), "critical" if severity is None else severity, where)
+
+
+_NEEDS_ITEMS = {
+    "expect_column_distinct_values_to_contain_set": "value_set",
+    "expect_column_values_to_be_in_type_list": "type_list",
+    "expect_column_values_to_not_be_in_set": "value_set",
+    "expect_table_columns_to_match_ordered_list": "column_list",
+}
+
+
+def _asks_nothing(kind: str, kwargs: Mapping[str, Any]) -> str:
+    """What an expectation lacks that Great Expectations passes on any data; empty where it asks for something."""
+    if kwargs.get("mostly") == 0:
+        return "mostly is 0"
+    if kind in _NEEDS_ITEMS and not kwargs.get(_NEEDS_ITEMS[kind]):
+        return f"give it a {_NEEDS_ITEMS[kind]} that is not empty"
+    if kind == "expect_column_quantile_values_to_be_between":
+        ranges = kwargs.get("quantile_ranges")
+        empty = not isinstance(ranges, Mapping) or not ranges.get("quantiles")
+        return "give it quantile_ranges that are not empty" if empty else ""
+    unbounded = kwargs.get("min_value") is None and kwargs.get("max_value") is None
+    return "give it a min_value or a max_value" if kind.endswith("_to_be_between") and unbounded else ""
 
 
 def _refuse_unknown(where: str, content: Mapping[str, Any], known: frozenset[str]) -> None:
@@ -152,8 +179,8 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """A mapping, refused where a key stands twice (PyYAML would keep the last)."""
         keys = [key.value for key, _ in node.value]
-        for key, _ in node.value:
-            if keys.count(key.value) > 1:
+        for position, (key, _) in enumerate(node.value):
+            if key.value in keys[:position]:
                 raise yaml.constructor.ConstructorError(
                     None, None, f'the key "{key.value}" stands twice', key.start_mark
                 )

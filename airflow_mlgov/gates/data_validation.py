@@ -85,8 +85,13 @@ def validate_data(
         started,
         checks=_unique_names(checks),
         inputs=(Subject("suite", _suite_name(suite, rules), rules.digest),),
-        details={"suite": rules.name, "suite_sha256": rules.digest, "expectations": len(rules.expectations), "rows": table.rows}
-        | {"columns": list(table.columns)},
+        details={
+            "suite": rules.name,
+            "suite_sha256": rules.digest,
+            "expectations": len(rules.expectations),
+            "rows": table.rows,
+            "columns": list(table.columns),
+        },
         libraries={"great_expectations": _gx.version(), "pandas": _pandas_version()},
     )
     reports = {} if docs is None else {"Data Docs": docs}
@@ -198,8 +203,10 @@ def _evaluated(counts: Mapping[str, Any]) -> int | None:
 def _contradiction(item: Expectation, result: _gx.Result) -> str:
     """What cannot be so, if anything: a count out of range, a success that the counts deny."""
     evaluated, unexpected = _evaluated(result.counts), result.counts.get("unexpected_count")
-    if evaluated is None or unexpected is None:
+    if evaluated is None or (evaluated == 0 and unexpected is None):
         return ""
+    if unexpected is None:
+        return f"no count of unexpected values among {evaluated}"
     if evaluated < 0 or not 0 <= unexpected <= evaluated:
         return f"{unexpected} unexpected of {evaluated} values"
     mostly = item.kwargs.get("mostly", 1)

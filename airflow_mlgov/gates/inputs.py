@@ -214,7 +214,7 @@ def _read_parquet(path: Path, wanted: list[str] | None) -> pd.DataFrame:
         raise ConfigurationError(f"{path} is not a readable parquet file: {_first_line(error)}") from None
     if any(name is not None for name in table.index.names):
         table = table.reset_index()  # an index is data too: pandas may store it in the metadata alone
-    require_columns(table.columns, wanted or (), str(path))
+    require_columns(dict.fromkeys([*stored, *table.columns]), wanted or (), str(path))
     return pd.DataFrame(table if wanted is None else table[wanted])
 
 

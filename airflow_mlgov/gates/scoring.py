@@ -43,7 +43,7 @@ def score_model(
     features_path: str | Path,
     output_path: str | Path,
     *,
-    columns: Sequence[str],
+    columns: Sequence[str] | None = None,
     keep: Sequence[str] = (),
     positive_label: Any = None,
     timeout: float = 600,
@@ -57,7 +57,7 @@ def score_model(
 
     :param model_dir: a downloaded MLflow model, the folder that holds ``MLmodel``
     :param features_path: csv or parquet with the features and the kept columns
-    :param columns: the features, in the model's order
+    :param columns: the features, in the model's order; those of the model's signature where None
     :param keep: columns to carry over beside the scores: the label, sensitive features, a row id
     :param positive_label: the class whose probability is the score; the second of the model's classes where None
     :param timeout: seconds before the child is killed
@@ -67,7 +67,8 @@ def score_model(
     from airflow_mlgov.gates.inputs import read_table
 
     model_dir, output_path = Path(model_dir).absolute(), Path(output_path).absolute()
-    inspect_model(model_dir, allowed_loaders)
+    description = inspect_model(model_dir, allowed_loaders)
+    columns = signature_columns(description) if columns is None else list(columns)
     taken = sorted({"score", "prediction"} & set(keep))
     if taken or not columns:
         reason = f"the kept column {taken[0]} would be overwritten" if taken else "name the feature columns"
@@ -75,7 +76,7 @@ def score_model(
     table = read_table(str(features_path), [*columns, *keep])
     with tempfile.TemporaryDirectory(prefix="mlgov-scoring-", ignore_cleanup_errors=True) as scratch:
         work = Path(scratch)
-        table[list(columns)].to_parquet(work / "features.parquet", index=False)
+        table[columns].to_parquet(work / "features.parquet", index=False)
         order = {"model": str(model_dir), "positive_label": None if positive_label is None else str(positive_label)}
         (work / "order.json").write_text(json.dumps(order))
         _run_child(work, timeout)
@@ -111,6 +112,17 @@ def inspect_model(model_dir: str | Path, allowed_loaders: Collection[str] = ALLO
         )
     _refuse_code(model_dir, flavors)
     return dict(description)
+
+
+def signature_columns(description: Mapping[str, Any]) -> list[str]:
+    """The names of the model's inputs by its signature; empty where it has none or does not name them.
+
+    :param description: what :func:`inspect_model` returns
+    """
+    try:
+        return [str(column["name"]) for column in json.loads(description["signature"]["inputs"])]
+    except (KeyError, TypeError, ValueError):
+        return []
 
 
 def _refuse_code(model_dir: Path, flavors: Mapping[str, Any]) -> None:

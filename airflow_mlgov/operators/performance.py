@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -42,31 +43,30 @@ class PerformanceGateOperator(ModelGateOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.baseline = baseline
-        self.label = label
-        self.score = score
-        self.prediction = prediction
-        self.positive_label = positive_label
-        self.row_id = row_id
+        self.columns = {
+            "label": label,
+            "score": score,
+            "prediction": prediction,
+            "positive_label": positive_label,
+            "row_id": row_id,
+        }
         self.score_model = score_model
 
     def evaluate(self) -> GateResult:
         """Compute the metrics, or first the predictions where ``score_model`` was opted in."""
+        from airflow_mlgov.gates.inputs import dataset_subject
         from airflow_mlgov.gates.performance import evaluate_performance
 
-        settings = self.settings(
-            label=self.label,
-            score=self.score,
-            prediction=self.prediction,
-            positive_label=self.positive_label,
-            row_id=self.row_id,
-        )
+        settings = self.settings(**self.columns)
         bounds, subject = self.rules[1], self.registry.subject(self.version)
         baseline = self.baseline or None
         if not self.score_model:
             return evaluate_performance(self.data, subject=subject, bounds=bounds, baseline=baseline, **settings)
         with TemporaryDirectory(prefix="mlgov-scores-") as folder:
+            features = dataset_subject(self.data)
             scored = self._scored(Path(folder) / "scored.parquet", settings)
-            return evaluate_performance(scored, subject=subject, bounds=bounds, baseline=baseline, **settings)
+            result = evaluate_performance(scored, subject=subject, bounds=bounds, baseline=baseline, **settings)
+        return replace(result, inputs=(features, *result.inputs[1:]))
 
     def _scored(self, output: Path, settings: dict[str, Any]) -> str:
         from airflow_mlgov.gates.scoring import score_model
@@ -74,5 +74,5 @@ class PerformanceGateOperator(ModelGateOperator):
         kept = [settings[name] for name in ("label", "row_id") if settings.get(name)]
         settings.setdefault("score", "score")
         with self.registry.download(self.version) as folder:
-            score_model(folder, self.data, output, columns=kept)
+            score_model(folder, self.data, output, keep=kept, positive_label=settings.get("positive_label"))
         return str(output)

@@ -8,6 +8,7 @@ an object that may change each request before it is sent; that object is :class:
 from __future__ import annotations
 
 import os
+import re
 import threading
 from base64 import b64encode
 from collections import Counter
@@ -15,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from airflow_mlgov.errors import ConfigurationError
 
@@ -44,8 +45,10 @@ def origin(uri: str) -> str | None:
 
 def without_credentials(uri: str) -> str:
     """The URI as it may be shown and signed: no user, no password, no query, no trailing slash."""
-    parts = urlsplit(uri)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
+    scheme, separator, rest = re.split("[?#]", uri, maxsplit=1)[0].partition("://")
+    if not separator:
+        return scheme
+    return f"{scheme}://{rest.rpartition('@')[2].rstrip('/')}"  # to the last @: a password may hold a slash
 
 
 @contextmanager

@@ -57,8 +57,6 @@ class ModelVersion:
     tags: Mapping[str, str] = field(default_factory=dict)
     created_at: datetime | None = None
     created_by: str | None = None
-    model_id: str | None = None
-    """MLflow 3's LoggedModel that it was registered from."""
 
     @property
     def uri(self) -> str:
@@ -147,30 +145,25 @@ class Registry:
 
         :raises AccessError: the identity may not read the model
         """
-        found = self.versions(name)
-        if not found:  # MLflow lists nothing both where there is nothing and where one may not look
-            self._registered(name)
-        for item in found:
-            if int(item.version) > newer_than and stage in (None, item.stage) and self._holds(item, alias):
-                return item
-        return None
-
-    def _holds(self, version: ModelVersion, alias: str | None) -> bool:
-        if alias is None:
-            return True
-        holder = self.holder(version.name, alias)
-        return holder is not None and holder.version == version.version
+        if alias is not None:
+            model = self._registered(name)
+            number = model.aliases.get(alias) if model is not None else None
+            held = self._version(name, str(number)) if number is not None else None
+            found = (held,) if held else ()
+        else:
+            found = self.versions(name)
+            if not found:  # MLflow lists nothing both where there is nothing and where one may not look
+                self._registered(name)
+        fits = (item for item in found if int(item.version) > newer_than and stage in (None, item.stage))
+        return next(fits, None)
 
     def holder(self, name: str, alias: str) -> ModelVersion | None:
         """The version that an alias points to, None where nothing holds it.
 
         :raises ConfigurationError: no such model
         """
-        model = self._registered(name)
-        if model is None:
-            raise ConfigurationError(f"no registered model {name!r} in {self.uri}; {self._what_there_is(name)}")
-        number = model.aliases.get(alias)
-        return self._version(name, str(number)) if number is not None else None
+        number = self._alias(name, alias)
+        return self._version(name, number) if number is not None else None
 
     def stage_holders(self, name: str, stage: str) -> tuple[ModelVersion, ...]:
         """Every version in a stage, newest first.
@@ -268,10 +261,9 @@ class Registry:
         """
         with self._calling(f"set the alias {alias!r} on {version}") as client:
             client.set_registered_model_alias(version.name, alias, version.version)
-        holder = self.holder(version.name, alias)
-        if holder is None or holder.version != version.version:
-            seen = holder.version if holder else "nobody"
-            raise EvidenceError(f"the alias {alias!r} was set to {version} and reads back as {seen}")
+        seen = self._alias(version.name, alias)
+        if seen != version.version:
+            raise EvidenceError(f"the alias {alias!r} was set to {version} and reads back as {seen or 'nobody'}")
 
     def delete_alias(self, name: str, alias: str) -> None:
         """Remove an alias, and read back that nothing holds it.
@@ -280,9 +272,9 @@ class Registry:
         """
         with self._calling(f"delete the alias {alias!r} of the model {name!r}") as client:
             client.delete_registered_model_alias(name, alias)
-        holder = self.holder(name, alias)
-        if holder is not None:
-            raise EvidenceError(f"the alias {alias!r} was deleted and reads back as {holder}")
+        seen = self._alias(name, alias)
+        if seen is not None:
+            raise EvidenceError(f"the alias {alias!r} of {name!r} was deleted and reads back as version {seen}")
 
     def transition_stage(self, version: ModelVersion, stage: str, archive_existing: bool = False) -> None:
         """Move a version to a stage, and read it back.
@@ -339,6 +331,13 @@ class Registry:
         with self._calling(f"read version {number} of the model {name!r}") as client:
             found = _or_none(lambda: client.get_model_version(name, number))
         return _version(found) if found is not None else None
+
+    def _alias(self, name: str, alias: str) -> str | None:
+        model = self._registered(name)
+        if model is None:
+            raise ConfigurationError(f"no registered model {name!r} in {self.uri}; {self._what_there_is(name)}")
+        number = model.aliases.get(alias)
+        return str(number) if number is not None else None
 
     def _registered(self, name: str) -> Any:
         with self._calling(f"read the model {name!r}") as client:
@@ -431,7 +430,6 @@ def _version(entity: MlflowVersion) -> ModelVersion:
         tags=dict(entity.tags or {}),
         created_at=datetime.fromtimestamp(created / 1000, UTC) if created else None,
         created_by=entity.user_id or None,
-        model_id=getattr(entity, "model_id", None) or None,
     )
 
 

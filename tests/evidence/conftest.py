@@ -8,6 +8,7 @@ from airflow_mlgov.evidence.ledger import Ledger, open_ledger
 from airflow_mlgov.evidence.signing import open_signer, sign_statement
 from airflow_mlgov.evidence.statements import Context, gate_statement
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Subject
+from tests.fixtures.postgres import PASSWORD
 
 
 @pytest.fixture
@@ -35,3 +36,10 @@ def statement() -> dict:
 @pytest.fixture
 def envelope(statement: dict, signer: Signer) -> str:
     return sign_statement(statement, signer)
+
+
+@pytest.fixture
+def postgres_url(postgres: str) -> str:
+    from sqlalchemy.engine import make_url
+
+    return make_url(postgres).set(password=PASSWORD).render_as_string(hide_password=False)

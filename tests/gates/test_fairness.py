@@ -139,7 +139,7 @@ _functions = {
 _cell = st.integers(1, 12)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.lists(st.tuples(_cell, _cell, _cell, _cell), min_size=2, max_size=4))
 def test_counts_give_what_fairlearn_gives_on_rows(counts: list[tuple[int, int, int, int]]) -> None:
     frame = _rows({(f"g{at}",): cells for at, cells in enumerate(counts)}, "sex")

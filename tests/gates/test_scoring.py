@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import mlflow.models
 import mlflow.pyfunc
 import mlflow.sklearn
 import numpy as np
@@ -209,6 +210,7 @@ def test_an_unreadable_mlmodel(tmp_path: Path, text: str) -> None:
     ("kwargs", "message"),
     [
         ({"columns": []}, "name the feature columns"),
+        ({}, "name the feature columns"),
         ({"columns": FEATURES, "keep": ["score"]}, "kept column score would be overwritten"),
         ({"columns": ["incom"]}, 'has no column "incom"'),
     ],
@@ -241,6 +243,16 @@ def test_a_regression_has_predictions_only(tmp_path: Path) -> None:
     scores = scoring._read_scores(tmp_path / "scores.parquet", len(table))
     assert list(scores.columns) == ["prediction"]
     assert scores.prediction.to_numpy() == pytest.approx(table.income.to_numpy())
+
+
+def test_the_signature_names_the_features(features: Path, tmp_path: Path) -> None:
+    table = _table()[["debt", "income"]]
+    fitted = LogisticRegression().fit(table, _table().y)
+    signature = mlflow.models.infer_signature(table, fitted.predict(table))
+    mlflow.sklearn.save_model(fitted, str(tmp_path / "model"), signature=signature, pip_requirements=["scikit-learn"])
+    assert scoring.signature_columns(inspect_model(tmp_path / "model")) == ["debt", "income"]
+    out = score_model(tmp_path / "model", features, tmp_path / "out.parquet", keep=["y"])
+    assert pd.read_parquet(out).score.to_numpy() == pytest.approx(fitted.predict_proba(table)[:, 1])
 
 
 def test_scores_that_are_no_parquet(tmp_path: Path) -> None:

@@ -154,3 +154,4 @@ def test_origins():
     assert origin("sqlite:////tmp/x.db") is None
     assert without_credentials("http://u:p@h:1/x/?token=t") == "http://h:1/x"
     assert without_credentials("sqlite:////tmp/x.db") == "sqlite:////tmp/x.db"
+    assert without_credentials("postgresql://u:p/a@ss@h/db?sslmode=off") == "postgresql://h/db"

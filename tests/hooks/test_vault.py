@@ -1,0 +1,230 @@
+"""The Vault hook against a real OpenBao: logins, secrets, leases, and every way it can be unwell."""
+
+import logging
+from urllib.parse import urlsplit
+
+import hvac
+import pytest
+
+from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
+from airflow_mlgov.evidence.signing import TransitSigner
+from airflow_mlgov.evidence.vault_errors import vault_errors
+from airflow_mlgov.hooks.vault import MlgovVaultHook
+from tests.fixtures.openbao import OpenBaoServer, running_openbao
+from tests.fixtures.postgres import PASSWORD
+
+POLICY = """
+path "secret/data/team/*" { capabilities = ["read"] }
+path "transit/keys/mlgov-fairness" { capabilities = ["read"] }
+path "transit/sign/mlgov-fairness" { capabilities = ["update"] }
+"""
+SECRET = "correct-horse-battery"
+
+
+@pytest.fixture(scope="module")
+def server(openbao: OpenBaoServer) -> OpenBaoServer:
+    openbao.put_secret("team/mlflow", {"username": "svc", "password": SECRET, "ports": ["nested-value", 5]})
+    openbao.put_secret("other/mlflow", {"password": "not-for-you"})
+    openbao.make_key("mlgov-fairness")
+    openbao.make_key("mlgov-promotion", "ecdsa-p256")
+    return openbao
+
+
+@pytest.fixture
+def approle(server: OpenBaoServer, monkeypatch: pytest.MonkeyPatch) -> MlgovVaultHook:
+    role_id, secret_id = server.make_approle("fairness", POLICY)
+    monkeypatch.setenv("AIRFLOW_CONN_VAULT_FAIRNESS", server.connection(login=role_id, password=secret_id))
+    return MlgovVaultHook("vault_fairness")
+
+
+@pytest.fixture
+def token(server: OpenBaoServer, monkeypatch: pytest.MonkeyPatch) -> MlgovVaultHook:
+    monkeypatch.setenv("AIRFLOW_CONN_VAULT_DEFAULT", server.connection())
+    return MlgovVaultHook()
+
+
+@pytest.fixture
+def masked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was handed to Airflow's log masking."""
+    seen: list[str] = []
+    monkeypatch.setattr("airflow_mlgov.hooks.vault.mask_secret", seen.append)
+    return seen
+
+
+def test_approle_reads_what_its_policy_allows(approle, masked):
+    assert approle.secret("team/mlflow", "password") == SECRET
+    assert approle.secret("team/mlflow")["username"] == "svc"
+    assert {SECRET, "svc", "nested-value"} <= set(masked)
+    assert approle.test_connection() == (True, "Vault is unsealed and knows this identity")
+
+
+def test_token_login_and_another_mount(token, server):
+    server.client.sys.enable_secrets_engine("kv", path="teams", options={"version": "2"})
+    server.put_secret("deep/er", {"k": "v-of-teams"}, mount="teams")
+    assert token.secret("deep/er", "k", mount="teams") == "v-of-teams"
+    assert token.secret("team/mlflow", "username") == "svc"
+
+
+def test_a_path_that_the_policy_denies(approle):
+    with pytest.raises(AccessError, match="'other/mlflow'.*policy lacks this path"):
+        approle.secret("other/mlflow")
+
+
+def test_what_is_not_there(token, server):
+    with pytest.raises(ConfigurationError, match="no secret at 'team/nothing' under the mount 'secret'"):
+        token.secret("team/nothing")
+    with pytest.raises(ConfigurationError, match="has no key 'user', but password, ports, username") as caught:
+        token.secret("team/mlflow", "user")
+    assert SECRET not in str(caught.value)
+    server.put_secret("team/old", {"a": "b"})
+    server.client.secrets.kv.v2.delete_latest_version_of_secret("team/old")
+    with pytest.raises(ConfigurationError, match="no secret at 'team/old'"):
+        token.secret("team/old")
+
+
+def test_a_wrong_token_and_a_wrong_secret_id(server, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_WRONG", server.connection(password="s.wrong-token"))
+    with pytest.raises(AccessError) as caught:
+        MlgovVaultHook("wrong").secret("team/mlflow")
+    assert "s.wrong-token" not in str(caught.value)
+    role_id, _ = server.make_approle("locked", POLICY)
+    monkeypatch.setenv("AIRFLOW_CONN_LOCKED", server.connection(login=role_id, password="wrong-secret-id"))
+    with pytest.raises(AccessError, match="cannot log in to Vault"):
+        MlgovVaultHook("locked").secret("team/mlflow")
+    assert MlgovVaultHook("locked").test_connection()[0] is False
+
+
+def test_a_revoked_token_is_refused(server, monkeypatch):
+    made = server.client.auth.token.create(ttl="1h")["auth"]["client_token"]
+    monkeypatch.setenv("AIRFLOW_CONN_REVOKED", server.connection(password=made))
+    hook = MlgovVaultHook("revoked")
+    hook.transit_client().auth.token.lookup_self()
+    server.client.auth.token.revoke(made)
+    with pytest.raises(AccessError):
+        hook.secret("team/mlflow")
+
+
+def test_an_incomplete_connection(monkeypatch):
+    monkeypatch.delenv("VAULT_TOKEN", raising=False)
+    monkeypatch.setenv("AIRFLOW_CONN_EMPTY", '{"conn_type": "vault", "host": "127.0.0.1"}')
+    with pytest.raises(ConfigurationError, match="'empty'.*requires 'token'"):
+        MlgovVaultHook("empty")
+
+
+def test_down(monkeypatch):
+    connection = '{"conn_type": "vault", "host": "127.0.0.1", "port": 9, "password": "tok-of-nobody"}'
+    monkeypatch.setenv("AIRFLOW_CONN_DOWN", connection)
+    hook = MlgovVaultHook("down")
+    with pytest.raises(DependencyError, match="Vault cannot be reached") as caught:
+        hook.secret("team/mlflow")
+    assert "tok-of-nobody" not in str(caught.value)
+    ok, message = hook.test_connection()
+    assert not ok
+    assert "cannot be reached" in message
+
+
+def test_sealed(tmp_path, monkeypatch):
+    with running_openbao(tmp_path) as own:
+        role_id, secret_id = own.make_approle("fairness", POLICY)
+        monkeypatch.setenv("AIRFLOW_CONN_SEALED", own.connection())
+        monkeypatch.setenv("AIRFLOW_CONN_SEALED_ROLE", own.connection(login=role_id, password=secret_id))
+        before = MlgovVaultHook("sealed")
+        own.make_key("mlgov-fairness")
+        signer = TransitSigner(before.transit_client(), "mlgov-fairness")
+        own.client.sys.seal()
+        for call in (
+            lambda: before.secret("team/mlflow"),
+            lambda: MlgovVaultHook("sealed_role").secret("team/mlflow"),
+            lambda: signer.sign(b"payload"),
+        ):
+            with pytest.raises(DependencyError, match="sealed"):
+                call()
+
+
+def test_transit_signs_with_the_own_key_only(approle):
+    signer = TransitSigner(approle.transit_client(), "mlgov-fairness")
+    signer.public_key.verify_signature(signer.sign(b"payload"), b"payload")
+    with pytest.raises(AccessError):
+        TransitSigner(approle.transit_client(), "mlgov-promotion")
+
+
+def test_a_transit_key_that_is_not_there(token):
+    with pytest.raises(ConfigurationError, match="'mlgov-nothing'"):
+        TransitSigner(token.transit_client(), "mlgov-nothing")
+
+
+def test_other_answers_map_too():
+    for raised, ours in (
+        (hvac.exceptions.InternalServerError("x"), DependencyError),
+        (hvac.exceptions.BadGateway("x"), DependencyError),
+        (hvac.exceptions.UnsupportedOperation("x"), ConfigurationError),
+    ):
+        with pytest.raises(ours, match="cannot try"), vault_errors("try"):
+            raise raised
+
+
+@pytest.fixture(scope="module")
+def database(server: OpenBaoServer, postgres: str) -> str:
+    """OpenBao makes PostgreSQL users for the role ``reader``."""
+    where = urlsplit(postgres)
+    client = server.client
+    client.sys.enable_secrets_engine("database")
+    client.secrets.database.configure(
+        name="warehouse",
+        plugin_name="postgresql-database-plugin",
+        allowed_roles=["reader"],
+        connection_url=f"postgresql://{{{{username}}}}:{{{{password}}}}@{where.hostname}:{where.port}/postgres?sslmode=disable",
+        username="postgres",
+        password=PASSWORD,
+    )
+    client.secrets.database.create_role(
+        name="reader",
+        db_name="warehouse",
+        creation_statements=[
+            "CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'",
+        ],
+        default_ttl="5m",
+        max_ttl="10m",
+    )
+    return f"host={where.hostname} port={where.port} dbname=postgres"
+
+
+def signs_in(database: str, username: str, password: str) -> bool:
+    import psycopg
+
+    try:
+        with psycopg.connect(database, user=username, password=password) as connection:
+            return connection.execute("select current_user").fetchone() == (username,)
+    except psycopg.OperationalError:
+        return False
+
+
+def test_database_credentials_live_as_long_as_the_block(token, database, masked):
+    with token.database_credentials("reader") as credentials:
+        username, password = credentials
+        assert signs_in(database, username, password)
+        assert password in masked
+        assert password not in repr(credentials)
+        assert credentials.lease_seconds == 300
+    assert not signs_in(database, username, password)
+
+
+def test_the_lease_is_revoked_when_the_block_fails(token, database):
+    with pytest.raises(ZeroDivisionError), token.database_credentials("reader") as (username, password):
+        raise ZeroDivisionError
+    assert not signs_in(database, username, password)
+
+
+def test_a_revoke_that_fails_is_logged_and_does_not_hide_the_work(token, database, server, caplog):
+    made = server.client.auth.token.create(ttl="1h")["auth"]["client_token"]
+    token.transit_client().token = made
+    with caplog.at_level(logging.WARNING), token.database_credentials("reader") as credentials:
+        server.client.auth.token.revoke(made)
+    assert credentials.password not in caplog.text
+
+
+def test_a_role_that_is_not_there(token, approle, database):
+    with pytest.raises(ConfigurationError, match="'nobody'"), token.database_credentials("nobody"):
+        pass
+    with pytest.raises(AccessError, match="'reader'"), approle.database_credentials("reader"):
+        pass

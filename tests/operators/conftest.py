@@ -1,0 +1,150 @@
+"""A small governed world: real MLflow, a local key, a SQLite ledger, generated predictions."""
+
+import json
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from airflow_mlgov.evidence.ledger import Ledger, open_ledger
+from airflow_mlgov.operators.approval import ApprovalGateOperator
+from airflow_mlgov.operators.data_validation import DataValidationGateOperator
+from airflow_mlgov.operators.fairness import FairnessGateOperator
+from airflow_mlgov.operators.performance import PerformanceGateOperator
+from airflow_mlgov.operators.promotion import PromoteModelOperator
+from airflow_mlgov.operators.registration import RegisterModelOperator
+from tests.fixtures.airflow_runner import TaskEnd, TaskRun
+from tests.fixtures.mlflow_server import MlflowServer
+
+POLICY = """\
+version: 1
+groups: {{risk-officers: [olga, omar]}}
+models:
+  {model}:
+    tier: high
+    owners: [owners@bank.example]
+    gates:
+      data_validation: {{suite: suite.json}}
+      performance: {{label: y, score: score, roc_auc: {{min: 0.75}}, roc_auc_vs_champion: {{min_change: -0.05}}}}
+      fairness:
+        label: y
+        prediction: prediction
+        sensitive_features: {{sex: [female, male]}}
+        demographic_parity_ratio: {{min: 0.8, max: 1.25}}
+    targets:
+      production:
+        stage: Production
+        alias: champion
+        archive_previous: true
+        requires: [data_validation, performance, fairness]
+        approvals: {{count: 1, from: [risk-officers], not: [trainer, requester]}}
+"""
+SUITE = {
+    "name": "people",
+    "expectations": [
+        {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "y"}, "severity": "critical"},
+        {
+            "type": "expect_column_values_to_be_between",
+            "kwargs": {"column": "age", "min_value": 18, "max_value": 100},
+            "severity": "critical",
+        },
+    ],
+}
+
+
+def people(rows: int = 600, bias: float = 0.0, seed: int = 7) -> pd.DataFrame:
+    """People with a truth, a good score, and predictions that select women less often by ``bias``."""
+    random = np.random.default_rng(seed)
+    y = random.integers(0, 2, rows)
+    sex = random.choice(["female", "male"], rows)
+    score = np.clip(0.3 * y + 0.35 + random.normal(0, 0.15, rows), 0, 1)
+    prediction = (score >= 0.5 + bias * (sex == "female")).astype(int)
+    age = random.integers(18, 90, rows).astype(float)
+    return pd.DataFrame({"age": age, "sex": sex, "y": y, "score": score, "prediction": prediction})
+
+
+@dataclass
+class Release:
+    """The operators of one governed DAG, each run through Airflow's task runner."""
+
+    folder: Path
+    model: str
+    server: MlflowServer
+    run: TaskRun
+
+    def write(self, name: str, frame: pd.DataFrame) -> str:
+        path = self.folder / name
+        frame.to_parquet(path) if name.endswith(".parquet") else frame.to_csv(path, index=False)
+        return str(path)
+
+    @property
+    def ledger(self) -> Ledger:
+        return open_ledger(f"sqlite:///{self.folder / 'ledger.db'}")
+
+    @property
+    def version(self) -> Any:
+        return self.server.registry.resolve(self.ref("1"))
+
+    def register(self, weight: float = 1.0, **given: Any) -> TaskEnd:
+        given.setdefault("datasets", [str(self.folder / "train.csv")])
+        given.setdefault("run_id", self.server.log_model(weight))
+        return self.run(RegisterModelOperator(task_id="register", model=self.model, **given))
+
+    def validate(self, data: str | None = None, **given: Any) -> TaskEnd:
+        data = data or str(self.folder / "train.csv")
+        given.setdefault("suite", str(self.folder / "suite.json"))
+        return self.run(DataValidationGateOperator(task_id="validate_data", data=data, **given))
+
+    def performance(self, data: str | None = None, number: str = "1", **given: Any) -> TaskEnd:
+        data = data or str(self.folder / "good.parquet")
+        return self.run(PerformanceGateOperator(task_id="performance", model=self.ref(number), data=data, **given))
+
+    def fairness(self, data: str | None = None, number: str = "1", **given: Any) -> TaskEnd:
+        data = data or str(self.folder / "good.parquet")
+        return self.run(FairnessGateOperator(task_id="fairness", model=self.ref(number), data=data, **given))
+
+    def ask(self, number: str = "1", event: Any = None, user: str | None = "alice") -> TaskEnd:
+        operator = ApprovalGateOperator(task_id="approve", model=self.ref(number), target="production")
+        return self.run(operator, event=event, user=user)
+
+    def promote(self, number: str = "1", target: str = "production", user: str | None = "alice") -> TaskEnd:
+        return self.run(PromoteModelOperator(task_id="promote", model=self.ref(number), target=target), user=user)
+
+    def ref(self, number: str) -> str:
+        return f"models:/{self.model}/{number}"
+
+
+@pytest.fixture
+def release(tmp_path: Path, mlflow_server: MlflowServer, run_task: TaskRun, monkeypatch: pytest.MonkeyPatch) -> Release:
+    model = f"credit_{uuid.uuid4().hex[:8]}"
+    (tmp_path / "mlgov.yaml").write_text(POLICY.format(model=model))
+    (tmp_path / "suite.json").write_text(json.dumps(SUITE))
+    for name, value in {
+        "POLICY": tmp_path / "mlgov.yaml",
+        "LEDGER": f"sqlite:///{tmp_path / 'ledger.db'}",
+        "SIGN": f"local:{tmp_path / '{duty}.pem'}",
+        "TRUST_ROOT": tmp_path / "trust.json",
+        "ENVIRONMENT": "test",
+    }.items():
+        monkeypatch.setenv(f"AIRFLOW__MLGOV__{name}", str(value))
+    monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", mlflow_server.connection())
+    trust_local_keys(tmp_path)
+    made = Release(tmp_path, model, mlflow_server, run_task)
+    made.write("train.csv", people(seed=1))
+    made.write("good.parquet", people())
+    made.write("biased.parquet", people(bias=0.12))
+    return made
+
+
+def trust_local_keys(folder: Path) -> None:
+    """One local key for each duty, each trusted for that duty alone."""
+    from airflow_mlgov.evidence.signing import DUTIES, TrustRoot, open_signer
+
+    trust = TrustRoot()
+    for duty in DUTIES:
+        trust = trust.with_key(open_signer(f"local:{folder / f'{duty}.pem'}").public_key, [duty])
+    trust.save(folder / "trust.json")

@@ -1,0 +1,264 @@
+"""The operators on a real MLflow server: the way to production, and the ways around it that end in a refusal."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from airflow_mlgov.errors import EvidenceError
+from airflow_mlgov.operators.approval import ApprovalGateOperator
+from airflow_mlgov.operators.data_validation import DataValidationGateOperator
+from airflow_mlgov.operators.fairness import FairnessGateOperator
+from tests.fixtures.airflow_runner import TaskEnd
+from tests.operators.conftest import Release, people
+
+
+def form_of(asked: TaskEnd) -> Any:
+    """What the approval wrote into Airflow's form."""
+    return next(item for item in asked.sent if type(item).__name__ == "CreateHITLDetailPayload")
+
+
+def answer(
+    asked: TaskEnd, who: str | None = "olga", choice: str = "Approve", reason: str = "checked"
+) -> dict[str, Any]:
+    """What Airflow hands back when somebody has filled in that form."""
+    return {
+        "chosen_options": [choice],
+        "params_input": {"reason": reason, "evidence": form_of(asked).params["evidence"]["value"]},
+        "responded_at": datetime.now(UTC),
+        "responded_by_user": {"id": who, "name": who} if who else None,
+        "timedout": who is None,
+    }
+
+
+def gated(release: Release) -> None:
+    for end in (release.validate(), release.register(), release.performance(), release.fairness()):
+        assert end.state == "success", end.error
+
+
+def test_the_whole_way(release: Release) -> None:
+    gated(release)
+    asked = release.ask()
+    assert asked.state == "awaiting_input"
+    assert "demographic_parity_ratio[sex]" in form_of(asked).body
+    assert f"sha256:{release.server.registry.digest(release.version)}" in form_of(asked).body
+    assert release.promote().state == "failed"
+    approved = release.ask(event=answer(asked))
+    assert approved.state == "success", approved.error
+    assert approved.xcom["approvals"][0]["by"] == "olga"
+    done = release.promote()
+    assert done.state == "success", done.error
+    assert done.xcom["moved"] == {
+        "stage": {"to": "Production", "previous": [], "archived": True},
+        "alias": {"to": "champion", "previous": None},
+    }
+    assert release.version.stage == "Production"
+    assert release.version.aliases == ("champion",)
+    assert release.version.tags["mlgov.fairness"] == "PASS"
+    assert release.version.tags["mlgov.status"] == "promoted to production"
+    kinds = [entry.kind for entry in release.ledger.entries()]
+    assert kinds == ["gate", "provenance", "gate", "gate", "decision", "approval", "decision", "promotion"]
+    assert release.ledger.verify()[0] == len(kinds)
+
+    again = release.promote()
+    assert again.xcom["moved"] == {}
+    assert again.xcom["promotion"] == done.xcom["promotion"]
+    assert len(release.ledger.entries(kind="promotion")) == 1
+
+
+def test_a_biased_candidate_is_stopped_and_tagged(release: Release) -> None:
+    release.validate()
+    release.register()
+    end = release.fairness(str(release.folder / "biased.parquet"))
+    assert end.state == "failed"
+    assert "demographic_parity_ratio[sex]" in str(end.error)
+    assert end.xcom["verdict"] == "FAIL"
+    assert release.version.tags["mlgov.status"] == "stopped by fairness: FAIL"
+    assert "demographic_parity_ratio[sex]" in release.version.tags["mlgov.fairness.failed"]
+    assert release.ledger.entries(kind="gate")[-1].seq == end.xcom["evidence"]["seq"]
+
+
+def test_a_gate_marked_as_success_leaves_no_evidence_and_promotion_says_so(release: Release) -> None:
+    """Marking success is skipping the task: nothing ran, so nothing was signed."""
+    release.validate()
+    release.register()
+    release.performance()
+    end = release.promote()
+    assert end.state == "failed"
+    for words in ("evidence.missing: no verified evidence of the gate fairness", "approval.missing"):
+        assert words in str(end.error)
+    assert release.version.stage in (None, "None")
+    assert release.version.tags["mlgov.status"] == "promotion refused"
+    asked = release.ask()
+    assert asked.state == "failed"
+    assert "nothing to approve" in str(asked.error)
+
+
+def test_recording_lets_the_task_pass_but_not_the_model(release: Release) -> None:
+    gated(release)
+    end = release.fairness(str(release.folder / "biased.parquet"), on_fail="record")
+    assert (end.state, end.xcom["verdict"]) == ("success", "FAIL")
+    assert "gate.not_passed" in str(release.promote().error)
+
+
+def test_forged_tags_change_nothing(release: Release) -> None:
+    release.register()
+    release.server.registry.set_tags(release.version, {"mlgov.fairness": "PASS", "mlgov.status": "approved"})
+    assert "evidence.missing" in str(release.promote().error)
+
+
+def test_an_artifact_changed_after_its_gates_is_another_model(release: Release) -> None:
+    gated(release)
+    asked = release.ask()
+    assert release.ask(event=answer(asked)).state == "success"
+    digest = release.server.registry.digest(release.version)
+    (artifact,) = [
+        path
+        for path in release.server.directory.rglob("MLmodel")
+        if release.version.run_id in path.read_text()
+    ]
+    artifact.write_text(artifact.read_text() + "\n# one byte more\n")
+    assert release.server.registry.digest(release.version) != digest
+    end = release.promote()
+    assert end.state == "failed"
+    assert "provenance.missing" in str(end.error)
+
+
+def test_data_that_was_not_validated_is_named(release: Release) -> None:
+    other = release.write("other.csv", people(seed=2))
+    release.validate()
+    release.register(datasets=[str(release.folder / "train.csv"), other])
+    release.performance()
+    release.fairness()
+    assert "no verified evidence of the gate data_validation" in str(release.promote().error)
+
+
+def test_broken_rows_stop_the_run_with_the_numbers(release: Release) -> None:
+    broken = people(seed=3)
+    broken["y"] = broken["y"].astype(float)
+    broken.loc[0, "age"], broken.loc[1, "y"] = 300, None
+    end = release.validate(release.write("broken.csv", broken))
+    assert end.state == "failed"
+    assert "expect_column_values_to_be_between" in str(end.error)
+    assert "300" not in str(end.error).replace("300 rows", "")
+
+
+def test_the_edited_ledger_is_found_before_anything_moves(release: Release) -> None:
+    import sqlite3
+
+    gated(release)
+    raw = sqlite3.connect(release.folder / "ledger.db")
+    raw.executescript("DROP TRIGGER mlgov_ledger_no_update")
+    raw.execute("UPDATE mlgov_ledger SET recorded_at = '2020' WHERE seq = 2")
+    raw.commit()
+    with pytest.raises(EvidenceError):
+        release.ledger.verify()
+    end = release.promote()
+    assert end.state == "failed"
+    assert "entry 2 was changed" in str(end.error)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"who": None}, "a default never approves"),
+        ({"choice": "Reject", "reason": "too few applicants"}, "rejected by olga: too few applicants"),
+    ],
+)
+def test_answers_that_end_the_approval(release: Release, change: dict[str, Any], message: str) -> None:
+    gated(release)
+    asked = release.ask()
+    end = release.ask(event=answer(asked, **change))
+    assert end.state == "failed"
+    assert message in str(end.error)
+    if change.get("choice"):
+        assert "approval.rejected" in str(release.promote().error)
+
+
+@pytest.mark.parametrize("change", [{"reason": "  "}, {"who": "alice"}, {"who": "mallory"}])
+def test_answers_that_do_not_count_make_it_ask_again(release: Release, change: dict[str, Any]) -> None:
+    gated(release)
+    asked = release.ask()
+    assert release.ask(event=answer(asked, **change)).state == "awaiting_input"
+    assert "approval.missing" in str(release.promote().error)
+
+
+def test_an_approval_of_stale_content_is_refused(release: Release) -> None:
+    gated(release)
+    asked = release.ask()
+    release.fairness()
+    end = release.ask(event=answer(asked))
+    assert end.state == "failed"
+    assert "Airflow keeps a task's first form" in str(end.error)
+    assert release.ledger.entries(kind="approval") == []
+
+
+def test_a_time_out_never_approves(release: Release) -> None:
+    gated(release)
+    end = release.ask(event={"error": "timed out", "error_type": "timeout"})
+    assert end.state == "failed"
+    assert "a time-out never approves" in str(end.error)
+
+
+def test_the_second_release_must_be_compared_with_the_champion(release: Release) -> None:
+    gated(release)
+    assert release.ask(event=answer(release.ask())).state == "success"
+    assert release.promote().state == "success"
+    release.register(0.5)
+    release.performance(number="2")
+    release.fairness(number="2")
+    assert "bound.not_met: roc_auc_vs_champion" in str(release.ask("2").error)
+    release.performance(number="2", baseline=str(release.folder / "good.parquet"))
+    assert release.ask("2", event=answer(release.ask("2"))).state == "success"
+    done = release.promote("2")
+    assert done.xcom["moved"]["alias"] == {"to": "champion", "previous": "1"}
+    assert {item.version: item.stage for item in release.server.registry.versions(release.model)} == {
+        "1": "Archived",
+        "2": "Production",
+    }
+
+
+@pytest.mark.parametrize(
+    ("run", "message"),
+    [
+        (lambda r: r.performance(number="9"), "9"),
+        (lambda r: r.performance("/nowhere.csv"), "nowhere"),
+        (lambda r: r.promote(target="canary"), "unknown target 'canary'"),
+        (lambda r: r.performance(bounds={"roc_auc": {"min": 0.5}}), "never loosen"),
+        (lambda r: r.performance(bounds={"roc_acu": {"min": 0.9}}), 'Did you mean "roc_auc"'),
+        (lambda r: r.fairness(sensitive_features=["race"]), "the governance policy says"),
+        (lambda r: r.validate(suite="/nowhere.json"), "nowhere"),
+        (lambda r: r.register(run_id="0" * 32), "0000"),
+        (lambda r: r.register(datasets=["/nowhere.csv"]), "nowhere"),
+    ],
+)
+def test_mistakes_fail_at_once_and_name_the_thing(release: Release, run: Any, message: str) -> None:
+    release.register()
+    before = release.ledger.verify()
+    end = run(release)
+    assert end.state == "failed"
+    assert type(end.error).__name__ == "AirflowFailException"
+    assert message in str(end.error)
+    assert release.ledger.verify() == before
+
+
+def test_mlflow_down_is_retried_and_leaves_nothing(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", '{"conn_type": "mlflow", "host": "http://127.0.0.1:1"}')
+    from airflow_mlgov.operators.promotion import PromoteModelOperator
+
+    operator = PromoteModelOperator(task_id="promote", model=release.ref("1"), target="production", retries=1)
+    end = release.run(operator, retries=1)
+    assert end.state == "up_for_retry", end.error
+    assert release.ledger.verify()[0] == 0
+
+
+def test_impossible_operators_are_refused_when_the_dag_is_read() -> None:
+    for make in (
+        lambda: DataValidationGateOperator(task_id="x", suite="s"),
+        lambda: DataValidationGateOperator(task_id="x", suite="s", data="d", conn_id="c"),
+        lambda: DataValidationGateOperator(task_id="x", suite="s", conn_id="c"),
+        lambda: FairnessGateOperator(task_id="x", model="m", data="d", on_fail="ignore"),
+        lambda: ApprovalGateOperator(task_id="x", model="m", target="t", defaults="Approve"),
+    ):
+        with pytest.raises(ValueError, match=r"give|on_fail|defaults"):
+            make()
