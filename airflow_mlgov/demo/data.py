@@ -56,7 +56,8 @@ def load_applications() -> pd.DataFrame:
 
     loans = pd.read_csv(_source())
     loans = loans[loans["male"].notna() & loans["dep"].notna()]
-    table = loans[[TARGET, *FEATURES]].astype({"dep": int})
+    # numbers as floats throughout: a model's signature of integers refuses the first file with a gap in it
+    table = loans[[TARGET, *FEATURES]].astype(dict.fromkeys(FEATURES, float))
     table.insert(0, ROW_ID, loans.index + 1)
     table["sex"] = loans["male"].map({1.0: "male", 0.0: "female"})
     table["race"] = loans["white"].map({1: "white", 0: "non-white"})

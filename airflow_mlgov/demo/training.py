@@ -81,7 +81,7 @@ def train_candidate(*, train: str, test: str, predictions: str, candidate: Candi
     scored = predict(model, held_out, columns)
     Path(predictions).parent.mkdir(parents=True, exist_ok=True)
     scored.to_parquet(predictions, index=False)
-    sample = seen[columns].head(5).astype(dict.fromkeys(FEATURES, float))
+    sample = seen[columns].head(5)
     mlflow.set_experiment(EXPERIMENT)
     with mlflow.start_run(run_name=candidate) as run:
         mlflow.log_params({"candidate": candidate, "features": ",".join(columns), "rows": len(seen)})
@@ -99,15 +99,13 @@ def train_candidate(*, train: str, test: str, predictions: str, candidate: Candi
 def score_champion(registry: Registry, *, model: str, test: str, scores: str) -> str:
     """Score the held-out file with today's champion, so that the performance gate can compare; returns ``scores``, or
     an empty text where there is no champion yet. The champion is loaded in a child process without credentials."""
-    from mlflow.models import Model
-
-    from airflow_mlgov.gates.scoring import score_model
+    from airflow_mlgov.gates.scoring import inspect_model, score_model, signature_columns
 
     champion = registry.holder(model, "champion")
     if champion is None:
         return ""
     Path(scores).parent.mkdir(parents=True, exist_ok=True)
     with registry.download(champion) as folder:
-        columns = Model.load(str(folder)).get_input_schema().input_names()
+        columns = signature_columns(inspect_model(folder))
         score_model(folder, test, scores, columns=columns, keep=[ROW_ID, TARGET])
     return scores

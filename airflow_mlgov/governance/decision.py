@@ -31,6 +31,8 @@ class Request:
     """User names that asked for it: who triggered the run."""
     champion: str | None = None
     """The version that holds the target now, if it is another one: comparisons with it may not be left out."""
+    rollback_problem: str | None = None
+    """Why the champion would not do as the version to go back to; None where it would, or where there is none."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +101,13 @@ def decision_input(
             "target": request.target,
             "requesters": sorted(request.requesters),
             "champion": request.champion,
+            "rollback_problem": request.rollback_problem,
         },
         "policy": {
             "sha256": policy.digest,
             "requires": list(target.requires),
             "max_age_ns": int(model.max_age.total_seconds()) * 10**9,
+            "rollback_required": target.rollback_required,
             "suite_sha256": policy.suite_digest(request.model.name),
             "bounds": [bound for gate in ("performance", "fairness") for bound in _bounds(model, gate)],
             "approvals": {

@@ -103,7 +103,17 @@ def promote(
     goal = grounds.policy.model(version.name).target(target)
     model = registry.subject(version)
     good, bad = evidence_for(grounds, model.digest)
-    request = Request(model, target, context.environment, tuple(requesters), champion_of(registry, version, goal))
+    champion = champion_of(registry, version, goal)
+    request = Request(
+        model,
+        target,
+        context.environment,
+        tuple(requesters),
+        champion,
+        _rollback_problem(registry, version.name, champion, grounds, context.environment)
+        if champion and goal.rollback_required
+        else None,
+    )
     decision = decide(request, grounds.policy, good, bad, context.issued_at)
     entry = _record_decision(decision, model, target, grounds.ledger, signer, context)
     if not decision.allowed:
@@ -168,6 +178,12 @@ def champion_of(registry: Registry, version: ModelVersion, goal: Target) -> str 
     if goal.stage and not any(holders):
         holders = list(registry.stage_holders(version.name, goal.stage))
     return next((item.version for item in holders if item and item.version != version.version), None)
+
+
+def _rollback_problem(registry: Registry, name: str, champion: str, grounds: Grounds, environment: str) -> str | None:
+    """Why the champion's artifact or evidence no longer holds, None where it does."""
+    explanation = explain(registry, registry.resolve({"name": name, "version": champion}), grounds, environment)
+    return "; ".join(message for _, message in explanation.reasons) or None
 
 
 def _record_decision(

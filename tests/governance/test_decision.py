@@ -290,3 +290,15 @@ def test_opa_gives_the_same_answer(story: Story) -> None:
     )  # fmt: skip
     denied = json.loads(done.stdout)["result"][0]["expressions"][0]["value"]
     assert sorted((item["code"], item["message"]) for item in denied) == list(answer.reasons)
+
+
+def test_a_champion_that_does_not_hold_is_no_rollback_target(story: Story, policy_file: Path) -> None:
+    from airflow_mlgov.governance.policy import load_policy
+
+    story.all_green()
+    broken = replace(REQUEST, champion="2", rollback_problem="its artifact was changed")
+    assert story.codes(broken) == set()
+    policy_file.write_text(policy_file.read_text() + "        rollback: required\n")
+    story.policy = load_policy(policy_file)
+    assert story.codes(replace(REQUEST, champion="2")) == set()
+    assert story.codes(broken) == {"rollback.missing"}

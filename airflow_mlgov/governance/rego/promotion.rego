@@ -4,7 +4,7 @@ package mlgov.promotion
 import rego.v1
 
 # How many rules there are is asked first: a policy that evaluates nothing must not allow.
-rules := 12
+rules := 13
 
 in_scope(item) if {
 	item.environment == input.request.environment
@@ -223,4 +223,11 @@ deny contains {"code": "approval.rejected", "message": message} if {
 deny contains {"code": "evidence.unverified", "message": message} if {
 	some item in input.unverified
 	message := sprintf("ledger:%d (%s) does not verify: %s", [item.seq, item.kind, item.problem])
+}
+
+# 13
+deny contains {"code": "rollback.missing", "message": message} if {
+	input.policy.rollback_required
+	is_string(input.request.rollback_problem)
+	message := sprintf("the policy requires a version to roll back to, and version %s does not hold: %s", [input.request.champion, input.request.rollback_problem])
 }
