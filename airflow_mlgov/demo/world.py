@@ -156,17 +156,16 @@ def furnish_openbao(openbao: OpenBao, accounts: Mapping[str, str], trust_root: P
     client.sys.enable_secrets_engine("transit")
     client.sys.enable_secrets_engine("kv", path="secret", options={"version": "2"})
     client.sys.enable_auth_method("approle")
-    template = Template((files("airflow_mlgov.demo") / "vault" / "duty.hcl").read_text())
     trust, connections = TrustRoot(), {}
     for duty in DUTIES:
-        name = f"mlgov-{duty.replace('_', '-')}"
+        name = key_name(duty)
         client.secrets.transit.create_key(name, key_type="ed25519")
         trust = trust.with_key(TransitSigner(client, name).public_key, [duty])
         account = ACCOUNTS[duty]
         client.secrets.kv.v2.create_or_update_secret(
             f"mlflow/{duty}", {"username": account, "password": accounts[account]}
         )
-        client.sys.create_or_update_policy(name, template.substitute(duty=duty, key=name))
+        client.sys.create_or_update_policy(name, duty_policy(duty))
         limits = {"token_ttl": "15m", "token_max_ttl": "1h"}
         client.auth.approle.create_or_update_approle(name, token_policies=[name], **limits)
         connections[f"mlgov_vault_{duty}"] = {
@@ -180,6 +179,17 @@ def furnish_openbao(openbao: OpenBao, accounts: Mapping[str, str], trust_root: P
         }
     trust.save(trust_root)
     return connections
+
+
+def key_name(duty: str) -> str:
+    """The Transit key of a duty, as ``sign = vault:mlgov-{duty}`` names it."""
+    return f"mlgov-{duty.replace('_', '-')}"
+
+
+def duty_policy(duty: str) -> str:
+    """The Vault policy of a duty's identity, in HCL."""
+    template = Template((files("airflow_mlgov.demo") / "vault" / "duty.hcl").read_text())
+    return template.substitute(duty=duty, key=key_name(duty))
 
 
 def prepare_directory(directory: Path) -> Path:

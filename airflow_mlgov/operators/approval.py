@@ -73,7 +73,8 @@ class ApprovalGateOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow h
         mlflow_conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
-        for fixed in ("defaults", "body", "params", "fail_on_reject"):
+        kwargs.pop("params", None)  # Airflow hands the DAG's parameters to every task; they are no part of this form
+        for fixed in ("defaults", "body", "fail_on_reject"):
             if fixed in kwargs:
                 raise ValueError(
                     f"{fixed} may not be set: an approval gate has no default answer and shows the evidence"

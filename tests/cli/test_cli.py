@@ -10,7 +10,7 @@ from airflow_mlgov import cli
 from airflow_mlgov.evidence.ledger import open_ledger
 from airflow_mlgov.evidence.signing import TrustRoot, open_signer
 from tests.operators.conftest import Release, people
-from tests.operators.conftest import release as release  # noqa: PLC0414 - the fixture
+from tests.operators.conftest import release as release
 from tests.operators.test_release import answer, gated
 
 

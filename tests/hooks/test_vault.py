@@ -66,7 +66,7 @@ def test_token_login_and_another_mount(token, server):
 
 
 def test_a_path_that_the_policy_denies(approle):
-    with pytest.raises(AccessError, match="'other/mlflow'.*policy lacks this path"):
+    with pytest.raises(AccessError, match=r"'other/mlflow'.*policy lacks this path"):
         approle.secret("other/mlflow")
 
 
@@ -107,7 +107,7 @@ def test_a_revoked_token_is_refused(server, monkeypatch):
 def test_an_incomplete_connection(monkeypatch):
     monkeypatch.delenv("VAULT_TOKEN", raising=False)
     monkeypatch.setenv("AIRFLOW_CONN_EMPTY", '{"conn_type": "vault", "host": "127.0.0.1"}')
-    with pytest.raises(ConfigurationError, match="'empty'.*requires 'token'"):
+    with pytest.raises(ConfigurationError, match=r"'empty'.*requires 'token'"):
         MlgovVaultHook("empty")
 
 

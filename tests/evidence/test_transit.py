@@ -1,0 +1,49 @@
+"""Signing inside a real Vault-compatible server."""
+
+import pytest
+
+from airflow_mlgov.demo.world import duty_policy
+from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, EvidenceError
+from airflow_mlgov.evidence.signing import TrustRoot, open_signer, sign_statement
+from tests.fixtures.openbao import OpenBaoServer
+
+
+@pytest.mark.parametrize("key_type", ["ed25519", "ecdsa-p256"])
+def test_what_vault_signs_verifies_offline_and_survives_rotation(
+    openbao: OpenBaoServer, statement: dict, key_type: str
+) -> None:
+    openbao.make_key(f"fair-{key_type}", key_type)
+    signer = open_signer(f"vault:fair-{key_type}", openbao.client)
+    envelope = sign_statement(statement, signer)
+    trust = TrustRoot().with_key(signer.public_key, ["fairness"])
+    assert trust.open_envelope(envelope)[0] == statement
+    openbao.client.secrets.transit.rotate_key(f"fair-{key_type}")
+    rotated = open_signer(f"vault:fair-{key_type}", openbao.client)
+    assert rotated.public_key.keyid != signer.public_key.keyid
+    newer = sign_statement(statement, rotated)
+    with pytest.raises(EvidenceError, match="not in the trust root"):
+        trust.open_envelope(newer)
+    both = trust.with_key(rotated.public_key, ["fairness"])
+    assert both.open_envelope(newer)[0] == both.open_envelope(envelope)[0]
+
+
+def test_the_role_of_one_duty_cannot_sign_for_another(openbao: OpenBaoServer, statement: dict) -> None:
+    import hvac
+
+    for key in ("mlgov-performance", "mlgov-promotion"):
+        openbao.make_key(key)
+    role, secret = openbao.make_approle("performance-gate", duty_policy("performance"))
+    client = hvac.Client(url=openbao.addr, session=openbao.client.session)
+    client.auth.approle.login(role, secret)
+    sign_statement(statement, open_signer("vault:mlgov-performance", client))
+    with pytest.raises(AccessError):
+        open_signer("vault:mlgov-promotion", client)
+    with pytest.raises(ConfigurationError):
+        open_signer("vault:no-such-key", openbao.client)
+
+
+def test_a_vault_that_is_down_can_be_tried_again() -> None:
+    import hvac
+
+    with pytest.raises(DependencyError):
+        open_signer("vault:any", hvac.Client(url="http://127.0.0.1:1", token="x"))
