@@ -120,13 +120,15 @@ class Run:
         _poll(lambda: self.state() in FINISHED, timeout, f"the end of {self.run_id}", self.tasks)
         return self.tasks()
 
-    def wait_for_task(self, task: str, states: Collection[str], timeout: float = 300.0) -> str:
-        """Until a task is in one of ``states``, or the run has ended; the task's state.
+    def wait_for_task(
+        self, task: str, states: Collection[str], *, timeout: float = 300.0, until_run_ends: bool = True
+    ) -> str:
+        """Until a task is in one of ``states``, or (unless ``until_run_ends`` is off) the run has ended; its state.
 
         :raises DependencyError: neither after ``timeout`` seconds
         """
         _poll(
-            lambda: self.tasks().get(task) in states or self.state() in FINISHED,
+            lambda: self.tasks().get(task) in states or (until_run_ends and self.state() in FINISHED),
             timeout,
             f"{task} of {self.run_id}",
             self.tasks,

@@ -144,17 +144,19 @@ class Registry:
         none yet, also where the model does not exist yet.
 
         :raises AccessError: the identity may not read the model
+        :raises ConfigurationError: MLflow has no such stage
         """
+        wanted = _stage(stage) if stage else None
         if alias is not None:
             model = self._registered(name)
             number = model.aliases.get(alias) if model is not None else None
             held = self._version(name, str(number)) if number is not None else None
-            found = (held,) if held else ()
+            found = tuple(item for item in (held,) if item is not None)
         else:
             found = self.versions(name)
             if not found:  # MLflow lists nothing both where there is nothing and where one may not look
                 self._registered(name)
-        fits = (item for item in found if int(item.version) > newer_than and stage in (None, item.stage))
+        fits = (item for item in found if int(item.version) > newer_than and (not stage or item.stage == wanted))
         return next(fits, None)
 
     def holder(self, name: str, alias: str) -> ModelVersion | None:

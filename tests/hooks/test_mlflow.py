@@ -7,6 +7,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
+from airflow_mlgov.evidence.digests import hash_tree
 from airflow_mlgov.hooks.mlflow import MlflowHook
 from tests.fixtures.mlflow_server import MlflowServer
 from tests.fixtures.openbao import OpenBaoServer
@@ -60,12 +61,17 @@ def test_the_authors_own_calls_are_signed_in_and_nothing_stays_behind(connected,
     before = dict(os.environ)
     model = LogisticRegression().fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
     with MlflowHook().tracking() as registry:
-        assert connected.password not in " ".join(os.environ.values())
+        changed = {name: value for name, value in os.environ.items() if before.get(name) != value}
+        assert changed == {
+            "MLFLOW_TRACKING_AUTH": "mlgov",
+            "MLFLOW_TRACKING_URI": connected.url,
+            "MLFLOW_REGISTRY_URI": connected.url,
+        }
         with mlflow.start_run() as run:
             mlflow.sklearn.log_model(model, name="model", pip_requirements=["scikit-learn"])
         version = registry.register("of-the-author", run.info.run_id)
         path = mlflow.artifacts.download_artifacts(f"models:/of-the-author/{version.version}", dst_path=str(tmp_path))
-        assert os.path.exists(os.path.join(path, "MLmodel"))
+        assert hash_tree(path, exclude={"registered_model_meta"}) == registry.digest(version)
     assert dict(os.environ) == before
     assert mlflow.get_tracking_uri() != connected.url
     assert mlflow.get_registry_uri() != connected.url
@@ -73,9 +79,16 @@ def test_the_authors_own_calls_are_signed_in_and_nothing_stays_behind(connected,
 
 def test_what_was_set_before_is_put_back(connected, monkeypatch, tmp_path):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mine.db")
-    with pytest.raises(ZeroDivisionError), MlflowHook().tracking():
-        assert mlflow.get_tracking_uri() == connected.url
-        raise ZeroDivisionError
+    inside = []
+
+    def fails():
+        with MlflowHook().tracking():
+            inside.append(mlflow.get_tracking_uri())
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails()
+    assert inside == [connected.url]
     assert mlflow.get_tracking_uri() == f"sqlite:///{tmp_path}/mine.db"
     assert os.environ["MLFLOW_TRACKING_URI"] == f"sqlite:///{tmp_path}/mine.db"
     mlflow.set_tracking_uri(None)

@@ -6,9 +6,12 @@ from contextlib import suppress
 
 import pytest
 
+from airflow_mlgov.errors import AccessError
 from airflow_mlgov.sensors.model_version import ModelVersionSensor
 from airflow_mlgov.triggers.model_version import ModelVersionTrigger
 from tests.fixtures.mlflow_server import MlflowServer
+
+pytestmark = pytest.mark.timeout(60)
 
 
 @pytest.fixture(autouse=True)
@@ -110,18 +113,37 @@ def test_the_trigger_waits_for_an_alias_to_move(version, mlflow_server):
     assert asyncio.run(story()) == {"name": "sensed", "version": "2", "run_id": second.run_id}
 
 
-def test_the_trigger_outlives_a_server_that_is_down(version, monkeypatch, mlflow_server, caplog):
+def test_the_trigger_outlives_a_server_that_is_down(version, monkeypatch, mlflow_server):
     monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", '{"conn_type": "mlflow", "host": "http://127.0.0.1:9"}')
-    down = trigger(model="sensed")
+    waiting = trigger(model="sensed")
+    looks = []
+    look = waiting._look
 
-    async def story():
-        waiting = asyncio.create_task(first(down))
-        while "looking again" not in caplog.text:
-            await asyncio.sleep(0.1)
-        assert not waiting.done()
-        waiting.cancel()
+    def recovers(registry):
+        looks.append(registry.uri)
+        return look(registry if len(looks) == 1 else mlflow_server.registry)
 
-    asyncio.run(asyncio.wait_for(story(), 30))
+    waiting._look = recovers
+    assert asyncio.run(first(waiting))["name"] == "sensed"
+    assert looks == ["http://127.0.0.1:9"] * 2
+
+
+def test_the_trigger_fetches_rotated_credentials_again(version, monkeypatch, mlflow_server):
+    waiting = trigger(model="sensed")
+    registries = []
+    real = waiting._look
+
+    def look(registry):
+        registries.append(registry)
+        if len(registries) == 1:
+            return None
+        if len(registries) == 2:
+            raise AccessError("the password was changed")
+        return real(registry)
+
+    waiting._look = look
+    assert asyncio.run(first(waiting))["name"] == "sensed"
+    assert registries[0] is registries[1] is not registries[2]
 
 
 def test_the_trigger_reports_what_waiting_does_not_mend(version, monkeypatch, mlflow_server):
