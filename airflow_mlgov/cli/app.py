@@ -126,9 +126,9 @@ def verify(
     model: Annotated[str, typer.Argument(help="models:/name@alias or models:/name/7")],
     ledger: Annotated[str, typer.Option(help="SQLAlchemy URL of the ledger.")],
     trust: Annotated[Path, typer.Option(help="Trust root, JSON.")],
-    policy: Annotated[Path, typer.Option(help="Governance policy, mlgov.yaml.")],
+    policy: Annotated[Path | None, typer.Option(help="Decide again under this policy, mlgov.yaml.")] = None,
     registry: Uri = None,
-    environment: Environment = "default",
+    environment: Annotated[str | None, typer.Option(help="Environment it is to serve in.")] = None,
     target: Annotated[str | None, typer.Option(help="Target it is to serve as.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -136,11 +136,18 @@ def verify(
     from airflow_mlgov.evidence.ledger import open_ledger
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.governance.policy import load_policy
-    from airflow_mlgov.registry.promotion import Grounds, explain
+    from airflow_mlgov.registry.promotion import explain
 
     client = _registry(registry)
-    grounds = Grounds(open_ledger(ledger), TrustRoot.load(trust), load_policy(policy))
-    answer = explain(client, client.resolve(model), grounds, environment, target)
+    answer = explain(
+        client,
+        client.resolve(model),
+        open_ledger(ledger),
+        TrustRoot.load(trust),
+        policy=load_policy(policy) if policy else None,
+        environment=environment,
+        target=target,
+    )
     if as_json:
         _print_json({"allowed": answer.allowed, "facts": answer.facts, "reasons": answer.reasons})
     else:

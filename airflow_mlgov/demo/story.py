@@ -295,12 +295,18 @@ def verify_model(story: Story, reference: str) -> Explanation:
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.governance.policy import load_policy
     from airflow_mlgov.registry.mlflow_registry import Registry
-    from airflow_mlgov.registry.promotion import Grounds, explain
+    from airflow_mlgov.registry.promotion import explain
 
     world = story.world
-    grounds = Grounds(open_ledger(world.ledger), TrustRoot.load(world.trust_root), load_policy(world.policy))
     registry = Registry(world.mlflow.url, username="auditor", password=world.accounts["auditor"])
-    return explain(registry, registry.resolve(reference), grounds, ENVIRONMENT)
+    return explain(
+        registry,
+        registry.resolve(reference),
+        open_ledger(world.ledger),
+        TrustRoot.load(world.trust_root),
+        policy=load_policy(world.policy),
+        environment=ENVIRONMENT,
+    )
 
 
 SCENES: tuple[tuple[str, str, Callable[[Story, SceneResult], None]], ...] = (

@@ -136,7 +136,7 @@ class ApprovalGateOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow h
 
     def _case(self, context: Context) -> _Case:
         from airflow_mlgov.governance.decision import Request, decide
-        from airflow_mlgov.registry.promotion import Grounds, champion_of, evidence_for
+        from airflow_mlgov.registry.promotion import champion_of, evidence_for
 
         governance = Governance("approval", self.mlflow_conn_id)
         policy = governance.required_policy()
@@ -144,7 +144,7 @@ class ApprovalGateOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow h
         version = registry.resolve(self.model)
         model = registry.subject(version)
         target = policy.model(model.name).target(self.target)
-        good, bad = evidence_for(Grounds(governance.ledger, governance.trust, policy), model.digest)
+        good, bad = evidence_for(governance.ledger, governance.trust, model.digest)
         champion = champion_of(registry, version, target)
         request = Request(model, self.target, governance.environment, requester(context), champion)
         return _Case(model, target, decide(request, policy, good, bad))

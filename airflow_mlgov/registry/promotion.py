@@ -65,18 +65,18 @@ class Explanation:
     """``(code, message)`` of each thing that is wrong; empty where allowed."""
 
 
-def evidence_for(grounds: Grounds, digest: str) -> tuple[list[Evidence], list[Unverified]]:
+def evidence_for(ledger: Ledger, trust: TrustRoot, digest: str) -> tuple[list[Evidence], list[Unverified]]:
     """All evidence about a model and the data it was made from, after the ledger's chain was verified.
 
     :raises EvidenceError: the chain is broken
     """
-    grounds.ledger.verify()
-    good, bad = collect(grounds.ledger, grounds.trust, [digest])
+    ledger.verify()
+    good, bad = collect(ledger, trust, [digest])
     datasets = {
         item["digest"] for evidence in good if evidence.kind == "provenance" for item in evidence.ours["datasets"]
     }
     if datasets:
-        more, worse = collect(grounds.ledger, grounds.trust, datasets - {digest})
+        more, worse = collect(ledger, trust, datasets - {digest})
         good, bad = sorted([*good, *more], key=lambda item: item.seq), [*bad, *worse]
     return good, bad
 
@@ -102,7 +102,7 @@ def promote(
     """
     goal = grounds.policy.model(version.name).target(target)
     model = registry.subject(version)
-    good, bad = evidence_for(grounds, model.digest)
+    good, bad = evidence_for(grounds.ledger, grounds.trust, model.digest)
     champion = champion_of(registry, version, goal)
     request = Request(
         model,
@@ -133,22 +133,32 @@ def promote(
 
 
 def explain(
-    registry: Registry, version: ModelVersion, grounds: Grounds, environment: str, target: str | None = None
+    registry: Registry,
+    version: ModelVersion,
+    ledger: Ledger,
+    trust: TrustRoot,
+    *,
+    policy: GovernancePolicy | None = None,
+    environment: str | None = None,
+    target: str | None = None,
 ) -> Explanation:
     """Verify, from the registry's bytes, the ledger and the trust root alone, why a version may serve.
 
-    Neither Airflow nor Vault is asked. The decision of the time is made again from the same evidence.
+    Neither Airflow nor Vault is asked.
 
+    :param policy: make the decision of the time again, from the same evidence, under this policy; where None, each
+        statement that the signed decision rests on is verified and must still be green
+    :param environment: the environment it is to serve in; that of the promotion where None
     :param target: the target it is to serve as; the newest promotion's where None
     :raises EvidenceError: the ledger's chain is broken
     """
     model = registry.subject(version)
-    size, head = grounds.ledger.verify()
+    size, head = ledger.verify()
     facts = [
         f"the artifact of {version.name} version {version.version} hashes to sha256:{model.digest}",
         f"the ledger's chain holds: {size} entries, head {head[:16]}",
     ]
-    good, bad = evidence_for(grounds, model.digest)
+    good, bad = evidence_for(ledger, trust, model.digest)
     reasons = [("evidence.unverified", f"ledger:{item.seq} ({item.kind}): {item.problem}") for item in bad]
     promotion = _last_promotion(good, model, target)
     if promotion is None:
@@ -160,15 +170,18 @@ def explain(
     if decision is None or decision.predicate["verificationResult"] != "PASSED":
         reasons.append(("decision.missing", f"{promotion.reference} names no verified decision that allowed it"))
         return Explanation(model, False, tuple(facts), tuple(reasons))
-    then = [item for item in good if item.seq < decision.seq]
-    asked = decision.ours["document"]
-    request = Request(model, aim, environment, tuple(asked["requesters"]), asked["champion"])
-    again = decide(request, grounds.policy, then, (), decision.issued_at)
-    facts += [_describe(item) for item in again.relied_on]
-    facts.append(f"{decision.reference}: decision to allow {aim!r}, made again now from the same evidence")
+    where = environment or decision.ours["environment"]
+    if decision.ours["environment"] != where:
+        reasons.append(
+            ("environment.differs", f"{decision.reference} is of environment {decision.ours['environment']!r}")
+        )
+    relied, missing = _relied_on(decision, good)
+    facts += [_describe(item) for item in relied]
+    again = _decide_again(model, decision, good, policy, where) if policy else ()
+    how = "made again now from the same evidence" if policy else "signed, and all that it rests on verifies"
+    facts.append(f"{decision.reference}: decision to allow {aim!r}, {how}")
     facts.append(f"{promotion.reference}: promoted to {aim!r} at {promotion.issued_at:%Y-%m-%d %H:%M:%S %Z}")
-    reasons += again.reasons
-    reasons += _failed_since(good, decision.seq)
+    reasons += [*missing, *again, *_failed_since(good, decision.seq)]
     return Explanation(model, not reasons, tuple(facts), tuple(reasons))
 
 
@@ -180,9 +193,31 @@ def champion_of(registry: Registry, version: ModelVersion, goal: Target) -> str 
     return next((item.version for item in holders if item and item.version != version.version), None)
 
 
+def _relied_on(decision: Evidence, good: Sequence[Evidence]) -> tuple[list[Evidence], list[tuple[str, str]]]:
+    """What a decision names as its grounds, and what of it is not there any more."""
+    held = {item.sha256: item for item in good}
+    named = [(item["uri"], item["digest"]["sha256"]) for item in decision.predicate["inputAttestations"]]
+    missing = [
+        ("evidence.missing", f"{decision.reference} rests on {uri}, which is not there or does not verify")
+        for uri, sha in named
+        if sha not in held
+    ]
+    return sorted((held[sha] for _, sha in named if sha in held), key=lambda item: item.seq), missing
+
+
+def _decide_again(
+    model: Subject, decision: Evidence, good: Sequence[Evidence], policy: GovernancePolicy, environment: str
+) -> tuple[tuple[str, str], ...]:
+    asked = decision.ours["document"]
+    target = decision.ours["target"]
+    request = Request(model, target, environment, tuple(asked["requesters"]), asked["champion"])
+    return decide(request, policy, [item for item in good if item.seq < decision.seq], (), decision.issued_at).reasons
+
+
 def _rollback_problem(registry: Registry, name: str, champion: str, grounds: Grounds, environment: str) -> str | None:
     """Why the champion's artifact or evidence no longer holds, None where it does."""
-    explanation = explain(registry, registry.resolve({"name": name, "version": champion}), grounds, environment)
+    version = registry.resolve({"name": name, "version": champion})
+    explanation = explain(registry, version, grounds.ledger, grounds.trust, environment=environment)
     return "; ".join(message for _, message in explanation.reasons) or None
 
 

@@ -112,8 +112,7 @@ def test_verify_explains_and_notices(run, release: Release, monkeypatch: pytest.
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", release.server.password)
     words = [
         "verify", f"models:/{release.model}@champion", "--registry", release.server.url, "--ledger",
-        f"sqlite:///{release.folder / 'ledger.db'}", "--trust", release.folder / "trust.json", "--policy",
-        release.folder / "mlgov.yaml", "--environment", "test",
+        f"sqlite:///{release.folder / 'ledger.db'}", "--trust", release.folder / "trust.json",
     ]  # fmt: skip
     gated(release)
     release.server.registry.set_alias(release.version, "champion")
@@ -132,6 +131,17 @@ def test_verify_explains_and_notices(run, release: Release, monkeypatch: pytest.
         "promoted to 'production'",
     ):
         assert fact in out
+    policy = release.folder / "mlgov.yaml"
+    code, out, _ = run(*words, "--policy", policy, "--environment", "test")
+    assert code == 0, out
+    assert "made again now" in out
+    code, out, _ = run(*words, "--environment", "elsewhere")
+    assert code == 1
+    assert "environment.differs" in out
+    policy.write_text(policy.read_text().replace("0.75", "0.999"))
+    code, out, _ = run(*words, "--policy", policy)
+    assert code == 1
+    assert "bound.not_met: roc_auc" in out
     release.fairness(str(release.folder / "biased.parquet"))
     code, out, _ = run(*words, "--json")
     assert code == 1
