@@ -151,6 +151,7 @@ def _evidence_input(item: Evidence) -> dict[str, Any]:
         "sha256": item.sha256,
         "kind": item.kind,
         "digest": item.digest,
+        "name": ours["subject"]["name"],
         "registry": ours["subject"]["registry"],
         "environment": ours["environment"],
         "issued_at_ns": _ns(item.issued_at),

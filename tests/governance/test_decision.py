@@ -302,3 +302,16 @@ def test_a_champion_that_does_not_hold_is_no_rollback_target(story: Story, polic
     story.policy = load_policy(policy_file)
     assert story.codes(replace(REQUEST, champion="2")) == set()
     assert story.codes(broken) == {"rollback.missing"}
+
+
+def test_the_same_bytes_under_another_name_are_another_model(story: Story, policy_file: Path) -> None:
+    from airflow_mlgov.governance.policy import load_policy
+
+    story.all_green()
+    text = policy_file.read_text()
+    section = text[text.index("  credit_risk:") :].replace("credit_risk", "pricing")
+    policy_file.write_text(text + section)
+    story.policy = load_policy(policy_file)
+    pricing = replace(REQUEST, model=replace(MODEL, name="pricing"))
+    assert {"evidence.missing", "provenance.missing", "approval.missing"} <= story.codes(pricing)
+    assert story.codes() == set()

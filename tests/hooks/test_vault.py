@@ -167,7 +167,8 @@ def database(server: OpenBaoServer, postgres: str) -> str:
     """OpenBao makes PostgreSQL users for the role ``reader``."""
     where = urlsplit(postgres)
     client = server.client
-    client.sys.enable_secrets_engine("database")
+    if "database/" not in client.sys.list_mounted_secrets_engines()["data"]:
+        client.sys.enable_secrets_engine("database")
     client.secrets.database.configure(
         name="warehouse",
         plugin_name="postgresql-database-plugin",

@@ -6,17 +6,22 @@ import rego.v1
 # How many rules there are is asked first: a policy that evaluates nothing must not allow.
 rules := 13
 
-in_scope(item) if {
+# The same bytes under another name, in another registry or environment, are another matter.
+of_this_model(item) if {
 	item.environment == input.request.environment
-	item.registry in {input.request.registry, null}
+	item.registry == input.request.registry
+	item.name == input.request.model
 }
 
-# Evidence about the model itself, and evidence about the data it was made from.
+of_data(item) if {
+	item.environment == input.request.environment
+	item.registry == null
+}
+
 about_model contains item if {
 	some item in input.evidence
 	item.digest == input.request.digest
-	item.registry == input.request.registry
-	item.environment == input.request.environment
+	of_this_model(item)
 }
 
 provenance := [item | some item in input.evidence; item in about_model; item.kind == "provenance"; current(item)]
@@ -38,8 +43,18 @@ results(gate, digest) := [item |
 	item.kind == "gate"
 	item.gate == gate
 	item.digest == digest
-	in_scope(item)
+	in_scope(gate, item)
 ]
+
+in_scope(gate, item) if {
+	gate in data_gates
+	of_data(item)
+}
+
+in_scope(gate, item) if {
+	not gate in data_gates
+	of_this_model(item)
+}
 
 newest(gate, digest) := item if {
 	found := results(gate, digest)

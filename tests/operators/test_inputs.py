@@ -1,0 +1,98 @@
+"""The gates' other inputs: a model that is scored by the gate, a table behind credentials that live for one task."""
+
+from urllib.parse import urlsplit
+
+import pytest
+import sqlalchemy as sa
+
+from airflow_mlgov.operators.data_validation import DataValidationGateOperator
+from tests.fixtures.airflow_runner import TaskRun
+from tests.fixtures.mlflow_server import tracking
+from tests.fixtures.openbao import OpenBaoServer
+from tests.fixtures.postgres import PASSWORD
+from tests.operators.conftest import Release, people
+
+
+def test_a_model_is_scored_only_on_request(release: Release) -> None:
+    import mlflow
+    from sklearn.linear_model import LogisticRegression
+
+    frame = people()[["age", "score", "y"]].rename(columns={"score": "income"})
+    model = LogisticRegression(max_iter=500).fit(frame[["age", "income"]], frame["y"])
+    with tracking(release.server.registry), mlflow.start_run() as run:
+        mlflow.sklearn.log_model(
+            model, name="model", pip_requirements=["scikit-learn"], input_example=frame[["age", "income"]].head(2)
+        )
+    assert release.register(run_id=run.info.run_id).state == "success"
+    features = release.write("features.parquet", frame)
+    end = release.performance(features)
+    assert "score" in str(end.error)
+    end = release.performance(features, score_model=True)
+    assert end.state == "success", end.error
+    statement = release.ledger.get(end.xcom["evidence"]["seq"])
+    assert "features.parquet" in _payload(statement.envelope)
+
+
+@pytest.fixture
+def warehouse(postgres: str, openbao: OpenBaoServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A table of people in PostgreSQL, with Vault making its readers; the URL for a look as the owner."""
+    where = urlsplit(postgres)
+    owner = sa.make_url(postgres).set(password=PASSWORD)
+    engine = sa.create_engine(owner)
+    with engine.begin() as connection:
+        people(50).to_sql("people", connection, if_exists="replace", index=False)
+        connection.execute(sa.text("GRANT SELECT ON people TO PUBLIC"))
+    client = openbao.client
+    if "database/" not in client.sys.list_mounted_secrets_engines()["data"]:
+        client.sys.enable_secrets_engine("database")
+    client.secrets.database.configure(
+        name="people",
+        plugin_name="postgresql-database-plugin",
+        allowed_roles=["people-reader"],
+        connection_url=f"postgresql://{{{{username}}}}:{{{{password}}}}@{where.hostname}:{where.port}/postgres?sslmode=disable",
+        username="postgres",
+        password=PASSWORD,
+    )
+    client.secrets.database.create_role(
+        name="people-reader",
+        db_name="people",
+        creation_statements=["CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}'"],
+        default_ttl="5m",
+        max_ttl="10m",
+    )
+    monkeypatch.setenv("AIRFLOW_CONN_BAO", openbao.connection())
+    monkeypatch.setenv("AIRFLOW__MLGOV__VAULT_CONN_ID", "bao")
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_WAREHOUSE",
+        f'{{"conn_type": "postgres", "host": "{where.hostname}", "port": {where.port}, "schema": "postgres"}}',
+    )
+    return owner.render_as_string(hide_password=False)
+
+
+def test_a_table_is_read_with_credentials_of_this_task_alone(
+    release: Release, warehouse: str, run_task: TaskRun
+) -> None:
+    operator = DataValidationGateOperator(
+        task_id="validate_table",
+        conn_id="warehouse",
+        table="people",
+        suite=str(release.folder / "suite.json"),
+        vault_database_role="people-reader",
+    )
+    end = run_task(operator)
+    assert end.state == "success", end.error
+    assert end.xcom["subject"].endswith("#table=people")
+    payload = _payload(release.ledger.get(end.xcom["evidence"]["seq"]).envelope)
+    assert PASSWORD not in payload
+    with sa.create_engine(warehouse).connect() as connection:
+        left = connection.execute(
+            sa.text("SELECT count(*) FROM pg_roles WHERE rolname LIKE '%people%reader%'")
+        ).scalar()
+    assert left == 0
+
+
+def _payload(envelope: str) -> str:
+    import base64
+    import json
+
+    return base64.b64decode(json.loads(envelope)["payload"]).decode()
