@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, BaseOperator
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, BaseOperator, conf
 
 from airflow_mlgov.errors import DependencyError, MlgovError
 from airflow_mlgov.results import GateResult, Outcome
@@ -85,7 +85,7 @@ class BaseGateOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it 
         if result.verdict is Outcome.PASS or self.on_fail == "record":
             return xcom
         context["ti"].xcom_push(key="return_value", value=xcom)
-        self._notify(result, context)
+        self._notify(result, entry, context)
         raise AirflowFailException(f"{result.summary()}\n  evidence: {entry.reference}")
 
     def tag(self, result: GateResult, entry: Entry) -> None:
@@ -109,15 +109,20 @@ class BaseGateOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it 
             "failed": [str(check) for check in result.failed],
         }
 
-    def _notify(self, result: GateResult, context: Context) -> None:
-        """Render the owners' notification into the log, where a failing notifier cannot touch the verdict."""
-        from airflow_mlgov.notifications import render_gate_failed
+    def _notify(self, result: GateResult, entry: Entry, context: Context) -> None:
+        """Render the owners' notification into the log; whatever goes wrong with it, the verdict stands."""
+        from airflow_mlgov.notifications import render_gate_failed, task_link
 
-        policy = self.governance.policy
-        known = policy.models.get(result.subject.name) if policy and result.subject.kind == "model" else None
-        link = getattr(context["ti"], "log_url", "") or ""
-        subject, body = render_gate_failed(result, owners=known.owners if known else (), link=link)
-        self.log.warning("%s\n%s", subject, body)
+        try:
+            policy, ti = self.governance.policy, context["ti"]
+            known = policy.models.get(result.subject.name) if policy and result.subject.kind == "model" else None
+            base = conf.get("api", "base_url", fallback="") or ""
+            link = task_link(base, dag_id=ti.dag_id, run_id=ti.run_id, task_id=ti.task_id) if base else None
+            owners = known.owners if known else ()
+            subject, body = render_gate_failed(result, owners=owners, evidence=entry.reference, link=link)
+            self.log.warning("%s\n%s", subject, body)
+        except Exception:
+            self.log.exception("the owners' notification could not be rendered")
 
 
 class ModelGateOperator(BaseGateOperator):

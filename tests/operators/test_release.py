@@ -262,3 +262,14 @@ def test_impossible_operators_are_refused_when_the_dag_is_read() -> None:
     ):
         with pytest.raises(ValueError, match=r"give|on_fail|defaults"):
             make()
+
+
+def test_a_failing_notification_never_changes_the_verdict(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    def explode(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no template")
+
+    monkeypatch.setattr("airflow_mlgov.notifications.render_gate_failed", explode)
+    release.register()
+    end = release.fairness(str(release.folder / "biased.parquet"))
+    assert (end.state, end.xcom["verdict"]) == ("failed", "FAIL")
+    assert type(end.error).__name__ == "AirflowFailException"
