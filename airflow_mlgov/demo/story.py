@@ -331,7 +331,7 @@ def run_demo(work_dir: Path | None = None, keep: bool = False, console: Console 
     console = console or Console()
     started = time.monotonic()
     directory = prepare_directory(work_dir or Path(tempfile.mkdtemp(prefix="mlgov-demo-")))
-    with _quiet_libraries(), _stopped_by_sigterm(), ExitStack() as stack:
+    with _quiet_libraries(), _stopped_by_signals(), ExitStack() as stack:
         console.rule("[bold]A governed release")
         console.print(f"  everything is kept in {directory}", highlight=False)
         with console.status("starting OpenBao, MLflow and Airflow (about a minute)"):
@@ -438,8 +438,9 @@ def _show_mail(console: Console, title: str, body: str) -> None:
 
 
 @contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
-    """Turn SIGTERM into an ordinary unwinding, so that the servers are ended; only the main thread can."""
+def _stopped_by_signals() -> Iterator[None]:
+    """Turn SIGTERM into an ordinary unwinding, so that the servers are ended, and heed Ctrl-C even where a shell has
+    started us in the background with SIGINT ignored. Only the main thread can."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -447,11 +448,13 @@ def _stopped_by_sigterm() -> Iterator[None]:
     def unwind(number: int, _: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
-    before = signal.signal(signal.SIGTERM, unwind)
+    handlers = {signal.SIGTERM: unwind, signal.SIGINT: signal.default_int_handler}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -73,11 +73,11 @@ def gate_statement(result: GateResult, context: Context) -> dict[str, Any]:
 
 
 def provenance_statement(
-    model: Subject, datasets: Sequence[Subject], trainer: str | None, source: Mapping[str, Any], context: Context
+    model: Subject, datasets: Sequence[Subject], trainers: Sequence[str], source: Mapping[str, Any], context: Context
 ) -> dict[str, Any]:
     """What a model was made from, as SLSA provenance v1: its digest linked to the digests of its datasets.
 
-    :param trainer: who trained it, as the registry knows them
+    :param trainers: who trained it: the registry's user, and who triggered the run in Airflow
     :param source: the run's id and whatever names it for people
     """
     predicate = {
@@ -92,7 +92,7 @@ def provenance_statement(
         },
         "mlgov": {
             **_common(model, context),
-            "trainer": trainer,
+            "trainers": sorted(set(trainers)),
             "datasets": [{"name": item.name, "digest": item.digest} for item in datasets],
         },
     }

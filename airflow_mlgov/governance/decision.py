@@ -165,7 +165,7 @@ def _evidence_input(item: Evidence) -> dict[str, Any]:
             "suite_sha256": ours["details"].get("suite_sha256"),
         }
     elif item.kind == "provenance":
-        document |= {"trainer": ours["trainer"], "datasets": ours["datasets"]}
+        document |= {"trainers": ours["trainers"], "datasets": ours["datasets"]}
     elif item.kind == "approval":
         predicate = item.predicate
         document |= {

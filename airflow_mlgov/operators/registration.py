@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_mlgov.operators.base import task_errors
-from airflow_mlgov.settings import Governance
+from airflow_mlgov.settings import Governance, requester
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -58,9 +58,9 @@ class RegisterModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
             registry = governance.mlflow.registry()
             version = registry.register(self.model, self.run_id, self.artifact_path)
             subject = registry.subject(version)
-            trainer = registry.run(self.run_id).get("user")
+            trainers = [name for name in (registry.run(self.run_id).get("user"), *requester(context)) if name]
             statement = provenance_statement(
-                subject, datasets, trainer, {"run_id": self.run_id}, governance.evidence_context(context)
+                subject, datasets, trainers, {"run_id": self.run_id}, governance.evidence_context(context)
             )
             entry = governance.ledger.append(sign_statement(statement, governance.signer))
             registry.set_tags(

@@ -295,7 +295,7 @@ def _describe(item: Evidence) -> str:
     where = f" in {run['dag_id']} / {run['run_id']}" if run.get("dag_id") else ""
     if item.kind == "provenance":
         names = ", ".join(dataset["name"] for dataset in item.ours["datasets"])
-        return f"{item.reference}: made from {names}, trained by {item.ours['trainer']}{where}"
+        return f"{item.reference}: made from {names}, trained by {', '.join(item.ours['trainers'])}{where}"
     if item.kind == "approval":
         predicate = item.predicate
         return f"{item.reference}: {predicate['answer']} by {predicate['approver']['name']}: {predicate['reason']!r}"

@@ -44,8 +44,10 @@ class Story:
     def context(self, **change: Any) -> Context:
         return Context(**{"environment": "prod", "policy": self.policy.descriptor(), **change})
 
-    def provenance(self, datasets: tuple[Subject, ...] = (DATA,), trainer: str = "tom", **change: Any) -> str:
-        return self.sign(provenance_statement(MODEL, datasets, trainer, {"run_id": "r"}, self.context(**change)))
+    def provenance(
+        self, datasets: tuple[Subject, ...] = (DATA,), trainers: tuple[str, ...] = ("tom",), **change: Any
+    ) -> str:
+        return self.sign(provenance_statement(MODEL, datasets, trainers, {"run_id": "r"}, self.context(**change)))
 
     def gate(self, gate: str, *checks: Check, subject: Subject = MODEL, **change: Any) -> str:
         details = change.pop("details", {})
@@ -155,7 +157,7 @@ SABOTAGE: dict[str, tuple[Callable[[Story], Any], str]] = {
     "an entry that does not verify": (
         lambda s: s.ledger.append(
             sign_statement(
-                provenance_statement(MODEL, (), None, {}, s.context()), open_signer(f"local:{s.folder / 'other.pem'}")
+                provenance_statement(MODEL, (), (), {}, s.context()), open_signer(f"local:{s.folder / 'other.pem'}")
             )
         ),
         "evidence.unverified",
@@ -201,7 +203,7 @@ def test_approvals_that_do_not_count(story: Story, approve: Callable[[Story], An
 
 
 def test_requester_and_trainer_may_not_approve(story: Story) -> None:
-    story.provenance(trainer="omar")
+    story.provenance(trainers=("omar",))
     story.data()
     story.performance()
     story.fairness()

@@ -185,10 +185,10 @@ excluded contains name if {
 	some name in input.request.requesters
 }
 
-excluded contains item.trainer if {
+excluded contains name if {
 	"trainer" in input.policy.approvals.not
 	some item in provenance
-	is_string(item.trainer)
+	some name in item.trainers
 }
 
 all_answers contains item if {
