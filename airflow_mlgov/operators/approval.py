@@ -126,7 +126,7 @@ class ApprovalGateOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow h
         with task_errors():
             self._sign(context, case, who, approved, reason, event["responded_at"])
             case = self._case(context)
-        if not approved:
+        if not approved and who["name"] in case.target.approvers:
             raise AirflowFailException(f"rejected by {who['name']}: {reason}")
         if not case.decision.allowed:
             for code, message in case.decision.reasons:

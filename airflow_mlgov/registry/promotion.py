@@ -167,7 +167,7 @@ def explain(
         return Explanation(model, False, tuple(facts), tuple(reasons))
     aim = promotion.predicate["target"]
     decision = next((item for item in good if item.sha256 == promotion.predicate["decision"]), None)
-    if decision is None or decision.predicate["verificationResult"] != "PASSED":
+    if decision is None or decision.predicate["verificationResult"] != "PASSED" or decision.ours["target"] != aim:
         reasons.append(("decision.missing", f"{promotion.reference} names no verified decision that allowed it"))
         return Explanation(model, False, tuple(facts), tuple(reasons))
     where = environment or decision.ours["environment"]

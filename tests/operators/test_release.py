@@ -175,7 +175,9 @@ def test_answers_that_end_the_approval(release: Release, change: dict[str, Any],
         assert "approval.rejected" in str(release.promote().error)
 
 
-@pytest.mark.parametrize("change", [{"reason": "  "}, {"who": "alice"}, {"who": "mallory"}])
+@pytest.mark.parametrize(
+    "change", [{"reason": "  "}, {"who": "alice"}, {"who": "mallory"}, {"who": "mallory", "choice": "Reject"}]
+)
 def test_answers_that_do_not_count_make_it_ask_again(release: Release, change: dict[str, Any]) -> None:
     gated(release)
     asked = release.ask()

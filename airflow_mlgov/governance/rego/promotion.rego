@@ -230,6 +230,7 @@ deny contains {"code": "approval.not_allowed", "message": message} if {
 deny contains {"code": "approval.rejected", "message": message} if {
 	some item in all_answers
 	item.answer == "rejected"
+	item.approver in input.policy.approvals.from
 	count([other | some other in all_answers; other.approver == item.approver; other.seq > item.seq]) == 0
 	message := sprintf("%s rejected it (ledger:%d): %s", [item.approver, item.seq, item.reason])
 }
