@@ -63,13 +63,9 @@ class BaseGateOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it 
     def evaluate(self) -> GateResult:
         """Judge the subject. Raises this package's errors for what could not be judged."""
 
-    @property
+    @cached_property
     def governance(self) -> Governance:
         """What ``[mlgov]`` says, under this gate's duty."""
-        return self._governance
-
-    @cached_property
-    def _governance(self) -> Governance:
         return Governance(self.gate, self.mlflow_conn_id)
 
     def execute(self, context: Context) -> dict[str, Any]:

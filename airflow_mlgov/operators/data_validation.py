@@ -27,7 +27,6 @@ class DataValidationGateOperator(BaseGateOperator):
 
     gate = "data_validation"
     template_fields: Sequence[str] = ("data", "suite", "table", "query", "report_dir", "data_docs_dir")
-    template_ext: Sequence[str] = ()
 
     def __init__(
         self,

@@ -71,6 +71,11 @@ def evidence_for(ledger: Ledger, trust: TrustRoot, digest: str) -> tuple[list[Ev
     :raises EvidenceError: the chain is broken
     """
     ledger.verify()
+    return _about(ledger, trust, digest)
+
+
+def _about(ledger: Ledger, trust: TrustRoot, digest: str) -> tuple[list[Evidence], list[Unverified]]:
+    """The evidence of a ledger whose chain was verified just now."""
     good, bad = collect(ledger, trust, [digest])
     datasets = {
         item["digest"] for evidence in good if evidence.kind == "provenance" for item in evidence.ours["datasets"]
@@ -158,7 +163,7 @@ def explain(
         f"the artifact of {version.name} version {version.version} hashes to sha256:{model.digest}",
         f"the ledger's chain holds: {size} entries, head {head[:16]}",
     ]
-    good, bad = evidence_for(ledger, trust, model.digest)
+    good, bad = _about(ledger, trust, model.digest)
     reasons = [("evidence.unverified", f"ledger:{item.seq} ({item.kind}): {item.problem}") for item in bad]
     promotion = _last_promotion(good, model, target)
     if promotion is None:
