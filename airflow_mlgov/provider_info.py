@@ -32,6 +32,8 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_mlgov.operators.registration",
                     "airflow_mlgov.operators.approval",
                     "airflow_mlgov.operators.promotion",
+                    "airflow_mlgov.operators.rollback",
+                    "airflow_mlgov.operators.reconcile",
                 ],
             }
         ],

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from airflow_mlgov.evidence.statements import Context
     from airflow_mlgov.governance.policy import GovernancePolicy
     from airflow_mlgov.hooks.mlflow import MlflowHook
+    from airflow_mlgov.registry.promotion import Grounds
 
 SECTION = "mlgov"
 
@@ -44,8 +45,8 @@ def home() -> Path:
 class Governance:
     """Everything a task of one duty needs.
 
-    :param duty: ``data_validation``, ``performance``, ``fairness``, ``registration``, ``approval`` or ``promotion``;
-        it picks the signing key and the Vault identity where their settings hold ``{duty}``
+    :param duty: one of ``evidence.signing.DUTIES``: a gate's name, ``registration``, ``approval``, ``promotion`` …; it
+        picks the signing key and the Vault identity where their settings hold ``{duty}``
     :param mlflow_conn_id: overrides ``[mlgov] mlflow_conn_id``
     """
 
@@ -117,6 +118,15 @@ class Governance:
         from airflow_mlgov.evidence.signing import TrustRoot
 
         return TrustRoot.load(option("trust_root") or home() / "trust.json")
+
+    def grounds(self) -> Grounds:
+        """Ledger, trust root and policy together: what a decision rests on.
+
+        :raises ConfigurationError: no policy is configured, or one of them does not hold
+        """
+        from airflow_mlgov.registry.promotion import Grounds
+
+        return Grounds(self.ledger, self.trust, self.required_policy())
 
     @cached_property
     def mlflow(self) -> MlflowHook:

@@ -16,8 +16,8 @@ from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.results import GateResult, Outcome
 
 if TYPE_CHECKING:
+    from airflow_mlgov.registry.explanation import Explanation
     from airflow_mlgov.registry.mlflow_registry import Registry
-    from airflow_mlgov.registry.promotion import Explanation
     from airflow_mlgov.results import Subject
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -136,7 +136,7 @@ def verify(
     from airflow_mlgov.evidence.ledger import open_ledger
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.governance.policy import load_policy
-    from airflow_mlgov.registry.promotion import explain
+    from airflow_mlgov.registry.explanation import explain
 
     client = _registry(registry)
     answer = explain(
@@ -160,7 +160,7 @@ def ledger_verify(ledger: Annotated[str, typer.Option(help="SQLAlchemy URL.")], 
     """Walk the whole chain."""
     from airflow_mlgov.evidence.ledger import open_ledger
 
-    size, head = open_ledger(ledger).verify()
+    size, head, *_ = open_ledger(ledger).verify()
     if as_json:
         _print_json({"size": size, "head": head})
     else:
@@ -254,7 +254,7 @@ def _conclude(
 
 def _record(result: GateResult, ledger: str, sign: str | None, environment: str, policy: Path | None) -> str:
     from airflow_mlgov.evidence.ledger import open_ledger
-    from airflow_mlgov.evidence.signing import open_signer, sign_statement
+    from airflow_mlgov.evidence.signing import open_signer
     from airflow_mlgov.evidence.statements import Context, gate_statement
     from airflow_mlgov.governance.policy import load_policy
 
@@ -267,9 +267,7 @@ def _record(result: GateResult, ledger: str, sign: str | None, environment: str,
         vault = hvac.Client()
     descriptor = load_policy(policy).descriptor() if policy else {}
     context = Context(environment, descriptor, {"cli": f"mlgov gate {result.gate}"})
-    return (
-        open_ledger(ledger).append(sign_statement(gate_statement(result, context), open_signer(sign, vault))).reference
-    )
+    return open_ledger(ledger).attest(gate_statement(result, context), open_signer(sign, vault)).reference
 
 
 def _print_json(document: Any) -> None:

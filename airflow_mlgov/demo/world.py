@@ -21,7 +21,7 @@ from airflow_mlgov.errors import ConfigurationError, DependencyError
 
 MODEL = "credit_risk"
 ENVIRONMENT = "demo"
-DUTIES = ("data_validation", "performance", "fairness", "registration", "approval", "promotion")
+DUTIES = ("data_validation", "performance", "fairness", "registration", "approval", "promotion", "reconcile")
 ACCOUNTS = {
     "registration": "trainer",
     "data_validation": "gates",
@@ -29,6 +29,7 @@ ACCOUNTS = {
     "fairness": "gates",
     "approval": "gates",
     "promotion": "promoter",
+    "reconcile": "promoter",
 }
 """Duty -> the MLflow account whose password lies in its own Vault path."""
 USERS = {"admin": "admin", "alice": "user", "olga": "user"}

@@ -6,80 +6,26 @@ It stores and chains envelopes and refuses to change one; what an envelope is wo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, EvidenceError
-from airflow_mlgov.evidence.digests import hash_json, parse_json
-from airflow_mlgov.evidence.statements import KINDS
+from airflow_mlgov.evidence.chain import GENESIS, Entry, Head, link, read_envelope, walk
+from airflow_mlgov.evidence.ledger_schema import STEPS, begin, migrate, missing_triggers, open_engine, table
+from airflow_mlgov.evidence.signing import sign_statement
 
-SCHEMA_VERSION = 1
-_DOMAIN = b"\x01mlgov-ledger-v1\x00"
-GENESIS = "0" * 64
-"""What stands as ``prev`` in the first entry."""
-_LOCK = 0x6D6C676F76  # "mlgov": the PostgreSQL advisory lock that makes writers queue
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signer
 
-_metadata = sa.MetaData()
-_table = sa.Table(
-    "mlgov_ledger",
-    _metadata,
-    sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False),
-    sa.Column("prev", sa.String(64), nullable=False, unique=True),
-    sa.Column("hash", sa.String(64), nullable=False, unique=True),
-    sa.Column("recorded_at", sa.String(40), nullable=False),
-    sa.Column("kind", sa.String(20), nullable=False),
-    sa.Column("subject_digest", sa.String(64), nullable=False, index=True),
-    sa.Column("subject_name", sa.Text, nullable=False),
-    sa.Column("envelope_sha256", sa.String(64), nullable=False),
-    sa.Column("envelope", sa.Text, nullable=False),
-)
-_schema = sa.Table("mlgov_ledger_schema", _metadata, sa.Column("version", sa.Integer, primary_key=True))
-
-_TRIGGERS = {
-    "sqlite": [
-        f"CREATE TRIGGER IF NOT EXISTS mlgov_ledger_no_{verb.lower()} BEFORE {verb} ON mlgov_ledger "
-        "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
-        for verb in ("UPDATE", "DELETE")
-    ],
-    "postgresql": [
-        "CREATE OR REPLACE FUNCTION mlgov_ledger_refuse() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $$",
-        "CREATE OR REPLACE TRIGGER mlgov_ledger_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON mlgov_ledger "
-        "FOR EACH STATEMENT EXECUTE FUNCTION mlgov_ledger_refuse()",
-    ],
-}
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One row. Everything but ``hash`` and ``envelope`` is copied from the envelope, and bound by the chain."""
-
-    seq: int
-    """1, 2, 3 … without a gap."""
-    prev: str
-    """``hash`` of the entry before."""
-    hash: str
-    """``sha256(domain || prev || seq as 8 bytes, big-endian || sha256 of the rest as canonical JSON)``."""
-    recorded_at: str
-    kind: str
-    """``gate``, ``provenance``, ``approval``, ``decision`` or ``promotion``."""
-    subject_digest: str
-    subject_name: str
-    envelope_sha256: str
-    envelope: str
-
-    @property
-    def reference(self) -> str:
-        """How people and tags name it: ``ledger:7@1a2b3c4d5e6f``."""
-        return f"ledger:{self.seq}@{self.envelope_sha256[:12]}"
+_POLL_SECONDS = 0.2
 
 
 class Ledger:
@@ -90,6 +36,20 @@ class Ledger:
         self.url = shown
         """Where it is, without a password."""
 
+    def attest(self, statement: Mapping[str, Any], signer: Signer) -> Entry:
+        """Sign a statement together with what the ledger is now, and store it as the next entry.
+
+        Since each statement holds the head of the ledger before it, whoever rewrites the past would have to sign again
+        all that came after.
+
+        :raises DependencyError: the database or the signer's Vault is down; nothing was stored
+        :raises AccessError: the identity may not sign or not write; nothing was stored
+        """
+        size, head = self.last()
+        predicate = statement["predicate"]
+        ours = {**predicate["mlgov"], "ledger": {"size": size, "head": head}}
+        return self.append(sign_statement({**statement, "predicate": {**predicate, "mlgov": ours}}, signer))
+
     def append(self, envelope: str) -> Entry:
         """Store one envelope as the next entry.
 
@@ -98,24 +58,32 @@ class Ledger:
         :raises EvidenceError: the text is not an envelope with a statement of a known kind
         """
         with self._transaction(write=True) as connection:
-            last = connection.execute(sa.select(_table).order_by(_table.c.seq.desc()).limit(1)).one_or_none()
-            seq, prev = (last.seq + 1, last.hash) if last else (1, GENESIS)
+            size, head = _last(connection)
             row = {
-                **_index(envelope),
+                **read_envelope(envelope)[0],
                 "recorded_at": datetime.now(UTC).isoformat(),
                 "envelope_sha256": hashlib.sha256(envelope.encode()).hexdigest(),
             }
-            entry = Entry(seq=seq, prev=prev, hash=_link(prev, seq, row), envelope=envelope, **row)
-            connection.execute(_table.insert().values(asdict(entry)))
+            entry = Entry(seq=size + 1, prev=head, hash=link(head, size + 1, row), envelope=envelope, **row)
+            connection.execute(table.insert().values(asdict(entry)))
         return entry
 
-    def entries(self, digests: Iterable[str] | None = None, kind: str | None = None) -> list[Entry]:
-        """Entries in order, of the given subjects and kind where given."""
-        query = sa.select(_table).order_by(_table.c.seq)
+    def entries(
+        self, digests: Iterable[str] | None = None, *, kind: str | None = None, model: str | None = None
+    ) -> list[Entry]:
+        """Entries in order.
+
+        :param digests: only about these subjects
+        :param kind: only of this kind
+        :param model: only about versions of this registered model
+        """
+        query = sa.select(table).order_by(table.c.seq)
         if digests is not None:
-            query = query.where(_table.c.subject_digest.in_(list(digests)))
+            query = query.where(table.c.subject_digest.in_(list(digests)))
         if kind is not None:
-            query = query.where(_table.c.kind == kind)
+            query = query.where(table.c.kind == kind)
+        if model is not None:
+            query = query.where(self._names_a_version_of(model))
         with self._transaction() as connection:
             return [Entry(**row) for row in connection.execute(query).mappings()]
 
@@ -125,43 +93,68 @@ class Ledger:
         :raises ConfigurationError: there is none with this number
         """
         with self._transaction() as connection:
-            row = connection.execute(sa.select(_table).where(_table.c.seq == seq)).mappings().one_or_none()
+            row = connection.execute(sa.select(table).where(table.c.seq == seq)).mappings().one_or_none()
         if row is None:
             raise ConfigurationError(f"the ledger {self.url} has no entry {seq}")
         return Entry(**row)
 
-    def verify(self) -> tuple[int, str]:
-        """Walk the whole chain and return its size and head.
-
-        :raises EvidenceError: the first entry that was edited, removed or put in
-        """
-        size, head = 0, GENESIS
+    def last(self) -> tuple[int, str]:
+        """Number and hash of the last entry, without a walk; 0 and ``chain.GENESIS`` where there is none."""
         with self._transaction() as connection:
-            rows = connection.execution_options(yield_per=1000).execute(sa.select(_table).order_by(_table.c.seq))
-            for row in rows.mappings():
-                entry = Entry(**row)
-                _check_entry(entry, size + 1, head)
-                size, head = entry.seq, entry.hash
-        return size, head
+            return _last(connection)
+
+    def verify(self, checkpoints: Iterable[Head] = ()) -> Head:
+        """Walk the whole chain.
+
+        :param checkpoints: verified checkpoints that were kept elsewhere, see ``evidence.checkpoints``
+        :raises EvidenceError: the first entry that was edited, removed or put in, or a checkpoint that does not hold
+        """
+        with self._transaction() as connection:
+            rows = connection.execution_options(yield_per=1000).execute(sa.select(table).order_by(table.c.seq))
+            return walk((Entry(**row) for row in rows.mappings()), checkpoints)
+
+    def missing_triggers(self) -> list[str]:
+        """The append-only triggers that somebody has dropped or disabled."""
+        with self._transaction() as connection:
+            return missing_triggers(connection)
+
+    @contextmanager
+    def exclusive(self, what: str, timeout: float = 60.0) -> Iterator[Callable[[], None]]:
+        """Only one process at a time is in this block for ``what``; a process that dies leaves it.
+
+        Yields a function that raises :class:`DependencyError` where the lock was lost meanwhile (PostgreSQL only: the
+        connection broke); call it before each step that must not be taken twice. On SQLite there is one lock for the
+        whole ledger.
+
+        :param timeout: seconds to wait
+        :raises DependencyError: somebody else is still at it
+        """
+        busy = f"{what} is being changed by another process; waited {timeout:g} s, try again"
+        lock = _locked_file if self._engine.dialect.name == "sqlite" else _locked_key
+        with lock(self, what, time.monotonic() + timeout, busy) as confirm:
+            yield confirm
 
     def close(self) -> None:
         """Give back the database connections."""
         self._engine.dispose()
 
+    def _names_a_version_of(self, model: str) -> sa.ColumnElement[bool]:
+        start = f"models:/{model}/"
+        if self._engine.dialect.name == "sqlite":  # its LIKE ignores case and so every index
+            return sa.and_(table.c.subject_name >= start, table.c.subject_name < f"models:/{model}0")
+        return table.c.subject_name.startswith(start, autoescape=True)
+
     @contextmanager
     def _transaction(self, write: bool = False) -> Iterator[Connection]:
         with _database_errors(self.url), self._engine.connect() as connection:
-            if connection.dialect.name == "sqlite":
-                connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-            elif write:
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+            begin(connection, write=write)
             yield connection
             if write:
                 connection.commit()
 
 
 def open_ledger(url: str | URL, timeout: float = 10.0) -> Ledger:
-    """Open the ledger at a SQLAlchemy URL, and make its tables and triggers where they are missing.
+    """Open the ledger at a SQLAlchemy URL; make its tables and triggers, or bring them up to date.
 
     :param url: ``sqlite:////path/ledger.db`` or ``postgresql+psycopg://user:password@host/db``
     :param timeout: seconds to wait for a lock or a connection
@@ -173,97 +166,74 @@ def open_ledger(url: str | URL, timeout: float = 10.0) -> Ledger:
         parsed = make_url(url)
     except ArgumentError as error:
         raise ConfigurationError("the ledger must be a SQLAlchemy URL, such as sqlite:////var/lib/ledger.db") from error
-    backend = parsed.get_backend_name()
     shown = parsed.set(username=None, password=None).render_as_string()
-    if backend not in _TRIGGERS:
+    if parsed.get_backend_name() not in STEPS:
         raise ConfigurationError(f"the ledger {shown} must be SQLite or PostgreSQL")
     with _database_errors(shown):
-        engine = _engine(parsed, timeout)
-        _create(engine, shown)
+        engine = open_engine(parsed, timeout)
+        migrate(engine, shown)
     return Ledger(engine, shown)
 
 
-def _engine(url: URL, timeout: float) -> Engine:
-    if url.get_backend_name() != "sqlite":
-        return sa.create_engine(
-            url, pool_pre_ping=True, hide_parameters=True, connect_args={"connect_timeout": max(1, int(timeout))}
-        )
-    if url.database and url.database != ":memory:":
-        try:
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise AccessError(f"cannot make the folder of the ledger {url.database}: {error.strerror}") from error
-    engine = sa.create_engine(url, hide_parameters=True, connect_args={"timeout": timeout})
-
-    @sa.event.listens_for(engine, "connect")
-    def _own_transactions(connection: Any, _: Any) -> None:
-        connection.isolation_level = None
-        connection.execute("PRAGMA synchronous=FULL")
-
-    return engine
+def _last(connection: Connection) -> tuple[int, str]:
+    query = sa.select(table.c.seq, table.c.hash).order_by(table.c.seq.desc()).limit(1)
+    row = connection.execute(query).one_or_none()
+    return (row.seq, row.hash) if row else (0, GENESIS)
 
 
-def _create(engine: Engine, shown: str) -> None:
-    with engine.connect() as connection:
-        inspector = sa.inspect(connection)
-        if inspector.has_table(_schema.name):
-            version = connection.execute(sa.select(sa.func.max(_schema.c.version))).scalar()
-            if version is not None and version > SCHEMA_VERSION:
-                raise ConfigurationError(
-                    f"the ledger {shown} has schema {version}; this package knows {SCHEMA_VERSION}"
-                )
-            if version == SCHEMA_VERSION:
-                return
-        connection.rollback()
-        if connection.dialect.name == "sqlite":
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        else:
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-        _metadata.create_all(connection)
-        for statement in _TRIGGERS[connection.dialect.name]:
-            connection.exec_driver_sql(statement)
-        if connection.execute(sa.select(sa.func.count()).select_from(_schema)).scalar() == 0:
-            connection.execute(_schema.insert().values(version=SCHEMA_VERSION))
-        connection.commit()
+@contextmanager
+def _locked_file(ledger: Ledger, _: str, deadline: float, busy: str) -> Iterator[Callable[[], None]]:
+    import fcntl
+
+    path = ledger._engine.url.database
+    if not path or path == ":memory:":
+        yield lambda: None  # nobody else can see it
+        return
+    try:
+        handle = open(f"{path.removeprefix('file:').partition('?')[0]}.lock", "w")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise AccessError(f"cannot lock the ledger {ledger.url}: {error.strerror}") from error
+    with handle:
+        _wait(lambda: _try_flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB), deadline, busy)
+        yield lambda: None
 
 
-def _index(envelope: str) -> dict[str, str]:
-    """What the ledger copies out of an envelope to find it again."""
-    from base64 import b64decode
+def _try_flock(handle: Any, how: int) -> bool:
+    import fcntl
 
     try:
-        statement = parse_json(b64decode(parse_json(envelope)["payload"], validate=True))
-        (subject,) = statement["subject"]
-        return {
-            "kind": KINDS[statement["predicateType"]],
-            "subject_digest": subject["digest"]["sha256"],
-            "subject_name": subject["name"],
-        }
-    except (KeyError, TypeError, ValueError) as error:
-        raise EvidenceError(f"not an envelope with a statement of ours: {error!r}") from error
+        fcntl.flock(handle, how)
+    except BlockingIOError:
+        return False
+    return True
 
 
-def _link(prev: str, seq: int, row: dict[str, str]) -> str:
-    return hashlib.sha256(
-        _DOMAIN + bytes.fromhex(prev) + seq.to_bytes(8, "big") + bytes.fromhex(hash_json(row))
-    ).hexdigest()
-
-
-def _check_entry(entry: Entry, seq: int, prev: str) -> None:
-    if entry.seq != seq:
-        raise EvidenceError(f"ledger entry {seq} is missing: the next one is {entry.seq}")
-    if entry.prev != prev:
-        raise EvidenceError(f"ledger entry {seq} does not follow from the one before it")
-    row = asdict(entry)
-    for name in ("seq", "prev", "hash", "envelope"):
-        del row[name]
-    if hashlib.sha256(entry.envelope.encode()).hexdigest() != entry.envelope_sha256 or entry.hash != _link(
-        prev, seq, row
+@contextmanager
+def _locked_key(ledger: Ledger, what: str, deadline: float, busy: str) -> Iterator[Callable[[], None]]:
+    key = int.from_bytes(hashlib.sha256(what.encode()).digest()[:8], "big", signed=True)
+    with (
+        _database_errors(ledger.url),
+        ledger._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
     ):
-        raise EvidenceError(f"ledger entry {seq} was changed after it was written")
-    copied = _index(entry.envelope)
-    if any(row[name] != value for name, value in copied.items()):
-        raise EvidenceError(f"ledger entry {seq} is filed under another subject than its envelope names")
+        _wait(lambda: bool(connection.scalar(sa.select(sa.func.pg_try_advisory_lock(key)))), deadline, busy)
+        backend = connection.scalar(sa.select(sa.func.pg_backend_pid()))
+
+        def confirm() -> None:
+            with _database_errors(ledger.url):
+                if connection.scalar(sa.select(sa.func.pg_backend_pid())) != backend:
+                    raise DependencyError(f"the lock of {what} was lost: the ledger's connection broke; try again")
+
+        try:
+            yield confirm
+        finally:
+            connection.invalidate()  # closing the session is what frees the lock, whatever state it is in
+
+
+def _wait(done: Callable[[], bool], deadline: float, busy: str) -> None:
+    while not done():
+        if time.monotonic() >= deadline:
+            raise DependencyError(busy)
+        time.sleep(_POLL_SECONDS)
 
 
 @contextmanager

@@ -27,8 +27,10 @@ log = logging.getLogger(__name__)
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
-DUTIES = ("data_validation", "performance", "fairness", "policy", "registration", "approval", "promotion")
-"""What a key may be allowed to sign: the result of one gate class, or a registration, an approval, a promotion."""
+GATES = ("data_validation", "performance", "fairness", "policy")
+DUTIES = (*GATES, "registration", "approval", "promotion", "reconcile", "checkpoint")
+"""What a key may be allowed to sign: the result of one gate class, what a model was made from, a person's answer, a
+promotion (with its decision and rollback), an incident in the registry, a checkpoint of the ledger."""
 
 
 class TransitSigner(Signer):  # type: ignore[misc]  # securesystemslib ships no types to mypy here

@@ -1,4 +1,5 @@
-"""The in-toto Statements that this package signs: gate results, provenance, approvals, decisions, promotions.
+"""The in-toto Statements that this package signs: gate results, provenance, approvals, decisions, promotions and the
+rest of :data:`KINDS`. Their JSON Schemas are in ``evidence/schemas``.
 
 Builds plain JSON values; signs nothing and stores nothing. Aggregates only: no row of data and no secret goes in.
 """
@@ -17,14 +18,22 @@ TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
 PROVENANCE = "https://slsa.dev/provenance/v1"
 SUMMARY = "https://slsa.dev/verification_summary/v1"
 APPROVAL = "urn:airflow-mlgov:predicate:approval:v1"
+INTENT = "urn:airflow-mlgov:predicate:intent:v1"
 PROMOTION = "urn:airflow-mlgov:predicate:promotion:v1"
+POLICY = "urn:airflow-mlgov:predicate:policy:v1"
+INCIDENT = "urn:airflow-mlgov:predicate:incident:v1"
+CHECKPOINT = "urn:airflow-mlgov:predicate:checkpoint:v1"
 
 KINDS = {
     TEST_RESULT: "gate",
     PROVENANCE: "provenance",
     SUMMARY: "decision",
     APPROVAL: "approval",
+    INTENT: "intent",
     PROMOTION: "promotion",
+    POLICY: "policy",
+    INCIDENT: "incident",
+    CHECKPOINT: "checkpoint",
 }
 """Predicate type -> the short word for it in the ledger, the policy and the messages."""
 
@@ -141,7 +150,7 @@ def decision_statement(
     """The decision as a SLSA verification summary.
 
     :param inputs: uri -> SHA-256 of the evidence envelopes that it rests on
-    :param document: the digests of the decision's input and rules, for a replay
+    :param document: the decision's input and the digests of policy and rules, for a replay
     """
     policy = context.policy or {"uri": "none", "sha256": ""}
     predicate = {
@@ -162,16 +171,127 @@ def decision_statement(
     return _statement(model, SUMMARY, predicate)
 
 
+def intent_statement(
+    model: Subject,
+    *,
+    target: str,
+    action: str,
+    state: str,
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    grounds: str,
+    context: Context,
+) -> dict[str, Any]:
+    """What is about to be moved in the registry, or (``abandoned``) that it was given up and put back.
+
+    :param action: ``promote`` or ``rollback``
+    :param state: ``opened`` or ``abandoned``
+    :param before: ``stage`` (the versions in it) and ``alias`` (the version that holds it) as they were
+    :param after: ``stage`` and ``alias``: the names that this version is to have
+    :param grounds: SHA-256 of the decision's envelope; of the opened intent's, where it is abandoned
+    """
+    predicate = {
+        "target": target,
+        "action": action,
+        "state": state,
+        "before": json_safe(before),
+        "after": json_safe(after),
+        "grounds": grounds,
+        "mlgov": _common(model, context),
+    }
+    return _statement(model, INTENT, predicate)
+
+
 def promotion_statement(
-    model: Subject, *, target: str, decision: str, moved: Mapping[str, Any], context: Context
+    model: Subject,
+    *,
+    target: str,
+    action: str,
+    decision: str,
+    intent: str,
+    moved: Mapping[str, Any],
+    replaces: str | None,
+    reason: str,
+    checkpoint: Mapping[str, Any],
+    context: Context,
 ) -> dict[str, Any]:
     """What was moved in the registry and read back.
 
-    :param decision: SHA-256 of the decision's envelope
+    :param action: ``promote``, or ``rollback`` to a version that was promoted before
+    :param decision: SHA-256 of the envelope of the decision that allowed this version
+    :param intent: SHA-256 of the envelope of the intent that this completes
     :param moved: stage and alias, with who held them before
+    :param replaces: the version that held the target before, None where nobody did
+    :param reason: why, for a rollback
+    :param checkpoint: origin, size and root of the ledger before this entry
     """
-    predicate = {"target": target, "decision": decision, "moved": json_safe(moved), "mlgov": _common(model, context)}
+    predicate = {
+        "target": target,
+        "action": action,
+        "decision": decision,
+        "intent": intent,
+        "moved": json_safe(moved),
+        "replaces": replaces,
+        "reason": reason,
+        "checkpoint": dict(checkpoint),
+        "mlgov": _common(model, context),
+    }
     return _statement(model, PROMOTION, predicate)
+
+
+def policy_statement(digest: str, files: Mapping[str, str], context: Context) -> dict[str, Any]:
+    """The governance policy and every rule, word for word, so that a decision can be replayed when they have changed.
+
+    :param digest: SHA-256 over the names and digests of the files, see ``GovernancePolicy.bundle``
+    :param files: name -> text
+    """
+    subject = Subject("policy", "governance policy", digest)
+    return _statement(subject, POLICY, {"files": dict(files), "mlgov": _common(subject, context)})
+
+
+def incident_statement(
+    model: Subject,
+    *,
+    code: str,
+    target: str,
+    state: str,
+    message: str,
+    expected: str | None,
+    observed: str | None,
+    action: str,
+    context: Context,
+) -> dict[str, Any]:
+    """The registry says something that the ledger does not; or it no longer does.
+
+    :param code: ``alias.moved``, ``artifact.changed`` …, see ``registry.reconciliation``
+    :param state: ``open`` or ``resolved``
+    :param expected: what the ledger says
+    :param observed: what the registry says
+    :param action: what was done about it: ``none``, ``reverted``, or why it was not
+    """
+    predicate = {
+        "code": code,
+        "target": target,
+        "state": state,
+        "message": message,
+        "expected": expected,
+        "observed": observed,
+        "action": action,
+        "mlgov": _common(model, context),
+    }
+    return _statement(model, INCIDENT, predicate)
+
+
+def checkpoint_statement(origin: str, size: int, head: str, root: str, context: Context) -> dict[str, Any]:
+    """How long the ledger was and what it held, to be kept where its owner cannot rewrite it.
+
+    :param origin: which ledger, see ``evidence.ledger.Head.origin``
+    :param head: ``hash`` of its last entry
+    :param root: RFC 6962 Merkle tree hash over the entries' hashes; also the subject's digest
+    """
+    subject = Subject("ledger", origin, root)
+    predicate = {"origin": origin, "size": size, "head": head, "root": root, "mlgov": _common(subject, context)}
+    return _statement(subject, CHECKPOINT, predicate)
 
 
 def resource_uri(model: Subject) -> str:

@@ -5,19 +5,22 @@ Reads no task state, no XCom and no MLflow tag: only evidence that ``evidence.ve
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
 
-from airflow_mlgov.evidence.digests import canonical_json, hash_json
+from airflow_mlgov.evidence.digests import hash_json
 from airflow_mlgov.evidence.verification import Evidence, Unverified
+from airflow_mlgov.governance.engine import Job, RulesError, evaluate
 from airflow_mlgov.governance.policy import GovernancePolicy, ModelPolicy
 from airflow_mlgov.results import Subject
 
+SHIPPED = "/airflow_mlgov/promotion.rego"
+"""How the rules of this package are called in a policy bundle; the policy's own files cannot begin with a slash."""
 _PACKAGE = "data.mlgov.promotion"
+_OWN = "data.mlgov.custom.deny"
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,12 @@ class Request:
     """User names that asked for it: who triggered the run."""
     champion: str | None = None
     """The version that holds the target now, if it is another one: comparisons with it may not be left out."""
+    champion_since: int | None = None
+    """Ledger number of its promotion: a comparison made before was with somebody else."""
+    withdrawn_at: int | None = None
+    """Ledger number of the last rollback from this version: what was measured before does not bring it back."""
     rollback_problem: str | None = None
-    """Why the champion would not do as the version to go back to; None where it would, or where there is none."""
+    """Why no earlier version would do to go back to; None where one would, or where nothing was promoted yet."""
 
 
 @dataclass(frozen=True)
@@ -46,17 +53,18 @@ class Decision:
     needed: tuple[str, ...]
     """SHA-256 of the newest envelope of each required gate: what an approver has to be shown."""
     input: Mapping[str, Any]
-    rules_digest: str
+    bundle: Mapping[str, str]
+    """Name -> text of the policy file and of every rule that was evaluated."""
+
+    @property
+    def bundle_digest(self) -> str:
+        """Names policy and rules together, see :func:`bundle_digest`."""
+        return bundle_digest(self.bundle)
 
     @property
     def document(self) -> dict[str, Any]:
-        """What a replay needs: who asked, and the digests that must come out the same."""
-        return {
-            "requesters": self.input["request"]["requesters"],
-            "champion": self.input["request"]["champion"],
-            "input_sha256": hash_json(self.input),
-            "rules_sha256": self.rules_digest,
-        }
+        """What a replay needs: the input as the rules saw it, and which policy and rules they were."""
+        return {"input": self.input, "input_sha256": hash_json(self.input), "bundle_sha256": self.bundle_digest}
 
 
 def decide(
@@ -65,19 +73,70 @@ def decide(
     evidence: Sequence[Evidence],
     unverified: Sequence[Unverified] = (),
     now: datetime | None = None,
+    history: Sequence[Evidence] = (),
 ) -> Decision:
-    """Evaluate ``data.mlgov.promotion.deny``.
+    """Evaluate ``data.mlgov.promotion.deny``, and ``data.mlgov.custom.deny`` where the policy names rules of its own.
 
-    Undefined, no rules, an engine error or a panic: deny, with the reason ``engine.error``.
+    Undefined, no rules, an engine error, a panic or a time-out: deny, with the reason ``engine.error``.
 
+    :param evidence: all that verifies about the model and the data it was made from
+    :param history: all that verifies about other versions of the model, to count how often the same data was tried
     :raises ConfigurationError: the policy does not govern the model or has no such target
     """
-    document = decision_input(request, policy, evidence, unverified, now or datetime.now(UTC))
-    rules = (files("airflow_mlgov.governance") / "rego" / "promotion.rego").read_text()
-    reasons, needed = _evaluate(rules, document)
+    document = decision_input(request, policy, evidence, unverified, now or datetime.now(UTC), history)
+    bundle = {policy.path.name: policy.text, SHIPPED: shipped_rules(), **policy.rules}
+    reasons, needed = apply_rules(bundle, document)
     wanted = set(policy.model(request.model.name).target(request.target).requires)
     relied = [item for item in evidence if item.kind in ("provenance", "approval") or item.gate in wanted]
-    return Decision(not reasons, reasons, tuple(relied), needed, document, hash_json(rules))
+    return Decision(not reasons, reasons, tuple(relied), needed, document, bundle)
+
+
+def shipped_rules() -> str:
+    """The rules of promotion that come with this package."""
+    return (files("airflow_mlgov.governance") / "rego" / "promotion.rego").read_text()
+
+
+def bundle_digest(bundle: Mapping[str, str]) -> str:
+    """SHA-256 over the names and the SHA-256 of each file of a policy bundle."""
+    from hashlib import sha256
+
+    return hash_json({name: sha256(text.encode()).hexdigest() for name, text in bundle.items()})
+
+
+def apply_rules(
+    bundle: Mapping[str, str], document: Mapping[str, Any]
+) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+    """The reasons to deny, and the envelopes that an approver has to be shown.
+
+    The organisation's own rules are evaluated apart from the shipped ones, so that they can add a reason and never take
+    one away.
+
+    :param bundle: as :attr:`Decision.bundle`
+    """
+    rules = {name: text for name, text in bundle.items() if name.endswith(".rego")}
+    shipped = {SHIPPED: rules.pop(SHIPPED, "")}
+    jobs = [Job(shipped, [f"{_PACKAGE}.{rule}" for rule in ("rules", "deny", "needed")])]
+    if rules:
+        jobs.append(Job({**shipped, **rules}, [_OWN]))
+    try:
+        (count, denied, needed), *rest = evaluate(jobs, document)
+        if not isinstance(count, int) or count < 1:
+            raise RulesError("the rules evaluated to nothing")
+        reasons = _reasons(denied, "")
+        for (added,) in rest:
+            reasons |= _reasons(added, "custom.")
+        return tuple(sorted(reasons)), tuple(sorted(needed))
+    except (RulesError, KeyError, TypeError, ValueError) as error:
+        return (("engine.error", f"the rules could not be evaluated: {error}"),), ()
+
+
+def _reasons(denied: Any, prefix: str) -> set[tuple[str, str]]:
+    if not isinstance(denied, list):
+        raise RulesError(f"deny is no set but {denied!r}")
+    for item in denied:
+        if not isinstance(item, Mapping) or not all(isinstance(item.get(key), str) for key in ("code", "message")):
+            raise RulesError(f"a reason needs a code and a message, both strings, and is {item!r}")
+    return {(prefix + item["code"], item["message"]) for item in denied}
 
 
 def decision_input(
@@ -86,9 +145,10 @@ def decision_input(
     evidence: Sequence[Evidence],
     unverified: Sequence[Unverified],
     now: datetime,
+    history: Sequence[Evidence] = (),
 ) -> dict[str, Any]:
     """The JSON document that the rules see. Times are nanoseconds since 1970 and RFC 3339."""
-    model, target = policy.model(request.model.name), policy.model(request.model.name).target(request.target)
+    target = policy.model(request.model.name).target(request.target)
     return {
         "now": now.isoformat(),
         "now_ns": _ns(now),
@@ -101,24 +161,76 @@ def decision_input(
             "target": request.target,
             "requesters": sorted(request.requesters),
             "champion": request.champion,
+            "champion_since": request.champion_since,
+            "withdrawn_at": request.withdrawn_at,
             "rollback_problem": request.rollback_problem,
         },
-        "policy": {
-            "sha256": policy.digest,
-            "requires": list(target.requires),
-            "max_age_ns": int(model.max_age.total_seconds()) * 10**9,
-            "rollback_required": target.rollback_required,
-            "suite_sha256": policy.suite_digest(request.model.name),
-            "bounds": [bound for gate in ("performance", "fairness") for bound in _bounds(model, gate)],
-            "approvals": {
-                "count": target.approvals,
-                "from": sorted(target.approvers),
-                "not": list(target.excluded),
-            },
-        },
+        "policy": policy_input(policy, request.model.name, request.target),
         "evidence": [_evidence_input(item) for item in evidence],
+        "tries": [tried for gate in target.requires for tried in count_tries(gate, request, [*history, *evidence])],
         "unverified": [{"seq": item.seq, "kind": item.kind, "problem": item.problem} for item in unverified],
     }
+
+
+def policy_input(policy: GovernancePolicy, name: str, target_name: str) -> dict[str, Any]:
+    """What the policy says about a model and a target, as the rules see it."""
+    model, target = policy.model(name), policy.model(name).target(target_name)
+    return {
+        "sha256": policy.digest,
+        "tier": model.tier,
+        "requires": list(target.requires),
+        "max_age_ns": int(model.max_age.total_seconds()) * 10**9,
+        "rollback_required": target.rollback_required,
+        "suite_sha256": policy.suite_digest(name),
+        "bounds": [bound for gate in ("performance", "fairness") for bound in _bounds(model, gate)],
+        "max_tries": {gate: model.max_tries(gate) for gate in ("performance", "fairness")},
+        "approvals": {
+            "count": target.approvals,
+            "from": sorted(target.approvers),
+            "not": list(target.excluded),
+        },
+    }
+
+
+def count_tries(gate: str, request: Request, evidence: Sequence[Evidence]) -> list[dict[str, Any]]:
+    """How often a gate has judged versions of this model on the evaluation data of its newest result; nothing where it
+    has judged nothing yet, or judges no model.
+
+    ``runs`` counts results, ``models`` different artifacts among them, ``datasets`` the different evaluation data that
+    this very artifact was judged on.
+    """
+    judged = {
+        item.seq: item
+        for item in evidence
+        if item.kind == "gate"
+        and item.gate == gate
+        and item.ours["subject"]["name"] == request.model.name
+        and item.ours["subject"]["registry"] == request.model.registry
+        and item.ours["environment"] == request.environment
+    }
+    mine = [item for _, item in sorted(judged.items()) if item.digest == request.model.digest]
+    if not mine:
+        return []
+    data = _evaluation_data(mine[-1])
+    same = [item for item in judged.values() if _evaluation_data(item) == data]
+    return [
+        {
+            "gate": gate,
+            "data": data,
+            "runs": len(same),
+            "models": len({item.digest for item in same}),
+            "datasets": len({_evaluation_data(item) for item in mine}),
+        }
+    ]
+
+
+def _evaluation_data(item: Evidence) -> str | None:
+    """What names the rows that a gate judged on, whatever the model predicted for them."""
+    given = item.ours["details"].get("evaluation_sha256")
+    if given:
+        return str(given)
+    inputs = [part for part in item.predicate["configuration"] if part.get("annotations", {}).get("kind") == "dataset"]
+    return str(inputs[0]["digest"]["sha256"]) if inputs else None
 
 
 def _bounds(model: ModelPolicy, gate: str) -> list[dict[str, Any]]:
@@ -176,27 +288,6 @@ def _evidence_input(item: Evidence) -> dict[str, Any]:
             "shown": predicate["shown"],
         }
     return document
-
-
-def _evaluate(rules: str, document: Mapping[str, Any]) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
-    """The reasons to deny, and the envelopes that an approver has to be shown."""
-    try:
-        import regorus
-
-        engine = regorus.Engine()
-        engine.add_policy("promotion.rego", rules)
-        engine.set_input_json(canonical_json(document).decode())
-        count, denied, needed = (
-            json.loads(engine.eval_rule_as_json(f"{_PACKAGE}.{rule}")) for rule in ("rules", "deny", "needed")
-        )
-        if not isinstance(count, int) or count < 1 or not isinstance(denied, list):
-            return (("engine.error", "the rules evaluated to nothing"),), ()
-        return tuple(sorted((item["code"], item["message"]) for item in denied)), tuple(sorted(needed))
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as error:  # a Rust panic is no Exception; any of them must deny
-        cause = str(error).strip().split("\n", 1)[0]
-        return (("engine.error", f"the rules could not be evaluated: {type(error).__name__}: {cause}"),), ()
 
 
 def _ns(moment: datetime) -> int:

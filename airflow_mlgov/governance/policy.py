@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from importlib.resources import files
@@ -29,6 +29,8 @@ _SETTINGS = {
         "min_positives", "min_negatives", "suppress_below",
     },
 }  # fmt: skip
+_FOR_THE_DECISION = {"max_tries"}
+"""Keys of a gate's section that are neither settings of the gate nor bounds."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,15 @@ class ModelPolicy:
         section = self.gates.get(gate, {})
         return {key: value for key, value in section.items() if key in _SETTINGS.get(gate, section)}
 
+    def max_tries(self, gate: str) -> dict[str, int | None]:
+        """``same_data`` and ``same_model``, None where there is no cap: see the schema."""
+        caps = self.gates.get(gate, {}).get("max_tries", {})
+        return {key: caps.get(key) for key in ("same_data", "same_model")}
+
     def bounds(self, gate: str) -> dict[str, dict[str, Any]]:
         """Metric -> ``{min, max, min_change, max_change, severity}`` as written."""
         section = self.gates.get(gate, {}) if gate in _SETTINGS else {}
-        return {key: dict(value) for key, value in section.items() if key not in _SETTINGS[gate]}
+        return {key: dict(value) for key, value in section.items() if key not in _SETTINGS[gate] | _FOR_THE_DECISION}
 
     def where(self, *path: str) -> str:
         """``file:line`` of a part of this model's section, for messages."""
@@ -95,8 +102,11 @@ class GovernancePolicy:
     path: Path
     digest: str
     """SHA-256 of the file's bytes."""
+    text: str
     document: Mapping[str, Any]
     lines: Mapping[tuple[str, ...], int]
+    rules: Mapping[str, str] = field(default_factory=dict)
+    """The organisation's own Rego: name as the policy writes it -> text."""
 
     @cached_property
     def models(self) -> dict[str, ModelPolicy]:
@@ -183,7 +193,9 @@ def load_policy(path: str | Path) -> GovernancePolicy:
     lines: dict[tuple[str, ...], int] = {}
     _index_lines(node, (), lines, source)
     _validate(document, lines, source)
-    return GovernancePolicy(source, hashlib.sha256(raw).hexdigest(), document, lines)
+    return GovernancePolicy(
+        source, hashlib.sha256(raw).hexdigest(), text, document, lines, _read_rules(document, lines, source)
+    )
 
 
 def policy_schema() -> dict[str, Any]:
@@ -216,6 +228,16 @@ def _index_lines(node: yaml.Node, path: tuple[str, ...], lines: dict[tuple[str, 
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             _index_lines(value, (*path, str(index)), lines, source)
+
+
+def _read_rules(document: Mapping[str, Any], lines: Mapping[tuple[str, ...], int], source: Path) -> dict[str, str]:
+    found = {}
+    for index, name in enumerate(document.get("rules", ())):
+        try:
+            found[name] = (source.parent / name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"{source}:{lines['rules', str(index)]}: cannot read {name}: {error}") from error
+    return found
 
 
 def _validate(document: dict[str, Any], lines: Mapping[tuple[str, ...], int], source: Path) -> None:

@@ -42,7 +42,7 @@ class LedgerHook(BaseHook):  # type: ignore[misc]  # Airflow's compat module is 
     def test_connection(self) -> tuple[bool, str]:
         """Whether the ledger opens and its chain holds."""
         try:
-            size, _ = self.get_conn().verify()
+            size = self.get_conn().verify().size
         except MlgovError as error:
             return False, str(error)
         return True, f"the ledger opens and its chain of {size} entries holds"

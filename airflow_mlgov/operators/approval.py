@@ -7,7 +7,6 @@ has answered, so clearing the task forgets nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -21,31 +20,7 @@ from airflow_mlgov.settings import Governance, requester
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_mlgov.governance.decision import Decision
-    from airflow_mlgov.governance.policy import Target
-    from airflow_mlgov.results import Subject
-
-
-@dataclass(frozen=True)
-class _Case:
-    """What stands to be approved, computed fresh from registry and ledger."""
-
-    model: Subject
-    target: Target
-    decision: Decision
-
-    @property
-    def missing(self) -> list[tuple[str, str]]:
-        """Reasons to deny that no approval can mend."""
-        return [reason for reason in self.decision.reasons if not reason[0].startswith("approval.")]
-
-    @property
-    def digest(self) -> str:
-        """Binds the form to the model, the target, the policy and the evidence that was shown."""
-        from airflow_mlgov.evidence.digests import hash_json
-
-        policy = self.decision.input["policy"]["sha256"]
-        return hash_json([self.model.digest, self.target.name, policy, list(self.decision.needed)])
+    from airflow_mlgov.registry.promotion import Case
 
 
 class ApprovalGateOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it over untyped
@@ -95,8 +70,9 @@ class ApprovalGateOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow h
         """Show the evidence and ask; or go on at once where enough people have approved it already."""
         with task_errors():
             case = self._case(context)
-        if case.missing:
-            lines = "".join(f"\n  - {code}: {message}" for code, message in case.missing)
+        missing = [reason for reason in case.decision.reasons if not reason[0].startswith("approval.")]
+        if missing:
+            lines = "".join(f"\n  - {code}: {message}" for code, message in missing)
             raise AirflowFailException(f"there is nothing to approve: {case.model} would be refused anyway{lines}")
         if case.decision.allowed:
             return self._result(case)
@@ -114,10 +90,11 @@ class ApprovalGateOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow h
         reason = str(answer.get("reason") or "").strip()
         with task_errors():
             case = self._case(context)
-        if answer.get("evidence") != case.digest:
+        stands = shown_digest(case)
+        if answer.get("evidence") != stands:
             raise AirflowFailException(
                 f"the answer by {who['name']} was given on evidence {str(answer.get('evidence'))[:12]}, but "
-                f"{case.digest[:12]} stands now. Airflow keeps a task's first form: trigger a new run to ask again"
+                f"{stands[:12]} stands now. Airflow keeps a task's first form: trigger a new run to ask again"
             )
         if not reason:
             self.log.warning("the answer by %s has no reason, so it does not count; asking again", who["name"])
@@ -126,7 +103,7 @@ class ApprovalGateOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow h
         with task_errors():
             self._sign(context, case, who, approved, reason, event["responded_at"])
             case = self._case(context)
-        if not approved and who["name"] in case.target.approvers:
+        if not approved and who["name"] in case.goal.approvers:
             raise AirflowFailException(f"rejected by {who['name']}: {reason}")
         if not case.decision.allowed:
             for code, message in case.decision.reasons:
@@ -134,38 +111,35 @@ class ApprovalGateOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow h
             self._ask(context, case)
         return self._result(case)
 
-    def _case(self, context: Context) -> _Case:
-        from airflow_mlgov.governance.decision import Request, decide
-        from airflow_mlgov.registry.promotion import champion_of, evidence_for
+    def _case(self, context: Context) -> Case:
+        from airflow_mlgov.registry.promotion import build_case
 
         governance = Governance("approval", self.mlflow_conn_id)
-        policy = governance.required_policy()
         registry = governance.mlflow.registry()
-        version = registry.resolve(self.model)
-        model = registry.subject(version)
-        target = policy.model(model.name).target(self.target)
-        good, bad = evidence_for(governance.ledger, governance.trust, model.digest)
-        champion = champion_of(registry, version, target)
-        request = Request(model, self.target, governance.environment, requester(context), champion)
-        return _Case(model, target, decide(request, policy, good, bad))
+        return build_case(
+            registry,
+            registry.resolve(self.model),
+            self.target,
+            governance.grounds(),
+            governance.environment,
+            requester(context),
+        )
 
-    def _ask(self, context: Context, case: _Case) -> None:
+    def _ask(self, context: Context, case: Case) -> None:
         """Park the task; does not return."""
-        self.subject = f"Approve {case.model.name} version {case.model.version} for {case.target.name}?"
-        self.body = render_case(case.model, case.target, case.decision)
+        self.subject = f"Approve {case.model.name} version {case.model.version} for {case.goal.name}?"
+        self.body = render_case(case)
+        shown = shown_digest(case)
         self.params["evidence"] = Param(
-            case.digest, type="string", const=case.digest, description="What you were shown. Leave it as it is."
+            shown, type="string", const=shown, description="What you were shown. Leave it as it is."
         )
         if not getattr(self, "assigned_users", None) and "SimpleAuthManager" in conf.get(
             "core", "auth_manager", fallback=""
         ):
-            self.assigned_users = [{"id": name, "name": name} for name in sorted(case.target.approvers)]
+            self.assigned_users = [{"id": name, "name": name} for name in sorted(case.goal.approvers)]
         super().execute(context)
 
-    def _sign(
-        self, context: Context, case: _Case, who: Mapping[str, str], approved: bool, reason: str, at: Any
-    ) -> None:
-        from airflow_mlgov.evidence.signing import sign_statement
+    def _sign(self, context: Context, case: Case, who: Mapping[str, str], approved: bool, reason: str, at: Any) -> None:
         from airflow_mlgov.evidence.statements import approval_statement
 
         governance = Governance("approval", self.mlflow_conn_id)
@@ -179,10 +153,10 @@ class ApprovalGateOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow h
             answered_at=at,
             context=governance.evidence_context(context),
         )
-        entry = governance.ledger.append(sign_statement(statement, governance.signer))
+        entry = governance.ledger.attest(statement, governance.signer)
         self.log.info("%s by %s (%s)", "approved" if approved else "rejected", who["name"], entry.reference)
 
-    def _result(self, case: _Case) -> dict[str, Any]:
+    def _result(self, case: Case) -> dict[str, Any]:
         approvals = [item for item in case.decision.relied_on if item.kind == "approval"]
         return {
             "model": f"models:/{case.model.name}/{case.model.version}",
@@ -191,36 +165,57 @@ class ApprovalGateOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow h
         }
 
 
-def render_case(model: Subject, target: Target, decision: Decision) -> str:
-    """The Markdown that an approver reads: the model, then every check with its value and bound."""
+def shown_digest(case: Case) -> str:
+    """Binds a form to the model, the target, the policy with its rules, and the evidence that was shown."""
+    from airflow_mlgov.evidence.digests import hash_json
+
+    decision = case.decision
+    return hash_json([case.model.digest, case.goal.name, decision.bundle_digest, list(decision.needed)])
+
+
+def render_case(case: Case) -> str:
+    """The Markdown that an approver reads: the model, then every check with its value and bound, and how often the same
+    data has been tried."""
     from airflow_mlgov.evidence.statements import check_from
 
+    model, target, decision = case.model, case.goal, case.decision
     places = " and ".join(
         f"{word} `{name}`" for word, name in (("stage", target.stage), ("alias", target.alias)) if name
     )
+    champion = decision.input["request"]["champion"]
     lines = [
-        f"**{model.name}** version **{model.version}** to **{target.name}** ({places})",
+        f"**{model.name}** version **{model.version}** to **{target.name}** ({places}), "
+        + (f"in place of version **{champion}**" if champion else "where nothing is yet"),
         "",
         f"Artifact `sha256:{model.digest}`",
         "",
-        f"{target.approvals} approval(s) needed, from {', '.join(sorted(target.approvers))}. Policy `sha256:"
-        f"{decision.input['policy']['sha256'][:16]}`",
+        f"{target.approvals} approval(s) needed, from {', '.join(sorted(target.approvers))}. Policy and rules "
+        f"`sha256:{decision.bundle_digest[:16]}`",
         "",
     ]
+    tries = {tried["gate"]: tried for tried in decision.input["tries"]}
     shown = [item for item in decision.relied_on if item.sha256 in decision.needed]
     for item in shown:
-        lines += [
-            f"### {item.gate}: {item.ours['verdict']} ({item.reference})",
-            "",
-            "| check | observed | bound | outcome |",
-            "|---|---|---|---|",
-        ]
+        lines += [f"### {item.gate}: {item.ours['verdict']} ({item.reference})", ""]
+        if item.gate in tries:
+            lines += [_tries_sentence(tries[item.gate]), ""]
+        lines += ["| check | observed | bound | outcome |", "|---|---|---|---|"]
         for data in item.ours["checks"]:
             check = check_from(data)
             observed = f"{check.observed:.4g}" if isinstance(check.observed, float) else str(check.observed)
             lines.append(f"| {_cell(check.name)} | {_cell(observed)} | {_cell(check.bound)} | {check.outcome} |")
         lines.append("")
     return "\n".join(lines)
+
+
+def _tries_sentence(tried: Mapping[str, Any]) -> str:
+    models, datasets = tried["models"], tried["datasets"]
+    if models == datasets == 1:
+        return "First model to be judged on this evaluation data."
+    return (
+        f"Tries so far: {models} model(s) were judged on this evaluation data ({tried['runs']} results), and this "
+        f"model on {datasets} different evaluation data. The more tries, the less a pass says."
+    )
 
 
 def _cell(value: Any) -> str:

@@ -20,7 +20,7 @@ from airflow_mlgov.settings import Governance
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_mlgov.evidence.ledger import Entry
+    from airflow_mlgov.evidence.chain import Entry
     from airflow_mlgov.gates.bounds import MetricBound
     from airflow_mlgov.registry.mlflow_registry import ModelVersion, Registry
 
@@ -88,12 +88,11 @@ class BaseGateOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it 
         """Leave a readable trace in the registry; gates over a model do, others have nothing to tag."""
 
     def _sign(self, result: GateResult, context: Context) -> Entry:
-        from airflow_mlgov.evidence.signing import sign_statement
         from airflow_mlgov.evidence.statements import gate_statement
 
         governance = self.governance
         statement = gate_statement(result, governance.evidence_context(context))
-        return governance.ledger.append(sign_statement(statement, governance.signer))
+        return governance.ledger.attest(statement, governance.signer)
 
     def _xcom(self, result: GateResult, entry: Entry) -> dict[str, Any]:
         subject = result.subject

@@ -36,26 +36,19 @@ class PromoteModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Promote; returns what was moved and the references of decision and record."""
-        from airflow_mlgov.registry.promotion import Grounds, promote
+        from airflow_mlgov.registry.promotion import promote
 
         governance = Governance("promotion", self.mlflow_conn_id)
         with task_errors():
-            policy = governance.required_policy()
             registry = governance.mlflow.registry()
             done = promote(
                 registry,
                 registry.resolve(self.model),
                 self.target,
-                grounds=Grounds(governance.ledger, governance.trust, policy),
+                grounds=governance.grounds(),
                 signer=governance.signer,
                 context=governance.evidence_context(context),
                 requesters=requester(context),
             )
         self.log.info("%s is at %r (%s)", done.model, self.target, done.record)
-        return {
-            "model": f"models:/{done.model.name}/{done.model.version}",
-            "target": self.target,
-            "moved": dict(done.moved),
-            "decision": done.decision,
-            "promotion": done.record,
-        }
+        return done.as_dict()

@@ -48,7 +48,6 @@ class RegisterModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Register, hash, sign; returns ``name``, ``version``, ``run_id``, ``digest`` and the evidence."""
-        from airflow_mlgov.evidence.signing import sign_statement
         from airflow_mlgov.evidence.statements import provenance_statement
         from airflow_mlgov.gates.inputs import dataset_subject
 
@@ -62,7 +61,7 @@ class RegisterModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
             statement = provenance_statement(
                 subject, datasets, trainers, {"run_id": self.run_id}, governance.evidence_context(context)
             )
-            entry = governance.ledger.append(sign_statement(statement, governance.signer))
+            entry = governance.ledger.attest(statement, governance.signer)
             registry.set_tags(
                 version,
                 {

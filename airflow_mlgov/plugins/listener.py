@@ -15,6 +15,8 @@ _GOVERNED = {
     "FairnessGateOperator",
     "ApprovalGateOperator",
     "PromoteModelOperator",
+    "RollbackModelOperator",
+    "ReconcileRegistryOperator",
 }
 
 

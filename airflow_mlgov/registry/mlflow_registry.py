@@ -137,6 +137,19 @@ class Registry:
                     break
         return tuple(sorted(map(_version, found), key=lambda item: int(item.version), reverse=True))
 
+    def names(self) -> tuple[str, ...]:
+        """Every registered model that this identity may see."""
+        found: list[str] = []
+        token = None
+        with self._calling("list the registered models") as client:
+            while True:
+                page = client.search_registered_models(max_results=100, page_token=token)
+                found += [item.name for item in page]
+                token = page.token
+                if not token:
+                    break
+        return tuple(sorted(found))
+
     def newest(
         self, name: str, *, newer_than: int = 0, stage: str | None = None, alias: str | None = None
     ) -> ModelVersion | None:

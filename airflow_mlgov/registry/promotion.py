@@ -1,23 +1,35 @@
-"""Promotion: hash the artifact again, verify the evidence, decide, move, read back, sign. And the reverse question:
-why may this version serve? Nothing here reads a task state, an XCom value or an MLflow tag to decide.
+"""Promotion: hash the artifact again, verify the evidence, decide, announce, move, read back, sign.
+
+Nothing here reads a task state, an XCom value or an MLflow tag to decide. Killed between any two steps and started
+again, it ends in the same state with one promotion recorded.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov import __version__
 from airflow_mlgov.errors import EvidenceError, MlgovError, PromotionRefused
-from airflow_mlgov.evidence.ledger import Entry, Ledger
-from airflow_mlgov.evidence.signing import TrustRoot, sign_statement
-from airflow_mlgov.evidence.statements import Context, decision_statement, promotion_statement
-from airflow_mlgov.evidence.verification import Evidence, Unverified, collect
+from airflow_mlgov.evidence.chain import Entry, Head
+from airflow_mlgov.evidence.ledger import Ledger
+from airflow_mlgov.evidence.signing import TrustRoot
+from airflow_mlgov.evidence.statements import (
+    Context,
+    decision_statement,
+    intent_statement,
+    policy_statement,
+    promotion_statement,
+)
+from airflow_mlgov.evidence.verification import Evidence, collect
 from airflow_mlgov.governance.decision import Decision, Request, decide
 from airflow_mlgov.governance.policy import GovernancePolicy, Target
+from airflow_mlgov.registry.explanation import judge_promotion
+from airflow_mlgov.registry.timeline import Findings, Timeline, evidence_for, version_of
 from airflow_mlgov.results import Subject
 
 if TYPE_CHECKING:
@@ -41,7 +53,7 @@ class Grounds:
 
 @dataclass(frozen=True)
 class Promotion:
-    """What a promotion did."""
+    """What a promotion or a rollback did."""
 
     model: Subject
     target: Target
@@ -52,38 +64,27 @@ class Promotion:
     record: str
     """Ledger reference of the promotion."""
 
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON: ``model``, ``target``, ``moved``, ``decision``, ``promotion``."""
+        return {
+            "model": f"models:/{self.model.name}/{self.model.version}",
+            "target": self.target.name,
+            "moved": dict(self.moved),
+            "decision": self.decision,
+            "promotion": self.record,
+        }
+
 
 @dataclass(frozen=True)
-class Explanation:
-    """Why a version may, or may not, serve."""
+class Case:
+    """A model version and a target, with all that is known about them now."""
 
     model: Subject
-    allowed: bool
-    facts: tuple[str, ...]
-    """What was verified, in order, a sentence each."""
-    reasons: tuple[tuple[str, str], ...]
-    """``(code, message)`` of each thing that is wrong; empty where allowed."""
-
-
-def evidence_for(ledger: Ledger, trust: TrustRoot, digest: str) -> tuple[list[Evidence], list[Unverified]]:
-    """All evidence about a model and the data it was made from, after the ledger's chain was verified.
-
-    :raises EvidenceError: the chain is broken
-    """
-    ledger.verify()
-    return _about(ledger, trust, digest)
-
-
-def _about(ledger: Ledger, trust: TrustRoot, digest: str) -> tuple[list[Evidence], list[Unverified]]:
-    """The evidence of a ledger whose chain was verified just now."""
-    good, bad = collect(ledger, trust, [digest])
-    datasets = {
-        item["digest"] for evidence in good if evidence.kind == "provenance" for item in evidence.ours["datasets"]
-    }
-    if datasets:
-        more, worse = collect(ledger, trust, datasets - {digest})
-        good, bad = sorted([*good, *more], key=lambda item: item.seq), [*bad, *worse]
-    return good, bad
+    goal: Target
+    found: Findings
+    timeline: Timeline
+    decision: Decision
+    ledger_head: Head
 
 
 def promote(
@@ -98,96 +99,62 @@ def promote(
 ) -> Promotion:
     """Move a version to a target, if the evidence says that it may.
 
-    Idempotent: started again after any interruption it ends in the same state with one promotion recorded.
+    One promotion of a model runs at a time; whoever comes second decides anew, on what the first has left.
 
-    :raises PromotionRefused: the decision is deny; it is in the ledger and nothing was moved
+    :raises PromotionRefused: the decision is deny; it is in the ledger, and nothing was moved, or what an interrupted
+        promotion had moved was put back
     :raises ConfigurationError: the policy does not know the model or the target
     :raises EvidenceError: the ledger's chain is broken, or the registry does not read back what was set
-    :raises DependencyError: MLflow, Vault or the ledger is down; try again
+    :raises DependencyError: MLflow, Vault or the ledger is down, or another promotion takes long; try again
+    """
+    with one_at_a_time(grounds.ledger, registry, version.name) as confirm:
+        case = build_case(registry, version, target, grounds, context.environment, requesters, context.issued_at)
+        mover = Mover(registry, version, case.goal, case.timeline, grounds.ledger, signer, context, confirm)
+        entry = _record_decision(case, grounds, signer, context)
+        if not case.decision.allowed:
+            mover.give_up()
+            _tag(registry, version, {"mlgov.status": "promotion refused", "mlgov.decision": entry.reference})
+            raise PromotionRefused(f"{case.model} may not go to {target!r} ({entry.reference})", case.decision.reasons)
+        moved, record = mover.complete(
+            case.model, entry.envelope_sha256, action="promote", reason="", mark=case.ledger_head
+        )
+    _tag(registry, version, {"mlgov.status": f"promoted to {target}", "mlgov.promotion": record})
+    return Promotion(case.model, case.goal, moved, entry.reference, record)
+
+
+def build_case(
+    registry: Registry,
+    version: ModelVersion,
+    target: str,
+    grounds: Grounds,
+    environment: str,
+    requesters: Sequence[str] = (),
+    now: datetime | None = None,
+) -> Case:
+    """Hash the version's bytes, read what the ledger says about them, and decide; changes nothing.
+
+    :raises EvidenceError: the ledger's chain is broken
     """
     goal = grounds.policy.model(version.name).target(target)
     model = registry.subject(version)
-    good, bad = evidence_for(grounds.ledger, grounds.trust, model.digest)
+    head = grounds.ledger.verify()
+    found = evidence_for(grounds.ledger, grounds.trust, model)
+    timeline = Timeline(found.history, model.name, model.registry, environment, target)
     champion = champion_of(registry, version, goal)
     request = Request(
         model,
         target,
-        context.environment,
+        environment,
         tuple(requesters),
-        champion,
-        _rollback_problem(registry, version.name, champion, grounds, context.environment)
-        if champion and goal.rollback_required
+        champion=champion,
+        champion_since=_since(timeline, champion),
+        withdrawn_at=timeline.withdrawn_at(version.version),
+        rollback_problem=_rollback_problem(registry, grounds, timeline, version, champion)
+        if goal.rollback_required
         else None,
     )
-    decision = decide(request, grounds.policy, good, bad, context.issued_at)
-    entry = _record_decision(decision, model, target, grounds.ledger, signer, context)
-    if not decision.allowed:
-        _tag(registry, version, {"mlgov.status": "promotion refused", "mlgov.decision": entry.reference})
-        raise PromotionRefused(f"{model} may not go to {target!r} ({entry.reference})", decision.reasons)
-    moved = _move(registry, version, goal)
-    done = _last_promotion(good, model, target)
-    if moved or done is None:
-        statement = promotion_statement(
-            model, target=target, decision=entry.envelope_sha256, moved=moved, context=context
-        )
-        record = grounds.ledger.append(sign_statement(statement, signer)).reference
-    else:
-        record = done.reference
-    _tag(registry, version, {"mlgov.status": f"promoted to {target}", "mlgov.promotion": record})
-    return Promotion(model, goal, moved, entry.reference, record)
-
-
-def explain(
-    registry: Registry,
-    version: ModelVersion,
-    ledger: Ledger,
-    trust: TrustRoot,
-    *,
-    policy: GovernancePolicy | None = None,
-    environment: str | None = None,
-    target: str | None = None,
-) -> Explanation:
-    """Verify, from the registry's bytes, the ledger and the trust root alone, why a version may serve.
-
-    Neither Airflow nor Vault is asked.
-
-    :param policy: make the decision of the time again, from the same evidence, under this policy; where None, each
-        statement that the signed decision rests on is verified and must still be green
-    :param environment: the environment it is to serve in; that of the promotion where None
-    :param target: the target it is to serve as; the newest promotion's where None
-    :raises EvidenceError: the ledger's chain is broken
-    """
-    model = registry.subject(version)
-    size, head = ledger.verify()
-    facts = [
-        f"the artifact of {version.name} version {version.version} hashes to sha256:{model.digest}",
-        f"the ledger's chain holds: {size} entries, head {head[:16]}",
-    ]
-    good, bad = _about(ledger, trust, model.digest)
-    reasons = [("evidence.unverified", f"ledger:{item.seq} ({item.kind}): {item.problem}") for item in bad]
-    promotion = _last_promotion(good, model, target)
-    if promotion is None:
-        where = f" to {target!r}" if target else ""
-        reasons.append(("promotion.missing", f"no verified promotion{where} of these bytes in this registry"))
-        return Explanation(model, False, tuple(facts), tuple(reasons))
-    aim = promotion.predicate["target"]
-    decision = next((item for item in good if item.sha256 == promotion.predicate["decision"]), None)
-    if decision is None or decision.predicate["verificationResult"] != "PASSED" or decision.ours["target"] != aim:
-        reasons.append(("decision.missing", f"{promotion.reference} names no verified decision that allowed it"))
-        return Explanation(model, False, tuple(facts), tuple(reasons))
-    where = environment or decision.ours["environment"]
-    if decision.ours["environment"] != where:
-        reasons.append(
-            ("environment.differs", f"{decision.reference} is of environment {decision.ours['environment']!r}")
-        )
-    relied, missing = _relied_on(decision, good)
-    facts += [_describe(item) for item in relied]
-    again = _decide_again(model, decision, good, policy, where) if policy else ()
-    how = "made again now from the same evidence" if policy else "signed, and all that it rests on verifies"
-    facts.append(f"{decision.reference}: decision to allow {aim!r}, {how}")
-    facts.append(f"{promotion.reference}: promoted to {aim!r} at {promotion.issued_at:%Y-%m-%d %H:%M:%S %Z}")
-    reasons += [*missing, *again, *_failed_since(good, decision.seq)]
-    return Explanation(model, not reasons, tuple(facts), tuple(reasons))
+    decision = decide(request, grounds.policy, found.good, found.bad, now or datetime.now(UTC), found.history)
+    return Case(model, goal, found, timeline, decision, head)
 
 
 def champion_of(registry: Registry, version: ModelVersion, goal: Target) -> str | None:
@@ -198,40 +165,213 @@ def champion_of(registry: Registry, version: ModelVersion, goal: Target) -> str 
     return next((item.version for item in holders if item and item.version != version.version), None)
 
 
-def _relied_on(decision: Evidence, good: Sequence[Evidence]) -> tuple[list[Evidence], list[tuple[str, str]]]:
-    """What a decision names as its grounds, and what of it is not there any more."""
-    held = {item.sha256: item for item in good}
-    named = [(item["uri"], item["digest"]["sha256"]) for item in decision.predicate["inputAttestations"]]
-    missing = [
-        ("evidence.missing", f"{decision.reference} rests on {uri}, which is not there or does not verify")
-        for uri, sha in named
-        if sha not in held
-    ]
-    return sorted((held[sha] for _, sha in named if sha in held), key=lambda item: item.seq), missing
+def holds(registry: Registry, promotion: Evidence, grounds: Grounds) -> str | None:
+    """Why a version that was promoted before would not do again (its artifact, its evidence, a gate that failed since);
+    None where it would."""
+    name, number = promotion.ours["subject"]["name"], version_of(promotion)
+    try:
+        model = registry.subject(registry.resolve({"name": name, "version": number}))
+    except MlgovError as error:
+        if not isinstance(error, EvidenceError | ValueError):
+            raise
+        return f"version {number}: {error}"
+    if model.digest != promotion.digest:
+        return f"version {number}: its artifact is sha256:{model.digest[:12]} and was sha256:{promotion.digest[:12]}"
+    _, reasons = judge_promotion(promotion, evidence_for(grounds.ledger, grounds.trust, model))
+    return f"version {number}: {'; '.join(message for _, message in reasons)}" if reasons else None
 
 
-def _decide_again(
-    model: Subject, decision: Evidence, good: Sequence[Evidence], policy: GovernancePolicy, environment: str
-) -> tuple[tuple[str, str], ...]:
-    asked = decision.ours["document"]
-    target = decision.ours["target"]
-    request = Request(model, target, environment, tuple(asked["requesters"]), asked["champion"])
-    return decide(request, policy, [item for item in good if item.seq < decision.seq], (), decision.issued_at).reasons
+@contextmanager
+def one_at_a_time(ledger: Ledger, registry: Registry, name: str) -> Iterator[Callable[[], None]]:
+    """Nobody else promotes, rolls back or reconciles the model in this block; see :meth:`Ledger.exclusive`."""
+    with ledger.exclusive(f"the model {name} in {registry.uri}") as confirm:
+        yield confirm
 
 
-def _rollback_problem(registry: Registry, name: str, champion: str, grounds: Grounds, environment: str) -> str | None:
-    """Why the champion's artifact or evidence no longer holds, None where it does."""
-    version = registry.resolve({"name": name, "version": champion})
-    explanation = explain(registry, version, grounds.ledger, grounds.trust, environment=environment)
-    return "; ".join(message for _, message in explanation.reasons) or None
+@dataclass(frozen=True)
+class Mover:
+    """Moves one version to one target in steps that can be taken twice: intent, stage, alias, read back, record."""
+
+    registry: Registry
+    version: ModelVersion
+    goal: Target
+    timeline: Timeline
+    ledger: Ledger
+    signer: Signer
+    context: Context
+    confirm: Callable[[], None]
+
+    def complete(
+        self, model: Subject, decision: str, *, action: str, reason: str, mark: Head
+    ) -> tuple[dict[str, Any], str]:
+        """Go on where an interrupted process stopped, or begin; what was moved, and the reference of the record.
+
+        :param decision: SHA-256 of the envelope of the decision that allows it
+        """
+        current = self.timeline.current
+        there = current is not None and version_of(current) == self.version.version and current.digest == model.digest
+        opened = self._opened(action)
+        if current is not None and there and opened is None and self._is_there():
+            return {}, current.reference
+        if opened is None:
+            before = self._present()
+            intent = self._announce(model, action, before, decision).envelope_sha256
+        else:
+            before, intent = opened.predicate["before"], opened.sha256
+        self._move(archive=self.goal.archive_previous or action == "rollback")
+        self._read_back()
+        for other in self.timeline.unfinished:
+            if other.sha256 != intent:
+                self._abandon(other)
+        moved = self._moved(before)
+        statement = promotion_statement(
+            model,
+            target=self.goal.name,
+            action=action,
+            decision=decision,
+            intent=intent,
+            moved=moved,
+            replaces=self._replaced(before),
+            reason=reason,
+            checkpoint=mark.mark,
+            context=self.context,
+        )
+        return moved, self.ledger.attest(statement, self.signer).reference
+
+    def give_up(self) -> None:
+        """Put back what an interrupted process had moved for this version, and record that it was given up."""
+        for intent in self.timeline.unfinished:
+            if version_of(intent) == self.version.version:
+                self._put_back(intent.predicate["before"])
+                self._abandon(intent)
+
+    def _opened(self, action: str) -> Evidence | None:
+        found = [
+            item
+            for item in self.timeline.unfinished
+            if version_of(item) == self.version.version and item.predicate["action"] == action
+        ]
+        return found[-1] if found else None
+
+    def _present(self) -> dict[str, Any]:
+        """Who is in the stage, and who holds the alias."""
+        name, goal = self.version.name, self.goal
+        holder = self.registry.holder(name, goal.alias) if goal.alias else None
+        return {
+            "stage": [item.version for item in self.registry.stage_holders(name, goal.stage)] if goal.stage else [],
+            "alias": holder.version if holder else None,
+        }
+
+    def _is_there(self) -> bool:
+        now, number = self._present(), self.version.version
+        return (not self.goal.stage or number in now["stage"]) and (not self.goal.alias or now["alias"] == number)
+
+    def _announce(self, model: Subject, action: str, before: Mapping[str, Any], decision: str) -> Entry:
+        statement = intent_statement(
+            model,
+            target=self.goal.name,
+            action=action,
+            state="opened",
+            before=before,
+            after={"stage": self.goal.stage, "alias": self.goal.alias},
+            grounds=decision,
+            context=self.context,
+        )
+        return self.ledger.attest(statement, self.signer)
+
+    def _move(self, archive: bool) -> None:
+        """Stage, then alias, each only where it is not there yet."""
+        now, number = self._present(), self.version.version
+        others = [item for item in now["stage"] if item != number]
+        if self.goal.stage and (number not in now["stage"] or (archive and others)):
+            self.confirm()
+            self.registry.transition_stage(self.version, self.goal.stage, archive_existing=archive)
+        if self.goal.alias and now["alias"] != number:
+            self.confirm()
+            self.registry.set_alias(self.version, self.goal.alias)
+
+    def _read_back(self) -> None:
+        if not self._is_there():
+            now = self._present()
+            raise EvidenceError(
+                f"the registry does not read back what was set: stage {self.goal.stage} holds {now['stage']}, alias "
+                f"{self.goal.alias} is version {now['alias'] or 'nobody'}, not {self.version.version}"
+            )
+
+    def _moved(self, before: Mapping[str, Any]) -> dict[str, Any]:
+        moved: dict[str, Any] = {}
+        number = self.version.version
+        others = [item for item in before["stage"] if item != number]
+        if self.goal.stage and (number not in before["stage"] or others):
+            moved["stage"] = {"to": self.goal.stage, "previous": others, "archived": self.goal.archive_previous}
+        if self.goal.alias and before["alias"] != number:
+            moved["alias"] = {"to": self.goal.alias, "previous": before["alias"]}
+        return moved
+
+    def _replaced(self, before: Mapping[str, Any]) -> str | None:
+        others = [before["alias"], *before["stage"]]
+        return next((item for item in others if item and item != self.version.version), None)
+
+    def _put_back(self, before: Mapping[str, Any]) -> None:
+        now, number, goal = self._present(), self.version.version, self.goal
+        if goal.alias and now["alias"] == number != before["alias"]:
+            self.confirm()
+            if before["alias"]:
+                self.registry.set_alias(self._other(before["alias"]), goal.alias)
+            else:
+                self.registry.delete_alias(self.version.name, goal.alias)
+        if goal.stage and number in now["stage"] and number not in before["stage"]:
+            self.confirm()
+            self.registry.transition_stage(self.version, "None")
+            for other in before["stage"]:
+                self.registry.transition_stage(self._other(other), goal.stage)
+
+    def _abandon(self, intent: Evidence) -> None:
+        subject = intent.ours["subject"]
+        statement = intent_statement(
+            Subject("model", subject["name"], subject["digest"], subject["version"], subject["registry"]),
+            target=self.goal.name,
+            action=intent.predicate["action"],
+            state="abandoned",
+            before=intent.predicate["before"],
+            after=intent.predicate["after"],
+            grounds=intent.sha256,
+            context=self.context,
+        )
+        self.ledger.attest(statement, self.signer)
+
+    def _other(self, number: str) -> ModelVersion:
+        return self.registry.resolve({"name": self.version.name, "version": number})
 
 
-def _record_decision(
-    decision: Decision, model: Subject, target: str, ledger: Ledger, signer: Signer, context: Context
-) -> Entry:
+def _since(timeline: Timeline, champion: str | None) -> int | None:
+    found = [item.seq for item in timeline.promotions if version_of(item) == champion]
+    return found[-1] if found else None
+
+
+def _rollback_problem(
+    registry: Registry, grounds: Grounds, timeline: Timeline, version: ModelVersion, champion: str | None
+) -> str | None:
+    """Why none of the versions promoted before would do to go back to; None where one would, or where there is none."""
+    problems = []
+    for promotion in timeline.earlier(version.version):
+        problem = holds(registry, promotion, grounds)
+        if problem is None:
+            return None
+        problems.append(problem)
+    if not problems and champion:
+        problems.append(f"version {champion} holds it, and was never promoted by evidence")
+    return "; ".join(problems) or None
+
+
+def _record_decision(case: Case, grounds: Grounds, signer: Signer, context: Context) -> Entry:
+    """The policy and rules, where the ledger does not have them yet, then the decision."""
+    decision, ledger = case.decision, grounds.ledger
+    if not collect(ledger, grounds.trust, [decision.bundle_digest], kind="policy")[0]:
+        ledger.attest(policy_statement(decision.bundle_digest, decision.bundle, context), signer)
     statement = decision_statement(
-        model,
-        target=target,
+        case.model,
+        target=case.goal.name,
         allowed=decision.allowed,
         reasons=decision.reasons,
         inputs={f"ledger:{item.seq}": item.sha256 for item in decision.relied_on},
@@ -239,74 +379,7 @@ def _record_decision(
         verifier=VERIFIER,
         context=context,
     )
-    return ledger.append(sign_statement(statement, signer))
-
-
-def _move(registry: Registry, version: ModelVersion, goal: Target) -> dict[str, Any]:
-    """Move stage, then alias, each only where it is not there yet, and read both back."""
-    moved: dict[str, Any] = {}
-    if goal.stage:
-        holders = [item.version for item in registry.stage_holders(version.name, goal.stage)]
-        others = [number for number in holders if number != version.version]
-        if version.version not in holders or (goal.archive_previous and others):
-            registry.transition_stage(version, goal.stage, archive_existing=goal.archive_previous)
-            moved["stage"] = {"to": goal.stage, "previous": others, "archived": goal.archive_previous}
-    if goal.alias:
-        holder = registry.holder(version.name, goal.alias)
-        previous = holder.version if holder else None
-        if previous != version.version:
-            registry.set_alias(version, goal.alias)
-            moved["alias"] = {"to": goal.alias, "previous": previous}
-    _read_back(registry, version, goal)
-    return moved
-
-
-def _read_back(registry: Registry, version: ModelVersion, goal: Target) -> None:
-    if goal.stage and version.version not in [
-        item.version for item in registry.stage_holders(version.name, goal.stage)
-    ]:
-        raise EvidenceError(f"the registry does not read back stage {goal.stage} for version {version.version}")
-    if goal.alias:
-        holder = registry.holder(version.name, goal.alias)
-        if holder is None or holder.version != version.version:
-            seen = holder.version if holder else "nobody"
-            raise EvidenceError(f"alias {goal.alias} reads back as {seen}, not version {version.version}")
-
-
-def _last_promotion(good: Iterable[Evidence], model: Subject, target: str | None) -> Evidence | None:
-    found = [
-        item
-        for item in good
-        if item.kind == "promotion"
-        and item.digest == model.digest
-        and item.ours["subject"]["registry"] == model.registry
-        and item.ours["subject"]["name"] == model.name
-        and target in (None, item.predicate["target"])
-    ]
-    return found[-1] if found else None
-
-
-def _failed_since(good: Iterable[Evidence], seq: int) -> list[tuple[str, str]]:
-    later = {item.gate: item for item in good if item.kind == "gate" and item.seq > seq}
-    return [
-        ("gate.failed_since", f"the gate {gate} is {item.ours['verdict']} since the promotion ({item.reference})")
-        for gate, item in later.items()
-        if item.ours["verdict"] != "PASS"
-    ]
-
-
-def _describe(item: Evidence) -> str:
-    run = item.ours.get("run") or {}
-    where = f" in {run['dag_id']} / {run['run_id']}" if run.get("dag_id") else ""
-    if item.kind == "provenance":
-        names = ", ".join(dataset["name"] for dataset in item.ours["datasets"])
-        return f"{item.reference}: made from {names}, trained by {', '.join(item.ours['trainers'])}{where}"
-    if item.kind == "approval":
-        predicate = item.predicate
-        return f"{item.reference}: {predicate['answer']} by {predicate['approver']['name']}: {predicate['reason']!r}"
-    checks = item.ours["checks"]
-    passed = sum(check["outcome"] == "PASS" for check in checks)
-    return f"{item.reference}: gate {item.gate} {item.ours['verdict']}, {passed} of {len(checks)} checks pass{where}"
+    return ledger.attest(statement, signer)
 
 
 def _tag(registry: Registry, version: ModelVersion, tags: Mapping[str, str]) -> None:

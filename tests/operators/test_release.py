@@ -57,7 +57,8 @@ def test_the_whole_way(release: Release) -> None:
     assert release.version.tags["mlgov.fairness"] == "PASS"
     assert release.version.tags["mlgov.status"] == "promoted to production"
     kinds = [entry.kind for entry in release.ledger.entries()]
-    assert kinds == ["gate", "provenance", "gate", "gate", "decision", "approval", "decision", "promotion"]
+    first, second = ["gate", "provenance", "gate", "gate"], ["approval", "decision", "intent", "promotion"]
+    assert kinds == [*first, "policy", "decision", *second]
     assert release.ledger.verify()[0] == len(kinds)
 
     again = release.promote()

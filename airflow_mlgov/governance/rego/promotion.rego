@@ -4,7 +4,7 @@ package mlgov.promotion
 import rego.v1
 
 # How many rules there are is asked first: a policy that evaluates nothing must not allow.
-rules := 13
+rules := 16
 
 # The same bytes under another name, in another registry or environment, are another matter.
 of_this_model(item) if {
@@ -246,4 +246,43 @@ deny contains {"code": "rollback.missing", "message": message} if {
 	input.policy.rollback_required
 	is_string(input.request.rollback_problem)
 	message := sprintf("the policy requires a version to roll back to, and version %s does not hold: %s", [input.request.champion, input.request.rollback_problem])
+}
+
+# 14
+deny contains {"code": "comparison.stale", "message": message} if {
+	some bound in input.policy.bounds
+	bound.relative
+	bound.gate in input.policy.requires
+	is_string(input.request.champion)
+	is_number(input.request.champion_since)
+	item := newest(bound.gate, input.request.digest)
+	item.seq < input.request.champion_since
+	message := sprintf("version %s became the champion (ledger:%d) after %s was compared with the one before (ledger:%d): run the gate %s again", [input.request.champion, input.request.champion_since, bound.check, item.seq, bound.gate])
+}
+
+# 15: gates over data are about the data, which a rollback says nothing of
+deny contains {"code": "promotion.withdrawn", "message": message} if {
+	is_number(input.request.withdrawn_at)
+	some gate in input.policy.requires
+	not gate in data_gates
+	item := newest(gate, input.request.digest)
+	item.seq < input.request.withdrawn_at
+	message := sprintf("production was rolled back from this version (ledger:%d); the gate %s has not judged it since (ledger:%d)", [input.request.withdrawn_at, gate, item.seq])
+}
+
+# 16
+deny contains {"code": "tries.exceeded", "message": message} if {
+	some tried in input.tries
+	most := input.policy.max_tries[tried.gate].same_data
+	is_number(most)
+	tried.models > most
+	message := sprintf("the gate %s has judged %d different models on the same evaluation data, and the policy allows %d: hold out fresh data", [tried.gate, tried.models, most])
+}
+
+deny contains {"code": "tries.exceeded", "message": message} if {
+	some tried in input.tries
+	most := input.policy.max_tries[tried.gate].same_model
+	is_number(most)
+	tried.datasets > most
+	message := sprintf("the gate %s has judged this model on %d different evaluation data, and the policy allows %d: a new try needs a new model", [tried.gate, tried.datasets, most])
 }

@@ -1,0 +1,90 @@
+"""Signed checkpoints: how long the ledger was and what it held, kept where its owner cannot rewrite it.
+
+Whoever owns the ledger's database can cut its tail; a checkpoint in another hand shows that.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, EvidenceError
+from airflow_mlgov.evidence.chain import Head
+from airflow_mlgov.evidence.signing import TrustRoot, sign_statement
+from airflow_mlgov.evidence.statements import Context, checkpoint_statement
+from airflow_mlgov.evidence.verification import verify_envelope
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signer
+
+    from airflow_mlgov.evidence.ledger import Ledger
+
+
+def make_checkpoint(ledger: Ledger, signer: Signer, context: Context) -> str:
+    """Walk the chain and sign what it is now; the envelope, to be kept elsewhere.
+
+    :raises EvidenceError: the chain does not hold
+    :raises ConfigurationError: the ledger is empty
+    """
+    now = ledger.verify()
+    if not now.size:
+        raise ConfigurationError(f"the ledger {ledger.url} is empty: there is nothing to keep")
+    return sign_statement(checkpoint_statement(now.origin, now.size, now.head, now.root, context), signer)
+
+
+def open_checkpoint(envelope: str, trust: TrustRoot) -> Head:
+    """What a checkpoint says; a promotion's envelope serves as well, for it carries one.
+
+    :raises EvidenceError: it does not verify, or is another kind of statement
+    """
+    evidence = verify_envelope(envelope, trust)
+    if evidence.kind not in ("checkpoint", "promotion"):
+        raise EvidenceError(f"this is no checkpoint but a statement of kind {evidence.kind}")
+    said = evidence.predicate if evidence.kind == "checkpoint" else evidence.predicate["checkpoint"]
+    return Head(said["size"], said["head"], said["root"], said["origin"])
+
+
+def write_checkpoint(envelope: str, where: str) -> None:
+    """Keep a checkpoint in a file, or under a URL that fsspec knows (``s3://``, ``gs://``, ``abfs://`` …).
+
+    A file that is there already is not overwritten: name each checkpoint anew, by date or by size.
+
+    :raises ConfigurationError: it exists, its folder does not, or no driver for the URL is installed
+    :raises AccessError: it may not be written
+    :raises DependencyError: the store cannot be reached
+    """
+    import fsspec
+
+    try:
+        if "://" in where:
+            with fsspec.open(where, "x") as stream:
+                stream.write(envelope + "\n")
+        else:
+            with Path(where).open("x", encoding="utf-8") as stream:
+                stream.write(envelope + "\n")
+    except FileExistsError as error:
+        raise ConfigurationError(f"{where} exists: a checkpoint is never overwritten, name a new file") from error
+    except PermissionError as error:
+        raise AccessError(f"may not write {where}") from error
+    except (FileNotFoundError, ImportError, ValueError) as error:
+        raise ConfigurationError(f"cannot write {where}: {error}") from error
+    except OSError as error:
+        raise DependencyError(f"cannot write {where} now: {type(error).__name__}") from error
+
+
+def read_checkpoint(where: str) -> str:
+    """A checkpoint's envelope from a file or URL.
+
+    :raises ConfigurationError: there is none
+    :raises DependencyError: the store cannot be reached
+    """
+    import fsspec
+
+    try:
+        with fsspec.open(where, "r", encoding="utf-8") as stream:
+            text: str = stream.read()
+    except (FileNotFoundError, IsADirectoryError, ImportError, ValueError) as error:
+        raise ConfigurationError(f"cannot read the checkpoint {where}: {error}") from error
+    except OSError as error:
+        raise DependencyError(f"cannot read the checkpoint {where} now: {type(error).__name__}") from error
+    return text

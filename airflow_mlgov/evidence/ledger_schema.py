@@ -1,0 +1,147 @@
+"""The ledger's tables in SQLite and PostgreSQL: made, and brought up to date, step by step. Steps only ever add."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection, Engine
+
+from airflow_mlgov.errors import AccessError, ConfigurationError
+
+LOCK = 0x6D6C676F76  # "mlgov": the PostgreSQL advisory lock that makes writers queue
+
+_metadata = sa.MetaData()
+table = sa.Table(
+    "mlgov_ledger",
+    _metadata,
+    sa.Column("seq", sa.BigInteger(), primary_key=True, autoincrement=False),
+    sa.Column("prev", sa.String(64), nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False),
+    sa.Column("recorded_at", sa.String(40), nullable=False),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("subject_digest", sa.String(64), nullable=False),
+    sa.Column("subject_name", sa.Text, nullable=False),
+    sa.Column("envelope_sha256", sa.String(64), nullable=False),
+    sa.Column("envelope", sa.Text, nullable=False),
+)
+_schema = sa.Table("mlgov_ledger_schema", _metadata, sa.Column("version", sa.Integer, primary_key=True))
+
+_FIRST = [
+    "CREATE TABLE mlgov_ledger (seq {integer} NOT NULL PRIMARY KEY, prev VARCHAR(64) NOT NULL UNIQUE, "
+    "hash VARCHAR(64) NOT NULL UNIQUE, recorded_at VARCHAR(40) NOT NULL, kind VARCHAR(20) NOT NULL, "
+    "subject_digest VARCHAR(64) NOT NULL, subject_name TEXT NOT NULL, envelope_sha256 VARCHAR(64) NOT NULL, "
+    "envelope TEXT NOT NULL)",
+    "CREATE INDEX ix_mlgov_ledger_subject_digest ON mlgov_ledger (subject_digest)",
+    "CREATE TABLE mlgov_ledger_schema (version INTEGER NOT NULL PRIMARY KEY)",
+]
+
+STEPS: dict[str, tuple[list[str], ...]] = {
+    "sqlite": (
+        [
+            *(statement.format(integer="INTEGER") for statement in _FIRST),
+            *(
+                f"CREATE TRIGGER mlgov_ledger_no_{verb.lower()} BEFORE {verb} ON mlgov_ledger "
+                "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
+                for verb in ("UPDATE", "DELETE")
+            ),
+        ],
+        [
+            "CREATE INDEX ix_mlgov_ledger_subject_name ON mlgov_ledger (subject_name)",
+            # INSERT OR REPLACE removes the row in its way without a DELETE trigger
+            "CREATE TRIGGER mlgov_ledger_no_replace BEFORE INSERT ON mlgov_ledger "
+            "WHEN EXISTS (SELECT 1 FROM mlgov_ledger WHERE seq = NEW.seq OR prev = NEW.prev OR hash = NEW.hash) "
+            "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END",
+        ],
+    ),
+    "postgresql": (
+        [
+            *(statement.format(integer="BIGINT") for statement in _FIRST),
+            "CREATE OR REPLACE FUNCTION mlgov_ledger_refuse() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $$",
+            "CREATE TRIGGER mlgov_ledger_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON mlgov_ledger "
+            "FOR EACH STATEMENT EXECUTE FUNCTION mlgov_ledger_refuse()",
+        ],
+        ["CREATE INDEX ix_mlgov_ledger_subject_name ON mlgov_ledger (subject_name text_pattern_ops)"],
+    ),
+}
+"""Backend -> the statements of schema 1, 2 …"""
+SCHEMA_VERSION = len(STEPS["sqlite"])
+
+TRIGGERS = {
+    "sqlite": ("mlgov_ledger_no_update", "mlgov_ledger_no_delete", "mlgov_ledger_no_replace"),
+    "postgresql": ("mlgov_ledger_no_change",),
+}
+"""Backend -> the triggers that make the table append-only, enabled."""
+_FIND_TRIGGERS = {
+    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'mlgov_ledger'",
+    "postgresql": "SELECT tgname FROM pg_trigger WHERE tgrelid = 'mlgov_ledger'::regclass AND tgenabled <> 'D'",
+}
+
+
+def open_engine(url: URL, timeout: float) -> Engine:
+    """An engine for a SQLite or PostgreSQL URL; makes the folder of a SQLite file.
+
+    :param timeout: seconds to wait for a lock or a connection
+    :raises AccessError: the folder cannot be made
+    """
+    if url.get_backend_name() != "sqlite":
+        return sa.create_engine(
+            url, pool_pre_ping=True, hide_parameters=True, connect_args={"connect_timeout": max(1, int(timeout))}
+        )
+    if url.database and url.database != ":memory:":
+        try:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise AccessError(f"cannot make the folder of the ledger {url.database}: {error.strerror}") from error
+    engine = sa.create_engine(url, hide_parameters=True, connect_args={"timeout": timeout})
+
+    @sa.event.listens_for(engine, "connect")
+    def _own_transactions(connection: Any, _: Any) -> None:
+        connection.isolation_level = None
+        connection.execute("PRAGMA synchronous=FULL")
+
+    return engine
+
+
+def begin(connection: Connection, *, write: bool) -> None:
+    """Start a transaction; writers queue behind each other."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    elif write:
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
+
+
+def migrate(engine: Engine, shown: str) -> None:
+    """Make the tables, or take the steps that are missing, all or none.
+
+    :raises ConfigurationError: the schema is newer than this package
+    """
+    with engine.connect() as connection:
+        if _version(connection, shown) == SCHEMA_VERSION:
+            return
+        connection.rollback()
+        begin(connection, write=True)
+        version = _version(connection, shown)
+        for number, statements in enumerate(STEPS[connection.dialect.name][version:], version + 1):
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+            connection.execute(_schema.insert().values(version=number))
+        connection.commit()
+
+
+def missing_triggers(connection: Connection) -> list[str]:
+    """The append-only triggers that are not there, or are disabled."""
+    backend = connection.dialect.name
+    found = set(connection.exec_driver_sql(_FIND_TRIGGERS[backend]).scalars())
+    return [name for name in TRIGGERS[backend] if name not in found]
+
+
+def _version(connection: Connection, shown: str) -> int:
+    if not sa.inspect(connection).has_table(_schema.name):
+        return 0
+    version = connection.execute(sa.select(sa.func.max(_schema.c.version))).scalar() or 0
+    if version > SCHEMA_VERSION:
+        raise ConfigurationError(f"the ledger {shown} has schema {version}; this package knows {SCHEMA_VERSION}")
+    return int(version)

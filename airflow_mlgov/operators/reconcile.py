@@ -1,0 +1,61 @@
+"""Reconciliation: holds the registry against the ledger and records what was changed by hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
+
+from airflow_mlgov.operators.base import task_errors
+from airflow_mlgov.settings import Governance
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class ReconcileRegistryOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
+    """Compare every governed model with the ledger: alias or stage moved by hand, artifact changed in place, a model in
+    production without evidence, forged tags, a promotion that was killed. Each becomes a signed incident, once.
+
+    Schedule it; the task fails while something is unsettled, so Airflow's own ``on_failure_callback`` tells people.
+
+    :param revert: put alias, stage and tags back to what the ledger says
+    :param fail_on_incident: False: the task succeeds, and its XCom and the ledger say what was found
+    :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` where None
+    """
+
+    ui_color = "#fad7ac"
+
+    def __init__(
+        self,
+        *,
+        revert: bool = False,
+        fail_on_incident: bool = True,
+        mlflow_conn_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.revert = revert
+        self.fail_on_incident = fail_on_incident
+        self.mlflow_conn_id = mlflow_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Reconcile; returns the incidents, with code, model, version, target, message, action and evidence."""
+        from airflow_mlgov.registry.reconciliation import reconcile, render_incidents
+
+        governance = Governance("reconcile", self.mlflow_conn_id)
+        with task_errors():
+            result = reconcile(
+                governance.mlflow.registry(),
+                grounds=governance.grounds(),
+                signer=governance.signer,
+                context=governance.evidence_context(context),
+                revert=self.revert,
+            )
+        text = render_incidents(result)
+        xcom = result.as_dict()
+        if not result.unsettled or not self.fail_on_incident:
+            self.log.info("%s", text)
+            return xcom
+        context["ti"].xcom_push(key="return_value", value=xcom)
+        raise AirflowFailException(text)

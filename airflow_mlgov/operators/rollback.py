@@ -1,0 +1,66 @@
+"""Rollback: back to the previous version whose artifact still hashes and whose evidence still verifies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_mlgov.operators.base import task_errors
+from airflow_mlgov.settings import Governance
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class RollbackModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
+    """Move a target back to an earlier version. Needs no new approval; refuses where no earlier version holds.
+
+    The version that is taken back has to pass its gates again before it can return.
+
+    :param model: name of the registered model
+    :param target: a target of the model in the governance policy
+    :param reason: why; it is signed
+    :param version: the version to go back to; the newest one that holds where None
+    :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` where None
+    """
+
+    template_fields: Sequence[str] = ("model", "target", "reason", "version")
+    ui_color = "#f8cecc"
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        target: str,
+        reason: str,
+        version: str | None = None,
+        mlflow_conn_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+        self.target = target
+        self.reason = reason
+        self.version = version
+        self.mlflow_conn_id = mlflow_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Roll back; returns what was moved and the references of the decision of then and of the record."""
+        from airflow_mlgov.registry.rollback import roll_back
+
+        governance = Governance("promotion", self.mlflow_conn_id)
+        with task_errors():
+            done = roll_back(
+                governance.mlflow.registry(),
+                self.model,
+                self.target,
+                grounds=governance.grounds(),
+                signer=governance.signer,
+                context=governance.evidence_context(context),
+                reason=self.reason,
+                to=str(self.version) if self.version else None,
+            )
+        self.log.info("%s is at %r again (%s)", done.model, self.target, done.record)
+        return done.as_dict()

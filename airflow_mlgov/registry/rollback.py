@@ -1,0 +1,82 @@
+"""Rollback: back to the newest earlier version whose artifact still hashes and whose evidence still verifies.
+
+Asks for no new approval, for that version had one; refuses where no version holds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_mlgov.errors import ConfigurationError, PromotionRefused
+from airflow_mlgov.evidence.statements import Context
+from airflow_mlgov.evidence.verification import Evidence, collect
+from airflow_mlgov.registry.promotion import Grounds, Mover, Promotion, holds, one_at_a_time
+from airflow_mlgov.registry.timeline import Timeline, version_of
+from airflow_mlgov.results import Subject
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signer
+
+    from airflow_mlgov.registry.mlflow_registry import Registry
+
+
+def roll_back(
+    registry: Registry,
+    name: str,
+    target: str,
+    *,
+    grounds: Grounds,
+    signer: Signer,
+    context: Context,
+    reason: str,
+    to: str | None = None,
+) -> Promotion:
+    """Move the target back to an earlier version, and take the stage from the one that it is rolled back from.
+
+    What that one was measured with before counts no more: it needs its gates again to come back. Idempotent, as
+    ``promote`` is.
+
+    :param reason: why; it is signed
+    :param to: the version to go back to; the newest one that holds where None
+    :raises PromotionRefused: nothing was promoted before, or no earlier version (or not the wanted one) holds
+    :raises ConfigurationError: no reason is given, or the policy does not know the model or the target
+    :raises EvidenceError: the ledger's chain is broken
+    :raises DependencyError: MLflow, Vault or the ledger is down; try again
+    """
+    if not reason.strip():
+        raise ConfigurationError("a rollback needs a reason")
+    goal = grounds.policy.model(name).target(target)
+    with one_at_a_time(grounds.ledger, registry, name) as confirm:
+        head = grounds.ledger.verify()
+        history = collect(grounds.ledger, grounds.trust, model=name)[0]
+        timeline = Timeline(history, name, registry.uri, context.environment, target)
+        chosen = _choose(registry, grounds, timeline, to)
+        version = registry.resolve({"name": name, "version": version_of(chosen)})
+        model = Subject("model", name, chosen.digest, version.version, registry.uri)
+        mover = Mover(registry, version, goal, timeline, grounds.ledger, signer, context, confirm)
+        decision = chosen.predicate["decision"]
+        moved, record = mover.complete(model, decision, action="rollback", reason=reason.strip(), mark=head)
+    allowed_by = next((item.reference for item in history if item.sha256 == decision), "")
+    return Promotion(model, goal, moved, allowed_by, record)
+
+
+def _choose(registry: Registry, grounds: Grounds, timeline: Timeline, to: str | None) -> Evidence:
+    current = timeline.current
+    if current is None:
+        raise PromotionRefused(
+            f"nothing of {timeline.model} was promoted to {timeline.target!r} by evidence, so there is nothing to go "
+            "back to"
+        )
+    candidates = [item for item in timeline.earlier(version_of(current)) if to in (None, version_of(item))]
+    problems: list[tuple[str, str]] = []
+    for promotion in candidates:
+        problem = holds(registry, promotion, grounds)
+        if problem is None:
+            return promotion
+        problems.append(("rollback.unfit", problem))
+    if not problems:
+        which = f"version {to}" if to else "any earlier version"
+        problems.append(("rollback.missing", f"the ledger has no promotion of {which} that was not taken back"))
+    raise PromotionRefused(
+        f"{timeline.model} cannot be rolled back from version {version_of(current)} at {timeline.target!r}", problems
+    )

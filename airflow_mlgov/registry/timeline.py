@@ -1,0 +1,112 @@
+"""What the ledger says has happened to a model: the evidence that bears on it, and who was moved where, in order.
+
+Reads records only; it neither asks the registry nor decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from airflow_mlgov.evidence.signing import TrustRoot
+from airflow_mlgov.evidence.verification import Evidence, Records, Unverified, collect
+from airflow_mlgov.results import Subject
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a decision about a model version can rest on."""
+
+    good: list[Evidence]
+    """All that verifies about its bytes and the data they were made from, in ledger order."""
+    bad: list[Unverified]
+    """What is filed under the same bytes and data and does not verify."""
+    history: list[Evidence]
+    """All that verifies about any version of the registered model."""
+
+
+def evidence_for(records: Records, trust: TrustRoot, model: Subject) -> Findings:
+    """All evidence about a model, the data it was made from and its other versions.
+
+    Call ``records.verify()`` first: this does not walk the chain.
+    """
+    good, bad = collect(records, trust, [model.digest])
+    datasets = {
+        item["digest"] for evidence in good if evidence.kind == "provenance" for item in evidence.ours["datasets"]
+    } - {model.digest}
+    if datasets:
+        more, worse = collect(records, trust, datasets)
+        good, bad = sorted([*good, *more], key=lambda item: item.seq), [*bad, *worse]
+    return Findings(good, bad, collect(records, trust, model=model.name)[0])
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Promotions and rollbacks of one registered model to one target, in ledger order.
+
+    :param history: verified evidence about the model, see :class:`Findings`
+    :param registry: as evidence names it, without credentials
+    """
+
+    history: Sequence[Evidence]
+    model: str
+    registry: str | None
+    environment: str
+    target: str
+
+    @cached_property
+    def promotions(self) -> list[Evidence]:
+        """Every recorded move to the target."""
+        return [item for item in self._about if item.kind == "promotion"]
+
+    @property
+    def current(self) -> Evidence | None:
+        """The newest of them: who should hold the target."""
+        return self.promotions[-1] if self.promotions else None
+
+    @property
+    def unfinished(self) -> list[Evidence]:
+        """Intents that were opened and neither completed nor abandoned: their process was killed."""
+        opened = [item for item in self._about if item.kind == "intent" and item.predicate["state"] == "opened"]
+        closed = {item.predicate["intent"] for item in self.promotions} | {
+            item.predicate["grounds"]
+            for item in self._about
+            if item.kind == "intent" and item.predicate["state"] == "abandoned"
+        }
+        return [item for item in opened if item.sha256 not in closed]
+
+    def withdrawn_at(self, version: str | None) -> int | None:
+        """Ledger number of the last rollback from a version."""
+        found = [
+            item.seq
+            for item in self.promotions
+            if item.predicate["action"] == "rollback" and item.predicate["replaces"] == version
+        ]
+        return found[-1] if found else None
+
+    def earlier(self, version: str | None) -> list[Evidence]:
+        """The newest promotion of each other version that was never rolled back from since, newest first."""
+        found: dict[str, Evidence] = {}
+        for item in reversed(self.promotions):
+            number = version_of(item)
+            if number != version and (self.withdrawn_at(number) or 0) < item.seq:
+                found.setdefault(number, item)
+        return list(found.values())
+
+    @cached_property
+    def _about(self) -> list[Evidence]:
+        return [
+            item
+            for item in self.history
+            if item.kind in ("promotion", "intent")
+            and item.predicate["target"] == self.target
+            and item.ours["subject"]["name"] == self.model
+            and item.ours["subject"]["registry"] == self.registry
+            and item.ours["environment"] == self.environment
+        ]
+
+
+def version_of(item: Evidence) -> str:
+    """The number of the model version that evidence is about."""
+    return str(item.ours["subject"]["version"])
