@@ -31,6 +31,7 @@ from collections.abc import Iterator  # noqa: E402
 import pytest  # noqa: E402
 
 from tests.fixtures.airflow_runner import TaskRun, run_one_task  # noqa: E402
+from tests.fixtures.governed import Governed  # noqa: E402
 from tests.fixtures.mlflow_server import MlflowServer, running_mlflow  # noqa: E402
 from tests.fixtures.openbao import OpenBaoServer, running_openbao  # noqa: E402
 from tests.fixtures.postgres import postgres_bindir, running_postgres  # noqa: E402
@@ -76,3 +77,9 @@ def airflow_db() -> None:
 def run_task() -> TaskRun:
     """Run one operator through Airflow's real task runner: ``run_task(operator, conf=..., user=...)``."""
     return run_one_task
+
+
+@pytest.fixture
+def governed(tmp_path: Path, mlflow_server: MlflowServer) -> Governed:
+    """A governed model on a real MLflow server, without Airflow."""
+    return Governed(tmp_path, mlflow_server)

@@ -10,7 +10,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -152,6 +151,7 @@ def furnish_openbao(openbao: OpenBao, accounts: Mapping[str, str], trust_root: P
     import hvac
 
     from airflow_mlgov.evidence.signing import TransitSigner, TrustRoot
+    from airflow_mlgov.evidence.vault_policy import key_name, vault_policy
 
     client = hvac.Client(url=openbao.url, token=openbao.root_token, session=servers.http_session())
     client.sys.enable_secrets_engine("transit")
@@ -166,7 +166,7 @@ def furnish_openbao(openbao: OpenBao, accounts: Mapping[str, str], trust_root: P
         client.secrets.kv.v2.create_or_update_secret(
             f"mlflow/{duty}", {"username": account, "password": accounts[account]}
         )
-        client.sys.create_or_update_policy(name, duty_policy(duty))
+        client.sys.create_or_update_policy(name, vault_policy(duty))
         limits = {"token_ttl": "15m", "token_max_ttl": "1h"}
         client.auth.approle.create_or_update_approle(name, token_policies=[name], **limits)
         connections[f"mlgov_vault_{duty}"] = {
@@ -180,17 +180,6 @@ def furnish_openbao(openbao: OpenBao, accounts: Mapping[str, str], trust_root: P
         }
     trust.save(trust_root)
     return connections
-
-
-def key_name(duty: str) -> str:
-    """The Transit key of a duty, as ``sign = vault:mlgov-{duty}`` names it."""
-    return f"mlgov-{duty.replace('_', '-')}"
-
-
-def duty_policy(duty: str) -> str:
-    """The Vault policy of a duty's identity, in HCL."""
-    template = Template((files("airflow_mlgov.demo") / "vault" / "duty.hcl").read_text())
-    return template.substitute(duty=duty, key=key_name(duty))
 
 
 def prepare_directory(directory: Path) -> Path:

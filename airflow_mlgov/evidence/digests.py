@@ -31,7 +31,7 @@ def hash_tree(root: str | Path, exclude: Set[str] = frozenset()) -> str:
     not bound.
 
     :param exclude: relative paths of files that do not count
-    :raises EvidenceError: a symbolic link, a special file, or a name with a line break or a backslash
+    :raises EvidenceError: a symbolic link, a special file, a name with a line break or a backslash, or no file at all
     """
     base = Path(root)
     if not base.is_dir():
@@ -48,6 +48,8 @@ def hash_tree(root: str | Path, exclude: Set[str] = frozenset()) -> str:
             raise EvidenceError(f"{name!r} has a line break or a backslash in its name and cannot be listed safely")
         if name not in exclude:
             lines.append((name.encode(), hash_file(path)))
+    if not lines:
+        raise EvidenceError(f"{base.name!r} holds no files, so its digest would bind nothing")
     listing = b"".join(digest.encode() + b"  " + name + b"\n" for name, digest in sorted(lines))
     return hashlib.sha256(listing).hexdigest()
 

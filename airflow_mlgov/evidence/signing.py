@@ -10,8 +10,8 @@ import logging
 import os
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from airflow_mlgov.evidence.vault_errors import vault_errors
 
 log = logging.getLogger(__name__)
 
+_OVERLAP = timedelta(hours=1)
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
 GATES = ("data_validation", "performance", "fairness", "policy")
@@ -193,6 +194,21 @@ class TrustRoot:
     ) -> TrustRoot:
         """A trust root that has one key more."""
         return TrustRoot((*self.keys, TrustedKey(key, frozenset(duties), valid_from, valid_until)), self.source)
+
+    def rotated(self, key: Key, duties: Iterable[str], now: datetime | None = None) -> TrustRoot:
+        """A trust root in which a new key takes over some duties: the keys that have exactly these duties and no end
+        get one, an hour from now, for tasks under way may still sign with them.
+
+        :raises ConfigurationError: the key is there already
+        """
+        if any(item.key.keyid == key.keyid for item in self.keys):
+            raise ConfigurationError(f"the key {key.keyid[:16]} is in the trust root already ({self.source})")
+        moment, taken = now or datetime.now(UTC), frozenset(duties)
+        ended = tuple(
+            replace(item, valid_until=moment + _OVERLAP) if item.duties == taken and item.valid_until is None else item
+            for item in self.keys
+        )
+        return TrustRoot(ended, self.source).with_key(key, taken, valid_from=moment if self.keys else None)
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON, atomically."""

@@ -134,7 +134,7 @@ def evaluate_fairness(
     :param suppress_below: counts below this are left out of the evidence, for they could point at a person
     :raises ConfigurationError: a bound, a column, the labels or the groups are not what the gate can judge
     """
-    from airflow_mlgov.gates.inputs import read_dataset
+    from airflow_mlgov.gates.inputs import evaluation_digest, read_dataset
 
     started_at = datetime.now(UTC)
     parsed = parse_bounds(bounds, METRICS)
@@ -143,14 +143,15 @@ def evaluate_fairness(
     columns = Columns(label, prediction, score, threshold, positive_label)
     predictor = _predictor(columns)
     sensitive = [column for name in features for column in _parts(name)]
-    table, dataset = read_dataset(data, list(dict.fromkeys([label, predictor, *sensitive])))
+    case = list(dict.fromkeys([label, *sensitive]))
+    table, dataset = read_dataset(data, list(dict.fromkeys([*case, predictor])))
     checks, details = judge_disparities(table, columns, features, parsed, minimums, suppress_below=suppress_below)
     return GateResult(
         gate="fairness",
         subject=subject,
         checks=checks,
         inputs=(dataset,),
-        details=details,
+        details={**details, "evaluation_sha256": evaluation_digest(table, case)},
         libraries=_libraries(),
         started_at=started_at,
     )

@@ -75,6 +75,24 @@ def read_dataset(data: str, columns: Sequence[str] | None = None) -> tuple[pd.Da
     return table, before
 
 
+def evaluation_digest(table: pd.DataFrame, columns: Sequence[str]) -> str:
+    """What names the rows that a model is judged on, whatever it predicted for them, so that tries on the same data can
+    be counted: SHA-256 over the 64-bit hashes of each row's values in ``columns``.
+
+    Rows may come in any order, except where one column alone is given: then a sorted label column would say no more
+    than how many rows and positives there are.
+
+    :param columns: the label, and whatever else describes the case and not the prediction
+    """
+    import numpy as np
+    import pandas as pd
+
+    rows = pd.util.hash_pandas_object(table[list(columns)], index=False).to_numpy()
+    if len(columns) > 1:
+        rows = np.sort(rows)
+    return hashlib.sha256(rows.astype("<u8").tobytes()).hexdigest()
+
+
 def require_columns(available: Iterable[Any], wanted: Iterable[str], where: str) -> None:
     """Refuse columns that are not there, with the ones that are and the nearest name.
 

@@ -95,7 +95,7 @@ def evaluate_performance(
     :param on_no_champion: what a ``_vs_champion`` bound says without a baseline: an info check, or FAIL
     :raises ConfigurationError: a bound, a column, the labels or the baseline are not what the gate can judge
     """
-    from airflow_mlgov.gates.inputs import read_dataset
+    from airflow_mlgov.gates.inputs import evaluation_digest, read_dataset
 
     started_at = datetime.now(UTC)
     columns = Columns(label, score, prediction, positive_label, threshold, row_id)
@@ -110,12 +110,13 @@ def evaluate_performance(
         champion, champion_dataset = read_dataset(baseline, columns.needed)
         inputs.append(champion_dataset)
     checks, details = judge_predictions(table, champion, columns, parsed, on_no_champion=on_no_champion)
+    case = [label, row_id] if row_id else [label]
     return GateResult(
         gate="performance",
         subject=subject,
         checks=checks,
         inputs=tuple(inputs),
-        details=details,
+        details={**details, "evaluation_sha256": evaluation_digest(table, case)},
         libraries=_libraries(),
         started_at=started_at,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
@@ -21,9 +22,11 @@ class ReconcileRegistryOperator(BaseOperator):  # type: ignore[misc]  # Airflow 
 
     :param revert: put alias, stage and tags back to what the ledger says
     :param fail_on_incident: False: the task succeeds, and its XCom and the ledger say what was found
+    :param models: only these registered models; all where None
     :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` where None
     """
 
+    template_fields: Sequence[str] = ("models",)
     ui_color = "#fad7ac"
 
     def __init__(
@@ -31,12 +34,14 @@ class ReconcileRegistryOperator(BaseOperator):  # type: ignore[misc]  # Airflow 
         *,
         revert: bool = False,
         fail_on_incident: bool = True,
+        models: Sequence[str] | None = None,
         mlflow_conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.revert = revert
         self.fail_on_incident = fail_on_incident
+        self.models = models
         self.mlflow_conn_id = mlflow_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -51,6 +56,7 @@ class ReconcileRegistryOperator(BaseOperator):  # type: ignore[misc]  # Airflow 
                 signer=governance.signer,
                 context=governance.evidence_context(context),
                 revert=self.revert,
+                models=self.models,
             )
         text = render_incidents(result)
         xcom = result.as_dict()

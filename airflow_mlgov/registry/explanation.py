@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from airflow_mlgov.evidence.chain import Head
 from airflow_mlgov.evidence.signing import TrustRoot
-from airflow_mlgov.evidence.verification import Evidence, Records
+from airflow_mlgov.evidence.verification import Evidence, Records, collect
 from airflow_mlgov.governance.policy import GovernancePolicy
-from airflow_mlgov.governance.replay import replay_under
+from airflow_mlgov.governance.replay import Replay, reasons_of, replay, replay_under
 from airflow_mlgov.registry.timeline import Findings, Timeline, evidence_for, version_of
 from airflow_mlgov.results import Subject
 
@@ -88,6 +88,34 @@ def explain_bytes(
     facts_of_it, reasons = judge_promotion(promotion, found, policy=policy, environment=environment)
     reasons += _superseded(promotion, found)
     return Explanation(model, not reasons, (*facts, *facts_of_it), tuple(reasons))
+
+
+def replay_all(
+    records: Records,
+    trust: TrustRoot,
+    *,
+    policy: GovernancePolicy | None = None,
+    model: str | None = None,
+    seq: int | None = None,
+) -> list[Replay]:
+    """Decisions made again, in ledger order: all of them from their own input, policy and rules; or, under another
+    policy, those behind what is promoted now (one of them, or the decision ``seq``).
+
+    :raises EvidenceError: the chain is broken
+    """
+    records.verify()
+    decisions = [item for item in collect(records, trust, kind="decision", model=model)[0] if seq in (None, item.seq)]
+    if policy is None:
+        bundles = collect(records, trust, kind="policy")[0]
+        return [replay(item, bundles) for item in decisions]
+    newest = {
+        (ours["subject"]["registry"], ours["subject"]["name"], ours["environment"], item.predicate["target"]): item
+        for item in collect(records, trust, kind="promotion", model=model)[0]
+        for ours in [item.ours]
+    }
+    behind = {item.predicate["decision"] for item in newest.values()}
+    chosen = [item for item in decisions if item.sha256 in behind or seq is not None]
+    return [Replay(item, reasons_of(item), replay_under(item, policy)) for item in chosen]
 
 
 def last_promotion(found: Findings, model: Subject, target: str | None) -> Evidence | None:

@@ -121,7 +121,8 @@ class Registry:
         return found
 
     def versions(self, name: str, run_id: str | None = None) -> tuple[ModelVersion, ...]:
-        """All versions of a model, newest first; empty where there is no such model.
+        """All versions of a model, newest first, without their aliases (MLflow's search leaves them out; see
+        :meth:`aliases`); empty where there is no such model.
 
         :param run_id: only those registered from this run
         """
@@ -179,6 +180,11 @@ class Registry:
         """
         number = self._alias(name, alias)
         return self._version(name, number) if number is not None else None
+
+    def aliases(self, name: str) -> dict[str, str]:
+        """Every alias of a model and the version it points to; empty where there is no such model."""
+        model = self._registered(name)
+        return {alias: str(number) for alias, number in model.aliases.items()} if model is not None else {}
 
     def stage_holders(self, name: str, stage: str) -> tuple[ModelVersion, ...]:
         """Every version in a stage, newest first.

@@ -31,6 +31,8 @@ UNFINISHED_AFTER = timedelta(minutes=15)
 UNKNOWN_DIGEST = "0" * 64
 """Stands for the bytes of a version that the ledger has never seen and the registry cannot hand over."""
 _TAG = "mlgov."
+_NO_EVIDENCE = "no evidence"
+"""What a forged tag is set to where no evidence bears anything out."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,13 @@ class Reconciliation:
 
 
 def reconcile(
-    registry: Registry, *, grounds: Grounds, signer: Signer, context: Context, revert: bool = False
+    registry: Registry,
+    *,
+    grounds: Grounds,
+    signer: Signer,
+    context: Context,
+    revert: bool = False,
+    models: Sequence[str] | None = None,
 ) -> Reconciliation:
     """Compare every model that the policy governs, and every other one that sits where a governed one would.
 
@@ -109,11 +117,12 @@ def reconcile(
 
     :param revert: put alias, stage and tags back to what the ledger says, where the version that belongs there still
         verifies
+    :param models: only these registered models
     :raises EvidenceError: the ledger's chain is broken: there is nothing to compare with
     :raises DependencyError: MLflow, Vault or the ledger is down; try again
     """
     grounds.ledger.verify()
-    names = sorted(set(registry.names()) | set(grounds.policy.models))
+    names = sorted(set(models) if models else {*registry.names(), *grounds.policy.models})
     found: list[Incident] = []
     resolved: list[str] = []
     for name in names:
@@ -161,8 +170,10 @@ def _ungoverned(
 ) -> Iterator[Incident]:
     goals = [goal for model in grounds.policy.models.values() for goal in model.targets.values()]
     stages, aliases = {goal.stage for goal in goals if goal.stage}, {goal.alias for goal in goals if goal.alias}
+    pointed = registry.aliases(name)
     for version in versions:
-        held = [item for item in (version.stage, *version.aliases) if item in stages | aliases]
+        named = [alias for alias, number in pointed.items() if number == version.version and alias in aliases]
+        held = [*([version.stage] if version.stage in stages else []), *named]
         if held:
             yield Incident(
                 "model.ungoverned",
@@ -181,8 +192,7 @@ def _places(
     current = timeline.current
     expected = version_of(current) if current else None
     if goal.alias:
-        holder = next((item for item in versions if goal.alias in item.aliases), None)
-        observed = holder.version if holder else None
+        observed = registry.aliases(timeline.model).get(goal.alias)
         if observed != expected:
             yield _misplaced(registry, "alias", goal.alias, goal, timeline, versions, expected, observed)
     if goal.stage:
@@ -251,7 +261,7 @@ def _tags(registry: Registry, versions: Sequence[ModelVersion], history: Sequenc
     """Every tag that claims a verdict, a state or a reference, against the evidence that would bear it out."""
     for version in versions:
         truth = tags_by_evidence(version, history)
-        wrong = [key for key in version.tags if key in truth and version.tags[key] not in truth[key]]
+        wrong = [key for key in version.tags if key in truth and version.tags[key] not in (*truth[key], _NO_EVIDENCE)]
         for key in wrong:
             message = f"version {version.version} is tagged {key}={version.tags[key][:80]!r}, and no evidence says so"
             yield Incident(
@@ -329,7 +339,7 @@ def _put_back(incident: Incident, registry: Registry, grounds: Grounds, timeline
 def _write_true_tags(incident: Incident, registry: Registry, history: Sequence[Evidence]) -> None:
     version = registry.resolve({"name": incident.model.name, "version": incident.model.version})
     key = str(incident.observed).partition("=")[0]
-    borne_out = tags_by_evidence(version, history).get(key) or ["no evidence"]
+    borne_out = tags_by_evidence(version, history).get(key) or [_NO_EVIDENCE]
     registry.set_tags(version, {key: borne_out[-1]})
 
 

@@ -58,6 +58,9 @@ def test_what_cannot_be_bound_is_refused(tree: Path, name: str) -> None:
 
 
 def test_missing_things_are_named(tmp_path: Path) -> None:
+    (tmp_path / "empty" / "deep").mkdir(parents=True)
+    with pytest.raises(EvidenceError, match="'empty' holds no files"):
+        hash_tree(tmp_path / "empty")
     with pytest.raises(ConfigurationError, match=r"gone\.csv"):
         hash_file(tmp_path / "gone.csv")
     with pytest.raises(ConfigurationError, match="not a directory"):

@@ -153,3 +153,130 @@ def test_a_newer_schema_is_refused(ledger: Ledger, tmp_path: Path) -> None:
     raw.commit()
     with pytest.raises(ConfigurationError, match="schema 99"):
         open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+
+
+V1 = """
+CREATE TABLE mlgov_ledger (seq INTEGER NOT NULL, prev VARCHAR(64) NOT NULL, hash VARCHAR(64) NOT NULL,
+    recorded_at VARCHAR(40) NOT NULL, kind VARCHAR(20) NOT NULL, subject_digest VARCHAR(64) NOT NULL,
+    subject_name TEXT NOT NULL, envelope_sha256 VARCHAR(64) NOT NULL, envelope TEXT NOT NULL,
+    PRIMARY KEY (seq), UNIQUE (prev), UNIQUE (hash));
+CREATE INDEX ix_mlgov_ledger_subject_digest ON mlgov_ledger (subject_digest);
+CREATE TABLE mlgov_ledger_schema (version INTEGER NOT NULL, PRIMARY KEY (version));
+CREATE TRIGGER mlgov_ledger_no_update BEFORE UPDATE ON mlgov_ledger
+    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER mlgov_ledger_no_delete BEFORE DELETE ON mlgov_ledger
+    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+INSERT INTO mlgov_ledger_schema VALUES (1);
+"""
+"""What the first version of this package made."""
+
+
+def test_a_ledger_of_the_first_schema_is_brought_up_to_date(ledger: Ledger, envelope: str, tmp_path: Path) -> None:
+    entries = [ledger.append(envelope), ledger.append(envelope)]
+    old = sqlite3.connect(tmp_path / "old.db")
+    old.executescript(V1)
+    for entry in entries:
+        values = list(vars(entry).values())
+        old.execute(
+            f"INSERT INTO mlgov_ledger ({', '.join(vars(entry))}) VALUES ({', '.join('?' * len(values))})", values
+        )
+    old.commit()
+    for _ in range(2):
+        opened = open_ledger(f"sqlite:///{tmp_path / 'old.db'}")
+        assert opened.entries() == entries
+        assert opened.missing_triggers() == []
+    assert [row[0] for row in old.execute("SELECT version FROM mlgov_ledger_schema ORDER BY version")] == [1, 2]
+    assert opened.append(envelope).seq == 3
+    assert opened.verify().size == 3
+
+
+def test_sqlites_replace_is_no_way_around_the_triggers(ledger: Ledger, envelope: str, tmp_path: Path) -> None:
+    entry = ledger.append(envelope)
+    raw = sqlite3.connect(tmp_path / "ledger.db")
+    row = {**vars(entry), "kind": "approval"}
+    for verb in ("REPLACE", "INSERT OR REPLACE"):
+        with pytest.raises(sqlite3.DatabaseError, match="append-only"):
+            raw.execute(f"{verb} INTO mlgov_ledger VALUES ({', '.join('?' * len(row))})", list(row.values()))
+    assert ledger.entries() == [entry]
+
+
+def test_dropped_and_disabled_triggers_are_named(ledger: Ledger, tmp_path: Path, postgres_url: str) -> None:
+    import sqlalchemy as sa
+
+    raw = sqlite3.connect(tmp_path / "ledger.db")
+    raw.execute("DROP TRIGGER mlgov_ledger_no_delete")
+    assert ledger.missing_triggers() == ["mlgov_ledger_no_delete"]
+    shared = open_ledger(postgres_url)
+    assert shared.missing_triggers() == []
+    engine = sa.create_engine(postgres_url)
+    for state, missing in (("DISABLE", ["mlgov_ledger_no_change"]), ("ENABLE", [])):
+        with engine.begin() as connection:
+            connection.execute(sa.text(f"ALTER TABLE mlgov_ledger {state} TRIGGER mlgov_ledger_no_change"))
+        assert shared.missing_triggers() == missing
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
+def test_entries_of_one_model_and_no_other(
+    backend: str, ledger: Ledger, signer, request: pytest.FixtureRequest
+) -> None:
+    from airflow_mlgov.evidence.signing import sign_statement
+    from tests.evidence.conftest import make_statement
+
+    if backend == "postgresql":
+        ledger = open_ledger(request.getfixturevalue("postgres_url"))
+    names = ["m_x/1", "m_x/2", "M_X/1", "max/1", "m_x0/1", "m_x", "m%/1"]
+    for name in names:
+        statement = make_statement()
+        statement["subject"][0]["name"] = f"models:/{name}"
+        ledger.append(sign_statement(statement, signer))
+    for model, expected in (("m_x", {"m_x/1", "m_x/2"}), ("m%", {"m%/1"})):
+        found = {entry.subject_name.removeprefix("models:/") for entry in ledger.entries(model=model)}
+        assert found == expected
+
+
+def hold(url: str, ready: str, seconds: float) -> None:
+    import time
+
+    with open_ledger(url).exclusive("the model m"):
+        Path(ready).touch()
+        time.sleep(seconds)
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
+def test_one_at_a_time_and_the_dead_hold_nothing(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    import time
+
+    url = f"sqlite:///{tmp_path / 'x.db'}" if backend == "sqlite" else request.getfixturevalue("postgres_url")
+    ledger = open_ledger(url)
+    other = multiprocessing.get_context("spawn").Process(target=hold, args=(url, str(tmp_path / "ready"), 120))
+    other.start()
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "ready").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    with pytest.raises(DependencyError, match="the model m is being changed"), ledger.exclusive("the model m", 0.3):
+        pass
+    if backend == "postgresql":
+        with ledger.exclusive("the model n", 0.3) as confirm:
+            confirm()
+    other.kill()
+    other.join(30)
+    with ledger.exclusive("the model m", 10) as confirm:
+        confirm()
+
+
+def test_a_lock_that_is_lost_is_noticed(postgres_url: str) -> None:
+    import sqlalchemy as sa
+
+    ledger = open_ledger(postgres_url)
+    with ledger.exclusive("the model m") as confirm:
+        confirm()
+        with sa.create_engine(postgres_url).begin() as connection:
+            connection.execute(
+                sa.text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' "
+                    "AND pid <> pg_backend_pid()"
+                )
+            )
+        with pytest.raises(DependencyError):
+            confirm()

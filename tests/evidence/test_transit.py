@@ -2,9 +2,9 @@
 
 import pytest
 
-from airflow_mlgov.demo.world import duty_policy
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, EvidenceError
 from airflow_mlgov.evidence.signing import TrustRoot, open_signer, sign_statement
+from airflow_mlgov.evidence.vault_policy import vault_policy
 from tests.fixtures.openbao import OpenBaoServer
 
 
@@ -32,7 +32,7 @@ def test_the_role_of_one_duty_cannot_sign_for_another(openbao: OpenBaoServer, st
 
     for key in ("mlgov-performance", "mlgov-promotion"):
         openbao.make_key(key)
-    role, secret = openbao.make_approle("performance-gate", duty_policy("performance"))
+    role, secret = openbao.make_approle("performance-gate", vault_policy("performance"))
     client = hvac.Client(url=openbao.addr, session=openbao.client.session)
     client.auth.approle.login(role, secret)
     sign_statement(statement, open_signer("vault:mlgov-performance", client))

@@ -1,0 +1,102 @@
+"""What the commands share: their options, and how they open a registry, a signer, and a context."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from airflow_mlgov.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signer
+
+    from airflow_mlgov.evidence.chain import Head
+    from airflow_mlgov.evidence.signing import TrustRoot
+    from airflow_mlgov.evidence.statements import Context
+    from airflow_mlgov.governance.policy import GovernancePolicy
+    from airflow_mlgov.registry.mlflow_registry import Registry
+    from airflow_mlgov.registry.promotion import Grounds
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+LedgerUrl = Annotated[str, typer.Option("--ledger", help="SQLAlchemy URL of the ledger.")]
+SignWith = Annotated[str, typer.Option("--sign", help="local:PATH or vault:KEY (VAULT_ADDR, VAULT_TOKEN).")]
+TrustFile = Annotated[Path, typer.Option("--trust", help="Trust root, JSON.")]
+PolicyFile = Annotated[Path, typer.Option("--policy", help="Governance policy, mlgov.yaml.")]
+Environment = Annotated[str, typer.Option("--environment", help="The name that evidence is bound to.")]
+RegistryUri = Annotated[str | None, typer.Option("--registry", envvar="MLFLOW_TRACKING_URI", help="MLflow server.")]
+Checkpoints = Annotated[
+    list[str] | None, typer.Option("--checkpoint", help="A signed checkpoint, file or URL. Repeatable.")
+]
+
+
+def open_registry(uri: str | None) -> Registry:
+    """The MLflow registry, with ``MLFLOW_TRACKING_USERNAME`` and ``_PASSWORD``.
+
+    :raises ConfigurationError: no URI is given
+    """
+    from airflow_mlgov.registry.mlflow_registry import Registry
+
+    if not uri:
+        raise ConfigurationError("which registry? pass --registry or set MLFLOW_TRACKING_URI")
+    user, password = (os.environ.get(f"MLFLOW_TRACKING_{word}") for word in ("USERNAME", "PASSWORD"))
+    return Registry(uri, username=user, password=password)
+
+
+def signer_for(uri: str) -> Signer:
+    """The signer that ``--sign`` names; Vault's address and token come from the environment, as Vault's own tool does.
+
+    :raises ConfigurationError: it names none
+    """
+    from airflow_mlgov.evidence.signing import open_signer
+
+    vault = None
+    if uri.startswith("vault:"):
+        import hvac
+
+        vault = hvac.Client()
+    return open_signer(uri, vault)
+
+
+def context_of(command: str, environment: str, policy: GovernancePolicy | None = None) -> Context:
+    """What goes into the signed bytes about where this was run."""
+    from airflow_mlgov.evidence.statements import Context
+
+    return Context(environment, policy.descriptor() if policy else {}, {"cli": f"mlgov {command}"})
+
+
+def open_grounds(ledger: str, trust: Path, policy: Path) -> Grounds:
+    """Ledger, trust root and policy."""
+    from airflow_mlgov.evidence.ledger import open_ledger
+    from airflow_mlgov.evidence.signing import TrustRoot
+    from airflow_mlgov.governance.policy import load_policy
+    from airflow_mlgov.registry.promotion import Grounds
+
+    return Grounds(open_ledger(ledger), TrustRoot.load(trust), load_policy(policy))
+
+
+def open_checkpoints(where: Sequence[str] | None, trust: TrustRoot) -> list[Head]:
+    """What checkpoints say that verify.
+
+    :raises EvidenceError: one does not
+    """
+    from airflow_mlgov.evidence.checkpoints import open_checkpoint, read_checkpoint
+
+    return [open_checkpoint(read_checkpoint(item), trust) for item in where or ()]
+
+
+def who_asks() -> str:
+    """The user of this shell, as the requester of a promotion."""
+    return getpass.getuser()
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on stdout."""
+    json.dump(document, sys.stdout, indent=2, allow_nan=False)
+    sys.stdout.write("\n")

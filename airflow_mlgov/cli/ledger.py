@@ -1,0 +1,109 @@
+"""``mlgov ledger``: the audit trail, walked, shown, checkpointed and exported."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from airflow_mlgov.cli.common import (
+    AsJson,
+    Checkpoints,
+    Environment,
+    LedgerUrl,
+    RegistryUri,
+    SignWith,
+    context_of,
+    open_checkpoints,
+    open_registry,
+    print_json,
+    signer_for,
+)
+from airflow_mlgov.errors import ConfigurationError
+
+ledger_app = typer.Typer(no_args_is_help=True, help="The audit trail.")
+
+
+@ledger_app.command("verify")
+def ledger_verify(
+    ledger: LedgerUrl,
+    checkpoint: Checkpoints = None,
+    trust: Annotated[Path | None, typer.Option("--trust", help="Trust root, for the checkpoints.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Walk the whole chain, and hold it against checkpoints that were kept elsewhere."""
+    from airflow_mlgov.evidence.ledger import open_ledger
+    from airflow_mlgov.evidence.signing import TrustRoot
+
+    if checkpoint and trust is None:
+        raise ConfigurationError("a checkpoint is signed: pass --trust with --checkpoint")
+    marks = open_checkpoints(checkpoint, TrustRoot.load(trust)) if trust else []
+    now = open_ledger(ledger).verify(marks)
+    if as_json:
+        print_json({**now._asdict(), "checkpoints": [mark._asdict() for mark in marks]})
+        return
+    typer.echo(f"the chain holds: {now.size} entries, head {now.head}, root {now.root}")
+    for mark in marks:
+        typer.echo(f"it holds what the checkpoint of {mark.size} entries says")
+
+
+@ledger_app.command("show")
+def ledger_show(seq: int, ledger: LedgerUrl) -> None:
+    """Print one entry with its statement."""
+    from airflow_mlgov.evidence.digests import parse_json
+    from airflow_mlgov.evidence.ledger import open_ledger
+
+    entry = open_ledger(ledger).get(seq)
+    envelope = parse_json(entry.envelope)
+    print_json(
+        {
+            "seq": entry.seq,
+            "hash": entry.hash,
+            "recorded_at": entry.recorded_at,
+            "envelope_sha256": entry.envelope_sha256,
+            "signed_by": [item["keyid"] for item in envelope["signatures"]],
+            "statement": parse_json(b64decode(envelope["payload"])),
+        }
+    )
+
+
+@ledger_app.command("checkpoint")
+def ledger_checkpoint(
+    ledger: LedgerUrl,
+    sign: SignWith,
+    out: Annotated[str, typer.Option("--out", help="New file, or URL such as s3://bucket/name, to write it to.")],
+    environment: Environment = "default",
+) -> None:
+    """Sign how long the ledger is and what it holds, to be kept where its owner cannot rewrite it."""
+    from airflow_mlgov.evidence.checkpoints import make_checkpoint, write_checkpoint
+    from airflow_mlgov.evidence.ledger import open_ledger
+
+    envelope = make_checkpoint(open_ledger(ledger), signer_for(sign), context_of("ledger checkpoint", environment))
+    write_checkpoint(envelope, out)
+    typer.echo(f"checkpoint written to {out}")
+
+
+@ledger_app.command("export")
+def ledger_export(
+    ledger: LedgerUrl,
+    model: Annotated[str, typer.Option("--model", help="models:/name/7 or models:/name@alias.")],
+    out: Annotated[Path, typer.Option("--out", help="New zip file.")],
+    registry: RegistryUri = None,
+    sign: Annotated[
+        str | None, typer.Option("--sign", help="Sign a checkpoint into it: local:PATH, vault:KEY.")
+    ] = None,
+    environment: Environment = "default",
+) -> None:
+    """Write all that speaks for a model version into one file, which verifies without Airflow, MLflow and ledger."""
+    from airflow_mlgov.evidence.checkpoints import make_checkpoint
+    from airflow_mlgov.evidence.ledger import open_ledger
+    from airflow_mlgov.evidence.pack import write_pack
+
+    client, records = open_registry(registry), open_ledger(ledger)
+    subject = client.subject(client.resolve(model))
+    context = context_of("ledger export", environment)
+    checkpoint = make_checkpoint(records, signer_for(sign), context) if sign else None
+    kept, size = write_pack(records, subject, out, checkpoint)
+    typer.echo(f"{out}: {kept} of {size} entries whole, the others as links of the chain")

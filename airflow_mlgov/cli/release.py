@@ -1,0 +1,245 @@
+"""``mlgov promote``, ``rollback``, ``reconcile``, ``verify`` and ``replay``: the same decision as the operators'."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from airflow_mlgov.cli.common import (
+    AsJson,
+    Checkpoints,
+    Environment,
+    LedgerUrl,
+    PolicyFile,
+    RegistryUri,
+    SignWith,
+    TrustFile,
+    context_of,
+    open_checkpoints,
+    open_grounds,
+    open_registry,
+    print_json,
+    signer_for,
+    who_asks,
+)
+from airflow_mlgov.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from airflow_mlgov.evidence.verification import Records
+    from airflow_mlgov.governance.replay import Replay
+    from airflow_mlgov.registry.explanation import Explanation
+    from airflow_mlgov.registry.promotion import Promotion
+
+Target = Annotated[str, typer.Option("--target", help="A target of the model in the policy.")]
+
+
+def promote(
+    model: Annotated[str, typer.Argument(help="models:/name/7")],
+    target: Target,
+    ledger: LedgerUrl,
+    trust: TrustFile,
+    policy: PolicyFile,
+    sign: SignWith,
+    registry: RegistryUri = None,
+    environment: Environment = "default",
+    requester: Annotated[str | None, typer.Option(help="Who asks; the user of this shell where absent.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Verify the evidence, decide, move stage and alias, read back, sign."""
+    from airflow_mlgov.registry.promotion import promote
+
+    client, grounds = open_registry(registry), open_grounds(ledger, trust, policy)
+    done = promote(
+        client,
+        client.resolve(model),
+        target,
+        grounds=grounds,
+        signer=signer_for(sign),
+        context=context_of("promote", environment, grounds.policy),
+        requesters=[requester or who_asks()],
+    )
+    _tell(done, f"promoted to {target!r}", as_json)
+
+
+def rollback(
+    name: Annotated[str, typer.Argument(help="Name of the registered model.")],
+    target: Target,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is signed.")],
+    ledger: LedgerUrl,
+    trust: TrustFile,
+    policy: PolicyFile,
+    sign: SignWith,
+    registry: RegistryUri = None,
+    version: Annotated[str | None, typer.Option(help="To this version; the newest that holds where absent.")] = None,
+    environment: Environment = "default",
+    as_json: AsJson = False,
+) -> None:
+    """Back to the previous version whose artifact still hashes and whose evidence still verifies."""
+    from airflow_mlgov.registry.rollback import roll_back
+
+    client, grounds = open_registry(registry), open_grounds(ledger, trust, policy)
+    done = roll_back(
+        client,
+        name,
+        target,
+        grounds=grounds,
+        signer=signer_for(sign),
+        context=context_of("rollback", environment, grounds.policy),
+        reason=reason,
+        to=version,
+    )
+    _tell(done, f"rolled back to at {target!r}", as_json)
+
+
+def reconcile(
+    ledger: LedgerUrl,
+    trust: TrustFile,
+    policy: PolicyFile,
+    sign: SignWith,
+    registry: RegistryUri = None,
+    revert: Annotated[bool, typer.Option("--revert", help="Put back what the ledger says.")] = False,
+    model: Annotated[list[str] | None, typer.Option("--model", help="Only this model. Repeatable.")] = None,
+    environment: Environment = "default",
+    as_json: AsJson = False,
+) -> None:
+    """Hold the registry against the ledger; exit code 1 while something is unsettled."""
+    from airflow_mlgov.registry.reconciliation import reconcile, render_incidents
+
+    grounds = open_grounds(ledger, trust, policy)
+    result = reconcile(
+        open_registry(registry),
+        grounds=grounds,
+        signer=signer_for(sign),
+        context=context_of("reconcile", environment, grounds.policy),
+        revert=revert,
+        models=model,
+    )
+    if as_json:
+        print_json(result.as_dict())
+    else:
+        typer.echo(render_incidents(result))
+    raise typer.Exit(1 if result.unsettled else 0)
+
+
+def verify(
+    trust: TrustFile,
+    model: Annotated[str | None, typer.Argument(help="models:/name@alias or models:/name/7")] = None,
+    ledger: Annotated[str | None, typer.Option("--ledger", help="SQLAlchemy URL of the ledger.")] = None,
+    pack: Annotated[Path | None, typer.Option("--pack", help="An evidence pack instead of model and ledger.")] = None,
+    artifact: Annotated[
+        Path | None, typer.Option("--artifact", help="With --pack: the model's files, to hash.")
+    ] = None,
+    policy: Annotated[Path | None, typer.Option(help="Decide again under this policy, mlgov.yaml.")] = None,
+    registry: RegistryUri = None,
+    checkpoint: Checkpoints = None,
+    environment: Annotated[str | None, typer.Option(help="Environment it is to serve in.")] = None,
+    target: Annotated[str | None, typer.Option(help="Target it is to serve as.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """May this artifact be served, and why? Asks registry, ledger and trust root, or a pack alone; never Airflow."""
+    from airflow_mlgov.evidence.ledger import open_ledger
+    from airflow_mlgov.evidence.pack import open_pack
+    from airflow_mlgov.evidence.signing import TrustRoot
+    from airflow_mlgov.governance.policy import load_policy
+    from airflow_mlgov.registry.explanation import explain_bytes
+
+    keys, again = TrustRoot.load(trust), load_policy(policy) if policy else None
+    marks = open_checkpoints(checkpoint, keys)
+    records: Records
+    notes: list[str] = []
+    if pack is not None and model is None and ledger is None:
+        records = opened = open_pack(pack, keys)
+        subject, notes = opened.subject(artifact), opened.notes(artifact)
+    elif pack is None and model and ledger and artifact is None:
+        client = open_registry(registry)
+        records, subject = open_ledger(ledger), client.subject(client.resolve(model))
+    else:
+        raise ConfigurationError("verify takes a model with --ledger, or --pack (with --artifact) alone")
+    answer = explain_bytes(
+        subject, records, keys, policy=again, environment=environment, target=target, checkpoints=marks
+    )
+    if as_json:
+        document = {"allowed": answer.allowed, "facts": answer.facts, "reasons": answer.reasons, "notes": notes}
+        print_json(document)
+    else:
+        typer.echo(render_explanation(model or str(pack), answer))
+        for note in notes:
+            typer.echo(f"  ! {note}")
+    raise typer.Exit(0 if answer.allowed else 1)
+
+
+def replay(
+    ledger: LedgerUrl,
+    trust: TrustFile,
+    policy: Annotated[Path | None, typer.Option("--policy", help="Decide under this policy instead.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Only decisions about this registered model.")] = None,
+    decision: Annotated[int | None, typer.Option("--decision", help="Only this ledger entry.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make every decision again: the same answer years later; or what today's champions would get under another policy.
+
+    Without --policy every decision is replayed from its own input, policy and rules, and must come out the same. With
+    it, the decisions behind what is promoted now are made under that policy; exit code 1 where one would be denied.
+    """
+    from airflow_mlgov.evidence.ledger import open_ledger
+    from airflow_mlgov.evidence.signing import TrustRoot
+    from airflow_mlgov.governance.policy import load_policy
+    from airflow_mlgov.registry.explanation import replay_all
+
+    found = replay_all(
+        open_ledger(ledger),
+        TrustRoot.load(trust),
+        policy=load_policy(policy) if policy else None,
+        model=model,
+        seq=decision,
+    )
+    if not found:
+        raise ConfigurationError("the ledger holds no such decision")
+    bad = [item for item in found if (item.now if policy else not item.same)]
+    if as_json:
+        print_json([_replayed(item) for item in found])
+    else:
+        for item in found:
+            typer.echo(_replay_line(item, under=policy is not None))
+    raise typer.Exit(1 if bad else 0)
+
+
+def render_explanation(model: str, answer: Explanation) -> str:
+    """The explanation as text for a terminal."""
+    head = f"{model} ({answer.model}): " + ("may serve, because" if answer.allowed else "MAY NOT SERVE")
+    lines = [f"  + {fact}" for fact in answer.facts] + [f"  - {code}: {message}" for code, message in answer.reasons]
+    return "\n".join([head, *lines])
+
+
+def _tell(done: Promotion, what: str, as_json: bool) -> None:
+    if as_json:
+        print_json(done.as_dict())
+        return
+    moved = ", ".join(f"{word} {item['to']} (was {item['previous'] or 'nobody'})" for word, item in done.moved.items())
+    typer.echo(f"{done.model} {what}: {moved or 'it was there already'}; {done.decision}, {done.record}")
+
+
+def _replayed(item: Replay) -> dict[str, object]:
+    ours = item.decision.ours
+    return {
+        "decision": item.decision.reference,
+        "model": ours["subject"]["name"],
+        "version": ours["subject"]["version"],
+        "target": ours["target"],
+        "then": list(item.then),
+        "now": list(item.now),
+        "same": item.same,
+    }
+
+
+def _replay_line(item: Replay, *, under: bool) -> str:
+    ours = item.decision.ours
+    then, now = ("allow" if not reasons else "deny" for reasons in (item.then, item.now))
+    word = f"{then} then, {now} under this policy" if under else f"{then} then, {'the same' if item.same else now} now"
+    head = (
+        f"{item.decision.reference} {ours['subject']['name']}/{ours['subject']['version']} to {ours['target']}: {word}"
+    )
+    shown = item.now if under or not item.same else ()
+    return "\n".join([head, *(f"  - {code}: {message}" for code, message in shown)])

@@ -1,0 +1,152 @@
+"""An evidence pack: all that speaks for or against a model version in one zip file, which verifies years later with
+neither Airflow, MLflow nor the ledger.
+
+Entries about the model (all its versions) and the data it was made from are whole; every other entry of the ledger is
+there as a link of the chain, without its envelope, so that nothing can have been left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
+
+from airflow_mlgov.errors import ConfigurationError, EvidenceError
+from airflow_mlgov.evidence.chain import Entry, Head, read_envelope, walk
+from airflow_mlgov.evidence.checkpoints import open_checkpoint
+from airflow_mlgov.evidence.digests import hash_tree, parse_json
+from airflow_mlgov.evidence.ledger import Ledger
+from airflow_mlgov.evidence.signing import TrustRoot
+from airflow_mlgov.results import Subject
+
+_VERSION = 1
+_ADDED_BY_MLFLOW = "registered_model_meta"
+"""A file that MLflow puts beside a model's own when it downloads one by ``models:/``."""
+_MANIFEST, _ENTRIES, _CHECKPOINT = "manifest.json", "ledger.jsonl", "checkpoint.json"
+
+
+def write_pack(ledger: Ledger, model: Subject, out: Path, checkpoint: str | None = None) -> tuple[int, int]:
+    """Write a pack; how many entries are whole, and how many there are.
+
+    :param model: the version as its bytes are now
+    :param checkpoint: a signed checkpoint of the ledger
+    :raises ConfigurationError: the file exists, or its folder does not
+    :raises EvidenceError: the ledger's chain is broken
+    """
+    size = ledger.verify().size
+    entries = ledger.entries()[:size]
+    wanted = _about(entries, model)
+    try:
+        with ZipFile(out, "x", ZIP_DEFLATED) as pack:
+            pack.writestr(_MANIFEST, json.dumps({"version": _VERSION, "model": asdict(model)}, indent=2))
+            lines = [json.dumps(_row(entry, whole=entry.subject_digest in wanted)) for entry in entries]
+            pack.writestr(_ENTRIES, "\n".join(lines) + "\n")
+            if checkpoint:
+                pack.writestr(_CHECKPOINT, checkpoint)
+    except OSError as error:
+        raise ConfigurationError(f"cannot write {out}: {error.strerror}") from error
+    return sum(entry.subject_digest in wanted for entry in entries), size
+
+
+def _about(entries: Sequence[Entry], model: Subject) -> set[str]:
+    """Digests of the model's versions, of their data, and of the policies they were decided under."""
+    prefix = f"models:/{model.name}/"
+    found = {model.digest} | {entry.subject_digest for entry in entries if entry.subject_name.startswith(prefix)}
+    for entry in entries:
+        if entry.subject_digest in found and entry.kind in ("provenance", "decision"):
+            ours = read_envelope(entry.envelope)[1]["predicate"]["mlgov"]
+            found |= {item["digest"] for item in ours.get("datasets", ())}
+            found |= {ours["document"]["bundle_sha256"]} if entry.kind == "decision" else set()
+    return found
+
+
+def _row(entry: Entry, whole: bool) -> dict[str, Any]:
+    row = asdict(entry)
+    return row if whole else {**row, "envelope": ""}
+
+
+@dataclass(frozen=True)
+class Pack:
+    """An open pack. Read as a ledger is; open with :func:`open_pack`."""
+
+    model: Subject
+    checkpoint: Head | None
+    """What its signed checkpoint says, None where it has none."""
+    _entries: tuple[Entry, ...]
+
+    def verify(self, checkpoints: Iterable[Head] = ()) -> Head:
+        """Walk the whole chain, and hold it against the pack's own checkpoint too.
+
+        :raises EvidenceError: it does not hold
+        """
+        own = [self.checkpoint] if self.checkpoint else []
+        return walk(self._entries, [*own, *checkpoints], withheld=True)
+
+    def entries(
+        self, digests: Iterable[str] | None = None, *, kind: str | None = None, model: str | None = None
+    ) -> list[Entry]:
+        """Entries in order, see :meth:`Ledger.entries`.
+
+        :raises EvidenceError: one that is asked for was left out
+        """
+        wanted = None if digests is None else set(digests)
+        found = [
+            entry
+            for entry in self._entries
+            if (wanted is None or entry.subject_digest in wanted)
+            and kind in (None, entry.kind)
+            and (model is None or entry.subject_name.startswith(f"models:/{model}/"))
+        ]
+        missing = next((entry for entry in found if not entry.envelope), None)
+        if missing is not None:
+            raise EvidenceError(
+                f"the pack leaves out ledger entry {missing.seq}, which is about {missing.subject_name}"
+            )
+        return found
+
+    def subject(self, artifact: Path | None) -> Subject:
+        """The model version, by the bytes of ``artifact`` where they are given, else as the pack's maker hashed it."""
+        digest = hash_tree(artifact, {_ADDED_BY_MLFLOW}) if artifact else self.model.digest
+        return Subject(self.model.kind, self.model.name, digest, self.model.version, self.model.registry)
+
+    def notes(self, artifact: Path | None) -> list[str]:
+        """What verifying this pack cannot know."""
+        notes = [] if artifact else ["no artifact was hashed: give its files with --artifact"]
+        if self.checkpoint is None:
+            notes.append("it holds no signed checkpoint: that nothing came after is its maker's word")
+        return notes
+
+
+def open_pack(path: Path, trust: TrustRoot) -> Pack:
+    """Read a pack.
+
+    :raises ConfigurationError: there is no such file, or it is no pack
+    :raises EvidenceError: its entries are not of their form, or its checkpoint does not verify
+    """
+    try:
+        with ZipFile(path) as pack:
+            texts = {name: pack.read(name).decode() for name in pack.namelist()}
+        manifest = parse_json(texts[_MANIFEST])
+        model = Subject(**manifest["model"])
+        entries = tuple(_entries(texts[_ENTRIES]))
+        checkpoint = open_checkpoint(texts[_CHECKPOINT], trust) if _CHECKPOINT in texts else None
+    except OSError as error:
+        raise ConfigurationError(f"cannot read the pack {path}: {error.strerror}") from error
+    except (BadZipFile, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is no evidence pack: {error}") from error
+    if manifest["version"] != _VERSION:
+        raise ConfigurationError(f"{path} is a pack of version {manifest['version']}; this package knows {_VERSION}")
+    return Pack(model, checkpoint, entries)
+
+
+def _entries(text: str) -> Iterator[Entry]:
+    for line in text.splitlines():
+        entry = Entry(**parse_json(line))
+        if not isinstance(entry.seq, int) or not all(
+            isinstance(value, str) for value in list(vars(entry).values())[1:]
+        ):
+            raise EvidenceError(f"the pack holds a line that is no ledger entry: {line[:80]}")
+        yield entry

@@ -1,0 +1,75 @@
+"""Checkpoints kept elsewhere: signed, never overwritten, and held against the ledger."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from airflow_mlgov.errors import ConfigurationError, EvidenceError
+from airflow_mlgov.evidence.checkpoints import make_checkpoint, open_checkpoint, read_checkpoint, write_checkpoint
+from airflow_mlgov.evidence.ledger import Ledger, open_ledger
+from airflow_mlgov.evidence.signing import TrustRoot, open_signer
+from airflow_mlgov.evidence.statements import Context
+from tests.evidence.conftest import make_statement
+
+
+@pytest.fixture
+def trust(signer) -> TrustRoot:
+    return TrustRoot().with_key(signer.public_key, ["checkpoint", "fairness"])
+
+
+def test_a_checkpoint_holds_while_the_ledger_only_grows(ledger: Ledger, signer, trust: TrustRoot) -> None:
+    with pytest.raises(ConfigurationError, match="is empty"):
+        make_checkpoint(ledger, signer, Context("test"))
+    for digest in "abc":
+        ledger.attest(make_statement(digest=digest * 64), signer)
+    envelope = make_checkpoint(ledger, signer, Context("test"))
+    mark = open_checkpoint(envelope, trust)
+    assert mark == ledger.verify()
+    ledger.attest(make_statement(digest="d" * 64), signer)
+    assert ledger.verify([mark]).size == 4
+
+
+def test_a_checkpoint_of_another_ledger_does_not_hold(ledger: Ledger, signer, trust: TrustRoot, tmp_path: Path) -> None:
+    other = open_ledger(f"sqlite:///{tmp_path / 'other.db'}")
+    ledger.attest(make_statement(digest="a" * 64), signer)
+    other.attest(make_statement(digest="b" * 64), signer)
+    mark = open_checkpoint(make_checkpoint(other, signer, Context("test")), trust)
+    with pytest.raises(EvidenceError, match="not those of the checkpoint"):
+        ledger.verify([mark])
+
+
+def test_only_the_checkpoint_key_signs_one(ledger: Ledger, signer, tmp_path: Path) -> None:
+    ledger.attest(make_statement(), signer)
+    envelope = make_checkpoint(ledger, signer, Context("test"))
+    other = open_signer(f"local:{tmp_path / 'x.pem'}")
+    gate_only = TrustRoot().with_key(signer.public_key, ["fairness"])
+    with pytest.raises(EvidenceError, match="may not sign for checkpoint"):
+        open_checkpoint(envelope, gate_only)
+    with pytest.raises(EvidenceError, match="not in the trust root"):
+        open_checkpoint(envelope, TrustRoot().with_key(other.public_key, ["checkpoint"]))
+    with pytest.raises(EvidenceError, match="no checkpoint but a statement of kind gate"):
+        open_checkpoint(ledger.get(1).envelope, gate_only)
+
+
+@pytest.mark.parametrize("where", ["{folder}/c.json", "memory://mlgov-{now}/c.json"])
+def test_kept_in_a_file_or_an_object_store_and_never_overwritten(
+    ledger: Ledger, signer, tmp_path: Path, where: str
+) -> None:
+    place = where.format(folder=tmp_path, now=datetime.now(UTC).timestamp())
+    ledger.attest(make_statement(), signer)
+    envelope = make_checkpoint(ledger, signer, Context("test"))
+    write_checkpoint(envelope, place)
+    assert json.loads(read_checkpoint(place)) == json.loads(envelope)
+    with pytest.raises(ConfigurationError, match="never overwritten"):
+        write_checkpoint("{}", place)
+    assert json.loads(read_checkpoint(place)) == json.loads(envelope)
+
+
+@pytest.mark.parametrize("place", ["/nowhere/c.json", "nosuchstore://b/c.json"])
+def test_places_that_are_none(place: str) -> None:
+    with pytest.raises(ConfigurationError, match="cannot write"):
+        write_checkpoint("{}", place)
+    with pytest.raises(ConfigurationError, match="cannot read"):
+        read_checkpoint(place)
