@@ -15,18 +15,6 @@ from tests.operators.test_release import answer, gated
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    def go(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mlgov", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        seen = capsys.readouterr()
-        return int(end.value.code or 0), seen.out, seen.err
-
-    return go
-
-
-@pytest.fixture
 def table(tmp_path: Path) -> Path:
     people().to_csv(tmp_path / "p.csv", index=False)
     return tmp_path / "p.csv"
@@ -90,7 +78,7 @@ PERFORMANCE = "gate performance --data {table} --label y --score score"
         (PERFORMANCE, 2, "no bounds at all"),
         ("ledger verify --ledger postgresql+psycopg://u:geheim@127.0.0.1:1/x", 4, "cannot be used now"),
         ("ledger show 1", 2, "--ledger"),
-        ("verify models:/m/1 --ledger sqlite:///{folder}/v.db --trust /gone.json --policy /gone.yaml", 2, "registry"),
+        ("verify models:/m/1 --ledger sqlite:///{folder}/v.db --trust /gone.json --policy /gone.yaml", 2, "/gone.json"),
     ],
 )
 def test_mistakes_have_exit_codes_and_no_traceback(run, table: Path, words: str, code: int, message: str) -> None:

@@ -303,3 +303,115 @@ def test_the_same_bytes_under_another_name_are_another_model(story: Story, polic
     pricing = replace(REQUEST, model=replace(MODEL, name="pricing"))
     assert {"evidence.missing", "provenance.missing", "approval.missing"} <= story.codes(pricing)
     assert story.codes() == set()
+
+
+def with_policy(story: Story, policy_file: Path, old: str, new: str) -> None:
+    from airflow_mlgov.governance.policy import load_policy
+
+    text = policy_file.read_text()
+    assert old in text
+    policy_file.write_text(text.replace(old, new, 1))
+    story.policy = load_policy(policy_file)
+
+
+def test_a_comparison_with_the_champion_before_is_stale(story: Story) -> None:
+    story.all_green()
+    compared = next(item.seq for item in story.decide().relied_on if item.gate == "performance")
+    assert story.codes(replace(REQUEST, champion="2", champion_since=compared - 1)) == set()
+    assert story.codes(replace(REQUEST, champion="2", champion_since=compared + 1)) == {"comparison.stale"}
+
+
+def test_what_was_rolled_back_needs_new_measurements(story: Story) -> None:
+    story.all_green()
+    request = replace(REQUEST, withdrawn_at=story.ledger.last()[0])
+    assert story.codes(request) == {"promotion.withdrawn"}
+    story.performance()
+    story.fairness()
+    story.approve()
+    assert story.codes(request) == set()
+
+
+CAPPED = "roc_auc: {min: 0.75}\n        max_tries: {same_data: 2, same_model: 2}"
+
+
+def test_tries_on_the_same_data_are_counted_and_capped(story: Story, policy_file: Path) -> None:
+    with_policy(story, policy_file, "roc_auc: {min: 0.75}", CAPPED)
+    story.all_green()
+    assert story.codes() == set()
+    tried = {"gate": "performance", "data": "e" * 64, "runs": 1, "models": 1, "datasets": 1}
+
+    def judge(digest: str, data: str) -> None:
+        bounds = Check("roc_auc", Outcome.PASS, 0.8), Check("roc_auc_vs_champion", Outcome.PASS, 0.0)
+        model = replace(MODEL, digest=digest * 64, version=digest)
+        story.gate("performance", *bounds, subject=model, details={"evaluation_sha256": data * 64})
+
+    def answer_now() -> Decision:
+        good, bad = collect(story.ledger, story.trust, [MODEL.digest, DATA.digest])
+        history = collect(story.ledger, story.trust, model=MODEL.name)[0]
+        return decide(REQUEST, story.policy, good, bad, history=history)
+
+    judge("a", "e")
+    judge("b", "e")
+    judge("b", "e")
+    answer = answer_now()
+    assert answer.input["tries"][0] == {**tried, "runs": 3, "models": 2, "datasets": 2}
+    assert "tries.exceeded" not in {code for code, _ in answer.reasons}
+    judge("c", "e")
+    assert ("tries.exceeded", "the gate performance has judged 3 different models on the same evaluation data, and the policy allows 2: hold out fresh data") in answer_now().reasons  # fmt: skip # noqa: E501
+    judge("a", "f")
+    codes = [message for code, message in answer_now().reasons if code == "tries.exceeded"]
+    assert codes == ["the gate performance has judged this model on 3 different evaluation data, and the policy allows 2: a new try needs a new model"]  # fmt: skip # noqa: E501
+
+
+def test_own_rules_add_reasons_and_take_none_away(story: Story, policy_file: Path) -> None:
+    own = policy_file.parent / "own.rego"
+    own.write_text(
+        "package mlgov.custom\nimport rego.v1\n"
+        'deny contains {"code": "trainer.alone", "message": m} if {\n'
+        '  some item in input.evidence\n  item.kind == "provenance"\n  count(item.trainers) == 1\n'
+        '  m := sprintf("only %s trained it", [item.trainers[0]])\n}\n'
+    )
+    with_policy(story, policy_file, "version: 1\n", "version: 1\nrules: [own.rego]\n")
+    story.all_green()
+    answer = story.decide()
+    assert answer.reasons == (("custom.trainer.alone", "only tom trained it"),)
+    assert set(answer.bundle) == {"mlgov.yaml", SHIPPED, "own.rego"}
+    own.write_text(
+        "package mlgov.promotion\nimport rego.v1\nin_scope(gate, item) if true\nmeets(check, bound) if true\n"
+        'fresh(item) if true\nexcluded contains "nobody" if false\n'
+    )
+    story.fairness(0.1)
+    with_policy(story, policy_file, "version: 1\n", "version: 1\n")
+    assert story.codes() == {"engine.error"}
+    own.write_text(own.read_text() + "\n")
+    (policy_file.parent / "second.rego").write_text(
+        "package mlgov.custom\nimport rego.v1\ndeny contains x if { false; x := 1 }"
+    )
+    with_policy(story, policy_file, "rules: [own.rego]", "rules: [own.rego, second.rego]")
+    assert {"gate.not_passed", "bound.not_met"} <= story.codes()
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        "package mlgov.other\nimport rego.v1\ndeny contains 1 if false",
+        "package mlgov.custom\nimport rego.v1\ndeny := input.nothing",
+        'package mlgov.custom\nimport rego.v1\ndeny contains "a string"',
+        'package mlgov.custom\nimport rego.v1\ndeny contains {"code": "x"}',
+        "package mlgov.custom\nimport rego.v1\ndeny contains m if { m := http.send({}) }",
+        "package mlgov.custom\nimport rego.v1\ndeny contains m if { input.evidnce == missspelt }",
+    ],
+)
+def test_own_rules_that_say_nothing_deny(story: Story, policy_file: Path, rules: str) -> None:
+    (policy_file.parent / "own.rego").write_text(rules)
+    with_policy(story, policy_file, "version: 1\n", "version: 1\nrules: [own.rego]\n")
+    story.all_green()
+    assert story.codes() == {"engine.error"}
+
+
+def test_an_old_pass_put_in_again_is_not_the_newest(story: Story) -> None:
+    story.all_green()
+    old = story.ledger.entries(kind="gate")[-1].envelope
+    story.fairness(0.5)
+    story.ledger.append(old)
+    assert "gate.not_passed" in story.codes()

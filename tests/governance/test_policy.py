@@ -80,6 +80,10 @@ def test_unknown_names_are_denied_with_the_known_ones(policy: GovernancePolicy) 
         ("count: 1", "count: 0", 26, "less than the minimum"),
         ("evidence_max_age: 7d", "evidence_max_age: soon", 3, "soon"),
         ("version: 1", "version: 2", 1, "1 was expected"),
+        ("version: 1", "version: 1\nrules: [gone.rego]", 2, "cannot read gone.rego"),
+        ("version: 1", "version: 1\nrules: [/etc/x.rego]", 2, "does not match"),
+        ("roc_auc: {min: 0.75}", "max_tries: {}\n        roc_auc: {min: 0.75}", 15, "max_tries"),
+        ("roc_auc: {min: 0.75}", "max_tries: {same: 1}\n        roc_auc: {min: 0.75}", 15, "unknown key 'same'"),
         ("owners: [owners@bank.example]", "owners: [", 12, "not YAML"),
     ],
 )
@@ -116,3 +120,22 @@ def test_the_schema_knows_exactly_the_metrics_of_the_gates() -> None:
         for metric in metrics:
             assert any(re.search(pattern, metric) for pattern in patterns), metric
         assert not any(re.search(pattern, "made_up_metric") for pattern in patterns)
+
+
+def test_caps_on_tries_are_neither_bounds_nor_settings(policy_file: Path) -> None:
+    text = policy_file.read_text().replace("roc_auc: {min", "max_tries: {same_data: 5}\n        roc_auc: {min", 1)
+    policy_file.write_text(text)
+    model = load_policy(policy_file).model("credit_risk")
+    assert model.max_tries("performance") == {"same_data": 5, "same_model": None}
+    assert model.max_tries("fairness") == {"same_data": None, "same_model": None}
+    assert "max_tries" not in model.bounds("performance")
+    assert "max_tries" not in model.settings("performance")
+
+
+def test_own_rules_are_read_with_the_policy(policy_file: Path) -> None:
+    (policy_file.parent / "rules").mkdir()
+    (policy_file.parent / "rules" / "own.rego").write_text("package mlgov.custom")
+    policy_file.write_text(policy_file.read_text().replace("version: 1", "version: 1\nrules: [rules/own.rego]", 1))
+    loaded = load_policy(policy_file)
+    assert loaded.rules == {"rules/own.rego": "package mlgov.custom"}
+    assert loaded.text == policy_file.read_text()

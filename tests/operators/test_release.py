@@ -276,3 +276,52 @@ def test_a_failing_notification_never_changes_the_verdict(release: Release, monk
     end = release.fairness(str(release.folder / "biased.parquet"))
     assert (end.state, end.xcom["verdict"]) == ("failed", "FAIL")
     assert type(end.error).__name__ == "AirflowFailException"
+
+
+def test_rollback_and_reconciliation_as_tasks(release: Release) -> None:
+    from airflow_mlgov.operators.reconcile import ReconcileRegistryOperator
+    from airflow_mlgov.operators.rollback import RollbackModelOperator
+
+    def reconcile(**given: Any) -> TaskEnd:
+        return release.run(ReconcileRegistryOperator(task_id="reconcile", models=[release.model], **given))
+
+    def roll_back(**given: Any) -> TaskEnd:
+        operator = RollbackModelOperator(
+            task_id="back", model=release.model, target="production", reason="why", **given
+        )
+        return release.run(operator)
+
+    gated(release)
+    assert release.ask(event=answer(release.ask())).state == "success"
+    assert release.promote().state == "success"
+    end = roll_back()
+    assert end.state == "failed"
+    assert "rollback.missing" in str(end.error)
+    release.register(0.5)
+    release.performance(number="2", baseline=str(release.folder / "good.parquet"))
+    release.fairness(number="2")
+    assert release.ask("2", event=answer(release.ask("2"))).state == "success"
+    assert release.promote("2").state == "success"
+    assert reconcile().xcom["incidents"] == []
+
+    done = roll_back()
+    assert done.state == "success", done.error
+    assert done.xcom["moved"]["alias"] == {"to": "champion", "previous": "2"}
+    release.server.registry.set_alias(release.server.registry.resolve(release.ref("2")), "champion")
+    end = reconcile()
+    assert end.state == "failed"
+    assert "alias.moved" in str(end.error)
+    assert end.xcom["incidents"][0]["code"] == "alias.moved"
+    assert reconcile(fail_on_incident=False).state == "success"
+    assert reconcile(revert=True).xcom["incidents"][0]["action"] == "reverted"
+    assert release.version.aliases == ("champion",)
+
+
+def test_the_form_says_how_often_the_data_was_tried(release: Release) -> None:
+    gated(release)
+    assert "First model to be judged on this evaluation data" in form_of(release.ask()).body
+    release.register(0.5)
+    release.performance(number="2")
+    release.fairness(number="2")
+    body = form_of(release.ask("2")).body
+    assert "Tries so far: 2 model(s) were judged on this evaluation data (2 results)" in body

@@ -1,0 +1,124 @@
+"""Promote, verify, roll back, reconcile, replay, export and checkpoint from a shell, on a real MLflow server."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.fixtures.governed import PASSED, Governed
+
+
+@pytest.fixture
+def shell(governed: Governed, run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The commands with every option that they share."""
+    for name, value in (("USERNAME", governed.server.username), ("PASSWORD", governed.server.password)):
+        monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", value)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", governed.server.url)
+    options = {
+        "--ledger": governed.ledger_url,
+        "--trust": governed.trust_file,
+        "--policy": governed.policy_file,
+        "--environment": "test",
+    }
+
+    def go(*words: object, duty: str | None = "promotion", leave_out: tuple[str, ...] = ()) -> tuple[int, str, str]:
+        given = [part for name, value in options.items() if name not in leave_out for part in (name, value)]
+        sign = ["--sign", f"local:{governed.folder / f'{duty}.pem'}"] if duty else []
+        return run(*words, *given, *sign)
+
+    return go
+
+
+def test_a_release_and_its_way_back(governed: Governed, shell: Run, run: Run) -> None:
+    first, second, bad = governed.candidate(1.0), governed.candidate(2.0), governed.register(3.0)
+    code, out, _ = shell("promote", first.uri, "--target", "production", "--json")
+    assert code == 0
+    assert json.loads(out)["moved"]["alias"] == {"to": "champion", "previous": None}
+    code, out, _ = shell("promote", second.uri, "--target", "production")
+    assert code == 0
+    assert "alias champion (was 1)" in out
+    code, out, err = shell("promote", bad.uri, "--target", "production")
+    assert code == 1
+    assert "evidence.missing: no verified evidence of the gate performance" in err
+
+    where = ["--ledger", governed.ledger_url, "--trust", governed.trust_file]
+    verify = ["verify", f"models:/{governed.model}@champion", *where]
+    assert run(*verify)[0] == 0
+    code, out, _ = shell("rollback", governed.model, "--target", "production", "--reason", "complaints")
+    assert code == 0
+    assert governed.places()[first.version] == PASSED
+    assert run(*verify)[0] == 0
+    code, out, _ = run("verify", second.uri, *where)
+    assert code == 1
+    assert "promotion.superseded: 'production' was rolled back to version 1" in out
+
+    governed.registry.set_alias(second, "champion")
+    code, out, _ = shell("reconcile", "--model", governed.model, duty="reconcile")
+    assert code == 1
+    assert "alias.moved" in out
+    code, out, _ = shell("reconcile", "--model", governed.model, "--revert", "--json", duty="reconcile")
+    assert (code, json.loads(out)["incidents"][0]["action"]) == (0, "reverted")
+    assert governed.places()[first.version] == PASSED
+
+    code, out, _ = shell("replay", duty=None, leave_out=("--policy", "--environment"))
+    assert code == 0
+    assert out.count("the same now") == 3
+    governed.policy_file.write_text(governed.policy_file.read_text().replace("0.75", "0.9"))
+    code, out, _ = shell("replay", duty=None, leave_out=("--environment",))
+    assert code == 1
+    assert "allow then, deny under this policy" in out
+    assert "does not meet the policy's >= 0.9" in out
+
+
+def test_the_audit_trail_leaves_the_house(governed: Governed, shell: Run, run: Run, tmp_path: Path) -> None:
+    version = governed.candidate()
+    governed.promote(version)
+    checkpoint, pack = tmp_path / "checkpoint.json", tmp_path / "evidence.zip"
+    ledger, sign = ["--ledger", governed.ledger_url], ["--sign", f"local:{governed.folder / 'checkpoint.pem'}"]
+    code, out, _ = run("ledger", "checkpoint", *ledger, *sign, "--out", checkpoint)
+    assert code == 0
+    assert run("ledger", "checkpoint", *ledger, *sign, "--out", checkpoint)[0] == 2
+    trust = ["--trust", governed.trust_file]
+    code, out, _ = run("ledger", "verify", *ledger, "--checkpoint", checkpoint, *trust)
+    assert code == 0
+    assert "it holds what the checkpoint of 6 entries says" in out
+    assert run("ledger", "verify", *ledger, "--checkpoint", checkpoint)[0] == 2
+    code, out, _ = run("ledger", "export", *ledger, "--model", version.uri, "--out", pack, *sign)
+    assert (code, out) == (0, f"{pack}: 6 of 6 entries whole, the others as links of the chain\n")
+    code, out, _ = run("verify", "--pack", pack, "--artifact", governed.artifact(version), *trust, "--json")
+    assert (code, json.loads(out)["notes"]) == (0, [])
+    code, out, _ = run("verify", "--pack", pack, *trust, "--checkpoint", checkpoint)
+    assert code == 0
+    (tmp_path / "promotion.json").write_text(governed.ledger.entries(kind="promotion")[0].envelope)
+    assert run("verify", "--pack", pack, *trust, "--checkpoint", tmp_path / "promotion.json")[0] == 0
+    for words in (["--pack", pack, *ledger], [], ["models:/x/1", "--artifact", tmp_path, *ledger]):
+        code, _, err = run("verify", *words, *trust)
+        assert code == 2
+        assert "verify takes a model with --ledger, or --pack" in err
+
+
+def test_keys_are_rotated_in_the_trust_root(run: Run, tmp_path: Path) -> None:
+    trust = tmp_path / "trust.json"
+    for name in ("one", "two"):
+        words = ["trust", "add", "--trust", trust, "--sign", f"local:{tmp_path / name}.pem", "--duty", "fairness"]
+        assert run(*words)[0] == 0
+    code, _, err = run(*words)
+    assert code == 2
+    assert "is in the trust root already" in err
+    shown = json.loads(run("trust", "show", "--trust", trust, "--json")[1])
+    assert [row["duties"] for row in shown] == [["fairness"], ["fairness"]]
+    assert shown[0]["valid_until"] > shown[1]["valid_from"]
+    assert (shown[0]["valid_from"], shown[1]["valid_until"]) == (None, None)
+    assert "fairness" in run("trust", "show", "--trust", trust)[1]
+    code, _, err = run(*words[:-1], "fair")
+    assert code == 2
+    assert "unknown duty fair; known: data_validation" in err
+
+
+def test_the_vault_policy_of_a_duty(run: Run) -> None:
+    code, out, _ = run("vault-policy", "data_validation")
+    assert code == 0
+    assert 'path "transit/sign/mlgov-data-validation"' in out
+    assert "promotion" not in out
+    assert run("vault-policy", "nobody")[0] == 2
