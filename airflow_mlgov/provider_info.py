@@ -34,10 +34,17 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_mlgov.operators.promotion",
                     "airflow_mlgov.operators.rollback",
                     "airflow_mlgov.operators.reconcile",
+                    "airflow_mlgov.operators.waiver",
+                    "airflow_mlgov.operators.audit",
                 ],
             }
         ],
-        "sensors": [{"integration-name": _NAME, "python-modules": ["airflow_mlgov.sensors.model_version"]}],
+        "sensors": [
+            {
+                "integration-name": _NAME,
+                "python-modules": ["airflow_mlgov.sensors.audit_due", "airflow_mlgov.sensors.model_version"],
+            }
+        ],
         "triggers": [{"integration-name": _NAME, "python-modules": ["airflow_mlgov.triggers.model_version"]}],
         "hooks": [
             {
@@ -108,6 +115,13 @@ def _options() -> dict[str, Any]:
             example="mlgov_vault_{duty}",
         ),
         "mlflow_conn_id": _option("Connection to the model registry.", default="mlflow_default"),
+        "notifiers": _option(
+            "JSON list of Airflow notifiers that tell people, each with class, kwargs and, where it is not for all, "
+            "events. Strings may hold {subject}, {body}, {html}, {chat}, {owners} and {event}. No secrets: they belong "
+            "in connections.",
+            example='[{"class": "airflow.providers.smtp.notifications.smtp.SmtpNotifier", "kwargs": '
+            '{"to": "{owners}", "subject": "{subject}", "html_content": "{html}"}, "events": ["gate_failed"]}]',
+        ),
         "cluster_policy": _option(
             "enforce: refuse DAGs whose promotion could run although an upstream task did not succeed. Off where empty."
         ),

@@ -36,6 +36,18 @@ def option(name: str, fallback: str = "") -> str:
     return str(conf.get(SECTION, name, fallback=fallback) or fallback)
 
 
+def filled(name: str, duty: str) -> str:
+    """One option of ``[mlgov]`` with its ``{duty}`` filled in.
+
+    :raises ConfigurationError: it holds another placeholder
+    """
+    text = option(name)
+    try:
+        return text.format(duty=duty)
+    except (KeyError, IndexError, ValueError) as error:
+        raise ConfigurationError(f"[mlgov] {name} = {text} may hold {{duty}} and no other braces") from error
+
+
 def home() -> Path:
     """Where the embedded defaults live: ``$AIRFLOW_HOME/mlgov``."""
     return Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / "mlgov"
@@ -87,23 +99,27 @@ class Governance:
 
     def vault(self) -> Any:
         """An authenticated ``hvac.Client`` of this duty's identity, None where no Vault is configured."""
-        conn_id = option("vault_conn_id").format(duty=self.duty)
+        conn_id = filled("vault_conn_id", self.duty)
         if not conn_id:
             return None
         from airflow_mlgov.hooks.vault import MlgovVaultHook
 
         return MlgovVaultHook(vault_conn_id=conn_id).transit_client()
 
+    @property
+    def signer_uri(self) -> str:
+        """``local:PATH`` or ``vault:KEY`` of this duty, empty where ``[mlgov] sign`` is not set."""
+        local = option("sign").startswith("local:")
+        return filled("sign", self.duty if local else self.duty.replace("_", "-"))
+
     @cached_property
     def signer(self) -> Signer:
         """The signer of this duty; a new local key is added to the default trust root."""
         from airflow_mlgov.evidence.signing import DUTIES, TrustRoot, open_signer
 
-        uri = option("sign")
+        uri = self.signer_uri
         if uri:
-            name = self.duty if uri.startswith("local:") else self.duty.replace("_", "-")
-            filled = uri.format(duty=name)
-            return open_signer(filled, self.vault() if filled.startswith("vault:") else None)
+            return open_signer(uri, self.vault() if uri.startswith("vault:") else None)
         signer = open_signer(f"local:{home() / 'signing-key.pem'}")
         if not option("trust_root") and not (home() / "trust.json").exists():
             TrustRoot().with_key(signer.public_key, DUTIES).save(home() / "trust.json")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from airflow_mlgov.cli import release
+from airflow_mlgov.cli import exceptions, release
+from airflow_mlgov.cli.doctor import doctor
 from airflow_mlgov.cli.gate import gate_app
 from airflow_mlgov.cli.ledger import ledger_app
 from airflow_mlgov.cli.trust import trust_app, vault_policy
@@ -16,11 +18,22 @@ _HELP = "ML governance: gates, evidence and promotion, as Airflow's operators do
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=_HELP)
 app.add_typer(gate_app, name="gate")
-for command in (release.promote, release.rollback, release.reconcile, release.verify, release.replay):
-    app.command()(command)
+_COMMANDS: dict[str, Callable[..., None]] = {
+    "promote": release.promote,
+    "rollback": release.rollback,
+    "reconcile": release.reconcile,
+    "verify": release.verify,
+    "replay": release.replay,
+    "waive": exceptions.waive,
+    "break-glass": exceptions.break_glass,
+    "obligations": exceptions.obligations,
+    "vault-policy": vault_policy,
+    "doctor": doctor,
+}
+for name, command in _COMMANDS.items():
+    app.command(name)(command)
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(trust_app, name="trust")
-app.command("vault-policy")(vault_policy)
 
 
 @app.command()

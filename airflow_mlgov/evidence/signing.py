@@ -29,9 +29,10 @@ _OVERLAP = timedelta(hours=1)
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
 GATES = ("data_validation", "performance", "fairness", "policy")
-DUTIES = (*GATES, "registration", "approval", "promotion", "reconcile", "checkpoint")
+DUTIES = (*GATES, "registration", "approval", "promotion", "reconcile", "checkpoint", "waiver", "audit")
 """What a key may be allowed to sign: the result of one gate class, what a model was made from, a person's answer, a
-promotion (with its decision and rollback), an incident in the registry, a checkpoint of the ledger."""
+promotion (with its decision and rollback), an incident in the registry, a checkpoint of the ledger, a person's
+exception (a waiver or a break-glass), the audit that follows one."""
 
 
 class TransitSigner(Signer):  # type: ignore[misc]  # securesystemslib ships no types to mypy here

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from airflow_mlgov.evidence.digests import hash_json
 from airflow_mlgov.results import Check, GateResult, Outcome, Severity, Subject, json_safe
 
 STATEMENT = "https://in-toto.io/Statement/v1"
@@ -23,6 +24,9 @@ PROMOTION = "urn:airflow-mlgov:predicate:promotion:v1"
 POLICY = "urn:airflow-mlgov:predicate:policy:v1"
 INCIDENT = "urn:airflow-mlgov:predicate:incident:v1"
 CHECKPOINT = "urn:airflow-mlgov:predicate:checkpoint:v1"
+WAIVER = "urn:airflow-mlgov:predicate:waiver:v1"
+EMERGENCY = "urn:airflow-mlgov:predicate:emergency:v1"
+AUDIT = "urn:airflow-mlgov:predicate:audit:v1"
 
 KINDS = {
     TEST_RESULT: "gate",
@@ -34,6 +38,9 @@ KINDS = {
     POLICY: "policy",
     INCIDENT: "incident",
     CHECKPOINT: "checkpoint",
+    WAIVER: "waiver",
+    EMERGENCY: "emergency",
+    AUDIT: "audit",
 }
 """Predicate type -> the short word for it in the ledger, the policy and the messages."""
 
@@ -118,11 +125,13 @@ def approval_statement(
     shown: Sequence[str],
     answered_at: datetime,
     context: Context,
+    earlier: Sequence[str] = (),
 ) -> dict[str, Any]:
     """One person's answer, bound to what that person was shown.
 
     :param approver: ``id`` and ``name`` as Airflow knows the person
     :param shown: SHA-256 of each evidence envelope whose content was in the form
+    :param earlier: SHA-256 of each answer that was given before, by anybody, also before a task was cleared
     """
     predicate = {
         "target": target,
@@ -131,6 +140,7 @@ def approval_statement(
         "reason": reason,
         "shown": sorted(shown),
         "answeredAt": answered_at.isoformat(),
+        "earlier": list(earlier),
         "mlgov": _common(model, context),
     }
     return _statement(model, APPROVAL, predicate)
@@ -146,11 +156,15 @@ def decision_statement(
     document: Mapping[str, Any],
     verifier: str,
     context: Context,
+    waived: Sequence[Mapping[str, Any]] = (),
+    excused: Sequence[tuple[str, str]] = (),
 ) -> dict[str, Any]:
     """The decision as a SLSA verification summary.
 
     :param inputs: uri -> SHA-256 of the evidence envelopes that it rests on
     :param document: the decision's input and the digests of policy and rules, for a replay
+    :param waived: each check that failed and is covered by a waiver
+    :param excused: ``(code, message)`` of each thing that a break-glass has overridden
     """
     policy = context.policy or {"uri": "none", "sha256": ""}
     predicate = {
@@ -165,6 +179,8 @@ def decision_statement(
             **_common(model, context),
             "target": target,
             "reasons": [{"code": code, "message": message} for code, message in reasons],
+            "waived": json_safe(waived),
+            "excused": [{"code": code, "message": message} for code, message in excused],
             "document": json_safe(document),
         },
     }
@@ -214,6 +230,7 @@ def promotion_statement(
     reason: str,
     checkpoint: Mapping[str, Any],
     context: Context,
+    obligations: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """What was moved in the registry and read back.
 
@@ -224,6 +241,7 @@ def promotion_statement(
     :param replaces: the version that held the target before, None where nobody did
     :param reason: why, for a rollback
     :param checkpoint: origin, size and root of the ledger before this entry
+    :param obligations: the audits that are owed because of waivers or a break-glass, see ``registry.obligations``
     """
     predicate = {
         "target": target,
@@ -234,9 +252,84 @@ def promotion_statement(
         "replaces": replaces,
         "reason": reason,
         "checkpoint": dict(checkpoint),
+        "obligations": json_safe(obligations),
         "mlgov": _common(model, context),
     }
     return _statement(model, PROMOTION, predicate)
+
+
+def waiver_statement(
+    model: Subject, *, terms: Mapping[str, Any], state: str, signer: Mapping[str, str], reason: str, context: Context
+) -> dict[str, Any]:
+    """One person's signature under the terms of a waiver, or its revocation.
+
+    :param terms: see ``governance.waivers.Terms``
+    :param state: ``signed`` or ``revoked``
+    :param signer: ``id`` and ``name`` of the person
+    :param reason: why this person signs, or revokes
+    """
+    predicate = {
+        "terms": json_safe(terms),
+        "terms_sha256": hash_json(json_safe(terms)),
+        "state": state,
+        "signer": dict(signer),
+        "reason": reason,
+        "mlgov": _common(model, context),
+    }
+    return _statement(model, WAIVER, predicate)
+
+
+def emergency_statement(
+    model: Subject, *, target: str, person: Mapping[str, str], reason: str, expires: datetime, context: Context
+) -> dict[str, Any]:
+    """A break-glass: one person lets a model go to a target in an emergency, for a time.
+
+    :param person: ``id`` and ``name``
+    """
+    predicate = {
+        "target": target,
+        "person": dict(person),
+        "reason": reason,
+        "expires": expires.isoformat(),
+        "mlgov": _common(model, context),
+    }
+    return _statement(model, EMERGENCY, predicate)
+
+
+def audit_statement(
+    model: Subject,
+    *,
+    target: str,
+    obligation: str,
+    verdict: str,
+    results: Sequence[GateResult],
+    within_waiver: Sequence[str],
+    context: Context,
+) -> dict[str, Any]:
+    """The audit that was owed after a promotion, on live data.
+
+    :param obligation: id of what it closes
+    :param verdict: ``PASS`` or ``FAIL``
+    :param results: what each gate says on live data
+    :param within_waiver: names of the checks that fail and stay within the waived bound
+    """
+    predicate = {
+        "target": target,
+        "obligation": obligation,
+        "verdict": verdict,
+        "withinWaiver": list(within_waiver),
+        "results": [
+            {
+                "gate": result.gate,
+                "verdict": str(result.verdict),
+                "checks": [check.as_dict() for check in result.checks],
+                "inputs": [_descriptor(item) for item in result.inputs],
+            }
+            for result in results
+        ],
+        "mlgov": _common(model, context),
+    }
+    return _statement(model, AUDIT, predicate)
 
 
 def policy_statement(digest: str, files: Mapping[str, str], context: Context) -> dict[str, Any]:

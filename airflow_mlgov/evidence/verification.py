@@ -28,6 +28,9 @@ _DUTY = {
     "policy": "promotion",
     "incident": "reconcile",
     "checkpoint": "checkpoint",
+    "waiver": "waiver",
+    "emergency": "waiver",
+    "audit": "audit",
 }
 """Kind of statement -> the duty that signs it; a gate's result is signed under the gate's own name."""
 

@@ -5,9 +5,10 @@ Reads no task state, no XCom and no MLflow tag: only evidence that ``evidence.ve
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from typing import Any
 
@@ -20,6 +21,7 @@ from airflow_mlgov.results import Subject
 SHIPPED = "/airflow_mlgov/promotion.rego"
 """How the rules of this package are called in a policy bundle; the policy's own files cannot begin with a slash."""
 _PACKAGE = "data.mlgov.promotion"
+_ASKED = ("rules", "deny", "needed", "waived", "excused", "broken_by")
 _OWN = "data.mlgov.custom.deny"
 
 
@@ -51,7 +53,13 @@ class Decision:
     """``(code, message)`` for each thing that is missing or wrong; empty where allowed."""
     relied_on: tuple[Evidence, ...]
     needed: tuple[str, ...]
-    """SHA-256 of the newest envelope of each required gate: what an approver has to be shown."""
+    """SHA-256 of the newest envelope of each required gate, and of each waiver's: what an approver has to be shown."""
+    waived: tuple[Mapping[str, Any], ...]
+    """``gate``, ``check``, ``observed``, ``waiver`` (SHA-256 of its terms) of each failed check that one covers."""
+    excused: tuple[tuple[str, str], ...]
+    """``(code, message)`` of each thing that a break-glass overrides."""
+    broken_by: tuple[str, ...]
+    """SHA-256 of the envelope of each break-glass that is in force."""
     input: Mapping[str, Any]
     bundle: Mapping[str, str]
     """Name -> text of the policy file and of every rule that was evaluated."""
@@ -85,10 +93,21 @@ def decide(
     """
     document = decision_input(request, policy, evidence, unverified, now or datetime.now(UTC), history)
     bundle = {policy.path.name: policy.text, SHIPPED: shipped_rules(), **policy.rules}
-    reasons, needed = apply_rules(bundle, document)
+    answer = apply_rules(bundle, document)
     wanted = set(policy.model(request.model.name).target(request.target).requires)
-    relied = [item for item in evidence if item.kind in ("provenance", "approval") or item.gate in wanted]
-    return Decision(not reasons, reasons, tuple(relied), needed, document, bundle)
+    people = ("provenance", "approval", "waiver", "emergency")
+    relied = [item for item in evidence if item.kind in people or item.gate in wanted]
+    return Decision(
+        not answer.reasons,
+        answer.reasons,
+        tuple(relied),
+        answer.needed,
+        answer.waived,
+        answer.excused,
+        answer.broken_by,
+        document,
+        bundle,
+    )
 
 
 def shipped_rules() -> str:
@@ -103,10 +122,19 @@ def bundle_digest(bundle: Mapping[str, str]) -> str:
     return hash_json({name: sha256(text.encode()).hexdigest() for name, text in bundle.items()})
 
 
-def apply_rules(
-    bundle: Mapping[str, str], document: Mapping[str, Any]
-) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
-    """The reasons to deny, and the envelopes that an approver has to be shown.
+@dataclass(frozen=True)
+class Answer:
+    """What the rules say; the fields are those of :class:`Decision`."""
+
+    reasons: tuple[tuple[str, str], ...]
+    needed: tuple[str, ...] = ()
+    waived: tuple[Mapping[str, Any], ...] = ()
+    excused: tuple[tuple[str, str], ...] = ()
+    broken_by: tuple[str, ...] = ()
+
+
+def apply_rules(bundle: Mapping[str, str], document: Mapping[str, Any]) -> Answer:
+    """Evaluate a bundle over an input.
 
     The organisation's own rules are evaluated apart from the shipped ones, so that they can add a reason and never take
     one away.
@@ -115,19 +143,25 @@ def apply_rules(
     """
     rules = {name: text for name, text in bundle.items() if name.endswith(".rego")}
     shipped = {SHIPPED: rules.pop(SHIPPED, "")}
-    jobs = [Job(shipped, [f"{_PACKAGE}.{rule}" for rule in ("rules", "deny", "needed")])]
+    jobs = [Job(shipped, [f"{_PACKAGE}.{rule}" for rule in _ASKED])]
     if rules:
         jobs.append(Job({**shipped, **rules}, [_OWN]))
     try:
-        (count, denied, needed), *rest = evaluate(jobs, document)
+        (count, denied, needed, waived, excused, broken_by), *rest = evaluate(jobs, document)
         if not isinstance(count, int) or count < 1:
             raise RulesError("the rules evaluated to nothing")
         reasons = _reasons(denied, "")
         for (added,) in rest:
             reasons |= _reasons(added, "custom.")
-        return tuple(sorted(reasons)), tuple(sorted(needed))
+        return Answer(
+            tuple(sorted(reasons)),
+            tuple(sorted(needed)),
+            tuple(waived),
+            tuple(sorted(_reasons(excused, ""))),
+            tuple(sorted(broken_by)),
+        )
     except (RulesError, KeyError, TypeError, ValueError) as error:
-        return (("engine.error", f"the rules could not be evaluated: {error}"),), ()
+        return Answer((("engine.error", f"the rules could not be evaluated: {error}"),))
 
 
 def _reasons(denied: Any, prefix: str) -> set[tuple[str, str]]:
@@ -159,7 +193,7 @@ def decision_input(
             "registry": request.model.registry,
             "environment": request.environment,
             "target": request.target,
-            "requesters": sorted(request.requesters),
+            "requesters": sorted(map(identity, request.requesters)),
             "champion": request.champion,
             "champion_since": request.champion_since,
             "withdrawn_at": request.withdrawn_at,
@@ -179,15 +213,28 @@ def policy_input(policy: GovernancePolicy, name: str, target_name: str) -> dict[
         "sha256": policy.digest,
         "tier": model.tier,
         "requires": list(target.requires),
-        "max_age_ns": int(model.max_age.total_seconds()) * 10**9,
+        "max_age_ns": _span_ns(model.max_age),
         "rollback_required": target.rollback_required,
         "suite_sha256": policy.suite_digest(name),
         "bounds": [bound for gate in ("performance", "fairness") for bound in _bounds(model, gate)],
         "max_tries": {gate: model.max_tries(gate) for gate in ("performance", "fairness")},
         "approvals": {
             "count": target.approvals,
-            "from": sorted(target.approvers),
+            "from": sorted(map(identity, target.approvers)),
             "not": list(target.excluded),
+        },
+        "waivers": target.waivers
+        and {
+            "from": sorted(map(identity, target.waivers.people)),
+            "signers": target.waivers.signers,
+            "max_ns": _span_ns(target.waivers.max_age),
+            "audit_within_ns": _span_ns(target.waivers.audit_within),
+        },
+        "break_glass": target.break_glass
+        and {
+            "from": sorted(map(identity, target.break_glass.people)),
+            "max_ns": _span_ns(target.break_glass.max_age),
+            "audit_within_ns": _span_ns(target.break_glass.audit_within),
         },
     }
 
@@ -257,7 +304,7 @@ def _bounds(model: ModelPolicy, gate: str) -> list[dict[str, Any]]:
 
 
 def _evidence_input(item: Evidence) -> dict[str, Any]:
-    ours = item.ours
+    ours, predicate = item.ours, item.predicate
     document = {
         "seq": item.seq,
         "sha256": item.sha256,
@@ -277,17 +324,44 @@ def _evidence_input(item: Evidence) -> dict[str, Any]:
             "suite_sha256": ours["details"].get("suite_sha256"),
         }
     elif item.kind == "provenance":
-        document |= {"trainers": ours["trainers"], "datasets": ours["datasets"]}
+        document |= {"trainers": [identity(name) for name in ours["trainers"]], "datasets": ours["datasets"]}
     elif item.kind == "approval":
-        predicate = item.predicate
         document |= {
             "target": predicate["target"],
-            "approver": predicate["approver"]["name"],
+            "approver": identity(predicate["approver"]["name"]),
             "answer": predicate["answer"],
             "reason": predicate["reason"],
             "shown": predicate["shown"],
         }
+    elif item.kind == "waiver":
+        terms = predicate["terms"]
+        document |= {
+            "state": predicate["state"],
+            "signer": identity(predicate["signer"]["name"]),
+            "terms_sha256": hash_json(terms),
+            "terms": {
+                **terms,
+                "requesters": [identity(name) for name in terms["requesters"]],
+                "expires_ns": _ns(datetime.fromisoformat(terms["expires"])),
+            },
+        }
+    elif item.kind == "emergency":
+        document |= {
+            "target": predicate["target"],
+            "person": identity(predicate["person"]["name"]),
+            "reason": predicate["reason"],
+            "expires_ns": _ns(datetime.fromisoformat(predicate["expires"])),
+        }
     return document
+
+
+def identity(name: str) -> str:
+    """One person's name in one form, so that ``Olga`` and ``olga `` are not two people."""
+    return unicodedata.normalize("NFKC", name).strip().casefold()
+
+
+def _span_ns(span: timedelta) -> int:
+    return int(span.total_seconds()) * 10**9
 
 
 def _ns(moment: datetime) -> int:

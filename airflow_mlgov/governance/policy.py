@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
@@ -34,6 +34,27 @@ _FOR_THE_DECISION = {"max_tries"}
 
 
 @dataclass(frozen=True)
+class Waivers:
+    """What a waiver of a target takes."""
+
+    people: frozenset[str]
+    """Who may sign one."""
+    signers: int = 2
+    max_age: timedelta = timedelta(days=30)
+    """How far its end may lie ahead."""
+    audit_within: timedelta = timedelta(days=14)
+
+
+@dataclass(frozen=True)
+class BreakGlass:
+    """What an emergency promotion to a target takes."""
+
+    people: frozenset[str]
+    max_age: timedelta = timedelta(hours=24)
+    audit_within: timedelta = timedelta(days=2)
+
+
+@dataclass(frozen=True)
 class Target:
     """Where a model is promoted to and what that takes."""
 
@@ -49,6 +70,10 @@ class Target:
     excluded: tuple[str, ...] = ()
     """``trainer`` and ``requester``: who may not approve."""
     rollback_required: bool = False
+    waivers: Waivers | None = None
+    """None: no waiver is ever accepted."""
+    break_glass: BreakGlass | None = None
+    """None: there is no way past the gates."""
 
 
 @dataclass(frozen=True)
@@ -152,10 +177,8 @@ class GovernancePolicy:
         )
 
     def _target(self, name: str, section: Mapping[str, Any]) -> Target:
-        approvals, groups = section.get("approvals", {}), self.document.get("groups", {})
-        approvers: set[str] = set()
-        for who in approvals.get("from", ()):
-            approvers.update(groups.get(who, [who]))
+        approvals, waivers, glass = (section.get(key) for key in ("approvals", "waivers", "break_glass"))
+        approvals = approvals or {}
         return Target(
             name=name,
             requires=tuple(section["requires"]),
@@ -163,10 +186,31 @@ class GovernancePolicy:
             alias=section.get("alias"),
             archive_previous=section.get("archive_previous", False),
             approvals=approvals.get("count", 0),
-            approvers=frozenset(approvers),
+            approvers=self._people(approvals.get("from", ())),
             excluded=tuple(approvals.get("not", ())),
             rollback_required=section.get("rollback") == "required",
+            waivers=None if waivers is None else self._waivers(waivers, approvals),
+            break_glass=None
+            if glass is None
+            else BreakGlass(
+                self._people(glass["from"]),
+                timedelta(hours=glass.get("max_hours", 24)),
+                parse_duration(glass.get("audit_within", "2d")),
+            ),
         )
+
+    def _waivers(self, section: Mapping[str, Any], approvals: Mapping[str, Any]) -> Waivers:
+        return Waivers(
+            self._people(section.get("from", approvals.get("from", ()))),
+            section.get("signers", 2),
+            timedelta(days=section.get("max_days", 30)),
+            parse_duration(section.get("audit_within", "14d")),
+        )
+
+    def _people(self, names: Iterable[str]) -> frozenset[str]:
+        """User names, groups resolved; a name that is no group is a person's."""
+        groups = self.document.get("groups", {})
+        return frozenset(person for name in names for person in groups.get(name, [name]))
 
 
 def load_policy(path: str | Path) -> GovernancePolicy:

@@ -43,7 +43,7 @@ def replay(decision: Evidence, bundles: Iterable[Evidence]) -> Replay:
     if hash_json(recorded["input"]) != recorded["input_sha256"]:
         differs = ("input.differs", "the recorded input is not the one decided on")
         return Replay(decision, reasons_of(decision), (differs,))
-    return Replay(decision, reasons_of(decision), apply_rules(files, recorded["input"])[0])
+    return Replay(decision, reasons_of(decision), apply_rules(files, recorded["input"]).reasons)
 
 
 def replay_under(decision: Evidence, policy: GovernancePolicy) -> Reasons:
@@ -54,7 +54,7 @@ def replay_under(decision: Evidence, policy: GovernancePolicy) -> Reasons:
     recorded = decision.ours["document"]["input"]
     asked = recorded["request"]
     document = {**recorded, "policy": policy_input(policy, asked["model"], asked["target"])}
-    return apply_rules({SHIPPED: shipped_rules(), **policy.rules}, document)[0]
+    return apply_rules({SHIPPED: shipped_rules(), **policy.rules}, document).reasons
 
 
 def reasons_of(decision: Evidence) -> Reasons:

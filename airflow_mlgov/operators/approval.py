@@ -1,21 +1,13 @@
-"""The approval gate: people approve, in Airflow's own Required Actions page, the evidence that they were shown.
-
-Every answer is signed at once. No time-out and no default ever approves; the ledger, not this task, remembers who
-has answered, so clearing the task forgets nothing.
-"""
+"""The approval gate: people approve, in Airflow's own Required Actions page, the evidence that they were shown."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, conf
-from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.sdk import Param
+from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_mlgov.operators.base import ModelRef, task_errors
-from airflow_mlgov.settings import Governance, requester
+from airflow_mlgov.operators.form import Form, FormOperator, PersonsAnswer, owners_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -23,7 +15,7 @@ if TYPE_CHECKING:
     from airflow_mlgov.registry.promotion import Case
 
 
-class ApprovalGateOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it over untyped
+class ApprovalGateOperator(FormOperator):
     """Ask the people whom the policy names, and go on when enough of them have approved.
 
     Rejecting fails the task. A reason is required. The trainer and the requester are refused where the policy says
@@ -32,137 +24,81 @@ class ApprovalGateOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow h
 
     :param model: the version to approve
     :param target: the target that it is approved for
-    :param response_timeout: after this the task fails; it never approves
+    :param response_timeout: after this the task fails and the owners are told; it never approves
     :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` where None
     """
 
-    template_fields: Sequence[str] = ("model", "target", "subject", "body")
-    ui_color = "#fff2cc"
+    duty = "approval"
 
-    def __init__(
-        self,
-        *,
-        model: ModelRef,
-        target: str,
-        response_timeout: timedelta | None = None,
-        mlflow_conn_id: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        kwargs.pop("params", None)  # Airflow hands the DAG's parameters to every task; they are no part of this form
-        for fixed in ("defaults", "body", "fail_on_reject"):
-            if fixed in kwargs:
-                raise ValueError(
-                    f"{fixed} may not be set: an approval gate has no default answer and shows the evidence"
-                )
-        kwargs.setdefault("subject", "Approve a model?")
-        super().__init__(
-            body="",
-            params={"reason": Param("", type="string", description="Why? Required.")},
-            fail_on_reject=True,
-            response_timeout=response_timeout,
-            **kwargs,
-        )
-        self.model = model
-        self.target = target
-        self.mlflow_conn_id = mlflow_conn_id
-
-    def execute(self, context: Context) -> Any:
-        """Show the evidence and ask; or go on at once where enough people have approved it already."""
-        with task_errors():
-            case = self._case(context)
+    def result(self, case: Case, _: Context) -> dict[str, Any] | None:
+        """The approvals, where the decision is to allow."""
         missing = [reason for reason in case.decision.reasons if not reason[0].startswith("approval.")]
         if missing:
             lines = "".join(f"\n  - {code}: {message}" for code, message in missing)
             raise AirflowFailException(f"there is nothing to approve: {case.model} would be refused anyway{lines}")
-        if case.decision.allowed:
-            return self._result(case)
-        self._ask(context, case)
-        return None
-
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        """Sign the answer; ask again while answers are missing; fail on a rejection or a time-out."""
-        if "error" in event:
-            raise AirflowFailException("nobody answered in time; a time-out never approves")
-        who = event.get("responded_by_user")
-        if not who:
-            raise AirflowFailException("no person answered; a default never approves")
-        answer = event.get("params_input") or {}
-        reason = str(answer.get("reason") or "").strip()
-        with task_errors():
-            case = self._case(context)
-        stands = shown_digest(case)
-        if answer.get("evidence") != stands:
-            raise AirflowFailException(
-                f"the answer by {who['name']} was given on evidence {str(answer.get('evidence'))[:12]}, but "
-                f"{stands[:12]} stands now. Airflow keeps a task's first form: trigger a new run to ask again"
-            )
-        if not reason:
-            self.log.warning("the answer by %s has no reason, so it does not count; asking again", who["name"])
-            self._ask(context, case)
-        approved = event["chosen_options"] == [self.APPROVE]
-        with task_errors():
-            self._sign(context, case, who, approved, reason, event["responded_at"])
-            case = self._case(context)
-        if not approved and who["name"] in case.goal.approvers:
-            raise AirflowFailException(f"rejected by {who['name']}: {reason}")
         if not case.decision.allowed:
             for code, message in case.decision.reasons:
                 self.log.warning("%s: %s", code, message)
-            self._ask(context, case)
-        return self._result(case)
-
-    def _case(self, context: Context) -> Case:
-        from airflow_mlgov.registry.promotion import build_case
-
-        governance = Governance("approval", self.mlflow_conn_id)
-        registry = governance.mlflow.registry()
-        return build_case(
-            registry,
-            registry.resolve(self.model),
-            self.target,
-            governance.grounds(),
-            governance.environment,
-            requester(context),
-        )
-
-    def _ask(self, context: Context, case: Case) -> None:
-        """Park the task; does not return."""
-        self.subject = f"Approve {case.model.name} version {case.model.version} for {case.goal.name}?"
-        self.body = render_case(case)
-        shown = shown_digest(case)
-        self.params["evidence"] = Param(
-            shown, type="string", const=shown, description="What you were shown. Leave it as it is."
-        )
-        if not getattr(self, "assigned_users", None) and "SimpleAuthManager" in conf.get(
-            "core", "auth_manager", fallback=""
-        ):
-            self.assigned_users = [{"id": name, "name": name} for name in sorted(case.goal.approvers)]
-        super().execute(context)
-
-    def _sign(self, context: Context, case: Case, who: Mapping[str, str], approved: bool, reason: str, at: Any) -> None:
-        from airflow_mlgov.evidence.statements import approval_statement
-
-        governance = Governance("approval", self.mlflow_conn_id)
-        statement = approval_statement(
-            case.model,
-            target=self.target,
-            approver={"id": str(who["id"]), "name": str(who["name"])},
-            approved=approved,
-            reason=reason,
-            shown=case.decision.needed,
-            answered_at=at,
-            context=governance.evidence_context(context),
-        )
-        entry = governance.ledger.attest(statement, governance.signer)
-        self.log.info("%s by %s (%s)", "approved" if approved else "rejected", who["name"], entry.reference)
-
-    def _result(self, case: Case) -> dict[str, Any]:
+            return None
         approvals = [item for item in case.decision.relied_on if item.kind == "approval"]
         return {
             "model": f"models:/{case.model.name}/{case.model.version}",
             "target": self.target,
             "approvals": [{"by": item.predicate["approver"]["name"], "evidence": item.reference} for item in approvals],
         }
+
+    def form(self, case: Case, _: Context) -> Form:
+        """The evidence, bound by model, target, policy and envelopes."""
+        return Form(
+            f"Approve {case.model.name} version {case.model.version} for {case.goal.name}?",
+            render_case(case),
+            shown_digest(case),
+            case.goal.approvers,
+        )
+
+    def sign(self, case: Case, answer: PersonsAnswer, context: Context) -> bool:
+        """Sign the approval or the rejection, with what was shown and every answer before it."""
+        from airflow_mlgov.evidence.statements import approval_statement
+        from airflow_mlgov.governance.decision import identity
+
+        governance = self.governance
+        statement = approval_statement(
+            case.model,
+            target=self.target,
+            approver=answer.who,
+            approved=answer.approved,
+            reason=answer.reason,
+            shown=case.decision.needed,
+            answered_at=answer.at,
+            context=governance.evidence_context(context),
+            earlier=[item.sha256 for item in case.found.good if item.kind == "approval"],
+        )
+        entry = governance.ledger.attest(statement, governance.signer)
+        self.log.info("%s by %s (%s)", statement["predicate"]["answer"], answer.who["name"], entry.reference)
+        return not answer.approved and identity(answer.who["name"]) in set(map(identity, case.goal.approvers))
+
+    def announce(self, case: Case, context: Context) -> None:
+        """Tell the owners that an approval is wanted, with the numbers and the page."""
+        from airflow_mlgov.notifications import approval_page, notify, render_approval_wanted
+
+        owners = owners_of(self, case)
+        shown = [item for item in case.decision.relied_on if item.sha256 in case.decision.needed and item.gate]
+        checks = [
+            f"{item.gate} {check['name']} = {check['observed']} ({check['outcome']})"
+            for item in shown
+            for check in item.ours["checks"]
+            if check["severity"] == "critical"
+        ]
+        subject, body = render_approval_wanted(
+            str(case.model),
+            case.goal.name,
+            owners=owners,
+            approvers=sorted(case.goal.approvers),
+            needed=case.goal.approvals,
+            checks=checks,
+            link=approval_page(context),
+        )
+        notify("approval_wanted", subject, body, owners=owners, context=context)
 
 
 def shown_digest(case: Case) -> str:
@@ -174,10 +110,8 @@ def shown_digest(case: Case) -> str:
 
 
 def render_case(case: Case) -> str:
-    """The Markdown that an approver reads: the model, then every check with its value and bound, and how often the same
-    data has been tried."""
-    from airflow_mlgov.evidence.statements import check_from
-
+    """The Markdown that an approver reads: the model, what it replaces, every check with its value and bound, how often
+    the same data has been tried, and every waiver and earlier answer."""
     model, target, decision = case.model, case.goal, case.decision
     places = " and ".join(
         f"{word} `{name}`" for word, name in (("stage", target.stage), ("alias", target.alias)) if name
@@ -192,20 +126,67 @@ def render_case(case: Case) -> str:
         f"{target.approvals} approval(s) needed, from {', '.join(sorted(target.approvers))}. Policy and rules "
         f"`sha256:{decision.bundle_digest[:16]}`",
         "",
+        *_waiver_lines(case),
+        *_answer_lines(case),
     ]
-    tries = {tried["gate"]: tried for tried in decision.input["tries"]}
-    shown = [item for item in decision.relied_on if item.sha256 in decision.needed]
-    for item in shown:
-        lines += [f"### {item.gate}: {item.ours['verdict']} ({item.reference})", ""]
-        if item.gate in tries:
-            lines += [_tries_sentence(tries[item.gate]), ""]
-        lines += ["| check | observed | bound | outcome |", "|---|---|---|---|"]
-        for data in item.ours["checks"]:
-            check = check_from(data)
-            observed = f"{check.observed:.4g}" if isinstance(check.observed, float) else str(check.observed)
-            lines.append(f"| {_cell(check.name)} | {_cell(observed)} | {_cell(check.bound)} | {check.outcome} |")
-        lines.append("")
+    for item in decision.relied_on:
+        if item.sha256 in decision.needed and item.gate:
+            lines += _gate_lines(case, item)
     return "\n".join(lines)
+
+
+def _gate_lines(case: Case, item: Any) -> list[str]:
+    from airflow_mlgov.evidence.statements import check_from
+
+    tries = {tried["gate"]: tried for tried in case.decision.input["tries"]}
+    before = _champions_values(case, item.gate)
+    lines = [f"### {item.gate}: {item.ours['verdict']} ({item.reference})", ""]
+    if item.gate in tries:
+        lines += [_tries_sentence(tries[item.gate]), ""]
+    lines += ["| check | observed | champion | bound | outcome |", "|---|---|---|---|---|"]
+    for data in item.ours["checks"]:
+        check = check_from(data)
+        cells = (check.name, _number(check.observed), before.get(check.name, ""), check.bound, check.outcome)
+        lines.append(f"| {' | '.join(_cell(cell) for cell in cells)} |")
+    return [*lines, ""]
+
+
+def _champions_values(case: Case, gate: str | None) -> dict[str, str]:
+    """What the gate had measured of the version that holds the target now: its newest result, on its own data."""
+    champion = case.decision.input["request"]["champion"]
+    judged = [
+        item
+        for item in case.found.history
+        if item.kind == "gate" and item.gate == gate and item.ours["subject"]["version"] == champion
+    ]
+    return {check["name"]: _number(check["observed"]) for item in judged[-1:] for check in item.ours["checks"]}
+
+
+def _waiver_lines(case: Case) -> list[str]:
+    """Each waiver in force, and each break-glass: nothing that is waived looks passed."""
+    terms = {
+        item.predicate["terms_sha256"]: item.predicate["terms"] for item in case.found.good if item.kind == "waiver"
+    }
+    lines = []
+    for use in case.decision.waived:
+        said = terms[use["waiver"]]
+        lines.append(
+            f"- **Waived, not passed**: {_cell(use['check'])} of {use['gate']} = {_number(use['observed'])}, until "
+            f"{said['expires']}, ticket {_cell(said['ticket'])}, risk owner {_cell(said['risk_owner'])}: "
+            f"{_cell(said['reason'])}"
+        )
+    return [*lines, ""] if lines else []
+
+
+def _answer_lines(case: Case) -> list[str]:
+    """Every answer so far, also those before a task was cleared."""
+    lines = [
+        f"- {item.predicate['answer']} by {_cell(item.predicate['approver']['name'])} at "
+        f"{item.predicate['answeredAt'][:16]} ({item.reference}): {_cell(item.predicate['reason'])}"
+        for item in case.found.good
+        if item.kind == "approval" and item.predicate["target"] == case.goal.name
+    ]
+    return ["Answers so far:", "", *lines, ""] if lines else []
 
 
 def _tries_sentence(tried: Mapping[str, Any]) -> str:
@@ -216,6 +197,10 @@ def _tries_sentence(tried: Mapping[str, Any]) -> str:
         f"Tries so far: {models} model(s) were judged on this evaluation data ({tried['runs']} results), and this "
         f"model on {datasets} different evaluation data. The more tries, the less a pass says."
     )
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _cell(value: Any) -> str:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, BaseOperator, conf
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, BaseOperator
 
 from airflow_mlgov.errors import DependencyError, MlgovError
 from airflow_mlgov.results import GateResult, Outcome
@@ -105,17 +105,15 @@ class BaseGateOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it 
         }
 
     def _notify(self, result: GateResult, entry: Entry, context: Context) -> None:
-        """Render the owners' notification into the log; whatever goes wrong with it, the verdict stands."""
-        from airflow_mlgov.notifications import render_gate_failed, task_link
+        """Tell the owners, in the log and through the notifiers; whatever goes wrong with it, the verdict stands."""
+        from airflow_mlgov.notifications import notify, page_of, render_gate_failed
 
         try:
-            policy, ti = self.governance.policy, context["ti"]
+            policy = self.governance.policy
             known = policy.models.get(result.subject.name) if policy and result.subject.kind == "model" else None
-            base = conf.get("api", "base_url", fallback="") or ""
-            link = task_link(base, dag_id=ti.dag_id, run_id=ti.run_id, task_id=ti.task_id) if base else None
             owners = known.owners if known else ()
-            subject, body = render_gate_failed(result, owners=owners, evidence=entry.reference, link=link)
-            self.log.warning("%s\n%s", subject, body)
+            subject, body = render_gate_failed(result, owners=owners, evidence=entry.reference, link=page_of(context))
+            notify("gate_failed", subject, body, owners=owners, context=context)
         except Exception:
             self.log.exception("the owners' notification could not be rendered")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
@@ -12,6 +12,8 @@ from airflow_mlgov.settings import Governance, requester
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_mlgov.registry.promotion import Promotion
 
 
 class PromoteModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
@@ -51,4 +53,25 @@ class PromoteModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands
                 requesters=requester(context),
             )
         self.log.info("%s is at %r (%s)", done.model, self.target, done.record)
+        for use in done.waived:
+            self.log.warning("waived, not passed: %s = %s of the gate %s", use["check"], use["observed"], use["gate"])
+        if done.emergency is not None:
+            self._alert(governance, done, done.emergency, context)
         return done.as_dict()
+
+    def _alert(self, governance: Governance, done: Promotion, emergency: Mapping[str, Any], context: Context) -> None:
+        """An emergency is never quiet: the owners are told who broke the glass, why, and past what it went."""
+        from airflow_mlgov.notifications import notify, page_of, render_emergency
+
+        owners = governance.required_policy().model(done.model.name).owners
+        subject, body = render_emergency(
+            str(done.model),
+            self.target,
+            emergency["person"]["name"],
+            emergency["reason"],
+            emergency["expires"],
+            owners=owners,
+            link=page_of(context),
+        )
+        past = "".join(f"\n- {code}: {message}" for code, message in done.excused)
+        notify("emergency", subject, f"{body}\nIt went past:{past}\n", owners=owners, context=context)

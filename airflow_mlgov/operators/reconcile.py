@@ -13,6 +13,8 @@ from airflow_mlgov.settings import Governance
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_mlgov.registry.reconciliation import Reconciliation
+
 
 class ReconcileRegistryOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
     """Compare every governed model with the ledger: alias or stage moved by hand, artifact changed in place, a model in
@@ -58,6 +60,7 @@ class ReconcileRegistryOperator(BaseOperator):  # type: ignore[misc]  # Airflow 
                 revert=self.revert,
                 models=self.models,
             )
+        self._tell(governance, result, context)
         text = render_incidents(result)
         xcom = result.as_dict()
         if not result.unsettled or not self.fail_on_incident:
@@ -65,3 +68,16 @@ class ReconcileRegistryOperator(BaseOperator):  # type: ignore[misc]  # Airflow 
             return xcom
         context["ti"].xcom_push(key="return_value", value=xcom)
         raise AirflowFailException(text)
+
+    def _tell(self, governance: Governance, result: Reconciliation, context: Context) -> None:
+        """The owners of each model hear of what is new; nobody is told twice of one incident."""
+        from airflow_mlgov.notifications import notify, page_of, render_incidents_notice
+
+        policy = governance.required_policy()
+        new = [item for item in result.open if item.new]
+        for model in sorted({item.model.name for item in new}):
+            known = policy.models.get(model)
+            owners = known.owners if known else ()
+            lines = [f"{model} version {item.model.version}: {item}" for item in new if item.model.name == model]
+            subject, body = render_incidents_notice(lines, owners=owners, link=page_of(context))
+            notify("incident", subject, body, owners=owners, context=context)

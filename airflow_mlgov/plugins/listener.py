@@ -15,6 +15,7 @@ _GOVERNED = {
     "FairnessGateOperator",
     "ApprovalGateOperator",
     "PromoteModelOperator",
+    "RequestWaiverOperator",
     "RollbackModelOperator",
     "ReconcileRegistryOperator",
 }

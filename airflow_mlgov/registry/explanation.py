@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from airflow_mlgov.evidence.chain import Head
@@ -12,6 +13,7 @@ from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.evidence.verification import Evidence, Records, collect
 from airflow_mlgov.governance.policy import GovernancePolicy
 from airflow_mlgov.governance.replay import Replay, reasons_of, replay, replay_under
+from airflow_mlgov.registry.obligations import VIOLATIONS, owed_by
 from airflow_mlgov.registry.timeline import Findings, Timeline, evidence_for, version_of
 from airflow_mlgov.results import Subject
 
@@ -134,7 +136,12 @@ def last_promotion(found: Findings, model: Subject, target: str | None) -> Evide
 
 
 def judge_promotion(
-    promotion: Evidence, found: Findings, *, policy: GovernancePolicy | None = None, environment: str | None = None
+    promotion: Evidence,
+    found: Findings,
+    *,
+    policy: GovernancePolicy | None = None,
+    environment: str | None = None,
+    now: datetime | None = None,
 ) -> tuple[list[str], list[tuple[str, str]]]:
     """What can be said for a promotion, and against it; whether another has come since is not asked."""
     aim, reasons = promotion.predicate["target"], _unverified(found)
@@ -156,6 +163,9 @@ def judge_promotion(
     facts.append(f"{decision.reference}: decision to allow {aim!r}, {how}")
     said = "rolled back to" if promotion.predicate["action"] == "rollback" else "promoted to"
     why = f" ({promotion.predicate['reason']})" if promotion.predicate["reason"] else ""
+    owed = owed_by(promotion, found.good, now or datetime.now(UTC))
+    facts += [f"waived, not passed: {item}" for item in owed]
+    reasons += [(f"obligation.{item.state}", str(item)) for item in owed if item.state in VIOLATIONS]
     facts.append(f"{promotion.reference}: {said} {aim!r} at {promotion.issued_at:%Y-%m-%d %H:%M:%S %Z}{why}")
     return facts, [*reasons, *missing, *again, *_failed_since(found.good, decision.seq)]
 
@@ -208,8 +218,17 @@ def _describe(item: Evidence) -> str:
     if item.kind == "provenance":
         names = ", ".join(dataset["name"] for dataset in item.ours["datasets"])
         return f"{item.reference}: made from {names}, trained by {', '.join(item.ours['trainers'])}{where}"
+    predicate = item.predicate
+    if item.kind == "waiver":
+        terms = predicate["terms"]
+        what = f"{terms['check']} of the gate {terms['gate']} until {terms['expires']}, ticket {terms['ticket']}"
+        return f"{item.reference}: waiver of {what}: {predicate['state']} by {predicate['signer']['name']}"
+    if item.kind == "emergency":
+        return (
+            f"{item.reference}: the glass was broken by {predicate['person']['name']} until {predicate['expires']}: "
+            f"{predicate['reason']!r}"
+        )
     if item.kind == "approval":
-        predicate = item.predicate
         return f"{item.reference}: {predicate['answer']} by {predicate['approver']['name']}: {predicate['reason']!r}"
     checks = item.ours["checks"]
     passed = sum(check["outcome"] == "PASS" for check in checks)

@@ -29,6 +29,7 @@ from airflow_mlgov.evidence.verification import Evidence, collect
 from airflow_mlgov.governance.decision import Decision, Request, decide
 from airflow_mlgov.governance.policy import GovernancePolicy, Target
 from airflow_mlgov.registry.explanation import judge_promotion
+from airflow_mlgov.registry.obligations import incurred
 from airflow_mlgov.registry.timeline import Findings, Timeline, evidence_for, version_of
 from airflow_mlgov.results import Subject
 
@@ -63,6 +64,12 @@ class Promotion:
     """Ledger reference of the decision."""
     record: str
     """Ledger reference of the promotion."""
+    waived: tuple[Mapping[str, Any], ...] = ()
+    """Each failed check that a waiver covers, see :attr:`Decision.waived`."""
+    excused: tuple[tuple[str, str], ...] = ()
+    """What a break-glass has overridden."""
+    emergency: Mapping[str, Any] | None = None
+    """The break-glass: ``person``, ``reason``, ``expires``; None where there was none."""
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON: ``model``, ``target``, ``moved``, ``decision``, ``promotion``."""
@@ -72,6 +79,8 @@ class Promotion:
             "moved": dict(self.moved),
             "decision": self.decision,
             "promotion": self.record,
+            "waived": [dict(item) for item in self.waived],
+            "excused": [{"code": code, "message": message} for code, message in self.excused],
         }
 
 
@@ -116,10 +125,26 @@ def promote(
             _tag(registry, version, {"mlgov.status": "promotion refused", "mlgov.decision": entry.reference})
             raise PromotionRefused(f"{case.model} may not go to {target!r} ({entry.reference})", case.decision.reasons)
         moved, record = mover.complete(
-            case.model, entry.envelope_sha256, action="promote", reason="", mark=case.ledger_head
+            case.model,
+            entry.envelope_sha256,
+            action="promote",
+            reason="",
+            mark=case.ledger_head,
+            obligations=incurred(case.decision, case.found.good, context.issued_at),
         )
     _tag(registry, version, {"mlgov.status": f"promoted to {target}", "mlgov.promotion": record})
-    return Promotion(case.model, case.goal, moved, entry.reference, record)
+    decision = case.decision
+    broken = [item.predicate for item in case.found.good if decision.excused and item.sha256 in decision.broken_by]
+    return Promotion(
+        case.model,
+        case.goal,
+        moved,
+        entry.reference,
+        record,
+        decision.waived,
+        decision.excused,
+        broken[-1] if broken else None,
+    )
 
 
 def build_case(
@@ -202,14 +227,27 @@ class Mover:
     confirm: Callable[[], None]
 
     def complete(
-        self, model: Subject, decision: str, *, action: str, reason: str, mark: Head
+        self,
+        model: Subject,
+        decision: str,
+        *,
+        action: str,
+        reason: str,
+        mark: Head,
+        obligations: Sequence[Mapping[str, Any]],
     ) -> tuple[dict[str, Any], str]:
         """Go on where an interrupted process stopped, or begin; what was moved, and the reference of the record.
 
         :param decision: SHA-256 of the envelope of the decision that allows it
+        :param obligations: the audits that are owed for it; others than before make a new record
         """
         current = self.timeline.current
-        there = current is not None and version_of(current) == self.version.version and current.digest == model.digest
+        there = (
+            current is not None
+            and version_of(current) == self.version.version
+            and current.digest == model.digest
+            and _ids(current.predicate.get("obligations", ())) == _ids(obligations)
+        )
         opened = self._opened(action)
         if current is not None and there and opened is None and self._is_there():
             return {}, current.reference
@@ -235,6 +273,7 @@ class Mover:
             reason=reason,
             checkpoint=mark.mark,
             context=self.context,
+            obligations=obligations,
         )
         return moved, self.ledger.attest(statement, self.signer).reference
 
@@ -344,6 +383,10 @@ class Mover:
         return self.registry.resolve({"name": self.version.name, "version": number})
 
 
+def _ids(obligations: Sequence[Mapping[str, Any]]) -> set[str]:
+    return {item["id"] for item in obligations}
+
+
 def _since(timeline: Timeline, champion: str | None) -> int | None:
     found = [item.seq for item in timeline.promotions if version_of(item) == champion]
     return found[-1] if found else None
@@ -378,6 +421,8 @@ def _record_decision(case: Case, grounds: Grounds, signer: Signer, context: Cont
         document=decision.document,
         verifier=VERIFIER,
         context=context,
+        waived=decision.waived,
+        excused=decision.excused,
     )
     return ledger.attest(statement, signer)
 

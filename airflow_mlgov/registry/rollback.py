@@ -55,7 +55,14 @@ def roll_back(
         model = Subject("model", name, chosen.digest, version.version, registry.uri)
         mover = Mover(registry, version, goal, timeline, grounds.ledger, signer, context, confirm)
         decision = chosen.predicate["decision"]
-        moved, record = mover.complete(model, decision, action="rollback", reason=reason.strip(), mark=head)
+        moved, record = mover.complete(
+            model,
+            decision,
+            action="rollback",
+            reason=reason.strip(),
+            mark=head,
+            obligations=chosen.predicate.get("obligations", ()),
+        )
     allowed_by = next((item.reference for item in history if item.sha256 == decision), "")
     return Promotion(model, goal, moved, allowed_by, record)
 

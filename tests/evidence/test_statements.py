@@ -15,7 +15,7 @@ from airflow_mlgov.errors import EvidenceError
 from airflow_mlgov.evidence import statements as st
 from airflow_mlgov.evidence.signing import DUTIES, TrustRoot, open_signer, sign_statement
 from airflow_mlgov.evidence.verification import statement_schema, verify_envelope
-from airflow_mlgov.results import Subject
+from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Subject
 from tests.evidence.conftest import make_statement
 from tests.fixtures.openbao import OpenBaoServer
 
@@ -25,6 +25,10 @@ HERE = st.Context("prod", {"uri": "mlgov.yaml", "sha256": SHA}, {"dag_id": "d", 
 PLACES: dict[str, Any] = {
     "before": {"stage": ["2"], "alias": None},
     "after": {"stage": "Production", "alias": "champion"},
+}
+TERMS = {
+    **dict.fromkeys(("gate", "check", "target", "reason", "ticket", "risk_owner"), "x"),
+    **{"observed": 0.7, "min": 0.6, "max": None, "requesters": [], "expires": "2026-12-01T00:00:00+00:00"},
 }
 MAKE: dict[str, Callable[[], dict[str, Any]]] = {
     "gate": make_statement,
@@ -52,6 +56,17 @@ MAKE: dict[str, Callable[[], dict[str, Any]]] = {
         action="none", context=HERE,
     ),
     "checkpoint": lambda: st.checkpoint_statement("o", 1, SHA, SHA, HERE),
+    "waiver": lambda: st.waiver_statement(
+        MODEL, terms=TERMS, state="signed", signer={"id": "1", "name": "olga"}, reason="why", context=HERE
+    ),
+    "emergency": lambda: st.emergency_statement(
+        MODEL, target="production", person={"id": "1", "name": "olga"}, reason="why", expires=datetime.now(UTC),
+        context=HERE,
+    ),
+    "audit": lambda: st.audit_statement(
+        MODEL, target="production", obligation="o", verdict="PASS", within_waiver=[], context=HERE,
+        results=[GateResult("fairness", MODEL, (Check("c", Outcome.PASS, 0.9, Bound(min=0.8)),))],
+    ),
 }  # fmt: skip
 
 

@@ -243,22 +243,30 @@ def test_a_provenance_without_datasets_does_not_do(story: Story) -> None:
     assert "provenance.no_datasets" in story.codes()
 
 
+OURS = "package mlgov.promotion\nimport rego.v1\nneeded := []\nwaived := []\nexcused := []\nbroken_by := []\n"
+
+
 @pytest.mark.parametrize(
     "rules",
     [
         "",
         "package other\nimport rego.v1\ndeny := []",
-        "package mlgov.promotion\nimport rego.v1\nrules := 0\ndeny contains 1 if false\nneeded := []",
-        "package mlgov.promotion\nimport rego.v1\nrules := 1\nneeded := []\ndeny := input.nothing",
-        "package mlgov.promotion\nimport rego.v1\nrules := 1\nneeded := []\ndeny contains x if input.a < b",
-        "package mlgov.promotion\nimport rego.v1\nrules := 1\nneeded := []\ndeny := 7",
-        "package mlgov.promotion\nimport rego.v1\nrules := 1\nneeded := []\ndeny contains to_number(\"x\")",
+        OURS + "rules := 0\ndeny contains 1 if false",
+        OURS + "rules := 1\ndeny := input.nothing",
+        OURS + "rules := 1\ndeny contains x if input.a < b",
+        OURS + "rules := 1\ndeny := 7",
+        OURS + 'rules := 1\ndeny contains to_number("x")',
+        OURS.replace("excused := []", "excused := 1") + "rules := 1\ndeny := []",
     ],
-)  # fmt: skip
+)
 def test_rules_that_do_not_evaluate_deny(rules: str) -> None:
-    reasons, needed = apply_rules({SHIPPED: rules}, {"x": 1})
-    assert [code for code, _ in reasons] == ["engine.error"]
-    assert needed == ()
+    answer = apply_rules({SHIPPED: rules}, {"x": 1})
+    assert [code for code, _ in answer.reasons] == ["engine.error"]
+    assert answer.needed == ()
+
+
+def test_the_least_that_evaluates_allows() -> None:
+    assert apply_rules({SHIPPED: OURS + "rules := 1\ndeny := []"}, {"x": 1}).reasons == ()
 
 
 @pytest.mark.skipif(

@@ -25,7 +25,7 @@ version: 1
 groups: {{risk-officers: [olga, omar]}}
 models:
   {model}:
-    tier: high
+    tier: medium
     owners: [owners@bank.example]
     gates:
       data_validation: {{suite: suite.json}}

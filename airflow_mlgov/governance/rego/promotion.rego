@@ -6,6 +6,12 @@ import rego.v1
 # How many rules there are is asked first: a policy that evaluates nothing must not allow.
 rules := 16
 
+# What is wrong, less what a break-glass in force overrides.
+deny contains reason if {
+	some reason in denied
+	not reason in excused
+}
+
 # The same bytes under another name, in another registry or environment, are another matter.
 of_this_model(item) if {
 	item.environment == input.request.environment
@@ -74,7 +80,7 @@ fresh(item) if {
 }
 
 # 1
-deny contains {"code": "evidence.missing", "message": message} if {
+denied contains {"code": "evidence.missing", "message": message} if {
 	some gate in input.policy.requires
 	some digest in subjects(gate)
 	count(results(gate, digest)) == 0
@@ -82,17 +88,18 @@ deny contains {"code": "evidence.missing", "message": message} if {
 }
 
 # 2
-deny contains {"code": "gate.not_passed", "message": message} if {
+denied contains {"code": "gate.not_passed", "message": message} if {
 	some gate in input.policy.requires
 	some digest in subjects(gate)
 	item := newest(gate, digest)
 	item.verdict != "PASS"
+	not all_waived(gate, item)
 	failed := concat(", ", [check.name | some check in item.checks; check.severity == "critical"; check.outcome != "PASS"])
 	message := sprintf("the newest evidence of the gate %s is %s (ledger:%d): %s", [gate, item.verdict, item.seq, failed])
 }
 
 # 3
-deny contains {"code": "evidence.stale", "message": message} if {
+denied contains {"code": "evidence.stale", "message": message} if {
 	some gate in input.policy.requires
 	some digest in subjects(gate)
 	item := newest(gate, digest)
@@ -101,13 +108,13 @@ deny contains {"code": "evidence.stale", "message": message} if {
 }
 
 # 4
-deny contains {"code": "provenance.missing", "message": message} if {
+denied contains {"code": "provenance.missing", "message": message} if {
 	count(provenance) == 0
 	message := sprintf("no verified provenance for sha256:%s: register the version with RegisterModelOperator", [substring(input.request.digest, 0, 12)])
 }
 
 # 5
-deny contains {"code": "provenance.no_datasets", "message": message} if {
+denied contains {"code": "provenance.no_datasets", "message": message} if {
 	some gate in input.policy.requires
 	gate in data_gates
 	count(provenance) > 0
@@ -116,7 +123,7 @@ deny contains {"code": "provenance.no_datasets", "message": message} if {
 }
 
 # 6: what the gate was held against must not be looser than the policy
-deny contains {"code": "bound.not_checked", "message": message} if {
+denied contains {"code": "bound.not_checked", "message": message} if {
 	some bound in input.policy.bounds
 	bound.gate in input.policy.requires
 	item := newest(bound.gate, input.request.digest)
@@ -125,13 +132,14 @@ deny contains {"code": "bound.not_checked", "message": message} if {
 }
 
 # 7
-deny contains {"code": "bound.not_met", "message": message} if {
+denied contains {"code": "bound.not_met", "message": message} if {
 	some bound in input.policy.bounds
 	bound.gate in input.policy.requires
 	item := newest(bound.gate, input.request.digest)
 	some check in item.checks
 	check.name == bound.check
 	not meets(check, bound)
+	not covered(bound.gate, check)
 	message := sprintf("%s = %v of the gate %s (ledger:%d) does not meet the policy's %s", [bound.check, check.observed, bound.gate, item.seq, bound.text])
 }
 
@@ -164,7 +172,7 @@ below(observed, most) if {
 }
 
 # 8
-deny contains {"code": "suite.differs", "message": message} if {
+denied contains {"code": "suite.differs", "message": message} if {
 	"data_validation" in input.policy.requires
 	is_string(input.policy.suite_sha256)
 	some digest in datasets
@@ -178,6 +186,12 @@ needed contains item.sha256 if {
 	some gate in input.policy.requires
 	some digest in subjects(gate)
 	item := newest(gate, digest)
+}
+
+needed contains item.sha256 if {
+	some use in waived
+	some item in signatures
+	item.terms_sha256 == use.waiver
 }
 
 excluded contains name if {
@@ -212,13 +226,13 @@ counted contains item.approver if {
 	count([other | some other in answers; other.approver == item.approver; other.seq > item.seq]) == 0
 }
 
-deny contains {"code": "approval.missing", "message": message} if {
+denied contains {"code": "approval.missing", "message": message} if {
 	count(counted) < input.policy.approvals.count
 	message := sprintf("%d of %d approvals: nobody else who may approve has approved the evidence that now stands", [count(counted), input.policy.approvals.count])
 }
 
 # 10
-deny contains {"code": "approval.not_allowed", "message": message} if {
+denied contains {"code": "approval.not_allowed", "message": message} if {
 	some item in answers
 	item.answer == "approved"
 	item.approver in excluded
@@ -227,7 +241,7 @@ deny contains {"code": "approval.not_allowed", "message": message} if {
 }
 
 # 11
-deny contains {"code": "approval.rejected", "message": message} if {
+denied contains {"code": "approval.rejected", "message": message} if {
 	some item in all_answers
 	item.answer == "rejected"
 	item.approver in input.policy.approvals.from
@@ -236,20 +250,20 @@ deny contains {"code": "approval.rejected", "message": message} if {
 }
 
 # 12
-deny contains {"code": "evidence.unverified", "message": message} if {
+denied contains {"code": "evidence.unverified", "message": message} if {
 	some item in input.unverified
 	message := sprintf("ledger:%d (%s) does not verify: %s", [item.seq, item.kind, item.problem])
 }
 
 # 13
-deny contains {"code": "rollback.missing", "message": message} if {
+denied contains {"code": "rollback.missing", "message": message} if {
 	input.policy.rollback_required
 	is_string(input.request.rollback_problem)
 	message := sprintf("the policy requires a version to roll back to, and version %s does not hold: %s", [input.request.champion, input.request.rollback_problem])
 }
 
 # 14
-deny contains {"code": "comparison.stale", "message": message} if {
+denied contains {"code": "comparison.stale", "message": message} if {
 	some bound in input.policy.bounds
 	bound.relative
 	bound.gate in input.policy.requires
@@ -261,7 +275,7 @@ deny contains {"code": "comparison.stale", "message": message} if {
 }
 
 # 15: gates over data are about the data, which a rollback says nothing of
-deny contains {"code": "promotion.withdrawn", "message": message} if {
+denied contains {"code": "promotion.withdrawn", "message": message} if {
 	is_number(input.request.withdrawn_at)
 	some gate in input.policy.requires
 	not gate in data_gates
@@ -271,7 +285,7 @@ deny contains {"code": "promotion.withdrawn", "message": message} if {
 }
 
 # 16
-deny contains {"code": "tries.exceeded", "message": message} if {
+denied contains {"code": "tries.exceeded", "message": message} if {
 	some tried in input.tries
 	most := input.policy.max_tries[tried.gate].same_data
 	is_number(most)
@@ -279,10 +293,92 @@ deny contains {"code": "tries.exceeded", "message": message} if {
 	message := sprintf("the gate %s has judged %d different models on the same evaluation data, and the policy allows %d: hold out fresh data", [tried.gate, tried.models, most])
 }
 
-deny contains {"code": "tries.exceeded", "message": message} if {
+denied contains {"code": "tries.exceeded", "message": message} if {
 	some tried in input.tries
 	most := input.policy.max_tries[tried.gate].same_model
 	is_number(most)
 	tried.datasets > most
 	message := sprintf("the gate %s has judged this model on %d different evaluation data, and the policy allows %d: a new try needs a new model", [tried.gate, tried.datasets, most])
+}
+
+# Waivers: a failed check of this model may pass as waived, never as passed, while enough people have signed for it.
+signatures contains item if {
+	some item in about_model
+	item.kind == "waiver"
+	item.state == "signed"
+	item.terms.target == input.request.target
+	not item.terms_sha256 in revoked
+	item.terms.expires_ns > input.now_ns
+	item.terms.expires_ns <= item.issued_at_ns + input.policy.waivers.max_ns
+	current(item)
+	item.signer in input.policy.waivers.from
+	not item.signer in concerned(item)
+}
+
+revoked contains item.terms_sha256 if {
+	some item in about_model
+	item.kind == "waiver"
+	item.state == "revoked"
+}
+
+# Who made the model or wants it moved does not sign the exception for it.
+concerned(item) := {name | some name in item.terms.requesters} | {name | some name in input.request.requesters} | {name |
+	some made in provenance
+	some name in made.trainers
+}
+
+in_force contains item if {
+	some item in signatures
+	count({other.signer | some other in signatures; other.terms_sha256 == item.terms_sha256}) >= input.policy.waivers.signers
+}
+
+covering(gate, check) := {item.terms_sha256 |
+	check.outcome == "FAIL"
+	is_number(check.observed)
+	some item in in_force
+	item.terms.gate == gate
+	item.terms.check == check.name
+	above(check.observed, item.terms.min)
+	below(check.observed, item.terms.max)
+}
+
+covered(gate, check) if count(covering(gate, check)) > 0
+
+all_waived(gate, item) if {
+	item.verdict == "FAIL"
+	bad := [check | some check in item.checks; check.severity == "critical"; check.outcome != "PASS"]
+	count(bad) > 0
+	count([check | some check in bad; not covered(gate, check)]) == 0
+}
+
+waived contains {"gate": gate, "check": check.name, "observed": check.observed, "waiver": waiver} if {
+	some gate in input.policy.requires
+	some digest in subjects(gate)
+	some check in newest(gate, digest).checks
+	some waiver in covering(gate, check)
+}
+
+# Break-glass: what verification itself found wrong, a person's rejection, and where the model comes from stay.
+excusable := {
+	"evidence.missing", "evidence.stale", "gate.not_passed", "bound.not_checked", "bound.not_met", "suite.differs",
+	"approval.missing", "approval.not_allowed", "comparison.stale", "tries.exceeded", "promotion.withdrawn",
+	"rollback.missing",
+}
+
+emergencies contains item if {
+	some item in about_model
+	item.kind == "emergency"
+	item.target == input.request.target
+	item.expires_ns > input.now_ns
+	item.expires_ns <= item.issued_at_ns + input.policy.break_glass.max_ns
+	item.issued_at_ns <= input.now_ns + 300000000000
+	item.person in input.policy.break_glass.from
+}
+
+broken_by contains item.sha256 if some item in emergencies
+
+excused contains reason if {
+	count(emergencies) > 0
+	some reason in denied
+	reason.code in excusable
 }

@@ -1,0 +1,506 @@
+"""``mlgov doctor``: connections, keys, trust root, policy, versions: what is wrong, and how to mend it.
+
+Reads what ``[mlgov]`` of airflow.cfg says and tries it as a task would; signs nothing and makes no key.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import typer
+
+from airflow_mlgov.cli.common import AsJson, print_json
+from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, EvidenceError, MlgovError
+
+if TYPE_CHECKING:
+    from airflow_mlgov.evidence.signing import TrustRoot
+    from airflow_mlgov.governance.policy import ModelPolicy, Target
+    from airflow_mlgov.settings import Governance
+
+log = logging.getLogger(__name__)
+
+_LIBRARIES = ("apache-airflow", "mlflow", "great-expectations", "fairlearn", "gordon-to-regorus")
+_PARTS_OF_MLFLOW = ("mlflow-skinny", "mlflow-tracing")
+_SOON = timedelta(days=30)
+_SECRETS_IN_EXTRA = ("jwt_token", "gcp_keyfile_dict")
+_MENDS: dict[type[Exception], str] = {
+    DependencyError: "bring it up, or correct its address",
+    AccessError: "grant this identity access, or correct its credentials",
+    EvidenceError: "stop releasing, find out who changed it, and hold it against a checkpoint that was kept elsewhere",
+}
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    area: str
+    level: Literal["ok", "warning", "problem"]
+    message: str
+    mend: str = ""
+    """What to do about it; empty where it is fine, or where the message says it."""
+    unreachable: bool = False
+    """Whether it is a dependency that is down or refuses, and not what is configured."""
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Say what is wrong with the set-up and how to mend it.
+
+    Exit code 0: nothing worse than a warning; 2: a problem; 4: all problems are dependencies that cannot be reached.
+    """
+    with redirect_stdout(sys.stderr):  # Airflow logs to stdout
+        findings = examine()
+    problems, warnings = (sum(item.level == level for item in findings) for level in ("problem", "warning"))
+    if as_json:
+        print_json({"problems": problems, "warnings": warnings, "findings": [asdict(item) for item in findings]})
+    else:
+        for item in findings:
+            typer.echo(f"{item.level:8} {item.area}: {item.message}")
+            if item.mend:
+                typer.echo(f"{'':8} mend: {item.mend}")
+        typer.echo(f"{problems} problem(s), {warnings} warning(s)")
+    raise typer.Exit(exit_code(findings))
+
+
+def exit_code(findings: Iterable[Finding]) -> int:
+    """0 for nothing worse than a warning, 4 where all problems are dependencies out of reach, else 2."""
+    problems = [item for item in findings if item.level == "problem"]
+    if not problems:
+        return 0
+    return 4 if all(item.unreachable for item in problems) else 2
+
+
+def examine() -> list[Finding]:
+    """Everything that was found, area by area; whatever goes wrong in one is a finding and hides no other."""
+    from airflow_mlgov.settings import Governance
+
+    areas: dict[str, Callable[[Governance], Iterator[Finding]]] = {
+        "versions": _versions,
+        "policy": _policy,
+        "trust root": _trust_root,
+        "signing": _signing,
+        "ledger": _ledger,
+        "mlflow": _mlflow,
+        "airflow": _airflow,
+    }
+    with _all_connections():
+        return [
+            replace(item, area=area)
+            for area, look in areas.items()
+            for item in _examined(look(Governance("promotion")))
+        ]
+
+
+@contextmanager
+def _all_connections() -> Iterator[None]:
+    """Outside of tasks Airflow looks for connections in its own database only where this says so."""
+    name = "_AIRFLOW_PROCESS_CONTEXT"
+    before = os.environ.get(name)
+    os.environ[name] = "server"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+def _examined(looked: Iterator[Finding]) -> Iterator[Finding]:
+    try:
+        yield from looked
+    except Exception as error:
+        yield _failed(error)
+
+
+def _ok(message: str) -> Finding:
+    return Finding("", "ok", message)
+
+
+def _warning(message: str, mend: str) -> Finding:
+    return Finding("", "warning", message, mend)
+
+
+def _problem(message: str, mend: str) -> Finding:
+    return Finding("", "problem", message, mend)
+
+
+def _failed(error: Exception, about: str = "") -> Finding:
+    """An error as a finding. Only texts that are known to hold no secret are quoted."""
+    from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
+    if isinstance(error, MlgovError):
+        mend = next((text for kind, text in _MENDS.items() if isinstance(error, kind)), "")
+        return replace(_problem(f"{about}{error}", mend), unreachable=isinstance(error, DependencyError | AccessError))
+    if isinstance(error, AirflowNotFoundException):
+        return _problem(f"{about}{error}", "add the connection to Airflow, or correct its name in [mlgov]")
+    if isinstance(error, OSError) and error.filename:
+        return _problem(
+            f"{about}cannot read {error.filename}: {error.strerror}", "run mlgov doctor where the tasks run"
+        )
+    log.debug("mlgov doctor was stopped", exc_info=error)
+    return _problem(
+        f"{about}an unexpected {type(error).__name__} stopped the examination",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL=DEBUG shows where",
+    )
+
+
+def _if_it_holds(load: Callable[[], _T]) -> _T | None:
+    """What is loaded, or None: why it does not hold is for its own area to say."""
+    try:
+        return load()
+    except MlgovError:
+        return None
+
+
+def _models(governance: Governance) -> list[ModelPolicy]:
+    policy = _if_it_holds(lambda: governance.policy)
+    return list(policy.models.values()) if policy else []
+
+
+def _duties(governance: Governance) -> list[str]:
+    """The duties that somebody has to sign for under this policy."""
+    from airflow_mlgov.evidence.signing import DUTIES
+
+    targets = [target for model in _models(governance) for target in model.targets.values()]
+    needed = {"registration", "promotion", "reconcile"}.union(*(target.requires for target in targets))
+    if any(target.approvals for target in targets):
+        needed.add("approval")
+    if any(target.waivers or target.break_glass for target in targets):
+        needed |= {"waiver", "audit"}
+    return [duty for duty in DUTIES if duty in needed]
+
+
+# -- versions ----------------------------------------------------------------------------------------------------------
+
+
+def _versions(_: Governance) -> Iterator[Finding]:
+    from importlib.metadata import requires
+
+    from packaging.requirements import Requirement
+
+    parsed = [Requirement(text) for text in requires("airflow-provider-mlgov") or ()]
+    wanted = {item.name: item.specifier for item in parsed if item.marker is None}
+    found = {name: _installed(name) for name in (*_LIBRARIES, *_PARTS_OF_MLFLOW)}
+    for name in _LIBRARIES:
+        version = found[name]
+        if version is None or not wanted[name].contains(version, prereleases=True):
+            message = f"{name} is {version or 'not installed'}, and this package needs {wanted[name]}"
+            yield _problem(message, f"pip install '{name}{wanted[name]}'")
+    for part in _PARTS_OF_MLFLOW:
+        if found["mlflow"] and found[part] and found[part] != found["mlflow"]:
+            yield _problem(
+                f"{part} {found[part]} does not belong to mlflow {found['mlflow']}: one was installed over the other",
+                "pip install " + " ".join(f"{name}=={found['mlflow']}" for name in ("mlflow", *_PARTS_OF_MLFLOW)),
+            )
+    yield _ok(f"python {platform.python_version()}, " + ", ".join(f"{name} {found[name]}" for name in _LIBRARIES))
+
+
+def _installed(name: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+# -- policy ------------------------------------------------------------------------------------------------------------
+
+
+def _policy(governance: Governance) -> Iterator[Finding]:
+    policy = governance.policy
+    if policy is None:
+        yield _warning(
+            "there is no governance policy: gates go by their operators' own bounds, and nothing can be promoted",
+            "write mlgov.yaml, and set [mlgov] policy to its path",
+        )
+        return
+    for model in policy.models.values():
+        for target in model.targets.values():
+            yield from _target(model, target)
+    yield from _rules(governance)
+    yield _ok(f"{policy.path} governs {', '.join(policy.models)}")
+
+
+def _target(model: ModelPolicy, target: Target) -> Iterator[Finding]:
+    from importlib.util import find_spec
+
+    what = f"{model.where('targets', target.name)}: {model.name} to {target.name}"
+    for gate in target.requires:
+        bounded = gate in ("performance", "fairness")
+        if find_spec(f"airflow_mlgov.operators.{gate}") is None:
+            yield _problem(
+                f"{what} requires the gate {gate}, which no operator serves: every promotion will be refused",
+                f"take {gate} out of `requires`, or install a version of airflow-provider-mlgov that has it",
+            )
+        elif not (model.bounds(gate) if bounded else model.gates.get(gate)):
+            yield _warning(
+                f"{what} requires the gate {gate}, but not what it is held to: each DAG may choose",
+                f"say it under `gates: {gate}:` of {model.name}",
+            )
+    if target.approvals > len(target.approvers):
+        yield _problem(
+            f"{what} needs {target.approvals} approvals, and {len(target.approvers)} people may give one "
+            f"({', '.join(sorted(target.approvers)) or 'nobody'})",
+            "name more people in `approvals.from` or its groups, or lower `approvals.count`",
+        )
+
+
+def _rules(governance: Governance) -> Iterator[Finding]:
+    """Decide on a made-up first version of each model without evidence: the answer is no, for reasons that say so. An
+    error of the engine instead is what a real first version would get too."""
+    from airflow_mlgov.governance.decision import Request, decide
+    from airflow_mlgov.results import Subject
+
+    policy = governance.required_policy()
+    for model in policy.models.values():
+        made_up = Subject("model", model.name, "0" * 64, version="1", registry="https://mlflow.invalid")
+        for target in model.targets:
+            answer = decide(Request(made_up, target, governance.environment), policy, evidence=[])
+            for code, message in answer.reasons:
+                if code == "engine.error":
+                    yield _problem(
+                        f"the decision on a first version of {model.name} to {target} fails: {message}",
+                        f"mend {', '.join(policy.rules) or 'the installation of gordon-to-regorus'}: whatever is "
+                        "decided so is refused",
+                    )
+                    return
+
+
+# -- trust root --------------------------------------------------------------------------------------------------------
+
+
+def _trust_root(governance: Governance) -> Iterator[Finding]:
+    from airflow_mlgov.settings import home, option
+
+    if not option("trust_root") and not option("sign") and not (home() / "trust.json").exists():
+        yield _warning(
+            "there is no trust root yet: the first signature makes one that trusts its local key for everything",
+            "for a team, make one with `mlgov trust add`, and set [mlgov] trust_root to its path",
+        )
+        return
+    trust = governance.trust
+    for duty in _duties(governance):
+        yield from _keys_of(duty, trust)
+    yield from _shared_keys(trust)
+    yield _ok(f"{trust.source} has {len(trust.keys)} keys")
+
+
+def _keys_of(duty: str, trust: TrustRoot) -> Iterator[Finding]:
+    now = datetime.now(UTC)
+    keys = [item for item in trust.keys if duty in item.duties]
+    valid = [item for item in keys if item.covers(now)]
+    add = _add(duty, _if_it_holds(lambda: _uri_of(duty)) or "SIGNER", trust)
+    mend = f"rotate it, then {add}" if keys else add
+    if not valid:
+        state = f"{len(keys)} key(s) for {duty}, none of them valid now" if keys else f"no key for {duty}"
+        yield _problem(f"{trust.source} has {state}: its evidence cannot count", mend)
+    elif not any(item.covers(now + _SOON) for item in keys):
+        end = max(item.valid_until for item in valid if item.valid_until)
+        yield _warning(
+            f"{trust.source}: the last key for {duty} ends on {end:%Y-%m-%d}",
+            mend,
+        )
+
+
+def _shared_keys(trust: TrustRoot) -> Iterator[Finding]:
+    duties: dict[str, set[str]] = {}
+    for item in trust.keys:
+        if item.covers(datetime.now(UTC)):
+            duties.setdefault(item.key.keyid, set()).update(item.duties)
+    for keyid, several in duties.items():
+        if len(several) > 1:
+            yield _warning(
+                f"{trust.source}: the key {keyid[:16]} may sign for {', '.join(sorted(several))}",
+                "give each duty a key of its own, so that who holds one can forge no other's evidence",
+            )
+
+
+def _add(duty: str, uri: str, trust: TrustRoot) -> str:
+    return f"mlgov trust add --trust {trust.source} --duty {duty} --sign {uri}"
+
+
+# -- signing -----------------------------------------------------------------------------------------------------------
+
+
+def _signing(governance: Governance) -> Iterator[Finding]:
+    trust = _if_it_holds(lambda: governance.trust)
+    signers = {duty: _uri_of(duty) for duty in _duties(governance)}
+    if any(uri.startswith("local:") for uri in signers.values()):
+        yield _warning(
+            "evidence is signed with local key files: whoever can read one can sign",
+            "keep the keys in Vault: [mlgov] sign = vault:mlgov-{duty}",
+        )
+    else:
+        yield from _vault_connections(signers)
+    for duty in signers:
+        try:
+            yield from _signer(duty, signers, trust)
+        except DependencyError as error:
+            yield _failed(error, f"{duty}: ")
+            return  # the others would wait for the same Vault
+        except Exception as error:
+            yield _failed(error, f"{duty}: ")
+
+
+def _uri_of(duty: str) -> str:
+    """The signer of a duty, as a task of that duty opens it."""
+    from airflow_mlgov.settings import Governance, home
+
+    return Governance(duty).signer_uri or f"local:{home() / 'signing-key.pem'}"
+
+
+def _vault_connections(duties: Iterable[str]) -> Iterator[Finding]:
+    """Who else can sign, by what the connections say."""
+    from airflow_mlgov.settings import filled, option
+
+    text = option("vault_conn_id")
+    if not text:
+        raise ConfigurationError("keys in Vault need an identity: set [mlgov] vault_conn_id")
+    names = sorted({filled("vault_conn_id", duty) for duty in duties})
+    if "{duty}" not in text:
+        yield _warning(
+            f"one Vault identity, that of the connection {text}, signs for every duty",
+            "give each its own: [mlgov] vault_conn_id = mlgov_vault_{duty}, with what `mlgov vault-policy DUTY` prints",
+        )
+    readable = [name for name in names if _holds_a_secret(name)]
+    if readable:
+        yield _warning(
+            f"the connections {', '.join(readable)} hold a secret: any DAG can read it and sign as the gate",
+            "give gates a queue of their own whose workers log in to Vault by themselves (auth_type kubernetes, jwt "
+            "with jwt_token_path, aws_iam, azure or gcp; or token, with VAULT_TOKEN on those workers alone), and take "
+            "the secret out of the connection",
+        )
+
+
+def _holds_a_secret(conn_id: str) -> bool:
+    from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
+
+    try:
+        connection = BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        return False  # opening the signer says so
+    return bool(connection.password) or any(connection.extra_dejson.get(key) for key in _SECRETS_IN_EXTRA)
+
+
+def _signer(duty: str, signers: Mapping[str, str], trust: TrustRoot | None) -> Iterator[Finding]:
+    from airflow_mlgov.evidence.signing import open_signer
+    from airflow_mlgov.settings import Governance
+
+    uri = signers[duty]
+    scheme, _, name = uri.partition(":")
+    if scheme == "local" and not Path(name).expanduser().exists():  # opening it would make it
+        if trust is not None:
+            yield _problem(f"{duty}: there is no key file {name}", _add(duty, uri, trust))
+        return
+    vault = Governance(duty).vault() if scheme == "vault" else None
+    keyid = open_signer(uri, vault).public_key.keyid
+    if trust is not None:
+        yield _trusted(duty, uri, keyid, trust)
+    if vault is not None:
+        yield from _vault_rights(duty, signers, vault)
+
+
+def _trusted(duty: str, uri: str, keyid: str, trust: TrustRoot) -> Finding:
+    entries = [item for item in trust.keys if item.key.keyid == keyid]
+    if not entries:
+        return _problem(
+            f"{duty}: the key {keyid[:16]} of {uri} is not in the trust root {trust.source}", _add(duty, uri, trust)
+        )
+    if not any(duty in item.duties and item.covers(datetime.now(UTC)) for item in entries):
+        return _problem(
+            f"{duty}: the trust root {trust.source} has the key {keyid[:16]} of {uri}, but not for this duty now",
+            "correct the duties or dates of its entry, or give the duty a key of its own",
+        )
+    return _ok(f"{duty}: {uri} opens, and the trust root has its key {keyid[:16]} for this duty")
+
+
+def _vault_rights(duty: str, signers: Mapping[str, str], vault: Any) -> Iterator[Finding]:
+    """Ask Vault whether the identity may sign with its own key, and whether with that of another duty."""
+    from airflow_mlgov.evidence.vault_errors import vault_errors
+    from airflow_mlgov.settings import option
+
+    paths = {other: f"transit/sign/{uri.partition(':')[2]}" for other, uri in signers.items()}
+    try:
+        with vault_errors("ask what its own token may do"):
+            answer = vault.sys.get_capabilities(sorted(set(paths.values())))["data"]
+    except AccessError as error:
+        yield _warning(
+            f"{duty}: {error}", "allow it `update` on sys/capabilities-self, as Vault's policy `default` does"
+        )
+        return
+    allowed = {path for path, rights in answer.items() if {"update", "root"} & set(rights)}
+    mend = f"give it the Vault policy that `mlgov vault-policy {duty}` prints, and no other"
+    if paths[duty] not in allowed:
+        yield _problem(f"{duty}: its Vault identity may not `update` {paths[duty]}", mend)
+    others = [other for other, path in paths.items() if path in allowed - {paths[duty]}]
+    if others and "{duty}" in option("vault_conn_id"):
+        yield _problem(f"{duty}: its Vault identity may also sign for {', '.join(others)}", mend)
+
+
+# -- ledger, registry, Airflow -----------------------------------------------------------------------------------------
+
+
+def _ledger(governance: Governance) -> Iterator[Finding]:
+    from airflow.providers.common.compat.sdk import conf
+
+    ledger = governance.ledger
+    missing = ledger.missing_triggers()
+    if missing:
+        yield _problem(
+            f"the ledger {ledger.url} lacks the triggers that make it append-only: {', '.join(missing)}",
+            "find out who dropped them, hold the chain against a checkpoint, and make them again as "
+            "airflow_mlgov/evidence/ledger_schema.py does",
+        )
+    executors = str(conf.get("core", "executor", fallback="")).split(",")
+    elsewhere = [name for name in executors if not name.strip().endswith("LocalExecutor")]
+    if ledger.url.startswith("sqlite") and elsewhere:
+        yield _warning(
+            f"the ledger {ledger.url} is a file of one machine, and {', '.join(elsewhere)} may run tasks on others",
+            "keep it in PostgreSQL: set [mlgov] ledger_conn_id",
+        )
+    size = ledger.verify().size
+    if not size:
+        yield _warning(
+            f"the ledger {ledger.url} is empty",
+            "if evidence was signed before, it lies elsewhere: correct [mlgov] ledger",
+        )
+    yield _ok(f"the ledger {ledger.url} opens, and its chain of {size} entries holds")
+
+
+def _mlflow(governance: Governance) -> Iterator[Finding]:
+    hook = governance.mlflow
+    hook.registry().ping()
+    yield _ok(f"the registry of the connection {hook.mlflow_conn_id} answers and knows the identity of promotion")
+
+
+def _airflow(governance: Governance) -> Iterator[Finding]:
+    from airflow_mlgov.exposure import exposures, simple_auth_manager
+
+    if simple_auth_manager():
+        yield _warning(
+            "SimpleAuthManager is for development: users and passwords are a setting and a file",
+            "set [core] auth_manager to that of your organisation, FAB or Keycloak for instance",
+        )
+    high = [model.name for model in _models(governance) if model.tier == "high"]
+    found = exposures()
+    for message, mend in found:
+        mend += ". What counts is what a worker sees: run mlgov doctor there"
+        if high:
+            yield _problem(f"{message}; so the approval of {', '.join(high)} (tier high) refuses to ask here", mend)
+        else:
+            yield _warning(message, mend)
+    if not found:
+        yield _ok("nothing that this process can read lets an approval be forged")

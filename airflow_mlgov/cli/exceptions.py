@@ -1,0 +1,193 @@
+"""``mlgov waive``, ``break-glass`` and ``obligations``: exceptions that people sign, and what is owed for them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from airflow_mlgov.cli.common import (
+    AsJson,
+    Environment,
+    LedgerUrl,
+    PolicyFile,
+    RegistryUri,
+    SignWith,
+    TrustFile,
+    context_of,
+    open_grounds,
+    open_registry,
+    print_json,
+    signer_for,
+    who_asks,
+)
+from airflow_mlgov.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from airflow_mlgov.evidence.statements import Context
+    from airflow_mlgov.registry.promotion import Case, Grounds
+    from airflow_mlgov.registry.waivers import Terms
+
+Version = Annotated[str, typer.Argument(help="models:/name/7")]
+Target = Annotated[str, typer.Option("--target", help="A target of the model in the policy.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; it is signed.")]
+Person = Annotated[str | None, typer.Option("--person", help="Who signs; the user of this shell where absent.")]
+
+
+def waive(
+    model: Version,
+    target: Target,
+    reason: Reason,
+    ledger: LedgerUrl,
+    trust: TrustFile,
+    policy: PolicyFile,
+    sign: SignWith,
+    gate: Annotated[str | None, typer.Option(help="The gate that failed.")] = None,
+    check: Annotated[str | None, typer.Option(help="The one check, such as 'demographic_parity_ratio[race]'.")] = None,
+    least: Annotated[float | None, typer.Option("--min", help="Stretch the bound down to this.")] = None,
+    most: Annotated[float | None, typer.Option("--max", help="Stretch the bound up to this.")] = None,
+    ticket: Annotated[str, typer.Option(help="Where it is discussed.")] = "",
+    risk_owner: Annotated[str, typer.Option(help="Who answers for the risk.")] = "",
+    days: Annotated[int, typer.Option(help="How long; the policy's max_days at most.")] = 14,
+    requester: Annotated[list[str] | None, typer.Option(help="Who asks for it, and may not sign. Repeatable.")] = None,
+    cosign: Annotated[str | None, typer.Option(help="Sign terms that another has signed: their SHA-256.")] = None,
+    revoke: Annotated[str | None, typer.Option(help="Take a waiver back: the SHA-256 of its terms.")] = None,
+    person: Person = None,
+    registry: RegistryUri = None,
+    environment: Environment = "default",
+    as_json: AsJson = False,
+) -> None:
+    """Sign a time-bound exception for one failed check of one model; --cosign as the second; --revoke to end it."""
+    from airflow_mlgov.registry.waivers import draft_terms, find_terms, revoke_waiver, sign_waiver, signers_of
+
+    grounds, context, case = _case(model, target, registry, ledger, trust, policy, environment, "waive")
+    known = cosign or revoke
+    if known:
+        terms = find_terms(case, known)
+    elif gate and check and (least is not None or most is not None):
+        stretch = {name: value for name, value in (("min", least), ("max", most)) if value is not None}
+        terms = draft_terms(
+            case,
+            gate=gate,
+            check=check,
+            stretch=stretch,
+            reason=reason,
+            ticket=ticket,
+            risk_owner=risk_owner,
+            requesters=tuple(requester or ()),
+            lifetime=timedelta(days=days),
+            now=context.issued_at,
+        )
+    else:
+        raise ConfigurationError("a new waiver needs --gate, --check and --min or --max; or pass --cosign or --revoke")
+    name = person or who_asks()
+    act = revoke_waiver if revoke else sign_waiver
+    entry = act(
+        case,
+        terms,
+        {"id": name, "name": name},
+        reason,
+        ledger=grounds.ledger,
+        signer=signer_for(sign),
+        context=context,
+    )
+    signers = [*signers_of(case, terms), *([] if revoke else [name])]
+    _tell_waiver(case, terms, "revoked" if revoke else "signed", signers, entry.reference, as_json)
+
+
+def break_glass(
+    model: Version,
+    target: Target,
+    reason: Reason,
+    ledger: LedgerUrl,
+    trust: TrustFile,
+    policy: PolicyFile,
+    sign: SignWith,
+    hours: Annotated[float, typer.Option(help="How long; the policy's max_hours at most.")] = 8,
+    person: Person = None,
+    registry: RegistryUri = None,
+    environment: Environment = "default",
+    as_json: AsJson = False,
+) -> None:
+    """Let a model go past its gates in an emergency, for a time; then `mlgov promote`. An audit is owed for it."""
+    from airflow_mlgov.registry.waivers import break_glass
+
+    grounds, context, case = _case(model, target, registry, ledger, trust, policy, environment, "break-glass")
+    name = person or who_asks()
+    entry = break_glass(
+        case,
+        {"id": name, "name": name},
+        reason,
+        timedelta(hours=hours),
+        ledger=grounds.ledger,
+        signer=signer_for(sign),
+        context=context,
+    )
+    excused = [f"{code}: {message}" for code, message in case.decision.reasons]
+    if as_json:
+        print_json({"evidence": entry.reference, "excused": excused})
+        return
+    typer.echo(f"{case.model}: {name} broke the glass for {target!r} for {hours:g} h ({entry.reference})")
+    for line in excused:
+        typer.echo(f"  - {line}")
+
+
+def obligations(
+    ledger: LedgerUrl,
+    trust: TrustFile,
+    model: Annotated[str | None, typer.Option("--model", help="Only this registered model.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The audits that are owed for what is promoted now, soonest first; exit code 1 where one was not kept."""
+    from airflow_mlgov.evidence.ledger import open_ledger
+    from airflow_mlgov.evidence.signing import TrustRoot
+    from airflow_mlgov.registry.obligations import VIOLATIONS, list_obligations
+
+    found = list_obligations(open_ledger(ledger), TrustRoot.load(trust), datetime.now(UTC), model)
+    if as_json:
+        print_json([item.as_dict() for item in found])
+    else:
+        for item in found:
+            typer.echo(f"{item.id}  {item}")
+        if not found:
+            typer.echo("nothing is owed")
+    raise typer.Exit(1 if any(item.state in VIOLATIONS for item in found) else 0)
+
+
+def _case(
+    model: str,
+    target: str,
+    registry: str | None,
+    ledger: str,
+    trust: Path,
+    policy: Path,
+    environment: str,
+    command: str,
+) -> tuple[Grounds, Context, Case]:
+    from airflow_mlgov.registry.promotion import build_case
+
+    client, grounds = open_registry(registry), open_grounds(ledger, trust, policy)
+    case = build_case(client, client.resolve(model), target, grounds, environment)
+    return grounds, context_of(command, environment, grounds.policy), case
+
+
+def _tell_waiver(case: Case, terms: Terms, state: str, signers: list[str], reference: str, as_json: bool) -> None:
+    needed = case.goal.waivers.signers if case.goal.waivers else 0
+    document: dict[str, Any] = {
+        "waiver": terms.sha256,
+        "state": state,
+        "signers": signers,
+        "needed": needed,
+        "expires": terms.expires,
+        "evidence": reference,
+    }
+    if as_json:
+        print_json(document)
+        return
+    what = f"waiver of {terms.check} of the gate {terms.gate} until {terms.expires}"
+    typer.echo(f"{case.model}: {what}: {state} ({reference})")
+    typer.echo(f"  terms {terms.sha256}")
+    if state == "signed":
+        typer.echo(f"  {len(signers)} of {needed} signatures: {', '.join(signers)}")

@@ -1,0 +1,157 @@
+"""After the exception: the audit that was promised, on live data, and what happens where it was not kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
+
+from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.operators.base import task_errors
+from airflow_mlgov.settings import Governance
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_mlgov.results import GateResult, Subject
+
+
+class PostDeploymentAuditOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
+    """Run gates on live data over the version that holds a target, and close with it every audit that is owed for it.
+
+    Bounds and columns come from the policy, as for the gates themselves. A failed audit fails the task;
+    ``EnforceObligationsOperator`` then demotes. Succeeds at once where nothing is owed.
+
+    :param model: name of the registered model
+    :param target: a target of the model in the governance policy
+    :param data: gate (``performance``, ``fairness``) -> path of the table of predictions on live data
+    :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` where None
+    """
+
+    template_fields: Sequence[str] = ("model", "target", "data")
+    ui_color = "#dbe9f6"
+
+    def __init__(
+        self, *, model: str, target: str, data: Mapping[str, str], mlflow_conn_id: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+        self.target = target
+        self.data = data
+        self.mlflow_conn_id = mlflow_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Audit; returns ``audits``: id, verdict and evidence of each obligation that was closed."""
+        from airflow_mlgov.evidence.verification import collect
+        from airflow_mlgov.registry.obligations import list_obligations, record_audit
+
+        governance = Governance("audit", self.mlflow_conn_id)
+        done: list[dict[str, str]] = []
+        with task_errors():
+            here = governance.evidence_context(context)
+            owed = [
+                item
+                for item in list_obligations(governance.ledger, governance.trust, here.issued_at, self.model)
+                if item.target == self.target and item.state not in ("met", "revoked")
+            ]
+            results = [self._run(gate, path, owed[0].model) for gate, path in self.data.items()] if owed else []
+            for item in owed:
+                evidence, _ = collect(governance.ledger, governance.trust, [item.model.digest])
+                verdict, entry = record_audit(
+                    item,
+                    results,
+                    evidence=evidence,
+                    ledger=governance.ledger,
+                    signer=governance.signer,
+                    context=here,
+                )
+                done.append({"id": item.id, "verdict": str(verdict), "evidence": entry.reference})
+                self.log.info("%s: audit %s (%s)", item, verdict, entry.reference)
+        xcom = {"model": self.model, "target": self.target, "audits": done}
+        if any(item["verdict"] != "PASS" for item in done):
+            context["ti"].xcom_push(key="return_value", value=xcom)
+            raise AirflowFailException("\n".join(["the audit failed", *(result.summary() for result in results)]))
+        return xcom
+
+    def _run(self, gate: str, path: str, model: Subject) -> GateResult:
+        from airflow_mlgov.gates.fairness import evaluate_fairness
+        from airflow_mlgov.gates.performance import evaluate_performance
+        from airflow_mlgov.gates.rules import gate_rules
+
+        evaluate = {"performance": evaluate_performance, "fairness": evaluate_fairness}.get(gate)
+        if evaluate is None:
+            raise ConfigurationError(f"an audit runs the gates performance and fairness, not {gate!r}")
+        policy = Governance("audit").required_policy().model(model.name)
+        settings, bounds = gate_rules(gate, policy, {}, "the audit")
+        result: GateResult = evaluate(path, subject=model, bounds=bounds, **settings)  # type: ignore[operator]
+        return result
+
+
+class EnforceObligationsOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
+    """Warn of audits and waivers that end soon; demote, to the last good version, what an audit was missed for or has
+    failed, and what a waiver has run out for or was revoked.
+
+    Schedule it. The task fails where something that should not serve still does.
+
+    :param warn_within: how long before a date to begin to warn
+    :param demote: False: only say so
+    :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` where None
+    """
+
+    ui_color = "#f8cecc"
+
+    def __init__(
+        self,
+        *,
+        warn_within: timedelta = timedelta(days=3),
+        demote: bool = True,
+        mlflow_conn_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.warn_within = warn_within
+        self.demote = demote
+        self.mlflow_conn_id = mlflow_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Enforce; returns ``warned`` and ``violated``, each obligation with what was done."""
+        from airflow_mlgov.registry.obligations import enforce, render_enforcement
+
+        governance = Governance("promotion", self.mlflow_conn_id)
+        with task_errors():
+            result = enforce(
+                governance.mlflow.registry(),
+                grounds=governance.grounds(),
+                signer=governance.signer,
+                context=governance.evidence_context(context),
+                warn_within=self.warn_within,
+                demote=self.demote,
+            )
+        for event, audited in (("audit_due", False), ("waiver_expiring", True)):
+            soon = [(item.model.name, str(item)) for item in result.warned if (item.state == "met") is audited]
+            self._tell(governance, event, soon, context)
+        bad = [(item.model.name, f"{item} [{action}]") for item, action in result.violated]
+        self._tell(governance, "obligation_violated", bad, context)
+        text = render_enforcement(result)
+        xcom = {
+            "warned": [item.as_dict() for item in result.warned],
+            "violated": [{**item.as_dict(), "action": action} for item, action in result.violated],
+        }
+        if result.unsettled:
+            context["ti"].xcom_push(key="return_value", value=xcom)
+            raise AirflowFailException(text)
+        self.log.info("%s", text)
+        return xcom
+
+    def _tell(self, governance: Governance, event: str, lines: Sequence[tuple[str, str]], context: Context) -> None:
+        """One notification for each model's owners."""
+        from airflow_mlgov.notifications import notify, page_of, render_obligations
+
+        policy = governance.required_policy()
+        for model in sorted({name for name, _ in lines}):
+            owners = policy.model(model).owners
+            mine = [line for name, line in lines if name == model]
+            subject, body = render_obligations(mine, owners=owners, link=page_of(context), event=event)
+            notify(event, subject, body, owners=owners, context=context)

@@ -1,0 +1,211 @@
+"""What every form in Airflow's Required Actions page has in common here: nobody but a person answers, a reason is
+required, the answer is bound to what was shown, and it is signed at once.
+
+No time-out and no default ever says yes; the ledger, not the task, remembers who has answered, so clearing the task
+forgets nothing.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import Param
+
+from airflow_mlgov.exposure import exposures, simple_auth_manager
+from airflow_mlgov.operators.base import ModelRef, task_errors
+from airflow_mlgov.settings import Governance, requester
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_mlgov.registry.promotion import Case
+
+
+@dataclass(frozen=True)
+class Form:
+    """What people see, and who may answer."""
+
+    subject: str
+    body: str
+    """Markdown."""
+    digest: str
+    """Binds an answer to what was shown: compared with a fresh computation when it comes."""
+    people: frozenset[str]
+
+
+@dataclass(frozen=True)
+class PersonsAnswer:
+    """What one person said."""
+
+    who: Mapping[str, str]
+    """``id`` and ``name``, as Airflow knows the person."""
+    approved: bool
+    reason: str
+    at: datetime
+
+
+class FormOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it over untyped
+    """Base of the operators that ask people. Give it ``retries=1``: an answer within a second of asking can make
+    Airflow fail the try, and the next asks again.
+
+    :param model: the version that it is about
+    :param target: a target of the model in the governance policy
+    :param response_timeout: after this the task fails, and the owners are told
+    :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` where None
+    """
+
+    duty: ClassVar[str]
+    template_fields: Sequence[str] = ("model", "target", "subject", "body")
+    ui_color = "#fff2cc"
+
+    def __init__(
+        self,
+        *,
+        model: ModelRef,
+        target: str,
+        response_timeout: timedelta | None = None,
+        mlflow_conn_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.pop("params", None)  # Airflow hands the DAG's parameters to every task; they are no part of this form
+        for fixed in ("defaults", "body", "fail_on_reject"):
+            if fixed in kwargs:
+                raise ValueError(f"{fixed} may not be set: this form has no default answer and shows the evidence")
+        kwargs.setdefault("subject", "A model needs your answer")
+        super().__init__(
+            body="",
+            params={"reason": Param("", type="string", description="Why? Required.")},
+            fail_on_reject=True,
+            response_timeout=response_timeout,
+            **kwargs,
+        )
+        self.model = model
+        self.target = target
+        self.mlflow_conn_id = mlflow_conn_id
+
+    @abstractmethod
+    def result(self, case: Case, context: Context) -> dict[str, Any] | None:
+        """The XCom where enough people have answered already; None where more have to.
+
+        Raises this package's errors, or :class:`AirflowFailException` where there is nothing to ask.
+        """
+
+    @abstractmethod
+    def form(self, case: Case, context: Context) -> Form:
+        """What to show now."""
+
+    @abstractmethod
+    def sign(self, case: Case, answer: PersonsAnswer, context: Context) -> bool:
+        """Sign an answer into the ledger; whether it was one that ends the asking, by a person who may reject."""
+
+    @abstractmethod
+    def announce(self, case: Case, context: Context) -> None:
+        """Tell people that they are asked."""
+
+    @property
+    def governance(self) -> Governance:
+        """What ``[mlgov]`` says, under this duty."""
+        return Governance(self.duty, self.mlflow_conn_id)
+
+    def execute(self, context: Context) -> Any:
+        """Show the evidence and ask; or go on at once where enough people have answered already."""
+        with task_errors():
+            case = self._case(context)
+            self._refuse_where_forgeable(case)
+            done = self.result(case, context)
+            if done is None:
+                self.announce(case, context)
+        if done is not None:
+            return done
+        self._ask(context, case)
+        return None
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+        """Sign the answer; ask again while answers are missing; fail on a rejection or a time-out."""
+        if "error" in event:
+            self._say_that_nobody_answered(context)
+            raise AirflowFailException("nobody answered in time; a time-out never approves")
+        who = event.get("responded_by_user")
+        if not who:
+            raise AirflowFailException("no person answered; a default never approves")
+        given = event.get("params_input") or {}
+        reason = str(given.get("reason") or "").strip()
+        with task_errors():
+            case = self._case(context)
+            stands = self.form(case, context).digest
+        if given.get("evidence") != stands:
+            raise AirflowFailException(
+                f"the answer by {who['name']} was given on evidence {str(given.get('evidence'))[:12]}, but "
+                f"{stands[:12]} stands now. Airflow keeps a task's first form: trigger a new run to ask again"
+            )
+        if not reason:
+            self.log.warning("the answer by %s has no reason, so it does not count; asking again", who["name"])
+            self._ask(context, case)
+        person = {"id": str(who["id"]), "name": str(who["name"])}
+        answer = PersonsAnswer(person, event["chosen_options"] == [self.APPROVE], reason, event["responded_at"])
+        with task_errors():
+            ends = self.sign(case, answer, context)
+            case = self._case(context)
+            done = None if ends else self.result(case, context)
+        if ends:
+            raise AirflowFailException(f"rejected by {who['name']}: {reason}")
+        if done is None:
+            self._ask(context, case)
+        return done
+
+    def _case(self, context: Context) -> Case:
+        from airflow_mlgov.registry.promotion import build_case
+
+        governance = self.governance
+        registry = governance.mlflow.registry()
+        return build_case(
+            registry,
+            registry.resolve(self.model),
+            self.target,
+            governance.grounds(),
+            governance.environment,
+            requester(context),
+        )
+
+    def _ask(self, context: Context, case: Case) -> None:
+        """Park the task; does not return."""
+        form = self.form(case, context)
+        self.subject, self.body = form.subject, form.body
+        self.params["evidence"] = Param(
+            form.digest, type="string", const=form.digest, description="What you were shown. Leave it as it is."
+        )
+        if not getattr(self, "assigned_users", None) and simple_auth_manager():
+            self.assigned_users = [{"id": name, "name": name} for name in sorted(form.people)]
+        super().execute(context)
+
+    def _refuse_where_forgeable(self, case: Case) -> None:
+        if case.decision.input["policy"]["tier"] == "high" and (found := exposures()):
+            why = "; ".join(f"{problem}: {mend}" for problem, mend in found)
+            raise AirflowFailException(f"{case.model.name} is of tier high, and an answer could be forged here: {why}")
+
+    def _say_that_nobody_answered(self, context: Context) -> None:
+        from airflow_mlgov.notifications import approval_page, notify
+
+        policy = self.governance.required_policy()
+        name = str(self.model["name"]) if isinstance(self.model, Mapping) else str(self.model)
+        known = policy.models.get(name.removeprefix("models:/").split("/")[0].split("@")[0])
+        body = f"Nobody answered {self.task_id} for {name} to {self.target!r} in time, so nothing was promoted."
+        link = approval_page(context)
+        notify(
+            "approval_timed_out",
+            f"[mlgov] {name}: nobody answered in time",
+            f"{body}\n{link or ''}".strip(),
+            owners=known.owners if known else (),
+            context=context,
+        )
+
+
+def owners_of(operator: FormOperator, case: Case) -> tuple[str, ...]:
+    """Who is told about a model, from the policy."""
+    return operator.governance.required_policy().model(case.model.name).owners

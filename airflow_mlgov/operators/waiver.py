@@ -1,0 +1,164 @@
+"""A time-bound exception: people sign, in Airflow's Required Actions page, for one failed check of one model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_mlgov.operators.base import ModelRef
+from airflow_mlgov.operators.form import Form, FormOperator, PersonsAnswer, owners_of
+from airflow_mlgov.settings import requester
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_mlgov.registry.promotion import Case
+    from airflow_mlgov.registry.waivers import Terms
+
+
+class RequestWaiverOperator(FormOperator):
+    """Ask the people whom the policy's ``waivers`` name to sign for one failed check, up to a bound and a date.
+
+    A waived check is never passed: the decision reports it, promotion brings an audit that is owed, and a worse value,
+    another digest or another check is refused. Rejecting fails the task and takes the terms off the table. Neither the
+    trainer nor whoever triggered the run may sign.
+
+    :param model: the version
+    :param target: the target that the check is waived for
+    :param gate: the gate that failed
+    :param check: the one check, such as ``demographic_parity_ratio[race]``
+    :param stretch: ``{"min": 0.7}`` and/or ``max``: how far its bound is stretched
+    :param reason: why it should go all the same
+    :param ticket: where it is discussed
+    :param risk_owner: who answers for the risk
+    :param lifetime: how long, from the run's start; the policy's ``max_days`` at most
+    :param response_timeout: after this the task fails
+    :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` where None
+    """
+
+    duty = "waiver"
+    template_fields: Sequence[str] = (
+        *("model", "target", "gate", "check", "stretch", "reason", "ticket", "risk_owner", "subject", "body"),
+    )
+
+    def __init__(
+        self,
+        *,
+        model: ModelRef,
+        target: str,
+        gate: str,
+        check: str,
+        stretch: Mapping[str, float],
+        reason: str,
+        ticket: str,
+        risk_owner: str,
+        lifetime: timedelta = timedelta(days=14),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(model=model, target=target, **kwargs)
+        self.gate = gate
+        self.check = check
+        self.stretch = stretch
+        self.reason = reason
+        self.ticket = ticket
+        self.risk_owner = risk_owner
+        self.lifetime = lifetime
+
+    def result(self, case: Case, context: Context) -> dict[str, Any] | None:
+        """The waiver, where enough people have signed it."""
+        from airflow_mlgov.registry.waivers import signers_of
+
+        terms = self._terms(case, context)
+        signers = signers_of(case, terms)
+        if case.goal.waivers is None or len(signers) < case.goal.waivers.signers:
+            return None
+        return {"waiver": terms.sha256, "signers": signers, "expires": terms.expires, "check": terms.check}
+
+    def form(self, case: Case, context: Context) -> Form:
+        """The terms, beside the evidence."""
+        from airflow_mlgov.operators.approval import render_case, shown_digest
+
+        terms, rules = self._terms(case, context), case.goal.waivers
+        people = rules.people if rules else frozenset()
+        body = render_terms(terms, rules.signers if rules else 0, people)
+        return Form(
+            f"Waive {terms.check} for {case.model.name} version {case.model.version}?",
+            f"{body}\n\n{render_case(case)}",
+            _bound(terms, shown_digest(case)),
+            people,
+        )
+
+    def sign(self, case: Case, answer: PersonsAnswer, context: Context) -> bool:
+        """Sign the terms, or take them off the table; somebody who may do neither is asked no further."""
+        from airflow_mlgov.registry.waivers import revoke_waiver, sign_waiver, why_not
+
+        terms, governance = self._terms(case, context), self.governance
+        problem = why_not(case, terms, answer.who["name"])
+        if problem:
+            self.log.warning("the answer does not count: %s", problem)
+            return False
+        act = sign_waiver if answer.approved else revoke_waiver
+        entry = act(
+            case,
+            terms,
+            answer.who,
+            answer.reason,
+            ledger=governance.ledger,
+            signer=governance.signer,
+            context=governance.evidence_context(context),
+        )
+        self.log.info("waiver %s by %s (%s)", act.__name__, answer.who["name"], entry.reference)
+        return not answer.approved
+
+    def announce(self, case: Case, context: Context) -> None:
+        """Tell the owners that a waiver is wanted."""
+        from airflow_mlgov.notifications import approval_page, notify, render_waiver_wanted
+
+        owners, terms = owners_of(self, case), self._terms(case, context)
+        people = sorted(case.goal.waivers.people) if case.goal.waivers else []
+        subject, body = render_waiver_wanted(
+            str(case.model), terms.as_dict(), owners=owners, signers=people, link=approval_page(context)
+        )
+        notify("waiver_wanted", subject, body, owners=owners, context=context)
+
+    def _terms(self, case: Case, context: Context) -> Terms:
+        """The terms that this run asks for; those that somebody has signed, where nothing but the end differs."""
+        from airflow_mlgov.registry.waivers import draft_terms, same_but_for_the_end
+
+        wanted = draft_terms(
+            case,
+            gate=self.gate,
+            check=self.check,
+            stretch=self.stretch,
+            reason=self.reason,
+            ticket=self.ticket,
+            risk_owner=self.risk_owner,
+            requesters=requester(context),
+            lifetime=self.lifetime,
+            now=context["dag_run"].run_after,  # the same in every try of a run
+        )
+        return same_but_for_the_end(case, wanted) or wanted
+
+
+def render_terms(terms: Terms, needed: int, people: frozenset[str]) -> str:
+    """The Markdown that a signer reads first."""
+    bound = " and ".join(f"{sign} {end:g}" for sign, end in ((">=", terms.min), ("<=", terms.max)) if end is not None)
+    return "\n".join(
+        [
+            f"**{terms.check}** of the gate **{terms.gate}** is **{terms.observed:g}** and failed. The waiver lets "
+            f"it go to **{terms.target}** while it is **{bound}**, until **{terms.expires}**.",
+            "",
+            f"- Reason: {terms.reason}",
+            f"- Ticket: {terms.ticket}",
+            f"- Risk owner: {terms.risk_owner}",
+            f"- Asked for by: {', '.join(terms.requesters) or 'nobody: a scheduled run'}",
+            f"- {needed} signature(s) needed, from {', '.join(sorted(people))}. An audit on live data will be owed.",
+        ]
+    )
+
+
+def _bound(terms: Terms, shown: str) -> str:
+    from airflow_mlgov.evidence.digests import hash_json
+
+    return hash_json([terms.sha256, shown])
