@@ -75,7 +75,10 @@ class Notifier:
     path: str
     """Dotted path of a subclass of Airflow's ``BaseNotifier``."""
     kwargs: Mapping[str, Any]
-    """What it is made with; strings may hold placeholders."""
+    """What it is made with. Strings may hold ``{subject}``, ``{body}`` (plain text), ``{html}`` (the body, escaped, in
+    ``<pre>``), ``{chat}`` (subject and body with ``&``, ``<`` and ``>`` escaped, as Slack asks), ``{event}`` and
+    ``{owners}``: a list where it stands alone, spliced into a list that it stands in, joined by commas elsewhere. Jinja
+    in them is not evaluated."""
     events: frozenset[str] | None
     """What it is told of; None: everything."""
 

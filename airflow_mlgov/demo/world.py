@@ -17,22 +17,17 @@ from airflow_mlgov.demo import servers
 from airflow_mlgov.demo.data import DataFiles, make_data
 from airflow_mlgov.demo.servers import Airflow, Mlflow, OpenBao
 from airflow_mlgov.errors import ConfigurationError, DependencyError
+from airflow_mlgov.evidence.signing import DUTIES
 
 MODEL = "credit_risk"
 ENVIRONMENT = "demo"
-DUTIES = ("data_validation", "performance", "fairness", "registration", "approval", "promotion", "reconcile")
 ACCOUNTS = {
-    "registration": "trainer",
-    "data_validation": "gates",
-    "performance": "gates",
-    "fairness": "gates",
-    "approval": "gates",
-    "promotion": "promoter",
-    "reconcile": "promoter",
+    **dict.fromkeys(DUTIES, "gates"),
+    **{"registration": "trainer", "promotion": "promoter", "reconcile": "promoter"},
 }
 """Duty -> the MLflow account whose password lies in its own Vault path."""
-USERS = {"admin": "admin", "alice": "user", "olga": "user"}
-"""Airflow users: alice operates the pipeline, olga is the risk officer."""
+USERS = {"admin": "admin", "alice": "user", "olga": "user", "marta": "user"}
+"""Airflow users: alice operates the pipeline, olga is the risk officer, marta the manager."""
 
 
 @dataclass(frozen=True)

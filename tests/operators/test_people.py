@@ -1,0 +1,219 @@
+"""People in the loop as tasks: waivers asked for and signed, the audit that follows, what happens where it fails."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from airflow_mlgov.operators.audit import EnforceObligationsOperator, PostDeploymentAuditOperator
+from airflow_mlgov.operators.waiver import RequestWaiverOperator
+from airflow_mlgov.sensors.audit_due import AuditDueSensor
+from tests.fixtures.airflow_runner import TaskEnd
+from tests.operators.conftest import Release, people
+from tests.operators.test_release import answer, form_of, gated
+
+CHECK = "demographic_parity_ratio[sex]"
+WAIVERS = "        waivers: {max_days: 30, signers: 2, from: [olga, omar, alice], audit_within: 14d}\n"
+
+
+class Exceptional:
+    """A release whose candidate is a little unfair."""
+
+    def __init__(self, release: Release) -> None:
+        self.release = release
+        policy = release.folder / "mlgov.yaml"
+        policy.write_text(policy.read_text() + WAIVERS)
+        release.validate()
+        release.register()
+        release.performance()
+        self.unfair = str(release.folder / "biased.parquet")
+        end = release.fairness(self.unfair)
+        assert end.state == "failed"
+        self.least = 0.1
+
+    def ask(self, event: Any = None, user: str | None = "alice", **change: Any) -> TaskEnd:
+        given: dict[str, Any] = {
+            "gate": "fairness",
+            "check": CHECK,
+            "stretch": {"min": self.least},
+            "reason": "the affected product ends in December",
+            "ticket": "RISK-12",
+            "risk_owner": "head of retail",
+        }
+        operator = RequestWaiverOperator(
+            task_id="waiver", model=self.release.ref("1"), target="production", **{**given, **change}
+        )
+        return self.release.run(operator, event=event, user=user)
+
+    def signed(self) -> TaskEnd:
+        asked = self.ask()
+        assert asked.state == "awaiting_input", asked.error
+        again = self.ask(answer(asked, "olga"))
+        assert again.state == "awaiting_input", again.error
+        return self.ask(answer(again, "omar"))
+
+    def promoted(self) -> None:
+        assert self.signed().state == "success"
+        asked = self.release.ask()
+        assert asked.state == "awaiting_input", asked.error
+        self.body = form_of(asked).body
+        assert self.release.ask(event=answer(asked)).state == "success"
+        end = self.release.promote()
+        assert end.state == "success", end.error
+        self.waived = end.xcom["waived"]
+
+    def audit(self, table: str) -> TaskEnd:
+        data = {"fairness": table}
+        return self.release.run(
+            PostDeploymentAuditOperator(task_id="audit", model=self.release.model, target="production", data=data)
+        )
+
+    def enforce(self, **given: Any) -> TaskEnd:
+        return self.release.run(EnforceObligationsOperator(task_id="enforce", **given))
+
+    def due(self, **given: Any) -> TaskEnd:
+        sensor = AuditDueSensor(task_id="due", model=self.release.model, target="production", **given)
+        return self.release.run(sensor)
+
+
+@pytest.fixture
+def exceptional(release: Release) -> Exceptional:
+    return Exceptional(release)
+
+
+def test_two_people_sign_and_the_approver_sees_it(exceptional: Exceptional) -> None:
+    asked = exceptional.ask()
+    body = form_of(asked).body
+    for words in (CHECK, "RISK-12", "head of retail", "Asked for by: alice", "2 signature(s) needed", "fairness: FAIL"):
+        assert words in body
+    exceptional.promoted()
+    assert "**Waived, not passed**" in exceptional.body
+    assert "RISK-12" in exceptional.body
+    assert [use["check"] for use in exceptional.waived] == [CHECK]
+    assert exceptional.release.version.stage == "Production"
+    assert exceptional.ask().xcom["signers"] == ["olga", "omar"]
+
+
+def test_whoever_asks_cannot_sign_and_nobody_signs_twice(exceptional: Exceptional) -> None:
+    asked = exceptional.ask()
+    for who in ("alice", "mallory"):
+        assert exceptional.ask(answer(asked, who)).state == "awaiting_input"
+    assert exceptional.ask(answer(asked, "olga")).state == "awaiting_input"
+    assert exceptional.ask(answer(asked, "olga")).state == "awaiting_input"
+    assert [entry.kind for entry in exceptional.release.ledger.entries()].count("waiver") == 1
+    assert "gate.not_passed" in str(exceptional.release.promote().error)
+
+
+def test_a_refusal_takes_the_terms_off_the_table(exceptional: Exceptional) -> None:
+    asked = exceptional.ask()
+    exceptional.ask(answer(asked, "olga"))
+    end = exceptional.ask(answer(asked, "omar", choice="Reject", reason="not on my watch"))
+    assert end.state == "failed"
+    assert "rejected by omar: not on my watch" in str(end.error)
+    assert "gate.not_passed" in str(exceptional.release.promote().error)
+
+
+def test_a_signature_on_other_evidence_is_refused(exceptional: Exceptional) -> None:
+    asked = exceptional.ask()
+    exceptional.release.performance()
+    end = exceptional.ask(answer(asked, "olga"))
+    assert end.state == "failed"
+    assert "stands now" in str(end.error)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"check": "equalized_odds_difference[sex]"}, "has no failed check"),
+        ({"stretch": {"min": 0.79}}, "would not cover it"),
+        ({"lifetime": timedelta(days=40)}, "30 days at most"),
+        ({"ticket": ""}, "needs a ticket"),
+    ],
+)
+def test_what_cannot_be_waived_is_not_asked(exceptional: Exceptional, change: dict[str, Any], message: str) -> None:
+    end = exceptional.ask(**change)
+    assert end.state == "failed"
+    assert message in str(end.error)
+
+
+def test_the_audit_is_due_run_and_kept(exceptional: Exceptional) -> None:
+    assert exceptional.due(deferrable=True).state == "deferred"
+    exceptional.promoted()
+    assert exceptional.due(deferrable=True).state == "deferred"
+    due = exceptional.due(within=timedelta(days=15))
+    assert due.xcom[0]["check"] == CHECK
+    deferred = exceptional.due(within=timedelta(days=15), deferrable=True)
+    assert (deferred.state, deferred.xcom[0]["state"]) == ("success", "open")
+    end = exceptional.audit(exceptional.unfair)
+    assert end.state == "success", end.error
+    assert [item["verdict"] for item in end.xcom["audits"]] == ["PASS"]
+    assert exceptional.audit(exceptional.unfair).xcom["audits"] == []
+    enforced = exceptional.enforce(warn_within=timedelta(days=20))
+    assert enforced.xcom["violated"] == []
+    assert enforced.xcom["warned"][0]["state"] == "met"
+
+
+def test_an_audit_that_fails_demotes(exceptional: Exceptional) -> None:
+    exceptional.promoted()
+    worse = exceptional.release.write("worse.parquet", people(bias=1.0))
+    end = exceptional.audit(worse)
+    assert end.state == "failed"
+    assert "the audit failed" in str(end.error)
+    assert end.xcom["audits"][0]["verdict"] == "FAIL"
+    end = exceptional.enforce()
+    assert end.state == "failed"
+    assert "not demoted" in str(end.error)
+    assert exceptional.enforce(demote=False).xcom["violated"][0]["action"].startswith("not demoted")
+
+
+def test_answers_before_a_clear_are_shown_and_signed_in(release: Release) -> None:
+    gated(release)
+    asked = release.ask()
+    assert release.ask(event=answer(asked, "omar", choice="Reject", reason="too few applicants")).state == "failed"
+    assert "approval.rejected" in str(release.promote().error)
+    assert release.ask().state == "awaiting_input"
+    body = form_of(release.ask()).body
+    assert "rejected by omar" in body
+    assert "too few applicants" in body
+    release.ask(event=answer(release.ask(), "olga"))
+    from airflow_mlgov.evidence.chain import read_envelope
+
+    first, second = (read_envelope(item.envelope)[1] for item in release.ledger.entries(kind="approval"))
+    assert first["predicate"]["earlier"] == []
+    assert second["predicate"]["earlier"] == [release.ledger.entries(kind="approval")[0].envelope_sha256]
+    assert "approval.rejected" in str(release.promote().error)
+
+
+def test_an_emergency_is_loud(exceptional: Exceptional, monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow_mlgov.registry.waivers import break_glass
+    from airflow_mlgov.settings import Governance
+
+    release = exceptional.release
+    policy = release.folder / "mlgov.yaml"
+    policy.write_text(policy.read_text() + "        break_glass: {from: [olga]}\n")
+    from airflow_mlgov.registry.promotion import build_case
+
+    governance = Governance("waiver")
+    case = build_case(
+        release.server.registry, release.version, "production", governance.grounds(), governance.environment
+    )
+    break_glass(
+        case,
+        {"id": "olga", "name": "olga"},
+        "card fraud wave",
+        timedelta(hours=2),
+        ledger=release.ledger,
+        signer=governance.signer,
+        context=governance.evidence_context({}),
+    )
+    told: list[tuple[str, str]] = []
+    monkeypatch.setattr(
+        "airflow_mlgov.notifications.notify", lambda event, subject, body, **_: told.append((event, body))
+    )
+    end = release.promote()
+    assert end.state == "success", end.error
+    assert {item["code"] for item in end.xcom["excused"]} == {"gate.not_passed", "bound.not_met", "approval.missing"}
+    ((event, body),) = told
+    assert event == "emergency"
+    for words in ("card fraud wave", "olga", "gate.not_passed", "approval.missing"):
+        assert words in body
