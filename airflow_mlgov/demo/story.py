@@ -208,7 +208,7 @@ def scene_biased_model(story: Story, result: SceneResult) -> None:
     """A candidate that ranks as well as the champion, and treats applicants unequally."""
     from airflow_mlgov.evidence.statements import check_from
     from airflow_mlgov.governance.policy import load_policy
-    from airflow_mlgov.notifications import render_gate_failed
+    from airflow_mlgov.notifications.words import render_gate_failed
     from airflow_mlgov.results import GateResult, Subject
 
     run = story.refused = story.alice.trigger(DAG_ID, {"candidate": "biased"})

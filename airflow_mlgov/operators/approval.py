@@ -79,7 +79,8 @@ class ApprovalGateOperator(FormOperator):
 
     def announce(self, case: Case, context: Context) -> None:
         """Tell the owners that an approval is wanted, with the numbers and the page."""
-        from airflow_mlgov.notifications import approval_page, notify, render_approval_wanted
+        from airflow_mlgov.notifications import approval_page, notify
+        from airflow_mlgov.notifications.words import render_approval_wanted
 
         owners = owners_of(self, case)
         shown = [item for item in case.decision.relied_on if item.sha256 in case.decision.needed and item.gate]

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
 from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.notifications import whatever_happens
 from airflow_mlgov.operators.base import task_errors
 from airflow_mlgov.settings import Governance
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_mlgov.registry.obligations import Enforcement
     from airflow_mlgov.results import GateResult, Subject
 
 
@@ -129,11 +131,8 @@ class EnforceObligationsOperator(BaseOperator):  # type: ignore[misc]  # Airflow
                 warn_within=self.warn_within,
                 demote=self.demote,
             )
-        for event, audited in (("audit_due", False), ("waiver_expiring", True)):
-            soon = [(item.model.name, str(item)) for item in result.warned if (item.state == "met") is audited]
-            self._tell(governance, event, soon, context)
-        bad = [(item.model.name, f"{item} [{action}]") for item, action in result.violated]
-        self._tell(governance, "obligation_violated", bad, context)
+        with whatever_happens(self.log):
+            self._tell_all(governance, result, context)
         text = render_enforcement(result)
         xcom = {
             "warned": [item.as_dict() for item in result.warned],
@@ -145,9 +144,17 @@ class EnforceObligationsOperator(BaseOperator):  # type: ignore[misc]  # Airflow
         self.log.info("%s", text)
         return xcom
 
+    def _tell_all(self, governance: Governance, result: Enforcement, context: Context) -> None:
+        for event, audited in (("audit_due", False), ("waiver_expiring", True)):
+            soon = [(item.model.name, str(item)) for item in result.warned if (item.state == "met") is audited]
+            self._tell(governance, event, soon, context)
+        bad = [(item.model.name, f"{item} [{action}]") for item, action in result.violated]
+        self._tell(governance, "obligation_violated", bad, context)
+
     def _tell(self, governance: Governance, event: str, lines: Sequence[tuple[str, str]], context: Context) -> None:
         """One notification for each model's owners."""
-        from airflow_mlgov.notifications import notify, page_of, render_obligations
+        from airflow_mlgov.notifications import notify, page_of
+        from airflow_mlgov.notifications.words import render_obligations
 
         policy = governance.required_policy()
         for model in sorted({name for name, _ in lines}):

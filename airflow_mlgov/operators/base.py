@@ -106,16 +106,15 @@ class BaseGateOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it 
 
     def _notify(self, result: GateResult, entry: Entry, context: Context) -> None:
         """Tell the owners, in the log and through the notifiers; whatever goes wrong with it, the verdict stands."""
-        from airflow_mlgov.notifications import notify, page_of, render_gate_failed
+        from airflow_mlgov.notifications import notify, page_of, whatever_happens
+        from airflow_mlgov.notifications.words import render_gate_failed
 
-        try:
+        with whatever_happens(self.log):
             policy = self.governance.policy
             known = policy.models.get(result.subject.name) if policy and result.subject.kind == "model" else None
             owners = known.owners if known else ()
             subject, body = render_gate_failed(result, owners=owners, evidence=entry.reference, link=page_of(context))
             notify("gate_failed", subject, body, owners=owners, context=context)
-        except Exception:
-            self.log.exception("the owners' notification could not be rendered")
 
 
 class ModelGateOperator(BaseGateOperator):

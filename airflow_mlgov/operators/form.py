@@ -18,6 +18,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param
 
 from airflow_mlgov.exposure import exposures, simple_auth_manager
+from airflow_mlgov.notifications import whatever_happens
 from airflow_mlgov.operators.base import ModelRef, task_errors
 from airflow_mlgov.settings import Governance, requester
 
@@ -119,17 +120,17 @@ class FormOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it 
             case = self._case(context)
             self._refuse_where_forgeable(case)
             done = self.result(case, context)
-            if done is None:
+        if done is None:
+            with whatever_happens(self.log):
                 self.announce(case, context)
-        if done is not None:
-            return done
-        self._ask(context, case)
-        return None
+            self._ask(context, case)
+        return done
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Sign the answer; ask again while answers are missing; fail on a rejection or a time-out."""
         if "error" in event:
-            self._say_that_nobody_answered(context)
+            with whatever_happens(self.log):
+                self._say_that_nobody_answered(context)
             raise AirflowFailException("nobody answered in time; a time-out never approves")
         who = event.get("responded_by_user")
         if not who:

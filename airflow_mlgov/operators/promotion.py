@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_mlgov.notifications import whatever_happens
 from airflow_mlgov.operators.base import ModelRef, task_errors
 from airflow_mlgov.settings import Governance, requester
 
@@ -56,12 +57,14 @@ class PromoteModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands
         for use in done.waived:
             self.log.warning("waived, not passed: %s = %s of the gate %s", use["check"], use["observed"], use["gate"])
         if done.emergency is not None:
-            self._alert(governance, done, done.emergency, context)
+            with whatever_happens(self.log):
+                self._alert(governance, done, done.emergency, context)
         return done.as_dict()
 
     def _alert(self, governance: Governance, done: Promotion, emergency: Mapping[str, Any], context: Context) -> None:
         """An emergency is never quiet: the owners are told who broke the glass, why, and past what it went."""
-        from airflow_mlgov.notifications import notify, page_of, render_emergency
+        from airflow_mlgov.notifications import notify, page_of
+        from airflow_mlgov.notifications.words import render_emergency
 
         owners = governance.required_policy().model(done.model.name).owners
         subject, body = render_emergency(

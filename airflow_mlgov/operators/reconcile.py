@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
+from airflow_mlgov.notifications import whatever_happens
 from airflow_mlgov.operators.base import task_errors
 from airflow_mlgov.settings import Governance
 
@@ -60,7 +61,8 @@ class ReconcileRegistryOperator(BaseOperator):  # type: ignore[misc]  # Airflow 
                 revert=self.revert,
                 models=self.models,
             )
-        self._tell(governance, result, context)
+        with whatever_happens(self.log):
+            self._tell(governance, result, context)
         text = render_incidents(result)
         xcom = result.as_dict()
         if not result.unsettled or not self.fail_on_incident:
@@ -71,7 +73,8 @@ class ReconcileRegistryOperator(BaseOperator):  # type: ignore[misc]  # Airflow 
 
     def _tell(self, governance: Governance, result: Reconciliation, context: Context) -> None:
         """The owners of each model hear of what is new; nobody is told twice of one incident."""
-        from airflow_mlgov.notifications import notify, page_of, render_incidents_notice
+        from airflow_mlgov.notifications import notify, page_of
+        from airflow_mlgov.notifications.words import render_incidents_notice
 
         policy = governance.required_policy()
         new = [item for item in result.open if item.new]

@@ -113,7 +113,8 @@ class RequestWaiverOperator(FormOperator):
 
     def announce(self, case: Case, context: Context) -> None:
         """Tell the owners that a waiver is wanted."""
-        from airflow_mlgov.notifications import approval_page, notify, render_waiver_wanted
+        from airflow_mlgov.notifications import approval_page, notify
+        from airflow_mlgov.notifications.words import render_waiver_wanted
 
         owners, terms = owners_of(self, case), self._terms(case, context)
         people = sorted(case.goal.waivers.people) if case.goal.waivers else []

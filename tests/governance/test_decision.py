@@ -269,23 +269,63 @@ def test_the_least_that_evaluates_allows() -> None:
     assert apply_rules({SHIPPED: OURS + "rules := 1\ndeny := []"}, {"x": 1}).reasons == ()
 
 
+def sign_exceptions(story: Story) -> None:
+    """A waiver that two have signed and a break-glass, over a failed check."""
+    from airflow_mlgov.evidence.statements import emergency_statement, waiver_statement
+
+    expires = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    terms = {
+        **{"gate": "fairness", "check": "demographic_parity_ratio[sex]", "target": "production", "observed": 0.7},
+        **{"min": 0.6, "max": None, "reason": "r", "ticket": "t", "risk_owner": "o", "requesters": ["rita"]},
+        "expires": expires,
+    }
+    for name in ("olga", "omar"):
+        who = {"id": name, "name": name}
+        story.sign(
+            waiver_statement(MODEL, terms=terms, state="signed", signer=who, reason="x", context=story.context())
+        )
+    olga = {"id": "olga", "name": "olga"}
+    emergency = {"target": "production", "person": olga, "reason": "x", "expires": datetime.fromisoformat(expires)}
+    story.sign(emergency_statement(MODEL, **emergency, context=story.context()))
+
+
+EXCEPTIONS = """\
+        approvals: {count: 1, from: [risk-officers], not: [trainer, requester]}
+        waivers: {signers: 2}
+        break_glass: {from: [olga]}
+"""
+
+
 @pytest.mark.skipif(
     not shutil.which("opa"), reason="OPA is not on the PATH (go install github.com/open-policy-agent/opa)"
 )
-def test_opa_gives_the_same_answer(story: Story) -> None:
-    """The rules are plain Rego: the official engine must agree with the embedded one."""
+@pytest.mark.parametrize("exceptions", [False, True])
+def test_opa_gives_the_same_answer(story: Story, policy_file: Path, exceptions: bool) -> None:
+    """The rules are plain Rego: the official engine must agree with the embedded one, rule by rule."""
     import json
 
+    if exceptions:
+        with_policy(story, policy_file, EXCEPTIONS.splitlines(keepends=True)[0], EXCEPTIONS)
     story.all_green()
-    story.fairness(0.5)
+    story.fairness(0.7)
+    if exceptions:
+        sign_exceptions(story)
     answer = story.decide()
+    assert bool(answer.waived) == bool(answer.excused) == exceptions
     rules = str(files("airflow_mlgov.governance") / "rego" / "promotion.rego")
-    done = subprocess.run(
-        ["opa", "eval", "--strict-builtin-errors", "-d", rules, "-I", "data.mlgov.promotion.deny"],
-        input=json.dumps(answer.input), capture_output=True, text=True, check=True, timeout=60,
-    )  # fmt: skip
-    denied = json.loads(done.stdout)["result"][0]["expressions"][0]["value"]
-    assert sorted((item["code"], item["message"]) for item in denied) == list(answer.reasons)
+
+    def opa(rule: str) -> Any:
+        done = subprocess.run(
+            ["opa", "eval", "--strict-builtin-errors", "-d", rules, "-I", f"data.mlgov.promotion.{rule}"],
+            input=json.dumps(answer.input), capture_output=True, text=True, check=True, timeout=60,
+        )  # fmt: skip
+        return json.loads(done.stdout)["result"][0]["expressions"][0]["value"]
+
+    for rule, ours in (("deny", answer.reasons), ("excused", answer.excused)):
+        assert sorted((item["code"], item["message"]) for item in opa(rule)) == list(ours)
+    assert sorted(opa("needed")) == list(answer.needed)
+    assert opa("waived") == list(answer.waived)
+    assert sorted(opa("broken_by")) == list(answer.broken_by)
 
 
 def test_a_champion_that_does_not_hold_is_no_rollback_target(story: Story, policy_file: Path) -> None:

@@ -271,7 +271,7 @@ def test_a_failing_notification_never_changes_the_verdict(release: Release, monk
     def explode(*_: Any, **__: Any) -> None:
         raise RuntimeError("no template")
 
-    monkeypatch.setattr("airflow_mlgov.notifications.render_gate_failed", explode)
+    monkeypatch.setattr("airflow_mlgov.notifications.words.render_gate_failed", explode)
     release.register()
     end = release.fairness(str(release.folder / "biased.parquet"))
     assert (end.state, end.xcom["verdict"]) == ("failed", "FAIL")
