@@ -63,7 +63,7 @@ with DAG(
     register = RegisterModelOperator(task_id="register", model=MODEL, run_id=run, datasets=["{{ params.train }}"])
     perform = PerformanceGateOperator(task_id="performance", model=register.output, data=PREDICTIONS, baseline=champion)
     fair = FairnessGateOperator(task_id="fairness", model=register.output, data=PREDICTIONS)
-    approve = ApprovalGateOperator(task_id="approve", model=register.output, target="production", retries=1)
+    approve = ApprovalGateOperator(task_id="approve", model=register.output, target="production")
     promote = PromoteModelOperator(task_id="promote", model=register.output, target="production")
 
     validate >> [run, champion]

@@ -19,8 +19,7 @@ class ApprovalGateOperator(FormOperator):
     """Ask the people whom the policy names, and go on when enough of them have approved.
 
     Rejecting fails the task. A reason is required. The trainer and the requester are refused where the policy says
-    so. Give it ``retries=1``: an answer within a second of asking can make Airflow fail the try, and the next asks
-    again.
+    so.
 
     :param model: the version to approve
     :param target: the target that it is approved for

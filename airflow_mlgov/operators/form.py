@@ -52,8 +52,8 @@ class PersonsAnswer:
 
 
 class FormOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it over untyped
-    """Base of the operators that ask people. Give it ``retries=1``: an answer within a second of asking can make
-    Airflow fail the try, and the next asks again.
+    """Base of the operators that ask people. Retries twice, ten seconds apart, where nothing else is said: an answer
+    within a second of asking can make Airflow fail the try, and the next asks again. A rejection is not retried.
 
     :param model: the version that it is about
     :param target: a target of the model in the governance policy
@@ -78,7 +78,10 @@ class FormOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it 
         for fixed in ("defaults", "body", "fail_on_reject"):
             if fixed in kwargs:
                 raise ValueError(f"{fixed} may not be set: this form has no default answer and shows the evidence")
-        kwargs.setdefault("subject", "A model needs your answer")
+        kwargs = {
+            **{"subject": "A model needs your answer", "retries": 2, "retry_delay": timedelta(seconds=10)},
+            **kwargs,
+        }
         super().__init__(
             body="",
             params={"reason": Param("", type="string", description="Why? Required.")},

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.evidence.chain import Head
 from airflow_mlgov.evidence.signing import TrustRoot
@@ -33,27 +33,9 @@ class Explanation:
     """``(code, message)`` of each thing that is wrong; empty where allowed."""
 
 
-def explain(
-    registry: Registry,
-    version: ModelVersion,
-    records: Records,
-    trust: TrustRoot,
-    *,
-    policy: GovernancePolicy | None = None,
-    environment: str | None = None,
-    target: str | None = None,
-    checkpoints: Iterable[Head] = (),
-) -> Explanation:
+def explain(registry: Registry, version: ModelVersion, records: Records, trust: TrustRoot, **given: Any) -> Explanation:
     """:func:`explain_bytes` of what the registry holds now."""
-    return explain_bytes(
-        registry.subject(version),
-        records,
-        trust,
-        policy=policy,
-        environment=environment,
-        target=target,
-        checkpoints=checkpoints,
-    )
+    return explain_bytes(registry.subject(version), records, trust, **given)
 
 
 def explain_bytes(
