@@ -128,6 +128,8 @@ def verify_envelope(envelope: str, trust: TrustRoot, seq: int = 0, sha256: str =
         raise EvidenceError("the statement's dates lack a time zone")
     if evidence.ours["subject"]["digest"] != evidence.digest:
         raise EvidenceError("the statement names more than one subject")
+    if evidence.kind == "waiver" and hash_json(evidence.predicate["terms"]) != evidence.predicate["terms_sha256"]:
+        raise EvidenceError("the waiver's terms are not those that its digest names")
     duty = evidence.gate if evidence.kind == "gate" else _DUTY[evidence.kind]
     fitting = [key for key in keys if duty in key.duties]
     if not fitting:

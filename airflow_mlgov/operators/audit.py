@@ -55,7 +55,9 @@ class PostDeploymentAuditOperator(BaseOperator):  # type: ignore[misc]  # Airflo
             here = governance.evidence_context(context)
             owed = [
                 item
-                for item in list_obligations(governance.ledger, governance.trust, here.issued_at, self.model)
+                for item in list_obligations(
+                    governance.ledger, governance.trust, here.issued_at, self.model, governance.environment
+                )
                 if item.target == self.target and item.state not in ("met", "revoked")
             ]
             results = [self._run(gate, path, owed[0].model) for gate, path in self.data.items()] if owed else []

@@ -180,9 +180,13 @@ def _passes_now(gate: str | None, about: Sequence[Evidence]) -> bool:
     return bool(judged) and judged[-1].ours["verdict"] == "PASS"
 
 
-def list_obligations(records: Records, trust: TrustRoot, now: datetime, model: str | None = None) -> list[Obligation]:
+def list_obligations(
+    records: Records, trust: TrustRoot, now: datetime, model: str | None = None, environment: str | None = None
+) -> list[Obligation]:
     """Every obligation behind what is promoted now, soonest first.
 
+    :param model: only of this registered model
+    :param environment: only of promotions in this environment
     :raises EvidenceError: the chain is broken
     """
     records.verify()
@@ -193,7 +197,7 @@ def list_obligations(records: Records, trust: TrustRoot, now: datetime, model: s
     found = [
         obligation
         for promotion in current.values()
-        if promotion.predicate.get("obligations")
+        if promotion.predicate.get("obligations") and environment in (None, promotion.ours["environment"])
         for obligation in owed_by(promotion, collect(records, trust, [promotion.digest])[0], now)
     ]
     return sorted(found, key=lambda item: (item.due, item.id))
@@ -277,7 +281,7 @@ def enforce(
     now = context.issued_at
     mine = [
         item
-        for item in list_obligations(grounds.ledger, grounds.trust, now)
+        for item in list_obligations(grounds.ledger, grounds.trust, now, environment=context.environment)
         if item.model.registry == registry.uri and item.model.name in grounds.policy.models
     ]
     violated: list[tuple[Obligation, str]] = []

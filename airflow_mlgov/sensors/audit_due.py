@@ -50,7 +50,7 @@ class AuditDueSensor(BaseSensorOperator):  # type: ignore[misc]  # untyped to my
 
         governance, now = Governance("audit"), datetime.now(UTC)
         with task_errors():
-            found = list_obligations(governance.ledger, governance.trust, now, self.model)
+            found = list_obligations(governance.ledger, governance.trust, now, self.model, governance.environment)
         due = [
             item.as_dict()
             for item in found

@@ -136,3 +136,11 @@ def test_openssl_alone_verifies_what_vault_signed(openbao: OpenBaoServer, key_ty
     assert done.returncode == 0, done.stderr
     (tmp_path / "pae").write_bytes((tmp_path / "pae").read_bytes() + b" ")
     assert subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=60).returncode != 0
+
+
+def test_a_waiver_whose_digest_names_other_terms_is_refused(tmp_path: Path) -> None:
+    signer = open_signer(f"local:{tmp_path / 'k.pem'}")
+    made = MAKE["waiver"]()
+    made["predicate"]["terms"]["expires"] = "2036-12-01T00:00:00+00:00"
+    with pytest.raises(EvidenceError, match="not those that its digest names"):
+        verify_envelope(sign_statement(made, signer), TrustRoot().with_key(signer.public_key, DUTIES))

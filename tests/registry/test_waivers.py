@@ -279,6 +279,14 @@ def test_an_audit_needs_the_gate_that_was_waived(exceptions: Exceptions) -> None
         exceptions.audit(0.8, gate="fairness")
 
 
+def test_obligations_of_another_environment_are_not_enforced_here(exceptions: Exceptions) -> None:
+    released(exceptions)
+    exceptions.governed.environment = "elsewhere"
+    assert exceptions.enforce(days=15).violated == ()
+    exceptions.governed.environment = "test"
+    assert len(exceptions.enforce(days=15).violated) == 1
+
+
 def test_a_missed_audit_demotes_after_a_warning(exceptions: Exceptions) -> None:
     good, waived = released(exceptions)
     governed = exceptions.governed
