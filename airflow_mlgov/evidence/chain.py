@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64decode
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -86,6 +86,8 @@ def read_envelope(envelope: str) -> tuple[dict[str, str], dict[str, Any]]:
             "subject_digest": subject["digest"]["sha256"],
             "subject_name": subject["name"],
         }
+        if not all(isinstance(value, str) for value in index.values()):
+            raise ValueError("its subject is not named by text")
     except (KeyError, TypeError, ValueError) as error:
         raise EvidenceError(f"not an envelope with a statement of ours: {error!r}") from error
     return index, statement
@@ -104,9 +106,13 @@ def walk(entries: Iterable[Entry], checkpoints: Iterable[Head] = (), *, withheld
         expected.setdefault(checkpoint.size, []).append(checkpoint)
     tree, heads = MerkleRoot(), bytearray.fromhex(GENESIS)
     origin, prev = "", GENESIS
+
+    def head_at(size: int) -> str:
+        return heads[32 * size : 32 * size + 32].hex()
+
     for entry in entries:
         statement = _check_entry(entry, tree.size + 1, prev, withheld)
-        _check_history(entry.seq, statement, heads)
+        check_history(entry.seq, statement, head_at)
         tree.add(bytes.fromhex(entry.hash))
         heads += bytes.fromhex(entry.hash)
         origin, prev = origin or f"mlgov-ledger/{entry.hash[:16]}", entry.hash
@@ -142,16 +148,21 @@ def _check_entry(entry: Entry, seq: int, prev: str, withheld: bool) -> dict[str,
     return statement
 
 
-def _check_history(seq: int, statement: Mapping[str, Any] | None, heads: bytearray) -> None:
+def check_history(seq: int, statement: Mapping[str, Any] | None, head_at: Callable[[int], str]) -> None:
     """Every statement says what the ledger was when it was signed: whoever rewrites the past breaks all that was signed
-    since."""
+    since.
+
+    :param seq: number of the statement's entry
+    :param head_at: size of the ledger -> hash of its last entry then
+    :raises EvidenceError: it was signed over something else
+    """
     predicate = (statement or {}).get("predicate")
     ours = predicate.get("mlgov") if isinstance(predicate, Mapping) else None
     seen = ours.get("ledger") if isinstance(ours, Mapping) else None
     if seen is None:
         return
     size = seen.get("size") if isinstance(seen, Mapping) else None
-    if not isinstance(size, int) or not 0 <= size < seq or heads[32 * size : 32 * size + 32].hex() != seen.get("head"):
+    if type(size) is not int or not 0 <= size < seq or head_at(size) != seen.get("head"):
         raise EvidenceError(
             f"ledger entry {seq} was signed when the ledger held something else before it: entries were removed or "
             "replaced since"

@@ -18,7 +18,7 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, EvidenceError
-from airflow_mlgov.evidence.chain import GENESIS, Entry, Head, link, read_envelope, walk
+from airflow_mlgov.evidence.chain import GENESIS, Entry, Head, check_history, link, read_envelope, walk
 from airflow_mlgov.evidence.ledger_schema import STEPS, begin, migrate, missing_triggers, open_engine, table
 from airflow_mlgov.evidence.signing import sign_statement
 
@@ -55,12 +55,15 @@ class Ledger:
 
         :raises DependencyError: the database is down or locked; nothing was stored
         :raises AccessError: the ledger is read-only for this identity; nothing was stored
-        :raises EvidenceError: the text is not an envelope with a statement of a known kind
+        :raises EvidenceError: the text is not an envelope with a statement of a known kind, or was signed over another
+            ledger
         """
         with self._transaction(write=True) as connection:
             size, head = _last(connection)
+            index, statement = read_envelope(envelope)
+            check_history(size + 1, statement, lambda number: _head_at(connection, number))
             row = {
-                **read_envelope(envelope)[0],
+                **index,
                 "recorded_at": datetime.now(UTC).isoformat(),
                 "envelope_sha256": hashlib.sha256(envelope.encode()).hexdigest(),
             }
@@ -173,6 +176,12 @@ def open_ledger(url: str | URL, timeout: float = 10.0) -> Ledger:
         engine = open_engine(parsed, timeout)
         migrate(engine, shown)
     return Ledger(engine, shown)
+
+
+def _head_at(connection: Connection, size: int) -> str:
+    if size == 0:
+        return GENESIS
+    return str(connection.scalar(sa.select(table.c.hash).where(table.c.seq == size)))
 
 
 def _last(connection: Connection) -> tuple[int, str]:

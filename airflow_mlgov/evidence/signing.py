@@ -247,6 +247,8 @@ class TrustRoot:
         if len(envelope.signatures) != 1:
             raise EvidenceError(f"{len(envelope.signatures)} signatures, expected exactly one")
         keyid = next(iter(envelope.signatures))
+        if not isinstance(keyid, str):
+            raise EvidenceError(f"the key id is no text but {keyid!r}")
         known = tuple(item for item in self.keys if item.key.keyid == keyid)
         if not known:
             raise EvidenceError(f"signed by the key {keyid[:16]}, which is not in the trust root ({self.source})")

@@ -126,12 +126,14 @@ def approval_statement(
     answered_at: datetime,
     context: Context,
     earlier: Sequence[str] = (),
+    requesters: Sequence[str] = (),
 ) -> dict[str, Any]:
     """One person's answer, bound to what that person was shown.
 
     :param approver: ``id`` and ``name`` as Airflow knows the person
     :param shown: SHA-256 of each evidence envelope whose content was in the form
     :param earlier: SHA-256 of each answer that was given before, by anybody, also before a task was cleared
+    :param requesters: who had asked for what was answered: their own answers may not count
     """
     predicate = {
         "target": target,
@@ -141,6 +143,7 @@ def approval_statement(
         "shown": sorted(shown),
         "answeredAt": answered_at.isoformat(),
         "earlier": list(earlier),
+        "requesters": sorted(set(requesters)),
         "mlgov": _common(model, context),
     }
     return _statement(model, APPROVAL, predicate)

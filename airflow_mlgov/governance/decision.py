@@ -332,6 +332,7 @@ def _evidence_input(item: Evidence) -> dict[str, Any]:
             "answer": predicate["answer"],
             "reason": predicate["reason"],
             "shown": predicate["shown"],
+            "requesters": [identity(name) for name in predicate.get("requesters", ())],
         }
     elif item.kind == "waiver":
         terms = predicate["terms"]

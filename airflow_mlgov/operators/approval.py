@@ -70,6 +70,7 @@ class ApprovalGateOperator(FormOperator):
             shown=case.decision.needed,
             answered_at=answer.at,
             context=governance.evidence_context(context),
+            requesters=case.decision.input["request"]["requesters"],
             earlier=[item.sha256 for item in case.found.good if item.kind == "approval"],
         )
         entry = governance.ledger.attest(statement, governance.signer)

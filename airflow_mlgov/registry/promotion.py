@@ -165,7 +165,7 @@ def build_case(
     head = grounds.ledger.verify()
     found = evidence_for(grounds.ledger, grounds.trust, model)
     timeline = Timeline(found.history, model.name, model.registry, environment, target)
-    champion = champion_of(registry, version, goal)
+    champion = champion_of(registry, version, goal, timeline)
     request = Request(
         model,
         target,
@@ -182,8 +182,12 @@ def build_case(
     return Case(model, goal, found, timeline, decision, head)
 
 
-def champion_of(registry: Registry, version: ModelVersion, goal: Target) -> str | None:
-    """The version that holds a target now, None where nobody or this very version does."""
+def champion_of(registry: Registry, version: ModelVersion, goal: Target, timeline: Timeline) -> str | None:
+    """The version that this one would replace, None where there is none: by the ledger, for an alias is moved by hand
+    in a moment; by the registry where nothing was ever promoted by evidence."""
+    if timeline.current is not None:
+        current = version_of(timeline.current)
+        return current if current != version.version else None
     holders = [registry.holder(version.name, goal.alias)] if goal.alias else []
     if goal.stage and not any(holders):
         holders = list(registry.stage_holders(version.name, goal.stage))
@@ -348,7 +352,9 @@ class Mover:
         return moved
 
     def _replaced(self, before: Mapping[str, Any]) -> str | None:
-        others = [before["alias"], *before["stage"]]
+        """Who held the target: by the ledger, and by the registry where the ledger knows nobody else."""
+        current = self.timeline.current
+        others = [version_of(current) if current else None, before["alias"], *before["stage"]]
         return next((item for item in others if item and item != self.version.version), None)
 
     def _put_back(self, before: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import sqlite3
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_mlgov.errors import EvidenceError
-from airflow_mlgov.evidence.chain import GENESIS, Entry, link
+from airflow_mlgov.evidence.chain import GENESIS, Entry, link, read_envelope, walk
 from airflow_mlgov.evidence.ledger import Ledger
 from airflow_mlgov.evidence.merkle import MerkleRoot
 from airflow_mlgov.evidence.signing import sign_statement
@@ -90,6 +91,15 @@ def test_the_last_entry_can_and_that_is_what_checkpoints_are_for(ledger: Ledger,
 def test_a_statement_that_lies_about_the_ledger_is_found(ledger: Ledger, signer, seen: object) -> None:
     statement = make_statement()
     statement["predicate"]["mlgov"]["ledger"] = seen
-    ledger.append(sign_statement(statement, signer))
+    envelope = sign_statement(statement, signer)
     with pytest.raises(EvidenceError, match="entry 1 was signed when"):
-        ledger.verify()
+        ledger.append(envelope)
+    assert ledger.last() == (0, GENESIS)
+    index = {
+        **read_envelope(envelope)[0],
+        "recorded_at": "2026",
+        "envelope_sha256": sha256(envelope.encode()).hexdigest(),
+    }
+    put_in = Entry(1, GENESIS, link(GENESIS, 1, index), envelope=envelope, **index)
+    with pytest.raises(EvidenceError, match="entry 1 was signed when"):
+        walk([put_in])

@@ -205,6 +205,12 @@ excluded contains name if {
 	some name in item.trainers
 }
 
+# An answer in one's own run stays one's own in the run of another.
+own(item) if {
+	"requester" in input.policy.approvals.not
+	item.approver in item.requesters
+}
+
 all_answers contains item if {
 	some item in about_model
 	item.kind == "approval"
@@ -222,6 +228,7 @@ counted contains item.approver if {
 	item.answer == "approved"
 	item.approver in input.policy.approvals.from
 	not item.approver in excluded
+	not own(item)
 	count(needed - {sha | some sha in item.shown}) == 0
 	count([other | some other in answers; other.approver == item.approver; other.seq > item.seq]) == 0
 }
@@ -235,10 +242,14 @@ denied contains {"code": "approval.missing", "message": message} if {
 denied contains {"code": "approval.not_allowed", "message": message} if {
 	some item in answers
 	item.answer == "approved"
-	item.approver in excluded
+	barred(item)
 	count(counted) < input.policy.approvals.count
 	message := sprintf("the approval by %s (ledger:%d) does not count: trainer and requester may not approve", [item.approver, item.seq])
 }
+
+barred(item) if item.approver in excluded
+
+barred(item) if own(item)
 
 # 11
 denied contains {"code": "approval.rejected", "message": message} if {
@@ -336,11 +347,16 @@ covering(gate, check) := {item.terms_sha256 |
 	check.outcome == "FAIL"
 	is_number(check.observed)
 	some item in in_force
+	bounded(item.terms)
 	item.terms.gate == gate
 	item.terms.check == check.name
 	above(check.observed, item.terms.min)
 	below(check.observed, item.terms.max)
 }
+
+bounded(terms) if is_number(terms.min)
+
+bounded(terms) if is_number(terms.max)
 
 covered(gate, check) if count(covering(gate, check)) > 0
 
