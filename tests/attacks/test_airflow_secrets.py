@@ -1,0 +1,61 @@
+"""After all attacks on Airflow: not one secret is in a task's log, an XCom, a rendered template field, the audit log,
+or the ledger."""
+
+from base64 import b64encode
+from collections.abc import Iterator
+from concurrent.futures import wait
+
+import pytest
+import sqlalchemy as sa
+
+from tests.attacks.world import USERS, LiveWorld
+
+
+def cells(url: str) -> Iterator[tuple[str, bytes]]:
+    """Every value of every table of a database."""
+    engine = sa.create_engine(url)
+    tables = sa.MetaData()
+    tables.reflect(engine)
+    with engine.connect() as connection:
+        for name, table in tables.tables.items():
+            for row in connection.execute(sa.select(table)):
+                yield from ((name, bytes(cell) if isinstance(cell, bytes) else str(cell).encode()) for cell in row)
+    engine.dispose()
+
+
+def texts(live: LiveWorld) -> Iterator[tuple[str, bytes]]:
+    """Everything that people, other tasks and auditors may read, by where it is."""
+    for path in (live.airflow.home / "logs").rglob("*.log"):
+        if "dag_id=" in str(path):
+            yield "a task's log", path.read_bytes()
+    yield "Airflow's log", live.airflow.process.log.read_bytes()
+    for table, cell in cells(live.database):
+        yield f"Airflow's {table}", cell
+    for _, cell in cells(live.ledger_url):
+        yield "the ledger", cell
+
+
+def found(live: LiveWorld, value: str) -> set[str]:
+    """Where a value stands, plain or as base64."""
+    forms = (value.encode(), b64encode(value.encode()).rstrip(b"="))
+    return {where for where, text in texts(live) if any(form in text for form in forms)}
+
+
+@pytest.mark.live
+@pytest.mark.timeout(600)
+def test_no_secret_is_anywhere_that_people_may_read(live: LiveWorld) -> None:
+    wait(live.attacks.values())
+    assert len(live.secrets) >= len(USERS) + 7
+    assert all(len(value) >= 12 for value in live.secrets.values())
+    leaks = {name: where for name, value in live.secrets.items() if (where := found(live, value))}
+    assert leaks == {}
+    # the search does find what is there
+    everywhere = {
+        "a task's log",
+        "Airflow's xcom",
+        "Airflow's rendered_task_instance_fields",
+        "Airflow's log",
+        "the ledger",
+    }
+    if live.attacks:
+        assert everywhere <= found(live, "live_another") | found(live, "demographic_parity_ratio")

@@ -1,0 +1,128 @@
+"""A duty's identity in OpenBao that tries to sign for another, and evidence that was signed with the wrong key."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_mlgov.demo import servers, world
+from airflow_mlgov.errors import AccessError, EvidenceError
+from airflow_mlgov.evidence.signing import DUTIES, TransitSigner, TrustRoot, open_signer, sign_statement
+from airflow_mlgov.evidence.vault_policy import key_name
+from airflow_mlgov.evidence.verification import verify_envelope
+from tests.attacks.world import Guarded, root_client
+
+
+@pytest.fixture(scope="module")
+def identities(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """Duty -> a client that has logged in with its AppRole; ``root`` may do everything."""
+    import hvac
+
+    folder = tmp_path_factory.mktemp("keys")
+    with servers.start_openbao(folder) as openbao:
+        accounts = dict.fromkeys(world.ACCOUNTS.values(), "geheim")
+        connections = world.furnish_openbao(openbao, accounts, folder / "trust.json")
+        clients = {"root": root_client(openbao)}
+        for duty in world.DUTIES:
+            given = connections[f"mlgov_vault_{duty}"]
+            client = hvac.Client(url=openbao.url, session=servers.http_session())
+            client.auth.approle.login(given["login"], given["password"])
+            clients[duty] = client
+        yield clients
+
+
+def test_a_duty_signs_with_its_own_key(identities: dict[str, Any]) -> None:
+    for duty in world.DUTIES:
+        assert TransitSigner(identities[duty], key_name(duty)).sign(b"mine").signature
+
+
+@pytest.mark.parametrize("duty", world.DUTIES)
+def test_no_duty_signs_with_the_key_of_another(identities: dict[str, Any], duty: str) -> None:
+    thief = identities[duty]
+    for other in set(world.DUTIES) - {duty}:
+        with pytest.raises(AccessError, match="read the Transit key"):
+            TransitSigner(thief, key_name(other))
+        signer = TransitSigner(identities["root"], key_name(other))
+        signer._client = thief  # knows the public half already, and asks for the signature alone
+        with pytest.raises(AccessError, match="sign with the Transit key"):
+            signer.sign(b"not mine")
+
+
+@pytest.mark.parametrize("duty", world.DUTIES)
+def test_no_duty_helps_itself_to_more(identities: dict[str, Any], duty: str) -> None:
+    import hvac
+
+    thief, own = identities[duty], key_name(duty)
+    other = "fairness" if duty != "fairness" else "promotion"
+    attempts = [
+        lambda: thief.secrets.kv.v2.read_secret_version(f"mlflow/{other}", raise_on_deleted_version=True),
+        lambda: thief.secrets.kv.v2.create_or_update_secret(f"mlflow/{duty}", {"username": "admin"}),
+        lambda: thief.secrets.transit.rotate_key(own),
+        lambda: thief.secrets.transit.update_key_configuration(own, exportable=True),
+        lambda: thief.secrets.transit.export_key(own, "signing-key"),
+        lambda: thief.secrets.transit.create_key("mlgov-of-my-own"),
+        lambda: thief.secrets.transit.list_keys(),
+        lambda: thief.sys.create_or_update_policy(own, 'path "*" { capabilities = ["sudo"] }'),
+        lambda: thief.auth.approle.generate_secret_id(key_name(other)),
+    ]
+    for attempt in attempts:
+        with pytest.raises(hvac.exceptions.Forbidden):
+            attempt()
+    assert thief.secrets.kv.v2.read_secret_version(f"mlflow/{duty}", raise_on_deleted_version=True)
+
+
+def test_evidence_signed_with_the_key_of_another_gate(guarded: Guarded) -> None:
+    version = guarded.gated()
+    guarded.weigh(version, duty="performance")
+    guarded.approve(version)
+    assert guarded.refused(version) == {"evidence.unverified"}
+
+
+def test_evidence_signed_with_a_key_that_nobody_trusts_does_not_stand_in(guarded: Guarded) -> None:
+    version = guarded.register()
+    guarded.validate()
+    guarded.judge(version)
+    guarded.weigh(version, duty="a-stranger")
+    guarded.approve(version)
+    assert guarded.refused(version) == {"evidence.missing", "evidence.unverified"}
+
+
+def test_every_statement_under_every_wrong_key(guarded: Guarded) -> None:
+    """Each kind of statement in one release, signed anew with the key of each other duty."""
+    guarded.promote(guarded.green())
+    guarded.registry.set_tags(guarded.registry.resolve(f"{guarded.model}/1"), {"mlgov.performance": "FAIL"})
+    guarded.reconcile()
+    trust = TrustRoot.load(guarded.trust_file)
+    signers = {duty: guarded.signer(duty) for duty in DUTIES}
+    seen = set()
+    for entry in guarded.ledger.entries():
+        statement, (key,) = trust.open_envelope(entry.envelope)
+        (rightful,) = key.duties
+        seen.add(entry.kind)
+        for duty in DUTIES:
+            envelope = sign_statement(statement, signers[duty])
+            if duty == rightful:
+                assert verify_envelope(envelope, trust).kind == entry.kind
+                continue
+            with pytest.raises(EvidenceError, match=f"a key for {duty}, which may not sign for {rightful}"):
+                verify_envelope(envelope, trust)
+    assert seen >= {"gate", "provenance", "approval", "decision", "intent", "promotion", "policy", "incident"}
+
+
+def test_a_key_after_its_end(guarded: Guarded) -> None:
+    """A key that has leaked is ended in the trust root; what it signs from then on counts for nothing."""
+    version = guarded.gated()
+    trust, ended = TrustRoot(), datetime.now(UTC) - timedelta(minutes=1)
+    for duty in DUTIES:
+        until = ended if duty == "fairness" else None
+        trust = trust.with_key(guarded.signer(duty).public_key, [duty], valid_until=until)
+    trust.save(guarded.trust_file)
+    assert guarded.refused(version) == {"evidence.missing", "evidence.unverified", "approval.missing"}
+
+
+def test_the_keys_of_a_trust_root_differ(guarded: Guarded) -> None:
+    keys = [open_signer(f"local:{Path(guarded.folder) / f'{duty}.pem'}").public_key.keyid for duty in DUTIES]
+    assert all(one != other for one, other in permutations(keys, 2))

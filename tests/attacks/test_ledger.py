@@ -1,0 +1,180 @@
+"""The ledger's database in the hands of somebody who holds no key: a FAIL deleted, a row edited, put in or moved, the
+tail cut, the whole replaced."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_mlgov.errors import EvidenceError
+from airflow_mlgov.evidence.checkpoints import make_checkpoint, open_checkpoint
+from airflow_mlgov.evidence.signing import TrustRoot, open_signer
+from airflow_mlgov.evidence.statements import gate_statement
+from airflow_mlgov.registry.mlflow_registry import ModelVersion
+from airflow_mlgov.results import Bound, Check, GateResult, Outcome
+from tests.attacks.ledger_owner import Rows, copied, database, relinked, rewrite
+from tests.attacks.world import Guarded
+from tests.fixtures.governed import PASSED
+from tests.fixtures.mlflow_server import MlflowServer
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory, mlflow_server: MlflowServer) -> Guarded:
+    """Version 1 is champion. Version 2 passed its gates and was approved, then failed the fairness gate."""
+    guarded = Guarded(tmp_path_factory.mktemp("story"), mlflow_server)
+    guarded.promote(guarded.green(1.0))
+    second = guarded.green(2.0)
+    guarded.weigh(second, ratio=0.5)
+    return guarded
+
+
+@pytest.fixture
+def owned(story: Guarded, tmp_path: Path) -> Iterator[Guarded]:
+    """A copy of it; whatever is done to the ledger, the champion stays."""
+    yield copied(story, tmp_path / "owned")
+    assert story.places() == {"1": PASSED, "2": (None, ())}
+
+
+@pytest.fixture
+def second(owned: Guarded) -> ModelVersion:
+    return owned.registry.resolve(f"{owned.model}/2")
+
+
+def test_the_fail_stops_the_second_version(owned: Guarded, second: ModelVersion) -> None:
+    assert owned.refused(second) == {"gate.not_passed", "bound.not_met", "approval.missing"}
+
+
+def test_the_newer_fail_deleted(owned: Guarded, second: ModelVersion) -> None:
+    owned.refused(second)
+    (fail,) = [entry.seq for entry in owned.ledger.entries(kind="gate")][-1:]
+    rewrite(owned, lambda rows: [row for row in rows if row["seq"] != fail], relink=False)
+    owned.broken(second, f"entry {fail} is missing")
+
+
+def test_the_newer_fail_deleted_and_the_chain_linked_again(owned: Guarded, second: ModelVersion) -> None:
+    owned.refused(second)
+    (fail,) = [entry.seq for entry in owned.ledger.entries(kind="gate")][-1:]
+    rewrite(owned, lambda rows: [row for row in rows if row["seq"] != fail])
+    owned.broken(second, "was signed when the ledger held something else before it")
+
+
+def test_the_fail_moved_before_the_pass(owned: Guarded, second: ModelVersion) -> None:
+    def swap(rows: Rows) -> Rows:
+        passed, failed = [row for row in rows if row["kind"] == "gate"][-2:]
+        order = {passed["seq"]: failed, failed["seq"]: passed}
+        return [order.get(row["seq"], row) for row in rows]
+
+    rewrite(owned, swap)
+    owned.broken(second, "was signed when the ledger held something else before it")
+
+
+def test_the_fail_replaced_by_the_pass(owned: Guarded, second: ModelVersion) -> None:
+    def replaced(rows: Rows) -> Rows:
+        passed = [row for row in rows if row["kind"] == "gate"][-2]
+        return [*rows[:-1], passed]
+
+    owned.ledger.append(owned.ledger.entries()[-1].envelope)
+    rewrite(owned, replaced)
+    # the same statement twice counts where it stood first, and the FAIL still stands after it
+    assert "gate.not_passed" in owned.refused(second)
+
+
+def test_an_envelope_kept_under_another_subject(owned: Guarded, second: ModelVersion) -> None:
+    def refiled(rows: Rows) -> Rows:
+        return [*rows[:-1], {**rows[-1], "subject_digest": "f" * 64}]
+
+    rewrite(owned, refiled)
+    owned.broken(second, "filed under another subject")
+
+
+def test_an_entry_put_in_between(owned: Guarded, second: ModelVersion) -> None:
+    forged = forged_pass(owned, second)
+    rewrite(owned, lambda rows: [*rows[:3], forged, *rows[3:-1]])
+    owned.broken(second, "was signed when the ledger held something else before it")
+
+
+def test_an_entry_signed_with_a_key_of_ones_own(owned: Guarded, second: ModelVersion) -> None:
+    forged_pass(owned, second)
+    assert "evidence.unverified" in owned.refused(second)
+    champion = owned.registry.resolve(f"{owned.model}/1")
+    assert owned.explain(champion).allowed
+    forged_pass(owned, champion)
+    assert owned.unfit(champion) == {"evidence.unverified"}
+
+
+def test_a_row_edited_or_replaced_in_place(owned: Guarded, second: ModelVersion) -> None:
+    with closing(sqlite3.connect(database(owned))) as raw:
+        for statement in (
+            "UPDATE mlgov_ledger SET kind = 'approval' WHERE seq = 2",
+            "DELETE FROM mlgov_ledger WHERE seq = 2",
+            "INSERT OR REPLACE INTO mlgov_ledger SELECT * FROM mlgov_ledger WHERE seq = 2",
+        ):
+            with pytest.raises(sqlite3.DatabaseError, match="append-only"):
+                raw.execute(statement)
+        raw.executescript("DROP TRIGGER mlgov_ledger_no_update")
+        raw.execute("UPDATE mlgov_ledger SET recorded_at = '2020-01-01' WHERE seq = 2")
+        raw.commit()
+    assert owned.ledger.missing_triggers() == ["mlgov_ledger_no_update"]
+    owned.broken(second, "entry 2 was changed after it was written")
+
+
+def test_the_whole_ledger_replaced_by_an_empty_one(owned: Guarded, second: ModelVersion) -> None:
+    checkpoint = kept(owned)
+    database(owned).unlink()
+    assert owned.refused(second) == {"evidence.missing", "provenance.missing", "approval.missing"}
+    assert owned.unfit(owned.registry.resolve(f"{owned.model}/1")) == {"promotion.missing"}
+    with pytest.raises(EvidenceError, match=r"its tail was cut|another ledger"):
+        owned.ledger.verify([checkpoint])
+
+
+def test_a_cut_tail_is_found_by_a_checkpoint_that_was_kept_elsewhere(
+    tmp_path: Path, mlflow_server: MlflowServer
+) -> None:
+    """The chain alone cannot know what stood at its end: until somebody signs again, only the checkpoint does."""
+    guarded = Guarded(tmp_path, mlflow_server)
+    version = guarded.green()
+    guarded.weigh(version, ratio=0.5)
+    checkpoint = kept(guarded)
+    rewrite(guarded, lambda rows: rows[:-1])
+    guarded.ledger.verify()
+    with pytest.raises(EvidenceError, match="its tail was cut"):
+        guarded.ledger.verify([checkpoint])
+    with pytest.raises(EvidenceError, match="its tail was cut"):
+        guarded.explain(version, checkpoints=[checkpoint])
+    guarded.promote(version)  # not stopped: see docs/threat-model.md
+    with pytest.raises(EvidenceError, match="they were rewritten"):
+        guarded.explain(guarded.now(version), checkpoints=[checkpoint])
+
+
+def test_a_checkpoint_that_was_forged(owned: Guarded) -> None:
+    stranger = open_signer(f"local:{owned.folder / 'stranger.pem'}")
+    for signer in (stranger, owned.signer("promotion")):
+        forged = make_checkpoint(owned.ledger, signer, owned.context())
+        with pytest.raises(EvidenceError, match=r"not in the trust root|may not sign for checkpoint"):
+            open_checkpoint(forged, TrustRoot.load(owned.trust_file))
+
+
+def kept(guarded: Guarded) -> object:
+    """A checkpoint, signed now and kept in another hand."""
+    envelope = make_checkpoint(guarded.ledger, guarded.signer("checkpoint"), guarded.context())
+    return open_checkpoint(envelope, TrustRoot.load(guarded.trust_file))
+
+
+def forged_pass(guarded: Guarded, version: ModelVersion) -> dict[str, Any]:
+    """Append a PASS under a key that nobody trusts; its row."""
+    bound = Bound(0.8, 1.25)
+    checks = (Check("demographic_parity_ratio[sex]", Outcome.PASS, 1.0, bound),)
+    statement = gate_statement(GateResult("fairness", guarded.registry.subject(version), checks), guarded.context())
+    entry = guarded.ledger.attest(statement, open_signer(f"local:{guarded.folder / 'stranger.pem'}"))
+    return asdict(entry)
+
+
+def test_the_tools_of_these_tests_change_nothing_by_themselves(owned: Guarded) -> None:
+    before = owned.ledger.entries()
+    rewrite(owned, lambda rows: rows)
+    assert owned.ledger.entries() == before
+    assert relinked([vars(entry) for entry in before]) == [vars(entry) for entry in before]

@@ -1,0 +1,214 @@
+"""A waiver stretched beyond what was signed, and a glass broken by the wrong hand. The statements are signed with the
+waiver's own key, past every check of the tools: the decision is what holds."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.evidence.digests import hash_json
+from airflow_mlgov.evidence.statements import emergency_statement, waiver_statement
+from airflow_mlgov.registry.mlflow_registry import ModelVersion
+from airflow_mlgov.registry.obligations import enforce
+from airflow_mlgov.registry.promotion import build_case
+from airflow_mlgov.registry.waivers import draft_terms
+from tests.attacks.world import Guarded
+from tests.fixtures.governed import PASSED
+
+RULES = """\
+        waivers: {max_days: 30, signers: 2, audit_within: 14d, from: [olga, omar, tom, rita]}
+        break_glass: {from: [olga], max_hours: 24, audit_within: 2d}
+"""
+NOW = datetime.now(UTC)
+TERMS: dict[str, Any] = {
+    "gate": "fairness",
+    "check": "demographic_parity_ratio[sex]",
+    "target": "production",
+    "observed": 0.75,
+    "min": 0.7,
+    "max": None,
+    "reason": "the sample is small",
+    "ticket": "RISK-7",
+    "risk_owner": "head of retail",
+    "requesters": ["rita"],
+    "expires": (NOW + timedelta(days=14)).isoformat(),
+}
+
+
+@pytest.fixture
+def failed(guarded: Guarded) -> ModelVersion:
+    """A version that fails one check by a little, under a policy that takes waivers."""
+    guarded.policy_file.write_text(guarded.policy_file.read_text() + RULES)
+    version = guarded.gated()
+    guarded.weigh(version, ratio=0.75)
+    return version
+
+
+def sign(guarded: Guarded, version: ModelVersion, *people: str, state: str = "signed", **change: Any) -> None:
+    subject = replace(guarded.registry.subject(version), **change.pop("subject", {}))
+    context = guarded.context(**change.pop("context", {}))
+    duty = change.pop("duty", "waiver")
+    for name in people:
+        who = {"id": name, "name": name}
+        terms = {**TERMS, **change}
+        statement = waiver_statement(subject, terms=terms, state=state, signer=who, reason="yes", context=context)
+        guarded.attest(duty, statement)
+
+
+DENIED = {"gate.not_passed", "bound.not_met"}
+EXPIRED = {"expires": (NOW - timedelta(seconds=1)).isoformat()}
+TOO_LONG = {"expires": (NOW + timedelta(days=31)).isoformat()}
+STRETCHED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "one person alone": (("olga",), {}),
+    "one person twice": (("olga", "Olga "), {}),
+    "whoever trained it": (("olga", "tom"), {}),
+    "whoever asks for it": (("olga", "rita"), {}),
+    "somebody nobody named": (("olga", "mallory"), {}),
+    "another check": (("olga", "omar"), {"check": "demographic_parity_ratio[age]"}),
+    "another gate": (("olga", "omar"), {"gate": "performance"}),
+    "another target": (("olga", "omar"), {"target": "canary"}),
+    "a value that is worse": (("olga", "omar"), {"min": 0.76}),
+    "another digest": (("olga", "omar"), {"subject": {"digest": "f" * 64}}),
+    "another model": (("olga", "omar"), {"subject": {"name": "harmless"}}),
+    "another registry": (("olga", "omar"), {"subject": {"registry": "http://elsewhere.example"}}),
+    "another environment": (("olga", "omar"), {"context": {"environment": "staging"}}),
+    "after its end": (("olga", "omar"), EXPIRED),
+    "longer than the policy allows": (("olga", "omar"), TOO_LONG),
+}
+
+
+def test_a_waiver_does_not_stretch(guarded: Guarded, failed: ModelVersion) -> None:
+    """Not one of them, nor all of them together."""
+    guarded.approve(failed)
+    for name, (people, change) in STRETCHED.items():
+        sign(guarded, failed, *people, **dict(change))
+        assert guarded.refused(failed) == DENIED, name
+
+
+def test_a_waiver_that_was_signed_with_another_key(guarded: Guarded, failed: ModelVersion) -> None:
+    sign(guarded, failed, "olga", "omar", duty="approval")
+    guarded.approve(failed)
+    assert guarded.refused(failed) == {*DENIED, "evidence.unverified"}
+
+
+def test_a_waiver_that_holds_and_then_does_not_any_more(guarded: Guarded, failed: ModelVersion) -> None:
+    """It waives one measured value of one check, brings an audit that is owed, and ends with its date."""
+    other = guarded.green(2.0)
+    guarded.promote(other)
+    sign(guarded, failed, "olga", "omar")
+    guarded.approve(failed)
+    guarded.promote(failed)
+    assert guarded.places()[failed.version] == PASSED
+    assert guarded.explain(guarded.now(failed)).allowed
+
+    later = guarded.context(issued_at=NOW + timedelta(days=15))
+    given = {"grounds": guarded.grounds, "signer": guarded.signer("promotion"), "context": later}
+    done = enforce(guarded.registry, warn_within=timedelta(days=1), **given)
+    ((obligation, action),) = done.violated
+    assert obligation.state in ("overdue", "expired")
+    assert f"rolled back to version {other.version}" in action
+    assert guarded.places()[other.version] == PASSED
+    assert guarded.unfit(failed) == {"promotion.superseded"}
+
+
+def test_a_value_that_got_worse_after_the_waiver(guarded: Guarded, failed: ModelVersion) -> None:
+    sign(guarded, failed, "olga", "omar")
+    guarded.weigh(failed, ratio=0.69)
+    guarded.approve(failed)
+    assert guarded.refused(failed) == DENIED
+
+
+def test_a_waiver_that_was_revoked(guarded: Guarded, failed: ModelVersion) -> None:
+    sign(guarded, failed, "olga", "omar")
+    sign(guarded, failed, "omar", state="revoked")
+    sign(guarded, failed, "omar")  # the same terms, once more
+    guarded.approve(failed)
+    assert guarded.refused(failed) == DENIED
+
+
+def test_no_waiver_where_the_policy_has_none(guarded: Guarded) -> None:
+    version = guarded.gated()
+    guarded.weigh(version, ratio=0.75)
+    sign(guarded, version, "olga", "omar")
+    guarded.approve(version)
+    assert guarded.refused(version) == DENIED
+    case = build_case(guarded.registry, version, "production", guarded.grounds, guarded.environment)
+    with pytest.raises(ConfigurationError, match="allows no waivers"):
+        draft_terms(
+            case,
+            gate="fairness",
+            check=str(TERMS["check"]),
+            stretch={"min": 0.7},
+            reason="r",
+            ticket="t",
+            risk_owner="o",
+            requesters=(),
+            lifetime=timedelta(days=1),
+            now=NOW,
+        )
+
+
+def test_terms_whose_name_was_borrowed(guarded: Guarded, failed: ModelVersion) -> None:
+    """What was signed are the terms themselves; a digest that names others makes the statement none."""
+    subject, context = guarded.registry.subject(failed), guarded.context()
+    narrow = {**TERMS, "min": 0.79}
+    for name in ("olga", "omar"):
+        who = {"id": name, "name": name}
+        statement = waiver_statement(subject, terms=narrow, state="signed", signer=who, reason="yes", context=context)
+        assert statement["predicate"]["terms_sha256"] == hash_json(narrow)
+        statement["predicate"]["terms_sha256"] = hash_json(TERMS)
+        guarded.attest("waiver", statement)
+    guarded.approve(failed)
+    assert guarded.refused(failed) == {*DENIED, "evidence.unverified"}
+
+
+def test_a_waiver_without_any_bound(guarded: Guarded, failed: ModelVersion) -> None:
+    sign(guarded, failed, "olga", "omar", min=None)
+    guarded.weigh(failed, ratio=0.01)
+    guarded.approve(failed)
+    assert guarded.refused(failed) >= DENIED
+
+
+# -- break-glass ------------------------------------------------------------------------------------------------------
+
+
+def smash(guarded: Guarded, version: ModelVersion, by: str = "olga", hours: float = 1, **change: Any) -> None:
+    duty = change.pop("duty", "waiver")
+    statement = emergency_statement(
+        guarded.registry.subject(version),
+        target=change.pop("target", "production"),
+        person={"id": by, "name": by},
+        reason="the old one loses money by the minute",
+        expires=datetime.now(UTC) + timedelta(hours=hours),
+        context=guarded.context(**change),
+    )
+    guarded.attest(duty, statement)
+
+
+SMASHED: dict[str, dict[str, Any]] = {
+    "by somebody nobody named": {"by": "mallory"},
+    "for another target": {"target": "canary"},
+    "for too long": {"hours": 25},
+    "after its end": {"hours": -1},
+    "from the future": {"issued_at": NOW + timedelta(hours=2), "hours": 3},
+    "in another environment": {"environment": "staging"},
+}
+
+
+def test_a_glass_that_was_not_for_breaking(guarded: Guarded, failed: ModelVersion) -> None:
+    for name, change in SMASHED.items():
+        smash(guarded, failed, **dict(change))
+        assert guarded.refused(failed) == {*DENIED, "approval.missing"}, name
+
+
+def test_what_no_emergency_overrides(guarded: Guarded, failed: ModelVersion) -> None:
+    """A signature that does not verify, a person's no, and a model that comes from nowhere."""
+    guarded.weigh(failed, duty="performance")
+    guarded.approve(failed, "omar", approved=False)
+    smash(guarded, failed)
+    assert guarded.refused(failed) == {"evidence.unverified", "approval.rejected"}
+    stranger = guarded.server.register(guarded.model, 2.0)
+    smash(guarded, stranger)
+    assert guarded.refused(stranger) == {"provenance.missing"}

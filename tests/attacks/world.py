@@ -1,0 +1,461 @@
+"""The worlds that are attacked. ``Guarded`` is fast: real MLflow, a real ledger, local keys. ``LiveWorld`` has Airflow
+too, and signs with keys in OpenBao that only their own duty may use."""
+
+from __future__ import annotations
+
+import configparser
+import functools
+import json
+import re
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import requests
+import sqlalchemy as sa
+from sqlalchemy.engine import make_url
+
+from airflow_mlgov.demo import servers, world
+from airflow_mlgov.demo.airflow_api import HITL_SETTLE_SECONDS, AirflowUser, Run
+from airflow_mlgov.errors import EvidenceError, PromotionRefused
+from airflow_mlgov.evidence.chain import Entry
+from airflow_mlgov.evidence.signing import TransitSigner, TrustRoot
+from airflow_mlgov.evidence.statements import gate_statement
+from airflow_mlgov.evidence.vault_policy import key_name
+from airflow_mlgov.evidence.verification import Evidence, collect
+from airflow_mlgov.gates.fairness import evaluate_fairness
+from airflow_mlgov.gates.performance import evaluate_performance
+from airflow_mlgov.registry.mlflow_registry import ModelVersion
+from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Subject
+from tests.fixtures.governed import Governed
+from tests.fixtures.mlflow_server import MlflowServer
+from tests.fixtures.postgres import PASSWORD, postgres_bindir, running_postgres
+from tests.operators.conftest import people
+
+TRAINING_DATA = Subject("dataset", "train.csv", "d" * 64)
+"""What :meth:`Governed.register` says that a version was made from."""
+HEAD = "version: 1\ngroups: {risk-officers: [olga, omar]}\nmodels:\n"
+SECTION = """\
+  {model}:
+    tier: {tier}
+    gates:
+      performance: {{label: y, score: score, roc_auc: {{min: 0.75}}}}
+      fairness:
+        label: y
+        prediction: prediction
+        sensitive_features: {{sex: [female, male]}}
+        demographic_parity_ratio: {{min: 0.8, max: 1.25}}
+    targets:
+      production:
+        stage: Production
+        alias: champion
+        archive_previous: true
+        requires: [{requires}]
+        approvals: {{count: {count}, from: [risk-officers], not: [trainer, requester]}}
+"""
+
+
+@dataclass
+class Guarded(Governed):
+    """A model that takes a data gate, two gates over the model, and the approval of somebody else."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        requires = "data_validation, performance, fairness"
+        section = SECTION.format(model=self.model, tier="medium", requires=requires, count=1)
+        self.policy_file.write_text(HEAD + section)
+
+    def change_policy(self, before: str, after: str) -> None:
+        """Write the policy anew with some words replaced."""
+        text = self.policy_file.read_text()
+        assert before in text
+        self.policy_file.write_text(text.replace(before, after))
+
+    def validate(self, data: Subject = TRAINING_DATA, outcome: Outcome = Outcome.PASS, **change: Any) -> Entry:
+        """The data gate's evidence."""
+        result = GateResult("data_validation", data, (Check("row_count", outcome, 600, Bound(min=1)),))
+        return self.attest("data_validation", gate_statement(result, self.context(**change)))
+
+    def weigh(self, version: ModelVersion, ratio: float = 0.9, duty: str = "fairness", **change: Any) -> Entry:
+        """The fairness gate's evidence."""
+        bound = Bound(0.8, 1.25)
+        checks = (Check("demographic_parity_ratio[sex]", bound.judge(ratio), ratio, bound),)
+        result = GateResult("fairness", self.registry.subject(version), checks)
+        return self.attest(duty, gate_statement(result, self.context(**change)))
+
+    def gated(self, weight: float = 1.0) -> ModelVersion:
+        """A version that has all but its approval."""
+        version = self.register(weight)
+        self.validate()
+        self.judge(version)
+        self.weigh(version)
+        return version
+
+    def green(self, weight: float = 1.0) -> ModelVersion:
+        """A version that may be promoted."""
+        version = self.gated(weight)
+        self.approve(version)
+        return version
+
+    def refused(self, version: ModelVersion, **given: Any) -> set[str]:
+        """Try to promote it; the codes of the refusal. Nothing in MLflow has moved, and the refusal is signed."""
+        before, signed = self.places(), len(self.decisions())
+        with pytest.raises(PromotionRefused) as caught:
+            self.promote(version, **given)
+        assert self.places() == before
+        codes = {code for code, _ in caught.value.reasons}
+        assert self.decisions()[signed:] == [(version.version, codes)]
+        return codes
+
+    def broken(self, version: ModelVersion, message: str) -> None:
+        """Neither a promotion nor an explanation gets past the ledger's chain; nothing in MLflow moves."""
+        before = self.places()
+        with pytest.raises(EvidenceError, match=message):
+            self.promote(version)
+        with pytest.raises(EvidenceError, match=message):
+            self.explain(self.now(version))
+        assert self.places() == before
+
+    def unfit(self, version: ModelVersion, **given: Any) -> set[str]:
+        """The codes for which a version may not serve."""
+        answer = self.explain(self.now(version), **given)
+        assert not answer.allowed
+        return {code for code, _ in answer.reasons}
+
+    def decisions(self) -> list[tuple[str, set[str]]]:
+        """Version and codes of each signed decision about the model, in order."""
+        found = collect(self.ledger, TrustRoot.load(self.trust_file), kind="decision", model=self.model)[0]
+        return [
+            (item.ours["subject"]["version"], {reason["code"] for reason in item.ours["reasons"]}) for item in found
+        ]
+
+
+# -- with Airflow -----------------------------------------------------------------------------------------------------
+
+ENVIRONMENT = "live"
+USERS = {"admin": "admin", "alice": "user", "olga": "user", "omar": "user", "vic": "viewer"}
+"""alice operates the pipeline, olga and omar are the risk officers, vic may look."""
+WAITING = "awaiting_input"
+
+
+class Attacker(AirflowUser):
+    """A signed-in person who knows the whole REST API."""
+
+    _writing: ClassVar[threading.Lock] = threading.Lock()
+
+    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> requests.Response:
+        """Airflow on SQLite answers 500 where two write at once, and has done nothing then: in turn, and again."""
+        if method == "GET":
+            return super()._call(method, path, body)
+        with self._writing:
+            for _ in range(20):
+                answer = super()._call(method, path, body)
+                if answer.status_code != 500 or "Database error" not in answer.text:
+                    break
+                time.sleep(0.5)
+            return answer
+
+    def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> requests.Response:
+        """Any call below ``/api/v2/``."""
+        return self._call(method, path, body)
+
+    def may(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> None:
+        """A call that Airflow lets through."""
+        answer = self.send(method, path, body)
+        assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text[:500]}"
+
+    def waits(self, run: Run) -> None:
+        """Until the run's approval asks (again) and can be answered without a race."""
+        path = f"{run.path}/taskInstances/approve"
+
+        def asks() -> bool:
+            if self.look(path)["state"] != WAITING:
+                return False
+            return not self.look(f"{path}/-1/hitlDetails")["response_received"]
+
+        until(asks, f"the approval of {run.run_id}", run.tasks)
+        time.sleep(HITL_SETTLE_SECONDS)
+        until(lambda: asks() and self._settled(run), f"the approval of {run.run_id}", run.tasks)
+
+    def answers(self, run: Run, taken: Callable[[], bool], reason: str = "reviewed") -> None:
+        """Approve, and again where Airflow has lost the answer to its race and asks in a second try."""
+        for _ in range(3):
+            asked = run.tries("approve")
+            assert self.answer_approval(run, "approve", approve=True, reason=reason) == 200
+            until(lambda asked=asked: taken() or run.tries("approve") > asked, "the answer", run.tasks)
+            if taken():
+                return
+            self.waits(run)
+        raise AssertionError(f"Airflow lost every answer of {self.name}: {run.tasks()}")
+
+    def _settled(self, run: Run) -> bool:
+        """Whether the scheduler knows of each time that the task was parked; an answer before that is the race."""
+        lines = self._airflow.process.log.read_text(errors="replace").splitlines()
+        mine = [line for line in lines if run.run_id in line]
+        parked = sum("Pausing task as AWAITING_INPUT" in line for line in mine)
+        return parked <= sum("Received executor event" in line and "task_id='approve'" in line for line in mine)
+
+
+@dataclass
+class LiveModel(Guarded):
+    """One registered model of the live world; evidence that an attack needs is signed on the spot, by Vault."""
+
+    signers: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Policy, trust root and ledger are the world's."""
+
+    def signer(self, duty: str) -> Any:
+        return self.signers[duty]
+
+    def gated(self, weight: float = 1.0, fair: bool = True) -> ModelVersion:
+        version = self.register(weight)
+        self.judge_really(version)
+        if fair:
+            self.weigh_really(version)
+        return version
+
+    def judge_really(self, version: ModelVersion) -> None:
+        """The performance gate over the good predictions."""
+        self._attest(
+            evaluate_performance(
+                self.good, subject=self.registry.subject(version), label="y", score="score", bounds=["roc_auc>=0.75"]
+            )
+        )
+
+    def weigh_really(self, version: ModelVersion) -> None:
+        """The fairness gate over the good predictions."""
+        self._attest(
+            evaluate_fairness(
+                self.good,
+                subject=self.registry.subject(version),
+                label="y",
+                prediction="prediction",
+                sensitive_features={"sex": ["female", "male"]},
+                bounds={"demographic_parity_ratio": {"min": 0.8, "max": 1.25}},
+            )
+        )
+
+    def answers(self) -> list[tuple[str, str]]:
+        """Who answered what, as it was signed."""
+        return [(item.predicate["approver"]["name"], item.predicate["answer"]) for item in self.evidence("approval")]
+
+    def evidence(self, kind: str) -> list[Evidence]:
+        """What verifies about the model, of one kind."""
+        return collect(self.ledger, TrustRoot.load(self.trust_file), kind=kind, model=self.model)[0]
+
+    def decided(self, count: int) -> set[str]:
+        """Wait for the ``count``-th signed decision; its codes."""
+        until(lambda: len(self.decisions()) >= count, f"decision {count} about {self.model}", self.decisions)
+        assert len(self.decisions()) == count
+        return self.decisions()[-1][1]
+
+    @property
+    def good(self) -> str:
+        return str(self.folder / "dags" / "data" / "good.parquet")
+
+    def _attest(self, result: GateResult) -> None:
+        assert result.verdict is Outcome.PASS, result.summary()
+        self.attest(result.gate, gate_statement(result, self.context()))
+
+
+@dataclass
+class LiveWorld:
+    """Airflow, MLflow and OpenBao, with one key and one AppRole for each duty."""
+
+    directory: Path
+    server: MlflowServer
+    airflow: servers.Airflow
+    signers: Mapping[str, Any] = field(repr=False)
+    secrets: Mapping[str, str] = field(repr=False)
+    """What it is -> the value that must show up nowhere."""
+    database: str = field(repr=False)
+    """SQLAlchemy URL of Airflow's own database."""
+    attacks: dict[str, Future[None]] = field(default_factory=dict)
+
+    def model(self, name: str) -> LiveModel:
+        """One of :data:`MODELS`; all take one approval but ``twice``, which takes two."""
+        return LiveModel(
+            self.directory, self.server, f"live_{name}", ENVIRONMENT, self.ledger_url, signers=self.signers
+        )
+
+    def user(self, name: str) -> Attacker:
+        """Sign in."""
+        return Attacker(self.airflow, name)
+
+    @property
+    def ledger_url(self) -> str:
+        return f"sqlite:///{self.directory / 'ledger.db'}"
+
+
+MODELS = (
+    "marked", "bulk", "forged", "own", "twice", "stale", "timed_out", "forgeable", "loosened", "skipped", "gateless",
+    "conf", "another", "harmless",
+)  # fmt: skip
+"""The models of the live world. Each attack has its own, so that all can be made at once."""
+
+
+@contextmanager
+def live_world(directory: Path, server: MlflowServer) -> Iterator[LiveWorld]:
+    """Start Airflow and OpenBao beside a running MLflow, and furnish all three."""
+    copy_dags(directory / "dags")
+    names = [f"live_{name}" for name in MODELS]
+    sections = [
+        SECTION.format(
+            model=f"live_{name}",
+            tier="high" if name == "forgeable" else "medium",
+            requires="performance, fairness",
+            count=2 if name == "twice" else 1,
+        )
+        for name in MODELS
+    ]
+    (directory / "mlgov.yaml").write_text(HEAD + "".join(sections))
+    with ExitStack() as stack:
+        database = stack.enter_context(metadata_database(directory / "postgres"))
+        openbao = stack.enter_context(servers.start_openbao(directory / "openbao"))
+        passwords = {name: secrets.token_urlsafe(18) for name in set(world.ACCOUNTS.values())}
+        connections = world.furnish_openbao(openbao, passwords, directory / "trust.json")
+        for name in names:
+            server.registry._create(name)
+        for account, password in passwords.items():
+            server.create_user(account, password, dict.fromkeys(names, "EDIT"))
+        connections["mlflow_default"] = {
+            "conn_type": "mlflow",
+            "host": server.url,
+            "extra": {"vault_path": "mlflow/{duty}", "vault_conn_id": "mlgov_vault_{duty}"},
+        }
+        airflow = stack.enter_context(
+            servers.start_airflow(
+                directory,
+                dags_folder=directory / "dags",
+                users=USERS,
+                connections=connections,
+                mlgov={
+                    "policy": str(directory / "mlgov.yaml"),
+                    "ledger": f"sqlite:///{directory / 'ledger.db'}",
+                    "trust_root": str(directory / "trust.json"),
+                    "sign": "vault:mlgov-{duty}",
+                    "vault_conn_id": "mlgov_vault_{duty}",
+                    "mlflow_conn_id": "mlflow_default",
+                    "environment": ENVIRONMENT,
+                },
+                sections={
+                    "scheduler": {"use_job_schedule": "False", "trigger_timeout_check_interval": "2"},
+                    "database": database,
+                },
+            )
+        )
+        client = root_client(openbao)
+        yield LiveWorld(
+            directory,
+            server,
+            airflow,
+            {duty: TransitSigner(client, key_name(duty)) for duty in world.DUTIES},
+            _secrets(airflow, openbao, server, passwords, connections),
+            database.get("sql_alchemy_conn", f"sqlite:///{airflow.home}/airflow.db"),
+        )
+
+
+@contextmanager
+def metadata_database(directory: Path) -> Iterator[dict[str, str]]:
+    """Options of ``[database]``: a PostgreSQL where there is one, for with SQLite, where so many things happen at once,
+    Airflow's scheduler can end with "database is locked"."""
+    if postgres_bindir() is None:
+        yield {}
+        return
+    directory.mkdir()
+    with running_postgres(directory) as address:
+        root = make_url(address).set(password=PASSWORD)
+        password = secrets.token_urlsafe(18)
+        with sa.create_engine(root, isolation_level="AUTOCOMMIT").connect() as connection:
+            connection.exec_driver_sql(f"CREATE ROLE airflow LOGIN PASSWORD '{password}'")
+            connection.exec_driver_sql("CREATE DATABASE airflow OWNER airflow")
+        where = f"airflow:{password}@{root.host}:{root.port}/airflow"
+        yield {
+            "sql_alchemy_conn": f"postgresql+psycopg2://{where}",
+            "sql_alchemy_conn_async": f"postgresql+psycopg://{where}",
+        }
+
+
+def root_client(openbao: servers.OpenBao) -> Any:
+    """An ``hvac.Client`` that may do everything."""
+    import hvac
+
+    return hvac.Client(url=openbao.url, token=openbao.root_token, session=servers.http_session())
+
+
+def copy_dags(folder: Path) -> None:
+    """The DAGs that are attacked, with the predictions that their gates read."""
+    shutil.copytree(Path(__file__).parent / "dags", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "data").mkdir()
+    people().to_parquet(folder / "data" / "good.parquet")
+    people(bias=0.12).to_parquet(folder / "data" / "biased.parquet")
+
+
+def _secrets(
+    airflow: servers.Airflow,
+    openbao: servers.OpenBao,
+    server: MlflowServer,
+    passwords: Mapping[str, str],
+    connections: Mapping[str, Mapping[str, Any]],
+) -> dict[str, str]:
+    config = configparser.ConfigParser(interpolation=None)
+    config.read(airflow.home / "airflow.cfg")
+    database = make_url(config["database"]["sql_alchemy_conn"])
+    return {
+        **({"Airflow's database": str(database.password)} if database.password else {}),
+        "OpenBao's root token": openbao.root_token,
+        "OpenBao's unseal key": openbao.unseal_key,
+        "MLflow's administrator": server.password,
+        "Airflow's JWT secret": config["api_auth"]["jwt_secret"],
+        "Airflow's Fernet key": config["core"]["fernet_key"],
+        **{f"MLflow's {name}": password for name, password in passwords.items()},
+        **{f"Airflow's {name}": password for name, password in airflow.passwords.items()},
+        **{f"the secret id of {name}": found["password"] for name, found in connections.items() if "password" in found},
+    }
+
+
+def until(done: Callable[[], bool], what: str, seen: Callable[[], object], timeout: float = 300.0) -> None:
+    """Poll until it is so."""
+    deadline = time.monotonic() + timeout
+    while not done():
+        assert time.monotonic() < deadline, f"waited {timeout:.0f} s for {what}; last seen: {seen()}"
+        time.sleep(1.0)
+
+
+def attack(body: Callable[[LiveWorld], None]) -> Callable[[LiveWorld], None]:
+    """A test whose body is started together with all others of its kind, for most of them wait most of the time; the
+    test is there for how it ends."""
+
+    @functools.wraps(body)
+    def test(live: LiveWorld) -> None:
+        live.attacks[body.__name__].result()
+
+    test.attack = body  # type: ignore[attr-defined]
+    return pytest.mark.live(pytest.mark.timeout(600)(test))
+
+
+def codes_in(log: str) -> set[str]:
+    """The codes of the reasons that a log lists."""
+    return set(re.findall(r"\b([a-z]+\.[a-z_]+): ", log))
+
+
+def warned(live: LiveWorld, run: Run, task: str) -> None:
+    """The API server's log says that somebody set a task of the run to success by hand."""
+    said = f"{run.dag_id}.{task} (run {run.run_id}) was set to success by hand"
+    log = live.airflow.process.log
+    until(lambda: said in log.read_text(errors="replace"), f"a warning about {task}", run.tasks, timeout=60)
+
+
+def ended(run: Run, **expected: str) -> None:
+    """The run has ended, and its tasks so; two underscores stand for the dot of a task group."""
+    states = run.wait()
+    assert states == {name.replace("__", "."): state for name, state in expected.items()}, json.dumps(states)

@@ -1,0 +1,226 @@
+"""Approval on Airflow 3.1, where a form defers to a trigger of the triggerer: the same answers, the same ends."""
+
+from __future__ import annotations
+
+import functools
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from airflow_mlgov.demo import servers
+from airflow_mlgov.demo.airflow_api import Run
+from airflow_mlgov.evidence.signing import TrustRoot
+from airflow_mlgov.evidence.verification import collect
+from tests.attacks.world import USERS, Attacker, codes_in, ended, until
+from tests.fixtures.governed import PASSED, Governed
+from tests.fixtures.mlflow_server import MlflowServer
+from tests.live.older_airflow import CannotBuild, airflow31
+from tests.live.waiting import answered, asks
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
+
+POLICY = "version: 1\ngroups: {risk-officers: [olga, omar]}\nmodels:\n"
+SECTION = """\
+  {model}:
+    gates:
+      performance: {{label: y, score: s, roc_auc: {{min: 0.75}}}}
+    targets:
+      production:
+        stage: Production
+        alias: champion
+        requires: [performance]
+        approvals: {{count: 1, from: [risk-officers], not: [trainer, requester]}}
+"""
+CASES = {
+    "approved": ("alice", "asks"),
+    "rejected": ("alice", "asks"),
+    "unreasoned": ("alice", "asks"),
+    "altered": ("alice", "asks"),
+    "own": ("olga", "asks"),
+    "late": ("alice", "asks_shortly"),
+}
+"""What happens to a model -> who triggers its run, and of which DAG."""
+NOWHERE = {"1": (None, ())}
+
+
+class Candidate(Governed):
+    """One model; the policy, the keys and the ledger are everybody's."""
+
+    def __post_init__(self) -> None:
+        self.ledger_url = f"sqlite:///{self.folder / 'ledger.db'}"
+
+    def answers(self) -> list[tuple[str, str, str]]:
+        """Who answered what and why, as it was signed."""
+        found = collect(self.ledger, TrustRoot.load(self.trust_file), kind="approval", model=self.model)[0]
+        said = [item.predicate for item in found]
+        return [(answer["approver"]["name"], answer["answer"], answer["reason"]) for answer in said]
+
+
+@dataclass(frozen=True)
+class Older:
+    """Airflow 3.1 with a run under way for each case."""
+
+    airflow: servers.Airflow
+    candidates: Mapping[str, Candidate]
+    runs: Mapping[str, Run]
+    stories: dict[str, Future[None]] = field(default_factory=dict)
+
+    def case(self, name: str) -> tuple[Candidate, Run]:
+        """A model and its run."""
+        return self.candidates[name], self.runs[name]
+
+    def user(self, name: str) -> Attacker:
+        """Sign in."""
+        return Attacker(self.airflow, name)
+
+    def approve(self, name: str, who: str, reason: str, taken: Callable[[], bool]) -> None:
+        """Approve when asked."""
+        run, person = self.runs[name], self.user(who)
+        asks(person, run, "approve")
+        answered(
+            lambda: person.answer_approval(run, "approve", approve=True, reason=reason), taken, person, run, "approve"
+        )
+
+
+@pytest.fixture(scope="module")
+def older(
+    tmp_path_factory: pytest.TempPathFactory, mlflow_server: MlflowServer, request: pytest.FixtureRequest
+) -> Iterator[Older]:
+    try:
+        python = airflow31()
+    except CannotBuild as error:
+        pytest.skip(f"Airflow 3.1 cannot be installed here: {error}")
+    folder = tmp_path_factory.mktemp("older")
+    candidates = seed(folder, mlflow_server)
+    (folder / "dags").mkdir()
+    shutil.copy(Path(__file__).parent / "dags" / "approvals.py", folder / "dags")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "executable", str(python))  # the servers' scripts are those beside it
+        airflow = servers.start_airflow(
+            folder,
+            dags_folder=folder / "dags",
+            users=USERS,
+            connections={"mlflow_default": json.loads(mlflow_server.connection())},
+            mlgov={
+                "policy": str(folder / "mlgov.yaml"),
+                "ledger": f"sqlite:///{folder / 'ledger.db'}",
+                "trust_root": str(folder / "trust.json"),
+                "sign": f"local:{folder / '{duty}.pem'}",
+                "mlflow_conn_id": "mlflow_default",
+                "environment": "test",
+            },
+        )
+    with airflow:
+        users = {name: Attacker(airflow, name) for name in ("alice", "olga")}
+        users["alice"].wait_for_dag("asks_shortly")
+        assert users["alice"].look("version")["version"].startswith("3.1.")
+        runs = {name: users[who].trigger(dag, {"model": candidates[name].model}) for name, (who, dag) in CASES.items()}
+        made = Older(airflow, candidates, runs)
+        bodies = {item.name: getattr(getattr(item, "function", None), "story", None) for item in request.session.items}
+        with ThreadPoolExecutor(len(CASES)) as pool:
+            made.stories.update({name: pool.submit(body, made) for name, body in bodies.items() if body})
+            yield made
+
+
+def story(body: Callable[[Older], None]) -> Callable[[Older], None]:
+    """A test whose body is started together with the others, for all of them wait most of the time."""
+
+    @functools.wraps(body)
+    def test(older: Older) -> None:
+        older.stories[body.__name__].result()
+
+    test.story = body  # type: ignore[attr-defined]
+    return test
+
+
+def seed(folder: Path, server: MlflowServer) -> dict[str, Candidate]:
+    """A version of each model, with all its evidence but the approval."""
+    Governed(folder, server)  # makes the keys and pins them
+    candidates = {name: Candidate(folder, server, f"older_{name}") for name in CASES}
+    sections = [SECTION.format(model=item.model) for item in candidates.values()]
+    (folder / "mlgov.yaml").write_text(POLICY + "".join(sections))
+    for weight, item in enumerate(candidates.values()):
+        item.candidate(weight)
+    return candidates
+
+
+@story
+def test_an_approval_lets_the_model_move(older: Older) -> None:
+    model, run = older.case("approved")
+    older.approve("approved", "olga", "reviewed", lambda: bool(model.answers()))
+    ended(run, approve="success", promote="success")
+    assert model.places() == {"1": PASSED}
+    assert model.answers() == [("olga", "approved", "reviewed")]
+
+
+@story
+def test_a_rejection_fails_with_its_reason(older: Older) -> None:
+    model, run = older.case("rejected")
+    olga = older.user("olga")
+    asks(olga, run, "approve")
+
+    def reject() -> int:
+        return olga.answer_approval(run, "approve", approve=False, reason="too few applicants")
+
+    answered(reject, lambda: bool(model.answers()), olga, run, "approve")
+    ended(run, approve="failed", promote="upstream_failed")
+    assert "rejected by olga: too few applicants" in run.log("approve")
+    assert model.answers() == [("olga", "rejected", "too few applicants")]
+    assert model.places() == NOWHERE
+
+
+@story
+def test_an_answer_without_a_reason_is_asked_for_again(older: Older) -> None:
+    model, run = older.case("unreasoned")
+    older.approve("unreasoned", "olga", " ", lambda: "has no reason" in run.log("approve"))
+    assert "asking again" in run.log("approve")
+    older.approve("unreasoned", "olga", "on second thoughts", lambda: bool(model.answers()))
+    ended(run, approve="success", promote="success")
+    assert model.answers() == [("olga", "approved", "on second thoughts")]
+
+
+@story
+def test_an_answer_that_alters_what_was_shown_fails(older: Older) -> None:
+    model, run = older.case("altered")
+    olga = older.user("olga")
+    asks(olga, run, "approve")
+    olga.may(
+        "PATCH",
+        f"{run.path}/taskInstances/approve/-1/hitlDetails",
+        {"chosen_options": ["Approve"], "params_input": {"reason": "reviewed", "evidence": "0" * 64}},
+    )
+    ended(run, approve="failed", promote="upstream_failed")
+    assert "the answer cannot be taken" in run.log("approve")
+    assert model.answers() == []
+    assert model.places() == NOWHERE
+
+
+@story
+def test_a_time_out_never_approves(older: Older) -> None:
+    model, run = older.case("late")
+    ended(run, approve="failed", promote="upstream_failed")
+    assert "a time-out never approves" in run.log("approve")
+    assert model.answers() == []
+    assert model.places() == NOWHERE
+
+
+@story
+def test_neither_the_requester_nor_anybody_else_may_approve(older: Older) -> None:
+    model, run = older.case("own")
+    for name in ("alice", "admin", "vic"):
+        asks(older.user(name), run, "approve")
+        assert older.user(name).answer_approval(run, "approve", approve=True, reason="let me") == 403
+    # olga is a risk officer, but she has triggered this run
+    older.approve("own", "olga", "it is mine", lambda: len(model.answers()) == 1)
+    until(lambda: "approval.not_allowed" in codes_in(run.log("approve")), "the refusal", run.tasks)
+    assert model.places() == NOWHERE
+    older.approve("own", "omar", "reviewed", lambda: len(model.answers()) == 2)
+    ended(run, approve="success", promote="success")
+    assert [name for name, _, _ in model.answers()] == ["olga", "omar"]
+    assert model.places() == {"1": PASSED}

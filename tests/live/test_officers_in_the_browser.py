@@ -1,0 +1,250 @@
+"""Two risk officers approve a release, and sign a waiver, in Airflow's own pages; the requester tries and cannot."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from airflow_mlgov.demo.airflow_api import Run
+from airflow_mlgov.evidence.statements import gate_statement
+from airflow_mlgov.evidence.verification import Evidence
+from airflow_mlgov.gates.fairness import evaluate_fairness
+from airflow_mlgov.registry.mlflow_registry import ModelVersion
+from tests.attacks import world
+from tests.attacks.world import LiveModel, LiveWorld, ended, live_world
+from tests.fixtures.governed import PASSED
+from tests.fixtures.mlflow_server import running_mlflow
+from tests.live.browser import CHROMIUM, Person, chromium
+from tests.live.waiting import answered, asks
+
+pytest.importorskip("playwright", reason="the browser needs playwright, of the 'test' extra")
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no {CHROMIUM}: apt-get install chromium fonts-dejavu-core"),
+]
+
+MODELS = ("credit_risk", "card_limits")
+WAIVED = "demographic_parity_ratio[sex]"
+POLICY = """\
+version: 1
+groups: {risk-officers: [olga, omar]}
+models:
+  live_credit_risk:
+    gates: &gates
+      performance: {label: y, score: score, roc_auc: {min: 0.75}}
+      fairness:
+        label: y
+        prediction: prediction
+        sensitive_features: {sex: [female, male]}
+        demographic_parity_ratio: {min: 0.8, max: 1.25}
+    targets:
+      production:
+        stage: Production
+        alias: champion
+        archive_previous: true
+        requires: [performance, fairness]
+        approvals: {count: 2, from: [risk-officers], not: [trainer, requester]}
+  live_card_limits:
+    gates: *gates
+    targets:
+      production:
+        stage: Production
+        alias: champion
+        archive_previous: true
+        requires: [performance, fairness]
+        approvals: {count: 1, from: [risk-officers], not: [trainer, requester]}
+        waivers: {max_days: 30, signers: 2, from: [risk-officers], audit_within: 14d}
+"""
+
+
+@dataclass(frozen=True)
+class Office:
+    """A world in which alice has asked for both already."""
+
+    world: LiveWorld
+    credit_risk: LiveModel
+    """Version 1 is in production; version 2 has all but its approvals."""
+    release: Run
+    card_limits: LiveModel
+    """Version 1 fails one bound of the fairness gate."""
+    exception: Run
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    """The world of the attacks, with an MLflow, models and a policy of its own."""
+    folder = tmp_path_factory.mktemp("office")
+    with pytest.MonkeyPatch.context() as patch, running_mlflow(folder / "mlflow") as server:
+        patch.setattr(world, "MODELS", MODELS)
+        (folder / "world").mkdir()
+        with live_world(folder / "world", server) as live:
+            (live.directory / "mlgov.yaml").write_text(POLICY)
+            shutil.copy(Path(__file__).parent / "dags" / "exceptions.py", live.directory / "dags")
+            alice, credit_risk, card_limits = live.user("alice"), live.model("credit_risk"), live.model("card_limits")
+            succession(credit_risk)
+            unfair(card_limits)
+            for dag in ("asks", "asks_for_a_waiver"):
+                alice.wait_for_dag(dag)
+            release = alice.trigger("asks", {"model": credit_risk.model, "version": "2"})
+            exception = alice.trigger("asks_for_a_waiver", {"model": card_limits.model})
+            asks(alice, release, "approve")
+            asks(alice, exception, "waiver")
+            yield Office(live, credit_risk, release, card_limits, exception)
+
+
+@pytest.fixture
+def sits_down(office: Office, tmp_path: Path) -> Iterator[Callable[[str], Person]]:
+    """Whoever is named signs in, in a browser of their own."""
+    with chromium() as browser:
+        yield lambda name: Person(browser, office.world.airflow, name, tmp_path)
+
+
+def test_two_officers_approve_and_the_requester_cannot(office: Office, sits_down: Callable[[str], Person]) -> None:
+    model, run, alice = office.credit_risk, office.release, office.world.user("alice")
+    version = model.registry.resolve(f"models:/{model.model}/2")
+    gates = evidence_of(version, model, "gate")
+
+    def signed() -> list[str]:
+        return [item.predicate["approver"]["name"] for item in evidence_of(version, model, "approval")]
+
+    olga = sits_down("olga")
+    subject = f"Approve {model.model} version 2 for production?"
+    assert subject in olga.required_actions()
+    olga.shoot("required-actions")
+    olga.open(subject)
+    assert_shown(olga, version, model, gates)
+    assert not olga.may_press("Approve"), "without a reason"
+    why = "as good as version 1, and the gap is small"
+    answered(
+        lambda: olga.answer("Approve", why, shot="approval-form"), lambda: "olga" in signed(), alice, run, "approve"
+    )
+    asks(alice, run, "approve")
+    assert model.places()["2"] == (None, ()), "one of two"
+
+    requester = sits_down("alice")
+    requester.open_form(run, "approve")
+    assert requester.answer("Approve", "I need it live today") == 403
+    assert "You do not have permission" in requester.said()
+    assert alice.answer_approval(run, "approve", approve=True, reason="I need it live today") == 403
+    assert signed() == ["olga"]
+
+    omar = sits_down("omar")
+    omar.required_actions()
+    omar.open(subject)
+    answered(lambda: omar.answer("Approve", "documents complete"), lambda: "omar" in signed(), alice, run, "approve")
+    ended(run, approve="success", promote="success")
+    assert model.places() == {"1": ("Archived", ()), "2": PASSED}
+
+    first, second = (item.predicate for item in evidence_of(version, model, "approval"))
+    assert (first["approver"], first["answer"], first["reason"]) == ({"id": "olga", "name": "olga"}, "approved", why)
+    assert (second["approver"]["name"], second["answer"]) == ("omar", "approved")
+    assert second["reason"] == "documents complete"
+    for said in (first, second):
+        assert set(said["shown"]) >= {item.sha256 for item in gates}
+        assert said["mlgov"]["run"]["run_id"] == run.run_id
+
+
+def test_two_officers_sign_a_waiver(office: Office, sits_down: Callable[[str], Person]) -> None:
+    model, run = office.card_limits, office.exception
+    alice, omar = office.world.user("alice"), office.world.user("omar")
+
+    def signed() -> list[tuple[str, str, str]]:
+        found = [item.predicate for item in model.evidence("waiver")]
+        return [(said["signer"]["name"], said["state"], said["reason"]) for said in found]
+
+    olga = sits_down("olga")
+    olga.open_form(run, "waiver")
+    words = olga.text()
+    for part in (
+        f"Waive {WAIVED} for {model.model} version 1?",
+        "while it is >= 0.55, until ",
+        "Ticket: RISK-12",
+        "Risk owner: head of retail",
+        "Asked for by: alice",
+        "2 signature(s) needed, from olga, omar",
+    ):
+        assert part in words
+    (ratio,) = [row for row in olga.rows() if row[0] == WAIVED]
+    assert ratio == [WAIVED, "0.6", "", ">= 0.8 and <= 1.25", "FAIL"]
+    why = "a small product, and it ends in December"
+    answered(lambda: olga.answer("Approve", why, shot="waiver-form"), lambda: len(signed()) == 1, alice, run, "waiver")
+    asks(alice, run, "waiver")
+    assert alice.answer_approval(run, "waiver", approve=True, reason="please") == 403
+    answered(
+        lambda: omar.answer_approval(run, "waiver", approve=True, reason="the audit is planned"),
+        lambda: len(signed()) == 2,
+        alice,
+        run,
+        "waiver",
+    )
+    asks(alice, run, "approve")
+    olga.open_form(run, "approve")
+    assert f"Waived, not passed: {WAIVED} of fairness = 0.6" in olga.text()
+    answered(lambda: olga.answer("Approve", "with the waiver"), lambda: bool(model.answers()), alice, run, "approve")
+    ended(run, waiver="success", approve="success", promote="success")
+    assert model.places() == {"1": PASSED}
+
+    assert signed() == [("olga", "signed", why), ("omar", "signed", "the audit is planned")]
+    assert [item.ours["verdict"] for item in model.evidence("gate") if item.gate == "fairness"] == ["FAIL"]
+    waived = alice.look(f"{run.path}/taskInstances/promote/xcomEntries/return_value")["value"]["waived"]
+    assert [(use["gate"], use["check"], use["observed"]) for use in waived] == [("fairness", WAIVED, 0.6)]
+    assert f"waived, not passed: {WAIVED}" in run.log("promote")
+
+
+def succession(model: LiveModel) -> None:
+    """Version 1 goes to production; version 2 passes its gates."""
+    first = model.gated()
+    for officer in ("olga", "omar"):
+        model.approve(first, officer)
+    model.promote(first)
+    model.gated(weight=2.0)
+
+
+def unfair(model: LiveModel) -> None:
+    """Version 1 fails one bound of the fairness gate."""
+    version = model.register(weight=3.0)
+    model.judge_really(version)
+    result = evaluate_fairness(
+        str(model.folder / "dags" / "data" / "biased.parquet"),
+        subject=model.registry.subject(version),
+        label="y",
+        prediction="prediction",
+        sensitive_features={"sex": ["female", "male"]},
+        bounds={"demographic_parity_ratio": {"min": 0.8, "max": 1.25}},
+    )
+    model.attest("fairness", gate_statement(result, model.context()))
+
+
+def assert_shown(person: Person, version: ModelVersion, model: LiveModel, gates: list[Evidence]) -> None:
+    """The page names the version, its bytes and its place, and has every check with value, bound and outcome."""
+    words = person.text()
+    for part in (
+        f"{model.model} version 2 to production (stage Production and alias champion), in place of version 1",
+        f"sha256:{model.registry.subject(version).digest}",
+        "2 approval(s) needed, from olga, omar",
+    ):
+        assert part in words
+    assert [item.gate for item in gates] == ["performance", "fairness"]
+    rows = {row[0]: row for row in person.rows()}
+    for item in gates:
+        assert f"{item.gate}: PASS (ledger:{item.seq}@{item.sha256[:12]})" in words
+        for check in item.ours["checks"]:
+            assert rows[check["name"]][1] == f"{check['observed']:.4g}"
+            assert rows[check["name"]][4] == check["outcome"] == "PASS"
+    assert rows["check"] == ["check", "observed", "champion", "bound", "outcome"]
+    assert {name: row[3] for name, row in rows.items() if row[3] and name != "check"} == {
+        "roc_auc": ">= 0.75",
+        WAIVED: ">= 0.8 and <= 1.25",
+        "four_fifths[sex]": ">= 0.8",
+    }
+    assert rows["roc_auc"][2] == rows["roc_auc"][1], "the champion was judged on the same table"
+
+
+def evidence_of(version: ModelVersion, model: LiveModel, kind: str) -> list[Evidence]:
+    """What verifies about one version, of one kind."""
+    return [item for item in model.evidence(kind) if item.ours["subject"]["version"] == version.version]
