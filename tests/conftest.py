@@ -56,11 +56,11 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowSe
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """The SQLAlchemy URL, without password, of a real PostgreSQL (password: ``tests.fixtures.postgres.PASSWORD``)."""
     if postgres_bindir() is None:
         pytest.skip("no PostgreSQL binaries on this machine")
-    with running_postgres(tmp_path_factory.mktemp("postgres")) as url:
+    with running_postgres() as url:
         yield url
 
 

@@ -26,7 +26,7 @@ from tests.attacks.ledger_owner import COLUMNS, Rows, copied, relinked, rewrite
 from tests.attacks.world import Guarded
 from tests.fixtures.mlflow_server import MlflowServer
 
-SETTINGS = settings(max_examples=400, deadline=None, derandomize=True)
+SETTINGS = settings(max_examples=250, deadline=None, derandomize=True)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -28,7 +29,7 @@ from airflow_mlgov.demo.airflow_api import HITL_SETTLE_SECONDS, AirflowUser, Run
 from airflow_mlgov.errors import EvidenceError, PromotionRefused
 from airflow_mlgov.evidence.chain import Entry
 from airflow_mlgov.evidence.signing import TransitSigner, TrustRoot
-from airflow_mlgov.evidence.statements import gate_statement
+from airflow_mlgov.evidence.statements import approval_statement, gate_statement
 from airflow_mlgov.evidence.vault_policy import key_name
 from airflow_mlgov.evidence.verification import Evidence, collect
 from airflow_mlgov.gates.fairness import evaluate_fairness
@@ -104,6 +105,21 @@ class Guarded(Governed):
         version = self.gated(weight)
         self.approve(version)
         return version
+
+    def approve(self, version: ModelVersion, by: str = "olga", approved: bool = True) -> Entry:
+        """A person's answer, given on all that gates and signers of waivers have said until now."""
+        shown = [entry.envelope_sha256 for entry in self.ledger.entries() if entry.kind in ("gate", "waiver")]
+        statement = approval_statement(
+            self.registry.subject(version),
+            target="production",
+            approver={"id": by, "name": by},
+            approved=approved,
+            reason="looked at it",
+            shown=shown,
+            answered_at=datetime.now(UTC),
+            context=self.context(),
+        )
+        return self.attest("approval", statement)
 
     def refused(self, version: ModelVersion, **given: Any) -> set[str]:
         """Try to promote it; the codes of the refusal. Nothing in MLflow has moved, and the refusal is signed."""
@@ -319,7 +335,7 @@ def live_world(directory: Path, server: MlflowServer) -> Iterator[LiveWorld]:
     ]
     (directory / "mlgov.yaml").write_text(HEAD + "".join(sections))
     with ExitStack() as stack:
-        database = stack.enter_context(metadata_database(directory / "postgres"))
+        database = stack.enter_context(metadata_database())
         openbao = stack.enter_context(servers.start_openbao(directory / "openbao"))
         passwords = {name: secrets.token_urlsafe(18) for name in set(world.ACCOUNTS.values())}
         connections = world.furnish_openbao(openbao, passwords, directory / "trust.json")
@@ -365,14 +381,13 @@ def live_world(directory: Path, server: MlflowServer) -> Iterator[LiveWorld]:
 
 
 @contextmanager
-def metadata_database(directory: Path) -> Iterator[dict[str, str]]:
+def metadata_database() -> Iterator[dict[str, str]]:
     """Options of ``[database]``: a PostgreSQL where there is one, for with SQLite, where so many things happen at once,
     Airflow's scheduler can end with "database is locked"."""
     if postgres_bindir() is None:
         yield {}
         return
-    directory.mkdir()
-    with running_postgres(directory) as address:
+    with running_postgres() as address:
         root = make_url(address).set(password=PASSWORD)
         password = secrets.token_urlsafe(18)
         with sa.create_engine(root, isolation_level="AUTOCOMMIT").connect() as connection:

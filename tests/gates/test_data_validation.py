@@ -749,10 +749,10 @@ def test_values_without_a_canonical_form_are_refused() -> None:
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     if postgres_bindir() is None:
         pytest.skip("no PostgreSQL binaries (initdb) on this machine")
-    with running_postgres(tmp_path_factory.mktemp("postgres")) as url:
+    with running_postgres() as url:
         engine = sa.create_engine(sa.make_url(url).set(password=PASSWORD))
         with engine.begin() as connection:
             for statement in (
