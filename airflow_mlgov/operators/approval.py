@@ -12,6 +12,7 @@ from airflow_mlgov.operators.form import Form, FormOperator, PersonsAnswer, owne
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_mlgov.evidence.verification import Evidence
     from airflow_mlgov.registry.promotion import Case
 
 
@@ -71,7 +72,7 @@ class ApprovalGateOperator(FormOperator):
             answered_at=answer.at,
             context=governance.evidence_context(context),
             requesters=case.decision.input["request"]["requesters"],
-            earlier=[item.sha256 for item in case.found.good if item.kind == "approval"],
+            earlier=[item.sha256 for item in answers_to(case)],
         )
         entry = governance.ledger.attest(statement, governance.signer)
         self.log.info("%s by %s (%s)", statement["predicate"]["answer"], answer.who["name"], entry.reference)
@@ -179,13 +180,21 @@ def _waiver_lines(case: Case) -> list[str]:
     return [*lines, ""] if lines else []
 
 
+def answers_to(case: Case) -> list[Evidence]:
+    """Every answer about this model and target so far; other models may have the same bytes."""
+    return [
+        item
+        for item in case.found.history
+        if item.kind == "approval" and item.digest == case.model.digest and item.predicate["target"] == case.goal.name
+    ]
+
+
 def _answer_lines(case: Case) -> list[str]:
     """Every answer so far, also those before a task was cleared."""
     lines = [
         f"- {item.predicate['answer']} by {_cell(item.predicate['approver']['name'])} at "
         f"{item.predicate['answeredAt'][:16]} ({item.reference}): {_cell(item.predicate['reason'])}"
-        for item in case.found.good
-        if item.kind == "approval" and item.predicate["target"] == case.goal.name
+        for item in answers_to(case)
     ]
     return ["Answers so far:", "", *lines, ""] if lines else []
 
