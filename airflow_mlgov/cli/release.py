@@ -28,6 +28,7 @@ from airflow_mlgov.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from airflow_mlgov.evidence.verification import Records
+    from airflow_mlgov.governance.policy import GovernancePolicy
     from airflow_mlgov.governance.replay import Replay
     from airflow_mlgov.registry.explanation import Explanation
     from airflow_mlgov.registry.promotion import Promotion
@@ -155,6 +156,7 @@ def verify(
     elif pack is None and model and ledger and artifact is None:
         client = open_registry(registry)
         records, subject = open_ledger(ledger), client.subject(client.resolve(model))
+        target = target or _target_of(model, subject.name, again)
     else:
         raise ConfigurationError("verify takes a model with --ledger, or --pack (with --artifact) alone")
     answer = explain_bytes(
@@ -211,6 +213,13 @@ def render_explanation(model: str, answer: Explanation) -> str:
     head = f"{model} ({answer.model}): " + ("may serve, because" if answer.allowed else "MAY NOT SERVE")
     lines = [f"  + {fact}" for fact in answer.facts] + [f"  - {code}: {message}" for code, message in answer.reasons]
     return "\n".join([head, *lines])
+
+
+def _target_of(reference: str, name: str, policy: GovernancePolicy | None) -> str | None:
+    """The target that an alias stands for: a version that was promoted to a lesser one may not serve under it."""
+    alias = reference.rpartition("@")[2] if "@" in reference else None
+    targets = policy.model(name).targets.values() if policy and alias else ()
+    return next((goal.name for goal in targets if goal.alias == alias), None)
 
 
 def _tell(done: Promotion, what: str, as_json: bool) -> None:

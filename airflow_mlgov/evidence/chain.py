@@ -136,7 +136,7 @@ def _check_entry(entry: Entry, seq: int, prev: str, withheld: bool) -> dict[str,
     row = asdict(entry)
     for name in ("seq", "prev", "hash", "envelope"):
         del row[name]
-    if entry.hash != link(prev, seq, row):
+    if not all(isinstance(value, str) for value in row.values()) or entry.hash != link(prev, seq, row):
         raise EvidenceError(f"ledger entry {seq} was changed after it was written")
     if withheld and not entry.envelope:
         return None

@@ -60,10 +60,9 @@ def canonical_json(value: Any) -> bytes:
     :raises EvidenceError: NaN or infinity, which JSON cannot carry
     """
     try:
-        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    except ValueError as error:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    except ValueError as error:  # also a lone surrogate, which UTF-8 cannot carry
         raise EvidenceError(f"evidence must be plain finite JSON: {error}") from error
-    return text.encode()
 
 
 def hash_json(value: Any) -> str:
@@ -92,3 +91,5 @@ def parse_json(text: str | bytes) -> Any:
         if isinstance(error, EvidenceError):
             raise
         raise EvidenceError(f"not JSON: {error}") from error
+    except RecursionError as error:
+        raise EvidenceError("the JSON is nested too deeply") from error

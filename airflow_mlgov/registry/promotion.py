@@ -359,10 +359,11 @@ class Mover:
 
     def _put_back(self, before: Mapping[str, Any]) -> None:
         now, number, goal = self._present(), self.version.version, self.goal
-        if goal.alias and now["alias"] == number != before["alias"]:
+        rightful = version_of(self.timeline.current) if self.timeline.current else before["alias"]
+        if goal.alias and now["alias"] == number != rightful:
             self.confirm()
-            if before["alias"]:
-                self.registry.set_alias(self._other(before["alias"]), goal.alias)
+            if rightful:
+                self.registry.set_alias(self._other(rightful), goal.alias)
             else:
                 self.registry.delete_alias(self.version.name, goal.alias)
         if goal.stage and number in now["stage"] and number not in before["stage"]:

@@ -76,7 +76,7 @@ LOOSER: dict[str, tuple[Check, str]] = {
 def test_a_pass_that_was_held_to_less_than_the_policy(guarded: Guarded) -> None:
     """Signed with the gate's own key: the decision holds what was observed against the policy."""
     version = guarded.gated()
-    subject = guarded.registry.subject(version)
+    subject = guarded.subject(version)
     for name, (check, code) in LOOSER.items():
         result = GateResult("fairness", subject, (check, Check("rows", Outcome.PASS, 600)))
         assert result.verdict is Outcome.PASS
@@ -93,7 +93,7 @@ def tried(guarded: Guarded, version: ModelVersion, seed: int = 7, salt: int = 0)
     frame["score"] = np.clip(frame["score"] + np.random.default_rng(salt).normal(0, 0.01, len(frame)), 0, 1)
     path = guarded.folder / f"predictions-{seed}-{salt}.parquet"
     frame.to_parquet(path)
-    subject = guarded.registry.subject(version)
+    subject = guarded.subject(version)
     result = evaluate_performance(str(path), subject=subject, label="y", score="score", bounds=["roc_auc>=0.75"])
     assert result.verdict is Outcome.PASS
     guarded.attest("performance", gate_statement(result, guarded.context()))
@@ -187,7 +187,7 @@ def test_a_nan_that_was_signed_as_a_pass_is_no_pass(guarded: Guarded) -> None:
 
 def test_a_gate_without_a_critical_check_decides_nothing(guarded: Guarded) -> None:
     version = guarded.gated()
-    good = GateResult("fairness", guarded.registry.subject(version), (Check(PARITY, Outcome.PASS, 0.9, Bound(0.8)),))
+    good = GateResult("fairness", guarded.subject(version), (Check(PARITY, Outcome.PASS, 0.9, Bound(0.8)),))
     for checks in ((), (replace(good.checks[0], severity=Severity.INFO),)):
         result = replace(good, checks=checks)
         assert result.verdict is Outcome.ERROR

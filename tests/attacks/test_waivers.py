@@ -47,7 +47,7 @@ def failed(guarded: Guarded) -> ModelVersion:
 
 
 def sign(guarded: Guarded, version: ModelVersion, *people: str, state: str = "signed", **change: Any) -> None:
-    subject = replace(guarded.registry.subject(version), **change.pop("subject", {}))
+    subject = replace(guarded.subject(version), **change.pop("subject", {}))
     context = guarded.context(**change.pop("context", {}))
     duty = change.pop("duty", "waiver")
     for name in people:
@@ -152,7 +152,7 @@ def test_no_waiver_where_the_policy_has_none(guarded: Guarded) -> None:
 
 def test_terms_whose_name_was_borrowed(guarded: Guarded, failed: ModelVersion) -> None:
     """What was signed are the terms themselves; a digest that names others makes the statement none."""
-    subject, context = guarded.registry.subject(failed), guarded.context()
+    subject, context = guarded.subject(failed), guarded.context()
     narrow = {**TERMS, "min": 0.79}
     for name in ("olga", "omar"):
         who = {"id": name, "name": name}
@@ -177,7 +177,7 @@ def test_a_waiver_without_any_bound(guarded: Guarded, failed: ModelVersion) -> N
 def smash(guarded: Guarded, version: ModelVersion, by: str = "olga", hours: float = 1, **change: Any) -> None:
     duty = change.pop("duty", "waiver")
     statement = emergency_statement(
-        guarded.registry.subject(version),
+        guarded.subject(version),
         target=change.pop("target", "production"),
         person={"id": by, "name": by},
         reason="the old one loses money by the minute",

@@ -68,11 +68,19 @@ SECTION = """\
 class Guarded(Governed):
     """A model that takes a data gate, two gates over the model, and the approval of somebody else."""
 
+    _subjects: dict[str, Subject] = field(default_factory=dict)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         requires = "data_validation, performance, fairness"
         section = SECTION.format(model=self.model, tier="medium", requires=requires, count=1)
         self.policy_file.write_text(HEAD + section)
+
+    def subject(self, version: ModelVersion) -> Subject:
+        """The version as it was when first asked for: what evidence is made out to. Promotion hashes for itself."""
+        if version.version not in self._subjects:
+            self._subjects[version.version] = self.registry.subject(version)
+        return self._subjects[version.version]
 
     def change_policy(self, before: str, after: str) -> None:
         """Write the policy anew with some words replaced."""
@@ -85,11 +93,17 @@ class Guarded(Governed):
         result = GateResult("data_validation", data, (Check("row_count", outcome, 600, Bound(min=1)),))
         return self.attest("data_validation", gate_statement(result, self.context(**change)))
 
+    def judge(self, version: ModelVersion, auc: float = 0.8, **change: Any) -> Entry:
+        """The performance gate's evidence."""
+        bound = Bound(min=0.75)
+        result = GateResult("performance", self.subject(version), (Check("roc_auc", bound.judge(auc), auc, bound),))
+        return self.attest("performance", gate_statement(result, self.context(**change)))
+
     def weigh(self, version: ModelVersion, ratio: float = 0.9, duty: str = "fairness", **change: Any) -> Entry:
         """The fairness gate's evidence."""
         bound = Bound(0.8, 1.25)
         checks = (Check("demographic_parity_ratio[sex]", bound.judge(ratio), ratio, bound),)
-        result = GateResult("fairness", self.registry.subject(version), checks)
+        result = GateResult("fairness", self.subject(version), checks)
         return self.attest(duty, gate_statement(result, self.context(**change)))
 
     def gated(self, weight: float = 1.0) -> ModelVersion:
@@ -110,7 +124,7 @@ class Guarded(Governed):
         """A person's answer, given on all that gates and signers of waivers have said until now."""
         shown = [entry.envelope_sha256 for entry in self.ledger.entries() if entry.kind in ("gate", "waiver")]
         statement = approval_statement(
-            self.registry.subject(version),
+            self.subject(version),
             target="production",
             approver={"id": by, "name": by},
             approved=approved,
@@ -243,7 +257,7 @@ class LiveModel(Guarded):
         """The performance gate over the good predictions."""
         self._attest(
             evaluate_performance(
-                self.good, subject=self.registry.subject(version), label="y", score="score", bounds=["roc_auc>=0.75"]
+                self.good, subject=self.subject(version), label="y", score="score", bounds=["roc_auc>=0.75"]
             )
         )
 
@@ -252,7 +266,7 @@ class LiveModel(Guarded):
         self._attest(
             evaluate_fairness(
                 self.good,
-                subject=self.registry.subject(version),
+                subject=self.subject(version),
                 label="y",
                 prediction="prediction",
                 sensitive_features={"sex": ["female", "male"]},

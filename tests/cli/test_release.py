@@ -122,3 +122,18 @@ def test_the_vault_policy_of_a_duty(run: Run) -> None:
     assert 'path "transit/sign/mlgov-data-validation"' in out
     assert "promotion" not in out
     assert run("vault-policy", "nobody")[0] == 2
+
+
+def test_a_version_of_a_lesser_target_may_not_serve_under_the_alias_of_another(
+    governed: Governed, run: Run, shell: Run
+) -> None:
+    sandbox = "      sandbox: {alias: candidate, requires: [performance]}\n"
+    governed.policy_file.write_text(governed.policy_file.read_text() + sandbox)
+    version = governed.candidate()
+    assert shell("promote", version.uri, "--target", "sandbox")[0] == 0
+    governed.registry.set_alias(version, "champion")
+    where = ["--ledger", governed.ledger_url, "--trust", governed.trust_file, "--policy", governed.policy_file]
+    code, out, _ = run("verify", f"models:/{governed.model}@champion", *where)
+    assert code == 1
+    assert "promotion.missing: no verified promotion to 'production'" in out
+    assert run("verify", f"models:/{governed.model}@candidate", *where)[0] == 0

@@ -75,5 +75,8 @@ def test_ambiguous_json_is_refused(text: str) -> None:
 
 def test_canonical_json_is_one_form_and_finite() -> None:
     assert canonical_json({"b": 1, "a": "é"}) == '{"a":"é","b":1}'.encode()
-    with pytest.raises(EvidenceError):
-        canonical_json({"a": float("nan")})
+    for value in (float("nan"), "\ud800"):
+        with pytest.raises(EvidenceError, match="plain finite JSON"):
+            canonical_json({"a": value})
+    with pytest.raises(EvidenceError, match="nested too deeply"):
+        parse_json("[" * 200_000)

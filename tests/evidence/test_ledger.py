@@ -55,6 +55,7 @@ def test_triggers_refuse_change(ledger: Ledger, envelope: str, tmp_path: Path) -
         ),
         ("UPDATE mlgov_ledger SET subject_digest = 'b' WHERE seq = 2", "entry 2 was changed"),
         ("UPDATE mlgov_ledger SET recorded_at = '2020' WHERE seq = 2", "entry 2 was changed"),
+        ("UPDATE mlgov_ledger SET kind = X'6761' WHERE seq = 2", "entry 2 was changed"),
         ("UPDATE mlgov_ledger SET kind = 'approval' WHERE seq = 2", "entry 2 was changed"),
         ("UPDATE mlgov_ledger SET hash = 'c' WHERE seq = 1", "entry 1 was changed"),
         ("UPDATE mlgov_ledger SET prev = 'd' WHERE seq = 3", "entry 3 does not follow"),
