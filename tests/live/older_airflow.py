@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 
 LOCK = Path(__file__).parent / "airflow31.lock"
-"""Exact versions for Airflow 3.1. Anew: ``echo apache-airflow==3.1.8 | uv pip compile --universal --python-version 3.11
---no-emit-index-url --no-header --no-annotate - pyproject.toml -o tests/live/airflow31.lock``."""
+"""Exact versions for Airflow 3.1 on PostgreSQL. Anew: ``printf 'apache-airflow==3.1.8\\npsycopg2-binary\\n' |
+uv pip compile --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate --extra postgres
+- pyproject.toml -o tests/live/airflow31.lock``."""
 FOLDER = "MLGOV_AIRFLOW31"
 """Environment variable that names the folder to keep it in, instead of the user's cache."""
 CHECKOUT = Path(__file__).parents[2]

@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from airflow_mlgov.demo import servers
 from airflow_mlgov.demo.airflow_api import Run
 from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.evidence.verification import collect
-from tests.attacks.world import USERS, Attacker, codes_in, ended, until
+from tests.attacks.world import USERS, Attacker, codes_in, ended, metadata_database, until
 from tests.fixtures.governed import PASSED, Governed
 from tests.fixtures.mlflow_server import MlflowServer
 from tests.live.older_airflow import CannotBuild, airflow31
@@ -89,34 +90,32 @@ class Older:
 
 
 @pytest.fixture(scope="module")
-def older(
-    tmp_path_factory: pytest.TempPathFactory, mlflow_server: MlflowServer, request: pytest.FixtureRequest
-) -> Iterator[Older]:
+def python31() -> Path:
+    """The Python beside Airflow 3.1."""
     try:
-        python = airflow31()
+        return airflow31()
     except CannotBuild as error:
         pytest.skip(f"Airflow 3.1 cannot be installed here: {error}")
+
+
+@pytest.fixture(scope="module")
+def older(
+    python31: Path,
+    mlflow_server: MlflowServer,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+) -> Iterator[Older]:
+    """Airflow 3.1 beside MLflow; all stories are under way at once."""
     folder = tmp_path_factory.mktemp("older")
     candidates = seed(folder, mlflow_server)
     (folder / "dags").mkdir()
     shutil.copy(Path(__file__).parent / "dags" / "approvals.py", folder / "dags")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "executable", str(python))  # the servers' scripts are those beside it
-        airflow = servers.start_airflow(
-            folder,
-            dags_folder=folder / "dags",
-            users=USERS,
-            connections={"mlflow_default": json.loads(mlflow_server.connection())},
-            mlgov={
-                "policy": str(folder / "mlgov.yaml"),
-                "ledger": f"sqlite:///{folder / 'ledger.db'}",
-                "trust_root": str(folder / "trust.json"),
-                "sign": f"local:{folder / '{duty}.pem'}",
-                "mlflow_conn_id": "mlflow_default",
-                "environment": "test",
-            },
-        )
-    with airflow:
+    with ExitStack() as stack:
+        database = stack.enter_context(metadata_database())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "executable", str(python31))  # the servers' scripts are those beside it
+            airflow = start(folder, mlflow_server, database)
+        stack.enter_context(airflow)
         users = {name: Attacker(airflow, name) for name in ("alice", "olga")}
         users["alice"].wait_for_dag("asks_shortly")
         assert users["alice"].look("version")["version"].startswith("3.1.")
@@ -126,6 +125,25 @@ def older(
         with ThreadPoolExecutor(len(CASES)) as pool:
             made.stories.update({name: pool.submit(body, made) for name, body in bodies.items() if body})
             yield made
+
+
+def start(folder: Path, server: MlflowServer, database: Mapping[str, str]) -> servers.Airflow:
+    """Airflow with the DAGs, the policy, the keys and the ledger of the folder."""
+    return servers.start_airflow(
+        folder,
+        dags_folder=folder / "dags",
+        users=USERS,
+        connections={"mlflow_default": json.loads(server.connection())},
+        mlgov={
+            "policy": str(folder / "mlgov.yaml"),
+            "ledger": f"sqlite:///{folder / 'ledger.db'}",
+            "trust_root": str(folder / "trust.json"),
+            "sign": f"local:{folder / '{duty}.pem'}",
+            "mlflow_conn_id": "mlflow_default",
+            "environment": "test",
+        },
+        sections={"database": database},
+    )
 
 
 def story(body: Callable[[Older], None]) -> Callable[[Older], None]:
