@@ -121,9 +121,10 @@ def older(
         assert users["alice"].look("version")["version"].startswith("3.1.")
         runs = {name: users[who].trigger(dag, {"model": candidates[name].model}) for name, (who, dag) in CASES.items()}
         made = Older(airflow, candidates, runs)
-        bodies = {item.name: getattr(getattr(item, "function", None), "story", None) for item in request.session.items}
+        functions = [getattr(item, "function", None) for item in request.session.items]
+        bodies = [function.story for function in functions if hasattr(function, "story")]
         with ThreadPoolExecutor(len(CASES)) as pool:
-            made.stories.update({name: pool.submit(body, made) for name, body in bodies.items() if body})
+            made.stories.update({body.__name__: pool.submit(body, made) for body in bodies})
             yield made
 
 
