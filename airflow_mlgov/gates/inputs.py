@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
+from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, MlgovError
 from airflow_mlgov.results import Subject
 
 if TYPE_CHECKING:
@@ -22,31 +25,45 @@ _PARQUET = (".parquet", ".pq")
 
 
 @dataclass(frozen=True)
-class _FileSet:
-    """The files that one ``data`` argument stands for."""
+class FileSet:
+    """The files that one ``data`` argument stands for, on this machine."""
 
     data: str
+    """As it is named in evidence: the path or URL, without credentials."""
     root: Path
     """What names in the digest are relative to."""
     files: tuple[Path, ...]
     """Sorted; never empty."""
 
+    @property
+    def subject(self) -> Subject:
+        """The dataset bound to its bytes, see :func:`dataset_subject`; reads every byte."""
+        if self.files == (self.root,):
+            return Subject("dataset", self.data, _sha256(self.root))
+        lines = [f"{_sha256(path)}  {path.relative_to(self.root).as_posix()}\n" for path in self.files]
+        return Subject("dataset", self.data, hashlib.sha256("".join(lines).encode()).hexdigest())
+
+    @property
+    def stamps(self) -> tuple[tuple[int, ...], ...]:
+        """What the file system changes when somebody writes a file or puts another in its place."""
+        try:
+            found = [path.stat() for path in self.files]
+        except FileNotFoundError as error:
+            raise DependencyError(f"{error.filename} went away while {self.data} was being read; try again") from None
+        return tuple((one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns) for one in found)
+
 
 def read_table(data: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """The rows of a csv or parquet file, of a glob of either, or of a folder of either, in the order of file names.
 
-    :param data: a path (``.csv``, also gzip, bz2 or xz; ``.parquet``), a glob or a folder
+    :param data: a path (``.csv``, also gzip, bz2 or xz; ``.parquet``), a glob, a folder, or the same at a URL that
+        fsspec knows (``s3://…``)
     :param columns: read only these, in this order; None reads all
     :raises ConfigurationError: no such file, an empty or unreadable one, an unknown extension, a missing column
     :raises AccessError: the file system refuses to read it
     """
-    import pandas as pd
-
-    file_set = _resolve(data)
-    wanted = None if columns is None else list(dict.fromkeys(columns))
-    frames = [_read_file(path, wanted) for path in file_set.files]
-    _require_same_columns(file_set, frames)
-    return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+    with opened(data) as file_set:
+        return _read(file_set, columns)
 
 
 def dataset_subject(data: str) -> Subject:
@@ -56,11 +73,8 @@ def dataset_subject(data: str) -> Subject:
     :raises ConfigurationError: no such file, or an unknown extension
     :raises AccessError: the file system refuses to read it
     """
-    file_set = _resolve(data)
-    if file_set.files == (file_set.root,):
-        return Subject("dataset", data, _sha256(file_set.root))
-    lines = [f"{_sha256(path)}  {path.relative_to(file_set.root).as_posix()}\n" for path in file_set.files]
-    return Subject("dataset", data, hashlib.sha256("".join(lines).encode()).hexdigest())
+    with opened(data) as file_set:
+        return file_set.subject
 
 
 def read_dataset(data: str, columns: Sequence[str] | None = None) -> tuple[pd.DataFrame, Subject]:
@@ -68,11 +82,39 @@ def read_dataset(data: str, columns: Sequence[str] | None = None) -> tuple[pd.Da
 
     :raises DependencyError: a file changed while it was being read
     """
-    before = dataset_subject(data)
-    table = read_table(data, columns)
-    if dataset_subject(data) != before:
-        raise DependencyError(f"{data} changed while it was being read; try again when its writer has finished")
-    return table, before
+    with opened(data) as file_set, unchanged(file_set):
+        return _read(file_set, columns), file_set.subject
+
+
+@contextmanager
+def opened(data: str) -> Iterator[FileSet]:
+    """The files of ``data``; those of a URL are fetched first into a folder that goes away at the end, so that what is
+    hashed is what is read.
+
+    :raises ConfigurationError: no such file, an unknown extension or an unknown kind of URL
+    :raises AccessError: the file system or the object store refuses
+    :raises DependencyError: the object store cannot be reached
+    """
+    text = str(data)
+    if "://" not in text:
+        yield _resolve(text)
+        return
+    with TemporaryDirectory(prefix="mlgov-data-") as folder:
+        yield _fetched(text, Path(folder))
+
+
+@contextmanager
+def unchanged(file_set: FileSet) -> Iterator[None]:
+    """Refuses to end where a file was written to in between.
+
+    :raises DependencyError: a file changed while it was being read
+    """
+    before = file_set.stamps
+    yield
+    if file_set.stamps != before:
+        raise DependencyError(
+            f"{file_set.data} changed while it was being read; try again when its writer has finished"
+        )
 
 
 def evaluation_digest(table: pd.DataFrame, columns: Sequence[str]) -> str:
@@ -114,19 +156,69 @@ def missing_columns_text(available: Sequence[str], missing: Sequence[str]) -> st
     return f"{', '.join(texts)}; it has: {shown or 'no columns at all'}"
 
 
-def _resolve(data: str) -> _FileSet:
-    text = str(data)
-    if "://" in text:
-        scheme = text.partition("://")[0]
+def _read(file_set: FileSet, columns: Sequence[str] | None) -> pd.DataFrame:
+    import pandas as pd
+
+    wanted = None if columns is None else list(dict.fromkeys(columns))
+    frames = [_read_file(path, wanted) for path in file_set.files]
+    _require_same_columns(file_set, frames)
+    return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+
+
+def _fetched(url: str, folder: Path) -> FileSet:
+    """The files at a URL, copied into ``folder``."""
+    import fsspec
+
+    shown = re.sub(r"://[^/@]*@", "://", url.partition("?")[0])
+    scheme = shown.partition("://")[0]
+    try:
+        store, path = fsspec.core.url_to_fs(url)
+    except (ValueError, ImportError) as error:
         raise ConfigurationError(
-            f"data is a {scheme}:// URL, and files are read by path: mount or download it; "
-            "a database goes in a SqlSource"
-        )
+            f"data is a {scheme}:// URL, and fsspec cannot open it here ({_first_line(error)}): install what it asks "
+            "for, or mount the files; a database goes in a SqlSource"
+        ) from None
+    try:
+        return _copied(store, path, shown, folder)
+    except PermissionError:
+        raise AccessError(f"may not read {shown}: give the worker's identity read access") from None
+    except FileNotFoundError:
+        raise ConfigurationError(f"no such file: {shown}") from None
+    except MlgovError:
+        raise
+    except Exception as error:  # each store has exceptions of its own; their words may hold a signed URL
+        raise DependencyError(f"{shown} cannot be read: {type(error).__name__}") from None
+
+
+def _copied(store: Any, path: str, shown: str, folder: Path) -> FileSet:
+    if any(sign in path for sign in "*?["):
+        found, base = sorted(store.glob(path)), re.split(r"[*?\[]", path)[0].rpartition("/")[0]
+    elif store.isdir(path):
+        found, base = sorted(store.find(path)), path.rstrip("/")
+        found = [name for name in found if not _is_marker(Path(name[len(base) :].lstrip("/")))]
+    else:
+        found, base = [path], path.rpartition("/")[0]
+    if not found:
+        raise ConfigurationError(f"no csv or parquet file at {shown}")
+    local = []
+    for name in found:
+        relative = PurePosixPath(name[len(base) :].lstrip("/"))
+        if ".." in relative.parts:
+            raise ConfigurationError(f"{shown} holds a file whose name leaves its folder: {relative}")
+        target = folder / relative
+        _require_known(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        store.get_file(name, str(target))
+        local.append(target)
+    return FileSet(shown, local[0] if found == [path] else folder, tuple(local))
+
+
+def _resolve(text: str) -> FileSet:
     path = Path(text)
     try:
         if path.is_file():
             _require_known(path)
-            return _FileSet(text, path, (path,))
+            return FileSet(text, path, (path,))
         if path.is_dir():
             return _folder(text, path)
         if any(sign in text for sign in "*?["):
@@ -136,16 +228,16 @@ def _resolve(data: str) -> _FileSet:
     raise ConfigurationError(f"no such file: {text} (looked in {path.absolute().parent})")
 
 
-def _folder(text: str, folder: Path) -> _FileSet:
+def _folder(text: str, folder: Path) -> FileSet:
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not _is_marker(path.relative_to(folder)))
     if not files:
         raise ConfigurationError(f"the folder {text} holds no csv or parquet file")
     for path in files:
         _require_known(path)
-    return _FileSet(text, folder, tuple(files))
+    return FileSet(text, folder, tuple(files))
 
 
-def _glob(text: str, pattern: Path) -> _FileSet:
+def _glob(text: str, pattern: Path) -> FileSet:
     parts = pattern.parts
     magic = next(at for at, part in enumerate(parts) if any(sign in part for sign in "*?["))
     root = Path(*parts[:magic])
@@ -154,7 +246,7 @@ def _glob(text: str, pattern: Path) -> _FileSet:
         raise ConfigurationError(f"no file matches {text} (looked in {root.absolute()})")
     for path in files:
         _require_known(path)
-    return _FileSet(text, root, tuple(files))
+    return FileSet(text, root, tuple(files))
 
 
 def _is_marker(relative: Path) -> bool:
@@ -243,7 +335,7 @@ def _require_sound_header(path: Path, header: list[str], wanted: Iterable[str]) 
     require_columns(header, wanted, str(path))
 
 
-def _require_same_columns(file_set: _FileSet, frames: Sequence[pd.DataFrame]) -> None:
+def _require_same_columns(file_set: FileSet, frames: Sequence[pd.DataFrame]) -> None:
     first = frames[0].columns
     for path, frame in zip(file_set.files, frames, strict=True):
         if set(frame.columns) != set(first):

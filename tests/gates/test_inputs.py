@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -160,13 +161,14 @@ def test_refuses_a_file_that_changes_while_it_is_read(
     assert len(table) == 3
     assert subject == dataset_subject(str(path))
 
-    def read_then_append(data: str, columns: object) -> pd.DataFrame:
-        table = read_table(data)
+    def read_then_append(*given: Any) -> pd.DataFrame:
+        table = read(*given)
         with path.open("a") as file:
             file.write("1,f,0.1\n")
         return table
 
-    monkeypatch.setattr(inputs, "read_table", read_then_append)
+    read = inputs._read
+    monkeypatch.setattr(inputs, "_read", read_then_append)
     with pytest.raises(DependencyError, match="changed while it was being read"):
         read_dataset(str(path))
 
