@@ -8,9 +8,9 @@ import csv
 import gzip
 import lzma
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,7 +39,7 @@ _OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, "
 
 @dataclass(frozen=True)
 class FileTable:
-    """Files as the table ``data`` of a connection. Read it within :func:`open_table`."""
+    """Files as a view of a connection, ``data`` unless named otherwise. Read it within :func:`open_table`."""
 
     connection: duckdb.DuckDBPyConnection
     columns: dict[str, str]
@@ -81,28 +81,51 @@ def open_table(data: str, *, text: bool = False, memory_limit: str = MEMORY_LIMI
     :raises AccessError: the file system refuses to read it
     :raises DependencyError: a file changed while it was being read
     """
+    with open_tables({"data": data}, text=text, memory_limit=memory_limit) as tables:
+        yield tables["data"]
+
+
+@contextmanager
+def open_tables(
+    data: Mapping[str, str], *, text: bool = False, memory_limit: str = MEMORY_LIMIT
+) -> Iterator[dict[str, FileTable]]:
+    """Several sets of files as views of one connection, so that a query can join them.
+
+    :param data: name of the view -> files; the rest as for :func:`open_table`
+    """
     import duckdb
 
-    with (
-        opened(data) as file_set,
-        unchanged(file_set),  # so that its look at the files is the last
-        TemporaryDirectory(prefix="mlgov-duckdb-") as scratch,
-        ThreadPoolExecutor(1) as hashing,
-        _our_errors(file_set.data),
-    ):
-        subject = hashing.submit(lambda: file_set.subject)
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(TemporaryDirectory(prefix="mlgov-duckdb-")))
         settings = {
             "memory_limit": memory_limit,
-            "temp_directory": str(Path(scratch) / "spill"),
+            "temp_directory": str(scratch / "spill"),
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "preserve_insertion_order": "false",
         }
-        with duckdb.connect(":memory:", config=settings) as connection:  # type: ignore[arg-type]
-            source = _source(file_set, connection, Path(scratch), text)
-            connection.execute(f"CREATE VIEW data AS {source}")
-            described = connection.execute("SELECT name, type FROM pragma_table_info('data')").fetchall()
-            yield FileTable(connection, dict(described), file_set.data, subject)
+        connection = stack.enter_context(duckdb.connect(":memory:", config=settings))  # type: ignore[arg-type]
+        tables = {}
+        for view, files in data.items():
+            tables[view] = stack.enter_context(_opened(view, files, connection, scratch, text))
+        yield tables
+
+
+@contextmanager
+def _opened(
+    view: str, data: str, connection: duckdb.DuckDBPyConnection, scratch: Path, text: bool
+) -> Iterator[FileTable]:
+    with (
+        opened(data) as file_set,
+        unchanged(file_set),  # so that its look at the files comes after the hashing
+        ThreadPoolExecutor(1) as hashing,
+        _our_errors(file_set.data),
+    ):
+        subject = hashing.submit(lambda: file_set.subject)
+        source = _source(file_set, connection, scratch / view, text)
+        connection.execute(f"CREATE VIEW {identifier(view)} AS {source}")
+        described = connection.execute(f"SELECT name, type FROM pragma_table_info({literal(view)})").fetchall()  # noqa: S608
+        yield FileTable(connection, dict(described), file_set.data, subject)
 
 
 def identifier(name: str) -> str:
@@ -181,6 +204,7 @@ def _readable(path: Path, target: Path) -> Path:
     if opener is None or opener is gzip.open:
         return path
     try:
+        target.parent.mkdir(exist_ok=True)
         with opener(path, "rb") as packed, target.open("wb") as plain:
             shutil.copyfileobj(packed, plain)
     except (OSError, EOFError, lzma.LZMAError) as error:
