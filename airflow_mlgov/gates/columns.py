@@ -4,7 +4,7 @@ positive one, and counts what is missing instead of dropping it."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.errors import ConfigurationError
@@ -35,13 +35,26 @@ def binary_columns(columns: dict[str, pd.Series], positive_label: Any) -> dict[s
     """Each column as integers, 1 where it holds ``positive_label`` (1 where the values are 0 and 1 already).
 
     :param columns: role (``label``, ``prediction``) -> a column without missing values; all share one set of labels
-    :raises ConfigurationError: more than two labels, scores in place of labels, or a positive label that is not there
+    :raises ConfigurationError: see :func:`binary_codes`
     """
     seen = {role: list(column.unique()) for role, column in columns.items()}
-    for role, values in seen.items():
-        _refuse_scores(role, columns[role], values)
-    labels = {canonical(value): value for values in seen.values() for value in values}
-    where = " and ".join(f'{role} column "{column.name}"' for role, column in columns.items())
+    codes = binary_codes(seen, {role: str(column.name) for role, column in columns.items()}, positive_label)
+    return {role: column.map(codes[role]).astype("int64") for role, column in columns.items()}
+
+
+def binary_codes(
+    values: Mapping[str, Sequence[Any]], names: Mapping[str, str], positive_label: Any
+) -> dict[str, dict[Any, int]]:
+    """For each role, its values as 1 (positive) and 0.
+
+    :param values: role -> the different values of its column, none missing
+    :param names: role -> the column's name, for messages
+    :raises ConfigurationError: more than two labels, scores in place of labels, or a positive label that is not there
+    """
+    for role, found in values.items():
+        _refuse_scores(role, names[role], found)
+    labels = {canonical(value): value for found in values.values() for value in found}
+    where = " and ".join(f'{role} column "{name}"' for role, name in names.items())
     if len(labels) > 2:
         raise ConfigurationError(f"labels are not binary: {where} hold {_shown(labels.values())}")
     positive = 1.0 if positive_label is None else canonical(positive_label)
@@ -54,10 +67,7 @@ def binary_columns(columns: dict[str, pd.Series], positive_label: Any) -> dict[s
         raise ConfigurationError(
             f"positive_label {positive_label!r} is in neither: {where} hold {_shown(labels.values())}"
         )
-    return {
-        role: column.map({value: int(canonical(value) == positive) for value in seen[role]}).astype("int64")
-        for role, column in columns.items()
-    }
+    return {role: {value: int(canonical(value) == positive) for value in found} for role, found in values.items()}
 
 
 def numeric_column(column: pd.Series, role: str) -> pd.Series:
@@ -84,11 +94,11 @@ def canonical(value: Any) -> float | str:
     return number if math.isfinite(number) else text
 
 
-def _refuse_scores(role: str, column: pd.Series, values: list[Any]) -> None:
+def _refuse_scores(role: str, name: str, values: Sequence[Any]) -> None:
     fractions = [v for v in values if isinstance(number := canonical(v), float) and not number.is_integer()]
     if role == "prediction" and fractions:
         raise ConfigurationError(
-            f'prediction column "{column.name}" holds scores ({_shown(fractions)}), not binary predictions: '
+            f'prediction column "{name}" holds scores ({_shown(fractions)}), not binary predictions: '
             f"name it as the score with a threshold, or give the predicted labels"
         )
 

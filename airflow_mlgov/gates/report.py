@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.results import GateResult, Outcome
 
 
-def write_report(result: GateResult, directory: str | Path) -> Path:
+def write_report(result: GateResult, directory: str | Path, figures: Mapping[str, str] | None = None) -> Path:
     """``<gate>-<digest>-<time>.html`` in ``directory``, which is made where absent; what is not green comes first.
 
+    :param figures: caption -> SVG element, made by this package and with every text in it escaped
     :raises ConfigurationError: the directory cannot be written to
     """
     folder = Path(directory)
@@ -23,16 +25,17 @@ def write_report(result: GateResult, directory: str | Path) -> Path:
     part = path.with_suffix(f".{os.getpid()}.part")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        part.write_text(render_report(result), encoding="utf-8")
+        part.write_text(render_report(result, figures), encoding="utf-8")
         part.replace(path)
     except OSError as error:
         raise ConfigurationError(f"cannot write the report into {folder}: {error.strerror or error}") from None
     return path
 
 
-def render_report(result: GateResult) -> str:
+def render_report(result: GateResult, figures: Mapping[str, str] | None = None) -> str:
     """The report's HTML; every value is escaped."""
     import jinja2
+    import markupsafe
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("airflow_mlgov.gates"), autoescape=True, undefined=jinja2.StrictUndefined
@@ -44,6 +47,7 @@ def render_report(result: GateResult) -> str:
         verdict=result.verdict,
         checks=[*result.failed, *green],
         tally=Counter(str(check.outcome) for check in result.checks),
+        figures={caption: markupsafe.Markup(figure) for caption, figure in (figures or {}).items()},  # noqa: S704
     )
 
 

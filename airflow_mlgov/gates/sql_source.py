@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -18,6 +18,7 @@ from urllib.parse import quote, quote_plus
 from uuid import UUID
 
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
+from airflow_mlgov.gates.inputs import require_columns
 from airflow_mlgov.results import Subject
 
 if TYPE_CHECKING:
@@ -97,6 +98,46 @@ class SqlSource:
 
 
 @dataclass(frozen=True)
+class OpenDatabase:
+    """A source that can be asked for aggregates. Use it within :func:`open_database`."""
+
+    relation: str
+    """What stands after FROM, without an alias."""
+    columns: tuple[str, ...]
+    name: str
+    quote: Callable[[str], str]
+    """A column's name as this database's SQL."""
+    _connection: sa.Connection
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """What a SELECT gives."""
+        result = self._connection.execution_options(no_parameters=True).exec_driver_sql(query)
+        return [tuple(row) for row in result]
+
+    def require(self, *columns: str) -> None:
+        """Refuse columns that are not there.
+
+        :raises ConfigurationError: one is missing; the message has the nearest name
+        """
+        require_columns(self.columns, columns, self.name)
+
+
+@contextmanager
+def open_database(source: SqlSource) -> Iterator[OpenDatabase]:
+    """Ask a table or query for aggregates, where it is.
+
+    :raises ConfigurationError: no such table or column, bad SQL, an unknown driver
+    :raises AccessError: wrong password, or no right to read
+    :raises DependencyError: the database is down
+    """
+    with _connection(source) as connection:
+        relation = f"({source.subquery()})" if source.query else _table_name(source, connection)
+        probe = connection.exec_driver_sql(f"SELECT * FROM {relation} c WHERE 1 = 0")  # noqa: S608 - the source's own
+        quote = connection.dialect.identifier_preparer.quote_identifier
+        yield OpenDatabase(relation, tuple(probe.keys()), source.name, quote, connection)
+
+
+@dataclass(frozen=True)
 class TableFingerprint:
     """What a table held at one moment."""
 
@@ -141,12 +182,12 @@ def fingerprint(source: SqlSource) -> TableFingerprint:
 
 
 def _select(source: SqlSource, connection: sa.Connection) -> str:
-    if source.query:
-        return source.subquery()
-    schema, name = source.schema_and_table()
+    return source.subquery() if source.query else f"SELECT * FROM {_table_name(source, connection)}"  # noqa: S608
+
+
+def _table_name(source: SqlSource, connection: sa.Connection) -> str:
     prepare = connection.dialect.identifier_preparer
-    parts = [prepare.quote_identifier(part) for part in (schema, name) if part]
-    return f"SELECT * FROM {'.'.join(parts)}"  # noqa: S608
+    return ".".join(prepare.quote_identifier(part) for part in source.schema_and_table() if part)
 
 
 def _encode(value: Any, column: str) -> bytes:

@@ -23,10 +23,14 @@ from airflow_mlgov.evidence.digests import hash_file
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _SETTINGS = {
-    "performance": {"label", "score", "prediction", "row_id", "positive_label", "threshold", "on_no_champion"},
+    "performance": {
+        "label", "score", "prediction", "row_id", "positive_label", "threshold", "on_no_champion", "task",
+        "class_scores", "confidence", "decide", "slices", "min_slice_size", "max_share_left_out", "suppress_below",
+    },
     "fairness": {
-        "label", "score", "prediction", "threshold", "positive_label", "sensitive_features", "min_group_size",
-        "min_positives", "min_negatives", "suppress_below",
+        "label", "score", "prediction", "threshold", "positive_label", "sensitive_features", "task", "row_id",
+        "champion_prediction", "on_no_champion", "method", "reference", "decide", "confidence", "min_group_size",
+        "min_positives", "min_negatives", "max_share_left_out", "missing_sensitive", "suppress_below", "engine",
     },
 }  # fmt: skip
 _FOR_THE_DECISION = {"max_tries"}

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
+from airflow_mlgov.hooks.warehouse import require_one_source, table_source
 from airflow_mlgov.operators.base import BaseGateOperator
 from airflow_mlgov.results import GateResult
 
@@ -43,10 +44,7 @@ class DataValidationGateOperator(BaseGateOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if (data is None) == (conn_id is None):
-            raise ValueError("give either data= (a path) or conn_id= (a database) with table= or query=")
-        if conn_id is not None and (table is None) == (query is None):
-            raise ValueError("with conn_id= give either table= or query=")
+        require_one_source(data, conn_id, table, query)
         self.data = data
         self.suite = suite
         self.min_rows = min_rows
@@ -62,7 +60,9 @@ class DataValidationGateOperator(BaseGateOperator):
         from airflow_mlgov.gates.data_validation import validate_data
 
         with ExitStack() as stack:
-            source = self.data if self.data is not None else self._database(stack)
+            source: Any = self.data
+            if self.conn_id is not None:
+                source = table_source(self.conn_id, self.table, self.query, self.vault_database_role, self.gate, stack)
             return validate_data(
                 source,
                 self.suite,
@@ -70,15 +70,3 @@ class DataValidationGateOperator(BaseGateOperator):
                 report_dir=self.report_dir,
                 data_docs_dir=self.data_docs_dir,
             )
-
-    def _database(self, stack: ExitStack) -> Any:
-        from airflow_mlgov.gates.sql_source import SqlSource
-        from airflow_mlgov.hooks.vault import MlgovVaultHook
-        from airflow_mlgov.hooks.warehouse import database_url
-        from airflow_mlgov.settings import option
-
-        url, username, password = database_url(str(self.conn_id))
-        if self.vault_database_role:
-            vault = MlgovVaultHook(vault_conn_id=option("vault_conn_id", "vault_default").format(duty=self.gate))
-            username, password = stack.enter_context(vault.database_credentials(self.vault_database_role))
-        return SqlSource(url, table=self.table, query=self.query, username=username, password=password)

@@ -1,0 +1,198 @@
+"""Estimates the measures of every group, and how far they would scatter: from counts for labels, from ranks and sums
+for scores and for regressions. One shape for all, so that they are compared and judged alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_mlgov.gates.fairness.disparity import Values
+from airflow_mlgov.gates.fairness.features import Feature
+from airflow_mlgov.gates.fairness.rates import Minimums, fairlearn_rates, rates_of, too_few, totals
+from airflow_mlgov.gates.fairness.regression import ErrorSums
+from airflow_mlgov.gates.fairness.resampling import resample, resample_normal
+from airflow_mlgov.gates.fairness.scores import Calibration, Ranking
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+Engine = Literal["counts", "fairlearn"]
+ENGINES: tuple[Engine, ...] = ("counts", "fairlearn")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measure of a feature's groups."""
+
+    values: Values
+    """Shape (groups,), against all rows together (an AUC has no such value)."""
+    samples: Values
+    """The same resampled, shape (resamples, groups)."""
+    too_few: Mapping[int, str] = field(default_factory=dict)
+    """Position of a group -> why it has no estimate."""
+    of_class: str = ""
+    """``class 3`` of a multiclass model."""
+    champion: tuple[Values, Values] | None = None
+    """Values and samples of the champion on the same rows."""
+
+    def without(self, left_out: Collection[int]) -> Measured:
+        """The same, with some groups unknown."""
+        if not left_out:
+            return self
+        champion = self.champion
+        return replace(
+            self,
+            values=_without(self.values, left_out),
+            samples=_without(self.samples, left_out),
+            champion=champion and (_without(champion[0], left_out), _without(champion[1], left_out)),
+        )
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Everything that is known of one feature's groups."""
+
+    feature: Feature
+    counts: Mapping[str, Array]
+    """``rows`` and, where they exist, ``positives``, ``negatives``, ``selected``, ``unselected``: shape (groups,)."""
+    measures: Mapping[str, Sequence[Measured]]
+    """Measure -> one entry, or one for each class."""
+    confusion: Array | None = None
+    """Counts of label x prediction, shape (groups, 2, 2); of a binary model."""
+
+
+def confusion_of(feature: Feature, codes: Sequence[Sequence[int]], rows: Sequence[int]) -> Array:
+    """Counts, shape (groups, 2, 2) or (groups, 2, 2, 2): label x prediction (x the champion's).
+
+    :param codes: 0 or 1 for each cell, of the label, the prediction and the champion's prediction
+    :param rows: how many rows each cell stands for
+    """
+    import numpy as np
+
+    counts = np.zeros((len(feature.groups), *(2 for _ in codes)), dtype=np.int64)
+    np.add.at(counts, (np.asarray(feature.members, dtype=int), *map(np.asarray, codes)), np.asarray(rows))
+    return counts
+
+
+def estimate_rates(
+    feature: Feature,
+    tables: Mapping[str, Array],
+    names: Collection[str],
+    minimums: Minimums,
+    suppress_below: int,
+    engine: Engine,
+) -> Estimates:
+    """The rates of a feature's groups.
+
+    :param tables: ``""`` -> counts as :func:`confusion_of` gives them; of a multiclass model, class -> counts of that
+        class against the rest
+    :param names: rates of a confusion matrix
+    """
+    wanted = tuple(names)
+    measures: dict[str, list[Measured]] = {name: [] for name in wanted}
+    compute = fairlearn_rates if engine == "fairlearn" else rates_of
+    for of_class, table in tables.items():
+        paired = table.ndim == 4
+        candidate = table.sum(3) if paired else table
+        drawn = resample(table)
+        point, samples = _rates(candidate, wanted, compute), _rates(drawn.sum(4) if paired else drawn, wanted, rates_of)
+        theirs = _rates(table.sum(2), wanted, rates_of) if paired else {}
+        their_samples = _rates(drawn.sum(3), wanted, rates_of) if paired else {}
+        counts = totals(candidate)
+        for name in wanted:
+            short = too_few(name, feature.groups, counts, minimums, suppress_below)
+            short |= _unbelievable(name, feature, point[name], short)
+            champion = (theirs[name], their_samples[name]) if paired else None
+            measures[name].append(Measured(point[name], samples[name], short, of_class, champion).without(short))
+    if len(tables) > 1:
+        return Estimates(feature, {"rows": counts["rows"]}, measures)
+    return Estimates(feature, counts, measures, candidate)
+
+
+def estimate_scores(
+    estimates: Estimates,
+    ranking: Ranking | None,
+    calibration: Calibration | None,
+    minimums: Minimums,
+    suppress_below: int,
+) -> Estimates:
+    """The same estimates with the measures of scores added."""
+    found: dict[str, tuple[Values, Values]] = {}
+    if ranking is not None:
+        found["roc_auc"] = Values(ranking.auc), Values(resample_normal(ranking.auc, ranking.error))
+    if calibration is not None:
+        found |= _calibrated(calibration)
+    feature, counts = estimates.feature, estimates.counts
+    measures = dict(estimates.measures)
+    for name, (values, samples) in found.items():
+        short = too_few(name, feature.groups, counts, minimums, suppress_below)
+        measures[name] = [Measured(values, samples, short).without(short)]
+    return replace(estimates, measures=measures)
+
+
+def estimate_errors(feature: Feature, errors: ErrorSums, minimums: Minimums, suppress_below: int) -> Estimates:
+    """The measures of a regression's groups."""
+    import numpy as np
+
+    size, members = len(feature.groups), np.asarray(feature.members, dtype=int)
+
+    def by_group(values: Sequence[float]) -> Array:
+        return np.bincount(members, np.asarray(values, dtype=float), size)
+
+    rows = by_group(errors.rows)
+    measures = {}
+    for name, (sums, squares) in errors.sums.items():
+        total = by_group(sums)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean = total / rows
+            error = np.sqrt(np.maximum(by_group(squares) / rows - mean**2, 0.0) / np.maximum(rows - 1, 1))
+        samples = resample_normal(mean, error)
+        overall = np.asarray(total.sum() / rows.sum())
+        short = too_few(name, feature.groups, {"rows": rows}, minimums, suppress_below)
+        measured = Measured(Values(mean, overall), Values(samples, np.full(len(samples), overall)), short)
+        measures[name] = [measured.without(short)]
+    return Estimates(feature, {"rows": rows.astype(np.int64)}, measures)
+
+
+def _rates(
+    confusion: Array, names: tuple[str, ...], compute: Callable[[Array, tuple[str, ...]], Mapping[str, Array]]
+) -> dict[str, Values]:
+    rates = compute(confusion, names)
+    overall = rates_of(confusion.sum(-3, keepdims=True), names)
+    return {name: Values(rates[name], overall[name][..., 0]) for name in names}
+
+
+def _calibrated(calibration: Calibration) -> dict[str, tuple[Values, Values]]:
+    import numpy as np
+
+    mean, error = calibration.in_the_large
+    whole = calibration.total.in_the_large[0][0]
+    samples = resample_normal(mean, error)
+    redrawn = calibration.redrawn
+    return {
+        "calibration_in_the_large": (Values(mean, whole), Values(samples, np.full(len(samples), whole))),
+        "expected_calibration_error": (
+            Values(calibration.expected_error, calibration.total.expected_error[0]),
+            Values(redrawn.expected_error, redrawn.total.expected_error[..., 0]),
+        ),
+    }
+
+
+def _unbelievable(name: str, feature: Feature, values: Values, known: Mapping[int, str]) -> dict[int, str]:
+    """Groups that are large enough and have no rate within 0 to 1 all the same."""
+    return {
+        at: f"{name} of {group} came out as {values.groups[at]}"
+        for at, group in enumerate(feature.groups)
+        if at not in known and not 0 <= values.groups[at] <= 1
+    }
+
+
+def _without(values: Values, left_out: Collection[int]) -> Values:
+    import numpy as np
+
+    groups = values.groups.astype(float)
+    groups[..., list(left_out)] = np.nan
+    return replace(values, groups=groups)

@@ -1,0 +1,159 @@
+"""Turns counts into rates by group, and says which groups are too small to estimate which rate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.gates.fairness.metrics import NEEDS
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+_WORDS = {
+    "rows": "rows",
+    "positives": "positives",
+    "negatives": "negatives",
+    "selected": "predicted positives",
+    "unselected": "predicted negatives",
+}
+
+
+@dataclass(frozen=True)
+class Minimums:
+    """How many a group needs of each before a rate over them counts as an estimate."""
+
+    rows: int = 30
+    """Of every group, whatever the rate."""
+    positives: int = 10
+    """Rows whose label is positive, for TPR and FNR; rows predicted positive or negative, for shares of those."""
+    negatives: int = 10
+    """Rows whose label is negative, for FPR and TNR."""
+
+    def __post_init__(self) -> None:
+        require_whole_number("min_group_size", self.rows)
+        require_whole_number("min_positives", self.positives)
+        require_whole_number("min_negatives", self.negatives)
+
+    def of(self, counted: str) -> int:
+        """The minimum of ``rows``, ``positives``, ``negatives``, ``selected`` or ``unselected``."""
+        return {"rows": self.rows, "negatives": self.negatives}.get(counted, self.positives)
+
+
+def totals(confusion: Array) -> dict[str, Array]:
+    """What rates are shares of.
+
+    :param confusion: counts, shape (..., groups, 2, 2): label x prediction
+    :returns: ``rows``, ``positives``, ``negatives``, ``selected``, ``unselected``, each of shape (..., groups)
+    """
+    return {
+        "rows": confusion.sum((-2, -1)),
+        "positives": confusion[..., 1, :].sum(-1),
+        "negatives": confusion[..., 0, :].sum(-1),
+        "selected": confusion[..., :, 1].sum(-1),
+        "unselected": confusion[..., :, 0].sum(-1),
+    }
+
+
+def rates_of(confusion: Array, names: tuple[str, ...]) -> dict[str, Array]:
+    """Rates by group, NaN where there is nothing to divide by.
+
+    :param confusion: counts, shape (..., groups, 2, 2): label x prediction
+    :returns: rate -> shape (..., groups)
+    """
+    import numpy as np
+
+    tn, fp = confusion[..., 0, 0], confusion[..., 0, 1]
+    fn, tp = confusion[..., 1, 0], confusion[..., 1, 1]
+    of = totals(confusion)
+    parts = {
+        "selection_rate": (of["selected"], of["rows"]),
+        "true_positive_rate": (tp, of["positives"]),
+        "false_positive_rate": (fp, of["negatives"]),
+        "false_negative_rate": (fn, of["positives"]),
+        "accuracy": (tn + tp, of["rows"]),
+        "precision": (tp, of["selected"]),
+        "true_negative_rate": (tn, of["negatives"]),
+        "false_omission_rate": (fn, of["unselected"]),
+        "false_discovery_rate": (fp, of["selected"]),
+        "negative_predictive_value": (tn, of["unselected"]),
+        "predicted_positive_rate": (of["selected"], of["selected"].sum(-1, keepdims=True)),
+    }
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return {name: np.divide(*parts[name]) for name in names}
+
+
+def fairlearn_rates(confusion: Array, names: tuple[str, ...]) -> dict[str, Array]:
+    """The same by Fairlearn's ``MetricFrame`` over one weighted row for each cell.
+
+    :param confusion: counts, shape (groups, 2, 2)
+    """
+    import numpy as np
+    from fairlearn.metrics import MetricFrame
+
+    functions = {name: function for name, function in _fairlearn_functions().items() if name in names}
+    group, label, prediction = (axis.ravel() for axis in np.indices(confusion.shape))
+    weight = confusion.ravel()
+    there = weight > 0
+    frame = MetricFrame(
+        metrics=functions,
+        y_true=label[there],
+        y_pred=prediction[there],
+        sensitive_features=group[there],
+        sample_params={name: {"sample_weight": weight[there]} for name in functions},
+    )
+    found = frame.by_group.reindex(range(len(confusion)))
+    given = {name: found[name].to_numpy(dtype=float) for name in functions}
+    rest = tuple(name for name in names if name not in given)
+    return {**given, **rates_of(confusion, rest)}
+
+
+def too_few(
+    rate: str, groups: tuple[str, ...], counts: Mapping[str, Array], minimums: Minimums, suppress_below: int
+) -> dict[int, str]:
+    """Position of each group that is too small for ``rate`` -> why: ``youth has 7 positives, 10 needed``."""
+    reasons: dict[int, str] = {}
+    for at, group in enumerate(groups):
+        for what in ("rows", *NEEDS.get(rate, ())):
+            count, needed = int(counts[what][at]), minimums.of(what)
+            if count < needed:
+                reasons.setdefault(at, _shortage(group, what, count, needed, suppress_below))
+    return reasons
+
+
+def require_whole_number(name: str, value: Any) -> None:
+    """Refuse what is no count.
+
+    :raises ConfigurationError: not a whole number of at least 1
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"{name} must be a whole number of at least 1, not {value!r}")
+
+
+def _shortage(group: str, what: str, count: int, needed: int, suppress_below: int) -> str:
+    if what == "rows" and not count:
+        return f"{group} has no rows"
+    many = "no" if not count else str(count) if count >= suppress_below else f"fewer than {suppress_below}"
+    return f"{group} has {many} {_WORDS[what]}, {needed} needed"
+
+
+def _fairlearn_functions() -> dict[str, Any]:
+    from fairlearn import metrics
+    from sklearn.metrics import accuracy_score, precision_score
+
+    def precision(y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
+        return float(precision_score(y_true, y_pred, sample_weight=sample_weight, zero_division=0))
+
+    return {
+        "selection_rate": metrics.selection_rate,
+        "true_positive_rate": metrics.true_positive_rate,
+        "false_positive_rate": metrics.false_positive_rate,
+        "false_negative_rate": metrics.false_negative_rate,
+        "true_negative_rate": metrics.true_negative_rate,
+        "accuracy": accuracy_score,
+        "precision": precision,
+    }
