@@ -1,0 +1,208 @@
+"""Scores, regressions and several classes by group, against scikit-learn and Fairlearn on the rows."""
+
+from __future__ import annotations
+
+import fairlearn.metrics as fm
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import mean_absolute_error, roc_auc_score
+
+from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.gates.fairness import scores
+from airflow_mlgov.gates.fairness.scores import ranking
+from airflow_mlgov.results import Outcome
+from tests.gates.fairness.conftest import Judge, by_name
+
+
+@pytest.fixture
+def scored() -> pd.DataFrame:
+    generator = np.random.default_rng(21)
+    frame = pd.DataFrame({"sex": generator.choice(["a", "b", "c"], 4000), "y": generator.integers(0, 2, 4000)})
+    shift = frame.sex.map({"a": 0.3, "b": 0.2, "c": 0.1})
+    frame["s"] = np.clip(generator.normal(0.35 + shift * frame.y, 0.2), 0, 1).round(2)
+    return frame
+
+
+# --- AUC
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(st.integers(0, 3), st.integers(0, 1), st.one_of(st.integers(-3, 3), st.floats(-2, 2))), min_size=4
+    )
+)
+def test_auc_by_group_is_sklearns(rows: list[tuple[int, int, float]]) -> None:
+    """With ties, and NaN where a group has one label only."""
+    group, label, score = (np.array(column) for column in zip(*rows, strict=True))
+    found = ranking(score.astype(float), label, group, 4)
+    for at in range(4):
+        mine = group == at
+        if len(set(label[mine])) < 2:
+            assert np.isnan(found.auc[at])
+        else:
+            assert found.auc[at] == pytest.approx(roc_auc_score(label[mine], score[mine]), abs=1e-12)
+
+
+def test_delongs_error_is_the_bootstraps(scored: pd.DataFrame) -> None:
+    codes = scored.sex.map({"a": 0, "b": 1, "c": 2}).to_numpy()
+    found = ranking(scored.s.to_numpy(), scored.y.to_numpy(), codes, 3)
+    generator = np.random.default_rng(0)
+    for at in range(3):
+        mine = scored[codes == at]
+        drawn = []
+        for _ in range(300):
+            rows = mine.iloc[generator.integers(0, len(mine), len(mine))]
+            drawn.append(roc_auc_score(rows.y, rows.s))
+        assert found.error[at] == pytest.approx(np.std(drawn), rel=0.15)
+
+
+def test_delongs_variance_by_hand() -> None:
+    """Three positives at 3, 2, 2 and two negatives at 1, 2: placements 1, .75, .75 and 1, 2/3."""
+    found = ranking(np.array([3.0, 2, 2, 1, 2]), np.array([1, 1, 1, 0, 0]), np.zeros(5, dtype=int), 1)
+    placed, above = np.array([1, 0.75, 0.75]), np.array([1, 2 / 3])
+    assert found.auc[0] == pytest.approx(placed.mean())
+    assert found.error[0] ** 2 == pytest.approx(placed.var(ddof=1) / 3 + above.var(ddof=1) / 2)
+
+
+def test_group_auc_in_the_gate(scored: pd.DataFrame, judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    bounds = {"roc_auc_difference": {"max": 0.05}, "roc_auc_group_min": {"min": 0.8}, "roc_auc_ratio": {"min": 0.1}}
+    result = judge(scored, bounds, prediction=None, score="s")
+    by_group = {group: roc_auc_score(rows.y, rows.s) for group, rows in scored.groupby("sex")}
+    checks = by_name(result)
+    assert checks["roc_auc_group_min[sex]"].observed == pytest.approx(min(by_group.values()), abs=1e-12)
+    spread = max(by_group.values()) - min(by_group.values())
+    assert checks["roc_auc_difference[sex]"].observed == pytest.approx(spread, abs=1e-12)
+    assert checks["roc_auc_difference[sex]"].outcome is Outcome.FAIL
+    assert "roc_auc from" in checks["roc_auc_difference[sex]"].detail
+    monkeypatch.setattr(scores, "IN_MEMORY", 10)
+    windowed = by_name(judge(scored, bounds, prediction=None, score="s"))
+    for name, check in checks.items():
+        assert windowed[name].observed == pytest.approx(check.observed, abs=1e-12)
+        assert windowed[name].values.get("interval") == pytest.approx(check.values.get("interval"))
+
+
+def test_a_group_with_one_label_has_no_auc(scored: pd.DataFrame, judge: Judge) -> None:
+    scored.loc[scored.sex == "c", "y"] = 1
+    check = by_name(judge(scored, {"roc_auc_difference": {"max": 0.9}}, prediction=None, score="s"))
+    assert check["roc_auc_difference[sex]"].outcome is Outcome.INCONCLUSIVE
+    assert "c has no negatives, 10 needed" in check["roc_auc_difference[sex]"].detail
+
+
+# --- calibration
+
+
+def test_calibration_by_group(scored: pd.DataFrame, judge: Judge) -> None:
+    bounds = {
+        "expected_calibration_error_group_max": {"max": 0.5},
+        "calibration_in_the_large_difference": {"max": 0.5},
+    }
+    checks = by_name(judge(scored, bounds, prediction=None, score="s"))
+
+    def expected_error(rows: pd.DataFrame) -> float:
+        binned = rows.assign(bin=np.minimum(np.floor(rows.s * 10 + 1e-9), 9)).groupby("bin")
+        gaps = (binned.s.mean() - binned.y.mean()).abs()
+        return float((gaps * binned.size() / len(rows)).sum())
+
+    errors = [expected_error(rows) for _, rows in scored.groupby("sex")]
+    large = [rows.s.mean() - rows.y.mean() for _, rows in scored.groupby("sex")]
+    assert checks["expected_calibration_error_group_max[sex]"].observed == pytest.approx(max(errors), abs=1e-9)
+    found = checks["calibration_in_the_large_difference[sex]"]
+    assert found.observed == pytest.approx(max(large) - min(large), abs=1e-12)
+    interval = found.values["interval"]
+    assert interval["low"] <= found.observed <= interval["high"]
+
+
+def test_scores_that_are_no_probabilities(scored: pd.DataFrame, judge: Judge) -> None:
+    scored["s"] = scored.s * 3
+    with pytest.raises(ConfigurationError, match="outside 0 to 1"):
+        judge(scored, {"expected_calibration_error_group_max": {"max": 0.5}}, prediction=None, score="s")
+    assert judge(scored, {"roc_auc_group_min": {"min": 0.1}}, prediction=None, score="s").verdict is Outcome.PASS
+
+
+# --- regressions
+
+
+def test_regression_is_fairlearns(judge: Judge) -> None:
+    generator = np.random.default_rng(2)
+    frame = pd.DataFrame({"sex": generator.choice(["a", "b"], 3000), "y": generator.normal(10, 2, 3000)})
+    frame["p"] = frame.y + generator.normal(np.where(frame.sex == "a", 0.4, 0.0), 1.0)
+    bounds = {
+        "mean_absolute_error_difference": {"max": 0.01},
+        "mean_absolute_error_ratio": {"min": 0.5},
+        "mean_error_difference": {"max": 0.1},
+        "mean_prediction_group_max": {"max": 20},
+    }
+    result = judge(frame, bounds, task="regression")
+    functions = {
+        "mean_absolute_error": mean_absolute_error,
+        "mean_prediction": fm.mean_prediction,
+        "mean_error": lambda y, p: float((p - y).mean()),
+    }
+    expected = fm.MetricFrame(metrics=functions, y_true=frame.y, y_pred=frame.p, sensitive_features=frame.sex)
+    checks = by_name(result)
+    for name, how in (
+        ("mean_absolute_error", "ratio"),
+        ("mean_absolute_error", "difference"),
+        ("mean_error", "difference"),
+    ):
+        value = getattr(expected, how)()[name]
+        assert checks[f"{name}_{how}[sex]"].observed == pytest.approx(value, abs=1e-9)
+    assert checks["mean_error_difference[sex]"].outcome is Outcome.FAIL
+    assert checks["mean_absolute_error_ratio[sex]"].outcome is Outcome.PASS
+    assert not any(name.startswith("four_fifths") for name in checks)
+    error = checks["mean_error_difference[sex]"].values["interval"]
+    half = 1.96 * np.sqrt(2 / 1500)
+    assert (error["high"] - error["low"]) / 2 == pytest.approx(half, rel=0.1)
+    frame.loc[3, "p"] = np.nan
+    assert judge(frame, bounds, task="regression").verdict is Outcome.ERROR
+    frame.loc[3, "p"] = np.inf
+    assert judge(frame, bounds, task="regression").verdict is Outcome.ERROR
+
+
+# --- several classes
+
+
+def test_each_class_against_the_rest(judge: Judge) -> None:
+    generator = np.random.default_rng(4)
+    frame = pd.DataFrame(
+        {"sex": generator.choice(["a", "b"], 4000), "y": generator.choice(["low", "mid", "high"], 4000)}
+    )
+    right = generator.random(4000) < np.where((frame.sex == "b") & (frame.y == "high"), 0.5, 0.8)
+    frame["p"] = np.where(right, frame.y, generator.choice(["low", "mid", "high"], 4000))
+    result = judge(frame, {"equal_opportunity_difference": {"max": 0.1}}, task="multiclass")
+    check = by_name(result)["equal_opportunity_difference[sex]"]
+    by_class = {
+        name: fm.equal_opportunity_difference(frame.y == name, frame.p == name, sensitive_features=frame.sex)
+        for name in ("low", "mid", "high")
+    }
+    assert check.observed == pytest.approx(max(by_class.values()), abs=1e-12)
+    assert max(by_class, key=by_class.__getitem__) == "high"
+    assert check.outcome is Outcome.FAIL
+    assert set(check.values["by_group"]["a"]) == {f"true_positive_rate of class {name}" for name in by_class}
+    with pytest.raises(ConfigurationError, match="labels are not binary"):
+        judge(frame, {"equal_opportunity_difference": {"max": 0.1}})
+
+
+@pytest.mark.parametrize(
+    ("bounds", "kwargs", "message"),
+    [
+        ({"mean_error_difference": {"max": 1}}, {}, "is of a regression, and the task is binary"),
+        ({"accuracy_difference": {"max": 1}}, {"task": "regression"}, "is of a classification"),
+        ({"roc_auc_difference": {"max": 1}}, {}, "needs scores"),
+        ({"roc_auc_difference": {"max": 1}}, {"task": "multiclass", "score": "s"}, "is of binary scores"),
+        ({"roc_auc_difference": {"max": 1}}, {"score": "s", "method": "to_overall"}, "not to_overall"),
+        ({"fpr_disparity": {"max": 1}}, {"task": "multiclass"}, "is of two classes"),
+        ({"accuracy_difference": {"max": 1}}, {"task": "ranking"}, "task must be binary or multiclass or regression"),
+        ({"accuracy_difference": {"max": 1}}, {"max_share_left_out": 1}, "max_share_left_out must be"),
+        ({"mean_error_difference_vs_champion": {"max_change": 1}}, {"task": "regression"}, "unknown metric"),
+    ],
+)
+def test_what_cannot_be_measured(
+    scored: pd.DataFrame, judge: Judge, bounds: dict[str, object], kwargs: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        judge(scored.assign(p=(scored.s > 0.5).astype(int)), bounds, **kwargs)

@@ -1,0 +1,290 @@
+"""Where the rows are does not matter: csv, parquet, SQLite, PostgreSQL; any type; a champion beside the candidate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import fairlearn.metrics as fm
+import numpy as np
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
+from airflow_mlgov.gates.fairness import counting, evaluate_fairness
+from airflow_mlgov.gates.sql_source import SqlSource
+from airflow_mlgov.results import GateResult, Outcome
+from tests.fixtures.postgres import PASSWORD
+from tests.gates.fairness.conftest import MODEL, Judge, by_name, rows_of
+
+SETTINGS: dict[str, Any] = {"label": "y", "prediction": "p", "sensitive_features": ["sex"]}
+BOUNDS = ["demographic_parity_ratio>=0.8", "equalized_odds_difference<=0.2"]
+
+
+@pytest.fixture
+def frame() -> pd.DataFrame:
+    generator = np.random.default_rng(3)
+    frame = pd.DataFrame({"id": np.arange(3000), "sex": generator.choice(["f", "m"], 3000)})
+    frame["race"] = generator.choice(["a", "b", "ü*"[:1]], 3000)
+    frame["y"] = generator.integers(0, 2, 3000)
+    frame["s"] = np.clip(generator.normal(0.4 + 0.2 * frame.y, 0.2), 0, 1).round(2)
+    frame["p"] = (frame.s >= 0.5).astype(int)
+    return frame
+
+
+def _numbers(result: GateResult) -> list[tuple[str, Any, Outcome]]:
+    return [(check.name, check.observed, check.outcome) for check in result.checks]
+
+
+# --- one answer wherever the rows are
+
+
+def test_files_and_databases_give_the_same(frame: pd.DataFrame, tmp_path: Path, postgres: str) -> None:
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame.to_parquet(tmp_path / "a.parquet", index=False)
+    (tmp_path / "parts").mkdir()
+    for part in range(3):
+        frame.iloc[part::3].to_parquet(tmp_path / "parts" / f"{part}.parquet", index=False)
+    frame.to_sql("scored", sa.create_engine(f"sqlite:///{tmp_path / 'a.db'}"), index=False)
+    server = sa.create_engine(sa.make_url(postgres).set(password=PASSWORD))
+    frame.to_sql("scored", server, index=False, if_exists="replace")
+    bounds = {
+        **{
+            name: {"min": 0} for name in ("demographic_parity_ratio", "equalized_odds_difference", "roc_auc_difference")
+        },
+        **{
+            name: {"min": -1}
+            for name in ("expected_calibration_error_group_max", "calibration_in_the_large_difference")
+        },
+    }
+    settings = {**SETTINGS, "score": "s", "sensitive_features": ["sex", "sex*race"]}
+    sources: list[Any] = [str(tmp_path / name) for name in ("a.csv", "a.parquet", "parts", "parts/*.parquet")]
+    sources += [
+        SqlSource(f"sqlite:///{tmp_path / 'a.db'}", table="scored"),
+        SqlSource(postgres, table="scored", password=PASSWORD),
+        SqlSource(postgres, query="SELECT * FROM scored WHERE id >= 0", password=PASSWORD),
+    ]
+    first, *others = [evaluate_fairness(source, subject=MODEL, bounds=bounds, **settings) for source in sources]
+    assert first.verdict is Outcome.PASS
+    for other in others:
+        for mine, theirs in zip(first.checks, other.checks, strict=True):
+            assert (mine.name, mine.outcome) == (theirs.name, theirs.outcome)
+            assert theirs.observed == pytest.approx(mine.observed, abs=1e-9)
+        assert other.details["evaluation_sha256"] == first.details["evaluation_sha256"]
+        assert other.details["counts"] == first.details["counts"]
+    assert len({result.inputs[0].digest for result in others[3:]}) == 1
+    assert all(PASSWORD not in repr(result) for result in others)
+
+
+def test_a_database_counts_itself(frame: pd.DataFrame, tmp_path: Path) -> None:
+    """What is asked of it is an aggregate: as many rows come back as there are cells."""
+    url = f"sqlite:///{tmp_path / 'a.db'}"
+    frame.to_sql("scored", sa.create_engine(url), index=False)
+    with counting.open_source(SqlSource(url, table="scored"), None, "1GB") as source:
+        cells = counting.count_cells(source, counting.Columns("y", "p"), ["sex", "race"])
+    assert len(cells.rows) <= 2 * 3 * 4
+    assert cells.total == 3000
+    before = counting.aggregate_subject("scored", cells.table)
+    frame.assign(p=1 - frame.p).to_sql("scored", sa.create_engine(url), index=False, if_exists="replace")
+    with counting.open_source(SqlSource(url, table="scored"), None, "1GB") as source:
+        again = counting.count_cells(source, counting.Columns("y", "p"), ["sex", "race"])
+    assert counting.aggregate_subject("scored", again.table).digest != before.digest
+    assert again.case_digest == cells.case_digest
+
+
+def test_databases_that_refuse_or_are_down(postgres: str) -> None:
+    server = sa.create_engine(sa.make_url(postgres).set(password=PASSWORD))
+    pd.DataFrame({"y": [0, 1], "p": [0, 1], "sex": ["f", "m"]}).to_sql("tiny", server, index=False, if_exists="replace")
+
+    def judged(**source: Any) -> GateResult:
+        return evaluate_fairness(SqlSource(**source), subject=MODEL, bounds=BOUNDS, **SETTINGS)
+
+    with pytest.raises(ConfigurationError, match=r'no column "sexx".*did you mean "sex"'):
+        evaluate_fairness(
+            SqlSource(postgres, table="tiny", password=PASSWORD),
+            subject=MODEL,
+            bounds=BOUNDS,
+            **{**SETTINGS, "sensitive_features": ["sexx"]},
+        )
+    with pytest.raises(ConfigurationError, match="nowhere"):
+        judged(url=postgres, table="nowhere", password=PASSWORD)
+    with pytest.raises(AccessError) as refused:
+        judged(url=postgres, table="tiny", password="wrong-secret")
+    assert "wrong-secret" not in str(refused.value)
+    with pytest.raises(DependencyError):
+        judged(url="postgresql+psycopg://postgres@127.0.0.1:1/postgres", table="tiny", password="x")
+    with pytest.raises(ConfigurationError, match="champion_prediction"):
+        evaluate_fairness(
+            SqlSource(postgres, table="tiny", password=PASSWORD),
+            subject=MODEL,
+            bounds=BOUNDS,
+            baseline="a.csv",
+            **SETTINGS,
+        )
+
+
+_SPELLINGS = {
+    "ints": lambda rows: rows.map({0: 0, 1: 1}),
+    "booleans": lambda rows: rows.astype(bool),
+    "floats": lambda rows: rows.astype(float),
+    "strings": lambda rows: rows.map({0: "0", 1: "1"}),
+    "nullable": lambda rows: rows.astype("Int64"),
+    "arrow": lambda rows: rows.astype("int8[pyarrow]"),
+    "categories": lambda rows: rows.astype("category"),
+}
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    names=st.lists(
+        st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1), min_size=2, max_size=5
+    ),
+    counts=st.lists(st.tuples(*[st.integers(0, 9)] * 4), min_size=5, max_size=5),
+    label=st.sampled_from(sorted(_SPELLINGS)),
+    prediction=st.sampled_from(sorted(_SPELLINGS)),
+    group=st.sampled_from(["text", "category", "arrow"]),
+    as_csv=st.booleans(),
+)
+def test_counting_is_fairlearn_on_rows(
+    tmp_path_factory: pytest.TempPathFactory,
+    names: list[str],
+    counts: list[tuple[int, int, int, int]],
+    label: str,
+    prediction: str,
+    group: str,
+    as_csv: bool,
+) -> None:
+    """Unicode names, empty cells, any spelling of labels: rates by group are what Fairlearn computes from the rows."""
+    groups = sorted({f"g{name}" for name in names})
+    frame = rows_of({(name,): cells for name, cells in zip(groups, counts, strict=False)}, "sex")
+    if frame.empty:
+        return
+    plain = frame.copy()
+    frame["y"], frame["p"] = _SPELLINGS[label](plain.y), _SPELLINGS[prediction](plain.p)
+    if group != "text":
+        frame["sex"] = frame.sex.astype("category" if group == "category" else "string[pyarrow]")
+    path = tmp_path_factory.mktemp("types") / ("a.csv" if as_csv else "a.parquet")
+    frame.to_csv(path, index=False) if as_csv else frame.to_parquet(path, index=False)
+    settings = {**SETTINGS, "min_group_size": 1, "min_positives": 1, "min_negatives": 1}
+    result = evaluate_fairness(str(path), subject=MODEL, bounds=["accuracy_difference<=1"], **settings)
+    functions = {"selection_rate": fm.selection_rate, "true_positive_rate": fm.true_positive_rate}
+    expected = fm.MetricFrame(
+        metrics=functions, y_true=plain.y, y_pred=plain.p, sensitive_features=plain.sex.astype(object)
+    ).by_group
+    positives = plain.groupby("sex").y.sum()
+    rates = result.details["rates"]["sex"]
+    assert set(rates) == set(expected.index)
+    for name, row in expected.iterrows():
+        assert rates[name]["selection_rate"] == pytest.approx(row["selection_rate"], abs=1e-12)
+        tpr = row["true_positive_rate"] if positives[name] else None
+        assert rates[name]["true_positive_rate"] == (None if tpr is None else pytest.approx(tpr, abs=1e-12))
+
+
+def test_hundreds_of_groups(tmp_path: Path) -> None:
+    generator = np.random.default_rng(11)
+    frame = pd.DataFrame({"sex": generator.choice(["f", "m"], 60_000), "zip": generator.integers(0, 200, 60_000)})
+    frame["y"], frame["p"] = generator.integers(0, 2, 60_000), generator.integers(0, 2, 60_000)
+    path = tmp_path / "a.parquet"
+    frame.to_parquet(path)
+    bounds = {"demographic_parity_difference": {"max": 1}, "equalized_odds_ratio": {"min": 0}}
+    settings = {**SETTINGS, "sensitive_features": ["sex*zip"]}
+    checks = by_name(evaluate_fairness(str(path), subject=MODEL, bounds=bounds, **settings))
+    both = frame[["sex", "zip"]]
+    for metric in bounds:
+        expected = getattr(fm, metric)(frame.y, frame.p, sensitive_features=both)
+        check = checks[f"{metric}[sex*zip]"]
+        assert check.observed == pytest.approx(expected, abs=1e-12)
+        assert len(check.values["by_group"]) == 400
+        assert check.values["resamples"] == 400
+
+
+def test_a_column_of_scores_is_no_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting, "LIMIT", 50)
+    path = tmp_path / "a.parquet"
+    pd.DataFrame({"sex": np.linspace(0, 1, 500), "y": 1, "p": 0}).to_parquet(path)
+    with pytest.raises(ConfigurationError, match="more than 50 combinations of y, p, sex"):
+        evaluate_fairness(str(path), subject=MODEL, bounds=BOUNDS, **SETTINGS)
+
+
+# --- the case, whatever is predicted
+
+
+def test_what_names_the_rows(frame: pd.DataFrame, judge: Judge) -> None:
+    def digest(rows: pd.DataFrame, **kwargs: Any) -> str:
+        return str(judge(rows, BOUNDS, **kwargs).details["evaluation_sha256"])
+
+    first = digest(frame)
+    assert digest(frame[::-1]) == first
+    assert digest(frame.assign(p=1 - frame.p)) == first
+    assert digest(frame.assign(y=frame.y.astype(float))) == first
+    assert digest(frame.iloc[1:]) != first
+    assert digest(frame.assign(y=1 - frame.y)) != first
+    assert digest(frame, sensitive_features=["race"]) != first
+
+
+# --- the champion on the same rows
+
+
+def test_change_against_the_champion(frame: pd.DataFrame, tmp_path: Path, judge: Judge) -> None:
+    """Fair enough on its own, and less fair than what serves today."""
+    generator = np.random.default_rng(8)
+    biased = frame.assign(p=np.where(generator.random(3000) < np.where(frame.sex == "f", 0.42, 0.52), 1, 0))
+    fair = frame.assign(p=np.where(generator.random(3000) < 0.5, 1, 0))
+    fair.sample(frac=1, random_state=1).to_parquet(tmp_path / "champion.parquet")
+    bounds = {
+        "demographic_parity_difference": {"max": 0.2},
+        "demographic_parity_difference_vs_champion": {"max_change": 0.01},
+    }
+    expected = [
+        fm.demographic_parity_difference(rows.y, rows.p, sensitive_features=rows.sex) for rows in (biased, fair)
+    ]
+    options = {"baseline": str(tmp_path / "champion.parquet"), "row_id": "id"}
+    apart = judge(biased, bounds, **options)
+    beside = judge(biased.assign(c=fair.p), bounds, champion_prediction="c")
+    for result in (apart, beside):
+        check = by_name(result)["demographic_parity_difference_vs_champion[sex]"]
+        assert check.observed == pytest.approx(expected[0] - expected[1], abs=1e-12)
+        assert check.values["champion"] == pytest.approx(expected[1])
+        assert check.outcome is Outcome.FAIL
+        assert by_name(result)["demographic_parity_difference[sex]"].outcome is Outcome.PASS
+    assert len(apart.inputs) == 2
+    assert apart.details["evaluation_sha256"] == beside.details["evaluation_sha256"]
+    same = judge(biased, bounds, baseline=str(tmp_path / "test.parquet"), row_id="id")
+    check = by_name(same)["demographic_parity_difference_vs_champion[sex]"]
+    assert (check.observed, check.outcome) == (0.0, Outcome.PASS)
+    assert (check.values["interval"]["low"], check.values["interval"]["high"]) == (0.0, 0.0)
+
+
+def test_without_a_champion(frame: pd.DataFrame, judge: Judge) -> None:
+    bounds = {"accuracy_difference": {"max": 0.2}, "accuracy_difference_vs_champion": {"max_change": 0.01}}
+    first = by_name(judge(frame, bounds))["accuracy_difference_vs_champion[sex]"]
+    assert (first.outcome, str(first.severity)) == (Outcome.INCONCLUSIVE, "info")
+    refused = judge(frame, bounds, on_no_champion="fail")
+    assert by_name(refused)["accuracy_difference_vs_champion[sex]"].outcome is refused.verdict is Outcome.FAIL
+
+
+@pytest.mark.parametrize(
+    ("champion", "message"),
+    [
+        (lambda f: f.iloc[1:], "2999 rows are in both tables, but the candidate has 3000"),
+        (lambda f: f.assign(id=0), "3000 rows and 1 ids"),
+        (lambda f: f.assign(y=1 - f.y), "differs from the candidate's in 3000 of 3000 rows"),
+        (lambda f: f.drop(columns="p"), 'no column "p"'),
+        (lambda f: f.drop(columns="id"), 'no column "id"'),
+    ],
+)
+def test_a_champion_on_other_rows(
+    frame: pd.DataFrame, tmp_path: Path, judge: Judge, champion: Any, message: str
+) -> None:
+    champion(frame).to_parquet(tmp_path / "champion.parquet")
+    bounds = {"accuracy_difference_vs_champion": {"max_change": 0.01}}
+    with pytest.raises(ConfigurationError, match=message):
+        judge(frame, bounds, baseline=str(tmp_path / "champion.parquet"), row_id="id")
+
+
+def test_a_champion_without_a_row_id(frame: pd.DataFrame, tmp_path: Path, judge: Judge) -> None:
+    with pytest.raises(ConfigurationError, match="a baseline needs row_id"):
+        judge(frame, {"accuracy_difference": {"max": 1}}, baseline=str(tmp_path / "test.parquet"))
