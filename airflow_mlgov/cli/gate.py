@@ -35,19 +35,38 @@ def gate_data(
     suite: Annotated[str, typer.Option("--suite", help="Great Expectations suite, JSON or YAML.")],
     table: Annotated[str | None, typer.Option(help="Table, where --data is a URL.")] = None,
     query: Annotated[str | None, typer.Option(help="SELECT, where --data is a URL.")] = None,
+    engine: Annotated[str, typer.Option(help="auto, duckdb or great_expectations.")] = "auto",
+    memory_limit: Annotated[str, typer.Option(help="What the DuckDB query may hold before it spills.")] = "512MB",
     report_dir: Annotated[str | None, typer.Option(help="Folder for an HTML report.")] = None,
+    checks: Annotated[Path | None, typer.Option("--checks", help="YAML or JSON: drift, overlap, leakage …")] = None,
+    reference: Annotated[str | None, typer.Option(help="What drift and volume compare with; or `champion`.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Registered model that the data is for.")] = None,
+    target: Annotated[str, typer.Option(help="Whose champion is meant.")] = "production",
+    trust: Annotated[Path | None, typer.Option("--trust", help="Trust root, to find the champion's data.")] = None,
+    registry: RegistryUri = None,
     ledger: Ledger = None,
     sign: Sign = None,
     environment: Environment = "default",
     policy: Policy = None,
     as_json: AsJson = False,
 ) -> None:
-    """The data gate: a Great Expectations suite."""
+    """The data gate: a Great Expectations suite, and checks beyond it."""
+    from airflow_mlgov.cli.dataset_checks import Asked
     from airflow_mlgov.gates.data_validation import validate_data
-    from airflow_mlgov.gates.sql_source import SqlSource
 
-    source: Any = SqlSource(data, table=table, query=query) if "://" in data else data
-    _conclude(validate_data(source, suite, report_dir=report_dir), ledger, sign, environment, policy, as_json)
+    asked = Asked(checks, reference, model, target, policy, trust, ledger, registry, environment)
+    beyond = asked.checks()
+    lookup = asked.lookup(beyond)
+    result = validate_data(
+        _source(data, table, query),
+        suite,
+        engine=engine,
+        memory_limit=memory_limit,
+        report_dir=report_dir,
+        checks=beyond,
+        lookup=lookup,
+    )
+    _conclude(result, ledger, sign, environment, policy, as_json)
 
 
 @gate_app.command("performance")
@@ -86,8 +105,8 @@ def gate_performance(
     given |= {"min_slice_size": min_slice_size, "confidence": confidence, "decide": decide}
     judged: dict[str, Any] = {"subject": _subject(model, registry, data), "bounds": bounds, "baseline": baseline}
     judged["settings"] = merge_settings(settings, given)
-    if score_model and model is None:
-        raise ConfigurationError("--score-model loads the model that --model names: pass models:/name/7")
+    if (score_model and model is None) or (python and not score_model):
+        raise ConfigurationError("the model that --model names is loaded by --score-model; --python is for that alone")
     download = _downloads(model, registry) if model else None
     if score_model and download:
         with download() as folder:
@@ -132,7 +151,7 @@ def gate_fairness(
     given: dict[str, Any] = {"label": label, "prediction": prediction, "positive_label": positive_label, "task": task}
     given |= {"score": score, "min_group_size": min_group_size, "sensitive_features": sensitive, "decide": decide}
     given |= {"max_share_left_out": max_share_left_out, "row_id": row_id, "reference": _references(reference)}
-    settings = merge_settings(settings, given)
+    settings = merge_settings(settings, given, "fairness" if policy and model else None)
     source = _source(data, table, query)
     result = evaluate_fairness(
         source,

@@ -5,11 +5,26 @@ A caller may tighten a bound and fill what the policy leaves open; it may never 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from operator import eq, ge, le
 from typing import Any, Protocol
 
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import BoundsLike, MetricBound, parse_bound, parse_bounds, tighten_all
+
+_AS_STRICT: Mapping[str, Mapping[str, tuple[Any, Callable[[Any, Any], bool]]]] = {
+    "fairness": {
+        "decide": ("interval", eq),
+        "confidence": (0.95, ge),
+        "min_group_size": (30, ge),
+        "min_positives": (10, ge),
+        "min_negatives": (10, ge),
+        "max_share_left_out": (0.0, le),
+        "missing_sensitive": ("error", eq),
+        "suppress_below": (5, ge),
+    },
+}
+"""Gate -> setting -> its default, and when another value is as strict."""
 
 
 class GovernedModel(Protocol):
@@ -46,14 +61,25 @@ def gate_rules(
     return policy.settings(gate), tighten_all(written, added)
 
 
-def merge_settings(policy: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def merge_settings(
+    policy: Mapping[str, Any], given: Mapping[str, Any], governed_gate: str | None = None
+) -> dict[str, Any]:
     """The policy's settings, and what the caller gives (None counts as not given) where the policy is silent.
 
     A caller may leave out the groups of a sensitive feature that the policy declares, but may name no other feature.
 
-    :raises ConfigurationError: the caller says something else than the policy
+    :param governed_gate: the gate, where a policy bounds it: what the policy is silent about may then be made stricter
+        than the gate's default, never looser
+    :raises ConfigurationError: the caller says something else than the policy, or is looser than the default
     """
     merged = dict(policy)
+    for name, (default, is_as_strict) in _AS_STRICT.get(governed_gate or "", {}).items():
+        value = given.get(name)
+        if value is not None and name not in policy and not is_as_strict(value, default):
+            raise ConfigurationError(
+                f"{name} is {value!r} here, which is looser than the default of {default!r}: only the governance "
+                "policy may say so; leave it out, or have the policy changed"
+            )
     for name, value in given.items():
         if value is None or (name in policy and policy[name] == value):
             continue
@@ -69,7 +95,7 @@ def merge_settings(policy: Mapping[str, Any], given: Mapping[str, Any]) -> dict[
 
 def _known_metrics(gate: str) -> Collection[str]:
     if gate == "performance":
-        from airflow_mlgov.gates.performance import KNOWN_METRICS
+        from airflow_mlgov.gates.scorers import KNOWN_METRICS
 
         return KNOWN_METRICS
     from airflow_mlgov.gates.fairness import METRICS

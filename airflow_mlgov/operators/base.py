@@ -163,7 +163,9 @@ class ModelGateOperator(BaseGateOperator):
         """
         from airflow_mlgov.gates.rules import merge_settings
 
-        return merge_settings(self.rules[0], given)
+        policy = self.governance.policy
+        governed = policy is not None and bool(policy.model(self.version.name).bounds(self.gate))
+        return merge_settings(self.rules[0], given, self.gate if governed else None)
 
     def tag(self, result: GateResult, entry: Entry) -> None:
         """Write verdict, first failed check and evidence reference on the version: for people, never for decisions."""

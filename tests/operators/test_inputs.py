@@ -1,11 +1,15 @@
 """The gates' other inputs: a model that is scored by the gate, a table behind credentials that live for one task."""
 
+import base64
+import json
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import sqlalchemy as sa
 
 from airflow_mlgov.operators.data_validation import DataValidationGateOperator
+from airflow_mlgov.operators.fairness import FairnessGateOperator
 from tests.fixtures.airflow_runner import TaskRun
 from tests.fixtures.mlflow_server import tracking
 from tests.fixtures.openbao import OpenBaoServer
@@ -91,8 +95,35 @@ def test_a_table_is_read_with_credentials_of_this_task_alone(
     assert left == 0
 
 
-def _payload(envelope: str) -> str:
-    import base64
-    import json
+def test_groups_are_counted_in_the_database(release: Release, warehouse: str, run_task: TaskRun) -> None:
+    assert release.register().state == "success"
+    end = run_task(
+        FairnessGateOperator(
+            task_id="fairness",
+            model=release.ref("1"),
+            conn_id="warehouse",
+            query="SELECT people.* FROM people, generate_series(1, 400)",
+            vault_database_role="people-reader",
+            bounds={"demographic_parity_ratio": {"min": 0.81}},
+        )
+    )
+    assert end.state == "success", end.error
+    payload = json.loads(_payload(release.ledger.get(end.xcom["evidence"]["seq"]).envelope))
+    assert PASSWORD not in json.dumps(payload)
+    assert payload["predicate"]["mlgov"]["details"]["rows"] == 20_000
+    with sa.create_engine(warehouse).connect() as connection:
+        roles = connection.execute(sa.text("SELECT count(*) FROM pg_roles WHERE rolname LIKE '%people%reader%'"))
+        assert roles.scalar() == 0
 
+
+@pytest.mark.parametrize("looser", [{"decide": "point"}, {"max_share_left_out": 0.1}, {"confidence": 0.5}])
+def test_a_dag_may_not_loosen_what_the_policy_leaves_open(release: Release, looser: dict[str, Any]) -> None:
+    assert release.register().state == "success"
+    end = release.fairness(settings=looser)
+    assert end.state == "failed"
+    assert "only the governance policy may say so" in str(end.error)
+    assert release.fairness(settings={"min_positives": 20}).state == "success"
+
+
+def _payload(envelope: str) -> str:
     return base64.b64decode(json.loads(envelope)["payload"]).decode()

@@ -50,12 +50,13 @@ def totals(confusion: Array) -> dict[str, Array]:
     :param confusion: counts, shape (..., groups, 2, 2): label x prediction
     :returns: ``rows``, ``positives``, ``negatives``, ``selected``, ``unselected``, each of shape (..., groups)
     """
+    tn, fp, fn, tp = _cells(confusion)
     return {
-        "rows": confusion.sum((-2, -1)),
-        "positives": confusion[..., 1, :].sum(-1),
-        "negatives": confusion[..., 0, :].sum(-1),
-        "selected": confusion[..., :, 1].sum(-1),
-        "unselected": confusion[..., :, 0].sum(-1),
+        "rows": tn + fp + fn + tp,
+        "positives": fn + tp,
+        "negatives": tn + fp,
+        "selected": fp + tp,
+        "unselected": tn + fn,
     }
 
 
@@ -67,8 +68,7 @@ def rates_of(confusion: Array, names: tuple[str, ...]) -> dict[str, Array]:
     """
     import numpy as np
 
-    tn, fp = confusion[..., 0, 0], confusion[..., 0, 1]
-    fn, tp = confusion[..., 1, 0], confusion[..., 1, 1]
+    tn, fp, fn, tp = _cells(confusion)
     of = totals(confusion)
     parts = {
         "selection_rate": (of["selected"], of["rows"]),
@@ -132,6 +132,11 @@ def require_whole_number(name: str, value: Any) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ConfigurationError(f"{name} must be a whole number of at least 1, not {value!r}")
+
+
+def _cells(confusion: Array) -> tuple[Array, Array, Array, Array]:
+    """TN, FP, FN, TP; added one by one, for summing over axes of two is slow."""
+    return confusion[..., 0, 0], confusion[..., 0, 1], confusion[..., 1, 0], confusion[..., 1, 1]
 
 
 def _shortage(group: str, what: str, count: int, needed: int, suppress_below: int) -> str:
