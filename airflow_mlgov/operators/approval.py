@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from airflow_mlgov.evidence.verification import Evidence
     from airflow_mlgov.registry.promotion import Case
+    from airflow_mlgov.results import Check
 
 
 class ApprovalGateOperator(FormOperator):
@@ -148,9 +149,18 @@ def _gate_lines(case: Case, item: Any) -> list[str]:
     lines += ["| check | observed | champion | bound | outcome |", "|---|---|---|---|---|"]
     for data in item.ours["checks"]:
         check = check_from(data)
-        cells = (check.name, _number(check.observed), before.get(check.name, ""), check.bound, check.outcome)
+        weight = "" if check.severity == "critical" else f" ({check.severity})"
+        cells = (check.name, _measured(check), before.get(check.name, ""), check.bound, f"{check.outcome}{weight}")
         lines.append(f"| {' | '.join(_cell(cell) for cell in cells)} |")
     return [*lines, ""]
+
+
+def _measured(check: Check) -> str:
+    """The observed value, with its interval where it has one."""
+    ends = check.values.get("interval") or {}
+    low, high = ends.get("low"), ends.get("high")
+    interval = "" if low is None or high is None else f" ({_number(low)} to {_number(high)})"
+    return f"{_number(check.observed)}{interval}"
 
 
 def _champions_values(case: Case, gate: str | None) -> dict[str, str]:

@@ -4,7 +4,9 @@ import json
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import sqlalchemy as sa
 
 from airflow_mlgov import cli
 from airflow_mlgov.evidence.ledger import open_ledger
@@ -42,6 +44,21 @@ def test_fairness_as_json(run, table: Path, tmp_path: Path) -> None:
     words[3] = tmp_path / "few.csv"
     code, out, _ = run(*words)
     assert (code, json.loads(out)["verdict"]) == (3, "INCONCLUSIVE")
+
+
+def test_fairness_of_a_database_with_a_reference_and_a_report(run, table: Path, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'a.db'}"
+    pd.read_csv(table).to_sql("scored", sa.create_engine(url), index=False)
+    words = ["gate", "fairness", "--data", url, "--table", "scored", "--label", "y", "--prediction", "prediction",
+             "--sensitive", "sex", "--bound", "fpr_disparity<=3", "--report-dir", tmp_path / "reports"]  # fmt: skip
+    code, out, _ = run(*words, "--reference", "sex=female", "--decide", "point")
+    assert code == 0
+    assert "male against female" in out
+    (report,) = (tmp_path / "reports").glob("fairness-*.html")
+    assert "<svg role=" in report.read_text()
+    assert "false_positive_rate by sex" in report.read_text()
+    code, _, err = run(*words, "--reference", "female")
+    assert (code, "must look like sex=male" in err) == (2, True)
 
 
 def test_data_with_evidence_that_the_ledger_shows(run, table: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """People in the loop as tasks: waivers asked for and signed, the audit that follows, what happens where it fails."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -175,6 +176,8 @@ def test_answers_before_a_clear_are_shown_and_signed_in(release: Release) -> Non
     body = form_of(release.ask()).body
     assert "rejected by omar" in body
     assert "too few applicants" in body
+    assert re.search(r"demographic_parity_ratio\[sex\] \| 0\.\d+ \(0\.\d+ to \S+\) \|.*\| PASS \|", body)
+    assert re.search(r"four_fifths\[sex\] .* \| PASS \(info\) \|", body)
     release.ask(event=answer(release.ask(), "olga"))
     from airflow_mlgov.evidence.chain import read_envelope
 
