@@ -14,9 +14,7 @@ from scipy import stats
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.fairness.four_fifths import fisher, significance
 from airflow_mlgov.gates.fairness.resampling import closed_form, resample
-from airflow_mlgov.gates.intervals import Interval, wilson
-from airflow_mlgov.gates.intervals import judge as judge_interval
-from airflow_mlgov.results import Bound, Outcome
+from airflow_mlgov.results import Outcome
 from tests.gates.fairness.conftest import Judge, by_name, rows_of
 
 
@@ -77,32 +75,6 @@ def test_closed_forms_are_the_textbooks() -> None:
     expected = (50 / 90 * math.exp(-spread), 50 / 90 * math.exp(spread))
     assert (ratio.low, ratio.high) == pytest.approx(expected, abs=1e-6)
     assert not closed_form((0, 200), (90, 200), "ratio").is_defined
-
-
-def test_wilson_is_scipys() -> None:
-    for k, n in ((0, 10), (3, 10), (10, 10), (417, 1000)):
-        expected = stats.binomtest(k, n).proportion_ci(method="wilson")
-        found = wilson(k, n)
-        assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "outcome"),
-    [
-        (0.81, 0.9, Outcome.PASS),
-        (0.8, 1.25, Outcome.PASS),
-        (0.5, 0.79, Outcome.FAIL),
-        (1.3, 1.4, Outcome.FAIL),
-        (0.79, 0.9, Outcome.INCONCLUSIVE),
-        (1.2, 1.3, Outcome.INCONCLUSIVE),
-        (0.1, 2.0, Outcome.INCONCLUSIVE),
-        (math.nan, 0.9, Outcome.INCONCLUSIVE),
-    ],
-)
-def test_how_an_interval_is_judged(low: float, high: float, outcome: Outcome) -> None:
-    bound = Bound(0.8, 1.25)
-    assert judge_interval(bound, 0.85, Interval(low, high), "interval") is outcome
-    assert judge_interval(bound, 0.85, Interval(low, high), "point") is Outcome.PASS
 
 
 @pytest.mark.parametrize(
