@@ -29,6 +29,8 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_mlgov.operators.data_validation",
                     "airflow_mlgov.operators.performance",
                     "airflow_mlgov.operators.fairness",
+                    "airflow_mlgov.operators.feature_store",
+                    "airflow_mlgov.operators.tfdv",
                     "airflow_mlgov.operators.registration",
                     "airflow_mlgov.operators.approval",
                     "airflow_mlgov.operators.promotion",

@@ -1,11 +1,10 @@
-"""The performance gate: metrics against bounds, and against the current champion on the same rows."""
+"""The performance gate: metrics against bounds, on slices, and against the current champion on the same rows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from airflow_mlgov.operators.base import ModelGateOperator
@@ -20,14 +19,22 @@ class PerformanceGateOperator(ModelGateOperator):
     :param label: column of the truth
     :param score: column of the score of the positive class
     :param prediction: column of the predicted class, or value for regression
+    :param class_scores: of more than two classes: label -> the column with its probability
+    :param task: ``binary``, ``multiclass`` or ``regression``; told by the bounded metrics where None
     :param positive_label: the label that counts as positive, where labels are not 0 and 1
     :param row_id: column that names a row, to align with the baseline
+    :param confidence: of the intervals; 0.95 where None
+    :param decide: ``point`` (where None) or ``interval``: a bound that the interval straddles is INCONCLUSIVE
+    :param slices: columns to cut the rows by, ``a*b`` crosses two, for ``*_worst_slice`` bounds
+    :param min_slice_size: rows below which a slice is not estimated; 30 where None
     :param score_model: load the model and score ``data`` in a child process that has no credentials. Off by default,
-        for loading a model can run its code
+        for loading a model can run its code. Bounds on latency and on a clean process need it
+    :param python: interpreter of an environment made for the model, for ``loads_in_clean_process``
+    :param trusted_types: what a skops model may hold besides what the gate trusts itself
     """
 
     gate = "performance"
-    template_fields: Sequence[str] = (*ModelGateOperator.template_fields, "baseline")
+    template_fields: Sequence[str] = (*ModelGateOperator.template_fields, "baseline", "python")
 
     def __init__(
         self,
@@ -36,43 +43,52 @@ class PerformanceGateOperator(ModelGateOperator):
         label: str | None = None,
         score: str | None = None,
         prediction: str | None = None,
+        class_scores: Mapping[Any, str] | None = None,
+        task: str | None = None,
         positive_label: Any = None,
         row_id: str | None = None,
+        confidence: float | None = None,
+        decide: str | None = None,
+        slices: Sequence[str] | None = None,
+        min_slice_size: int | None = None,
         score_model: bool = False,
+        python: str | None = None,
+        trusted_types: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if (python or trusted_types) and not score_model:
+            raise ValueError("python and trusted_types are for loading the model: set score_model=True")
         self.baseline = baseline
         self.columns = {
             "label": label,
             "score": score,
             "prediction": prediction,
+            "class_scores": class_scores,
+            "task": task,
             "positive_label": positive_label,
             "row_id": row_id,
+            "confidence": confidence,
+            "decide": decide,
+            "slices": slices,
+            "min_slice_size": min_slice_size,
         }
         self.score_model = score_model
+        self.python = python
+        self.trusted_types = trusted_types
 
     def evaluate(self) -> GateResult:
         """Compute the metrics, or first the predictions where ``score_model`` was opted in."""
-        from airflow_mlgov.gates.inputs import dataset_subject
-        from airflow_mlgov.gates.performance import evaluate_performance
+        from airflow_mlgov.gates.budgets import evaluate_model, evaluate_predictions
 
         settings = self.settings(**self.columns)
-        bounds, subject = self.rules[1], self.registry.subject(self.version)
-        baseline = self.baseline or None
+        judged: dict[str, Any] = {"subject": self.registry.subject(self.version), "bounds": self.rules[1]}
+        judged |= {"baseline": self.baseline or None, "settings": settings}
         if not self.score_model:
-            return evaluate_performance(self.data, subject=subject, bounds=bounds, baseline=baseline, **settings)
-        with TemporaryDirectory(prefix="mlgov-scores-") as folder:
-            features = dataset_subject(self.data)
-            scored = self._scored(Path(folder) / "scored.parquet", settings)
-            result = evaluate_performance(scored, subject=subject, bounds=bounds, baseline=baseline, **settings)
-        return replace(result, inputs=(features, *result.inputs[1:]))
+            return evaluate_predictions(self.data, self._download, **judged)
+        with self._download() as folder:
+            python = self.python or None
+            return evaluate_model(folder, self.data, python=python, trusted_types=self.trusted_types, **judged)
 
-    def _scored(self, output: Path, settings: dict[str, Any]) -> str:
-        from airflow_mlgov.gates.scoring import score_model
-
-        kept = [settings[name] for name in ("label", "row_id") if settings.get(name)]
-        settings.setdefault("score", "score")
-        with self.registry.download(self.version) as folder:
-            score_model(folder, self.data, output, keep=kept, positive_label=settings.get("positive_label"))
-        return str(output)
+    def _download(self) -> AbstractContextManager[Path]:
+        return self.registry.download(self.version)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from airflow_mlgov.operators.data_validation import DataValidationGateOperator
 from airflow_mlgov.operators.fairness import FairnessGateOperator
+from airflow_mlgov.operators.tfdv import TfdvGateOperator
 from tests.fixtures.airflow_runner import TaskRun
 from tests.fixtures.mlflow_server import tracking
 from tests.fixtures.openbao import OpenBaoServer
@@ -123,6 +124,44 @@ def test_a_dag_may_not_loosen_what_the_policy_leaves_open(release: Release, loos
     assert end.state == "failed"
     assert "only the governance policy may say so" in str(end.error)
     assert release.fairness(settings={"min_positives": 20}).state == "success"
+
+
+SCHEMA = """
+feature { name: "age" type: FLOAT presence { min_fraction: 1 min_count: 1 } float_domain { min: 18 max: %s } }
+feature { name: "sex" type: BYTES string_domain { value: "female" value: "male" } }
+feature { name: "y" type: INT }
+feature { name: "score" type: FLOAT }
+feature { name: "prediction" type: INT }
+"""
+
+
+@pytest.mark.parametrize(("oldest", "state"), [(100, "success"), (40, "failed")])
+def test_a_tfdv_schema_is_enforced(release: Release, run_task: TaskRun, oldest: int, state: str) -> None:
+    (release.folder / "schema.pbtxt").write_text(SCHEMA % oldest)
+    data, schema = str(release.folder / "train.csv"), str(release.folder / "schema.pbtxt")
+    end = run_task(TfdvGateOperator(task_id="schema", data=data, schema=schema))
+    assert end.state == state, end.error
+    evidence = json.loads(_payload(release.ledger.get(end.xcom["evidence"]["seq"]).envelope))
+    assert evidence["predicate"]["mlgov"]["verdict"] == ("PASS" if state == "success" else "FAIL")
+    if state == "failed":
+        assert "age" in str(end.error)
+
+
+def test_anomalies_of_a_pipeline_stop_a_run(release: Release, run_task: TaskRun) -> None:
+    path = release.folder / "anomalies.pbtxt"
+    path.write_text(
+        'baseline { feature { name: "age" type: FLOAT } }\n'
+        'anomaly_info { key: "age" value { severity: ERROR short_description: "Out-of-range values" } }\n'
+    )
+    end = run_task(TfdvGateOperator(task_id="found", data=str(release.folder / "train.csv"), anomalies=str(path)))
+    assert end.state == "failed"
+    assert "age" in str(end.error)
+
+
+@pytest.mark.parametrize("given", [{}, {"schema": "s", "anomalies": "a"}, {"schema": "s", "serving": "d"}])
+def test_a_tfdv_gate_needs_one_file(given: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"schema=|python="):
+        TfdvGateOperator(task_id="x", data="d", **given)
 
 
 def _payload(envelope: str) -> str:

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_mlgov.errors import ConfigurationError, MlgovError
+from airflow_mlgov.gates import external
+from airflow_mlgov.gates.external import Answer, Backend, ExternalError, ask
+
+SCHEMA = {
+    "type": "object",
+    "required": ["total"],
+    "properties": {"total": {"type": "number"}, "seen": {}},
+    "additionalProperties": False,
+}
+
+
+def _backend(folder: Path, body: str, *, reads_rows: bool = False, libraries: tuple[str, ...] = ("pandas",)) -> Backend:
+    """A script whose ``answer(request)`` is ``body``, to be run by this very interpreter."""
+    script = folder / "script.py"
+    lines = "".join(f"    {line}\n" for line in body.splitlines())
+    script.write_text(
+        f"import json, os, signal, subprocess, sys, time\nREADS_ROWS = {reads_rows}\ndef answer(request):\n{lines}"
+    )
+    return Backend("the sum", str(script), libraries, "'pandas<3'", SCHEMA)
+
+
+def _ask(backend: Backend, **options: Any) -> Answer:
+    return ask(backend, sys.executable, {"numbers": [1, 2]}, **options)
+
+
+def test_a_question_and_its_answer(tmp_path: Path) -> None:
+    import pandas as pd
+
+    answer = _ask(_backend(tmp_path, 'return {"total": sum(request["numbers"])}'))
+    assert answer.content == {"total": 3}
+    assert answer.libraries == {"python": sys.version.split()[0], "pandas": pd.__version__}
+
+
+def test_the_child_sees_no_secret_but_what_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AIRFLOW__CORE__FERNET_KEY", "VAULT_TOKEN", "AWS_SECRET_ACCESS_KEY", "FEAST_PASSWORD"):
+        monkeypatch.setenv(name, "hunter2")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    body = 'return {"total": 0, "seen": {"environ": dict(os.environ), "cwd": os.getcwd(), "path": sys.path}}'
+    seen = _ask(_backend(tmp_path, body)).content["seen"]
+    assert "hunter2" not in str(seen)
+    assert str(tmp_path) not in seen["path"]
+    assert not [entry for entry in seen["path"] if entry.endswith("_external")]
+    assert seen["environ"]["HOME"] == seen["environ"]["TMPDIR"] == seen["cwd"]
+    assert seen["cwd"] != os.getcwd()
+    assert not Path(seen["cwd"]).exists()
+    seen = _ask(_backend(tmp_path, body), environment=["FEAST_PASSWORD", "NOT_SET"]).content["seen"]
+    assert [name for name, value in seen["environ"].items() if value == "hunter2"] == ["FEAST_PASSWORD"]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (
+            'raise RuntimeError("cannot reach postgresql://scott:tiger@db/prod with token=abc123")',
+            r"the sum failed: RuntimeError: cannot reach postgresql://\*\*\*@db/prod with token=\*\*\*",
+        ),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "the sum was killed by signal 9"),
+        ("os._exit(3)", "the sum ended with exit code 3"),
+        ("os._exit(0)", "ended without an answer"),
+        ('return {"total": "three"}', r"not one: \$.total breaks the rule type"),
+        ('return {"sum": 3}', "breaks the rule"),
+        ("return 3", r"not one: \$.answer breaks the rule type"),
+        ('return {"total": float("nan")}', "ended with exit code 1: ValueError"),
+        ('os.symlink("/etc/passwd", "answer.json"); os._exit(0)', "ended without an answer"),
+        ('os.mkfifo("answer.json"); os._exit(0)', "an answer that is not a file"),
+        ('open("answer.json", "w").write("{"); os._exit(0)', "an answer that is not JSON"),
+        ('open("answer.json", "w").write("[" * 200000); os._exit(0)', "an answer that is not JSON"),
+        (
+            'open("answer.json", "w").write(\'{"libraries": {}, "answer": {"total": NaN}}\'); os._exit(0)',
+            "an answer that is not JSON",
+        ),
+        ('open("answer.json", "w").write(\'{"libraries": {}}\'); os._exit(0)', r"\$ breaks the rule minProperties"),
+        ('return {"total": 1, "seen": "x" * 17_000_000}', "more than 16000000 bytes"),
+    ],
+)
+def test_what_goes_wrong_in_the_child_is_told(tmp_path: Path, body: str, message: str) -> None:
+    with pytest.raises(ExternalError, match=message) as caught:
+        _ask(_backend(tmp_path, body))
+    assert isinstance(caught.value, MlgovError)
+    assert "tiger" not in str(caught.value)
+    assert "abc123" not in str(caught.value)
+
+
+def test_what_a_library_says_of_a_row_is_not_passed_on(tmp_path: Path) -> None:
+    with pytest.raises(ExternalError, match=r"the sum failed: ValueError$") as caught:
+        _ask(_backend(tmp_path, 'return {"total": int("Ada Lovelace")}', reads_rows=True))
+    assert "Ada" not in str(caught.value)
+
+
+def test_a_child_that_takes_too_long_is_stopped_with_what_it_started(tmp_path: Path) -> None:
+    noted = tmp_path / "pid"
+    body = (
+        f'child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])\n'
+        f'open({str(noted)!r}, "w").write(str(child.pid))\ntime.sleep(300)'
+    )
+    with pytest.raises(ExternalError, match="the sum took longer than 3 s and was stopped; raise timeout"):
+        _ask(_backend(tmp_path, body), timeout=3)
+    pid = int(noted.read_text())
+    for _ in range(100):
+        if not _runs(pid):
+            return
+        time.sleep(0.05)
+    os.kill(pid, signal.SIGKILL)
+    pytest.fail("the grandchild outlived its group")
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_library_that_is_missing_there_is_named_with_the_mend(tmp_path: Path) -> None:
+    body = 'return {"total": 1}'
+    with pytest.raises(
+        ConfigurationError, match=r"no-such-library is missing there; install it: .* -m pip install 'pa"
+    ):
+        _ask(_backend(tmp_path, body, libraries=("pandas", "no-such-library")))
+    with pytest.raises(ConfigurationError, match="absent_module is missing there; install it"):
+        _ask(_backend(tmp_path, "import absent_module"))
+
+
+def test_a_request_that_cannot_be_met_is_the_users_mistake(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="the sum: no feature service x"):
+        _ask(_backend(tmp_path, 'raise SystemExit("no feature service x")'))
+
+
+def test_interpreters_that_are_none(tmp_path: Path) -> None:
+    backend = _backend(tmp_path, 'return {"total": 1}')
+    with pytest.raises(ConfigurationError, match="no such Python interpreter"):
+        ask(backend, tmp_path / "bin" / "python", {})
+    with pytest.raises(ConfigurationError, match=r"is a folder; name the interpreter in it, such as .*/bin/python"):
+        ask(backend, tmp_path, {})
+    text = tmp_path / "python"
+    text.write_text("not a program")
+    with pytest.raises(ConfigurationError, match="is not executable"):
+        ask(backend, text, {})
+    text.chmod(0o755)
+    with pytest.raises(ConfigurationError, match="cannot be started: Exec format error"):
+        ask(backend, text, {})
+    with pytest.raises(ExternalError, match="without an answer; is it a Python interpreter"):
+        ask(backend, "/bin/true", {})
+
+
+def test_the_scripts_import_nothing_of_ours() -> None:
+    scripts = sorted(Path(external.__file__).with_name("_external").glob("*.py"))
+    assert len(scripts) > 1
+    for script in scripts:
+        assert "import airflow" not in script.read_text()
+        assert "from airflow" not in script.read_text()
