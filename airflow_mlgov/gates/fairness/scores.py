@@ -105,13 +105,15 @@ def ranking(scores: Array, labels: Array, groups: Array, size: int) -> Ranking:
     """
     import numpy as np
 
-    order = np.argsort(scores, kind="stable")
-    order = order[np.argsort(groups[order], kind="stable")]  # a radix sort: by group, then by score
-    score, group, label = scores[order], groups[order], labels[order].astype(np.int64)
+    small = groups.astype(np.uint16) if size < 2**16 else groups  # of 16 bits, a stable sort is a radix sort
+    order = np.argsort(scores)
+    order = order[np.argsort(small[order], kind="stable")]  # by group, then by score
+    score, group, label = scores[order], small[order], labels[order].astype(np.int64)
     first = np.ones(len(order), dtype=bool)
     first[1:] = (score[1:] != score[:-1]) | (group[1:] != group[:-1])
     starts = np.flatnonzero(first)
     tied = np.diff(np.append(starts, len(order)))
+    del order, score, first
     block, positive = group[starts], np.add.reduceat(label, starts)
     negative = tied - positive
     positives = np.bincount(block, positive, size)
