@@ -104,7 +104,7 @@ def gate_performance(
     given |= {"task": task, "class_scores": _class_scores(class_score), "row_id": row_id, "slices": slices}
     given |= {"min_slice_size": min_slice_size, "confidence": confidence, "decide": decide}
     judged: dict[str, Any] = {"subject": _subject(model, registry, data), "bounds": bounds, "baseline": baseline}
-    judged["settings"] = merge_settings(settings, given)
+    judged["settings"] = merge_settings(settings, given, "performance" if policy and model else None)
     if (score_model and model is None) or (python and not score_model):
         raise ConfigurationError("the model that --model names is loaded by --score-model; --python is for that alone")
     download = _downloads(model, registry) if model else None

@@ -14,10 +14,13 @@ from airflow_mlgov.results import Bound, Severity
 
 VS_CHAMPION = "_vs_champion"
 """A metric with this ending is bounded by its change against the champion: ``{"min_change": -0.01}``."""
+WORST_SLICE = "_worst_slice"
+"""A metric with this ending is bounded on every slice of the rows, so on the worst."""
 
 _EXPRESSION = re.compile(r"\s*([A-Za-z_][\w]*)\s*(>=|<=|==|>|<|=)\s*(.*?)\s*")
 _ABSOLUTE = {"min": "min", "max": "max"}
 _CHANGE = {"min_change": "min", "max_change": "max"}
+_ENDINGS = (VS_CHAMPION, WORST_SLICE)
 _LOOSENESS = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
 
 
@@ -179,7 +182,8 @@ def _require_known(metric: Any, known: Collection[str], source: str) -> None:
         return
     near = difflib.get_close_matches(str(metric), sorted(known), n=1)
     hint = f' Did you mean "{near[0]}"?' if near else ""
-    raise ConfigurationError(f'unknown metric "{metric}" ({source}).{hint} Known metrics: {", ".join(sorted(known))}')
+    shown = sorted(name for name in known if not (name.endswith(_ENDINGS) and name.rsplit("_", 2)[0] in known))
+    raise ConfigurationError(f'unknown metric "{metric}" ({source}).{hint} Known metrics: {", ".join(shown)}')
 
 
 def _read_ends(metric: str, settings: Mapping[str, Any], relative: bool, source: str) -> dict[str, Any]:

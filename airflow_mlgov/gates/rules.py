@@ -23,6 +23,12 @@ _AS_STRICT: Mapping[str, Mapping[str, tuple[Any, Callable[[Any, Any], bool]]]] =
         "missing_sensitive": ("error", eq),
         "suppress_below": (5, ge),
     },
+    "performance": {
+        "confidence": (0.95, ge),
+        "min_slice_size": (30, ge),
+        "max_share_left_out": (0.05, le),
+        "suppress_below": (5, ge),
+    },
 }
 """Gate -> setting -> its default, and when another value is as strict."""
 

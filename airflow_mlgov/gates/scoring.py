@@ -3,21 +3,22 @@ models. Refuses models that bring code of their own; still, loading may run what
 
 from __future__ import annotations
 
-import contextlib
 import json
+import math
 import os
-import re
-import signal
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlgov.errors import ConfigurationError, MlgovError
+from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.gates.child import ChildError, child_environment, clean, run_child
 from airflow_mlgov.gates.columns import canonical
+from airflow_mlgov.gates.isolation import without_network
+from airflow_mlgov.gates.serialization import TRUSTED_TYPES, Stored, require_trusted, stored_model
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,14 +29,47 @@ ALLOWED_LOADERS = frozenset({"mlflow.sklearn", "mlflow.xgboost", "mlflow.lightgb
 _KEPT_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYTHONPATH", "TZ")
 _MLMODEL_LIMIT = 1_000_000
 _CODE_KEYS = ("code", "model_code_path", "python_model", "loader_code")
+_OF_CLASS = "score:"
+_FACTS_LIMIT = 10_000
+_MOST_CLASSES = 200
 _PATH_KEYS = ("model_path", "data", "pickled_model")
-_LINE_LIMIT = 300
-_STDERR_TAIL = 16_384
 
 
-class ScoringError(MlgovError):
+class ScoringError(ChildError):
     """The child process crashed, took too long or wrote no usable scores. Trying again helps only where the machine
     was short of time or memory; the message holds the child's last line."""
+
+
+@dataclass(frozen=True)
+class Latency:
+    """How long the model's process took to predict, in milliseconds; measured by the process that holds the model, so
+    believed as far as the model is."""
+
+    calls: int
+    rows: int
+    """Of each call."""
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+
+
+@dataclass(frozen=True)
+class ModelRun:
+    """A table that a model scored, and how that went."""
+
+    path: Path
+    stored: Stored
+    network: str
+    """Whether the child was cut off the network."""
+    columns: tuple[str, ...]
+    """The features."""
+    has_score: bool
+    class_scores: Mapping[str, str] = field(default_factory=dict)
+    """Of more than two classes: label -> column."""
+    latency: Mapping[str, Latency] = field(default_factory=dict)
+    """``row`` and ``batch``; empty where it was not asked for."""
+    trusted: tuple[str, ...] = ()
+    """Types in a skops file that the gate's list allowed."""
 
 
 def score_model(
@@ -49,11 +83,38 @@ def score_model(
     timeout: float = 600,
     allowed_loaders: Collection[str] = ALLOWED_LOADERS,
 ) -> Path:
-    """Write a parquet file with ``prediction``, ``score`` where the model knows probabilities of two classes, and the
-    kept columns, for the gates to read.
+    """:func:`run_model` for its table alone."""
+    return run_model(
+        model_dir,
+        features_path,
+        output_path,
+        columns=columns,
+        keep=keep,
+        positive_label=positive_label,
+        timeout=timeout,
+        allowed_loaders=allowed_loaders,
+    ).path
+
+
+def run_model(
+    model_dir: str | Path,
+    features_path: str | Path,
+    output_path: str | Path,
+    *,
+    columns: Sequence[str] | None = None,
+    keep: Sequence[str] = (),
+    positive_label: Any = None,
+    timeout: float = 600,
+    allowed_loaders: Collection[str] = ALLOWED_LOADERS,
+    trusted_types: Collection[str] = (),
+    latency: bool = False,
+) -> ModelRun:
+    """Write a parquet file with ``prediction``, the kept columns, and what the model knows of probabilities: ``score``
+    of two classes, ``score:<class>`` of more.
 
     The child sees ``columns`` only, so neither labels nor sensitive features, and none of this process's environment
-    but a short list; it runs as the same user, so it is no sandbox against an author who means harm.
+    but a short list; it is cut off the network where the machine allows that. It runs as the same user, so it is no
+    sandbox against an author who means harm.
 
     :param model_dir: a downloaded MLflow model, the folder that holds ``MLmodel``
     :param features_path: csv or parquet with the features and the kept columns
@@ -61,6 +122,8 @@ def score_model(
     :param keep: columns to carry over beside the scores: the label, sensitive features, a row id
     :param positive_label: the class whose probability is the score; the second of the model's classes where None
     :param timeout: seconds before the child is killed
+    :param trusted_types: what a skops file may hold besides ``serialization.TRUSTED_TYPES``
+    :param latency: time single rows and a batch too
     :raises ConfigurationError: the model is refused, or a column is missing
     :raises ScoringError: the child crashed, took too long or wrote something else than a score for every row
     """
@@ -68,6 +131,8 @@ def score_model(
 
     model_dir, output_path = Path(model_dir).absolute(), Path(output_path).absolute()
     description = inspect_model(model_dir, allowed_loaders)
+    stored = stored_model(model_dir, description)
+    trusted = require_trusted(stored.file, {*TRUSTED_TYPES, *trusted_types}) if stored.format == "skops" else []
     columns = signature_columns(description) if columns is None else list(columns)
     taken = sorted({"score", "prediction"} & set(keep))
     if taken or not columns:
@@ -77,13 +142,23 @@ def score_model(
     with tempfile.TemporaryDirectory(prefix="mlgov-scoring-", ignore_cleanup_errors=True) as scratch:
         work = Path(scratch)
         table[columns].to_parquet(work / "features.parquet", index=False)
-        order = {"model": str(model_dir), "positive_label": None if positive_label is None else str(positive_label)}
+        order = {
+            "model": str(model_dir),
+            "skops": str(stored.file) if stored.format == "skops" else None,
+            "trusted": trusted,
+            "positive_label": None if positive_label is None else str(positive_label),
+            "latency": latency,
+        }
         (work / "order.json").write_text(json.dumps(order))
-        _run_child(work, timeout)
+        network = _run_child(work, timeout)
         scores = _read_scores(work / "scores.parquet", len(table))
+        timed = _read_latency(work / "latency.json") if latency else {}
     result = table[list(keep)].assign(**{name: scores[name].to_numpy() for name in scores.columns})
     result.to_parquet(output_path, index=False)
-    return output_path
+    by_class = {name.removeprefix(_OF_CLASS): name for name in scores.columns if name.startswith(_OF_CLASS)}
+    return ModelRun(
+        output_path, stored, network, tuple(columns), "score" in scores.columns, by_class, timed, tuple(trusted)
+    )
 
 
 def inspect_model(model_dir: str | Path, allowed_loaders: Collection[str] = ALLOWED_LOADERS) -> Mapping[str, Any]:
@@ -107,7 +182,7 @@ def inspect_model(model_dir: str | Path, allowed_loaders: Collection[str] = ALLO
     if not isinstance(loader, str) or loader not in allowed_loaders:
         allowed = ", ".join(sorted(allowed_loaders))
         raise ConfigurationError(
-            f'refused to load {model_dir.name}: its loader_module is "{_clean(str(loader))}", allowed are {allowed}; '
+            f'refused to load {model_dir.name}: its loader_module is "{clean(str(loader))}", allowed are {allowed}; '
             f"log the model with one of these flavors, or gate on a table of its predictions"
         )
     _refuse_code(model_dir, flavors)
@@ -143,48 +218,19 @@ def _refuse_code(model_dir: Path, flavors: Mapping[str, Any]) -> None:
             raise ConfigurationError(f"refused to load {model_dir.name}: it brings code of its own ({relative})")
 
 
-def _run_child(work: Path, timeout: float) -> None:
+def _run_child(work: Path, timeout: float) -> str:
+    """Run the child; returns how it was with the network."""
     command = [sys.executable, "-P", "-m", "airflow_mlgov.gates.scoring", str(work)]
-    with (work / "stderr.txt").open("wb") as errors:
-        child = subprocess.Popen(
-            command,
-            cwd=work,
-            env=_child_environment(work),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=errors,
-            close_fds=True,
-            start_new_session=True,
-        )
-        try:
-            in_time = _wait(child.pid, timeout)
-        finally:
-            # before it is reaped, so that its id, which is also its session's, can be nobody else's yet
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(child.pid, signal.SIGKILL)
-            code = child.wait()
-    if not in_time:
-        raise ScoringError(f"scoring took longer than {timeout:g} s and was stopped; raise timeout")
-    if code:
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        raise ScoringError(f"scoring {how}: {_last_line(work / 'stderr.txt')}")
-
-
-def _wait(pid: int, timeout: float) -> bool:
-    """Whether the process ended within ``timeout`` seconds; it is left to be reaped."""
-    deadline = time.monotonic() + timeout
-    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
+    command, network = without_network(command)
+    run_child(command, work, _child_environment(work), what="scoring", timeout=timeout, error=ScoringError)
+    return network
 
 
 def _child_environment(work: Path) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
+    kept = child_environment(work, _KEPT_ENVIRONMENT)
     package = str(Path(__file__).resolve().parents[2])
     kept["PYTHONPATH"] = os.pathsep.join(filter(None, [package, kept.get("PYTHONPATH")]))
-    return {**kept, "HOME": str(work), "TMPDIR": str(work), "MLFLOW_DISABLE_TELEMETRY": "true"}
+    return {**kept, "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
 def _read_scores(path: Path, rows: int) -> pd.DataFrame:
@@ -197,15 +243,16 @@ def _read_scores(path: Path, rows: int) -> pd.DataFrame:
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
-        raise ScoringError(f"the model's process wrote scores that cannot be read: {_clean(str(error))}") from None
+        raise ScoringError(f"the model's process wrote scores that cannot be read: {clean(str(error))}") from None
     names = [name for name in ("score", "prediction") if name in table.column_names]
+    names += [name for name in table.column_names if name.startswith(_OF_CLASS)]
     if "prediction" not in names or table.num_rows != rows:
         raise ScoringError(f"the model gave {table.num_rows} predictions for {rows} rows")
     for name in names:
         kind = table.schema.field(name).type
         plain = pa.types.is_floating(kind) or (name == "prediction" and _is_plain(kind))
         if not plain:
-            raise ScoringError(f"the model's process wrote a {name} of type {_clean(str(kind))}")
+            raise ScoringError(f"the model's process wrote a {clean(name)} of type {clean(str(kind))}")
     return table.select(names).to_pandas(ignore_metadata=True)
 
 
@@ -216,42 +263,79 @@ def _is_plain(kind: Any) -> bool:
     return any(test(kind) for test in tests)
 
 
-def _last_line(path: Path) -> str:
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - _STDERR_TAIL))
-        lines = file.read().decode("utf-8", "replace").strip().splitlines()
-    return _clean(lines[-1]) if lines else "it said nothing"
-
-
-def _clean(text: str) -> str:
-    """One printable line without what looks like a credential."""
-    text = "".join(sign if sign.isprintable() else " " for sign in text)
-    text = re.sub(r"://[^\s/@]+@", "://***@", text)
-    text = re.sub(
-        r"(?i)([\w-]*(?:password|passwd|secret|token|api_?key|authorization)[\w-]*)(['\"]?\s*[=:]\s*)\S+(\s+\S+)?",
-        r"\1\2***",
-        text,
-    )
-    return text[:_LINE_LIMIT] + ("…" if len(text) > _LINE_LIMIT else "")
+def _read_latency(path: Path) -> dict[str, Latency]:
+    """What the child wrote, believed only where it is positive numbers."""
+    try:
+        if path.is_symlink() or path.stat().st_size > _FACTS_LIMIT:
+            raise ValueError
+        found = {how: Latency(**values) for how, values in json.loads(path.read_text()).items()}
+        numbers = [number for one in found.values() for number in vars(one).values()]
+        if set(found) != {"row", "batch"} or not all(math.isfinite(number) and number > 0 for number in numbers):
+            raise ValueError
+    except (OSError, ValueError, TypeError, AttributeError):
+        raise ScoringError("the model's process wrote no usable latencies") from None
+    return found
 
 
 def _score_in_child(work: Path) -> None:
     """The child's whole life: features in, scores out."""
-    import mlflow.pyfunc
     import pandas as pd
 
     order = json.loads((work / "order.json").read_text())
     features = pd.read_parquet(work / "features.parquet")
-    model = mlflow.pyfunc.load_model(order["model"])
-    scores = pd.DataFrame({"prediction": pd.Series(model.predict(features))})
-    raw = model.get_raw_model()
+    predict, raw = _load(order)
+    scores = pd.DataFrame({"prediction": pd.Series(predict(features))})
     classes = [canonical(name) for name in getattr(raw, "classes_", ())]
     if hasattr(raw, "predict_proba") and len(classes) == 2:
         wanted = order["positive_label"]
         if wanted is not None and canonical(wanted) not in classes:
             raise SystemExit(f"positive_label {wanted!r} is not a class of the model: {', '.join(map(str, classes))}")
         scores["score"] = raw.predict_proba(features)[:, 1 if wanted is None else classes.index(canonical(wanted))]
+    elif hasattr(raw, "predict_proba") and 2 < len(classes) <= _MOST_CLASSES:
+        names = [_OF_CLASS + (f"{name:g}" if isinstance(name, float) else name) for name in classes]
+        scores[names] = raw.predict_proba(features)
     scores.to_parquet(work / "scores.parquet", index=False)
+    if order.get("latency") and len(features):
+        (work / "latency.json").write_text(json.dumps(_time(predict, features)))
+
+
+def _load(order: Mapping[str, Any]) -> tuple[Callable[[Any], Any], Any]:
+    """What predicts, and the estimator itself."""
+    if order.get("skops"):
+        import skops.io  # type: ignore[import-untyped]
+
+        estimator = skops.io.load(order["skops"], trusted=order["trusted"])
+        return estimator.predict, estimator
+    import mlflow.pyfunc
+
+    model = mlflow.pyfunc.load_model(order["model"])
+    return model.predict, model.get_raw_model()
+
+
+def _time(predict: Callable[[Any], Any], features: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Latencies of single rows and of a batch of up to 1,000, after a warm-up."""
+    singles = [features.iloc[[at]] for at in range(min(len(features), 100))]
+    batch = features.head(1000)
+    return {
+        "row": {"rows": 1, **_quantiles(predict, singles, warm_up=20, calls=300, seconds=20)},
+        "batch": {"rows": len(batch), **_quantiles(predict, [batch], warm_up=3, calls=50, seconds=20)},
+    }
+
+
+def _quantiles(
+    predict: Callable[[Any], Any], inputs: Sequence[Any], *, warm_up: int, calls: int, seconds: float
+) -> dict[str, float]:
+    for at in range(warm_up):
+        predict(inputs[at % len(inputs)])
+    taken: list[float] = []
+    until = time.perf_counter() + seconds
+    while len(taken) < calls and (not taken or time.perf_counter() < until):
+        start = time.perf_counter()
+        predict(inputs[len(taken) % len(inputs)])
+        taken.append((time.perf_counter() - start) * 1000)
+    taken.sort()
+    ranks = {f"p{share}_ms": taken[math.ceil(len(taken) * share / 100) - 1] for share in (50, 95, 99)}
+    return {"calls": len(taken), **ranks}
 
 
 if __name__ == "__main__":

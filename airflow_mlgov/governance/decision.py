@@ -216,6 +216,7 @@ def policy_input(policy: GovernancePolicy, name: str, target_name: str) -> dict[
         "max_age_ns": _span_ns(model.max_age),
         "rollback_required": target.rollback_required,
         "suite_sha256": policy.suite_digest(name),
+        "dataset_checks": model.gates.get("data_validation", {}).get("checks", {}),
         "bounds": [bound for gate in ("performance", "fairness") for bound in _bounds(model, gate)],
         "max_tries": {gate: model.max_tries(gate) for gate in ("performance", "fairness")},
         "approvals": {
@@ -322,6 +323,7 @@ def _evidence_input(item: Evidence) -> dict[str, Any]:
             "verdict": ours["verdict"],
             "checks": ours["checks"],
             "suite_sha256": ours["details"].get("suite_sha256"),
+            "dataset_checks": ours["details"].get("dataset_checks", {}),
         }
     elif item.kind == "provenance":
         document |= {"trainers": [identity(name) for name in ours["trainers"]], "datasets": ours["datasets"]}

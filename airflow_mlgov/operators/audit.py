@@ -83,12 +83,14 @@ class PostDeploymentAuditOperator(BaseOperator):  # type: ignore[misc]  # Airflo
         from airflow_mlgov.gates.fairness import evaluate_fairness
         from airflow_mlgov.gates.performance import evaluate_performance
         from airflow_mlgov.gates.rules import gate_rules
+        from airflow_mlgov.gates.scorers import BUDGETS
 
         evaluate = {"performance": evaluate_performance, "fairness": evaluate_fairness}.get(gate)
         if evaluate is None:
             raise ConfigurationError(f"an audit runs the gates performance and fairness, not {gate!r}")
         policy = Governance("audit").required_policy().model(model.name)
         settings, bounds = gate_rules(gate, policy, {}, "the audit")
+        bounds = tuple(item for item in bounds if item.metric not in BUDGETS)  # of the artifact, which has not changed
         result: GateResult = evaluate(path, subject=model, bounds=bounds, **settings)  # type: ignore[operator]
         return result
 

@@ -1,5 +1,7 @@
 """Every reason to deny, from really signed evidence in a real ledger."""
 
+import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -17,7 +19,7 @@ from airflow_mlgov.evidence.signing import DUTIES, TrustRoot, open_signer, sign_
 from airflow_mlgov.evidence.statements import Context, approval_statement, gate_statement, provenance_statement
 from airflow_mlgov.evidence.verification import collect
 from airflow_mlgov.governance.decision import SHIPPED, Decision, Request, apply_rules, decide
-from airflow_mlgov.governance.policy import GovernancePolicy
+from airflow_mlgov.governance.policy import GovernancePolicy, load_policy
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity, Subject
 
 MODEL = Subject("model", "credit_risk", "a" * 64, "3", "http://mlflow")
@@ -162,6 +164,39 @@ SABOTAGE: dict[str, tuple[Callable[[Story], Any], str]] = {
         "evidence.unverified",
     ),
 }
+
+
+DRIFT = {"reference": "champion", "psi": {"max": 0.2}, "bins": 10}
+
+
+@pytest.mark.parametrize(
+    ("made", "refused"),
+    [
+        ({"drift": DRIFT}, False),
+        ({"drift": {**DRIFT, "psi": {"max": 0.1, "severity": "critical"}, "ks": {"max": 0.3}}}, False),
+        ({"drift": DRIFT, "volume": {"reference": "a.csv"}}, False),
+        ({}, True),
+        (None, True),
+        ({"volume": {"reference": "a.csv"}}, True),
+        ({"drift": {**DRIFT, "psi": {"max": 0.3}}}, True),
+        ({"drift": {**DRIFT, "psi": {"max": 0.1, "severity": "warning"}}}, True),
+        ({"drift": {**DRIFT, "reference": "train.csv"}}, True),
+        ({"drift": {**DRIFT, "bins": 2}}, True),
+        ({"drift": {"psi": {"max": 0.2}}}, True),
+    ],
+)
+def test_the_policys_checks_over_the_data_were_made(
+    story: Story, policy_file: Path, made: dict[str, Any] | None, refused: bool
+) -> None:
+    text = policy_file.read_text()
+    section = f"{{suite: suite.json, checks: {json.dumps({'drift': DRIFT})}}}"
+    policy_file.write_text(re.sub(r"data_validation: *\{[^}]*\}", f"data_validation: {section}", text))
+    story.policy = load_policy(policy_file)
+    assert "drift" in policy_file.read_text()
+    story.all_green()
+    suite = hash_file(policy_file.parent / "suite.json")
+    story.data(details={"suite_sha256": suite} | ({} if made is None else {"dataset_checks": made}))
+    assert ("data.not_checked" in story.codes()) is refused
 
 
 @pytest.mark.parametrize("name", SABOTAGE)

@@ -52,7 +52,7 @@ def test_slices_and_intervals_of_a_table(release: Release) -> None:
     assert end.state == "failed"
     assert "roc_auc_worst_slice" in str(end.error)
     assert "sex=female" in str(end.error)
-    good = release.performance(slices=["sex"], bounds=bounds, decide="interval", confidence=0.9)
+    good = release.performance(slices=["sex"], bounds=bounds, decide="interval", confidence=0.99)
     assert good.state == "success", good.error
     checks = _checks(release, good.xcom)
     assert checks["details"]["intervals"]["decide"] == "interval"

@@ -4,7 +4,7 @@ package mlgov.promotion
 import rego.v1
 
 # How many rules there are is asked first: a policy that evaluates nothing must not allow.
-rules := 16
+rules := 17
 
 # What is wrong, less what a break-glass in force overrides.
 deny contains reason if {
@@ -312,6 +312,26 @@ denied contains {"code": "tries.exceeded", "message": message} if {
 	message := sprintf("the gate %s has judged this model on %d different evaluation data, and the policy allows %d: a new try needs a new model", [tried.gate, tried.datasets, most])
 }
 
+# 17: a caller may tighten the policy's checks over the data; none may be left out or changed
+denied contains {"code": "data.not_checked", "message": message} if {
+	"data_validation" in input.policy.requires
+	some digest in datasets
+	item := newest("data_validation", digest)
+	some kind, settings in input.policy.dataset_checks
+	some key, _ in settings
+	not was_applied(item, kind, key)
+	message := sprintf("the policy's %s check over the data was not made with its %s (ledger:%d)", [kind, key, item.seq])
+}
+
+was_applied(item, kind, key) if item.dataset_checks[kind][key] == input.policy.dataset_checks[kind][key]
+
+was_applied(item, "drift", key) if {
+	asked := input.policy.dataset_checks.drift[key]
+	made := item.dataset_checks.drift[key]
+	made.max <= asked.max
+	object.get(made, "severity", "critical") in {"critical", object.get(asked, "severity", "critical")}
+}
+
 # Waivers: a failed check of this model may pass as waived, never as passed, while enough people have signed for it.
 signatures contains item if {
 	some item in about_model
@@ -377,7 +397,7 @@ waived contains {"gate": gate, "check": check.name, "observed": check.observed, 
 # Break-glass: what verification itself found wrong, a person's rejection, and where the model comes from stay.
 excusable := {
 	"evidence.missing", "evidence.stale", "gate.not_passed", "bound.not_checked", "bound.not_met", "suite.differs",
-	"approval.missing", "approval.not_allowed", "comparison.stale", "tries.exceeded", "promotion.withdrawn",
+	"data.not_checked", "approval.missing", "approval.not_allowed", "comparison.stale", "tries.exceeded", "promotion.withdrawn",
 	"rollback.missing",
 }
 

@@ -1,0 +1,47 @@
+"""``mlgov suite``: suites of expectations, for people to edit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from airflow_mlgov.errors import AccessError, ConfigurationError
+
+suite_app = typer.Typer(no_args_is_help=True, help="Suites of expectations for the data gate.")
+
+
+@suite_app.callback()
+def suite() -> None:
+    """Keeps ``propose`` a command of its own though it is the only one."""
+
+
+@suite_app.command("propose")
+def propose(
+    data: Annotated[str, typer.Option("--data", help="csv or parquet file, a glob or a folder, that is trusted.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File to write; stdout where absent. Not overwritten.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the suite.")] = None,
+    types: Annotated[bool, typer.Option("--types", help="Also pin pandas' types; slower to evaluate.")] = False,
+) -> None:
+    """Draft a Great Expectations suite from trusted data; edit it before you use it."""
+    from airflow_mlgov.gates.propose import propose_suite
+
+    draft = propose_suite(data, name=name, types=types)
+    text = json.dumps(draft, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        with out.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise ConfigurationError(f"{out} exists, and somebody may have edited it: write to another file") from None
+    except PermissionError:
+        raise AccessError(f"may not write {out}: permission denied") from None
+    except OSError as error:
+        raise ConfigurationError(f"cannot write {out}: {error.strerror or error}") from None
+    typer.echo(f"{len(draft['expectations'])} expectations in {out}: a draft, read and edit every line", err=True)

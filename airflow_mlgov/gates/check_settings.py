@@ -1,0 +1,118 @@
+"""Reads the settings of one dataset check into its dataclass. Refuses unknown keys (naming the nearest), missing ones,
+and values of another kind than asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.results import Severity
+
+T = TypeVar("T")
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def read_settings(kind: str, cls: type[T], given: Any) -> T:
+    """``given`` as a ``cls``, whose fields are the keys (a trailing underscore keeps a field off Python's keywords).
+
+    :param kind: the check's name, for messages
+    :raises ConfigurationError: not a mapping, an unknown or a missing key, or what ``cls`` itself refuses
+    """
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(f"checks.{kind} must be a mapping of its settings, not {given!r}")
+    fields = {field.name.rstrip("_"): field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    refuse_unknown(f"checks.{kind}", given, fields)
+    missing = [
+        name
+        for name, field in fields.items()
+        if name not in given and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise ConfigurationError(f"checks.{kind} needs {' and '.join(missing)}")
+    try:
+        return cls(**{fields[name].name: value for name, value in given.items()})
+    except ConfigurationError as error:
+        raise ConfigurationError(f"checks.{kind}: {error}") from None
+
+
+def refuse_unknown(where: str, given: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Refuse a key that nothing reads.
+
+    :raises ConfigurationError: naming the key and the nearest known one
+    """
+    names = sorted(known)
+    for key in given:
+        if key not in names:
+            near = get_close_matches(str(key), names, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
+            raise ConfigurationError(f"{where} has an unknown key {key!r}; {hint}")
+
+
+def names_of(key: str, value: Any) -> tuple[str, ...]:
+    """A list of column names as a tuple.
+
+    :raises ConfigurationError: it is something else
+    """
+    if isinstance(value, str) or not isinstance(value, list | tuple) or not all(isinstance(x, str) for x in value):
+        raise ConfigurationError(f"{key} must be a list of column names, not {value!r}")
+    return tuple(value)
+
+
+def number_of(key: str, value: Any, low: float, high: float = math.inf) -> float:
+    """A number within ``low`` to ``high``.
+
+    :raises ConfigurationError: it is something else
+    """
+    sound = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not sound or not low <= value <= high:
+        span = f"of at least {low:g}" if high == math.inf else f"within {low:g} to {high:g}"
+        raise ConfigurationError(f"{key} must be a number {span}, not {value!r}")
+    return float(value)
+
+
+def count_of(key: str, value: Any, low: int, high: float = math.inf) -> int:
+    """A whole number within ``low`` to ``high``.
+
+    :raises ConfigurationError: it is something else
+    """
+    if isinstance(value, float) or number_of(key, value, low, high) != int(value):
+        raise ConfigurationError(f"{key} must be a whole number, not {value!r}")
+    return int(value)
+
+
+def text_of(key: str, value: Any) -> str:
+    """A text that is not empty.
+
+    :raises ConfigurationError: it is something else
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise ConfigurationError(f"{key} must be a text that is not empty, not {value!r}")
+    return value
+
+
+def severity_of(value: Any) -> Severity:
+    """A severity's word.
+
+    :raises ConfigurationError: it is none
+    """
+    if value not in list(Severity):
+        raise ConfigurationError(f"severity must be one of {', '.join(Severity)}, not {value!r}")
+    return Severity(value)
+
+
+def duration_of(key: str, value: Any) -> timedelta:
+    """``30s``, ``15m``, ``12h``, ``7d`` or ``2w`` as a time span.
+
+    :raises ConfigurationError: anything else
+    """
+    match = re.fullmatch(r"([1-9][0-9]{0,5})([smhdw])", value) if isinstance(value, str) else None
+    if not match:
+        raise ConfigurationError(f"{key} must be a number and s, m, h, d or w, such as 2d, not {value!r}")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})

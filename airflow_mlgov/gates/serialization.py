@@ -1,0 +1,91 @@
+"""How a model is stored, told from its files alone. Refuses a skops file that holds a type which is not on the gate's
+own list, whatever list the model brings along."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from airflow_mlgov.errors import ConfigurationError, DependencyError
+from airflow_mlgov.gates.child import clean
+
+TRUSTED_TYPES = frozenset(
+    {
+        "sklearn.calibration._CalibratedClassifier",
+        "sklearn.calibration._SigmoidCalibration",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.tree._tree.Tree",
+    }
+)
+"""What a skops file may hold besides what skops itself trusts: scikit-learn's own parts of common estimators."""
+
+_SCHEMA_LIMIT = 64_000_000
+_NATIVE = {"mlflow.xgboost": "xgboost", "mlflow.lightgbm": "lightgbm"}
+_PICKLED = (".pkl", ".pickle", ".joblib")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A model's file and its format."""
+
+    format: str
+    """``skops``, ``pickle``, ``cloudpickle`` …, or the library whose own format it is."""
+    file: Path
+
+    @property
+    def runs_code(self) -> bool:
+        """Whether loading it can run what its author put there."""
+        return self.format in ("pickle", "cloudpickle", "joblib")
+
+
+def stored_model(model_dir: Path, description: Mapping[str, Any]) -> Stored:
+    """What an ``MLmodel`` file says of the model's own file; anything unclear counts as a pickle.
+
+    :param description: what ``scoring.inspect_model`` returns
+    :raises ConfigurationError: it names no file, or one that is not there
+    """
+    flavors = description["flavors"]
+    loader = str(flavors["python_function"]["loader_module"])
+    flavor = flavors.get(loader.removeprefix("mlflow."))
+    flavor = flavor if isinstance(flavor, Mapping) else {}
+    named = flavor.get("pickled_model") or flavor.get("data") or flavors["python_function"].get("model_path")
+    file = model_dir / str(named or "")
+    if not named or not file.is_file():
+        raise ConfigurationError(f"{model_dir.name} is not whole: its MLmodel names the file {clean(str(named))}")
+    if loader in _NATIVE and file.suffix not in _PICKLED:
+        return Stored(_NATIVE[loader], file)
+    format_ = str(flavor.get("serialization_format") or "pickle")
+    return Stored(format_ if format_ in ("skops", "cloudpickle") else "pickle", file)
+
+
+def require_trusted(file: Path, trusted: Collection[str] = TRUSTED_TYPES) -> list[str]:
+    """The types in a skops file that skops does not trust by itself, all of which ``trusted`` allows; none is imported.
+
+    :raises ConfigurationError: a type is not allowed, or it is no skops file
+    :raises DependencyError: skops is not installed
+    """
+    try:
+        import skops.io  # type: ignore[import-untyped]
+    except ImportError:
+        raise DependencyError("the model is stored with skops, which is not installed here: install skops") from None
+    try:
+        with zipfile.ZipFile(file) as packed:
+            if packed.getinfo("schema.json").file_size > _SCHEMA_LIMIT:
+                raise ConfigurationError(
+                    f"refused to load {file.name}: its schema is larger than {_SCHEMA_LIMIT} bytes"
+                )
+        found = [str(name) for name in skops.io.get_untrusted_types(file=file)]
+    except ConfigurationError:
+        raise
+    except Exception as error:  # skops has no exception of its own for a file that is none of its
+        raise ConfigurationError(f"{file.name} is not a readable skops file: {clean(str(error))}") from None
+    foreign = sorted(set(found) - set(trusted))
+    if foreign:
+        raise ConfigurationError(
+            f"refused to load {file.name}: it holds the type {clean(', '.join(foreign[:5]))}, which is not trusted; "
+            f"name it in trusted_types once you have read what it does, or gate on a table of predictions"
+        )
+    return sorted(set(found))

@@ -1,0 +1,85 @@
+"""Finds the data that a champion was trained on: by the ledger's promotions and provenance, not by a tag. Refuses a
+champion without provenance, and one that was trained on several datasets, for which of them is meant is not guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.evidence.signing import TrustRoot
+from airflow_mlgov.evidence.verification import Evidence, Records, collect
+from airflow_mlgov.governance.policy import Target
+from airflow_mlgov.registry.timeline import Timeline, version_of
+from airflow_mlgov.results import Subject
+
+if TYPE_CHECKING:
+    from airflow_mlgov.registry.mlflow_registry import Registry
+
+
+@dataclass(frozen=True)
+class RegistryLookup:
+    """Answers what the data gate asks of the registry and the ledger, see ``gates.dataset_checks.Lookup``."""
+
+    registry: Registry
+    records: Records
+    trust: TrustRoot
+    environment: str
+    model: str
+    """The registered model that the data is for."""
+    goal: Target
+    """Whose champion is meant."""
+
+    def champion_data(self) -> Subject | None:
+        """The dataset that the champion was trained on, as its provenance names it; None where there is no champion.
+
+        :raises ConfigurationError: the ledger has no provenance of the champion, or it names more than one dataset
+        :raises EvidenceError: the ledger's chain is broken
+        """
+        self.records.verify()
+        history, _ = collect(self.records, self.trust, model=self.model)
+        timeline = Timeline(history, self.model, self.registry.uri, self.environment, self.goal.name)
+        promoted = timeline.current
+        version = version_of(promoted) if promoted else self._holder()
+        if version is None:
+            return None
+        champion = f"models:/{self.model}/{version}"
+        made = [
+            item
+            for item in history
+            if self._is_provenance(item, version) and (promoted is None or item.digest == promoted.digest)
+        ]
+        if not made:
+            raise ConfigurationError(
+                f"the ledger has no verified provenance of the champion {champion}, so what it was trained on is not "
+                "known: give the path of a dataset as the reference"
+            )
+        datasets = made[-1].ours["datasets"]
+        if len(datasets) != 1:
+            names = ", ".join(item["name"] for item in datasets) or "none"
+            raise ConfigurationError(
+                f"the champion {champion} was trained on {len(datasets)} datasets ({names}): give the path of the one "
+                "that is meant as the reference"
+            )
+        return Subject("dataset", datasets[0]["name"], datasets[0]["digest"])
+
+    @contextmanager
+    def signature_of(self, model: str) -> Iterator[Path]:
+        """The folder of the version that ``models:/…`` names."""
+        with self.registry.download(self.registry.resolve(model)) as folder:
+            yield folder
+
+    def _holder(self) -> str | None:
+        """Who holds the target by the registry, where nothing was ever promoted by evidence."""
+        holder = self.registry.aliases(self.model).get(self.goal.alias) if self.goal.alias else None
+        if holder is None and self.goal.stage:
+            return next((item.version for item in self.registry.stage_holders(self.model, self.goal.stage)), None)
+        return holder
+
+    def _is_provenance(self, item: Evidence, version: str) -> bool:
+        subject = item.ours["subject"]
+        named = (subject["name"], subject["registry"], subject["version"], item.ours["environment"])
+        return item.kind == "provenance" and named == (self.model, self.registry.uri, version, self.environment)
