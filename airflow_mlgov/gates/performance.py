@@ -136,7 +136,17 @@ def evaluate_performance(
         subject=subject,
         checks=checks,
         inputs=tuple(inputs),
-        details={**details, "evaluation_sha256": evaluation_digest(table, case)},
+        details={
+            **details,
+            "evaluation_sha256": evaluation_digest(table, case),
+            "settings": {
+                "decide": decide,
+                "confidence": confidence,
+                "min_slice_size": min_slice_size,
+                "max_share_left_out": max_share_left_out,
+                "suppress_below": suppress_below,
+            },
+        },
         libraries=_libraries(),
         started_at=started_at,
     )

@@ -5,32 +5,59 @@ A caller may tighten a bound and fill what the policy leaves open; it may never 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from operator import eq, ge, le
-from typing import Any, Protocol
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import BoundsLike, MetricBound, parse_bound, parse_bounds, tighten_all
 
-_AS_STRICT: Mapping[str, Mapping[str, tuple[Any, Callable[[Any, Any], bool]]]] = {
+
+@dataclass(frozen=True)
+class Strictness:
+    """A setting that decides how hard a gate is to pass."""
+
+    default: Any
+    stricter: Literal["more", "less"] = "more"
+    """Whether a larger value is stricter."""
+
+    def allows(self, value: Any, held: Any) -> bool:
+        """Whether ``value`` is at least as strict as ``held``; what is no value of the setting is left to the gate."""
+        mine, theirs = rank(value), rank(held)
+        if mine is None or theirs is None:
+            return True
+        return mine >= theirs if self.stricter == "more" else mine <= theirs
+
+
+STRICTNESS: Mapping[str, Mapping[str, Strictness]] = {
     "fairness": {
-        "decide": ("interval", eq),
-        "confidence": (0.95, ge),
-        "min_group_size": (30, ge),
-        "min_positives": (10, ge),
-        "min_negatives": (10, ge),
-        "max_share_left_out": (0.0, le),
-        "missing_sensitive": ("error", eq),
-        "suppress_below": (5, ge),
+        "decide": Strictness("interval"),
+        "confidence": Strictness(0.95),
+        "min_group_size": Strictness(30),
+        "min_positives": Strictness(10),
+        "min_negatives": Strictness(10),
+        "max_share_left_out": Strictness(0.0, "less"),
+        "missing_sensitive": Strictness("error"),
+        "suppress_below": Strictness(5),
     },
     "performance": {
-        "confidence": (0.95, ge),
-        "min_slice_size": (30, ge),
-        "max_share_left_out": (0.05, le),
-        "suppress_below": (5, ge),
+        "decide": Strictness("point"),
+        "confidence": Strictness(0.95),
+        "min_slice_size": Strictness(30),
+        "max_share_left_out": Strictness(0.05, "less"),
+        "suppress_below": Strictness(5),
     },
 }
-"""Gate -> setting -> its default, and when another value is as strict."""
+"""Gate -> setting. Evidence names these as they were applied, under ``details.settings``."""
+
+_RANKS = {"point": 0, "interval": 1, "group": 0, "error": 1}
+
+
+def rank(value: Any) -> float | None:
+    """A setting's value as a number that can be compared; None where it is none."""
+    if isinstance(value, str):
+        return _RANKS.get(value)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 class GovernedModel(Protocol):
@@ -79,12 +106,12 @@ def merge_settings(
     :raises ConfigurationError: the caller says something else than the policy, or is looser than the default
     """
     merged = dict(policy)
-    for name, (default, is_as_strict) in _AS_STRICT.get(governed_gate or "", {}).items():
+    for name, setting in STRICTNESS.get(governed_gate or "", {}).items():
         value = given.get(name)
-        if value is not None and name not in policy and not is_as_strict(value, default):
+        if value is not None and name not in policy and not setting.allows(value, setting.default):
             raise ConfigurationError(
-                f"{name} is {value!r} here, which is looser than the default of {default!r}: only the governance "
-                "policy may say so; leave it out, or have the policy changed"
+                f"{name} is {value!r} here, which is looser than the default of {setting.default!r}: only the "
+                "governance policy may say so; leave it out, or have the policy changed"
             )
     for name, value in given.items():
         if value is None or (name in policy and policy[name] == value):

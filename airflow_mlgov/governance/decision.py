@@ -14,6 +14,7 @@ from typing import Any
 
 from airflow_mlgov.evidence.digests import hash_json
 from airflow_mlgov.evidence.verification import Evidence, Unverified
+from airflow_mlgov.gates.rules import STRICTNESS, rank
 from airflow_mlgov.governance.engine import Job, RulesError, evaluate
 from airflow_mlgov.governance.policy import GovernancePolicy, ModelPolicy
 from airflow_mlgov.results import Subject
@@ -216,6 +217,7 @@ def policy_input(policy: GovernancePolicy, name: str, target_name: str) -> dict[
         "max_age_ns": _span_ns(model.max_age),
         "rollback_required": target.rollback_required,
         "suite_sha256": policy.suite_digest(name),
+        "settings": [setting for gate in ("performance", "fairness") for setting in _settings(model, gate)],
         "dataset_checks": model.gates.get("data_validation", {}).get("checks", {}),
         "bounds": [bound for gate in ("performance", "fairness") for bound in _bounds(model, gate)],
         "max_tries": {gate: model.max_tries(gate) for gate in ("performance", "fairness")},
@@ -304,6 +306,16 @@ def _bounds(model: ModelPolicy, gate: str) -> list[dict[str, Any]]:
     return found
 
 
+def _settings(model: ModelPolicy, gate: str) -> list[dict[str, Any]]:
+    """Each setting that the policy states and that evidence may not be looser than."""
+    stated = model.settings(gate)
+    return [
+        {"gate": gate, "name": name, "value": rank(stated[name]), "stricter": setting.stricter, "text": stated[name]}
+        for name, setting in STRICTNESS[gate].items()
+        if name in stated
+    ]
+
+
 def _evidence_input(item: Evidence) -> dict[str, Any]:
     ours, predicate = item.ours, item.predicate
     document = {
@@ -324,6 +336,7 @@ def _evidence_input(item: Evidence) -> dict[str, Any]:
             "checks": ours["checks"],
             "suite_sha256": ours["details"].get("suite_sha256"),
             "dataset_checks": ours["details"].get("dataset_checks", {}),
+            "settings": {name: rank(value) for name, value in ours["details"].get("settings", {}).items()},
         }
     elif item.kind == "provenance":
         document |= {"trainers": [identity(name) for name in ours["trainers"]], "datasets": ours["datasets"]}

@@ -65,6 +65,7 @@ class Story:
 
     def fairness(self, ratio: float = 0.9, **change: Any) -> str:
         bound = change.pop("bound", Bound(0.8, 1.25))
+        change.setdefault("details", {"settings": {"min_group_size": 30}})
         check = Check("demographic_parity_ratio[sex]", bound.judge(ratio), ratio, bound)
         return self.gate("fairness", check, **change)
 
@@ -146,6 +147,11 @@ SABOTAGE: dict[str, tuple[Callable[[Story], Any], str]] = {
         ),
         "bound.not_met",
     ),
+    "smaller groups than the policy's": (
+        lambda s: s.fairness(details={"settings": {"min_group_size": 29}}),
+        "settings.looser",
+    ),
+    "settings that nobody knows": (lambda s: s.fairness(details={}), "settings.looser"),
     "another suite": (lambda s: s.data(details={"suite_sha256": "e" * 64}), "suite.differs"),
     "no suite at all": (lambda s: s.data(details={}), "suite.differs"),
     "more data came in unvalidated": (

@@ -164,8 +164,18 @@ def evaluate_fairness(
         checks, judged, counted = evaluate(source, settings, parsed)
         inputs = source.subjects() or (aggregate_subject(source.name, counted.table),)
     details = {
-        **published(sum(counted.rows), settings.rules, settings.minimums, judged, suppress_below),
+        **published(sum(counted.rows), settings.rules, judged, suppress_below),
         "evaluation_sha256": counted.case_digest,
+        "settings": {
+            "decide": decide,
+            "confidence": confidence,
+            "min_group_size": min_group_size,
+            "min_positives": min_positives,
+            "min_negatives": min_negatives,
+            "max_share_left_out": max_share_left_out,
+            "missing_sensitive": missing_sensitive,
+            "suppress_below": suppress_below,
+        },
     }
     if task != "regression" and prediction is None:
         details["prediction"] = f"{score} >= {threshold:g}"

@@ -11,20 +11,14 @@ from typing import Any
 from airflow_mlgov.gates.fairness.estimates import Estimates
 from airflow_mlgov.gates.fairness.judging import Rules
 from airflow_mlgov.gates.fairness.metrics import DENOMINATORS
-from airflow_mlgov.gates.fairness.rates import Minimums
 from airflow_mlgov.gates.intervals import percentile, wilson
 
 
-def published(
-    rows: int, rules: Rules, minimums: Minimums, judged: Sequence[Estimates], suppress_below: int
-) -> dict[str, Any]:
+def published(rows: int, rules: Rules, judged: Sequence[Estimates], suppress_below: int) -> dict[str, Any]:
     """The details of the gate's result."""
     sound = [each for each in judged if not each.feature.problem]
     return {
         "rows": rows,
-        "minimums": {"rows": minimums.rows, "positives": minimums.positives, "negatives": minimums.negatives},
-        "decide": rules.decide,
-        "confidence": rules.confidence,
         "method": rules.method,
         "reference": dict(rules.reference),
         "rates": {each.feature.name: _rates(each) for each in sound},

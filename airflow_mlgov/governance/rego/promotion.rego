@@ -4,7 +4,7 @@ package mlgov.promotion
 import rego.v1
 
 # How many rules there are is asked first: a policy that evaluates nothing must not allow.
-rules := 17
+rules := 18
 
 # What is wrong, less what a break-glass in force overrides.
 deny contains reason if {
@@ -332,6 +332,27 @@ was_applied(item, "drift", key) if {
 	object.get(made, "severity", "critical") in {"critical", object.get(asked, "severity", "critical")}
 }
 
+# 18: nor may a gate have been made easier to pass than the policy says
+denied contains {"code": "settings.looser", "message": message} if {
+	some setting in input.policy.settings
+	setting.gate in input.policy.requires
+	item := newest(setting.gate, input.request.digest)
+	not as_strict(item, setting)
+	message := sprintf("the gate %s (ledger:%d) was run with a looser %s than the policy's %v", [setting.gate, item.seq, setting.name, setting.text])
+}
+
+as_strict(item, setting) if {
+	setting.stricter == "more"
+	is_number(item.settings[setting.name])
+	item.settings[setting.name] >= setting.value
+}
+
+as_strict(item, setting) if {
+	setting.stricter == "less"
+	is_number(item.settings[setting.name])
+	item.settings[setting.name] <= setting.value
+}
+
 # Waivers: a failed check of this model may pass as waived, never as passed, while enough people have signed for it.
 signatures contains item if {
 	some item in about_model
@@ -397,7 +418,7 @@ waived contains {"gate": gate, "check": check.name, "observed": check.observed, 
 # Break-glass: what verification itself found wrong, a person's rejection, and where the model comes from stay.
 excusable := {
 	"evidence.missing", "evidence.stale", "gate.not_passed", "bound.not_checked", "bound.not_met", "suite.differs",
-	"data.not_checked", "approval.missing", "approval.not_allowed", "comparison.stale", "tries.exceeded", "promotion.withdrawn",
+	"data.not_checked", "settings.looser", "approval.missing", "approval.not_allowed", "comparison.stale", "tries.exceeded", "promotion.withdrawn",
 	"rollback.missing",
 }
 
