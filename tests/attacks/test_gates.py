@@ -84,6 +84,44 @@ def test_a_pass_that_was_held_to_less_than_the_policy(guarded: Guarded) -> None:
         assert guarded.refused(version) == {code, "approval.missing"}, name
 
 
+@pytest.mark.parametrize(
+    "looser",
+    [
+        {"decide": "point"},
+        {"confidence": 0.6},
+        {"min_group_size": 5},
+        {"max_share_left_out": 0.5},
+        {"missing_sensitive": "group"},
+    ],
+)
+def test_a_gate_made_easier_than_the_policy_says(guarded: Guarded, looser: dict[str, Any]) -> None:
+    """The same numbers, from a worker that the policy did not reach: signed, and still no PASS of this policy's."""
+    strict = {"decide": "interval", "confidence": 0.95, "min_group_size": 30, "max_share_left_out": 0.0}
+    strict["missing_sensitive"] = "error"
+    lines = "".join(f"        {name}: {value}\n" for name, value in strict.items())
+    guarded.change_policy("prediction: prediction\n", f"prediction: prediction\n{lines}")
+    version = guarded.gated()
+    good = str(guarded.folder / "good.parquet")
+    people().to_parquet(good)
+
+    def weighed(**settings: Any) -> set[str]:
+        result = evaluate_fairness(
+            good,
+            subject=guarded.subject(version),
+            label="y",
+            prediction="prediction",
+            sensitive_features={"sex": ["female", "male"]},
+            bounds={"demographic_parity_ratio": {"min": 0.8, "max": 1.25}},
+            **settings,
+        )
+        assert result.verdict is Outcome.PASS
+        guarded.attest("fairness", gate_statement(result, guarded.context()))
+        return guarded.refused(version)
+
+    assert "settings.looser" in weighed(**{**strict, **looser})
+    assert "settings.looser" not in weighed(**strict)
+
+
 # -- trying until it passes -------------------------------------------------------------------------------------------
 
 
