@@ -5,7 +5,7 @@ UV := $(BIN)/python -m uv
 # Exact versions; no address of a registry is in the lock, so your own index is used.
 LOCK := requirements.lock
 
-.PHONY: install demo test lint lock clean
+.PHONY: install demo test bench lint lock clean
 
 install: .venv/.demo
 
@@ -30,6 +30,9 @@ test: .venv/.test
 	$(BIN)/python -m pytest --cov --cov-report= $(ARGS)
 	$(BIN)/python -m coverage report --skip-covered
 	$(BIN)/python -m coverage report --fail-under=90 --include='airflow_mlgov/results.py,airflow_mlgov/gates/*,airflow_mlgov/evidence/*,airflow_mlgov/governance/*,airflow_mlgov/registry/*'
+
+bench: .venv/.test
+	$(BIN)/python -m benchmarks $(ARGS)
 
 lint: .venv/.test
 	$(BIN)/ruff check .

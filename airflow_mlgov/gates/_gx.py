@@ -121,6 +121,16 @@ def known_types() -> list[str]:
     return sorted(list_registered_expectation_implementations())
 
 
+def reads_only_its_columns(item: Expectation) -> bool:
+    """Whether ``item`` looks at no other column of a frame than those it names."""
+    import great_expectations.expectations.core  # noqa: F401 - registers the built-in ones
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    if not item.columns or item.kwargs.get("row_condition"):
+        return False
+    return str(get_expectation_impl(item.type).__module__).startswith("great_expectations.expectations.core.")
+
+
 def run_suite(
     source: pd.DataFrame | SqlSource, suite: Suite, expectations: Sequence[Expectation], docs_dir: Path | None = None
 ) -> Run:

@@ -45,7 +45,7 @@ def predictions(order: dict[str, Any]) -> list[Any]:
 
     features = pandas.read_parquet("features.parquet")
     if order["skops"]:
-        import skops.io  # type: ignore[import-untyped]
+        import skops.io
 
         model = skops.io.load(order["skops"], trusted=order["trusted"])
     else:

@@ -59,7 +59,8 @@ class Suite:
 
 
 def load_suite(suite: str | Path | Mapping[str, Any]) -> Suite:
-    """The suite in a file or a mapping, with the line of each expectation where it is known.
+    """The suite in a file or a mapping, with the line of each expectation where it is known; a ``.pbtxt`` file is a
+    schema of TensorFlow Data Validation.
 
     :raises ConfigurationError: no such file, not JSON or YAML, unknown keys, no list of expectations
     :raises AccessError: the file system refuses to read it
@@ -71,6 +72,10 @@ def load_suite(suite: str | Path | Mapping[str, Any]) -> Suite:
             raise ConfigurationError(f"the suite is not plain JSON data: {error}") from None
         return _suite("the suite", json.loads(json.dumps(suite)), hashlib.sha256(text.encode()).hexdigest(), [])
     path = Path(suite)
+    if path.suffix.lower() == ".pbtxt":
+        from airflow_mlgov.gates.tfdv import load_schema
+
+        return load_schema(path)
     try:
         raw = path.read_bytes()
         text = raw.decode("utf-8-sig")

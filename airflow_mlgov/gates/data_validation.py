@@ -1,5 +1,5 @@
-"""The data gate: a Great Expectations suite over files or a SQL table, one check for each expectation. Refuses to call
-green what was not evaluated: a dropped rule, no rows, no values, a missing column, an answer that is not there."""
+"""The data gate: a Great Expectations suite over files, a SQL table or a frame, one check for each expectation. Refuses
+to call green what was not evaluated: a dropped rule, no rows, no values, a missing column, an answer not given."""
 
 from __future__ import annotations
 
@@ -8,17 +8,22 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.errors import ConfigurationError, DependencyError
 from airflow_mlgov.gates import _gx
+from airflow_mlgov.gates._one_query import COMPILED_TYPES, QueryRun, run_query
 from airflow_mlgov.gates._suite import Expectation, Suite, load_suite
-from airflow_mlgov.gates.inputs import missing_columns_text, read_dataset
+from airflow_mlgov.gates.dataset_checks import Lookup, add_checks
+from airflow_mlgov.gates.frames import fingerprint_frame, is_frame
+from airflow_mlgov.gates.inputs import FileSet, missing_columns_text, opened, read_files, unchanged
 from airflow_mlgov.gates.report import write_report
 from airflow_mlgov.gates.sql_source import SqlSource, fingerprint
+from airflow_mlgov.gates.tables import MEMORY_LIMIT, MemoryLimitError, open_table, require_memory_limit
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity, Subject, json_safe
 
 if TYPE_CHECKING:
@@ -26,64 +31,100 @@ if TYPE_CHECKING:
 
 GATE = "data_validation"
 
-DataSource = str | Path | SqlSource
+ENGINES = ("auto", "duckdb", "great_expectations")
+
+_NAMES = {"duckdb": "DuckDB", "great_expectations": "Great Expectations"}
 
 
 @dataclass(frozen=True)
 class _Data:
-    """What is validated, and what is known of it without Great Expectations."""
+    """What was validated, and what is known of it without Great Expectations."""
 
-    source: pd.DataFrame | SqlSource
     subject: Subject
     rows: int
     columns: tuple[str, ...]
-    types: Mapping[str, str]
-    """Column -> pandas type; empty for SQL."""
+    types: Mapping[str, str] = field(default_factory=dict)
+    """Column -> pandas type, of the columns that pandas read."""
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """What the engines said."""
+
+    data: _Data
+    query: QueryRun | None = None
+    run: _gx.Run | None = None
+
+
+@dataclass(frozen=True)
+class _Task:
+    """The suite and how it is to be run."""
+
+    suite: Suite
+    sound: Sequence[Expectation]
+    engine: str
+    memory_limit: str
+    docs_dir: Path | None
+
+    def great_expectations(
+        self, source: pd.DataFrame | SqlSource, expectations: Sequence[Expectation]
+    ) -> _gx.Run | None:
+        return _gx.run_suite(source, self.suite, expectations, self.docs_dir) if expectations else None
 
 
 def validate_data(
-    data: DataSource,
+    data: str | Path | SqlSource | pd.DataFrame,
     suite: str | Path | Mapping[str, Any],
     *,
+    engine: str = "auto",
+    memory_limit: str = MEMORY_LIMIT,
     min_rows: int = 1,
     report_dir: str | Path | None = None,
     data_docs_dir: str | Path | None = None,
+    checks: Mapping[str, Any] | None = None,
+    lookup: Lookup | None = None,
 ) -> GateResult:
     """Validate a dataset against a suite.
 
-    :param data: a csv or parquet file, a glob or folder of either, or a :class:`SqlSource`
-    :param suite: Great Expectations 1.x suite: a JSON file, the same in YAML, or a mapping
+    :param data: csv or parquet: a file, a glob, a folder (of ``key=value`` folders too) or one of these at a URL that
+        fsspec knows; a :class:`SqlSource`; or a pandas DataFrame, which is named by a fingerprint of its rows
+    :param suite: Great Expectations 1.x suite: a JSON file, the same in YAML, or a mapping; or a ``schema.pbtxt`` of
+        TensorFlow Data Validation
+    :param engine: ``auto`` evaluates the common expectations over files in one DuckDB query and the rest in Great
+        Expectations, to the same results; ``duckdb`` refuses what it cannot evaluate; ``great_expectations`` evaluates
+        all there. Tables, frames and Data Docs are for Great Expectations alone
+    :param memory_limit: what the DuckDB query may hold in memory before it spills to disk, such as ``512MB``
     :param min_rows: fewer rows than this fail the gate (most expectations hold for no rows at all); at least 1
     :param report_dir: where to write a self-contained HTML report
     :param data_docs_dir: where to build Great Expectations' Data Docs too (its pages load assets from the web)
+    :param checks: drift, overlap, leakage and the like over files, see :mod:`airflow_mlgov.gates.dataset_checks`
+    :param lookup: finds the champion's training data and a registered model's signature, where ``checks`` name them
     :raises ConfigurationError: the data, the suite or a directory is not what it should be
     :raises AccessError: the file system or the database refuses
     :raises DependencyError: the database is down, or the data changed while it was being validated
     """
     if isinstance(min_rows, bool) or not isinstance(min_rows, int) or min_rows < 1:
         raise ConfigurationError(f"min_rows must be a whole number of at least 1, not {min_rows!r}")
+    _require_engine(engine, memory_limit, data, data_docs_dir)
     for directory in (report_dir, data_docs_dir):
         if directory is not None:
             _require_writable(Path(directory))
+    if isinstance(data, str | Path) and not isinstance(suite, Mapping) and Path(suite).suffix.lower() == ".pbtxt":
+        from airflow_mlgov.gates.tfdv import validate_schema
+
+        # over files its types are DuckDB's, which Great Expectations' type lists cannot name
+        result = validate_schema(data, suite, memory_limit=memory_limit, min_rows=min_rows, report_dir=report_dir)
+        return add_checks(result, data, checks, lookup, memory_limit)
     rules = load_suite(suite)
-    table = _open(data)
-    started = GateResult(GATE, table.subject, ())  # takes the time before the work
-    checks = [_row_count(table.rows, min_rows)]
+    started_at = datetime.now(UTC)
     sound, unsound = _sort_out(rules)
-    checks += unsound
-    docs = None
-    if sound:
-        run = _gx.run_suite(table.source, rules, sound, Path(data_docs_dir) if data_docs_dir is not None else None)
-        checks += _judge_all(sound, run, table)
-        docs = run.docs
-    if isinstance(table.source, SqlSource) and fingerprint(table.source).digest != table.subject.digest:
-        raise DependencyError(
-            f"{table.subject.name} changed while it was being validated; try again when nobody writes to it "
-            "(a query must give the same rows each time: no random(), no now())"
-        )
-    result = replace(
-        started,
-        checks=_unique_names(checks),
+    docs_dir = Path(data_docs_dir) if data_docs_dir is not None else None
+    answers = _evaluate(data, _Task(rules, sound, engine, memory_limit, docs_dir))
+    table = answers.data
+    result = GateResult(
+        GATE,
+        table.subject,
+        _unique_names([_row_count(table.rows, min_rows), *unsound, *_judge_all(sound, answers)]),
         inputs=(Subject("suite", _suite_name(suite, rules), rules.digest),),
         details={
             "suite": rules.name,
@@ -91,22 +132,117 @@ def validate_data(
             "expectations": len(rules.expectations),
             "rows": table.rows,
             "columns": list(table.columns),
+            **_not_compiled(sound, answers),
         },
-        libraries={"great_expectations": _gx.version(), "pandas": _pandas_version()},
+        libraries=_libraries(answers),
+        started_at=started_at,
     )
+    result = add_checks(result, data, checks, lookup, memory_limit)
+    docs = answers.run.docs if answers.run else None
     reports = {} if docs is None else {"Data Docs": docs}
     if report_dir is not None:
         reports["Data validation report"] = str(write_report(result, report_dir))
     return replace(result, reports=reports)
 
 
-def _open(data: DataSource) -> _Data:
+def _require_engine(engine: str, memory_limit: str, data: Any, data_docs_dir: str | Path | None) -> None:
+    if engine not in ENGINES:
+        raise ConfigurationError(f"engine must be one of {', '.join(ENGINES)}, not {engine!r}")
+    require_memory_limit(memory_limit)
+    if engine != "duckdb":
+        return
+    if not isinstance(data, str | Path):
+        raise ConfigurationError("engine duckdb is for csv and parquet files; leave it at auto for a table or a frame")
+    if data_docs_dir is not None:
+        raise ConfigurationError("Data Docs are made by Great Expectations: leave engine at auto, or data_docs_dir out")
+
+
+def _evaluate(data: Any, task: _Task) -> _Answers:
     if isinstance(data, SqlSource):
-        table = fingerprint(data)
-        return _Data(data, table.subject(data), table.rows, table.columns, {})
-    frame, subject = read_dataset(str(data))
-    columns = tuple(str(name) for name in frame.columns)
-    return _Data(frame, subject, len(frame), columns, {str(name): str(kind) for name, kind in frame.dtypes.items()})
+        return _of_table(data, task)
+    if is_frame(data):
+        marked = fingerprint_frame(data)
+        run = task.great_expectations(data.copy(deep=False), task.sound)
+        return _Answers(_of_pandas(data, Subject("dataset", "pandas DataFrame", marked.digest)), run=run)
+    if not isinstance(data, str | Path):
+        raise ConfigurationError(f"data must be a path, a URL, a SqlSource or a pandas DataFrame, not {type(data)}")
+    with opened(str(data)) as files, unchanged(files):
+        return _of_files(files, task)
+
+
+def _of_table(source: SqlSource, task: _Task) -> _Answers:
+    before = fingerprint(source)
+    run = task.great_expectations(source, task.sound)
+    if fingerprint(source).digest != before.digest:
+        raise DependencyError(
+            f"{source.name} changed while it was being validated; try again when nobody writes to it "
+            "(a query must give the same rows each time: no random(), no now())"
+        )
+    return _Answers(_Data(before.subject(source), before.rows, before.columns), run=run)
+
+
+def _of_files(files: FileSet, task: _Task) -> _Answers:
+    if task.engine == "great_expectations" or task.docs_dir is not None:
+        return _of_frame(files, task)
+    try:
+        with open_table(files, memory_limit=task.memory_limit) as table:
+            query = run_query(table, task.sound, close_calls=task.engine == "duckdb")
+            subject, columns = table.subject, tuple(table.columns)
+    except ConfigurationError as error:
+        if task.engine == "duckdb" or isinstance(error, MemoryLimitError):
+            raise
+        return _of_frame(files, task)  # pandas reads it, or says what is wrong with it
+    rest = [item for item in task.sound if item.position in query.left]
+    if task.engine == "duckdb" and rest:
+        raise ConfigurationError(
+            f"{rest[0].where}: {rest[0].type} cannot be evaluated by engine duckdb: {query.left[rest[0].position]}; "
+            "leave engine at auto, which hands it to Great Expectations"
+        )
+    if query.columns is None:
+        return _of_frame(files, task)
+    if not rest:
+        return _Answers(_Data(subject, query.rows, columns), query)
+    frame = read_files(files, _needed(rest, columns))
+    if len(frame) != query.rows:  # one of the two readers is wrong, and pandas' is the reference
+        return _of_frame(files, task)
+    data = replace(_of_pandas(frame, subject), columns=columns)
+    return _Answers(data, query, task.great_expectations(frame, rest))
+
+
+def _needed(expectations: Sequence[Expectation], columns: Sequence[str]) -> list[str] | None:
+    """The columns that pandas must read; None for all."""
+    if not all(map(_gx.reads_only_its_columns, expectations)):
+        return None
+    named = {name for item in expectations for name in item.columns}
+    return [name for name in columns if name in named] or None
+
+
+def _of_frame(files: FileSet, task: _Task) -> _Answers:
+    frame = read_files(files)
+    return _Answers(_of_pandas(frame, files.subject), run=task.great_expectations(frame, task.sound))
+
+
+def _of_pandas(frame: pd.DataFrame, subject: Subject) -> _Data:
+    types = {str(name): str(kind) for name, kind in frame.dtypes.items()}
+    return _Data(subject, len(frame), tuple(types), types)
+
+
+def _not_compiled(sound: Sequence[Expectation], answers: _Answers) -> dict[str, Any]:
+    """Why DuckDB was not asked, by expectation; nothing where it was not to be asked at all."""
+    left = answers.query.left if answers.query else {}
+    reasons = {f"{item.position}: {_name(item)}": left[item.position] for item in sound if item.position in left}
+    return {"left_to_great_expectations": reasons} if reasons else {}
+
+
+def _libraries(answers: _Answers) -> dict[str, str]:
+    versions = {}
+    if answers.query is not None:
+        import duckdb
+
+        versions["duckdb"] = str(duckdb.__version__)
+    if answers.run is not None:
+        versions |= {"great_expectations": _gx.version(), "pandas": _pandas_version()}
+    return versions
 
 
 def _row_count(rows: int, min_rows: int) -> Check:
@@ -117,11 +253,12 @@ def _row_count(rows: int, min_rows: int) -> Check:
 
 
 def _sort_out(suite: Suite) -> tuple[list[Expectation], list[Check]]:
-    """The expectations that Great Expectations will take, and an ERROR for each that it would quietly drop."""
+    """The expectations that an engine will take, and an ERROR for each that Great Expectations would quietly drop."""
     if not suite.expectations:
         detail = f"the suite {suite.name} holds no expectation, so nothing was decided; add at least one"
         return [], [Check("suite", Outcome.ERROR, 0, "at least 1 expectation", Severity.CRITICAL, detail)]
-    types = _gx.known_types()
+    kinds = {item.type for item in suite.expectations}
+    types = sorted(COMPILED_TYPES) if kinds <= COMPILED_TYPES else _gx.known_types()
     severities = [str(severity) for severity in Severity]
     sound, unsound = [], []
     for item in suite.expectations:
@@ -147,14 +284,18 @@ def _not_evaluated(item: Expectation, detail: str) -> Check:
     return Check(_name(item), Outcome.ERROR, None, _bound(item), Severity.CRITICAL, detail)
 
 
-def _judge_all(sound: Sequence[Expectation], run: _gx.Run, table: _Data) -> list[Check]:
+def _judge_all(sound: Sequence[Expectation], answers: _Answers) -> list[Check]:
+    queried = answers.query.results if answers.query else {}
+    run = answers.run or _gx.Run()
     checks = []
     for item in sound:
-        if item.position in run.dropped:
+        if item.position in queried:
+            checks.append(_judge(item, queried[item.position], answers.data, "duckdb"))
+        elif item.position in run.dropped:
             detail = f"{item.where}: Great Expectations did not take it: {run.dropped[item.position]}"
             checks.append(_not_evaluated(item, detail))
         elif item.position in run.results:
-            checks.append(_judge(item, run.results[item.position], table))
+            checks.append(_judge(item, run.results[item.position], answers.data, "great_expectations"))
         else:
             why = f"it stopped with {run.crash}" if run.crash else "it gave no result for this one"
             checks.append(_not_evaluated(item, f"{item.where}: Great Expectations did not evaluate it: {why}"))
@@ -164,7 +305,7 @@ def _judge_all(sound: Sequence[Expectation], run: _gx.Run, table: _Data) -> list
     return checks
 
 
-def _judge(item: Expectation, result: _gx.Result, table: _Data) -> Check:
+def _judge(item: Expectation, result: _gx.Result, table: _Data, engine: str) -> Check:
     missing = [name for name in item.columns if name not in table.columns]
     counts = result.counts
     observed = counts.get("unexpected_percent") if "unexpected_percent" in counts else result.observed
@@ -173,13 +314,15 @@ def _judge(item: Expectation, result: _gx.Result, table: _Data) -> Check:
     elif result.error:
         outcome, detail = Outcome.ERROR, f"could not be evaluated: {result.error}{_types(item, table)}"
     elif problem := _contradiction(item, result):
-        outcome, detail = Outcome.ERROR, f"Great Expectations contradicts itself: {problem}"
+        outcome, detail = Outcome.ERROR, f"{_NAMES[engine]} contradicts itself: {problem}"
     elif problem := _nothing_to_judge(item, result):
         outcome, detail = Outcome.INCONCLUSIVE, problem
     else:
         outcome = Outcome.PASS if result.success else Outcome.FAIL
         detail = "" if result.success else _why(item, result)
-    values: dict[str, Any] = {**counts} if result.nonnull is None else {**counts, "nonnull_count": result.nonnull}
+    values: dict[str, Any] = {"engine": engine, **counts}
+    if result.nonnull is not None:
+        values["nonnull_count"] = result.nonnull
     if result.withheld:
         values["observed_value"] = "withheld: it may be a row's value"
     return Check(_name(item), outcome, observed, _bound(item), Severity(item.severity), detail, values)

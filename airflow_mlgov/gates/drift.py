@@ -145,7 +145,7 @@ def kolmogorov_smirnov_p(statistic: float, n: int, m: int) -> float:
 
     Source: Hodges, Arkiv foer Matematik 3 (1958) 469-486; Simard & L'Ecuyer, J. Stat. Softw. 39 (2011) issue 11.
     """
-    from scipy.stats import kstwo  # type: ignore[import-untyped]
+    from scipy.stats import kstwo
 
     if not n or not m:
         return math.nan

@@ -1,5 +1,6 @@
 """Reads the csv and parquet files that gates judge and names them by the SHA-256 of their bytes. Refuses whatever
-pandas would quietly bend: duplicate headers, rows longer than the header, files of one set with unlike columns."""
+pandas would quietly bend: duplicate headers, rows longer than the header, files of one set with unlike columns, a
+``key=value`` folder whose key is a column too."""
 
 from __future__ import annotations
 
@@ -7,12 +8,13 @@ import difflib
 import hashlib
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, MlgovError
 from airflow_mlgov.results import Subject
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 _CSV = (".csv", ".csv.gz", ".csv.bz2", ".csv.xz")
 _PARQUET = (".parquet", ".pq")
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+_WHOLE_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 
 
 @dataclass(frozen=True)
@@ -52,18 +56,43 @@ class FileSet:
             raise DependencyError(f"{error.filename} went away while {self.data} was being read; try again") from None
         return tuple((one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns) for one in found)
 
+    @property
+    def partitions(self) -> dict[Path, dict[str, int | str | None]]:
+        """What the ``key=value`` folders above each file, within the set, say of its rows. A key's values are whole
+        numbers where all of them are, else text.
+
+        :raises ConfigurationError: the files have unlike keys
+        """
+        texts = {path: _keys_of(path.relative_to(self.root)) for path in self.files}
+        first = next(iter(texts.values()))
+        for path, found in texts.items():
+            if found.keys() != first.keys():
+                raise ConfigurationError(
+                    f"the files of {self.data} lie in unlike key=value folders: {', '.join(found) or 'none'} above "
+                    f"{path.name}, {', '.join(first) or 'none'} above {self.files[0].name}"
+                )
+        numbers = {
+            key
+            for key in first
+            if all(v is None or _WHOLE_NUMBER.fullmatch(v) for v in (f[key] for f in texts.values()))
+        }
+        return {
+            path: {key: int(v) if v is not None and key in numbers else v for key, v in found.items()}
+            for path, found in texts.items()
+        }
+
 
 def read_table(data: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """The rows of a csv or parquet file, of a glob of either, or of a folder of either, in the order of file names.
 
-    :param data: a path (``.csv``, also gzip, bz2 or xz; ``.parquet``), a glob, a folder, or the same at a URL that
-        fsspec knows (``s3://…``)
+    :param data: a path (``.csv``, also gzip, bz2 or xz; ``.parquet``), a glob, a folder (``key=value`` folders in it
+        give a column each), or the same at a URL that fsspec knows (``s3://…``)
     :param columns: read only these, in this order; None reads all
     :raises ConfigurationError: no such file, an empty or unreadable one, an unknown extension, a missing column
     :raises AccessError: the file system refuses to read it
     """
     with opened(data) as file_set:
-        return _read(file_set, columns)
+        return read_files(file_set, columns)
 
 
 def dataset_subject(data: str) -> Subject:
@@ -83,7 +112,17 @@ def read_dataset(data: str, columns: Sequence[str] | None = None) -> tuple[pd.Da
     :raises DependencyError: a file changed while it was being read
     """
     with opened(data) as file_set, unchanged(file_set):
-        return _read(file_set, columns), file_set.subject
+        return read_files(file_set, columns), file_set.subject
+
+
+def read_files(file_set: FileSet, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """:func:`read_table` of files that are open already."""
+    import pandas as pd
+
+    wanted = None if columns is None else list(dict.fromkeys(columns))
+    frames = [_read_part(path, keys, wanted) for path, keys in file_set.partitions.items()]
+    _require_same_columns(file_set, frames)
+    return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
 
 
 @contextmanager
@@ -154,15 +193,6 @@ def missing_columns_text(available: Sequence[str], missing: Sequence[str]) -> st
         texts.append(f'"{name}"' + (f' (did you mean "{near[0]}"?)' if near else ""))
     shown = ", ".join(available[:60]) + (f" and {len(available) - 60} more" if len(available) > 60 else "")
     return f"{', '.join(texts)}; it has: {shown or 'no columns at all'}"
-
-
-def _read(file_set: FileSet, columns: Sequence[str] | None) -> pd.DataFrame:
-    import pandas as pd
-
-    wanted = None if columns is None else list(dict.fromkeys(columns))
-    frames = [_read_file(path, wanted) for path in file_set.files]
-    _require_same_columns(file_set, frames)
-    return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
 
 
 def _fetched(url: str, folder: Path) -> FileSet:
@@ -268,6 +298,22 @@ def _sha256(path: Path) -> str:
         raise AccessError(f"may not read {path}: permission denied; give the worker's user read access") from error
     except FileNotFoundError as error:
         raise ConfigurationError(f"no such file: {path} (it was there a moment ago)") from error
+
+
+def _keys_of(relative: Path) -> dict[str, str | None]:
+    pairs = [part.partition("=") for part in relative.parts[:-1] if "=" in part]
+    return {unquote(key): None if value == _NO_VALUE else unquote(value) for key, _, value in pairs}
+
+
+def _read_part(path: Path, keys: Mapping[str, int | str | None], wanted: list[str] | None) -> pd.DataFrame:
+    """One file, with its partition keys as columns behind its own."""
+    stored = None if wanted is None else [name for name in wanted if name not in keys]
+    table = _read_file(path, stored or None)  # with no column of its own, a frame would have no rows
+    for key, value in keys.items():
+        if key in table.columns:
+            raise ConfigurationError(f"{path} has a column {key} and lies in a folder {key}=…; rename one of the two")
+        table[key] = value
+    return table if wanted is None else table[wanted]
 
 
 def _read_file(path: Path, wanted: list[str] | None) -> pd.DataFrame:

@@ -302,7 +302,7 @@ def _score_in_child(work: Path) -> None:
 def _load(order: Mapping[str, Any]) -> tuple[Callable[[Any], Any], Any]:
     """What predicts, and the estimator itself."""
     if order.get("skops"):
-        import skops.io  # type: ignore[import-untyped]
+        import skops.io
 
         estimator = skops.io.load(order["skops"], trusted=order["trusted"])
         return estimator.predict, estimator

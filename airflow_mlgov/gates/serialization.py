@@ -68,7 +68,7 @@ def require_trusted(file: Path, trusted: Collection[str] = TRUSTED_TYPES) -> lis
     :raises DependencyError: skops is not installed
     """
     try:
-        import skops.io  # type: ignore[import-untyped]
+        import skops.io
     except ImportError:
         raise DependencyError("the model is stored with skops, which is not installed here: install skops") from None
     try:

@@ -3,12 +3,8 @@ Refuses the network, extensions, and files that change while they are read."""
 
 from __future__ import annotations
 
-import bz2
-import csv
-import gzip
-import lzma
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,6 +13,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.gates import _csv
+from airflow_mlgov.gates._sql import file_literal
+from airflow_mlgov.gates._sql import identifier as identifier
+from airflow_mlgov.gates._sql import literal as literal
 from airflow_mlgov.gates.inputs import FileSet, opened, require_columns, unchanged
 from airflow_mlgov.results import Subject
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
     import duckdb
 
-MEMORY_LIMIT = "1GB"
-"""What a query may hold in memory before it spills to disk."""
+MEMORY_LIMIT = "512MB"
+"""What a query may hold in memory before it spills to disk. DuckDB is no slower with it than with 1 GB: 10
+million groups are spilled and merged in the time that a larger hash table takes to grow."""
 
-NULLS = (
-    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
-    "NULL", "NaN", "None", "n/a", "nan", "null",
-)  # fmt: skip
-"""What a csv field holds where there is no value; pandas' own list, so that both readers agree."""
 
-_OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_SIZE = re.compile(r"[0-9]+(\.[0-9]+)? ?([KMGT]i?)?B", re.IGNORECASE)
+
+
+class MemoryLimitError(ConfigurationError):
+    """A query needs more than its memory limit and cannot spill; a retry does not help, a higher limit does."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,22 @@ class FileTable:
     """Name -> DuckDB's type, in the order of the first file."""
     name: str
     """The path or URL, for messages."""
+    files: FileSet
+    sources: Mapping[Path, str]
+    """A SELECT of each file's rows alone."""
     _subject: Future[Subject]
+    _loosely_written: Future[bool]
 
     @property
     def subject(self) -> Subject:
         """The dataset bound to its bytes; waits until they are hashed, which began when the table was opened."""
         return self._subject.result()
+
+    @property
+    def loosely_written(self) -> bool:
+        """Whether a csv may have spaces between quotes and the ends of fields, or carriage returns alone: DuckDB and
+        pandas take them differently."""
+        return self._loosely_written.result()
 
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """What a SELECT over ``data`` gives.
@@ -60,6 +70,11 @@ class FileTable:
         """
         with _our_errors(self.name):
             return self.connection.execute(query, list(parameters)).fetchall()
+
+    def arrays(self, query: str) -> dict[str, Any]:
+        """The same as NumPy arrays by column (masked where a value may be missing)."""
+        with _our_errors(self.name):
+            return self.connection.execute(query).fetchnumpy()
 
     def require(self, *columns: str) -> None:
         """Refuse columns that are not there.
@@ -70,11 +85,11 @@ class FileTable:
 
 
 @contextmanager
-def open_table(data: str, *, text: bool = False, memory_limit: str = MEMORY_LIMIT) -> Iterator[FileTable]:
+def open_table(data: str | FileSet, *, text: bool = False, memory_limit: str = MEMORY_LIMIT) -> Iterator[FileTable]:
     """The files of ``data`` as one table.
 
-    :param data: as :func:`airflow_mlgov.gates.inputs.read_table` takes it; columns are matched by name, and a folder of
-        ``key=value`` folders has its keys as columns
+    :param data: as :func:`airflow_mlgov.gates.inputs.read_table` takes it, or files that are open already and that the
+        caller watches; columns are matched by name, and a folder of ``key=value`` folders has its keys as columns
     :param text: csv columns stay text; otherwise a column is BOOLEAN, BIGINT or DOUBLE where all its values are
     :param memory_limit: such as ``500MB``; what does not fit spills to a folder that goes away at the end
     :raises ConfigurationError: no such file, an unreadable one, unlike columns, a header that names a column twice
@@ -87,7 +102,7 @@ def open_table(data: str, *, text: bool = False, memory_limit: str = MEMORY_LIMI
 
 @contextmanager
 def open_tables(
-    data: Mapping[str, str], *, text: bool = False, memory_limit: str = MEMORY_LIMIT
+    data: Mapping[str, str | FileSet], *, text: bool = False, memory_limit: str = MEMORY_LIMIT
 ) -> Iterator[dict[str, FileTable]]:
     """Several sets of files as views of one connection, so that a query can join them.
 
@@ -95,6 +110,7 @@ def open_tables(
     """
     import duckdb
 
+    require_memory_limit(memory_limit)
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="mlgov-duckdb-")))
         settings = {
@@ -105,90 +121,127 @@ def open_tables(
             "preserve_insertion_order": "false",
         }
         connection = stack.enter_context(duckdb.connect(":memory:", config=settings))  # type: ignore[arg-type]
+        connection.execute("SET enable_progress_bar = false")  # it is for a terminal, and not a log
         tables = {}
         for view, files in data.items():
             tables[view] = stack.enter_context(_opened(view, files, connection, scratch, text))
         yield tables
 
 
+def require_memory_limit(text: str) -> None:
+    """Refuse a limit that DuckDB would not understand.
+
+    :raises ConfigurationError: it is not a number with a unit
+    """
+    if not isinstance(text, str) or not _SIZE.fullmatch(text):
+        raise ConfigurationError(f"memory_limit must be a size such as 512MB or 2GB, not {text!r}")
+
+
 @contextmanager
 def _opened(
-    view: str, data: str, connection: duckdb.DuckDBPyConnection, scratch: Path, text: bool
+    view: str, data: str | FileSet, connection: duckdb.DuckDBPyConnection, scratch: Path, text: bool
 ) -> Iterator[FileTable]:
-    with (
-        opened(data) as file_set,
-        unchanged(file_set),  # so that its look at the files comes after the hashing
-        ThreadPoolExecutor(1) as hashing,
-        _our_errors(file_set.data),
-    ):
+    with ExitStack() as stack:
+        file_set = data if isinstance(data, FileSet) else stack.enter_context(opened(data))
+        if not isinstance(data, FileSet):
+            stack.enter_context(unchanged(file_set))  # so that its look at the files comes after the hashing
+        hashing = stack.enter_context(ThreadPoolExecutor(1))
+        stack.enter_context(_our_errors(file_set.data))
         subject = hashing.submit(lambda: file_set.subject)
-        source = _source(file_set, connection, scratch / view, text)
-        connection.execute(f"CREATE VIEW {identifier(view)} AS {source}")
+        plain = _plain(file_set, scratch / view)
+        loosely_written = hashing.submit(lambda: any(map(_csv.loosely_written, plain.values())))
+        sources = _sources(file_set, connection, plain, text)
+        connection.execute(f"CREATE VIEW {identifier(view)} AS {_union(file_set, sources)}")
         described = connection.execute(f"SELECT name, type FROM pragma_table_info({literal(view)})").fetchall()  # noqa: S608
-        yield FileTable(connection, dict(described), file_set.data, subject)
+        yield FileTable(connection, dict(described), file_set.data, file_set, sources, subject, loosely_written)
 
 
-def identifier(name: str) -> str:
-    """A column's name as SQL."""
-    return '"' + name.replace('"', '""') + '"'
+def _is_csv(path: Path) -> bool:
+    return not path.name.lower().endswith((".parquet", ".pq"))
 
 
-def literal(text: str) -> str:
-    """A text as SQL."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _source(file_set: FileSet, connection: duckdb.DuckDBPyConnection, scratch: Path, text: bool) -> str:
-    """One SELECT over all the files."""
-    parquet = [path for path in file_set.files if path.name.lower().endswith((".parquet", ".pq"))]
-    others = [path for path in file_set.files if path not in parquet]
+def _plain(file_set: FileSet, scratch: Path) -> dict[Path, Path]:
+    """The csv files, each with the copy of it that DuckDB can read."""
     for path in file_set.files:
         if path.stat().st_size == 0:
             raise ConfigurationError(f"{path} is empty (0 bytes): it has not even a header")
-    headers = {path: _header(path) for path in others} | {path: _stored(path, connection) for path in parquet}
-    _require_alike(file_set, headers)
-    parts = []
-    if parquet:
-        parts.append(f"SELECT * FROM read_parquet([{_listed(parquet)}], union_by_name=true)")  # noqa: S608 - quoted
-    if others:
-        readable = [_readable(path, scratch / f"{number}.csv") for number, path in enumerate(others)]
-        kinds = "all_varchar=true" if text else (
-            "sample_size=-1, auto_type_candidates=['BOOLEAN', 'BIGINT', 'DOUBLE', 'VARCHAR']"
-        )  # fmt: skip
-        nulls = ", ".join(map(literal, NULLS))
-        parts.append(
-            f"SELECT * FROM read_csv([{_listed(readable)}], header=true, delim=',', quote='\"', escape='\"', "  # noqa: S608
-            f"nullstr=[{nulls}], union_by_name=true, {kinds})"
+    csv_files = filter(_is_csv, file_set.files)
+    return {path: _csv.readable(path, scratch / f"{at}.csv") for at, path in enumerate(csv_files)}
+
+
+def _sources(
+    file_set: FileSet, connection: duckdb.DuckDBPyConnection, plain: Mapping[Path, Path], text: bool
+) -> dict[Path, str]:
+    """A SELECT for each file, its partition's keys behind its own columns."""
+    headers = {path: _csv.header_of(path) if _is_csv(path) else _stored(path, connection) for path in file_set.files}
+    partitions = file_set.partitions
+    _require_alike(file_set, headers, next(iter(partitions.values())))
+    types: Mapping[str, str] = {}
+    if plain and not text:
+        names = headers[next(iter(plain))]
+        texts = [_csv.select(plain[path], dict.fromkeys(headers[path], "VARCHAR")) for path in plain]
+        types = _csv.types_of(connection, " UNION ALL BY NAME ".join(texts), names)
+    sources = {}
+    for path, header in headers.items():
+        rows = (
+            _csv.select(plain[path], {name: types.get(name, "VARCHAR") for name in header})
+            if path in plain
+            else f"SELECT * FROM {_parquet([path])}"  # noqa: S608 - quoted
         )
+        sources[path] = _with_keys(rows, partitions[path])
+    return sources
+
+
+def _union(file_set: FileSet, sources: Mapping[Path, str]) -> str:
+    """One SELECT over all the files; parquet files of one partition are one scan."""
+    by_keys: dict[tuple[tuple[str, int | str | None], ...], list[Path]] = {}
+    parts = []
+    for path, keys in file_set.partitions.items():
+        if _is_csv(path):
+            parts.append(sources[path])
+        else:
+            by_keys.setdefault(tuple(keys.items()), []).append(path)
+    for pairs, paths in by_keys.items():
+        parts.append(_with_keys(f"SELECT * FROM {_parquet(paths)}", dict(pairs)))  # noqa: S608 - quoted
     return " UNION ALL BY NAME ".join(parts)
 
 
-def _header(path: Path) -> list[str]:
-    suffix = path.suffix.lower()
-    try:
-        with _OPENERS.get(suffix, open)(path, "rt", encoding="utf-8-sig", newline="") as file:
-            return next(csv.reader(file), [])
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{path} is not UTF-8 text (byte {error.start}); convert it first") from None
-    except (OSError, EOFError, csv.Error, lzma.LZMAError) as error:
-        if isinstance(error, PermissionError):
-            raise
-        raise ConfigurationError(f"{path} is not a readable csv file: {error}") from None
+def _parquet(paths: Sequence[Path]) -> str:
+    listed = ", ".join(map(file_literal, paths))
+    return f"read_parquet([{listed}], union_by_name=true, hive_partitioning=false)"
+
+
+def _with_keys(rows: str, keys: Mapping[str, int | str | None]) -> str:
+    if not keys:
+        return rows
+    values = ", ".join(
+        f"{'NULL' if value is None else literal(value) if isinstance(value, str) else f'{value}::BIGINT'} "
+        f"AS {identifier(key)}"
+        for key, value in keys.items()
+    )
+    return f"SELECT *, {values} FROM ({rows})"  # noqa: S608 - quoted
 
 
 def _stored(path: Path, connection: duckdb.DuckDBPyConnection) -> list[str]:
     """The columns of a parquet file: its own schema's leaves have paths, so the top level is asked for."""
-    described = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({literal(str(path))})")  # noqa: S608 - quoted
+    described = connection.execute(f"DESCRIBE SELECT * FROM {_parquet([path])}")  # noqa: S608 - quoted
     return [name for name, *_ in described.fetchall()]
 
 
-def _require_alike(file_set: FileSet, headers: dict[Path, list[str]]) -> None:
+def _require_alike(file_set: FileSet, headers: Mapping[Path, list[str]], keys: Mapping[str, Any]) -> None:
     first = file_set.files[0]
     for path, header in headers.items():
         twice = sorted({name for name in header if header.count(name) > 1})
         if twice:
             raise ConfigurationError(
                 f"{path} has more than one column named {', '.join(map(repr, twice))}; rename them"
+            )
+        names = [name.lower() for name in (*header, *keys)]
+        alike = sorted({name for name in (*header, *keys) if names.count(name.lower()) > 1})
+        if alike:
+            raise ConfigurationError(
+                f"{path} has columns (or key=value folders) whose names differ in case alone, or not at all: "
+                f"{', '.join(alike)}; rename them"
             )
         unlike = sorted(set(header) ^ set(headers[first]))
         if unlike:
@@ -198,35 +251,15 @@ def _require_alike(file_set: FileSet, headers: dict[Path, list[str]]) -> None:
             )
 
 
-def _readable(path: Path, target: Path) -> Path:
-    """The file itself, or a copy without a compression that DuckDB does not read."""
-    opener = _OPENERS.get(path.suffix.lower())
-    if opener is None or opener is gzip.open:
-        return path
-    try:
-        target.parent.mkdir(exist_ok=True)
-        with opener(path, "rb") as packed, target.open("wb") as plain:
-            shutil.copyfileobj(packed, plain)
-    except (OSError, EOFError, lzma.LZMAError) as error:
-        raise ConfigurationError(f"{path} is not a readable csv file: {error}") from None
-    return target
-
-
-def _listed(paths: Sequence[Path]) -> str:
-    return ", ".join(literal(str(path)) for path in paths)
-
-
 @contextmanager
 def _our_errors(name: str) -> Iterator[None]:
     """DuckDB's errors as ours; their words quote values, so only the kind and the line are kept."""
-    import re
-
     import duckdb
 
     try:
         yield
     except duckdb.OutOfMemoryException:
-        raise ConfigurationError(
+        raise MemoryLimitError(
             f"{name} needs more memory than the limit and cannot be spilled: raise memory_limit"
         ) from None
     except duckdb.IOException as error:

@@ -56,8 +56,11 @@ def data(tmp_path: Path, frame: pd.DataFrame) -> str:
     return str(tmp_path / "applicants.parquet")
 
 
-def run_one(data: str | SqlSource, expectation: dict[str, Any]) -> Check:
-    row_count, check = validate_data(data, suite(expectation)).checks
+BOTH_ENGINES = pytest.mark.parametrize("engine", ["auto", "great_expectations"])
+
+
+def run_one(data: str | SqlSource, expectation: dict[str, Any], engine: Any = "auto") -> Check:
+    row_count, check = validate_data(data, suite(expectation), engine=engine).checks
     assert row_count.name == "row_count"
     return check
 
@@ -65,11 +68,14 @@ def run_one(data: str | SqlSource, expectation: dict[str, Any]) -> Check:
 # What passes and fails as it should
 
 
-def test_each_expectation_is_a_check_with_counts_and_its_bound(data: str) -> None:
-    result = validate_data(data, suite(AGE, NOT_NULL))
+@BOTH_ENGINES
+def test_each_expectation_is_a_check_with_counts_and_its_bound(data: str, engine: Any) -> None:
+    result = validate_data(data, suite(AGE, NOT_NULL), engine=engine)
     assert (result.gate, result.verdict, result.subject.name) == ("data_validation", FAIL, data)
     assert result.details["rows"] == 5
-    assert set(result.libraries) == {"great_expectations", "pandas"}
+    ran = {"auto": "duckdb"}.get(engine, engine)
+    assert set(result.libraries) == ({"duckdb"} if ran == "duckdb" else {"great_expectations", "pandas"})
+    assert [check.values["engine"] for check in result.checks[1:]] == [ran, ran]
     rows, age, nulls = result.checks
     assert (rows.name, rows.outcome, rows.observed) == ("row_count", PASS, 5)
     assert age.name == "expect_column_values_to_be_between(age)"
@@ -83,7 +89,8 @@ def test_each_expectation_is_a_check_with_counts_and_its_bound(data: str) -> Non
     assert (nulls.outcome, nulls.bound) == (FAIL, "column values to not be null")
 
 
-def test_severities_are_kept_and_only_critical_ones_decide(data: str) -> None:
+@BOTH_ENGINES
+def test_severities_are_kept_and_only_critical_ones_decide(data: str, engine: Any) -> None:
     result = validate_data(
         data,
         suite(
@@ -91,20 +98,23 @@ def test_severities_are_kept_and_only_critical_ones_decide(data: str) -> None:
             expect("column_values_to_be_unique", "info", column="grade"),
             expect("column_values_to_not_be_null", "critical", column="grade"),
         ),
+        engine=engine,
     )
     assert [check.severity for check in result.checks[1:]] == [Severity.WARNING, Severity.INFO, Severity.CRITICAL]
     assert [check.outcome for check in result.checks[1:]] == [FAIL, FAIL, PASS]
     assert result.verdict is PASS
 
 
-def test_mostly_is_allowed_and_explained(data: str) -> None:
-    assert run_one(data, {**AGE, "kwargs": {**AGE["kwargs"], "mostly": 0.75}}).outcome is PASS
-    strict = run_one(data, {**AGE, "kwargs": {**AGE["kwargs"], "mostly": 0.9}})
+@BOTH_ENGINES
+def test_mostly_is_allowed_and_explained(data: str, engine: Any) -> None:
+    assert run_one(data, {**AGE, "kwargs": {**AGE["kwargs"], "mostly": 0.75}}, engine).outcome is PASS
+    strict = run_one(data, {**AGE, "kwargs": {**AGE["kwargs"], "mostly": 0.9}}, engine)
     assert strict.outcome is FAIL
     assert strict.detail.endswith("mostly=0.9 allows 10 %")
 
 
-def test_results_are_matched_by_id_however_they_are_ordered(data: str) -> None:
+@BOTH_ENGINES
+def test_results_are_matched_by_id_however_they_are_ordered(data: str, engine: Any) -> None:
     """Great Expectations groups results by column: these come back in another order than they were written."""
     result = validate_data(
         data,
@@ -116,6 +126,7 @@ def test_results_are_matched_by_id_however_they_are_ordered(data: str) -> None:
             expect("column_values_to_be_null", column="blank"),
             expect("column_values_to_be_unique", column="age"),
         ),
+        engine=engine,
     )
     assert [(check.name, check.outcome) for check in result.checks[1:]] == [
         ("expect_column_values_to_not_be_null(age)", FAIL),
@@ -160,9 +171,10 @@ def test_an_unknown_expectation_is_an_error_not_dropped(data: str) -> None:
     )
 
 
+@BOTH_ENGINES
 @pytest.mark.parametrize("severity", ["critcal", "high", 3, ["critical"]])
-def test_an_unknown_severity_is_a_critical_error_not_dropped(data: str, severity: Any) -> None:
-    result = validate_data(data, suite({**NOT_NULL, "severity": severity}, NOT_NULL))
+def test_an_unknown_severity_is_a_critical_error_not_dropped(data: str, severity: Any, engine: Any) -> None:
+    result = validate_data(data, suite({**NOT_NULL, "severity": severity}, NOT_NULL), engine=engine)
     (problem, *_) = result.failed
     assert (result.verdict, problem.outcome, problem.severity) == (ERROR, ERROR, Severity.CRITICAL)
     assert "unknown severity" in problem.detail
@@ -190,7 +202,9 @@ def test_what_great_expectations_drops_by_itself_is_an_error(data: str, monkeypa
     monkeypatch.setattr(ExpectationSuite, "_process_expectation", lose_set)
     in_set = expect("column_values_to_be_in_set", column="grade", value_set=["a"])
     result = validate_data(
-        data, suite(expect("column_to_exist", column="age"), expect("column_values_to_be_unique", column="age"), in_set)
+        data,
+        suite(expect("column_to_exist", column="age"), expect("column_values_to_be_unique", column="age"), in_set),
+        engine="great_expectations",
     )
     assert [check.outcome for check in result.checks[1:]] == [PASS, ERROR, ERROR]
     assert "did not take it: not today" in result.checks[2].detail
@@ -203,13 +217,16 @@ def test_an_empty_suite_is_an_error(data: str) -> None:
     assert "holds no expectation" in result.summary()
 
 
+@BOTH_ENGINES
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_no_rows_fail_and_leave_the_rest_inconclusive(tmp_path: Path, frame: pd.DataFrame, kind: str) -> None:
+def test_no_rows_fail_and_leave_the_rest_inconclusive(
+    tmp_path: Path, frame: pd.DataFrame, kind: str, engine: Any
+) -> None:
     path = str(tmp_path / f"none.{kind}")
     frame.iloc[:0].to_csv(path, index=False) if kind == "csv" else frame.iloc[:0].to_parquet(path)
     unique = expect("column_values_to_be_unique", column="age")
     in_set = expect("column_distinct_values_to_be_in_set", column="grade", value_set=["a"])
-    result = validate_data(path, suite(NOT_NULL, unique, AGE, in_set))
+    result = validate_data(path, suite(NOT_NULL, unique, AGE, in_set), engine=engine)
     assert [check.outcome for check in result.checks] == [FAIL, *[INCONCLUSIVE] * 4]
     assert result.verdict is FAIL
     assert "there are no rows" in result.checks[1].detail
@@ -224,12 +241,17 @@ def test_min_rows_is_a_bound_of_its_own(data: str) -> None:
             validate_data(data, suite(NOT_NULL), min_rows=wrong)  # type: ignore[arg-type]
 
 
+@BOTH_ENGINES
 @pytest.mark.parametrize(
     "rule",
     [
         expect("column_values_to_be_between", column="blank", min_value=0),
         expect("column_values_to_be_in_set", column="blank", value_set=["a"]),
         expect("column_values_to_match_regex", column="blank", regex="a"),
+        expect("column_value_lengths_to_equal", column="blank", value=1),
+        expect("column_median_to_be_between", column="blank", min_value=0),
+        expect("column_sum_to_be_between", column="blank", min_value=0),
+        expect("column_proportion_of_unique_values_to_be_between", column="blank", min_value=0),
         expect("column_values_to_be_unique", column="blank"),
         expect("column_values_to_be_of_type", column="blank", type_="int"),
         expect("column_distinct_values_to_be_in_set", column="blank", value_set=["a"]),
@@ -238,8 +260,8 @@ def test_min_rows_is_a_bound_of_its_own(data: str) -> None:
     ],
     ids=lambda rule: rule["type"],
 )
-def test_a_column_of_nulls_is_inconclusive(data: str, rule: dict[str, Any]) -> None:
-    check = run_one(data, rule)
+def test_a_column_of_nulls_is_inconclusive(data: str, rule: dict[str, Any], engine: Any) -> None:
+    check = run_one(data, rule, engine)
     assert check.outcome is INCONCLUSIVE
     assert "no value to judge" in check.detail
 
@@ -255,13 +277,15 @@ def test_a_row_condition_that_selects_nothing_is_inconclusive(data: str) -> None
         assert "row_condition selects" in check.detail
 
 
-def test_an_aggregate_that_is_no_number_is_inconclusive(tmp_path: Path) -> None:
-    pd.DataFrame({"one": [1.0]}).to_csv(tmp_path / "one.csv", index=False)
-    check = run_one(str(tmp_path / "one.csv"), expect("column_stdev_to_be_between", column="one", min_value=0))
+@BOTH_ENGINES
+def test_an_aggregate_that_is_no_number_is_inconclusive(tmp_path: Path, engine: Any) -> None:
+    pd.DataFrame({"one": [1.0], "two": ["a"]}).to_csv(tmp_path / "one.csv", index=False)
+    check = run_one(str(tmp_path / "one.csv"), expect("column_stdev_to_be_between", column="one", min_value=0), engine)
     assert check.outcome is INCONCLUSIVE
     assert "not a finite number" in check.detail
 
 
+@BOTH_ENGINES
 @pytest.mark.parametrize(
     "rule",
     [
@@ -271,14 +295,15 @@ def test_an_aggregate_that_is_no_number_is_inconclusive(tmp_path: Path) -> None:
     ],
     ids=lambda rule: rule["type"],
 )
-def test_a_missing_column_is_an_error_that_names_it(data: str, rule: dict[str, Any]) -> None:
-    check = run_one(data, rule)
+def test_a_missing_column_is_an_error_that_names_it(data: str, rule: dict[str, Any], engine: Any) -> None:
+    check = run_one(data, rule, engine)
     assert check.outcome is ERROR
     assert 'no column "agee" (did you mean "age"?); it has: age, grade, blank' in check.detail
 
 
-def test_a_column_that_should_exist_and_does_not_is_a_failure(data: str) -> None:
-    check = run_one(data, expect("column_to_exist", column="income"))
+@BOTH_ENGINES
+def test_a_column_that_should_exist_and_does_not_is_a_failure(data: str, engine: Any) -> None:
+    check = run_one(data, expect("column_to_exist", column="income"), engine)
     assert (check.outcome, check.detail) == (FAIL, 'there is no column "income"')
     assert check.name == "expect_column_to_exist(income)"
 
@@ -302,7 +327,7 @@ def test_a_run_that_ends_in_an_error_passes_nothing(data: str, monkeypatch: pyte
         raise RuntimeError("zebra-name in /some/path")
 
     monkeypatch.setattr(_gx, "_batch", crash)
-    result = validate_data(data, suite(expect("column_to_exist", column="age")))
+    result = validate_data(data, suite(expect("column_to_exist", column="age")), engine="great_expectations")
     assert result.verdict is ERROR
     assert result.checks[1].detail.endswith("did not evaluate it: it stopped with RuntimeError")
 
@@ -322,7 +347,9 @@ def test_missing_repeated_and_surplus_results_are_errors(data: str, monkeypatch:
     real = _gx._collect
     monkeypatch.setattr(_gx, "_collect", collect)
     result = validate_data(
-        data, suite(expect("column_values_to_be_unique", column="age"), expect("column_to_exist", column="age"))
+        data,
+        suite(expect("column_values_to_be_unique", column="age"), expect("column_to_exist", column="age")),
+        engine="great_expectations",
     )
     assert [check.outcome for check in result.checks] == [PASS, PASS, ERROR, ERROR]
     assert "gave no result for this one" in result.checks[2].detail
@@ -349,7 +376,7 @@ def test_an_answer_that_cannot_be_so_is_an_error(
         return real([_answer(key, success, **raw) for key in positions], positions, probes)
 
     monkeypatch.setattr(_gx, "_collect", collect)
-    check = run_one(data, AGE)
+    check = run_one(data, AGE, "great_expectations")
     assert check.outcome is ERROR
     assert detail in check.detail
 
@@ -361,7 +388,7 @@ def test_an_aggregate_of_unknown_support_is_an_error(data: str, monkeypatch: pyt
         return real([item for item in raw if item["expectation_config"]["id"] not in probes], positions, probes)
 
     monkeypatch.setattr(_gx, "_collect", lose_probes)
-    check = run_one(data, expect("column_mean_to_be_between", column="age", min_value=0))
+    check = run_one(data, expect("column_mean_to_be_between", column="age", min_value=0), "great_expectations")
     assert check.outcome is ERROR
     assert "from how many values" in check.detail
 
@@ -381,7 +408,8 @@ def test_errors_are_read_in_both_shapes() -> None:
 # Row values
 
 
-def test_no_row_value_is_in_the_result_the_report_or_the_docs(data: str, tmp_path: Path) -> None:
+@BOTH_ENGINES
+def test_no_row_value_is_in_the_result_the_report_or_the_docs(data: str, tmp_path: Path, engine: Any) -> None:
     column = {"column": "grade"}
     rules = suite(
         expect("column_values_to_be_in_set", value_set=["a"], **column),
@@ -404,7 +432,10 @@ def test_no_row_value_is_in_the_result_the_report_or_the_docs(data: str, tmp_pat
         expect("column_unique_value_count_to_be_between", max_value=1, **column),
     )
     docs = tmp_path / "docs"
-    result = validate_data(data, rules, report_dir=tmp_path / "reports", data_docs_dir=docs)
+    with_docs = {"data_docs_dir": docs} if engine == "great_expectations" else {}
+    result = validate_data(data, rules, engine=engine, report_dir=tmp_path / "reports", **with_docs)
+    ran = {check.values["engine"] for check in result.checks[1:]}
+    assert ran == ({"great_expectations"} if with_docs else {"duckdb", "great_expectations"})
     assert not [check for check in result.checks[1:] if check.outcome is PASS]
     assert result.checks[2].values["observed_value"] == "withheld: it may be a row's value"
     assert "the observed value is withheld" in result.checks[5].detail
@@ -412,8 +443,9 @@ def test_no_row_value_is_in_the_result_the_report_or_the_docs(data: str, tmp_pat
     evidence = json.dumps([check.as_dict() for check in result.checks]) + json.dumps(dict(result.details))
     report = Path(result.reports["Data validation report"]).read_text()
     pages = [page.read_text() for page in docs.rglob("*.html")]
-    assert Path(result.reports["Data Docs"]) == docs / "index.html"
-    assert len(pages) == 2
+    if with_docs:
+        assert Path(result.reports["Data Docs"]) == docs / "index.html"
+        assert len(pages) == 2
     for text in (evidence, report, *pages):
         assert "zebra" not in text
     assert "300" not in evidence
@@ -424,7 +456,9 @@ def test_great_expectations_is_quiet(
 ) -> None:
     logger = logging.getLogger("great_expectations")
     before = logger.propagate, list(logger.handlers)
-    validate_data(data, suite(AGE, expect("column_mean_to_be_between", column="grade", min_value=0)))
+    validate_data(
+        data, suite(AGE, expect("column_mean_to_be_between", column="grade", min_value=0)), engine="great_expectations"
+    )
     assert capfd.readouterr() == ("", "")
     assert not [record for record in caplog.records if record.name.startswith("great_expectations")]
     assert (logger.propagate, list(logger.handlers)) == before
@@ -557,6 +591,7 @@ def test_a_suite_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
         load_suite(tmp_path / "s.json")
 
 
+@BOTH_ENGINES
 @pytest.mark.parametrize(
     "rule",
     [
@@ -565,9 +600,9 @@ def test_a_suite_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
         expect("column_values_to_be_in_set", value_set=["a"]),
     ],
 )
-def test_wrong_arguments_are_told_with_their_address(data: str, rule: dict[str, Any]) -> None:
+def test_wrong_arguments_are_told_with_their_address(data: str, rule: dict[str, Any], engine: Any) -> None:
     with pytest.raises(ConfigurationError, match=rf"\(expectation 1\): {rule['type']} has wrong arguments: \w+"):
-        validate_data(data, suite(rule))
+        validate_data(data, suite(rule), engine=engine)
 
 
 @pytest.mark.parametrize(

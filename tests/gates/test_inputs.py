@@ -167,8 +167,8 @@ def test_refuses_a_file_that_changes_while_it_is_read(
             file.write("1,f,0.1\n")
         return table
 
-    read = inputs._read
-    monkeypatch.setattr(inputs, "_read", read_then_append)
+    read = inputs.read_files
+    monkeypatch.setattr(inputs, "read_files", read_then_append)
     with pytest.raises(DependencyError, match="changed while it was being read"):
         read_dataset(str(path))
 

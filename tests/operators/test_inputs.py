@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 import sqlalchemy as sa
 
+from airflow_mlgov.evidence.digests import hash_file
 from airflow_mlgov.operators.data_validation import DataValidationGateOperator
 from airflow_mlgov.operators.fairness import FairnessGateOperator
 from airflow_mlgov.operators.tfdv import TfdvGateOperator
@@ -156,6 +157,17 @@ def test_anomalies_of_a_pipeline_stop_a_run(release: Release, run_task: TaskRun)
     end = run_task(TfdvGateOperator(task_id="found", data=str(release.folder / "train.csv"), anomalies=str(path)))
     assert end.state == "failed"
     assert "age" in str(end.error)
+
+
+def test_a_tfdv_schema_may_be_the_suite(release: Release) -> None:
+    schema = release.folder / "schema.pbtxt"
+    schema.write_text(SCHEMA % 100)
+    end = release.validate(suite=str(schema))
+    assert end.state == "success", end.error
+    details = json.loads(_payload(release.ledger.get(end.xcom["evidence"]["seq"]).envelope))["predicate"]["mlgov"]
+    assert details["details"]["suite_sha256"] == hash_file(schema)
+    schema.write_text(SCHEMA % 40)
+    assert release.validate(suite=str(schema)).state == "failed"
 
 
 @pytest.mark.parametrize("given", [{}, {"schema": "s", "anomalies": "a"}, {"schema": "s", "serving": "d"}])

@@ -1,0 +1,150 @@
+"""Reads csv files in DuckDB as pandas would: one dialect, columns by the header's names, types by every value. Refuses
+to let DuckDB guess, for its guesses (hexadecimal numbers, headers left out) are not pandas' own."""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import lzma
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.gates._sql import file_literal, identifier, literal
+
+if TYPE_CHECKING:
+    import duckdb
+
+NULLS = (
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
+    "NULL", "NaN", "None", "n/a", "nan", "null",
+)  # fmt: skip
+"""What a csv field holds where there is no value; pandas' own list, so that both readers agree."""
+
+_OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+
+_INTEGER = "-?[0-9]{1,18}"
+_NUMBER = "-?(?:[0-9]{1,18}(?:[.][0-9]*)?|[.][0-9]+)(?:[eE][-+]?[0-9]{1,3})?|-?inf"
+_WORD = "true|True|TRUE|false|False|FALSE"
+_PATTERNS = {"BIGINT": _INTEGER, "DOUBLE": _NUMBER, "BOOLEAN": _WORD}
+_NEXT = {"BIGINT": "DOUBLE", "DOUBLE": "VARCHAR", "BOOLEAN": "VARCHAR"}
+_SAMPLE = 1000
+
+_NUMBER_LIKE = "'^[0-9+.einfatyEINFATY[:space:]_,-]*$'"
+_PLAIN_WORDS = "('true', 'false', 'inf', '+inf', '-inf', 'infinity', '+infinity', '-infinity', 'nan', '+nan', '-nan')"
+
+_LOOSE_QUOTE = re.compile(rb'[,\r\n] +"|" +[,\r\n"]')
+_LONE_RETURN = re.compile(rb"\r[^\n]")
+_CHUNK, _TAIL = 1 << 22, 1 << 10
+
+
+def header_of(path: Path) -> list[str]:
+    """The names of the columns; one without a name is called as pandas calls it.
+
+    :raises ConfigurationError: not a csv file in UTF-8, or its first line is empty
+    """
+    try:
+        with _OPENERS.get(path.suffix.lower(), open)(path, "rt", encoding="utf-8-sig", newline="") as file:
+            header = next(csv.reader(file), [])
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path} is not UTF-8 text (byte {error.start}); convert it first") from None
+    except (OSError, EOFError, csv.Error, lzma.LZMAError) as error:
+        if isinstance(error, PermissionError):
+            raise
+        raise ConfigurationError(f"{path} is not a readable csv file: {error}") from None
+    if not header:
+        raise ConfigurationError(f"{path} begins with an empty line; its first line must name the columns")
+    return [name or f"Unnamed: {position}" for position, name in enumerate(header)]
+
+
+def readable(path: Path, target: Path) -> Path:
+    """The file itself, or a copy at ``target`` without a compression that DuckDB does not read."""
+    opener = _OPENERS.get(path.suffix.lower())
+    if opener is None or opener is gzip.open:
+        return path
+    try:
+        target.parent.mkdir(exist_ok=True)
+        with opener(path, "rb") as packed, target.open("wb") as plain:
+            shutil.copyfileobj(packed, plain)
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        raise ConfigurationError(f"{path} is not a readable csv file: {error}") from None
+    return target
+
+
+def select(path: Path, columns: Mapping[str, str]) -> str:
+    """One SELECT over a file whose header names ``columns`` (name -> type) in this order."""
+    types = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in columns.items())
+    nulls = ", ".join(map(literal, NULLS))
+    compression = "gzip" if path.suffix.lower() == ".gz" else "none"
+    return (
+        f"SELECT * FROM read_csv({file_literal(path)}, auto_detect=false, columns={{{types}}}, header=true, skip=0, "  # noqa: S608
+        f"delim=',', quote='\"', escape='\"', nullstr=[{nulls}], strict_mode=true, hive_partitioning=false, "
+        f"compression='{compression}')"
+    )
+
+
+def types_of(connection: duckdb.DuckDBPyConnection, text: str, names: Sequence[str]) -> dict[str, str]:
+    """BIGINT, DOUBLE or BOOLEAN for each column of a SELECT of texts where every value is one, else VARCHAR; judged by
+    a sample first, then by all values."""
+    sample = connection.execute(f"{text} LIMIT {_SAMPLE}").fetchall()
+    types = {name: _guess([row[at] for row in sample]) for at, name in enumerate(names)}
+    unsure = [name for name in names if types[name] != "VARCHAR"]
+    while unsure:
+        asked = ", ".join(f"count({identifier(name)}), {_others(identifier(name), types[name])}" for name in unsure)
+        (counts,) = connection.execute(f"SELECT {asked} FROM ({text})").fetchall()  # noqa: S608 - quoted
+        answers = list(zip(unsure, counts[::2], counts[1::2], strict=True))
+        unsure = []
+        for name, values, others in answers:
+            if not values:
+                types[name] = "VARCHAR"
+            elif others:
+                types[name] = _NEXT[types[name]]
+                unsure += [name] if types[name] != "VARCHAR" else []
+    return types
+
+
+def _others(column: str, kind: str) -> str:
+    """SQL that counts the values which are not of ``kind``."""
+    unlike = f"NOT regexp_full_match({column}, {literal(_PATTERNS[kind])})"
+    if kind == "BIGINT":  # cheaper than the expression, and almost every number is written so
+        unlike = f"CASE WHEN TRY_CAST({column} AS BIGINT)::VARCHAR = {column} THEN false ELSE {unlike} END"
+    return f"count(*) FILTER ({unlike})"
+
+
+def _guess(values: Sequence[str | None]) -> str:
+    present = [value for value in values if value is not None]
+    for kind in ("BIGINT", "DOUBLE", "BOOLEAN"):
+        if all(re.fullmatch(_PATTERNS[kind], value) for value in present):
+            return kind
+    return "VARCHAR"
+
+
+def is_text(column: str) -> str:
+    """SQL that is true of a value which makes pandas read its whole column as text: it cannot be taken for a number or
+    a truth value, however loosely."""
+    word = f"lower(trim({column})) NOT IN {_PLAIN_WORDS}"
+    return f"({word} AND (NOT regexp_matches({column}, '[0-9]') OR NOT regexp_matches({column}, {_NUMBER_LIKE})))"
+
+
+def loosely_written(path: Path) -> bool:
+    """Whether a space may stand between a quote and the end of a field, which DuckDB drops and pandas keeps; or a
+    carriage return alone, which ends a line in one of the two."""
+    opener = gzip.open if path.suffix.lower() == ".gz" else open
+    tail = b"\n"
+    with opener(path, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            block = tail + chunk
+            if _is_loose(block):
+                return True
+            tail = block[-_TAIL:]
+    return _is_loose(tail + b"\n")
+
+
+def _is_loose(block: bytes) -> bool:
+    if (b' "' in block or b'" ' in block) and _LOOSE_QUOTE.search(block):
+        return True
+    return b"\r" in block and _LONE_RETURN.search(block) is not None

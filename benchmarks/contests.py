@@ -1,0 +1,236 @@
+"""The contests and what is to be reached in each. Ours is always the first contender."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import data
+from benchmarks.measure import Contender, Contest, Target
+
+RESAMPLES = 2_000
+_COLD_ROWS = 10_000
+_FEWEST = 10_000
+_DAGS = Path(__file__).parent / "dags"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many rows the contests are about."""
+
+    rows: int = 10_000_000
+    largest: int = 10_000_000
+    """Of the contest about memory."""
+
+    @property
+    def two_groups(self) -> int:
+        """Of the contest about one attribute of two groups."""
+        return max(self.rows // 10, _FEWEST)
+
+    @property
+    def bootstrap(self) -> int:
+        """Of the contest about intervals."""
+        return max(self.rows // 100, _FEWEST)
+
+    @property
+    def smallest(self) -> int:
+        """What memory is compared with."""
+        return max(self.rows // 10, _FEWEST)
+
+
+def cache_folder() -> Path:
+    """Where data and environments are kept, unless said otherwise."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "airflow-mlgov" / "bench"
+
+
+def contests(folder: Path, sizes: Sizes) -> dict[str, Callable[[], Contest]]:
+    """Key -> the contest, whose data is generated when it is called.
+
+    :param folder: where the data is kept
+    """
+    return {
+        "fairness-20": lambda: _groups(folder, sizes.rows, 20, ["race"], 200),
+        "fairness-400": lambda: _groups(folder, sizes.rows, 400, ["district", "sex"], 90),
+        "two-groups": lambda: _two_groups(folder, sizes.two_groups),
+        "intervals": lambda: _intervals(folder, sizes.bootstrap),
+        "data": lambda: _suite(folder, sizes.rows),
+        "cold-fairness": lambda: _cold_fairness(folder),
+        "cold-data": lambda: _cold_data(folder),
+        "cold-performance": lambda: _cold_performance(folder),
+        "cold-task": lambda: _cold_task(folder),
+        "parse": _parse,
+        "memory-fairness": lambda: _memory(folder, sizes, "fairness"),
+        "memory-data": lambda: _memory(folder, sizes, "data_gate"),
+    }
+
+
+def _groups(folder: Path, rows: int, groups: int, features: list[str], faster: float) -> Contest:
+    options = {"path": str(data.predictions(folder, rows)), "features": features}
+    return Contest(
+        f"fairness-{groups}",
+        f"fairness, {_many(rows)} rows, {groups} groups, 6 metrics",
+        (
+            Contender("gate", "fairness:gate", options),
+            Contender("DuckDB GROUP BY", "fairness:group_by", options),
+            Contender("Fairlearn MetricFrame on rows", "fairness:fairlearn_on_rows", options, once=rows > 1_000_000),
+        ),
+        (
+            ("Fairlearn MetricFrame on rows", Target("work_seconds", at_least=faster)),
+            ("Fairlearn MetricFrame on rows", Target("peak_mb", at_least=10)),
+            ("DuckDB GROUP BY", Target("work_seconds", at_most=1.5)),
+        ),
+        "The gate's time has the intervals (2,000 resamples; 400 for 400 groups) and the SHA-256 of the file in it. "
+        "Fairlearn reads no more than the columns that it needs.",
+    )
+
+
+def _two_groups(folder: Path, rows: int) -> Contest:
+    options = {"path": str(data.predictions(folder, rows))}
+    return Contest(
+        "two-groups",
+        f"one attribute of two groups, {_many(rows)} rows",
+        (
+            Contender("gate", "fairness:gate_of_two_groups", options),
+            Contender("Aequitas", "fairness:aequitas", options, "aequitas"),
+            Contender("AIF360", "fairness:aif360", options, "aif360"),
+        ),
+        (("Aequitas", Target("work_seconds", at_least=1)), ("AIF360", Target("work_seconds", at_least=1))),
+        "All three read the parquet file within the time; the gate's has the intervals and the digest in it.",
+    )
+
+
+def _intervals(folder: Path, rows: int) -> Contest:
+    options = {"path": str(data.predictions(folder, rows)), "features": ["race"]}
+    drawn = 3
+    return Contest(
+        "intervals",
+        f"intervals, {_many(rows)} rows, 20 groups, 6 metrics, {RESAMPLES:,} resamples",
+        (
+            Contender("gate", "fairness:gate", options),
+            Contender(
+                "Fairlearn n_boot",
+                "fairness:fairlearn_on_rows",
+                {**options, "resamples": drawn, "scaled_to": RESAMPLES},
+            ),
+        ),
+        (("Fairlearn n_boot", Target("work_seconds", at_least=1000)),),
+        f"Fairlearn's time is that of {drawn} resamples, less the time without any, scaled to {RESAMPLES:,}; ours is "
+        "that of the whole gate, counting included.",
+    )
+
+
+def _suite(folder: Path, rows: int) -> Contest:
+    options = {"path": str(data.people(folder, rows))}
+    return Contest(
+        "data",
+        f"data gate, 12 expectations, {_many(rows)} rows of 9 columns, parquet",
+        (
+            Contender("gate", "data_gate:gate", options),
+            Contender("DuckDB SQL by hand", "data_gate:sql_by_hand", options),
+            Contender("Great Expectations on pandas", "data_gate:great_expectations", options),
+            Contender("Pandera on Polars", "data_gate:pandera", options, "pandera"),
+            Contender("Pointblank on Polars", "data_gate:pointblank", options, "pointblank"),
+        ),
+        (
+            ("Great Expectations on pandas", Target("work_seconds", at_least=10)),
+            ("Great Expectations on pandas", Target("peak_mb", at_least=5)),
+            ("DuckDB SQL by hand", Target("work_seconds", at_most=1.5)),
+            ("Pandera on Polars", Target("work_seconds", at_least=1)),
+            ("Pandera on Polars", Target("peak_mb", at_least=2)),
+            ("Pointblank on Polars", Target("work_seconds", at_least=1)),
+            ("Pointblank on Polars", Target("peak_mb", at_least=2)),
+        ),
+        "The gate's time has the SHA-256 of the file in it. SQL by hand has no memory limit, the gate's is 512 MB.",
+    )
+
+
+def _cold(key: str, what: str, ours: Contender, theirs: Contender, note: str) -> Contest:
+    target = (theirs.name, Target("total_seconds", at_most=1.2))
+    return Contest(key, f"{what}, {_COLD_ROWS:,} rows, from process start", (ours, theirs), (target,), note)
+
+
+def _cold_fairness(folder: Path) -> Contest:
+    options = {"path": str(data.predictions(folder, _COLD_ROWS)), "features": ["race"]}
+    return _cold(
+        "cold-fairness",
+        "cold fairness gate",
+        Contender("gate", "fairness:gate", options),
+        Contender("Fairlearn by hand", "fairness:fairlearn_on_rows", options),
+        "Without Airflow on either side.",
+    )
+
+
+def _cold_data(folder: Path) -> Contest:
+    options = {"path": str(data.people(folder, _COLD_ROWS))}
+    return _cold(
+        "cold-data",
+        "cold data gate",
+        Contender("gate", "data_gate:gate", options),
+        Contender("Great Expectations by hand", "data_gate:great_expectations", options),
+        "Without Airflow on either side.",
+    )
+
+
+def _cold_performance(folder: Path) -> Contest:
+    options = {"path": str(data.predictions(folder, _COLD_ROWS))}
+    return _cold(
+        "cold-performance",
+        "cold performance gate, 8 metrics",
+        Contender("gate", "performance:gate", options),
+        Contender("scikit-learn by hand", "performance:sklearn_by_hand", options),
+        "Without Airflow on either side. The gate also computes an interval of each metric.",
+    )
+
+
+def _cold_task(folder: Path) -> Contest:
+    options = {"path": str(data.people(folder, _COLD_ROWS))}
+    return _cold(
+        "cold-task",
+        "cold data gate as an Airflow task",
+        Contender("DataValidationGateOperator", "inside_airflow:gate_task", options),
+        Contender("PythonOperator with Great Expectations", "inside_airflow:python_task", options),
+        "Airflow's import and task runner on both sides; the operator also signs its evidence and appends it to a "
+        "ledger.",
+    )
+
+
+def _parse() -> Contest:
+    return Contest(
+        "parse",
+        "parse of a DAG file with every operator",
+        (
+            Contender("every operator", "inside_airflow:parse", {"path": str(_DAGS / "every_operator.py")}),
+            Contender("as many EmptyOperators", "inside_airflow:parse", {"path": str(_DAGS / "empty_operators.py")}),
+        ),
+        (
+            ("as many EmptyOperators", Target("total_seconds", at_most=1.15)),
+            ("as many EmptyOperators", Target("work_seconds", at_most=1.15)),
+        ),
+        "Process: import of Airflow, then the file. Work: the file alone, parsed and serialised, in a process that has "
+        "imported what the DAG processor imports before it forks.",
+    )
+
+
+def _memory(folder: Path, sizes: Sizes, module: str) -> Contest:
+    table, extra, what = {
+        "fairness": (data.predictions, {"features": ["race"]}, "fairness gate"),
+        "data_gate": (data.people, {}, "data gate"),
+    }[module]
+    many, few = (
+        Contender(f"{_many(rows)} rows", f"{module}:gate", {"path": str(table(folder, rows)), **extra})
+        for rows in (sizes.largest, sizes.smallest)
+    )
+    return Contest(
+        f"memory-{module}",
+        f"memory of the {what}, {few.name} to {many.name}",
+        (many, few),
+        ((few.name, Target("peak_mb", at_most=1.3)),),
+        f"The larger file has {Path(many.options['path']).stat().st_size / 1e6:,.0f} MB.",
+        same_answers=False,
+    )
+
+
+def _many(rows: int) -> str:
+    return f"{rows / 1e6:g} M" if rows >= 1_000_000 else f"{rows:,}"

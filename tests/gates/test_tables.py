@@ -1,0 +1,330 @@
+"""Files as one table of an embedded DuckDB: what is read, as what, and what is refused."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import hashlib
+import lzma
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import fsspec
+import pandas as pd
+import pytest
+
+from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
+from airflow_mlgov.gates import inputs
+from airflow_mlgov.gates.inputs import dataset_subject, opened, read_table
+from airflow_mlgov.gates.tables import MemoryLimitError, identifier, literal, open_table, open_tables
+
+ROWS = "SELECT * FROM data ORDER BY ALL"
+
+
+@pytest.fixture
+def frame() -> pd.DataFrame:
+    return pd.DataFrame({"age": [31, 44, 58], "sex": ["f", "m", "f"], "score": [0.25, 0.5, 0.75]})
+
+
+def rows(data: str, **options: Any) -> list[tuple[Any, ...]]:
+    with open_table(data, **options) as table:
+        return table.rows(ROWS)
+
+
+def write_names(path: str, rows: int, different: int) -> None:
+    """Names of 69 characters, some of them twice."""
+    with duckdb.connect() as connection:
+        names = f"SELECT 'somebody-' || lpad((i % {different})::VARCHAR, 60, '0') AS name FROM range({rows}) t(i)"
+        connection.execute(f"COPY ({names}) TO {literal(path)} (FORMAT parquet)")
+
+
+@pytest.mark.parametrize(
+    ("name", "pack"),
+    [
+        ("a.csv", bytes),
+        ("a.CSV", bytes),
+        ("a.csv.gz", gzip.compress),
+        ("a.csv.bz2", bz2.compress),
+        ("a.csv.xz", lzma.compress),
+    ],
+)
+def test_reads_csv_however_it_is_packed(
+    tmp_path: Path, frame: pd.DataFrame, name: str, pack: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(pack(frame.to_csv(index=False).encode()))
+    with open_table(str(path)) as table:
+        assert table.columns == {"age": "BIGINT", "sex": "VARCHAR", "score": "DOUBLE"}
+        assert table.rows(ROWS) == [(31, "f", 0.25), (44, "m", 0.5), (58, "f", 0.75)]
+        assert table.subject == dataset_subject(str(path))
+        assert table.subject.digest == hashlib.sha256(path.read_bytes()).hexdigest()
+    with open_table(str(path), text=True) as table:
+        assert set(table.columns.values()) == {"VARCHAR"}
+        assert table.rows(ROWS)[0] == ("31", "f", "0.25")
+
+
+def test_reads_parquet_and_hands_out_arrays(tmp_path: Path, frame: pd.DataFrame) -> None:
+    frame.to_parquet(tmp_path / "a.parquet")
+    with open_table(str(tmp_path / "a.parquet")) as table:
+        assert table.columns == {"age": "BIGINT", "sex": "VARCHAR", "score": "DOUBLE"}
+        assert table.arrays("SELECT age FROM data ORDER BY age")["age"].tolist() == [31, 44, 58]
+        table.require("age", "sex")
+        with pytest.raises(ConfigurationError, match=r'no column "aeg" \(did you mean "age"\?\)'):
+            table.require("aeg")
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (["007", "-0", "12"], "BIGINT"),
+        (["1", "NA", ""], "BIGINT"),
+        (["1", "2.5", "1E5"], "DOUBLE"),
+        ([".5", "5.", "-inf", "nan"], "DOUBLE"),
+        (["true", "FALSE", "True"], "BOOLEAN"),
+        (["t", "f"], "VARCHAR"),
+        (["0x1F", "1"], "VARCHAR"),
+        (["1", "+5"], "VARCHAR"),
+        (["1", "99999999999999999999"], "VARCHAR"),
+        (["1"] * 2000 + ["word"], "VARCHAR"),
+        (["1"] * 2000 + ["1.5"], "DOUBLE"),
+        (["true", "1"], "VARCHAR"),
+        (["NA", "null"], "VARCHAR"),
+    ],
+)
+def test_a_csv_column_has_the_type_that_all_its_values_are(tmp_path: Path, values: list[str], kind: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("v,id\n" + "".join(f"{value},{at}\n" for at, value in enumerate(values)))
+    with open_table(str(path)) as table:
+        assert table.columns == {"v": kind, "id": "BIGINT"}
+        read = [value for (value,) in table.rows("SELECT v FROM data ORDER BY id")]
+    expected = pd.read_csv(path, low_memory=False)["v"]
+    assert [value is None for value in read] == expected.isna().tolist()
+    if kind != "VARCHAR":
+        assert [value for value in read if value is not None] == expected.dropna().tolist()
+
+
+def test_texts_are_as_they_stand(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b'\xef\xbb\xbfv,w\r\n"x, ""y""\r\nz", a \r\n\r\n\'q,#\r\n')
+    assert rows(str(tmp_path / "a.csv")) == [("'q", "#"), ('x, "y"\r\nz', " a ")]
+
+
+def test_a_glob_and_a_folder_are_one_table_matched_by_name(tmp_path: Path, frame: pd.DataFrame) -> None:
+    frame.iloc[:1].to_csv(tmp_path / "part-0.csv", index=False)
+    frame.iloc[1:][["score", "sex", "age"]].to_csv(tmp_path / "part-1.csv", index=False)
+    (tmp_path / "_SUCCESS").touch()
+    for data in (str(tmp_path), str(tmp_path / "part-*.csv")):
+        assert rows(data) == [(31, "f", 0.25), (44, "m", 0.5), (58, "f", 0.75)]
+    frame.to_parquet(tmp_path / "part-2.parquet")
+    assert len(rows(str(tmp_path))) == 6
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_the_keys_of_partitions_are_columns_for_both_readers(tmp_path: Path, kind: str) -> None:
+    home = tmp_path / "outside=1" / "data"
+    for folder in ("year=2024/town=Köln%20am%20Rhein", "year=2025/town=__HIVE_DEFAULT_PARTITION__"):
+        (home / folder).mkdir(parents=True)
+        part = pd.DataFrame({"age": [1, 2]})
+        part.to_csv(home / folder / "p.csv", index=False) if kind == "csv" else part.to_parquet(home / folder / "p.pq")
+    expected = [(1, 2024, "Köln am Rhein"), (1, 2025, None), (2, 2024, "Köln am Rhein"), (2, 2025, None)]
+    with open_table(str(home)) as table:
+        assert table.columns == {"age": "BIGINT", "year": "BIGINT", "town": "VARCHAR"}
+        assert table.rows(ROWS) == expected
+    read = read_table(str(home))
+    assert list(read.columns) == ["age", "year", "town"]
+    found = sorted(read.astype(object).where(read.notna(), None).itertuples(index=False), key=str)
+    assert [tuple(row) for row in found] == sorted(expected, key=str)
+    assert read_table(str(home), ["town", "year"])["year"].tolist() == [2024, 2024, 2025, 2025]
+    (file,) = (home / "year=2024").rglob("p.*")
+    with open_table(str(file)) as table:  # a folder above the set is no part of it
+        assert list(table.columns) == list(read_table(str(file)).columns) == ["age"]
+
+
+def test_partitions_that_can_be_read_two_ways_are_refused(tmp_path: Path, frame: pd.DataFrame) -> None:
+    (tmp_path / "sex=f").mkdir()
+    frame.to_parquet(tmp_path / "sex=f" / "a.parquet")
+    for read in (rows, read_table):
+        with pytest.raises(ConfigurationError, match="sex"):
+            read(str(tmp_path))
+    (tmp_path / "sex=f").rename(tmp_path / "year=1")
+    (tmp_path / "month=1").mkdir()
+    frame.to_parquet(tmp_path / "month=1" / "a.parquet")
+    for read in (rows, read_table):
+        with pytest.raises(ConfigurationError, match=r"unlike key=value folders: year above a\.parquet, month above"):
+            read(str(tmp_path))
+
+
+def test_a_url_is_fetched_into_a_folder_that_goes_away(
+    tmp_path: Path, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    store = fsspec.filesystem("memory")
+    store.pipe("/loans/year=1/a.csv", frame.to_csv(index=False).encode())
+    store.pipe("/loans/year=2/b.csv", frame.to_csv(index=False).encode())
+    try:
+        with open_table("memory://loans") as table:
+            assert table.name == "memory://loans"
+            assert len(list(tmp_path.iterdir())) == 2
+            assert table.rows("SELECT count(*), min(year), max(year) FROM data") == [(6, 1, 2)]
+        assert len(rows("memory://loans/*/a.csv")) == 3
+        assert (
+            dataset_subject("memory://loans/year=1/a.csv").digest
+            == hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest()
+        )
+        with pytest.raises(ConfigurationError, match="no such file"):
+            rows("memory://loans/none.csv")
+        with pytest.raises(ConfigurationError, match="known extensions"):
+            store.pipe("/loans/notes.txt", b"x")
+            rows("memory://loans")
+    finally:
+        store.rm("/loans", recursive=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_several_sets_of_files_can_be_joined(tmp_path: Path, frame: pd.DataFrame) -> None:
+    frame.to_parquet(tmp_path / "a.parquet")
+    frame.to_csv(tmp_path / "b.csv", index=False)
+    with open_tables({"one": str(tmp_path / "a.parquet"), "two": str(tmp_path / "b.csv")}) as tables:
+        joined = "SELECT count(*) FROM one JOIN two USING (age, sex, score)"
+        assert tables["one"].rows(joined) == [(3,)]
+        assert tables["two"].subject.digest == dataset_subject(str(tmp_path / "b.csv")).digest
+
+
+def test_files_that_are_open_already_are_read_where_they_are(tmp_path: Path, frame: pd.DataFrame) -> None:
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    with opened(str(tmp_path / "a.csv")) as files, open_table(files) as table:
+        assert table.files is files
+        assert list(table.sources) == [tmp_path / "a.csv"]
+        assert table.rows(f"SELECT count(*) FROM ({table.sources[tmp_path / 'a.csv']})") == [(3,)]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"\n\na,b\n1,2\n", "begins with an empty line"),
+        (b"a,b\n1,2,3\n", r"cannot be read \(line 2\)"),
+        (b"a,b\n1\n", r"cannot be read \(line 2\)"),
+        (b"a,b\n1,'x,2'\n", r"cannot be read \(line 2\)"),
+        (b'a,b\n"secret,2\n', "cannot be read"),
+        (b'a,b\n1,"x"y\n', "cannot be read"),
+        (b"a,a\n1,2\n", "more than one column named 'a'"),
+        (b"a,A\n1,2\n", "differ in case alone"),
+        (b"a,\xff\n1,2\n", "not UTF-8"),
+        (b"a,b\n1,\xff\n", "not UTF-8"),
+        (b"a,b\n" + b"1,2\n" * 9000 + b"1,\xff\n", "cannot be read"),
+    ],
+)
+def test_refuses_a_csv_that_could_be_read_two_ways(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        rows(str(tmp_path / "a.csv"))
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.csv.gz", "a.csv.xz", "a.csv.bz2"])
+def test_refuses_what_is_not_what_its_name_says(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"neither this nor that")
+    with pytest.raises(ConfigurationError, match=r"cannot be read|not a readable csv"):
+        rows(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_refuses_files_with_unlike_columns(tmp_path: Path, frame: pd.DataFrame, kind: str) -> None:
+    for name, part in (("a", frame), ("b", frame.drop(columns="sex"))):
+        target = tmp_path / f"{name}.{kind}"
+        part.to_csv(target, index=False) if kind == "csv" else part.to_parquet(target)
+    with pytest.raises(ConfigurationError, match=rf"unlike columns: sex not in both a\.{kind} and b\.{kind}"):
+        rows(str(tmp_path))
+
+
+def test_a_column_without_a_name_is_called_as_pandas_calls_it(tmp_path: Path, frame: pd.DataFrame) -> None:
+    frame.to_csv(tmp_path / "a.csv")
+    with open_table(str(tmp_path / "a.csv")) as table:
+        assert list(table.columns) == list(read_table(str(tmp_path / "a.csv")).columns)
+
+
+def test_refuses_a_file_that_changes_while_it_is_open(tmp_path: Path, frame: pd.DataFrame) -> None:
+    path = tmp_path / "a.csv"
+    frame.to_csv(path, index=False)
+    with (
+        pytest.raises(DependencyError, match="changed while it was being read"),
+        open_table(str(path)) as table,
+        path.open("a") as file,
+    ):
+        assert len(table.rows(ROWS)) == 3
+        file.write("1,f,0.1\n")
+
+
+def test_a_file_that_may_not_be_read(tmp_path: Path, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame.to_csv(tmp_path / "a.csv", index=False)
+
+    def refuse(*_args: Any, **_kwargs: Any) -> None:  # root, who runs CI containers, may read everything
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    with pytest.raises(AccessError, match="permission denied"):
+        rows(str(tmp_path / "a.csv"))
+    monkeypatch.undo()
+    monkeypatch.setattr(inputs, "_sha256", lambda path: (_ for _ in ()).throw(AccessError(f"may not read {path}")))
+    with open_table(str(tmp_path / "a.csv")) as table, pytest.raises(AccessError, match="may not read"):
+        table.subject  # noqa: B018 - the digest is asked for
+
+
+def test_what_does_not_fit_spills_to_a_folder_that_goes_away(tmp_path: Path) -> None:
+    path = str(tmp_path / "many.parquet")
+    write_names(path, rows=2_000_000, different=2_000_000)
+    with open_table(path, memory_limit="160MB") as table:
+        (spill,) = table.rows("SELECT current_setting('temp_directory')")[0]
+        assert table.rows("SELECT count(*) FROM (SELECT name FROM data GROUP BY name)") == [(2_000_000,)]
+        scratch = Path(spill).parent
+        assert scratch.is_dir()
+    assert not scratch.exists()
+
+
+def test_what_cannot_spill_is_told_as_a_limit_and_bad_limits_are_refused(tmp_path: Path) -> None:
+    path = str(tmp_path / "many.parquet")
+    write_names(path, rows=500_000, different=500_000)
+    with (
+        open_table(path, memory_limit="16MB") as table,
+        pytest.raises(MemoryLimitError, match="raise memory_limit"),
+    ):
+        table.rows("SELECT list(name) FROM data")
+    for wrong in ("", "much", "1 apple", "-1GB"):
+        with pytest.raises(ConfigurationError, match="memory_limit must be a size"):
+            rows(path, memory_limit=wrong)
+
+
+def test_no_extension_is_loaded_and_nothing_is_fetched(tmp_path: Path, frame: pd.DataFrame) -> None:
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    with open_table(str(tmp_path / "a.csv")) as table:
+        settings = dict(
+            table.rows("SELECT name, value FROM duckdb_settings() WHERE name LIKE 'auto%_known_extensions'")
+        )
+        assert settings == {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+        for query in ("SELECT * FROM 'https://127.0.0.1:1/a.csv'", "SELECT * FROM read_xlsx('a.xlsx')"):
+            with pytest.raises(ConfigurationError, match="cannot be read"):
+                table.rows(query)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_name_with_brackets_is_a_file_and_not_a_pattern(tmp_path: Path, frame: pd.DataFrame, kind: str) -> None:
+    """DuckDB would read ``a1.csv`` for ``a[1].csv``, and another file than was hashed would be judged."""
+    for name, part in (("a[1]", frame.iloc[:1]), ("a1", frame.iloc[1:2]), ("b*", frame.iloc[2:]), ("b2", frame)):
+        target = tmp_path / f"{name}.{kind}"
+        part.to_csv(target, index=False) if kind == "csv" else part.to_parquet(target)
+    assert rows(str(tmp_path / f"a[1].{kind}")) == [(31, "f", 0.25)]
+    assert rows(str(tmp_path / f"b*.{kind}")) == [(58, "f", 0.75)]
+    assert len(rows(str(tmp_path / f"?[*].{kind}"))) == 1
+    assert len(rows(str(tmp_path))) == 6
+
+
+def test_names_and_texts_are_quoted(tmp_path: Path) -> None:
+    odd = """it's "a" name; DROP"""
+    pd.DataFrame({odd: ["x'y"], "b": [1]}).to_csv(tmp_path / "it's.csv", index=False)
+    with open_table(str(tmp_path / "it's.csv")) as table:
+        assert list(table.columns) == [odd, "b"]
+        found = table.rows(f"SELECT b FROM data WHERE {identifier(odd)} = {literal(chr(120) + chr(39) + chr(121))}")
+        assert found == [(1,)]
