@@ -39,7 +39,7 @@ class Asked:
 
         :raises ConfigurationError: the file, the policy, or what the two say together does not hold
         """
-        from airflow_mlgov.gates.dataset_checks import load_checks, merge_checks, with_reference
+        from airflow_mlgov.gates.dataset_checks.checks import load_checks, merge_checks, with_reference
         from airflow_mlgov.governance.policy import load_policy
 
         governed: Mapping[str, Any] | None = None
@@ -56,7 +56,7 @@ class Asked:
 
         :raises ConfigurationError: an option is missing that says where they are
         """
-        from airflow_mlgov.gates.dataset_checks import needs_lookup
+        from airflow_mlgov.gates.dataset_checks.checks import needs_lookup
         from airflow_mlgov.registry.champion_data import RegistryLookup
 
         if not needs_lookup(checks):

@@ -96,7 +96,7 @@ def gate_performance(
     as_json: AsJson = False,
 ) -> None:
     """The performance gate over a table of predictions."""
-    from airflow_mlgov.gates.budgets import evaluate_model, evaluate_predictions
+    from airflow_mlgov.gates.performance.budgets import evaluate_model, evaluate_predictions
     from airflow_mlgov.gates.rules import merge_settings
 
     settings, bounds = _rules("performance", model, policy, bound)
@@ -231,7 +231,7 @@ def gate_tfdv(
     as_json: AsJson = False,
 ) -> None:
     """The data gate by a TFDV schema: enforced here, or by TFDV itself with --python; or anomalies that are there."""
-    from airflow_mlgov.gates import tfdv
+    from airflow_mlgov.gates.data_validation import tfdv
 
     if (schema is None) == (anomalies is None):
         raise ConfigurationError("give either --schema or --anomalies")

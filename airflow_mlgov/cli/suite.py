@@ -28,7 +28,7 @@ def propose(
     types: Annotated[bool, typer.Option("--types", help="Also pin pandas' types; slower to evaluate.")] = False,
 ) -> None:
     """Draft a Great Expectations suite from trusted data; edit it before you use it."""
-    from airflow_mlgov.gates.propose import propose_suite
+    from airflow_mlgov.gates.data_validation.propose import propose_suite
 
     draft = propose_suite(data, name=name, types=types)
     text = json.dumps(draft, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

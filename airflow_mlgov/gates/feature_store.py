@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from airflow_mlgov.errors import AccessError, ConfigurationError
-from airflow_mlgov.gates._suite import _Loader as StrictLoader
+from airflow_mlgov.gates.data_validation.suite import _Loader as StrictLoader
 from airflow_mlgov.gates.external import Backend, ask
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity, Subject
 

@@ -128,7 +128,7 @@ def merge_settings(
 
 def _known_metrics(gate: str) -> Collection[str]:
     if gate == "performance":
-        from airflow_mlgov.gates.scorers import KNOWN_METRICS
+        from airflow_mlgov.gates.performance.scorers import KNOWN_METRICS
 
         return KNOWN_METRICS
     from airflow_mlgov.gates.fairness import METRICS

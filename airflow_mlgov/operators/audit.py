@@ -82,8 +82,8 @@ class PostDeploymentAuditOperator(BaseOperator):  # type: ignore[misc]  # Airflo
     def _run(self, gate: str, path: str, model: Subject) -> GateResult:
         from airflow_mlgov.gates.fairness import evaluate_fairness
         from airflow_mlgov.gates.performance import evaluate_performance
+        from airflow_mlgov.gates.performance.scorers import BUDGETS
         from airflow_mlgov.gates.rules import gate_rules
-        from airflow_mlgov.gates.scorers import BUDGETS
 
         evaluate = {"performance": evaluate_performance, "fairness": evaluate_fairness}.get(gate)
         if evaluate is None:

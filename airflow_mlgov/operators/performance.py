@@ -79,7 +79,7 @@ class PerformanceGateOperator(ModelGateOperator):
 
     def evaluate(self) -> GateResult:
         """Compute the metrics, or first the predictions where ``score_model`` was opted in."""
-        from airflow_mlgov.gates.budgets import evaluate_model, evaluate_predictions
+        from airflow_mlgov.gates.performance.budgets import evaluate_model, evaluate_predictions
 
         settings = self.settings(**self.columns)
         judged: dict[str, Any] = {"subject": self.registry.subject(self.version), "bounds": self.rules[1]}

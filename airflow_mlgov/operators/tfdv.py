@@ -53,7 +53,7 @@ class TfdvGateOperator(BaseGateOperator):
 
     def evaluate(self) -> GateResult:
         """Read what the pipeline found, or hold the data against the schema."""
-        from airflow_mlgov.gates import tfdv
+        from airflow_mlgov.gates.data_validation import tfdv
 
         if self.schema is None:
             return tfdv.validate_anomalies(self.data, str(self.anomalies))

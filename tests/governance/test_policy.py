@@ -6,7 +6,8 @@ from jsonschema import Draft202012Validator
 
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.evidence.digests import hash_file
-from airflow_mlgov.gates import fairness, performance
+from airflow_mlgov.gates import fairness
+from airflow_mlgov.gates.performance import gate as performance
 from airflow_mlgov.governance.policy import GovernancePolicy, load_policy, parse_duration, policy_schema
 
 CONTRACT = """\

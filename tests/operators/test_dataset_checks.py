@@ -73,7 +73,7 @@ def test_checks_may_be_templated() -> None:
 
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
 def test_a_draft_is_a_suite_of_the_operator(kind: str, release: Release) -> None:
-    from airflow_mlgov.gates.propose import propose_suite
+    from airflow_mlgov.gates.data_validation.propose import propose_suite
 
     data = release.write(f"p.{kind}", people(seed=5))
     Path(release.folder / "draft.json").write_text(json.dumps(propose_suite(data)))

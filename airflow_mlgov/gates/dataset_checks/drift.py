@@ -1,0 +1,493 @@
+"""Drift of a dataset against reference data, column by column: population stability index, Jensen-Shannon distance,
+Kolmogorov-Smirnov. Refuses to call drift what chance alone would give, and to skip a column without saying so.
+
+Only counts leave the database: neither a bin's edge nor a category's name, for either may be a person's value.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from statistics import NormalDist
+from typing import Any
+
+from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.gates.bounds import MetricBound, parse_bound, settle
+from airflow_mlgov.gates.dataset_checks.settings import count_of, names_of, text_of
+from airflow_mlgov.gates.dataset_checks.workbench import (
+    Reference,
+    Workbench,
+    choose_columns,
+    in_range,
+    is_category,
+    is_numeric,
+    is_temporal,
+)
+from airflow_mlgov.gates.inputs import require_columns
+from airflow_mlgov.gates.tables import identifier
+from airflow_mlgov.results import Check, Outcome, Severity
+
+STATISTICS = ("psi", "js", "ks")
+
+_GRID = 500
+_SAMPLE = 10_000
+_SPAN_ROWS = 1_000_000
+_GAP = 3
+_BATCH = 50
+_CATEGORIES = 200
+
+
+@dataclass(frozen=True)
+class DriftSettings:
+    """``checks.drift``."""
+
+    reference: str
+    """Path of the data to compare with; ``champion`` for the data that the champion was trained on."""
+    psi: Any = None
+    """``{max: 0.2}``, with a ``severity`` where it is not critical."""
+    js: Any = None
+    ks: Any = None
+    columns: Any = None
+    """None: every column that both have, but points in time, which move by themselves."""
+    exclude: Any = ()
+    bins: Any = 10
+    """How many bins of equal reference counts a numeric column has, besides the one for missing values."""
+    min_rows: Any = 100
+    """Fewer on either side decide nothing."""
+
+    def __post_init__(self) -> None:
+        text_of("reference", self.reference)
+        for name in ("columns", "exclude"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if name == "columns" and value is None else names_of(name, value))
+        count_of("bins", self.bins, 2, 100)
+        count_of("min_rows", self.min_rows, 1)
+        if not self.bounds:
+            raise ConfigurationError(
+                "give at least one bound, such as psi: {max: 0.2}, js: {max: 0.1} or ks: {max: 0.1}"
+            )
+
+    @property
+    def bounds(self) -> tuple[MetricBound, ...]:
+        """What is bounded.
+
+        :raises ConfigurationError: a bound is not of the form ``{max: 0.2}``
+        """
+        given = {name: getattr(self, name) for name in STATISTICS}
+        found = [parse_bound(name, value, STATISTICS, source="checks.drift") for name, value in given.items() if value]
+        for item in found:
+            if item.bound.max is None or item.bound.min is not None:
+                raise ConfigurationError(f"{item.metric} is bounded from above: {item.metric}: {{max: 0.2}}")
+        return tuple(found)
+
+
+@dataclass(frozen=True)
+class KsTest:
+    """A two-sample Kolmogorov-Smirnov test."""
+
+    statistic: float
+    """The largest distance of the two distribution functions."""
+    p_value: float
+    """Two-sided, asymptotic; with millions of rows it is small for a distance that does not matter."""
+    n_reference: int
+    n: int
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """One column's rows by bin, the same bins on both sides; the last is for missing values."""
+
+    reference: tuple[int, ...]
+    data: tuple[int, ...]
+    new: int = 0
+    """Rows of categories that the reference does not have."""
+    new_categories: int = 0
+
+
+def population_stability_index(reference: Sequence[int], data: Sequence[int]) -> float:
+    """``sum (q - p) ln(q / p)`` over the bins' shares p of the reference and q of the data.
+
+    A bin that is empty on one side counts there as half a row, so that the index is finite; one that is empty on both
+    is left out. NaN where a side has no rows.
+
+    Source: Siddiqi, Credit Risk Scorecards (2006); Kullback & Leibler's J, Ann. Math. Stat. 22 (1951) 79-86.
+    """
+    n, m = sum(reference), sum(data)
+    if not n or not m:
+        return math.nan
+    pairs = [((r or 0.5) / n, (d or 0.5) / m) for r, d in zip(reference, data, strict=True) if r or d]
+    return math.fsum((q - p) * math.log(q / p) for p, q in pairs)
+
+
+def jensen_shannon_distance(reference: Sequence[int], data: Sequence[int]) -> float:
+    """The square root of the Jensen-Shannon divergence in bits: 0 for the same shares, 1 for nothing in common. NaN
+    where a side has no rows.
+
+    Source: Lin, IEEE Trans. Inf. Theory 37 (1991) 145-151; that the root is a metric: Endres & Schindelin, IEEE Trans.
+    Inf. Theory 49 (2003) 1858-1860.
+    """
+    n, m = sum(reference), sum(data)
+    if not n or not m:
+        return math.nan
+    terms = []
+    for p, q in ((r / n, d / m) for r, d in zip(reference, data, strict=True)):
+        middle = (p + q) / 2
+        terms += [share * math.log2(share / middle) for share in (p, q) if share]
+    return math.sqrt(max(0.0, math.fsum(terms) / 2))
+
+
+def kolmogorov_smirnov_p(statistic: float, n: int, m: int) -> float:
+    """Two-sided p-value of the two-sample statistic: the one-sample distribution at ``n m / (n + m)`` rows, which
+    ``scipy.stats.ks_2samp(method="asymp")`` uses too. NaN where a side has no rows.
+
+    Source: Hodges, Arkiv foer Matematik 3 (1958) 469-486; Simard & L'Ecuyer, J. Stat. Softw. 39 (2011) issue 11.
+    """
+    from scipy.stats import kstwo
+
+    if not n or not m:
+        return math.nan
+    return min(1.0, max(0.0, float(kstwo.sf(statistic, max(1, round(n * m / (n + m)))))))
+
+
+def check_drift(bench: Workbench, settings: DriftSettings, reference: Reference) -> list[Check]:
+    """A check for each column and bound, and one that says which columns were left out.
+
+    :raises ConfigurationError: a named column is not there, or no column is left
+    """
+    columns, left_out = _columns(bench, settings, reference)
+    sizes = bench.row(f"SELECT (SELECT count(*) FROM {reference.view}), (SELECT count(*) FROM data)")  # noqa: S608
+    unlike = {name: why for name in columns if (why := _unlike(bench.columns[name], reference.columns[name]))}
+    judged = [name for name in columns if name not in unlike]
+    numeric = [name for name in judged if not is_category(bench.columns[name])]
+    compared = _Numbers(bench, reference, numeric)
+    counts = compared.binned(settings.bins) | {
+        name: _by_category(bench, reference, name) for name in judged if name not in numeric
+    }
+    checks = [_scope(bench, settings, reference, left_out)]
+    for item in settings.bounds:
+        applies = columns if item.metric != "ks" else [name for name in columns if name in numeric or name in unlike]
+        for name in applies:
+            label = f"drift_{item.metric}({name})"
+            if name in unlike:
+                checks.append(Check(label, Outcome.ERROR, None, item.bound, item.severity, unlike[name]))
+            elif item.metric == "ks":
+                checks.append(_judge_ks(label, item, compared.ks(name), settings.min_rows))
+            else:
+                checks.append(_judge_bins(label, item, counts[name], sizes, settings.min_rows))
+    if len(checks) == 1:
+        raise ConfigurationError("checks.drift bounds ks alone, and no column holds numbers: bound psi or js")
+    return checks
+
+
+def _columns(bench: Workbench, settings: DriftSettings, reference: Reference) -> tuple[list[str], dict[str, str]]:
+    """What is compared, and what is not, with the reason."""
+    if settings.columns is not None:
+        chosen = choose_columns(list(bench.columns), settings.columns, settings.exclude, bench.table.name)
+        require_columns(reference.columns, chosen, reference.name)
+        return chosen, {}
+    everything = {**bench.columns, **reference.columns}
+    require_columns(everything, settings.exclude, bench.table.name)
+    left_out = dict.fromkeys(settings.exclude, "excluded")
+    chosen = []
+    for name, kind in bench.columns.items():
+        if name in left_out or name not in reference.columns:
+            continue
+        if is_temporal(kind):
+            left_out[name] = "a point in time, which moves by itself: name it in columns to compare it"
+        else:
+            chosen.append(name)
+    if not chosen:
+        raise ConfigurationError(f"{bench.table.name} and {reference.name} share no column that can be compared")
+    return chosen, left_out
+
+
+def _unlike(kind: str, reference: str) -> str:
+    """Why two types cannot be compared; empty where they can."""
+    for test in (is_numeric, is_temporal, is_category):
+        if test(kind) and test(reference):
+            return ""
+    if any(test(kind) for test in (is_numeric, is_temporal, is_category)):
+        return f"the column is {kind} here and {reference} in the reference, so it cannot be compared"
+    return f"a column of type {kind} cannot be compared: exclude it"
+
+
+def _scope(bench: Workbench, settings: DriftSettings, reference: Reference, left_out: Mapping[str, str]) -> Check:
+    """That no column of the reference went missing unseen."""
+    wanted = settings.columns if settings.columns is not None else tuple(reference.columns)
+    gone = [name for name in wanted if name not in bench.columns and name not in settings.exclude]
+    new = [name for name in bench.columns if name not in reference.columns]
+    order = list(Severity)
+    severity = min((item.severity for item in settings.bounds), key=order.index)
+    outcome = Outcome.FAIL if gone else Outcome.PASS
+    detail = f"columns of the reference that are missing here: {', '.join(gone)}" if gone else ""
+    values = {"missing": gone, "new": new, "left_out": dict(left_out)}
+    return Check("drift_columns", outcome, len(gone), "every column of the reference", severity, detail, values)
+
+
+def _judge_bins(label: str, item: MetricBound, counts: _Counts, sizes: Sequence[int], min_rows: int) -> Check:
+    cells = sum(1 for r, d in zip(counts.reference, counts.data, strict=True) if r or d)
+    psi_by_chance = _psi_by_chance(cells, *sizes)
+    if item.metric == "psi":
+        observed, chance = population_stability_index(counts.reference, counts.data), psi_by_chance
+    else:
+        observed = jensen_shannon_distance(counts.reference, counts.data)
+        chance = math.sqrt(psi_by_chance / (8 * math.log(2)))  # JSD in bits is PSI / (8 ln 2) for small changes
+    n, m = sizes
+    values = {
+        "rows": m,
+        "reference_rows": n,
+        "bins": cells,
+        "by_chance": chance,
+        "missing_share": counts.data[-1] / m if m else None,
+        "reference_missing_share": counts.reference[-1] / n if n else None,
+    }
+    if counts.new_categories:
+        values |= {"new_categories": counts.new_categories, "new_category_share": counts.new / m}
+    return _judged(label, item, observed, chance, (n, m), min_rows, values)
+
+
+def _judge_ks(label: str, item: MetricBound, test: KsTest, min_rows: int) -> Check:
+    n, m = test.n_reference, test.n
+    # the 95 % point of Kolmogorov's distribution: Smirnov, Ann. Math. Stat. 19 (1948) 279-281
+    chance = 1.3581 * math.sqrt((n + m) / (n * m)) if n and m else math.inf
+    values = {"n": m, "n_reference": n, "p_value": test.p_value, "by_chance": chance}
+    return _judged(label, item, test.statistic, chance, (n, m), min_rows, values)
+
+
+def _judged(
+    label: str,
+    item: MetricBound,
+    observed: float,
+    chance: float,
+    sizes: tuple[int, int],
+    min_rows: int,
+    values: Mapping[str, Any],
+) -> Check:
+    """A statistic is never below zero and grows by chance in small samples, so a small one passes and a large one fails
+    only where chance alone would not give it in one of twenty tries."""
+    outcome, detail = item.bound.judge(settle(observed)), ""
+    if min(sizes) < min_rows:
+        outcome, detail = Outcome.INCONCLUSIVE, f"{min(sizes)} values; at least {min_rows} are needed on both sides"
+    elif outcome is Outcome.FAIL and observed <= chance:
+        outcome = Outcome.INCONCLUSIVE
+        detail = f"with so few rows chance alone gives up to {chance:.3g}: compare more rows, or fewer bins"
+    elif outcome is Outcome.FAIL:
+        detail = f"the distribution has moved: {item.metric} is {observed:.3g}, chance alone gives up to {chance:.3g}"
+    return Check(label, outcome, observed, item.bound, item.severity, detail, values)
+
+
+def _psi_by_chance(cells: int, n: int, m: int) -> float:
+    """What the index exceeds in one of twenty tries where nothing has moved: ``(1/n + 1/m)`` times the 95 % point of
+    chi-square with ``cells - 1`` degrees of freedom (Wilson and Hilferty's approximation of it).
+
+    Source: Yurdakul & Naranjo, J. Risk Model Validation 14 (2020); Wilson & Hilferty, PNAS 17 (1931) 684-688.
+    """
+    if not n or not m:
+        return math.inf
+    degrees = max(cells - 1, 1)
+    part = 2 / (9 * degrees)
+    point = degrees * (1 - part + NormalDist().inv_cdf(0.95) * math.sqrt(part)) ** 3
+    return point * (1 / n + 1 / m)
+
+
+def _by_category(bench: Workbench, reference: Reference, name: str) -> _Counts:
+    """Rows by category: the reference's most frequent ones, its others as one, new ones as one, missing ones as one."""
+    column = f"{identifier(name)}::VARCHAR"
+    missing_r, missing_d, known_r, known_d, new_d, new_categories, top = bench.row(
+        f"""
+        WITH grouped AS (
+            SELECT value, sum(r)::BIGINT AS r, sum(d)::BIGINT AS d FROM (
+                SELECT {column} AS value, 1 AS r, 0 AS d FROM {reference.view}
+                UNION ALL SELECT {column}, 0, 1 FROM data
+            ) GROUP BY value
+        ),
+        marked AS (SELECT *, value IS NULL AS missing, value IS NOT NULL AND r > 0 AS known FROM grouped)
+        SELECT coalesce(sum(r) FILTER (missing), 0), coalesce(sum(d) FILTER (missing), 0),
+               coalesce(sum(r) FILTER (known), 0), coalesce(sum(d) FILTER (known), 0),
+               coalesce(sum(d) FILTER (NOT missing AND NOT known), 0), count(*) FILTER (NOT missing AND NOT known),
+               list_transform(max({{'r': r, 'value': value, 'd': d}}, {_CATEGORIES}) FILTER (known),
+                              lambda x: [x.r, x.d])
+        FROM marked
+        """  # noqa: S608 - quoted
+    )
+    cells = [(int(r), int(d)) for r, d in top or ()]
+    other = known_r - sum(r for r, _ in cells), known_d - sum(d for _, d in cells)
+    cells += [(int(other[0]), int(other[1])), (0, int(new_d)), (int(missing_r), int(missing_d))]
+    return _Counts(tuple(r for r, _ in cells), tuple(d for _, d in cells), int(new_d), new_categories)
+
+
+class _Numbers:
+    """Numeric columns of both sides, counted in a grid that samples of both span.
+
+    The samples decide how fast the answers are found, never what they are: quantiles and the Kolmogorov-Smirnov
+    statistic are exact, from a second look at the few cells of the grid that they can lie in. So no more than a cell's
+    values is held at a time, however many rows there are.
+    """
+
+    def __init__(self, bench: Workbench, reference: Reference, columns: Sequence[str]) -> None:
+        self._bench, self._view, self._names = bench, reference.view, list(columns)
+        self._kinds = {name: (bench.columns[name], reference.columns[name]) for name in columns}
+        self._grid = self._edges()
+        self._reference = self._histograms(self._view, self._grid)
+        self._data = self._histograms("data", self._grid)
+
+    def binned(self, bins: int) -> dict[str, _Counts]:
+        """Counts in bins that end at the reference's quantiles; a value that fills a bin alone has one of its own."""
+        edges = {name: _separated(self._quantiles(name, bins)) for name in self._names}
+        reference, data = self._histograms(self._view, edges), self._histograms("data", edges)
+        return {name: _Counts(tuple(reference[name]), tuple(data[name])) for name in self._names}
+
+    def ks(self, name: str) -> KsTest:
+        """The test on the values that are not missing, ties and all."""
+        reference, data = self._reference[name][:-1], self._data[name][:-1]
+        n, m = sum(reference), sum(data)
+        if not n or not m:
+            return KsTest(math.nan, math.nan, n, m)
+        distance, spans = _look_closer(self._grid[name], reference, data)
+        for span in spans:
+            if span.possible > distance:
+                distance = max(distance, self._distance_within(name, (n, m), span))
+        statistic = distance / (n * m)
+        return KsTest(statistic, kolmogorov_smirnov_p(statistic, n, m), n, m)
+
+    def _distance_within(self, name: str, sizes: tuple[int, int], span: _Span) -> int:
+        """The largest distance at a value in the span, in units of ``1 / (n m)``."""
+        n, m = sizes
+        mine, other = (self._within(name, side, [(span.low, span.high)]) for side in (0, 1))
+        (distance,) = self._bench.row(
+            f"""
+            WITH rows AS (
+                SELECT {self._value(name, 1)} AS v, 1 AS r, 0 AS d FROM {self._view} WHERE {other}
+                UNION ALL
+                SELECT {self._value(name, 0)}, 0, 1 FROM data WHERE {mine}
+            ),
+            grouped AS (SELECT v, sum(r) AS r, sum(d) AS d FROM rows GROUP BY v),
+            running AS (SELECT {span.before[0]} + sum(r) OVER upwards AS r, {span.before[1]} + sum(d) OVER upwards AS d
+                        FROM grouped WINDOW upwards AS (ORDER BY v))
+            SELECT max(abs(r * {m}::HUGEINT - d * {n}::HUGEINT)) FROM running
+            """  # noqa: S608 - quoted
+        )
+        return int(distance)
+
+    def _value(self, name: str, side: int) -> str:
+        """A column as DOUBLE; NaN, which DuckDB sorts above infinity, is still in it."""
+        column, kind = identifier(name), self._kinds[name][side]
+        return f"epoch({column})" if is_temporal(kind) else column if kind == "DOUBLE" else f"{column}::DOUBLE"
+
+    def _within(self, name: str, side: int, ranges: Sequence[tuple[float | None, float]]) -> str:
+        """That a value lies in one of the ranges, so is neither missing nor NaN, as SQL."""
+        value = self._value(name, side)
+        return " OR ".join(in_range(value, low, high) for low, high in ranges)
+
+    def _edges(self) -> dict[str, list[float]]:
+        """For each column some quantiles of a sample of either side; one that comes twice is a cell of its own."""
+        quantiles: dict[str, list[float]] = {name: [] for name in self._names}
+        for side, view in enumerate(("data", self._view)):
+            for start in range(0, len(self._names), _BATCH):
+                names = self._names[start : start + _BATCH]
+                values = ", ".join(self._value(name, side) for name in names)
+                sample = self._bench.rows(f"SELECT {values} FROM {view} USING SAMPLE reservoir({_SAMPLE} ROWS)")  # noqa: S608
+                for at, name in enumerate(names):
+                    known = sorted(row[at] for row in sample if row[at] is not None and not math.isnan(row[at]))
+                    quantiles[name] += known[:: max(1, len(known) // _GRID)]
+        return {name: _separated(sorted(found)) or [0.0] for name, found in quantiles.items()}
+
+    def _histograms(self, view: str, edges: Mapping[str, Sequence[float]]) -> dict[str, list[int]]:
+        """Rows with ``low < value <= high`` for each cell, those above the last edge, and the missing ones."""
+        if not edges:
+            return {}
+        side = 0 if view == "data" else 1
+        parts = [
+            f"histogram({value}, ?::DOUBLE[]), count({value}) - count(*) FILTER (isnan({value}))"
+            for value in (self._value(name, side) for name in edges)
+        ]
+        query = f"SELECT count(*), {', '.join(parts)} FROM {view}"  # noqa: S608 - quoted
+        found = self._bench.row(query, [list(item) for item in edges.values()])
+        rows, counted = found[0], {}
+        for position, name in enumerate(edges):
+            cells, known = found[1 + 2 * position] or {}, found[2 + 2 * position]
+            below = [cells.get(edge, 0) for edge in edges[name]]
+            counted[name] = [*below, known - sum(below), rows - known]
+        return counted
+
+    def _quantiles(self, name: str, bins: int) -> list[float]:
+        """The reference's inner quantiles, each a value that occurs: the ``ceil(i n / bins)``-th smallest."""
+        counts, grid = self._reference[name][:-1], self._grid[name]
+        lows, highs = [None, *grid], [*grid, math.inf]
+        total = sum(counts)
+        if not total:
+            return []
+        ranks = [math.ceil(i * total / bins) for i in range(1, bins)]
+        below = [0, *accumulate(counts)]
+        cells = [bisect_left(below, rank) - 1 for rank in ranks]
+        chosen = sorted(set(cells))
+        within = dict(zip(chosen, accumulate([0, *(counts[cell] for cell in chosen)]), strict=False))
+        targets = [within[cell] + rank - below[cell] for rank, cell in zip(ranks, cells, strict=True)]
+        looked_at = self._within(name, 1, [(lows[cell], highs[cell]) for cell in chosen])
+        found = self._bench.row(
+            f"""
+            WITH grouped AS (SELECT {self._value(name, 1)} AS v, count(*) AS n FROM {self._view} WHERE {looked_at}
+                             GROUP BY 1),
+            running AS (SELECT v, sum(n) OVER (ORDER BY v) AS upto FROM grouped)
+            SELECT {", ".join(f"min(v) FILTER (upto >= {target})" for target in targets)} FROM running
+            """  # noqa: S608 - quoted
+        )
+        return [float(value) for value in found]
+
+
+def _separated(quantiles: Sequence[float]) -> list[float]:
+    """Edges in order, each once; before one that comes twice the next smaller number, so that it has its own cell."""
+    edges: set[float] = set()
+    for position, value in enumerate(quantiles):
+        if position and quantiles[position - 1] == value:
+            edges.add(math.nextafter(value, -math.inf))
+        edges.add(value)
+    return sorted(edges)
+
+
+@dataclass(frozen=True)
+class _Span:
+    """Neighbouring cells of the grid that are looked into together."""
+
+    low: float | None
+    """None: from the smallest value."""
+    high: float
+    before: tuple[int, int]
+    """Rows of the reference and of the data below it."""
+    possible: int
+    """No value in it can have a larger distance, in units of ``1 / (n m)``."""
+
+
+def _look_closer(grid: Sequence[float], reference: Sequence[int], data: Sequence[int]) -> tuple[int, list[_Span]]:
+    """The largest distance at an edge, and where a larger one can lie, the likeliest first. Distances are in units of
+    ``1 / (n m)``, so whole numbers.
+
+    Within a cell neither distribution function leaves the span between its values at the cell's edges. Where that span
+    allows no more than the distance at some edge, or the cell is a single value, or only one side has rows in it, the
+    largest distance lies elsewhere or at an edge.
+    """
+    n, m = sum(reference), sum(data)
+    f, g = [0, *accumulate(reference)], [0, *accumulate(data)]
+    lows, highs = [None, *grid], [*grid, math.inf]
+    largest = max(abs(m * one - n * other) for one, other in zip(f, g, strict=True))
+    possible = [
+        max(m * f[cell + 1] - n * g[cell], n * g[cell + 1] - m * f[cell])
+        if reference[cell] and data[cell] and lows[cell] != math.nextafter(highs[cell], -math.inf)
+        else 0
+        for cell in range(len(highs))
+    ]
+    runs: list[tuple[int, int]] = []
+    for cell in (cell for cell, distance in enumerate(possible) if distance > largest):
+        first, last = runs[-1] if runs else (cell, cell)
+        rows = f[cell + 1] + g[cell + 1] - f[first] - g[first]
+        if runs and rows <= _SPAN_ROWS and cell - last <= _GAP:
+            runs[-1] = (first, cell)
+        else:
+            runs.append((cell, cell))
+    spans = [
+        _Span(lows[first], highs[last], (f[first], g[first]), max(possible[first : last + 1])) for first, last in runs
+    ]
+    return largest, sorted(spans, key=lambda span: span.possible, reverse=True)

@@ -1,0 +1,90 @@
+"""Train/test overlap: the share of rows that stand in another dataset too. Refuses to compare where no column is
+shared. Only counts leave the database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.gates.dataset_checks.settings import names_of, number_of, severity_of, text_of
+from airflow_mlgov.gates.dataset_checks.workbench import Reference, Workbench, choose_columns, is_numeric, is_temporal
+from airflow_mlgov.gates.inputs import require_columns
+from airflow_mlgov.gates.tables import identifier
+from airflow_mlgov.results import Bound, Check, Outcome, Severity
+
+
+@dataclass(frozen=True)
+class OverlapSettings:
+    """``checks.overlap``."""
+
+    with_: str
+    """Path of the other dataset, such as the training data of the test data that is judged; ``champion`` for the data
+    that the champion was trained on."""
+    keys: Any = None
+    """Columns that name a row; None: all that both have."""
+    exclude: Any = ()
+    """Columns that do not, such as the name of the split."""
+    max: Any = 0.0
+    """The share of rows that may stand in both."""
+    severity: Any = Severity.CRITICAL
+
+    def __post_init__(self) -> None:
+        text_of("with", self.with_)
+        object.__setattr__(self, "keys", None if self.keys is None else names_of("keys", self.keys))
+        object.__setattr__(self, "exclude", names_of("exclude", self.exclude))
+        if self.keys == ():
+            raise ConfigurationError("keys must name a column; leave it out to compare all columns")
+        number_of("max", self.max, 0, 1)
+        severity_of(self.severity)
+
+
+def check_overlap(bench: Workbench, settings: OverlapSettings, reference: Reference) -> Check:
+    """One check over the share of rows whose values all stand together in a row of the reference; a missing value is
+    like a missing value.
+
+    :raises ConfigurationError: a key is not there, or no column is shared
+    """
+    if settings.keys is not None:
+        keys = choose_columns(list(bench.columns), settings.keys, settings.exclude, bench.table.name)
+        require_columns(reference.columns, keys, reference.name)
+    else:
+        shared = [name for name in bench.columns if name in reference.columns]
+        if not shared:
+            raise ConfigurationError(f"{bench.table.name} and {reference.name} share no column")
+        keys = choose_columns(shared, None, [name for name in settings.exclude if name in shared], bench.table.name)
+        require_columns({**bench.columns, **reference.columns}, settings.exclude, bench.table.name)
+    same = " AND ".join(_same(name, bench.columns[name], reference.columns[name]) for name in keys)
+    rows, others, both = bench.row(
+        f"SELECT (SELECT count(*) FROM data), (SELECT count(*) FROM {reference.view}), "  # noqa: S608 - quoted
+        f"(SELECT count(*) FROM data SEMI JOIN {reference.view} AS other ON {same})"
+    )
+    bound = Bound(max=settings.max, source="checks.overlap")
+    values = {"rows": rows, "reference_rows": others, "rows_in_both": both, "columns": keys}
+    severity = Severity(settings.severity)
+    if not rows or not others:
+        side = bench.table.name if not rows else reference.name
+        return Check("overlap", Outcome.INCONCLUSIVE, None, bound, severity, f"{side} has no rows", values)
+    share = both / rows
+    outcome = bound.judge(share)
+    detail = "" if outcome is Outcome.PASS else f"{both} of {rows} rows stand in {reference.name} too: remove them"
+    return Check("overlap", outcome, share, bound, severity, detail, values)
+
+
+def _same(name: str, kind: str, reference: str) -> str:
+    """That a column says the same on both sides; unlike types are compared by one way of writing them down."""
+    mine, other = f"data.{identifier(name)}", f"other.{identifier(name)}"
+    alike = kind == reference or any(test(kind) and test(reference) for test in (is_numeric, is_temporal))
+    if not alike:
+        mine, other = _written(mine, kind, reference), _written(other, reference, kind)
+    return f"{mine} IS NOT DISTINCT FROM {other}"
+
+
+def _written(column: str, kind: str, beside: str) -> str:
+    """A value as text: a number or a point in time as DuckDB writes it, and a text that holds one the same way."""
+    for test, common in ((is_numeric, "DOUBLE"), (is_temporal, "TIMESTAMPTZ")):
+        if test(kind):
+            return f"{column}::{common}::VARCHAR"
+        if test(beside):
+            return f"coalesce(try_cast({column}::VARCHAR AS {common})::VARCHAR, {column}::VARCHAR)"
+    return f"{column}::VARCHAR"

@@ -1,0 +1,284 @@
+"""One metric of one table: scikit-learn's own number with an interval, or the reason why there is none. Refuses the
+answers (often 0.0 with a warning) that scikit-learn gives where a metric is undefined."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_mlgov.gates.intervals import Interval, percentile, wilson
+from airflow_mlgov.gates.performance.calibration import expected_calibration_error, recalibration
+from airflow_mlgov.gates.performance.delong import area_interval
+from airflow_mlgov.gates.performance.predictions import Sample
+from airflow_mlgov.gates.performance.resampling import ROW_METRICS, Draws, resample_labels, resample_rows
+from airflow_mlgov.gates.performance.scorers import (
+    BINARY_LABEL_METRICS,
+    LABEL_METRICS,
+    MULTICLASS_SCORE_METRICS,
+    SCORE_METRICS,
+    needs_score,
+)
+from airflow_mlgov.results import Outcome
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+OF_LABELS = (*LABEL_METRICS, *BINARY_LABEL_METRICS)
+CALIBRATION_FITS = ("calibration_slope", "calibration_intercept")
+
+_PROBABILITIES = (*SCORE_METRICS, *CALIBRATION_FITS)
+_PROPORTIONS = ("accuracy", "precision", "recall")
+_TWO_CLASSES = ("roc_auc", "d2_log_loss_score", "d2_brier_score", "balanced_accuracy", "matthews_corrcoef")
+_WITHOUT_WEIGHTS = ("positive_likelihood_ratio", "neg_negative_likelihood_ratio")
+_VARYING = ("r2", "explained_variance", "d2_absolute_error_score")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One metric of one table: a number, or the reason why there is none."""
+
+    value: float | None
+    reason: str = ""
+    outcome: Outcome = Outcome.INCONCLUSIVE
+    """How a check on it ends when there is no number."""
+    interval: Interval | None = None
+    """None where there is no number, or no method for its spread."""
+    rows: int = 0
+
+
+def estimate_all(
+    sample: Sample, metrics: Collection[str], confidence: float, draws: Mapping[str, Draws] | None = None
+) -> dict[str, Estimate]:
+    """Each metric with its interval: DeLong's for ``roc_auc``, Wilson's for proportions of rows, Wald's for the
+    calibration's fit, the bootstrap's for the others.
+
+    :param metrics: names of ``scorers.METRICS`` that are of the sample's task
+    :param draws: of this sample first and another, where they were drawn already
+    """
+    points = {metric: point(metric, sample) for metric in metrics}
+    drawn = dict(draws or {})
+    drawn |= draw([sample], [name for name, found in points.items() if found.value is not None and name not in drawn])
+    return {
+        metric: Estimate(
+            found.value,
+            found.reason,
+            found.outcome,
+            None if found.value is None else _interval(metric, sample, found.value, drawn.get(metric), confidence),
+            len(sample),
+        )
+        for metric, found in points.items()
+    }
+
+
+def point(metric: str, sample: Sample) -> Estimate:
+    """One metric without its interval."""
+    if sample.problems:
+        return Estimate(None, "; ".join(sample.problems), Outcome.ERROR)
+    problem = _score_problem(metric, sample)
+    if problem:
+        return Estimate(None, problem, Outcome.ERROR)
+    reason = _undefined(metric, sample)
+    if reason:
+        return Estimate(None, reason)
+    from sklearn.exceptions import UndefinedMetricWarning
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", UndefinedMetricWarning)
+            value = float(_compute(metric, sample))
+    except UndefinedMetricWarning as undefined:
+        return Estimate(None, str(undefined).splitlines()[0])
+    except ValueError as error:
+        return Estimate(None, f"scikit-learn refuses: {str(error).splitlines()[0][:200]}", Outcome.ERROR)
+    return Estimate(value) if math.isfinite(value) else Estimate(None, f"{metric} came out as {value}")
+
+
+def draw(samples: list[Sample], metrics: Collection[str]) -> dict[str, Draws]:
+    """The resampled values of the metrics that a bootstrap is for, on tables of the same rows.
+
+    :param metrics: those that every table has a number of
+    """
+    labels = [metric for metric in metrics if metric in OF_LABELS and not (len(samples) == 1 and _is_share(metric))]
+    rows = [metric for metric in metrics if metric in ROW_METRICS]
+    found = resample_labels(samples, labels) if labels else {}
+    return {**found, **(resample_rows(samples, rows) if rows else {})}
+
+
+def bootstrap_interval(values: Array, confidence: float) -> Interval:
+    """The percentile interval; not defined where every resample gives the same, for then nothing is known of the
+    spread: ten rows without an error would otherwise have the interval 1 to 1."""
+    interval = percentile(values, confidence)
+    if interval.low == interval.high:
+        return Interval(math.nan, math.nan, confidence, interval.method)
+    return interval
+
+
+def agrees(whole: float, value: float) -> bool:
+    """Whether what is resampled is the metric that scikit-learn computed."""
+    return math.isclose(whole, value, rel_tol=1e-7, abs_tol=1e-9)
+
+
+def _interval(metric: str, sample: Sample, value: float, draws: Draws | None, confidence: float) -> Interval | None:
+    if metric == "roc_auc":
+        return area_interval(sample.label, _score(sample), confidence)
+    if _is_share(metric):
+        return wilson(*_share(metric, sample), confidence)
+    if metric in CALIBRATION_FITS:
+        fit = recalibration(sample.label, _score(sample), confidence)
+        if fit is None:
+            return None
+        return fit.slope_interval if metric == "calibration_slope" else fit.intercept_interval
+    if draws is None or not agrees(float(draws.whole[0]), value):
+        return None
+    return bootstrap_interval(draws.values[0], confidence)
+
+
+def _is_share(metric: str) -> bool:
+    return metric in _PROPORTIONS
+
+
+def _share(metric: str, sample: Sample) -> tuple[int, int]:
+    """How many rows are right, of how many."""
+    right, predicted, true = sample.label == sample.prediction, sample.prediction == 1, sample.label == 1
+    if metric == "accuracy":
+        return int(right.sum()), len(sample)
+    of = predicted if metric == "precision" else true
+    return int((right & of).sum()), int(of.sum())
+
+
+def _score_problem(metric: str, sample: Sample) -> str:
+    """Why the scores are no probabilities, where the metric takes them for such."""
+    import numpy as np
+
+    if not needs_score(metric) or sample.score is None:
+        return ""
+    if metric in _PROBABILITIES or metric.startswith("roc_auc_ov"):
+        outside = int((~((sample.score >= 0) & (sample.score <= 1))).sum())
+        if outside:
+            return f"{outside} scores are not within 0 to 1, so not probabilities"
+        if sample.score.ndim == 2:
+            off = int((np.abs(sample.score.sum(1) - 1) > 1e-5).sum())
+            return f"the probabilities of the classes do not sum to 1 in {off} rows" if off else ""
+    return ""
+
+
+def _undefined(metric: str, sample: Sample) -> str:
+    """Why scikit-learn's answer (often 0.0 with a warning, or an exception) would mean nothing."""
+    import numpy as np
+
+    if sample.task == "regression":
+        if metric in _VARYING and len(np.unique(sample.label)) < 2:
+            return "needs two different values among the labels"
+        zeros = int((sample.label == 0).sum()) if metric == "neg_mean_absolute_percentage_error" else 0
+        return f"{zeros} labels are 0, of which nothing is a percentage" if zeros else ""
+    seen = len(np.unique(sample.label))
+    if metric in _TWO_CLASSES and seen < 2:
+        return f"only one class among {len(sample)} labels: there is nothing to rank"
+    if metric in MULTICLASS_SCORE_METRICS and (seen < len(sample.classes) or seen < 3):
+        return f"needs rows of three classes or more and of each: the labels hold {seen} of {len(sample.classes)}"
+    return _undefined_of_two(metric, sample) if sample.task == "binary" else ""
+
+
+def _undefined_of_two(metric: str, sample: Sample) -> str:
+    positives, predicted = bool(sample.label.any()), bool(sample.prediction.any())
+    if metric in ("average_precision", "recall") and not positives:
+        return "no label is positive"
+    if metric == "precision" and not predicted:
+        return "nothing is predicted positive"
+    if metric in ("f1", "jaccard") and not positives and not predicted:
+        return "no label is positive and nothing is predicted positive"
+    if metric in CALIBRATION_FITS and recalibration(sample.label, _score(sample), 0.95) is None:
+        return "no finite fit: a score is exactly 0 or 1, there is only one class, or the classes are wholly apart"
+    return ""
+
+
+def _compute(metric: str, sample: Sample) -> float:
+    own = _own_functions().get(metric)
+    if own is not None:
+        return own(sample)
+    from sklearn.metrics import get_scorer
+
+    scorer = get_scorer(metric)
+    if metric in OF_LABELS and metric not in _WITHOUT_WEIGHTS:
+        truth, prediction, counts = _counts(sample)
+        return float(scorer(_given(prediction, None, len(sample.classes)), truth, truth, sample_weight=counts))
+    given = _given(sample.prediction, sample.score, len(sample.classes))
+    return float(scorer(given, sample.label, sample.label))
+
+
+def _own_functions() -> dict[str, Callable[[Sample], float]]:
+    """Metrics that are no scorer, and those whose scorer cannot be told of a class that no row has."""
+    from sklearn import metrics
+
+    def of_classes(function: Callable[..., float], sign: int) -> Callable[[Sample], float]:
+        return lambda sample: (
+            sign * function(sample.label, sample.score, labels=list(range(max(2, len(sample.classes)))))
+        )
+
+    def brier(sign: int) -> Callable[[Sample], float]:
+        def compute(sample: Sample) -> float:
+            if sample.task == "binary":
+                return sign * float(metrics.brier_score_loss(sample.label, sample.score, pos_label=1))
+            return of_classes(metrics.brier_score_loss, sign)(sample)
+
+        return compute
+
+    def fit(which: str) -> Callable[[Sample], float]:
+        return lambda sample: getattr(recalibration(sample.label, _score(sample), 0.95), which, math.nan)
+
+    return {
+        "log_loss": of_classes(metrics.log_loss, 1),
+        "neg_log_loss": of_classes(metrics.log_loss, -1),
+        "brier_score": brier(1),
+        "neg_brier_score": brier(-1),
+        "rmse": lambda sample: metrics.root_mean_squared_error(sample.label, sample.prediction),
+        "mae": lambda sample: metrics.mean_absolute_error(sample.label, sample.prediction),
+        "expected_calibration_error": expected_calibration_error,
+        "calibration_slope": fit("slope"),
+        "calibration_intercept": fit("intercept"),
+    }
+
+
+def _given(prediction: Array, score: Array | None, classes: int) -> Any:
+    """An estimator that answers what the table says, for a scorer to ask."""
+    import numpy as np
+    from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+
+    probabilities = score
+    if score is not None and score.ndim == 1:
+        probabilities = np.column_stack([1 - score, score])
+
+    class Given(ClassifierMixin if classes else RegressorMixin, BaseEstimator):  # type: ignore[misc]
+        classes_ = np.arange(classes)
+
+        def __sklearn_is_fitted__(self) -> bool:
+            return True
+
+        def predict(self, _: Array) -> Array:
+            return prediction
+
+        def predict_proba(self, _: Array) -> Array | None:
+            return probabilities
+
+    return Given()
+
+
+def _counts(sample: Sample) -> tuple[Array, Array, Array]:
+    """Truth, prediction and how many rows have both."""
+    import numpy as np
+
+    size = max(2, len(sample.classes))
+    cells, counts = np.unique(sample.label * size + sample.prediction, return_counts=True)
+    return cells // size, cells % size, counts
+
+
+def _score(sample: Sample) -> Array:
+    import numpy as np
+
+    return np.asarray(sample.score, dtype=float)

@@ -1,0 +1,389 @@
+"""The performance gate: metrics of a predictions table against bounds, on slices of it, and against the champion on the
+same rows, each with its confidence interval. Refuses to drop rows, to guess the positive label, to compare unlike rows,
+and to pass where no champion was there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.gates.bounds import VS_CHAMPION, WORST_SLICE, BoundsLike, MetricBound, parse_bounds, settle
+from airflow_mlgov.gates.intervals import Decide, judge, require_confidence
+from airflow_mlgov.gates.performance.calibration import expected_calibration_error, recalibration, spiegelhalter_z
+from airflow_mlgov.gates.performance.comparison import Change, churn, compare_all, mcnemar, paired_draws
+from airflow_mlgov.gates.performance.estimates import Estimate, estimate_all, point
+from airflow_mlgov.gates.performance.predictions import Columns, Sample, align, classes_of, prepare, require_columns_for
+from airflow_mlgov.gates.performance.resampling import LABEL_RESAMPLES, ROW_RESAMPLES, SEED
+from airflow_mlgov.gates.performance.scorers import (
+    BUDGETS,
+    CHURN,
+    CLEAN_PROCESS,
+    KNOWN_METRICS,
+    Task,
+    recorded,
+    task_of,
+    without_ending,
+)
+from airflow_mlgov.gates.performance.slices import (
+    LEAST_OF_A_CLASS,
+    Sliced,
+    SliceRules,
+    cut,
+    slice_rules,
+    worst_slice_check,
+)
+from airflow_mlgov.results import Check, GateResult, Outcome, Severity, Subject
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_TASK_NAMES: dict[Task, str] = {
+    "binary": "binary classification",
+    "multiclass": "multiclass classification",
+    "regression": "regression",
+}
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was measured of the model itself, see ``scorers.BUDGETS``."""
+
+    value: float | None
+    detail: str = ""
+    values: Mapping[str, Any] | None = None
+    outcome: Outcome = Outcome.INCONCLUSIVE
+    """How a check on it ends when there is no number."""
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How bounds are held against estimates."""
+
+    confidence: float = 0.95
+    decide: Decide = "point"
+    """``point``: the estimate alone, its interval is recorded. ``interval``: one that straddles is INCONCLUSIVE."""
+    on_no_champion: Literal["record", "fail"] = "record"
+    task: Task | None = None
+    """None: told by the bounded metrics and the columns, see ``scorers.task_of``."""
+    slices: SliceRules = field(default_factory=SliceRules)
+
+    def __post_init__(self) -> None:
+        require_confidence(self.confidence, self.decide)
+        if self.on_no_champion not in ("record", "fail"):
+            raise ConfigurationError(f'on_no_champion must be "record" or "fail", not {self.on_no_champion!r}')
+
+
+def evaluate_performance(
+    data: str,
+    *,
+    subject: Subject,
+    label: str,
+    bounds: BoundsLike,
+    score: str | None = None,
+    prediction: str | None = None,
+    class_scores: Mapping[Any, str] | None = None,
+    task: Task | None = None,
+    positive_label: Any = None,
+    threshold: float = 0.5,
+    baseline: str | None = None,
+    row_id: str | None = None,
+    on_no_champion: Literal["record", "fail"] = "record",
+    confidence: float = 0.95,
+    decide: Decide = "point",
+    slices: Sequence[str] | None = None,
+    min_slice_size: int = 30,
+    max_share_left_out: float = 0.05,
+    suppress_below: int = 5,
+    measured: Mapping[str, Measurement] | None = None,
+) -> GateResult:
+    """Judge a model's predictions on held-out rows.
+
+    :param data: csv or parquet file(s) with one row per prediction
+    :param subject: the model version that made the predictions
+    :param bounds: metric -> bound. ``roc_auc_vs_champion`` bounds candidate minus champion, ``churn_vs_champion`` the
+        share of decisions that differ, ``roc_auc_worst_slice`` every slice; ``scorers.KNOWN_METRICS`` has all names
+    :param score: column with the score of the positive label; wanted by roc_auc, average_precision, log_loss and others
+    :param prediction: column with the predicted label (or number); made from scores (and threshold) where None
+    :param class_scores: of more than two classes: label -> the column with its probability
+    :param task: ``binary``, ``multiclass`` or ``regression``; told by the bounded metrics where None
+    :param baseline: the champion's predictions on the same rows, in columns of the same names; None: no champion yet
+    :param row_id: column that aligns the two tables; without it they must have identical labels in identical order
+    :param on_no_champion: what a ``_vs_champion`` bound says without a baseline: an info check, or FAIL
+    :param confidence: of the intervals, 0.5 to below 1
+    :param decide: ``point``: bounds are held against estimates. ``interval``: against their intervals, and one that
+        straddles its bound is INCONCLUSIVE
+    :param slices: columns to cut the rows by, ``a*b`` crosses two; for bounds that end in ``_worst_slice``
+    :param min_slice_size: rows below which a slice is not estimated
+    :param max_share_left_out: share of the rows that may be in slices without an estimate
+    :param suppress_below: slices with fewer rows are not named in the evidence
+    :param measured: what was measured of the model itself, for bounds on its latency and size
+    :raises ConfigurationError: a bound, a column, the labels or the baseline are not what the gate can judge
+    """
+    from airflow_mlgov.gates.inputs import evaluation_digest, read_dataset
+
+    started_at = datetime.now(UTC)
+    columns = Columns(label, score, prediction, positive_label, threshold, row_id, class_scores)
+    parsed = parse_bounds(bounds, KNOWN_METRICS)
+    cuts = slice_rules(slices, min_slice_size, max_share_left_out, suppress_below)
+    judging = Judging(confidence, decide, on_no_champion, task, cuts)
+    _task(parsed, columns, judging)
+    table, dataset = read_dataset(data, list(dict.fromkeys([*columns.needed, *cuts.needed])))
+    inputs = [dataset]
+    champion = None
+    if baseline is not None:
+        champion, champion_dataset = read_dataset(baseline, columns.needed)
+        inputs.append(champion_dataset)
+    checks, details = judge_predictions(table, champion, columns, parsed, judging=judging, measured=measured)
+    case = [label, row_id] if row_id else [label]
+    return GateResult(
+        gate="performance",
+        subject=subject,
+        checks=checks,
+        inputs=tuple(inputs),
+        details={
+            **details,
+            "evaluation_sha256": evaluation_digest(table, case),
+            "settings": {
+                "decide": decide,
+                "confidence": confidence,
+                "min_slice_size": min_slice_size,
+                "max_share_left_out": max_share_left_out,
+                "suppress_below": suppress_below,
+            },
+        },
+        libraries=_libraries(),
+        started_at=started_at,
+    )
+
+
+def judge_predictions(
+    table: pd.DataFrame,
+    champion: pd.DataFrame | None,
+    columns: Columns,
+    bounds: Sequence[MetricBound],
+    *,
+    judging: Judging = Judging(),
+    measured: Mapping[str, Measurement] | None = None,
+) -> tuple[tuple[Check, ...], dict[str, Any]]:
+    """The gate without its files: predictions in, checks and details out.
+
+    :raises ConfigurationError: a column, the labels or the champion's rows are not what the gate can judge
+    """
+    task = _task(bounds, columns, judging)
+    aligned = None if champion is None else align(table, champion, columns)
+    tables = [table] if aligned is None else [table, aligned]
+    classes = classes_of(tables, columns) if task == "multiclass" else ()
+    candidate = prepare(table, columns, task, "candidate", classes)
+    baseline = None if aligned is None else prepare(aligned, columns, task, "champion", classes)
+    metrics = _metrics(bounds, columns, task)
+    theirs = {} if baseline is None else {metric: point(metric, baseline) for metric in metrics}
+    draws = {} if baseline is None else paired_draws(candidate, baseline, theirs)
+    estimates = estimate_all(candidate, metrics, judging.confidence, draws)
+    checks = [_data_check("data", problem) for problem in candidate.problems]
+    changes: dict[str, Change] | None = None
+    if baseline is not None:
+        checks += [_data_check("baseline", problem) for problem in baseline.problems]
+        changes = compare_all(candidate, baseline, estimates, theirs, draws, judging.confidence)
+        changes |= _decisions(candidate, baseline, judging)
+    sliced = [without_ending(item.metric) for item in bounds if item.metric.endswith(WORST_SLICE)]
+    cuts = cut(table, candidate, sliced, judging.slices, judging.confidence) if not candidate.problems else []
+    for item in bounds:
+        if item.metric in BUDGETS:
+            checks.append(_budget_check(item, measured or {}))
+        elif item.metric.endswith(WORST_SLICE):
+            checks.append(_slice_check(item, candidate, cuts, judging))
+        elif item.relative_to_champion:
+            checks.append(_relative_check(item, estimates, changes, judging))
+        else:
+            checks.append(_absolute_check(item, estimates[item.metric], judging))
+    bounded = {item.metric for item in bounds}
+    checks += [_info_check(name, estimate) for name, estimate in estimates.items() if name not in bounded]
+    checks += [_measured_check(name, found) for name, found in (measured or {}).items() if name not in bounded]
+    details = _details(table, candidate, columns, judging)
+    if baseline is not None and changes is not None:
+        checks += _comparison_checks(candidate, baseline, changes, bounded)
+        details["changes"] = {metric: change.as_dict() for metric, change in changes.items() if metric != CHURN}
+    return tuple(checks), details
+
+
+def _task(bounds: Sequence[MetricBound], columns: Columns, judging: Judging) -> Task:
+    asked = [without_ending(item.metric) for item in bounds]
+    task = task_of(asked, judging.task, columns.class_scores is not None)
+    require_columns_for(asked, columns, task)
+    if judging.slices.columns == () and any(item.metric.endswith(WORST_SLICE) for item in bounds):
+        raise ConfigurationError("a bound on the worst slice needs slices: name the columns to cut the rows by")
+    return task
+
+
+def _metrics(bounds: Sequence[MetricBound], columns: Columns, task: Task) -> tuple[str, ...]:
+    """What is estimated of the whole table: what a task records anyway, and what is bounded."""
+    has_scores = columns.score is not None if task == "binary" else bool(columns.class_scores)
+    asked = [without_ending(item.metric) for item in bounds if item.metric not in BUDGETS]
+    return tuple(dict.fromkeys([*recorded(task, has_scores), *(metric for metric in asked if metric != CHURN)]))
+
+
+def _decisions(candidate: Sample, champion: Sample, judging: Judging) -> dict[str, Change]:
+    """The churn, where there are decisions."""
+    problems = candidate.problems or champion.problems
+    if problems:
+        return {CHURN: Change(None, None, None, "; ".join(problems), Outcome.ERROR)}
+    if candidate.task == "regression":
+        return {}
+    differing = churn(candidate, champion, judging.confidence)
+    return {CHURN: Change(None, None, differing.value, interval=differing.interval, rows=differing.rows)}
+
+
+def _data_check(name: str, problem: str) -> Check:
+    mend = "remove or repair those rows before predictions are judged; the gate drops none"
+    return Check(name, Outcome.ERROR, detail=f"{problem}: {mend}")
+
+
+def _absolute_check(item: MetricBound, estimate: Estimate, judging: Judging) -> Check:
+    values = _values(estimate)
+    if estimate.value is None:
+        return Check(item.metric, estimate.outcome, None, item.bound, item.severity, estimate.reason, values)
+    observed = settle(estimate.value)
+    outcome = judge(item.bound, observed, estimate.interval, judging.decide)
+    detail = _straddling(estimate, outcome)
+    return Check(item.metric, outcome, observed, item.bound, item.severity, detail, values)
+
+
+def _relative_check(
+    item: MetricBound, estimates: Mapping[str, Estimate], changes: Mapping[str, Change] | None, judging: Judging
+) -> Check:
+    if changes is None:
+        candidate = estimates.get(item.base_metric, Estimate(None))
+        return _no_champion_check(item, candidate, judging.on_no_champion)
+    change = changes[item.base_metric]
+    values: dict[str, Any] = _values(change)
+    if item.base_metric != CHURN:
+        values |= {"candidate": change.candidate, "champion": change.champion}
+    if change.value is None:
+        return Check(item.metric, change.outcome, None, item.bound, item.severity, change.reason, values)
+    observed = settle(change.value)
+    outcome = judge(item.bound, observed, change.interval, judging.decide)
+    if change.candidate is None:
+        said = f"{round(change.value * change.rows)} of {change.rows} decisions differ from the champion's"
+    else:
+        said = f"candidate {change.candidate:.4g}, champion {change.champion:.4g} on the same rows"
+    detail = "; ".join(filter(None, [said, _straddling(change, outcome)]))
+    return Check(item.metric, outcome, observed, item.bound, item.severity, detail, values)
+
+
+def _no_champion_check(item: MetricBound, candidate: Estimate, on_no_champion: str) -> Check:
+    values = {"candidate": candidate.value, "champion": None}
+    detail = "no champion yet: nothing to compare with"
+    if on_no_champion == "fail":
+        detail += '; give the champion\'s predictions as baseline, or set on_no_champion to "record"'
+        return Check(item.metric, Outcome.FAIL, None, item.bound, item.severity, detail, values)
+    return Check(item.metric, Outcome.INCONCLUSIVE, None, item.bound, Severity.INFO, detail, values)
+
+
+def _slice_check(item: MetricBound, candidate: Sample, cuts: Sequence[Sliced], judging: Judging) -> Check:
+    if candidate.problems:
+        detail = "; ".join(candidate.problems)
+        return Check(item.metric, Outcome.ERROR, None, item.bound, item.severity, detail)
+    metric = without_ending(item.metric)
+    return worst_slice_check(item.metric, metric, item.bound, item.severity, cuts, judging.slices, judging.decide)
+
+
+def _budget_check(item: MetricBound, measured: Mapping[str, Measurement]) -> Check:
+    unmeasured = Measurement(None, "not measured: the model itself was not given to the gate")
+    found = measured.get(item.metric, unmeasured)
+    values = dict(found.values or {})
+    if found.value is None:
+        return Check(item.metric, found.outcome, None, item.bound, item.severity, found.detail, values)
+    observed = settle(found.value)
+    fails = item.metric == CLEAN_PROCESS and observed != 1  # whatever bound somebody wrote for a yes or no
+    outcome = Outcome.FAIL if fails else item.bound.judge(observed)
+    return Check(item.metric, outcome, observed, item.bound, item.severity, found.detail, values)
+
+
+def _info_check(name: str, estimate: Estimate) -> Check:
+    values = _values(estimate)
+    if estimate.value is None:
+        return Check(name, estimate.outcome, severity=Severity.INFO, detail=estimate.reason, values=values)
+    observed = settle(estimate.value)
+    return Check(name, Outcome.PASS, observed, severity=Severity.INFO, detail="recorded, no bound", values=values)
+
+
+def _measured_check(name: str, found: Measurement) -> Check:
+    outcome = Outcome.PASS if found.value is not None else found.outcome
+    values = dict(found.values or {})
+    return Check(name, outcome, found.value, severity=Severity.INFO, detail=found.detail, values=values)
+
+
+def _comparison_checks(
+    candidate: Sample, champion: Sample, changes: Mapping[str, Change], bounded: Collection[str]
+) -> list[Check]:
+    """What is recorded of a champion whether it is bounded or not."""
+    if candidate.task == "regression" or candidate.problems or champion.problems:
+        return []
+    test = mcnemar(candidate, champion)
+    said = f"{test.rule}: {test.candidate_only} rows right by the candidate alone, {test.champion_only} by the champion"
+    checks = [Check("mcnemar_p_value", Outcome.PASS, test.p_value, None, Severity.INFO, said, test.as_dict())]
+    if CHURN + VS_CHAMPION not in bounded:
+        change = changes[CHURN]
+        name, detail = CHURN + VS_CHAMPION, "recorded, no bound"
+        checks.append(Check(name, Outcome.PASS, change.value, None, Severity.INFO, detail, _values(change)))
+    return checks
+
+
+def _values(estimate: Estimate | Change) -> dict[str, Any]:
+    if estimate.value is None:
+        return {}
+    interval = None if estimate.interval is None else estimate.interval.as_dict()
+    return {"interval": interval, "n": estimate.rows}
+
+
+def _straddling(estimate: Estimate | Change, outcome: Outcome) -> str:
+    if outcome is not Outcome.INCONCLUSIVE:
+        return ""
+    if estimate.interval is None or not estimate.interval.is_defined:
+        return 'no interval can be estimated; set decide to "point" to judge the estimate alone'
+    return f"the {estimate.interval} straddles the bound: judge it on more rows"
+
+
+def _details(table: pd.DataFrame, candidate: Sample, columns: Columns, judging: Judging) -> dict[str, Any]:
+    details: dict[str, Any] = {"rows": len(table), "task": _TASK_NAMES[candidate.task]}
+    if columns.prediction is None:
+        said = f"{columns.score} >= {columns.threshold:g}" if candidate.task == "binary" else "the most probable class"
+        details["prediction"] = said
+    details["intervals"] = {
+        "confidence": judging.confidence,
+        "decide": judging.decide,
+        "resamples": {"labels": LABEL_RESAMPLES, "rows": ROW_RESAMPLES, "seed": SEED},
+    }
+    if judging.slices.columns:
+        details["slices"] = {**vars(judging.slices), "min_of_a_class": LEAST_OF_A_CLASS}
+    if candidate.problems:
+        return details
+    if candidate.task == "multiclass":
+        details["classes"] = list(candidate.classes)
+    if candidate.task == "binary":
+        details["positives"] = int(candidate.label.sum())
+        details |= _calibration(candidate, judging.confidence)
+    return details
+
+
+def _calibration(candidate: Sample, confidence: float) -> dict[str, Any]:
+    """How the probabilities are calibrated, where the scores are such."""
+    if candidate.score is None or candidate.score.min() < 0 or candidate.score.max() > 1:
+        return {}
+    fit = recalibration(candidate.label, candidate.score, confidence)
+    found = {
+        "expected_calibration_error": expected_calibration_error(candidate),
+        "spiegelhalter_z": spiegelhalter_z(candidate.label, candidate.score),
+        "slope": fit and fit.slope,
+        "intercept": fit and fit.intercept,
+    }
+    return {"calibration": found}
+
+
+def _libraries() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("scikit-learn", "pandas", "numpy")}

@@ -1,0 +1,241 @@
+"""Tables of predictions as arrays: labels and predictions as class numbers (or as numbers), scores as probabilities.
+Refuses to drop rows, to guess the positive label, and to pair a champion's table with other rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.gates.columns import binary_columns, canonical, missing_problem, numeric_column
+from airflow_mlgov.gates.performance.scorers import BUDGETS, CHURN, Task, needs_score
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    Array = np.ndarray[Any, Any]
+
+_MOST_CLASSES = 200
+_SHOWN = 10
+_TWO = ("negative", "positive")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a predictions table mean what."""
+
+    label: str
+    """The truth."""
+    score: str | None = None
+    """The probability (or any ranking score) of the positive label."""
+    prediction: str | None = None
+    """The predicted label, or the predicted number of a regression."""
+    positive_label: Any = None
+    """Needed unless labels are 0 and 1."""
+    threshold: float = 0.5
+    """Without a prediction column a row is predicted positive where its score reaches this."""
+    row_id: str | None = None
+    """Names a row in both the candidate's and the champion's table."""
+    class_scores: Mapping[Any, str] | None = None
+    """Of more than two classes: label -> the column of its probability."""
+
+    @property
+    def needed(self) -> list[str]:
+        """The columns to read."""
+        names = (self.row_id, self.label, self.score, self.prediction, *(self.class_scores or {}).values())
+        return list(dict.fromkeys(name for name in names if name is not None))
+
+    @property
+    def predictors(self) -> list[str]:
+        """The columns that hold what the model said."""
+        names = (self.score, self.prediction, *(self.class_scores or {}).values())
+        return [name for name in names if name is not None]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows that are judged together."""
+
+    task: Task
+    label: Array
+    """Shape (rows,): the number of the class, 1 being the positive one of two; floats of a regression."""
+    prediction: Array
+    """Like ``label``."""
+    score: Array | None = None
+    """Shape (rows,), of the positive class of two; (rows, classes) of more; None where there is none."""
+    classes: tuple[str, ...] = ()
+    """Names of the classes, in the order of their numbers; two where the task is binary."""
+    problems: tuple[str, ...] = field(default=())
+    """Missing or infinite values: nothing is computed then."""
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def take(self, rows: Array) -> Sample:
+        """Some of the rows.
+
+        :param rows: a mask or positions
+        """
+        score = None if self.score is None else self.score[rows]
+        return replace(self, label=self.label[rows], prediction=self.prediction[rows], score=score)
+
+
+def require_columns_for(asked: Iterable[str], columns: Columns, task: Task) -> None:
+    """Refuse metrics that the named columns cannot give.
+
+    :param asked: metrics without ``_vs_champion`` and the like
+    :raises ConfigurationError: a column is missing, named twice, or of another task
+    """
+    asked = list(asked)
+    if task == "regression" and columns.prediction is None:
+        wanting = next((metric for metric in asked if metric not in BUDGETS), "a regression")
+        raise ConfigurationError(f"{wanting} needs the prediction column: name it as prediction")
+    if task == "regression" and CHURN in asked:
+        raise ConfigurationError("churn is of decisions, and a regression makes none: bound a change of its error")
+    has_scores = columns.score if task == "binary" else columns.class_scores
+    for metric in asked:
+        if needs_score(metric) and not has_scores:
+            how = "the column as score" if task == "binary" else "a column for each class as class_scores"
+            raise ConfigurationError(f"{metric} needs scores, not predicted labels: name {how}")
+    if not columns.predictors:
+        raise ConfigurationError("name a score column, a prediction column, or both")
+    if task == "multiclass" and not (columns.prediction or columns.class_scores):
+        raise ConfigurationError("more than two classes need a prediction column, class_scores, or both")
+    if columns.label in columns.predictors:
+        raise ConfigurationError(f'column "{columns.label}" is named as the label and as what predicts it')
+    if isinstance(columns.threshold, bool) or not math.isfinite(columns.threshold):
+        raise ConfigurationError(f"the threshold must be a number, not {columns.threshold!r}")
+
+
+def prepare(
+    table: pd.DataFrame, columns: Columns, task: Task, whose: str, classes: Sequence[float | str] = ()
+) -> Sample:
+    """One table's rows as arrays.
+
+    :param whose: ``candidate`` or ``champion``, for messages
+    :param classes: what :func:`classes_of` returns; of a multiclass task only
+    :raises ConfigurationError: no rows, or labels or scores that are not of the task
+    """
+    if table.empty:
+        raise ConfigurationError(f"the {whose}'s predictions table has no rows")
+    roles = _roles(table, columns, task)
+    problems = [missing_problem(column, f"{whose}'s {role}") for role, column in roles.items()]
+    if any(problems):
+        nothing = roles["label"].to_numpy()
+        return Sample(task, nothing, nothing, problems=tuple(problem for problem in problems if problem))
+    if task == "regression":
+        label, prediction = (numeric_column(roles[role], role).to_numpy() for role in ("label", "prediction"))
+        return Sample(task, label, prediction)
+    return _binary(roles, columns) if task == "binary" else _multiclass(roles, columns, classes)
+
+
+def classes_of(tables: Iterable[pd.DataFrame], columns: Columns) -> tuple[float | str, ...]:
+    """Every class among labels, predictions and ``class_scores``, numbers before words.
+
+    :raises ConfigurationError: so many that the labels must be something else
+    """
+    seen = {canonical(label) for label in columns.class_scores or {}}
+    of_scores = frozenset(seen)
+    for table in tables:
+        for name in filter(None, (columns.label, columns.prediction)):
+            found = {canonical(value) for value in table[name].dropna().unique()}
+            if of_scores and found - of_scores:
+                raise ConfigurationError(
+                    f'column "{name}" holds classes without a column in class_scores: {_named(found - of_scores)}'
+                )
+            seen |= found
+    if len(seen) > _MOST_CLASSES:
+        raise ConfigurationError(
+            f'"{columns.label}" has {len(seen)} different labels, more than the {_MOST_CLASSES} that are taken for '
+            f"classes; set task to regression where it holds a quantity"
+        )
+    return tuple(sorted(seen, key=lambda value: (isinstance(value, str), value)))
+
+
+def align(table: pd.DataFrame, champion: pd.DataFrame, columns: Columns) -> pd.DataFrame:
+    """The champion's rows in the candidate's order.
+
+    :raises ConfigurationError: they are not the same rows
+    """
+    if columns.row_id is None:
+        if len(table) != len(champion):
+            raise ConfigurationError(
+                f"the baseline has {len(champion)} rows and the candidate {len(table)}: both must predict the same "
+                f"rows; name a row_id column, or score the champion on the candidate's rows"
+            )
+        aligned = champion.reset_index(drop=True)
+    else:
+        aligned = _align_by_id(table, champion, columns.row_id)
+    mine, theirs = table[columns.label].reset_index(drop=True).astype(object), aligned[columns.label].astype(object)
+    unlike = int(((mine != theirs) & ~(mine.isna() & theirs.isna())).sum())
+    if unlike:
+        hint = "" if columns.row_id else "; if the order differs, name a row_id column"
+        raise ConfigurationError(
+            f'the label column "{columns.label}" of the baseline differs from the candidate\'s in {unlike} of '
+            f"{len(mine)} rows: they are not the same rows{hint}"
+        )
+    return aligned
+
+
+def _roles(table: pd.DataFrame, columns: Columns, task: Task) -> dict[str, pd.Series]:
+    names = {"label": columns.label, "prediction": columns.prediction}
+    if task == "binary":
+        names = {"label": columns.label, "score": columns.score, "prediction": columns.prediction}
+    elif task == "multiclass":
+        names |= {f"score of {label}": column for label, column in (columns.class_scores or {}).items()}
+    return {role: table[name] for role, name in names.items() if name is not None}
+
+
+def _binary(roles: Mapping[str, pd.Series], columns: Columns) -> Sample:
+    score = numeric_column(roles["score"], "score").to_numpy() if "score" in roles else None
+    coded = binary_columns({r: roles[r] for r in ("label", "prediction") if r in roles}, columns.positive_label)
+    label = coded["label"].to_numpy()
+    if "prediction" in coded:
+        return Sample("binary", label, coded["prediction"].to_numpy(), score, _TWO)
+    if score is None:
+        raise ConfigurationError("name a score column, a prediction column, or both")
+    return Sample("binary", label, (score >= columns.threshold).astype("int64"), score, _TWO)
+
+
+def _multiclass(roles: Mapping[str, pd.Series], columns: Columns, classes: Sequence[float | str]) -> Sample:
+    import numpy as np
+
+    names = tuple(f"{name:g}" if isinstance(name, float) else name for name in classes)
+    label = _coded(roles["label"], classes)
+    if not columns.class_scores:
+        return Sample("multiclass", label, _coded(roles["prediction"], classes), None, names)
+    by_class = {canonical(given): f"score of {given}" for given in columns.class_scores}
+    score = np.column_stack([numeric_column(roles[by_class[name]], by_class[name]) for name in classes])
+    prediction = _coded(roles["prediction"], classes) if "prediction" in roles else score.argmax(axis=1)
+    return Sample("multiclass", label, prediction, score, names)
+
+
+def _coded(column: pd.Series, classes: Sequence[float | str]) -> Array:
+    numbers = {name: number for number, name in enumerate(classes)}
+    coded: Array = column.map({value: numbers[canonical(value)] for value in column.unique()}).to_numpy("int64")
+    return coded
+
+
+def _align_by_id(table: pd.DataFrame, champion: pd.DataFrame, row_id: str) -> pd.DataFrame:
+    for whose, frame in (("candidate", table), ("baseline", champion)):
+        missing, twice = int(frame[row_id].isna().sum()), int(frame[row_id].duplicated().sum())
+        if missing or twice:
+            raise ConfigurationError(
+                f'row_id column "{row_id}" does not name rows: the {whose} has {missing} without and {twice} repeated'
+            )
+    mine, theirs = set(table[row_id]), set(champion[row_id])
+    if mine != theirs:
+        raise ConfigurationError(
+            f'by row_id "{row_id}" {len(mine - theirs)} of the candidate\'s rows are not in the baseline and '
+            f"{len(theirs - mine)} of the baseline's not in the candidate: both must predict the same rows"
+        )
+    return champion.set_index(row_id, drop=False).loc[list(table[row_id])].reset_index(drop=True)
+
+
+def _named(classes: Iterable[float | str]) -> str:
+    texts = sorted(f"{name:g}" if isinstance(name, float) else name for name in classes)
+    more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+    return ", ".join(texts[:_SHOWN]) + more
