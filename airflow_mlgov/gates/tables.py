@@ -85,24 +85,24 @@ class FileTable:
 
 
 @contextmanager
-def open_table(data: str | FileSet, *, text: bool = False, memory_limit: str = MEMORY_LIMIT) -> Iterator[FileTable]:
+def open_table(data: str | FileSet, *, memory_limit: str = MEMORY_LIMIT) -> Iterator[FileTable]:
     """The files of ``data`` as one table.
 
     :param data: as :func:`airflow_mlgov.gates.inputs.read_table` takes it, or files that are open already and that the
-        caller watches; columns are matched by name, and a folder of ``key=value`` folders has its keys as columns
-    :param text: csv columns stay text; otherwise a column is BOOLEAN, BIGINT or DOUBLE where all its values are
+        caller watches; columns are matched by name, and a folder of ``key=value`` folders has its keys as columns. A
+        csv column is BOOLEAN, BIGINT or DOUBLE where all its values are, otherwise text
     :param memory_limit: such as ``500MB``; what does not fit spills to a folder that goes away at the end
     :raises ConfigurationError: no such file, an unreadable one, unlike columns, a header that names a column twice
     :raises AccessError: the file system refuses to read it
     :raises DependencyError: a file changed while it was being read
     """
-    with open_tables({"data": data}, text=text, memory_limit=memory_limit) as tables:
+    with open_tables({"data": data}, memory_limit=memory_limit) as tables:
         yield tables["data"]
 
 
 @contextmanager
 def open_tables(
-    data: Mapping[str, str | FileSet], *, text: bool = False, memory_limit: str = MEMORY_LIMIT
+    data: Mapping[str, str | FileSet], *, memory_limit: str = MEMORY_LIMIT
 ) -> Iterator[dict[str, FileTable]]:
     """Several sets of files as views of one connection, so that a query can join them.
 
@@ -124,7 +124,7 @@ def open_tables(
         connection.execute("SET enable_progress_bar = false")  # it is for a terminal, and not a log
         tables = {}
         for view, files in data.items():
-            tables[view] = stack.enter_context(_opened(view, files, connection, scratch, text))
+            tables[view] = stack.enter_context(_opened(view, files, connection, scratch))
         yield tables
 
 
@@ -139,7 +139,7 @@ def require_memory_limit(text: str) -> None:
 
 @contextmanager
 def _opened(
-    view: str, data: str | FileSet, connection: duckdb.DuckDBPyConnection, scratch: Path, text: bool
+    view: str, data: str | FileSet, connection: duckdb.DuckDBPyConnection, scratch: Path
 ) -> Iterator[FileTable]:
     with ExitStack() as stack:
         file_set = data if isinstance(data, FileSet) else stack.enter_context(opened(data))
@@ -150,7 +150,7 @@ def _opened(
         subject = hashing.submit(lambda: file_set.subject)
         plain = _plain(file_set, scratch / view)
         loosely_written = hashing.submit(lambda: any(map(_csv.loosely_written, plain.values())))
-        sources = _sources(file_set, connection, plain, text)
+        sources = _sources(file_set, connection, plain)
         connection.execute(f"CREATE VIEW {identifier(view)} AS {_union(file_set, sources)}")
         described = connection.execute(f"SELECT name, type FROM pragma_table_info({literal(view)})").fetchall()  # noqa: S608
         yield FileTable(connection, dict(described), file_set.data, file_set, sources, subject, loosely_written)
@@ -169,15 +169,13 @@ def _plain(file_set: FileSet, scratch: Path) -> dict[Path, Path]:
     return {path: _csv.readable(path, scratch / f"{at}.csv") for at, path in enumerate(csv_files)}
 
 
-def _sources(
-    file_set: FileSet, connection: duckdb.DuckDBPyConnection, plain: Mapping[Path, Path], text: bool
-) -> dict[Path, str]:
+def _sources(file_set: FileSet, connection: duckdb.DuckDBPyConnection, plain: Mapping[Path, Path]) -> dict[Path, str]:
     """A SELECT for each file, its partition's keys behind its own columns."""
     headers = {path: _csv.header_of(path) if _is_csv(path) else _stored(path, connection) for path in file_set.files}
     partitions = file_set.partitions
     _require_alike(file_set, headers, next(iter(partitions.values())))
     types: Mapping[str, str] = {}
-    if plain and not text:
+    if plain:
         names = headers[next(iter(plain))]
         texts = [_csv.select(plain[path], dict.fromkeys(headers[path], "VARCHAR")) for path in plain]
         types = _csv.types_of(connection, " UNION ALL BY NAME ".join(texts), names)
