@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -89,6 +90,7 @@ def wilson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
     return Interval(max(0.0, middle - half), min(1.0, middle + half), confidence, "wilson")
 
 
+@cache
 def z_of(confidence: float) -> float:
     """The normal quantile of a two-sided interval: 1.96 for 0.95."""
     return NormalDist().inv_cdf((1 + confidence) / 2)

@@ -4,13 +4,16 @@ of it as a source for a gate, with credentials that Vault makes for the task."""
 from __future__ import annotations
 
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.sql_source import SqlSource
 from airflow_mlgov.settings import option
+
+if TYPE_CHECKING:
+    from airflow_mlgov.gates.sql_source import SqlSource
 
 _DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
 
@@ -56,6 +59,7 @@ def table_source(
         revoked when ``stack`` ends, and the connection needs neither
     :param duty: whose identity at Vault is used
     """
+    from airflow_mlgov.gates.sql_source import SqlSource
     from airflow_mlgov.hooks.vault import MlgovVaultHook
 
     url, username, password = database_url(conn_id)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.notifications import whatever_happens
 from airflow_mlgov.operators.base import task_errors
 from airflow_mlgov.settings import Governance
 
@@ -123,6 +122,7 @@ class EnforceObligationsOperator(BaseOperator):  # type: ignore[misc]  # Airflow
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Enforce; returns ``warned`` and ``violated``, each obligation with what was done."""
+        from airflow_mlgov.notifications import whatever_happens
         from airflow_mlgov.registry.obligations import enforce, render_enforcement
 
         governance = Governance("promotion", self.mlflow_conn_id)

@@ -18,7 +18,6 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param
 
 from airflow_mlgov.exposure import exposures, simple_auth_manager
-from airflow_mlgov.notifications import whatever_happens
 from airflow_mlgov.operators.base import ModelRef, task_errors
 from airflow_mlgov.settings import Governance, requester
 
@@ -119,6 +118,8 @@ class FormOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it 
 
     def execute(self, context: Context) -> Any:
         """Show the evidence and ask; or go on at once where enough people have answered already."""
+        from airflow_mlgov.notifications import whatever_happens
+
         with task_errors():
             case = self._case(context)
             self._refuse_where_forgeable(case)
@@ -131,6 +132,8 @@ class FormOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it 
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Sign the answer; ask again while answers are missing; fail on a rejection or a time-out."""
+        from airflow_mlgov.notifications import whatever_happens
+
         if "error" in event:
             if event.get("error_type") != "timeout":  # before Airflow 3.3 a trigger checks the answer
                 raise AirflowFailException(f"the answer cannot be taken: {event['error']}")

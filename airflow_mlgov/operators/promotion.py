@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_mlgov.notifications import whatever_happens
 from airflow_mlgov.operators.base import ModelRef, task_errors
 from airflow_mlgov.settings import Governance, requester
 
@@ -39,6 +38,7 @@ class PromoteModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Promote; returns what was moved and the references of decision and record."""
+        from airflow_mlgov.notifications import whatever_happens
         from airflow_mlgov.registry.promotion import promote
 
         governance = Governance("promotion", self.mlflow_conn_id)

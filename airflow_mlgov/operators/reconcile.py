@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
-from airflow_mlgov.notifications import whatever_happens
 from airflow_mlgov.operators.base import task_errors
 from airflow_mlgov.settings import Governance
 
@@ -49,6 +48,7 @@ class ReconcileRegistryOperator(BaseOperator):  # type: ignore[misc]  # Airflow 
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Reconcile; returns the incidents, with code, model, version, target, message, action and evidence."""
+        from airflow_mlgov.notifications import whatever_happens
         from airflow_mlgov.registry.reconciliation import reconcile, render_incidents
 
         governance = Governance("reconcile", self.mlflow_conn_id)

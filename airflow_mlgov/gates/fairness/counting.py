@@ -84,12 +84,12 @@ class Cells:
     def case_digest(self) -> str:
         """What names the rows that a model is judged on, whatever it predicted for them: SHA-256 of the sorted counts
         by label and group."""
-        counts: dict[str, int] = {}
-        for position, n in enumerate(self.rows):
-            names = [self.groups[column][position] for column in sorted(self.groups)]
-            key = json.dumps([str(canonical(self.label[position])), *names], ensure_ascii=False)
+        spelt = {label: str(canonical(label)) for label in set(self.label)}
+        counts: dict[tuple[str, ...], int] = {}
+        for label, n, *names in zip(self.label, self.rows, *(self.groups[c] for c in sorted(self.groups)), strict=True):
+            key = (spelt[label], *("" if name is None else name for name in names))
             counts[key] = counts.get(key, 0) + n
-        text = json.dumps(["mlgov-cases-v1", sorted(self.groups), *sorted(counts.items())], ensure_ascii=False)
+        text = json.dumps(["mlgov-cases-v1", sorted(self.groups), sorted(counts.items())])
         return hashlib.sha256(text.encode()).hexdigest()
 
 

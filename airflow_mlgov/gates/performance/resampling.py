@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SEED = 20
 LABEL_RESAMPLES = 2000
-ROW_RESAMPLES = 1000
+ROW_RESAMPLES = 500
 MOST_ROWS = 20_000
 """Of more rows this many are drawn at random and resampled, and the spread is narrowed by sqrt(drawn / rows) (the
 m out of n bootstrap: Bickel, Goetze & van Zwet, Statistica Sinica 7 (1997) 1-31)."""
