@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
 
 from airflow_mlgov.results import Bound
 
@@ -47,7 +46,7 @@ def significance(selected: tuple[int, int], rows: tuple[int, int]) -> Significan
     expected = min(size * share for size in (n, m) for share in (pooled, 1 - pooled))
     if expected < _SMALL:
         return Significance("Fisher's exact test", fisher(a, n, b, m), deviations)
-    return Significance("two-proportion z-test", 2 * NormalDist().cdf(-abs(deviations)), deviations)
+    return Significance("two-proportion z-test", math.erfc(abs(deviations) / math.sqrt(2)), deviations)
 
 
 def fisher(a: int, n: int, b: int, m: int) -> float:

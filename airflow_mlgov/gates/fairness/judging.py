@@ -83,7 +83,9 @@ def judge_bound(item: MetricBound, estimates: Estimates, rules: Rules) -> Check:
         interval = _reaching(interval, metric, measured)
     extra = {**_certainty(interval, len(samples)), "percentiles": [plain.low, plain.high], "bias": settle(bias)}
     extra |= _closed_form(metric, estimates, rules)
-    detail = _extremes(metric, measured, feature)
+    detail = _extremes(metric, measured, feature, rules)
+    if left_out:
+        detail += f"; left out: {listed(list(dict.fromkeys(left_out.values())))}"
     return _judged(replace(check, values={**values, **extra}), item.bound, observed, interval, rules, detail)
 
 
@@ -255,8 +257,8 @@ def _undefined(metric: FairnessMetric) -> str:
     return f"fewer than two groups have {names}, so they cannot be compared"
 
 
-def _extremes(metric: FairnessMetric, measured: Sequence[Measured], feature: Feature) -> str:
-    texts = []
+def _extremes(metric: FairnessMetric, measured: Sequence[Measured], feature: Feature, rules: Rules) -> str:
+    texts, at = [], rules.reference_of(feature)
     names = [measure for measure in metric.measures for _ in range(len(measured) // len(metric.measures))]
     for name, each in zip(names, measured, strict=True):
         low, high = _ends(each.values.groups)
@@ -264,7 +266,7 @@ def _extremes(metric: FairnessMetric, measured: Sequence[Measured], feature: Fea
         values = each.values.groups
         texts.append(
             f"{name}{of_class} from {values[low]:.4g} ({feature.groups[low]}) to {values[high]:.4g} "
-            f"({feature.groups[high]})"
+            f"({feature.groups[high]})" + ("" if at is None else f", against {values[at]:.4g} ({feature.groups[at]})")
         )
     return ", ".join(texts[:6])
 

@@ -152,6 +152,9 @@ def test_the_z_test_is_the_pooled_one() -> None:
     assert tested.deviations**2 == pytest.approx(chi_square.statistic)
     assert tested.p_value == pytest.approx(chi_square.pvalue, rel=1e-6)
     assert significance((1, 9), (12, 14)).test == "Fisher's exact test"
+    assert significance((100, 900), (1000, 1000)).p_value == pytest.approx(
+        stats.chi2_contingency([[100, 900], [900, 100]], correction=False).pvalue, rel=1e-6
+    )
 
 
 # --- groups left out
@@ -167,6 +170,7 @@ def test_small_groups_may_be_left_out_up_to_a_share(judge: Judge) -> None:
     assert some.observed == 1.0
     assert some.values["left_out"] == {"c": "c has 21 rows, 30 needed"}
     assert some.values["by_group"]["c"] == {"selection_rate": None}
+    assert "left out: c has 21 rows, 30 needed" in some.detail
     fewer = by_name(judge(frame, bounds, max_share_left_out=0.01))["demographic_parity_ratio[sex]"]
     assert fewer.outcome is Outcome.INCONCLUSIVE
     assert "these groups hold 1.04 % of the rows, 1 % may be left out" in fewer.detail
@@ -200,6 +204,7 @@ def test_a_declared_reference(judge: Judge) -> None:
     bounds = ["demographic_parity_ratio>=0.1", "demographic_parity_difference<=0.9"]
     checks = by_name(judge(frame, bounds, reference={"sex": "b"}))
     assert checks["demographic_parity_ratio[sex]"].observed == pytest.approx(min(0.3 / 0.5, 0.5 / 0.6))
+    assert "from 0.3 (a) to 0.6 (c), against 0.5 (b)" in checks["demographic_parity_ratio[sex]"].detail
     assert checks["demographic_parity_difference[sex]"].observed == pytest.approx(
         max(rates["b"] - 0.3, 0.6 - rates["b"])
     )
