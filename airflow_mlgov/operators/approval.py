@@ -165,13 +165,15 @@ def _measured(check: Check) -> str:
 
 def _champions_values(case: Case, gate: str | None) -> dict[str, str]:
     """What the gate had measured of the version that holds the target now: its newest result, on its own data."""
+    from airflow_mlgov.evidence.statements import check_from
+
     champion = case.decision.input["request"]["champion"]
     judged = [
         item
         for item in case.found.history
         if item.kind == "gate" and item.gate == gate and item.ours["subject"]["version"] == champion
     ]
-    return {check["name"]: _number(check["observed"]) for item in judged[-1:] for check in item.ours["checks"]}
+    return {data["name"]: _measured(check_from(data)) for item in judged[-1:] for data in item.ours["checks"]}
 
 
 def _waiver_lines(case: Case) -> list[str]:

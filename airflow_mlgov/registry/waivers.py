@@ -263,7 +263,7 @@ def _failed_value(case: Case, gate: str, name: str) -> float:
         check["name"]: check["observed"]
         for item in judged
         for check in item.ours["checks"]
-        if check["outcome"] == "FAIL" and isinstance(check["observed"], int | float)
+        if check["outcome"] in ("FAIL", "INCONCLUSIVE") and isinstance(check["observed"], int | float)
     }
     if name not in failed:
         raise ConfigurationError(

@@ -337,6 +337,23 @@ EXCEPTIONS = """\
 """
 
 
+@pytest.mark.parametrize(
+    ("observed", "waived"),
+    [(0.7, True), (0.5, False), (None, False)],
+)
+def test_an_interval_that_straddles_its_bound_may_be_waived(
+    story: Story, policy_file: Path, observed: float | None, waived: bool
+) -> None:
+    """Where a value was measured; a group too small to estimate has none."""
+    with_policy(story, policy_file, EXCEPTIONS.splitlines(keepends=True)[0], EXCEPTIONS.rpartition("        break")[0])
+    story.all_green()
+    straddling = Check("demographic_parity_ratio[sex]", Outcome.INCONCLUSIVE, observed, Bound(0.8, 1.25))
+    story.gate("fairness", straddling, details={"settings": {"min_group_size": 30}})
+    sign_exceptions(story)
+    assert [use["observed"] for use in story.decide().waived] == ([observed] if waived else [])
+    assert ("gate.not_passed" in story.codes()) is not waived
+
+
 @pytest.mark.skipif(
     not shutil.which("opa"), reason="OPA is not on the PATH (go install github.com/open-policy-agent/opa)"
 )

@@ -170,7 +170,7 @@ def test_two_officers_sign_a_waiver(office: Office, sits_down: Callable[[str], P
     ):
         assert part in words
     (ratio,) = [row for row in olga.rows() if row[0] == WAIVED]
-    assert ratio == [WAIVED, "0.6", "", ">= 0.8 and <= 1.25", "FAIL"]
+    assert ratio == [WAIVED, "0.6 (0.4891 to 0.7184)", "", ">= 0.8 and <= 1.25", "FAIL"]
     why = "a small product, and it ends in December"
     answered(lambda: olga.answer("Approve", why, shot="waiver-form"), lambda: len(signed()) == 1, alice, run, "waiver")
     asks(alice, run, "waiver")
@@ -234,8 +234,11 @@ def assert_shown(person: Person, version: ModelVersion, model: LiveModel, gates:
     for item in gates:
         assert f"{item.gate}: PASS (ledger:{item.seq}@{item.sha256[:12]})" in words
         for check in item.ours["checks"]:
-            assert rows[check["name"]][1] == f"{check['observed']:.4g}"
-            assert rows[check["name"]][4] == check["outcome"] == "PASS"
+            ends = check["values"].get("interval")
+            interval = f" ({ends['low']:.4g} to {ends['high']:.4g})" if ends else ""
+            assert rows[check["name"]][1] == f"{check['observed']:.4g}{interval}"
+            assert check["outcome"] == "PASS"
+            assert rows[check["name"]][4] == ("PASS" if check["severity"] == "critical" else "PASS (info)")
     assert rows["check"] == ["check", "observed", "champion", "bound", "outcome"]
     assert {name: row[3] for name, row in rows.items() if row[3] and name != "check"} == {
         "roc_auc": ">= 0.75",
