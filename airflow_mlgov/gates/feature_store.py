@@ -15,9 +15,11 @@ from typing import Any
 
 import yaml
 
-from airflow_mlgov.errors import AccessError, ConfigurationError
+from airflow_mlgov.durations import parse_duration
+from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.data_validation.suite import _Loader as StrictLoader
 from airflow_mlgov.gates.external import Backend, ask
+from airflow_mlgov.gates.inputs import read_file
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity, Subject
 
 GATE = "data_validation"
@@ -62,7 +64,6 @@ FEAST = Backend(
 )
 
 _DURATION = {"type": "string", "pattern": "^[1-9][0-9]{0,6}[smhdw]$"}
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _SOME = {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}}
 _PRESENT = {"const": "present"}
 _LIMIT = {"type": "object", "required": ["max"], "properties": {"max": _DURATION}, "additionalProperties": False}
@@ -130,7 +131,7 @@ def load_rules(rules: str | Path | Mapping[str, Any]) -> Rules:
         content: Any = dict(rules)
         name, raw = "the rules", json.dumps(content, sort_keys=True).encode()
     else:
-        name, raw = str(rules), _bytes(Path(rules))
+        name, raw = str(rules), read_file(Path(rules), "rules")
         try:
             content = yaml.load(raw, Loader=StrictLoader)  # noqa: S506 - a SafeLoader, only stricter
         except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -237,7 +238,11 @@ def _description(case: _Case) -> Check:
 def _ttl(case: _Case) -> Check:
     seconds, rule = float(case.content["ttl_seconds"]), case.rules.content["ttl"]
     name = f"ttl({case.name})"
-    bound = "present" if rule == "present" else Bound(max=_seconds(rule["max"]), source=case.rules.name)
+    bound = (
+        "present"
+        if rule == "present"
+        else Bound(max=parse_duration(rule["max"]).total_seconds(), source=case.rules.name)
+    )
     if seconds <= 0:
         detail = "no time to live is set, so features of any age are served; set ttl="
         return Check(name, Outcome.FAIL, None, bound, Severity.CRITICAL, detail)
@@ -248,7 +253,7 @@ def _ttl(case: _Case) -> Check:
 
 def _freshness(case: _Case) -> Check:
     until, rule = case.content["materialized_until"], case.rules.content["max_age"]
-    name, bound = f"freshness({case.name})", Bound(max=_seconds(rule), source=case.rules.name)
+    name, bound = f"freshness({case.name})", Bound(max=parse_duration(rule).total_seconds(), source=case.rules.name)
     if until is None:
         detail = "it was never materialized; run `feast materialize`"
         return Check(name, Outcome.FAIL, None, bound, Severity.CRITICAL, detail)
@@ -295,21 +300,6 @@ def _tagged(tags: Sequence[Mapping[str, Sequence[str]]], wanted: str) -> bool | 
 
 def _outcome(detail: str) -> Outcome:
     return Outcome.FAIL if detail else Outcome.PASS
-
-
-def _seconds(duration: str) -> float:
-    return timedelta(**{_UNITS[duration[-1]]: int(duration[:-1])}).total_seconds()
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise ConfigurationError(f"no such rules: {path} (looked in {path.absolute().parent})") from None
-    except PermissionError:
-        raise AccessError(f"may not read the rules {path}: permission denied") from None
-    except OSError as error:
-        raise ConfigurationError(f"the rules {path} cannot be read: {error.strerror or error}") from None
 
 
 def _own_python() -> str:

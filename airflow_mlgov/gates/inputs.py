@@ -174,6 +174,23 @@ def evaluation_digest(table: pd.DataFrame, columns: Sequence[str]) -> str:
     return hashlib.sha256(rows.astype("<u8").tobytes()).hexdigest()
 
 
+def read_file(path: Path, what: str) -> bytes:
+    """A small file's bytes.
+
+    :param what: what it is, for messages: ``suite``, ``rules``
+    :raises ConfigurationError: no such file, or one that cannot be read
+    :raises AccessError: the file system refuses
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ConfigurationError(f"no such {what}: {path} (looked in {path.absolute().parent})") from None
+    except PermissionError:
+        raise AccessError(f"may not read the {what} {path}: permission denied") from None
+    except OSError as error:
+        raise ConfigurationError(f"the {what} {path} cannot be read: {error.strerror or error}") from None
+
+
 def require_columns(available: Iterable[Any], wanted: Iterable[str], where: str) -> None:
     """Refuse columns that are not there, with the ones that are and the nearest name.
 

@@ -18,10 +18,10 @@ from typing import Any
 
 import yaml
 
+from airflow_mlgov.durations import parse_duration
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.evidence.digests import hash_file
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _SETTINGS = {
     "performance": {
         "label", "score", "prediction", "row_id", "positive_label", "threshold", "on_no_champion", "task",
@@ -250,17 +250,6 @@ def policy_schema() -> dict[str, Any]:
     """The JSON Schema of the policy file."""
     schema: dict[str, Any] = json.loads((files("airflow_mlgov.governance") / "policy.schema.json").read_text())
     return schema
-
-
-def parse_duration(text: str) -> timedelta:
-    """``30s``, ``15m``, ``12h``, ``7d`` or ``2w`` as a time span.
-
-    :raises ConfigurationError: anything else
-    """
-    match = re.fullmatch(r"([1-9][0-9]*)([smhdw])", text)
-    if not match:
-        raise ConfigurationError(f"{text!r} is not a duration: write a number and s, m, h, d or w, such as 7d")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
 def _index_lines(node: yaml.Node, path: tuple[str, ...], lines: dict[tuple[str, ...], int], source: Path) -> None:

@@ -4,11 +4,12 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
+from airflow_mlgov.durations import parse_duration
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.evidence.digests import hash_file
 from airflow_mlgov.gates import fairness
 from airflow_mlgov.gates.performance import gate as performance
-from airflow_mlgov.governance.policy import GovernancePolicy, load_policy, parse_duration, policy_schema
+from airflow_mlgov.governance.policy import GovernancePolicy, load_policy, policy_schema
 
 CONTRACT = """\
 version: 1

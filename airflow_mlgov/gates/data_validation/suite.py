@@ -13,7 +13,8 @@ from typing import Any
 
 import yaml
 
-from airflow_mlgov.errors import AccessError, ConfigurationError
+from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.gates.inputs import read_file
 
 _SUITE_KEYS = frozenset({"name", "expectations", "suite_parameters", "meta", "notes", "id"})
 _EXPECTATION_KEYS = frozenset(
@@ -76,14 +77,10 @@ def load_suite(suite: str | Path | Mapping[str, Any]) -> Suite:
         from airflow_mlgov.gates.data_validation.tfdv import load_schema
 
         return load_schema(path)
+    raw = read_file(path, "suite")
     try:
-        raw = path.read_bytes()
         text = raw.decode("utf-8-sig")
-    except FileNotFoundError:
-        raise ConfigurationError(f"no such suite: {path} (looked in {path.absolute().parent})") from None
-    except PermissionError:
-        raise AccessError(f"may not read the suite {path}: permission denied") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise ConfigurationError(f"the suite {path} cannot be read: {error}") from None
     content = _parse_yaml(path, text) if path.suffix.lower() in (".yaml", ".yml") else _parse_json(path, text)
     if not isinstance(content, dict):

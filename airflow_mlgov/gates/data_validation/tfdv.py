@@ -12,11 +12,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
+from airflow_mlgov.errors import ConfigurationError, DependencyError
 from airflow_mlgov.gates.data_validation.suite import Expectation, Suite
 from airflow_mlgov.gates.data_validation.tfdv_schema import ACCEPTED, Compiled, Refusal, compile_schema
 from airflow_mlgov.gates.external import Backend, ask
-from airflow_mlgov.gates.inputs import FileSet, dataset_subject, opened, unchanged
+from airflow_mlgov.gates.inputs import FileSet, dataset_subject, opened, read_file, unchanged
 from airflow_mlgov.gates.tables import MEMORY_LIMIT, open_table
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity, Subject
 
@@ -164,7 +164,7 @@ def judge_anomalies(path: str | Path) -> tuple[Check, ...]:
     :raises AccessError: the file system refuses to read it
     """
     path = Path(path)
-    raw = _bytes(path, "anomalies")
+    raw = read_file(path, "anomalies")
     return _judge(_parse(raw if path.suffix == ".pb" else _text(raw, path), str(path)), str(path))
 
 
@@ -175,7 +175,7 @@ def validate_anomalies(data: str | Path, anomalies: str | Path) -> GateResult:
     :raises ConfigurationError: no such data, no such file, or not anomalies
     :raises AccessError: the file system refuses
     """
-    digest = hashlib.sha256(_bytes(Path(anomalies), "anomalies")).hexdigest()
+    digest = hashlib.sha256(read_file(Path(anomalies), "anomalies")).hexdigest()
     return GateResult(
         GATE,
         dataset_subject(str(data)),
@@ -219,7 +219,7 @@ def _refused(refusal: Refusal) -> Check:
 
 def _read_schema(path: Path) -> tuple[Any, str, str]:
     """The parsed schema, its text, and the digest of its bytes."""
-    raw = _bytes(path, "schema")
+    raw = read_file(path, "schema")
     text = _text(raw, path)
     return _parse_text(text, "schema_pb2", "Schema", str(path)), text, hashlib.sha256(raw).hexdigest()
 
@@ -367,17 +367,6 @@ def _enum(message: Any, name: str) -> str:
     values = message.DESCRIPTOR.fields_by_name[name].enum_type.values_by_number
     number = getattr(message, name)
     return str(values[number].name) if number in values else str(number)
-
-
-def _bytes(path: Path, what: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise ConfigurationError(f"no such {what}: {path} (looked in {path.absolute().parent})") from None
-    except PermissionError:
-        raise AccessError(f"may not read the {what} {path}: permission denied") from None
-    except OSError as error:
-        raise ConfigurationError(f"the {what} {path} cannot be read: {error.strerror or error}") from None
 
 
 def _text(raw: bytes, path: Path) -> str:

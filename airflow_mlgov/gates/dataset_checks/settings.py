@@ -5,18 +5,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
+from airflow_mlgov.durations import parse_duration
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.results import Severity
 
 T = TypeVar("T")
-
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def read_settings(kind: str, cls: type[T], given: Any) -> T:
@@ -112,7 +110,7 @@ def duration_of(key: str, value: Any) -> timedelta:
 
     :raises ConfigurationError: anything else
     """
-    match = re.fullmatch(r"([1-9][0-9]{0,5})([smhdw])", value) if isinstance(value, str) else None
-    if not match:
-        raise ConfigurationError(f"{key} must be a number and s, m, h, d or w, such as 2d, not {value!r}")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    try:
+        return parse_duration(value)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{key}: {error}") from None

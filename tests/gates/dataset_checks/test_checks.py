@@ -253,7 +253,7 @@ def test_what_freshness_refuses(folder: Path) -> None:
     data = write("t.csv", at=["2024-06-15"])
     for rules, message in (
         ({"column": "att"}, 'no column "att"'),
-        ({"max_age": "2 days"}, "such as 2d"),
+        ({"max_age": "2 days"}, "such as 7d"),
         ({"timezone": "Mars/Olympus"}, "is not known"),
         ({"severity": "fatal"}, "severity must be one of"),
     ):
