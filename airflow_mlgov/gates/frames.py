@@ -1,14 +1,16 @@
-"""Names a pandas DataFrame in memory by a fingerprint of its rows. Refuses values without a canonical form to hash."""
+"""Names a pandas DataFrame in memory, or a Spark DataFrame, by a fingerprint of its rows. Refuses values without a
+canonical form to hash."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.sql_source import TableFingerprint, _encode
+from airflow_mlgov.gates.sql_source import TableFingerprint, _encode, fingerprint_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +24,24 @@ def is_frame(data: Any) -> bool:
     return pandas is not None and isinstance(data, pandas.DataFrame)
 
 
+def is_spark_frame(data: Any) -> bool:
+    """Whether ``data`` is a DataFrame of Spark (or Spark Connect), told without importing PySpark."""
+    return any(
+        part.__name__ == "DataFrame" and part.__module__.startswith("pyspark.sql") for part in type(data).__mro__
+    )
+
+
+def fingerprint_spark(frame: Any) -> TableFingerprint:
+    """Bind a Spark DataFrame to its rows, in any order: see :func:`airflow_mlgov.gates.sql_source.fingerprint`. Every
+    row passes through this process, one partition at a time.
+
+    :raises ConfigurationError: two columns of one name, or a value without a canonical form
+    """
+    names = tuple(map(str, frame.columns))
+    _require_single(names)
+    return fingerprint_rows(names, frame.toLocalIterator())
+
+
 def fingerprint_frame(frame: pd.DataFrame) -> TableFingerprint:
     """Bind a frame to its rows, in their order. The index is left out, for no expectation sees it.
 
@@ -33,9 +53,7 @@ def fingerprint_frame(frame: pd.DataFrame) -> TableFingerprint:
     :raises ConfigurationError: two columns of one name, or a value without a canonical form
     """
     names = [str(name) for name in frame.columns]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ConfigurationError(f"the frame has more than one column named {', '.join(map(repr, twice))}; rename them")
+    _require_single(names)
     columns = [frame.iloc[:, at] for at in range(len(names))]
     kinds = [_kind(column) for column in columns]
     digest = hashlib.sha256(b"mlgov-frame-v1")
@@ -44,6 +62,12 @@ def fingerprint_frame(frame: pd.DataFrame) -> TableFingerprint:
         for start in range(0, len(column), _CHUNK):
             digest.update(_bytes(name, kind, column.iloc[start : start + _CHUNK]))
     return TableFingerprint(digest.hexdigest(), tuple(names), len(frame))
+
+
+def _require_single(names: Sequence[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigurationError(f"the frame has more than one column named {', '.join(map(repr, twice))}; rename them")
 
 
 def _kind(column: pd.Series) -> str:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -164,8 +164,6 @@ def fingerprint(source: SqlSource) -> TableFingerprint:
     :raises AccessError: wrong password, or no right to read
     :raises DependencyError: the database is down
     """
-    modulus = 1 << (8 * _MODULUS_BYTES)
-    total = rows = 0
     with _connection(source) as connection:
         options = {"stream_results": True, "yield_per": _CHUNK, "no_parameters": True}
         result = connection.execution_options(**options).exec_driver_sql(_select(source, connection))
@@ -173,12 +171,19 @@ def fingerprint(source: SqlSource) -> TableFingerprint:
         twice = sorted({name for name in columns if columns.count(name) > 1})
         if twice:
             raise ConfigurationError(f"{source.name} gives more than one column named {', '.join(twice)}; name them")
-        for row in result:
-            hashed = hashlib.shake_256(b"".join(map(_encode, row, columns))).digest(_MODULUS_BYTES)
-            total = (total + int.from_bytes(hashed)) % modulus
-            rows += 1
-    head = b"mlgov-table-v1" + json.dumps([columns, rows], separators=(",", ":")).encode()
-    return TableFingerprint(hashlib.sha256(head + total.to_bytes(_MODULUS_BYTES)).hexdigest(), columns, rows)
+        return fingerprint_rows(columns, result)
+
+
+def fingerprint_rows(columns: tuple[str, ...], rows: Iterable[Sequence[Any]]) -> TableFingerprint:
+    """The same of rows that come from elsewhere, in any order."""
+    modulus = 1 << (8 * _MODULUS_BYTES)
+    total = count = 0
+    for row in rows:
+        hashed = hashlib.shake_256(b"".join(map(_encode, row, columns))).digest(_MODULUS_BYTES)
+        total = (total + int.from_bytes(hashed)) % modulus
+        count += 1
+    head = b"mlgov-table-v1" + json.dumps([columns, count], separators=(",", ":")).encode()
+    return TableFingerprint(hashlib.sha256(head + total.to_bytes(_MODULUS_BYTES)).hexdigest(), columns, count)
 
 
 def _select(source: SqlSource, connection: sa.Connection) -> str:

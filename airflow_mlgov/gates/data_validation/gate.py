@@ -19,7 +19,7 @@ from airflow_mlgov.gates.data_validation import gx as _gx
 from airflow_mlgov.gates.data_validation.one_query import COMPILED_TYPES, QueryRun, run_query
 from airflow_mlgov.gates.data_validation.suite import Expectation, Suite, load_suite
 from airflow_mlgov.gates.dataset_checks import Lookup, add_checks
-from airflow_mlgov.gates.frames import fingerprint_frame, is_frame
+from airflow_mlgov.gates.frames import fingerprint_frame, fingerprint_spark, is_frame, is_spark_frame
 from airflow_mlgov.gates.inputs import FileSet, missing_columns_text, opened, read_files, unchanged
 from airflow_mlgov.gates.report import write_report
 from airflow_mlgov.gates.sql_source import SqlSource, fingerprint
@@ -87,7 +87,8 @@ def validate_data(
     """Validate a dataset against a suite.
 
     :param data: csv or parquet: a file, a glob, a folder (of ``key=value`` folders too) or one of these at a URL that
-        fsspec knows; a :class:`SqlSource`; or a pandas DataFrame, which is named by a fingerprint of its rows
+        fsspec knows; a :class:`SqlSource`; or a DataFrame of pandas or Spark, which is named by a fingerprint of its
+        rows
     :param suite: Great Expectations 1.x suite: a JSON file, the same in YAML, or a mapping; or a ``schema.pbtxt`` of
         TensorFlow Data Validation
     :param engine: ``auto`` evaluates the common expectations over files in one DuckDB query and the rest in Great
@@ -164,10 +165,22 @@ def _evaluate(data: Any, task: _Task) -> _Answers:
         marked = fingerprint_frame(data)
         run = task.great_expectations(data.copy(deep=False), task.sound)
         return _Answers(_of_pandas(data, Subject("dataset", "pandas DataFrame", marked.digest)), run=run)
+    if is_spark_frame(data):
+        return _of_spark(data, task)
     if not isinstance(data, str | Path):
-        raise ConfigurationError(f"data must be a path, a URL, a SqlSource or a pandas DataFrame, not {type(data)}")
+        raise ConfigurationError(f"data must be a path, a URL, a SqlSource or a DataFrame, not {type(data)}")
     with opened(str(data)) as files, unchanged(files):
         return _of_files(files, task)
+
+
+def _of_spark(frame: Any, task: _Task) -> _Answers:
+    before = fingerprint_spark(frame)
+    run = task.great_expectations(frame, task.sound)
+    if fingerprint_spark(frame).digest != before.digest:
+        raise DependencyError(
+            "the Spark DataFrame gave other rows when it was computed again: persist it, or leave out what is random"
+        )
+    return _Answers(_Data(Subject("dataset", "Spark DataFrame", before.digest), before.rows, before.columns), run=run)
 
 
 def _of_table(source: SqlSource, task: _Task) -> _Answers:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.data_validation.suite import Expectation, Suite
+from airflow_mlgov.gates.frames import is_spark_frame
 from airflow_mlgov.gates.sql_source import SqlSource
 from airflow_mlgov.results import json_safe
 
@@ -306,6 +307,9 @@ def _context() -> Any:
 
 
 def _batch(context: Any, source: pd.DataFrame | SqlSource) -> Any:
+    if is_spark_frame(source):
+        spark = context.data_sources.add_spark("data").add_dataframe_asset("table")
+        return spark.add_batch_definition_whole_dataframe("whole").get_batch(batch_parameters={"dataframe": source})
     if not isinstance(source, SqlSource):
         asset = context.data_sources.add_pandas("data").add_dataframe_asset("table")
         return asset.add_batch_definition_whole_dataframe("whole").get_batch(batch_parameters={"dataframe": source})
