@@ -191,6 +191,9 @@ def _disparity(check: Check, item: MetricBound, measured: Measured, estimates: E
         position for position in range(len(feature.groups)) if position != at and position not in measured.too_few
     ]
     values = {**check.values, "reference": feature.groups[at]}
+    if not others:
+        detail = f"no group but the reference {feature.groups[at]} can be estimated: nothing to compare with it"
+        return replace(check, detail=detail, values=values)
     if at in measured.too_few or not all(math.isfinite(ratios[position]) for position in others):
         detail = f"the reference {feature.groups[at]} has no rate to divide by"
         return replace(check, detail=detail, values=values)
