@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 _MODULUS_BYTES = 512
 _CHUNK = 5_000
+_SECRET = re.compile(r"pass|pwd|secret|token|key|cred|extra", re.IGNORECASE)
+_MYSQL_TEXT = frozenset({15, 247, 248, *range(249, 255)})
+"""Type codes of MySQL's protocol: VARCHAR, ENUM, SET, the TEXTs, VAR_STRING and STRING."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -38,16 +41,18 @@ class SqlSource:
     url: str = field(repr=False)
     """SQLAlchemy URL; better without a password in it."""
     table: str | None = None
-    """``name`` or ``schema.name``."""
+    """``name``, ``schema.name`` or ``project.schema.name``."""
     query: str | None = None
     """One SELECT (or WITH … SELECT)."""
     username: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
+    engine: sa.Engine | None = field(default=None, repr=False, compare=False)
+    """What connects, where a URL is not all that it takes (a key, a token); ``url`` then names the database."""
 
     def __post_init__(self) -> None:
         if bool(self.table) == bool(self.query):
             raise ConfigurationError("a SqlSource needs a table or a query, and not both")
-        self.sa_url()
+        self._url()
 
     def __repr__(self) -> str:
         return f"SqlSource({self.name!r})"
@@ -55,7 +60,7 @@ class SqlSource:
     @property
     def name(self) -> str:
         """The URL without user, password and parameters, then the table or the SHA-256 of the query."""
-        url = self.sa_url()
+        url = self._url()
         host = f"{url.host or ''}:{url.port}" if url.port else url.host or ""
         where = f"{url.get_backend_name()}://{host}/{url.database or ''}"
         if self.table:
@@ -63,7 +68,19 @@ class SqlSource:
         return f"{where}#query=sha256:{hashlib.sha256((self.query or '').encode()).hexdigest()}"
 
     def sa_url(self) -> sa.URL:
-        """The URL with the credentials in it: for a client object, never for a message."""
+        """The URL with the credentials in it: for a client object, never for a message.
+
+        :raises ConfigurationError: they fit into none
+        """
+        if self.engine is not None and self.password is None:
+            raise ConfigurationError(
+                f"{self.name}: Great Expectations logs in by a URL, and this connection has no password to put into "
+                "one (it has a key, a token or nothing); give it a user and a password, name vault_database_role, or "
+                "set engine to duckdb"
+            )
+        return self._url()
+
+    def _url(self) -> sa.URL:
         import sqlalchemy as sa
 
         try:
@@ -89,12 +106,18 @@ class SqlSource:
 
     def scrub(self, text: str) -> str:
         """``text`` without this source's credentials, however they are quoted."""
-        url = self.sa_url()
-        secrets = [url.password, url.username, *(str(value) for key, value in url.query.items() if "pass" in key)]
+        secrets: list[str | None] = []
+        for url in [self._url()] if self.engine is None else [self._url(), self.engine.url]:
+            secrets += [url.password, url.username, *(str(url.query[key]) for key in secret_parameters(url))]
         forms = {form for secret in secrets if secret for form in (secret, quote(secret, safe=""), quote_plus(secret))}
         for form in sorted(forms, key=len, reverse=True):
             text = text.replace(form, "***")
         return text
+
+
+def secret_parameters(url: sa.URL) -> list[str]:
+    """The names of those parameters of a URL that may hold a credential."""
+    return [name for name in url.query if _SECRET.search(name)]
 
 
 @dataclass(frozen=True)
@@ -104,22 +127,27 @@ class OpenDatabase:
     relation: str
     """What stands after FROM, without an alias."""
     columns: tuple[str, ...]
+    """As the database spells them."""
     name: str
-    quote: Callable[[str], str]
-    """A column's name as this database's SQL."""
     _connection: sa.Connection
+
+    def quote(self, column: str) -> str:
+        """A column's name as this database's SQL."""
+        return _quoted(self._spelt(column), self._connection)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """What a SELECT gives."""
-        result = self._connection.execution_options(no_parameters=True).exec_driver_sql(query)
-        return [tuple(row) for row in result]
+        return [tuple(row) for row in self._connection.exec_driver_sql(query)]
 
     def require(self, *columns: str) -> None:
         """Refuse columns that are not there.
 
         :raises ConfigurationError: one is missing; the message has the nearest name
         """
-        require_columns(self.columns, columns, self.name)
+        require_columns(self.columns, tuple(map(self._spelt, columns)), self.name)
+
+    def _spelt(self, column: str) -> str:
+        return column if column in self.columns else _folded(column, self._connection)
 
 
 @contextmanager
@@ -133,8 +161,12 @@ def open_database(source: SqlSource) -> Iterator[OpenDatabase]:
     with _connection(source) as connection:
         relation = f"({source.subquery()})" if source.query else _table_name(source, connection)
         probe = connection.exec_driver_sql(f"SELECT * FROM {relation} c WHERE 1 = 0")  # noqa: S608 - the source's own
-        quote = connection.dialect.identifier_preparer.quote_identifier
-        yield OpenDatabase(relation, tuple(probe.keys()), source.name, quote, connection)
+        described = [(str(name), kind) for name, kind, *_ in probe.cursor.description]
+        probe.close()
+        if connection.dialect.name in ("mysql", "mariadb"):
+            relation = _by_code_point(relation, described, connection)
+        names = tuple(name for name, _ in described)
+        yield OpenDatabase(relation, names, source.name, connection)
 
 
 @dataclass(frozen=True)
@@ -164,14 +196,21 @@ def fingerprint(source: SqlSource) -> TableFingerprint:
     :raises AccessError: wrong password, or no right to read
     :raises DependencyError: the database is down
     """
+    with stream(source) as (columns, rows):
+        return fingerprint_rows(columns, rows)
+
+
+@contextmanager
+def stream(source: SqlSource) -> Iterator[tuple[tuple[str, ...], Iterable[Sequence[Any]]]]:
+    """The columns and, while the context is open, the rows, once; errors as of :func:`fingerprint`."""
     with _connection(source) as connection:
-        options = {"stream_results": True, "yield_per": _CHUNK, "no_parameters": True}
+        options = {"stream_results": True, "yield_per": _CHUNK}
         result = connection.execution_options(**options).exec_driver_sql(_select(source, connection))
         columns = tuple(result.keys())
         twice = sorted({name for name in columns if columns.count(name) > 1})
         if twice:
             raise ConfigurationError(f"{source.name} gives more than one column named {', '.join(twice)}; name them")
-        return fingerprint_rows(columns, result)
+        yield columns, result
 
 
 def fingerprint_rows(columns: tuple[str, ...], rows: Iterable[Sequence[Any]]) -> TableFingerprint:
@@ -191,8 +230,30 @@ def _select(source: SqlSource, connection: sa.Connection) -> str:
 
 
 def _table_name(source: SqlSource, connection: sa.Connection) -> str:
-    prepare = connection.dialect.identifier_preparer
-    return ".".join(prepare.quote_identifier(part) for part in source.schema_and_table() if part)
+    return ".".join(_quoted(_folded(part, connection), connection) for part in (source.table or "").split("."))
+
+
+def _quoted(name: str, connection: sa.Connection) -> str:
+    prepare = connection.dialect.identifier_preparer  # whose own function doubles a percent sign, for parameters
+    quoted = name.replace(prepare.escape_quote, prepare.escape_to_quote)
+    return f"{prepare.initial_quote}{quoted}{prepare.final_quote}"
+
+
+def _folded(name: str, connection: sa.Connection) -> str:
+    """The name as the database stores it when nobody quotes it: upper case in Snowflake and Oracle."""
+    dialect = connection.dialect
+    return str(dialect.denormalize_name(name)) if dialect.requires_name_normalize else name
+
+
+def _by_code_point(relation: str, columns: Sequence[tuple[str, Any]], connection: sa.Connection) -> str:
+    """The same rows with text that is equal only to itself: MySQL's own order takes "f" and "F" for one group."""
+    order = "utf8mb4_nopad_bin" if getattr(connection.dialect, "is_mariadb", False) else "utf8mb4_0900_bin"
+    parts = []
+    for name, kind in columns:
+        quoted = _quoted(name, connection)
+        text = f"CONVERT({quoted} USING utf8mb4) COLLATE {order} AS {quoted}"
+        parts.append(text if kind in _MYSQL_TEXT else quoted)
+    return f"(SELECT {', '.join(parts)} FROM {relation} t)"  # noqa: S608 - the source's own
 
 
 def _encode(value: Any, column: str) -> bytes:
@@ -246,22 +307,45 @@ def _connection(source: SqlSource) -> Iterator[sa.Connection]:
     """A connection whose errors are ours, with no credential in them and no cause that might hold one."""
     import sqlalchemy as sa
 
+    engine = source.engine or _new_engine(source)
+    try:
+        with _connect(source, engine) as connection:
+            yield connection.execution_options(no_parameters=True)  # a percent sign is one
+    except sa.exc.DBAPIError as error:
+        raise _translate(source, error) from None
+    finally:
+        engine.dispose()
+
+
+def _new_engine(source: SqlSource) -> sa.Engine:
+    import sqlalchemy as sa
+
     url = source.sa_url()
     _require_sqlite_file(url)
     try:
-        engine = sa.create_engine(url, poolclass=sa.NullPool)
+        return sa.create_engine(url, poolclass=sa.NullPool)
     except (sa.exc.ArgumentError, ImportError):
         raise ConfigurationError(
             f"no driver for {url.drivername}:// is installed; PostgreSQL needs psycopg "
             "(pip install 'airflow-provider-mlgov[postgres]') and a URL that begins with postgresql+psycopg://"
         ) from None
+
+
+def _connect(source: SqlSource, engine: sa.Engine) -> sa.Connection:
+    import sqlalchemy as sa
+
     try:
-        with engine.connect() as connection:
-            yield connection
-    except sa.exc.DBAPIError as error:
-        raise _translate(source, error) from None
-    finally:
-        engine.dispose()
+        connection = engine.connect()
+        if source.engine is not None:  # BigQuery's client logs in with the first question
+            connection.exec_driver_sql("SELECT 1").close()
+        return connection
+    except sa.exc.DBAPIError:
+        raise
+    except Exception as error:  # a cloud's client has errors of its own, whose words may quote a key
+        raise AccessError(
+            f"{source.name}: logging in ended with {type(error).__name__}; look at the credentials that the connection "
+            "names"
+        ) from None
 
 
 def _require_sqlite_file(url: sa.URL) -> None:
@@ -273,13 +357,14 @@ def _require_sqlite_file(url: sa.URL) -> None:
 
 
 _REFUSED = re.compile(
-    r"authentication failed|no password supplied|permission denied|access denied|role .* does not exist|pg_hba|"
+    r"authentication failed|no password supplied|permission denied|access denied|command denied|role .* does not exist|"
+    r"pg_hba|incorrect username or password|insufficient privileges|jwt token is invalid|not allowed to connect|"
     r"not permitted|unable to open database file: permission",
     re.IGNORECASE,
 )
 _MISTAKEN = re.compile(
     r"no such (table|column|function)|does not exist|syntax error|not a database|incomplete input|undefined|"
-    r"unable to open database|unrecognized token|could not translate host",
+    r"unable to open database|unrecognized token|could not translate host|unknown (column|database)",
     re.IGNORECASE,
 )
 

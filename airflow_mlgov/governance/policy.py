@@ -29,8 +29,9 @@ _SETTINGS = {
     },
     "fairness": {
         "label", "score", "prediction", "threshold", "positive_label", "sensitive_features", "task", "row_id",
-        "champion_prediction", "on_no_champion", "method", "reference", "decide", "confidence", "min_group_size",
-        "min_positives", "min_negatives", "max_share_left_out", "missing_sensitive", "suppress_below", "engine",
+        "champion_prediction", "champion_score", "on_no_champion", "method", "reference", "decide", "confidence",
+        "min_group_size", "min_positives", "min_negatives", "max_share_left_out", "missing_sensitive",
+        "suppress_below", "engine",
     },
 }  # fmt: skip
 _FOR_THE_DECISION = {"max_tries"}

@@ -1,10 +1,14 @@
 """A database connection of Airflow's as a SQLAlchemy URL without credentials, and the credentials beside it; or a table
-of it as a source for a gate, with credentials that Vault makes for the task."""
+of it as a source for a gate, with credentials that Vault makes for the task. Refuses a connection whose own hook gives
+no SQLAlchemy engine."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, quote_plus
 
 from airflow.providers.common.compat.sdk import BaseHook
 from airflow.sdk.log import mask_secret
@@ -13,29 +17,114 @@ from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.settings import option
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
+
     from airflow_mlgov.gates.sql_source import SqlSource
 
 _DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
+_PROVIDERS = {
+    "athena": "amazon",
+    "gcpbigquery": "google",
+    "google_cloud_platform": "google",
+    "mssql": "microsoft-mssql",
+    "redshift": "amazon",
+}
+"""Connection types whose provider package has another name."""
+_SQL_HOOKS = {
+    "databricks": "airflow.providers.databricks.hooks.databricks_sql.DatabricksSqlHook",
+    "google_cloud_platform": "airflow.providers.google.cloud.hooks.bigquery.BigQueryHook",
+}
+"""Connection types whose registered hook is not the one for SQL."""
 
 
-def database_url(conn_id: str) -> tuple[str, str | None, str | None]:
-    """``(url without credentials, user, password)`` of a connection; the password is masked in logs from here on.
+@dataclass(frozen=True)
+class Database:
+    """Where a connection leads."""
 
-    :raises ConfigurationError: a connection type that the gates do not read
+    url: str
+    """SQLAlchemy's, without a credential."""
+    username: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+    engine: sa.Engine | None = field(default=None, repr=False)
+    """The hook's own, of connection types that this module does not know itself."""
+
+
+def database(conn_id: str) -> Database:
+    """The database of a connection; its password is masked in logs from here on.
+
+    :raises ConfigurationError: a connection whose hook is not installed, or gives no SQLAlchemy engine
     """
     from sqlalchemy.engine import URL
 
     connection = BaseHook.get_connection(conn_id)
+    _mask(connection.password)
     driver = _DRIVERS.get(connection.conn_type or "")
     if driver is None:
-        known = ", ".join(_DRIVERS)
-        raise ConfigurationError(f"the connection {conn_id!r} is of type {connection.conn_type!r}; known: {known}")
-    if connection.password:
-        mask_secret(connection.password)
+        return _of_hook(connection)
     if driver == "sqlite":
-        return URL.create("sqlite", database=connection.host).render_as_string(), None, None
+        return Database(URL.create("sqlite", database=connection.host).render_as_string())
     url = URL.create(driver, host=connection.host, port=connection.port, database=connection.schema)
-    return url.render_as_string(), connection.login, connection.password
+    return Database(url.render_as_string(), connection.login, connection.password)
+
+
+def _of_hook(connection: Any) -> Database:
+    """What the connection's own hook makes of it: the engine (a key or a token is in it alone), and its URL."""
+    from airflow_mlgov.gates.sql_source import secret_parameters
+
+    engine = _engine(connection)
+    url, secrets = engine.url, secret_parameters(engine.url)
+    for secret in (url.password, *(str(url.query[name]) for name in secrets)):
+        _mask(secret)
+    bare = url._replace(username=None, password=None).difference_update_query(secrets)
+    return Database(bare.render_as_string(), url.username or None, url.password or None, engine)
+
+
+def _engine(connection: Any) -> sa.Engine:
+    import sqlalchemy as sa
+
+    kind = str(connection.conn_type)
+    what = f"the connection {connection.conn_id!r} is of type {kind!r}"
+    package = f"apache-airflow-providers-{_PROVIDERS.get(kind, kind.replace('_', '-'))}"
+    try:
+        hook = _hook(connection)
+    except Exception as error:  # Airflow has no class of its own for it
+        why = error if isinstance(error, ImportError) else type(error).__name__
+        raise ConfigurationError(
+            f"{what}, and its hook cannot be loaded ({why}): pip install {package}, if the type is spelt right"
+        ) from None
+    name = type(hook).__name__
+    if not hasattr(hook, "get_sqlalchemy_engine"):
+        raise ConfigurationError(
+            f"{what}, whose hook {name} is of no SQL database; the gates read postgres, sqlite and every type whose "
+            "hook gives a SQLAlchemy engine, such as mysql, snowflake, gcpbigquery, databricks or trino"
+        )
+    try:
+        engine: sa.Engine = hook.get_sqlalchemy_engine({"poolclass": sa.NullPool})
+    except (ImportError, sa.exc.NoSuchModuleError) as error:
+        raise ConfigurationError(
+            f"{what}, and its SQLAlchemy dialect or its driver is not installed ({error}): install what the "
+            f"documentation of {package} names for SQLAlchemy"
+        ) from None
+    except Exception as error:  # of the hook's own making; its words may hold a credential
+        raise ConfigurationError(
+            f"{what}, and its hook {name} gives no SQLAlchemy engine ({type(error).__name__})"
+        ) from None
+    return engine
+
+
+def _hook(connection: Any) -> Any:
+    path = _SQL_HOOKS.get(connection.conn_type)
+    if path is None:
+        return connection.get_hook()
+    module, _, name = path.rpartition(".")
+    kind = getattr(import_module(module), name)
+    return kind(**{kind.conn_name_attr: connection.conn_id})
+
+
+def _mask(secret: str | None) -> None:
+    """Keep a secret out of logs, also as a URL spells it."""
+    for form in {secret, quote(secret, safe=""), quote_plus(secret)} if secret else ():
+        mask_secret(form)
 
 
 def require_one_source(data: str | None, conn_id: str | None, table: str | None, query: str | None) -> None:
@@ -58,12 +147,13 @@ def table_source(
     :param vault_database_role: role of Vault's database engine; user and password are then made for this task and
         revoked when ``stack`` ends, and the connection needs neither
     :param duty: whose identity at Vault is used
+    :raises ConfigurationError: see :func:`database`
     """
     from airflow_mlgov.gates.sql_source import SqlSource
     from airflow_mlgov.hooks.vault import MlgovVaultHook
 
-    url, username, password = database_url(conn_id)
+    found = database(conn_id)
     if vault_database_role:
         vault = MlgovVaultHook(vault_conn_id=option("vault_conn_id", "vault_default").format(duty=duty))
-        username, password = stack.enter_context(vault.database_credentials(vault_database_role))
-    return SqlSource(url, table=table, query=query, username=username, password=password)
+        found = Database(found.url, *stack.enter_context(vault.database_credentials(vault_database_role)))
+    return SqlSource(found.url, table, query, username=found.username, password=found.password, engine=found.engine)

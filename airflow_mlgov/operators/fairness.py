@@ -40,8 +40,10 @@ class FairnessGateOperator(ModelGateOperator):
     :param min_group_size: rows below which a group's rates are not estimated
     :param baseline: the champion's predictions on the same rows, for ``*_vs_champion`` bounds, aligned by ``row_id``
     :param champion_prediction: a column of ``data`` with the champion's predictions instead
+    :param champion_score: a column of ``data`` with the champion's scores instead, for its AUC and calibration
     :param settings: any of :data:`SETTINGS`; see :func:`airflow_mlgov.gates.fairness.evaluate_fairness`
-    :param conn_id: Airflow connection of a database, with ``table`` or ``query``
+    :param conn_id: Airflow connection of a database, with ``table`` or ``query``: postgres, sqlite, or any type whose
+        hook gives a SQLAlchemy engine (mysql, snowflake, gcpbigquery, databricks, trino and the like)
     :param vault_database_role: role of Vault's database engine, for credentials that end with the task
     :param report_dir: folder for a self-contained HTML report with charts of the rates
     """
@@ -69,6 +71,7 @@ class FairnessGateOperator(ModelGateOperator):
         min_group_size: int | None = None,
         baseline: str | None = None,
         champion_prediction: str | None = None,
+        champion_score: str | None = None,
         row_id: str | None = None,
         settings: Mapping[str, Any] | None = None,
         conn_id: str | None = None,
@@ -93,6 +96,7 @@ class FairnessGateOperator(ModelGateOperator):
             "positive_label": positive_label,
             "min_group_size": min_group_size,
             "champion_prediction": champion_prediction,
+            "champion_score": champion_score,
             "row_id": row_id,
         }
         self.baseline = baseline

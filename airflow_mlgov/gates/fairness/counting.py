@@ -1,5 +1,6 @@
 """Counts the rows of a predictions table by sensitive features, label and prediction, where the data is: one GROUP BY
-in DuckDB for files, in the database for a table. Refuses to drop a row that lacks a label or a prediction."""
+in DuckDB for files, in the database for a table, in Spark for a DataFrame of its. Refuses to drop a row that lacks a
+label or a prediction."""
 
 from __future__ import annotations
 
@@ -9,10 +10,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.columns import canonical
 from airflow_mlgov.gates.fairness.features import group_name
+from airflow_mlgov.gates.frames import is_spark_frame
+from airflow_mlgov.gates.inputs import require_columns
 from airflow_mlgov.gates.sql_source import SqlSource, open_database
 from airflow_mlgov.gates.tables import identifier, open_tables
 from airflow_mlgov.results import Subject
@@ -20,8 +24,8 @@ from airflow_mlgov.results import Subject
 LIMIT = 200_000
 """More cells than this are no counts any more: a column of scores or of ids was named."""
 
-_LARGEST = "1.7976931348623157e308"
-"""Infinity and, in every database here, NaN are above it."""
+LARGEST = "1.7976931348623157e308"
+"""Infinity is above it. NaN is above it too, or (BigQuery) compares as false with everything."""
 _MISSING, _INFINITE = -1, -2
 _SCORED = {_MISSING: None, _INFINITE: float("inf")}
 _INFINITIES = (float("inf"), float("-inf"))
@@ -42,6 +46,8 @@ class Columns:
     """The champion's predicted label on the same row, where the table has one."""
     row_id: str | None = None
     """Names a row in both the candidate's and the champion's table, where they are two."""
+    champion_score: str | None = None
+    """The champion's score on the same row, where the table has one."""
 
     @property
     def predictor(self) -> str:
@@ -109,7 +115,7 @@ class Source:
     require_here: Callable[..., None]
     """Refuses columns that are not in the candidate's."""
     subjects: Callable[[], tuple[Subject, ...]]
-    """The datasets bound to their bytes; of a database, empty."""
+    """The datasets bound to their bytes; of a database or of Spark, empty."""
     arrays: Callable[[str], Mapping[str, Any]] | None = None
     """Runs a SELECT and gives NumPy arrays by column; None where rows should stay where they are."""
     baseline: str = ""
@@ -117,23 +123,22 @@ class Source:
 
 
 @contextmanager
-def open_source(data: str | SqlSource, baseline: str | None, memory_limit: str) -> Iterator[Source]:
+def open_source(data: Any, baseline: str | None, memory_limit: str) -> Iterator[Source]:
     """The rows of ``data``, with the champion's beside them.
 
+    :param data: path or glob, SqlSource or DataFrame of Spark
     :raises ConfigurationError: no such file, table or column
     :raises AccessError: the file system or the database refuses
     :raises DependencyError: the database is down, or a file changed while it was being read
     """
-    if isinstance(data, SqlSource):
+    if isinstance(data, SqlSource) or is_spark_frame(data):
         if baseline is not None:
             raise ConfigurationError(
-                "a baseline is a file beside a file: of a database table name champion_prediction, a column of the "
-                "same rows (join the two in a query)"
+                "a baseline is a file beside a file: of a database table or a DataFrame name champion_prediction, a "
+                "column of the same rows (join the two)"
             )
-        with open_database(data) as database:
-            yield Source(
-                data.name, database.quote, database.relation, database.rows, database.require, database.require, tuple
-            )
+        with _open_database(data) if isinstance(data, SqlSource) else _open_spark(data) as source:
+            yield source
         return
     files = {"data": data} if baseline is None else {"data": data, "baseline": baseline}
     with open_tables(files, memory_limit=memory_limit) as tables:
@@ -150,6 +155,36 @@ def open_source(data: str | SqlSource, baseline: str | None, memory_limit: str) 
         yield Source(table.name, identifier, "data", table.rows, require, table.require, subjects, table.arrays, beside)
 
 
+@contextmanager
+def _open_database(data: SqlSource) -> Iterator[Source]:
+    with open_database(data) as database:
+        yield Source(
+            data.name, database.quote, database.relation, database.rows, database.require, database.require, tuple
+        )
+
+
+@contextmanager
+def _open_spark(frame: Any) -> Iterator[Source]:
+    """The frame as a view of its own session. Every question is a job, so its rows must be the same each time."""
+    name = "Spark DataFrame"
+
+    def quote(column: str) -> str:
+        return f"`{column.replace('`', '``')}`"
+
+    def rows(query: str) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in frame.sparkSession.sql(query).collect()]
+
+    def require(*columns: str) -> None:
+        require_columns(tuple(frame.columns), columns, name)
+
+    view = f"mlgov_{uuid4().hex}"
+    frame.createTempView(view)
+    try:
+        yield Source(name, quote, view, rows, require, require, tuple)
+    finally:
+        frame.sparkSession.catalog.dropTempView(view)
+
+
 def count_cells(source: Source, columns: Columns, sensitive: Sequence[str]) -> Cells:
     """Every combination of group, label and prediction with its number of rows.
 
@@ -164,7 +199,7 @@ def count_cells(source: Source, columns: Columns, sensitive: Sequence[str]) -> C
     expressions.append(_predicted(source, columns, "c"))
     relation = f"{source.relation} c"
     if source.baseline:
-        relation = _paired(source, columns)
+        relation = paired_rows(source, columns)
         expressions.append(_predicted(source, columns, "b"))
     elif columns.champion_prediction:
         expressions.append(f"c.{source.quote(columns.champion_prediction)}")
@@ -192,13 +227,14 @@ def _predicted(source: Source, columns: Columns, table: str) -> str:
     column = f"{table}.{source.quote(columns.predictor)}"
     if columns.prediction is not None:
         return column
+    bar = repr(columns.threshold)
     return (
-        f"CASE WHEN {column} IS NULL THEN {_MISSING} WHEN {column} > {_LARGEST} OR {column} < -{_LARGEST} THEN "
-        f"{_INFINITE} WHEN {column} >= {columns.threshold!r} THEN 1 ELSE 0 END"
+        f"CASE WHEN {column} IS NULL THEN {_MISSING} WHEN {column} >= {bar} AND {column} <= {LARGEST} THEN 1 "
+        f"WHEN {column} < {bar} AND {column} >= -{LARGEST} THEN 0 ELSE {_INFINITE} END"
     )
 
 
-def _paired(source: Source, columns: Columns) -> str:
+def paired_rows(source: Source, columns: Columns) -> str:
     """Candidate and champion joined by row, once it is sure that they are the same rows."""
     if columns.row_id is None:
         raise ConfigurationError("a baseline needs row_id, the column that names a row in both tables")

@@ -7,12 +7,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_mlgov.gates.fairness.calibration import Calibration
 from airflow_mlgov.gates.fairness.disparity import Values
 from airflow_mlgov.gates.fairness.features import Feature
+from airflow_mlgov.gates.fairness.joint import Joint, joint_means
 from airflow_mlgov.gates.fairness.rates import Minimums, fairlearn_rates, rates_of, too_few, totals
 from airflow_mlgov.gates.fairness.regression import ErrorSums
-from airflow_mlgov.gates.fairness.resampling import resample, resample_normal
-from airflow_mlgov.gates.fairness.scores import Calibration, Ranking
+from airflow_mlgov.gates.fairness.resampling import resample
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +29,7 @@ class Measured:
     """One measure of a feature's groups."""
 
     values: Values
-    """Shape (groups,), against all rows together (an AUC has no such value)."""
+    """Shape (groups,), against all rows together (of an AUC only where that is asked)."""
     samples: Values
     """The same resampled, shape (resamples, groups)."""
     too_few: Mapping[int, str] = field(default_factory=dict)
@@ -114,22 +115,22 @@ def estimate_rates(
 
 def estimate_scores(
     estimates: Estimates,
-    ranking: Ranking | None,
+    ranking: Joint | None,
     calibration: Calibration | None,
     minimums: Minimums,
     suppress_below: int,
 ) -> Estimates:
     """The same estimates with the measures of scores added."""
-    found: dict[str, tuple[Values, Values]] = {}
+    found: dict[str, list[tuple[Values, Values]]] = {}
     if ranking is not None:
-        found["roc_auc"] = Values(ranking.auc), Values(resample_normal(ranking.auc, ranking.error))
+        found["roc_auc"] = ranking.measured()
     if calibration is not None:
-        found |= _calibrated(calibration)
+        found["calibration_in_the_large"] = calibration.in_the_large.measured()
+        found["expected_calibration_error"] = calibration.expected_error
     feature, counts = estimates.feature, estimates.counts
     measures = dict(estimates.measures)
-    for name, (values, samples) in found.items():
-        short = too_few(name, feature.groups, counts, minimums, suppress_below)
-        measures[name] = [Measured(values, samples, short).without(short)]
+    for name, of_models in found.items():
+        measures[name] = [_measured(of_models, too_few(name, feature.groups, counts, minimums, suppress_below))]
     return replace(estimates, measures=measures)
 
 
@@ -144,17 +145,20 @@ def estimate_errors(feature: Feature, errors: ErrorSums, minimums: Minimums, sup
 
     rows = by_group(errors.rows)
     measures = {}
-    for name, (sums, squares) in errors.sums.items():
-        total = by_group(sums)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            mean = total / rows
-            error = np.sqrt(np.maximum(by_group(squares) / rows - mean**2, 0.0) / np.maximum(rows - 1, 1))
-        samples = resample_normal(mean, error)
-        overall = np.asarray(total.sum() / rows.sum())
+    for name, of_models in errors.sums.items():
+        sums = np.stack([by_group(each) for each in of_models])
+        products = np.empty((len(sums), *sums.shape))
+        for (one, other), each in errors.products[name].items():
+            products[one, other] = products[other, one] = by_group(each)
         short = too_few(name, feature.groups, {"rows": rows}, minimums, suppress_below)
-        measured = Measured(Values(mean, overall), Values(samples, np.full(len(samples), overall)), short)
-        measures[name] = [measured.without(short)]
+        measures[name] = [_measured(joint_means(rows, sums, products).measured(), short)]
     return Estimates(feature, {"rows": rows.astype(np.int64)}, measures)
+
+
+def _measured(of_models: Sequence[tuple[Values, Values]], short: Mapping[int, str]) -> Measured:
+    """The candidate's estimates, with the champion's beside them where they are two."""
+    (values, samples), *champion = of_models
+    return Measured(values, samples, short, champion=champion[0] if champion else None).without(short)
 
 
 def _rates(
@@ -165,28 +169,13 @@ def _rates(
     return {name: Values(rates[name], overall[name][..., 0]) for name in names}
 
 
-def _calibrated(calibration: Calibration) -> dict[str, tuple[Values, Values]]:
-    import numpy as np
-
-    mean, error = calibration.in_the_large
-    whole = calibration.total.in_the_large[0][0]
-    samples = resample_normal(mean, error)
-    redrawn = calibration.redrawn
-    return {
-        "calibration_in_the_large": (Values(mean, whole), Values(samples, np.full(len(samples), whole))),
-        "expected_calibration_error": (
-            Values(calibration.expected_error, calibration.total.expected_error[0]),
-            Values(redrawn.expected_error, redrawn.total.expected_error[..., 0]),
-        ),
-    }
-
-
 def _unbelievable(name: str, feature: Feature, values: Values, known: Mapping[int, str]) -> dict[int, str]:
     """Groups that are large enough and have no rate within 0 to 1 all the same."""
+    possible = (values.groups >= 0) & (values.groups <= 1)
     return {
-        at: f"{name} of {group} came out as {values.groups[at]}"
-        for at, group in enumerate(feature.groups)
-        if at not in known and not 0 <= values.groups[at] <= 1
+        at: f"{name} of {feature.groups[at]} came out as {values.groups[at]}"
+        for at in (~possible).nonzero()[0].tolist()
+        if at not in known
     }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import BoundsLike, MetricBound, parse_bounds
 from airflow_mlgov.gates.columns import binary_codes, canonical
+from airflow_mlgov.gates.fairness.calibration import calibrate
 from airflow_mlgov.gates.fairness.counting import Cells, Columns, Source, aggregate_subject, count_cells, open_source
 from airflow_mlgov.gates.fairness.disparity import METHODS, Method
 from airflow_mlgov.gates.fairness.estimates import (
@@ -47,7 +48,7 @@ from airflow_mlgov.gates.fairness.metrics import (
 from airflow_mlgov.gates.fairness.published import published
 from airflow_mlgov.gates.fairness.rates import Minimums, require_whole_number
 from airflow_mlgov.gates.fairness.regression import ErrorSums, sum_errors
-from airflow_mlgov.gates.fairness.scores import calibrate, rank_groups
+from airflow_mlgov.gates.fairness.scores import rank_groups
 from airflow_mlgov.gates.intervals import Decide, require_confidence
 from airflow_mlgov.gates.sql_source import SqlSource
 from airflow_mlgov.gates.tables import MEMORY_LIMIT
@@ -76,7 +77,7 @@ class Settings:
 
 
 def evaluate_fairness(
-    data: str | SqlSource,
+    data: str | SqlSource | Any,
     *,
     subject: Subject,
     label: str,
@@ -89,6 +90,7 @@ def evaluate_fairness(
     task: Task = "binary",
     baseline: str | None = None,
     champion_prediction: str | None = None,
+    champion_score: str | None = None,
     row_id: str | None = None,
     on_no_champion: OnNoChampion = "record",
     method: Method = "between_groups",
@@ -107,8 +109,8 @@ def evaluate_fairness(
 ) -> GateResult:
     """Judge a model's predictions for disparities between groups of people.
 
-    :param data: csv or parquet file(s) with one row per prediction, or a database table or query, which is counted
-        where it is
+    :param data: csv or parquet file(s) with one row per prediction, a database table or query, or a DataFrame of
+        Spark; the last two are counted where they are
     :param subject: the model version that made the predictions
     :param sensitive_features: column -> the groups that are expected in it, or None to take them as they come;
         ``"sex*race"`` is the intersection of two columns, its groups are named ``"female*black"``
@@ -122,6 +124,7 @@ def evaluate_fairness(
     :param baseline: the champion's predictions on the same rows, in columns of the same names, for
         ``*_vs_champion`` bounds; aligned by ``row_id``
     :param champion_prediction: a column of ``data`` with the champion's predictions instead
+    :param champion_score: a column of ``data`` with the champion's scores instead
     :param on_no_champion: what a ``_vs_champion`` bound says without a champion: an info check, or FAIL
     :param method: ``between_groups``: the extreme groups with each other; ``to_overall``: each group with all rows
     :param reference: feature -> the group that the others are compared with, in place of ``method``. ``*_disparity``
@@ -149,7 +152,7 @@ def evaluate_fairness(
     parsed = parse_bounds(bounds, METRICS)
     groups = {feature: group_name(group) or "" for feature, group in (reference or {}).items()}
     settings = Settings(
-        Columns(label, prediction, score, threshold, positive_label, champion_prediction, row_id),
+        Columns(label, prediction, score, threshold, positive_label, champion_prediction, row_id, champion_score),
         declared_features(sensitive_features),
         task,
         Minimums(min_group_size, min_positives, min_negatives),
@@ -256,14 +259,20 @@ def _estimated(
     tables: Mapping[str, Any],
     positive: Mapping[Any, int],
 ) -> Estimates:
-    asked = {measure for item in bounds for measure in FAIRNESS_METRICS[item.base_metric].measures}
+    asked = {measure for item in bounds for measure in _measures_of(item)}
     rates = list(dict.fromkeys([*RATES, *(measure for measure in asked if is_binary(measure))]))
     found = estimate_rates(feature, tables, rates, settings.minimums, settings.suppress_below, settings.engine)
     of_scores = asked.intersection(SCORE_MEASURES)
     if not of_scores:
         return found
-    ranking = rank_groups(source, settings.columns, feature, positive) if "roc_auc" in of_scores else None
-    calibration = calibrate(source, settings.columns, feature, positive) if of_scores - {"roc_auc"} else None
+    paired = {measure for item in bounds if item.relative_to_champion for measure in _measures_of(item)}
+    ranking = calibration = None
+    if "roc_auc" in of_scores:
+        whole = settings.rules.method == "to_overall"
+        ranking = rank_groups(source, settings.columns, feature, positive, paired="roc_auc" in paired, whole=whole)
+    if of_scores - {"roc_auc"}:
+        pairs = bool(paired & of_scores - {"roc_auc"})
+        calibration = calibrate(source, settings.columns, feature, positive, paired=pairs)
     return estimate_scores(found, ranking, calibration, settings.minimums, settings.suppress_below)
 
 
@@ -337,10 +346,12 @@ def _require_measurable(item: MetricBound, settings: Settings) -> None:
         raise ConfigurationError(f"{metric.name} is of binary scores, and the task is {settings.task}")
     if of_scores and settings.columns.score is None:
         raise ConfigurationError(f"{metric.name} needs scores, not predicted labels: name the column as score")
-    if metric.measures == ("roc_auc",) and settings.rules.method == "to_overall":
-        raise ConfigurationError(f"{metric.name} is compared between groups or with a reference, not to_overall")
     if metric.how == "disparity" and settings.task == "multiclass":
         raise ConfigurationError(f"{metric.name} is of two classes, and the task is multiclass")
+
+
+def _measures_of(item: MetricBound) -> tuple[str, ...]:
+    return FAIRNESS_METRICS[item.base_metric].measures
 
 
 def _shown(value: float | str) -> str:

@@ -102,13 +102,9 @@ def is_binary(measure: str) -> bool:
     return measure in DENOMINATORS
 
 
-def _has_change(metric: FairnessMetric) -> bool:
-    return metric.how != "disparity" and all(map(is_binary, metric.measures))
-
-
 METRICS = (
     *FAIRNESS_METRICS,
-    *(name + VS_CHAMPION for name, metric in FAIRNESS_METRICS.items() if _has_change(metric)),
+    *(name + VS_CHAMPION for name, metric in FAIRNESS_METRICS.items() if metric.how != "disparity"),
 )
-"""What can be bounded; ``_vs_champion`` bounds the change of a rate's comparison against the champion's, on the same
+"""What can be bounded; ``_vs_champion`` bounds the change of a comparison against the champion's, on the same
 rows."""

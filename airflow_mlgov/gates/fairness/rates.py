@@ -117,12 +117,11 @@ def too_few(
 ) -> dict[int, str]:
     """Position of each group that is too small for ``rate`` -> why: ``youth has 7 positives, 10 needed``."""
     reasons: dict[int, str] = {}
-    for at, group in enumerate(groups):
-        for what in ("rows", *NEEDS.get(rate, ())):
-            count, needed = int(counts[what][at]), minimums.of(what)
-            if count < needed:
-                reasons.setdefault(at, _shortage(group, what, count, needed, suppress_below))
-    return reasons
+    for what in ("rows", *NEEDS.get(rate, ())):
+        needed = minimums.of(what)
+        for at in (counts[what] < needed).nonzero()[0].tolist():
+            reasons.setdefault(at, _shortage(groups[at], what, int(counts[what][at]), needed, suppress_below))
+    return dict(sorted(reasons.items()))
 
 
 def require_whole_number(name: str, value: Any) -> None:

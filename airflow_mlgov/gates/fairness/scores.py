@@ -1,24 +1,22 @@
-"""Measures of scores by group: the exact AUC with DeLong's variance, and calibration. Ranks are taken in memory for
-files that fit, and in the database for everything else."""
+"""The exact AUC of each group, and of all rows, with DeLong's covariances: of one model, or of two on the same rows.
+Ranks are taken in memory for files that fit, and in the database for everything else."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.fairness.counting import Columns, Source
+from airflow_mlgov.gates.fairness.counting import LARGEST, Columns, Source, paired_rows
 from airflow_mlgov.gates.fairness.features import Feature, columns_of
-from airflow_mlgov.gates.fairness.resampling import resample
+from airflow_mlgov.gates.fairness.joint import Joint, Whole, mean_of
+from airflow_mlgov.gates.performance.delong import placements
 
 if TYPE_CHECKING:
     import numpy as np
 
     Array = np.ndarray[Any, Any]
-
-BINS = 10
-"""Of equal width over 0 to 1, for the calibration error."""
 
 IN_MEMORY = 20_000_000
 """Rows up to which ranks are taken with NumPy: four times as fast as a window function, in memory that grows."""
@@ -34,65 +32,34 @@ class Ranking:
     """Its standard error. Source: DeLong et al., Biometrics 44 (1988) 837-845."""
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """Rows of each group by bin of score; every field of shape (groups, bins)."""
-
-    rows: Array
-    scores: Array
-    """Sum of scores."""
-    positives: Array
-    squares: Array
-    """Sum over rows of (score - label) squared."""
-
-    @property
-    def expected_error(self) -> Array:
-        """The expected calibration error, shape (groups,): the mean over rows of |mean score - share of positives| of
-        the row's bin. Source: Naeini et al., AAAI 2015."""
-        import numpy as np
-
-        with np.errstate(invalid="ignore"):
-            return np.asarray(np.abs(self.scores - self.positives).sum(-1) / self.rows.sum(-1))
-
-    @property
-    def in_the_large(self) -> tuple[Array, Array]:
-        """Mean score less the share of positives, and its standard error, each of shape (groups,)."""
-        import numpy as np
-
-        with np.errstate(invalid="ignore", divide="ignore"):
-            n = self.rows.sum(-1)
-            mean = (self.scores - self.positives).sum(-1) / n
-            spread = np.maximum(self.squares.sum(-1) / n - mean**2, 0.0)
-            return mean, np.sqrt(spread / np.maximum(n - 1, 1))
-
-    @property
-    def total(self) -> Calibration:
-        """All groups as one."""
-        return Calibration(
-            *(part.sum(-2, keepdims=True) for part in (self.rows, self.scores, self.positives, self.squares))
-        )
-
-    @property
-    def redrawn(self) -> Calibration:
-        """Resampled by the row bootstrap, shape (resamples, groups, bins), each bin keeping its mean score."""
-        import numpy as np
-
-        cells = np.stack([self.rows - self.positives, self.positives], -1).round().astype(np.int64)
-        drawn = resample(cells)
-        rows = drawn.sum(-1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            mean = np.where(self.rows > 0, self.scores / self.rows, 0.0)
-        return Calibration(rows, rows * mean, drawn[..., 1], np.zeros_like(mean))
-
-
-def rank_groups(source: Source, columns: Columns, feature: Feature, positive: Mapping[Any, int]) -> Ranking:
+def rank_groups(
+    source: Source,
+    columns: Columns,
+    feature: Feature,
+    positive: Mapping[Any, int],
+    *,
+    paired: bool = False,
+    whole: bool = False,
+) -> Joint:
     """The AUC of each of the feature's groups.
 
     :param positive: label as stored -> 1 or 0
+    :param paired: of the champion too, where its scores are there
+    :param whole: of all rows too
+    :raises ConfigurationError: a score is missing or infinite, or the champion's scores are not named
     """
-    if source.arrays is None or source.rows(f"SELECT COUNT(*) FROM {source.relation}")[0][0] > IN_MEMORY:  # noqa: S608
-        return _rank_in_database(source, columns, feature, positive)
-    return _rank_in_memory(source, columns, feature, positive)
+    scores, relation = scored(source, columns, paired)
+    cases = [f"CASE WHEN {score} >= -{LARGEST} AND {score} <= {LARGEST} THEN 0 ELSE 1 END" for score in scores]
+    asked = ", ".join(f"SUM({case})" for case in cases)
+    rows, *unusable = source.rows(f"SELECT COUNT(*), {asked} FROM {relation}")[0]  # noqa: S608
+    require_scores(dict(zip(score_names(columns), unusable, strict=False)), rows)
+    if source.arrays is None or rows > IN_MEMORY // (len(scores) * (1 + whole)):
+        return _rank_in_database(source, columns, feature, positive, whole, scores, relation)
+    group, label, columns_read = _read(source, columns, feature, positive, scores, relation)
+    if len(scores) > 1 or whole:
+        return _place_in_memory(group, label, columns_read, len(feature.groups), whole)
+    found = ranking(columns_read[0], label, group, len(feature.groups))
+    return Joint(found.auc[None], found.error[:, None, None] ** 2)
 
 
 def ranking(scores: Array, labels: Array, groups: Array, size: int) -> Ranking:
@@ -128,39 +95,49 @@ def ranking(scores: Array, labels: Array, groups: Array, size: int) -> Ranking:
     )
 
 
-def calibrate(source: Source, columns: Columns, feature: Feature, positive: Mapping[Any, int]) -> Calibration:
-    """The rows of each of the feature's groups by bin of score.
+def scored(source: Source, columns: Columns, paired: bool) -> tuple[list[str], str]:
+    """The score as SQL, with the champion's where it is wanted and there, and what they stand in as ``c``.
 
-    :raises ConfigurationError: a score is not within 0 to 1
+    :raises ConfigurationError: a column is not there, or the champion is there without scores
     """
-    import numpy as np
-
     score = f"c.{source.quote(str(columns.score))}"
-    ladder = " ".join(f"WHEN {score} < {(bin + 1) / BINS!r} THEN {bin}" for bin in range(BINS - 1))
-    keys = [f"c.{source.quote(name)}" for name in (*columns_of(feature.name), columns.label)]
-    bin_of = f"CASE {ladder} ELSE {BINS - 1} END"
-    listing = ", ".join([*keys, bin_of])
-    found = source.rows(
-        f"SELECT {listing}, COUNT(*), SUM(1e0 * {score}), SUM(1e0 * {score} * {score}), MIN({score}), MAX({score}) "  # noqa: S608
-        f"FROM {source.relation} c GROUP BY {listing}"
-    )
-    if any(not (0 <= low <= high <= 1) for *_, low, high in found):
-        raise ConfigurationError(
-            f'score column "{columns.score}" holds values outside 0 to 1, so they are no probabilities: calibration '
-            "cannot be judged"
-        )
-    *cells, labels, bins, rows, scores, squares, _, _ = zip(*found, strict=True)
-    members = np.array(feature.positions(cells))
-    truth = np.array([positive[label] for label in labels])
-    shape = (len(feature.groups), BINS)
-    sums = [np.zeros(shape) for _ in range(4)]
-    n, s, q = np.array(rows), np.array(scores, dtype=float), np.array(squares, dtype=float)
-    for total, part in zip(sums, (n, s, n * truth, q - 2 * truth * s + truth * n), strict=True):
-        np.add.at(total, (members, np.array(bins)), part)
-    return Calibration(*sums)
+    if paired and source.baseline:
+        source.require(str(columns.score))
+        return [score, f"b{score[1:]}"], paired_rows(source, columns)
+    source.require_here(str(columns.score), *([columns.champion_score] if columns.champion_score else []))
+    if paired and columns.champion_score:
+        return [score, f"c.{source.quote(columns.champion_score)}"], f"{source.relation} c"
+    if paired and columns.champion_prediction:
+        raise ConfigurationError("a change of AUC or calibration needs the champion's scores: name champion_score")
+    return [score], f"{source.relation} c"
 
 
-def _rank_in_memory(source: Source, columns: Columns, feature: Feature, positive: Mapping[Any, int]) -> Ranking:
+def score_names(columns: Columns) -> tuple[str, str]:
+    """What messages call the columns of the candidate's and the champion's scores."""
+    return str(columns.score), columns.champion_score or f"{columns.score} of the baseline"
+
+
+def require_scores(unusable: Mapping[str, int], rows: int) -> None:
+    """Refuse scores that are missing or infinite.
+
+    :param unusable: column -> how many are
+    """
+    for name, count in unusable.items():
+        if count:
+            raise ConfigurationError(
+                f'score column "{name}" has {count} missing or infinite values in {rows} rows; the gate drops no rows'
+            )
+
+
+def _read(
+    source: Source,
+    columns: Columns,
+    feature: Feature,
+    positive: Mapping[Any, int],
+    scores: Sequence[str],
+    relation: str,
+) -> tuple[Array, Array, list[Array]]:
+    """The group's position, the label as 0 or 1 and each score, of every row."""
     import numpy as np
 
     names = [source.quote(name) for name in (*columns_of(feature.name), columns.label)]
@@ -174,47 +151,128 @@ def _rank_in_memory(source: Source, columns: Columns, feature: Feature, positive
     truth = np.array([positive[label] for label in labels])
     same = " AND ".join(f"c.{name} IS NOT DISTINCT FROM k.k{at}" for at, name in enumerate(names))
     assert source.arrays is not None  # noqa: S101 - the caller has looked
-    columns_read = source.arrays(
-        f"SELECT k.cell, CAST(c.{source.quote(str(columns.score))} AS DOUBLE) AS score FROM {source.relation} c "  # noqa: S608
-        f"JOIN ranked k ON {same}"
-    )
-    cell = np.asarray(columns_read["cell"])
-    return ranking(np.asarray(columns_read["score"]), truth[cell], members[cell], len(feature.groups))
+    read = ", ".join(f"CAST({score} AS DOUBLE) AS s{at}" for at, score in enumerate(scores))
+    found = source.arrays(f"SELECT k.cell, {read} FROM {relation} JOIN ranked k ON {same}")  # noqa: S608
+    cell = np.asarray(found["cell"])
+    return members[cell], truth[cell], [np.asarray(found[f"s{at}"]) for at in range(len(scores))]
 
 
-def _rank_in_database(source: Source, columns: Columns, feature: Feature, positive: Mapping[Any, int]) -> Ranking:
-    """A row's placement is its mid-rank among all less its mid-rank among its own label: how many rows of the other
-    label are below it. DeLong's variance is that of the placements."""
+def _place_in_memory(group: Array, label: Array, scores: Sequence[Array], size: int, whole: bool) -> Joint:
     import numpy as np
 
-    parts = [source.quote(name) for name in columns_of(feature.name)]
-    group, label, score = ", ".join(parts), source.quote(columns.label), source.quote(str(columns.score))
+    models = len(scores)
+    placed = np.empty((models * (1 + whole), len(label)))
+    positive = label.astype(bool)
+    order = np.argsort(group, kind="stable")
+    ends = np.cumsum(np.bincount(group, minlength=size))[:-1]
+    parts = [(slice(0, models), rows) for rows in np.split(order, ends)]
+    parts += [(slice(models, None), np.arange(len(label)))] if whole else []
+    for of, rows in parts:
+        here = positive[rows]
+        of_positives, of_negatives = placements(here, [score[rows] for score in scores])
+        placed[of, rows[here]], placed[of, rows[~here]] = of_positives, of_negatives
+    cell = 2 * group + label
+    sums = np.stack([np.bincount(cell, one, 2 * size) for one in placed])
+    products = np.stack([[np.bincount(cell, one * other, 2 * size) for other in placed] for one in placed])
+    rows_of = np.bincount(cell, minlength=2 * size).astype(float)
+    return _areas([(rows_of[at::2], sums[:, at::2], products[..., at::2]) for at in (0, 1)], models)
 
-    def mid_rank(among: str) -> str:
-        return (
-            f"RANK() OVER (PARTITION BY {among} ORDER BY {score}) + "
-            f"(COUNT(*) OVER (PARTITION BY {among}, {score}) - 1) / 2e0"
+
+def _rank_in_database(
+    source: Source,
+    columns: Columns,
+    feature: Feature,
+    positive: Mapping[Any, int],
+    whole: bool,
+    scores: Sequence[str],
+    relation: str,
+) -> Joint:
+    """A row's placement is its mid-rank among all less its mid-rank among its own label: how many rows of the other
+    label are below it."""
+    import numpy as np
+
+    parts = [f"c.{source.quote(name)}" for name in columns_of(feature.name)]
+    label = f"c.{source.quote(columns.label)}"
+
+    def mid_rank(among: Sequence[str], score: str) -> str:
+        partition = f"PARTITION BY {', '.join(among)} " if among else ""  # never by a score: not all take floats
+        order = f"{partition}ORDER BY {score}"
+        up_to = f"{order} RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"
+        return f"(RANK() OVER ({order}) + COUNT(*) OVER ({up_to})) / 2e0"
+
+    placed = [
+        f"{mid_rank(among, score)} - {mid_rank([*among, label], score)}"
+        for among in ([parts, []] if whole else [parts])
+        for score in scores
+    ]
+    pairs = [(one, other) for one in range(len(placed)) for other in range(one + 1)]
+    keys = [f"k{at}" for at in range(len(parts))] + ["y"]
+    inner = [f"{value} AS {key}" for value, key in zip([*parts, label], keys, strict=True)]
+    inner += [f"{placement} AS p{at}" for at, placement in enumerate(placed)]
+    asked = [f"SUM(p{at})" for at in range(len(placed))] + [f"SUM(p{one} * p{other})" for one, other in pairs]
+    found = source.rows(
+        f"SELECT {', '.join([*keys, 'COUNT(*)', *asked])} FROM (SELECT {', '.join(inner)} FROM {relation}) r "  # noqa: S608
+        f"GROUP BY {', '.join(keys)}"
+    )
+    values = list(zip(*found, strict=True))
+    size = len(feature.groups)
+    cell = 2 * np.array(feature.positions(values[: len(parts)]))
+    cell += np.array([positive[label] for label in values[len(parts)]])
+    if len(np.unique(cell)) < len(cell):
+        raise ConfigurationError(
+            f"{source.name} spells a group of {feature.name}, or a label, in several ways (with spaces around, say), "
+            "and the database ranks each apart: spell it in one way, in a query"
         )
 
-    found = source.rows(
-        f"SELECT {group}, {label}, COUNT(*), SUM(placement), SUM(placement * placement) FROM (SELECT {group}, {label}, "  # noqa: S608
-        f"({mid_rank(group)}) - ({mid_rank(f'{group}, {label}')}) AS placement FROM {source.relation} c) r "
-        f"GROUP BY {group}, {label}"
-    )
-    *cells, labels, rows, sums, squares = zip(*found, strict=True)
-    members = np.array(feature.positions(cells))
-    truth = np.array([positive[label] for label in labels], dtype=bool)
-    n, s, q = (np.array(column, dtype=float) for column in (rows, sums, squares))
-    size = len(feature.groups)
+    def by_cell(column: Sequence[Any]) -> Array:
+        return np.bincount(cell, np.array(column, dtype=float), 2 * size)
 
-    def total(values: Array, which: Array) -> Array:
-        return np.bincount(members[which], values[which], size)
+    rows, *sums = map(by_cell, values[len(keys) :])
+    products = np.empty((len(placed), len(placed), 2 * size))
+    for (one, other), product in zip(pairs, sums[len(placed) :], strict=True):
+        products[one, other] = products[other, one] = product
+    moments = []
+    for at in (0, 1):
+        others = rows[1 - at :: 2]  # a placement becomes a share of the rows of the other label
+        among = np.stack([others] * len(scores) + [np.full(size, others.sum())] * (len(placed) - len(scores)))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            moments.append(
+                (
+                    rows[at::2],
+                    np.stack(sums[: len(placed)])[:, at::2] / among,
+                    products[..., at::2] / (among * among[:, None]),
+                )
+            )
+    return _areas(moments, len(scores))
 
-    positives, negatives = total(n, truth), total(n, ~truth)
-    # placements of negatives count positives below; above is the rest
-    own = positives[members]
-    above_squares = q - 2 * own * s + n * own**2
-    return _delong(positives, negatives, (total(s, truth), total(q, truth)), total(above_squares, ~truth))
+
+def _areas(moments: Sequence[tuple[Array, Array, Array]], models: int) -> Joint:
+    """AUCs and their covariances from placements: those within the group first, then those among all rows.
+
+    DeLong's covariance is that of the placements, by positives and negatives; between a group and all rows, which hold
+    it, that of the group's rows in both. Source: DeLong et al., Biometrics 44 (1988) 837-845, equations 5 and 6.
+
+    :param moments: of the negatives, then of the positives: how many, sums and sums of products of the placements,
+        shapes (groups,), (placements, groups) and (placements, placements, groups)
+    """
+    import numpy as np
+
+    within, every = slice(0, models), slice(models, None)
+    (negatives, *_), (positives, sums, _) = moments
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spreads = [mean_of(*moment)[1] for moment in moments]
+        covariance = sum(spread[:, within, within] for spread in spreads)
+        covariance = np.where((np.minimum(positives, negatives) < 2)[:, None, None], np.nan, covariance)
+        areas = sums[within] / positives
+        if len(sums) == models:
+            return Joint(areas, covariance)
+        across = sum(
+            spread[:, within, every] * (rows / rows.sum())[:, None, None]
+            for spread, (rows, *_) in zip(spreads, moments, strict=True)
+        )
+        totals = [mean_of(*(np.nan_to_num(part).sum(-1, keepdims=True) for part in moment)) for moment in moments]
+        of_all = totals[0][1][0, every, every] + totals[1][1][0, every, every]
+        return Joint(areas, covariance, Whole(totals[1][0][every, 0], of_all, across))
 
 
 def _delong(positives: Array, negatives: Array, below: tuple[Array, Array], above_squares: Array) -> Ranking:

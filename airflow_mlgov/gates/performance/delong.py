@@ -27,18 +27,30 @@ def delong(label: Array, scores: Sequence[Array]) -> tuple[Array, Array]:
     """
     import numpy as np
 
-    positive = label.astype(bool)
-    m, n = int(positive.sum()), int((~positive).sum())
-    of_positives, of_negatives = np.empty((len(scores), m)), np.empty((len(scores), n))
-    for at, score in enumerate(scores):
-        ranks = midranks(score)
-        of_positives[at] = (ranks[positive] - midranks(score[positive])) / n
-        of_negatives[at] = 1 - (ranks[~positive] - midranks(score[~positive])) / m
+    of_positives, of_negatives = placements(label, scores)
+    m, n = of_positives.shape[1], of_negatives.shape[1]
     areas = of_positives.mean(axis=1)
     if min(m, n) < 2:
         return areas, np.full((len(scores), len(scores)), math.nan)
     covariance = np.atleast_2d(np.cov(of_positives)) / m + np.atleast_2d(np.cov(of_negatives)) / n
     return areas, covariance
+
+
+def placements(label: Array, scores: Sequence[Array]) -> tuple[Array, Array]:
+    """DeLong's structural components: of each positive row the share of negatives that score less, shape (models,
+    positives), and of each negative the share of positives that score more, shape (models, negatives); ties count half.
+    """
+    import numpy as np
+
+    positive = label.astype(bool)
+    m, n = int(positive.sum()), int((~positive).sum())
+    of_positives, of_negatives = np.empty((len(scores), m)), np.empty((len(scores), n))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for at, score in enumerate(scores):
+            ranks = midranks(score)
+            of_positives[at] = (ranks[positive] - midranks(score[positive])) / n
+            of_negatives[at] = 1 - (ranks[~positive] - midranks(score[~positive])) / m
+    return of_positives, of_negatives
 
 
 def area_interval(label: Array, score: Array, confidence: float) -> Interval:

@@ -95,6 +95,17 @@ def test_a_database_counts_itself(frame: pd.DataFrame, tmp_path: Path) -> None:
     assert again.case_digest == cells.case_digest
 
 
+def test_a_group_spelt_in_two_ways_is_not_ranked_in_two_parts(frame: pd.DataFrame, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'a.db'}"
+    frame["sex"] = np.where((frame.sex == "m") & (frame.id % 2 == 0), "m ", frame.sex)
+    frame.to_sql("scored", sa.create_engine(url), index=False)
+    settings = {**SETTINGS, "score": "s"}
+    counted = evaluate_fairness(SqlSource(url, table="scored"), subject=MODEL, bounds=BOUNDS, **settings)
+    assert set(counted.details["rates"]["sex"]) == {"f", "m"}
+    with pytest.raises(ConfigurationError, match="spells a group of sex, or a label, in several ways"):
+        evaluate_fairness(SqlSource(url, table="scored"), subject=MODEL, bounds=["roc_auc_difference<=0.5"], **settings)
+
+
 def test_databases_that_refuse_or_are_down(postgres: str) -> None:
     server = sa.create_engine(sa.make_url(postgres).set(password=PASSWORD))
     pd.DataFrame({"y": [0, 1], "p": [0, 1], "sex": ["f", "m"]}).to_sql("tiny", server, index=False, if_exists="replace")
@@ -223,6 +234,25 @@ def test_what_names_the_rows(frame: pd.DataFrame, judge: Judge) -> None:
     assert digest(frame.iloc[1:]) != first
     assert digest(frame.assign(y=1 - frame.y)) != first
     assert digest(frame, sensitive_features=["race"]) != first
+
+
+def test_the_rows_of_a_regression_in_any_order(judge: Judge) -> None:
+    """Sums of floats depend on their order in the last digits; what names the rows must not."""
+    generator = np.random.default_rng(4)
+    rows = pd.DataFrame({"sex": generator.choice(["f", "m"], 4000), "y": generator.lognormal(9, 2, 4000)})
+    rows["p"] = rows.y * generator.lognormal(0, 0.3, 4000)
+    settings: dict[str, Any] = {"task": "regression"}
+
+    def digest(frame: pd.DataFrame) -> str:
+        return str(judge(frame, {"mean_error_difference": {"max": 1e9}}, **settings).details["evaluation_sha256"])
+
+    first = digest(rows)
+    shuffled = {digest(rows.sample(frac=1, random_state=seed)) for seed in range(4)}
+    sums = {float(rows.y.sample(frac=1, random_state=seed).cumsum().iloc[-1]) for seed in range(4)}
+    assert len(sums) > 1
+    assert shuffled == {first}
+    assert digest(rows.assign(p=rows.p + 1)) == first
+    assert digest(rows.assign(y=rows.y + 1)) != first
 
 
 # --- the champion on the same rows
