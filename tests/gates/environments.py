@@ -7,6 +7,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,11 @@ import pytest
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "airflow-mlgov"
 
 
-def interpreter(name: str, timeout: float = 180.0) -> Path:
+def interpreter(name: str, timeout: float = 180.0, *, beside: bool = False) -> Path:
     """The Python of an environment with what ``<name>.lock`` lists: that which ``MLGOV_TEST_<NAME>_PYTHON`` names, else
     one that is built in the user's cache (seconds beside a package index). Skips where neither can be.
+
+    :param beside: what this interpreter has, it has too
 
     A lock anew: ``printf 'feast==0.67.0\\npandas<3\\n' | uv pip compile --universal --python-version 3.11
     --no-emit-index-url --no-header --no-annotate - -o tests/gates/feast.lock``.
@@ -33,7 +36,10 @@ def interpreter(name: str, timeout: float = 180.0) -> Path:
         fcntl.flock(taken, fcntl.LOCK_EX)
         if not complete.exists():
             _uv(name, timeout, "venv", "--quiet", "--clear", "--python", sys.executable, str(environment))
-            _uv(name, timeout, "pip", "install", "--quiet", "--python", str(python), "--requirement", str(lock))
+            _uv(name, timeout, "pip", "install", "--quiet", "--no-deps", "-p", str(python), "-r", str(lock))
+            if beside:
+                (own,) = environment.glob("lib/python*/site-packages")
+                (own / "beside.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
             complete.touch()
     return python
 

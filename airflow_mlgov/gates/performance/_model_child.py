@@ -10,6 +10,9 @@ import platform
 import sys
 from typing import Any
 
+OF_TWO, OF_MANY = ("binary:logistic", "binary"), ("multi:softprob", "multiclass")
+"""Objectives of XGBoost's and LightGBM's whose predictions are probabilities of the classes 0, 1 …"""
+
 
 def versions(names: list[str]) -> dict[str, str | None]:
     """Name -> installed version, or None."""
@@ -39,6 +42,28 @@ def markers() -> dict[str, str]:
     }
 
 
+def objective(model: Any) -> str:
+    """What a bare booster of XGBoost's or LightGBM's was trained for; empty for anything else."""
+    kind = f"{type(model).__module__}.{type(model).__name__}"
+    if kind == "xgboost.core.Booster":
+        return str(json.loads(model.save_config())["learner"]["objective"]["name"])
+    if kind == "lightgbm.basic.Booster":
+        return str(model.dump_model(num_iteration=1).get("objective") or "").partition(" ")[0]
+    return ""
+
+
+def decided(model: Any, predicted: Any) -> Any:
+    """The predicted labels or numbers: of a bare booster that predicts probabilities the more probable class."""
+    goal = objective(model)
+    if goal in OF_TWO:
+        return (predicted >= 0.5).astype(int)
+    if goal in OF_MANY:
+        return predicted.argmax(1)
+    if getattr(predicted, "ndim", 1) > 1:
+        raise SystemExit(f"the model predicts {predicted.shape[1]} numbers for a row, of which none is the prediction")
+    return predicted
+
+
 def predictions(order: dict[str, Any]) -> list[Any]:
     """What the model predicts for the order's features, as JSON values."""
     import pandas
@@ -52,7 +77,8 @@ def predictions(order: dict[str, Any]) -> list[Any]:
         import mlflow.pyfunc
 
         model = mlflow.pyfunc.load_model(order["model"])
-    answers: list[Any] = pandas.Series(model.predict(features)).tolist()
+    raw = model if order["skops"] else model.get_raw_model()
+    answers: list[Any] = pandas.Series(decided(raw, model.predict(features))).tolist()
     return answers
 
 

@@ -203,7 +203,7 @@ def _described(run: ModelRun) -> dict[str, Any]:
     return {
         "serialization": run.stored.format,
         "loading": said,
-        "child": {"network": run.network, "credentials": "none", "same_user": True},
+        "child": {"network": run.network, "credentials": "none", "same_user": True, "seconds": run.seconds},
         "machine": _machine(),
     }
 

@@ -1,5 +1,5 @@
-"""One metric of one table: scikit-learn's own number with an interval, or the reason why there is none. Refuses the
-answers (often 0.0 with a warning) that scikit-learn gives where a metric is undefined."""
+"""One metric of one table: scikit-learn's number with an interval, or the reason why there is none. Refuses the answers
+(often 0.0 with a warning) that scikit-learn gives where a metric is undefined."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.gates.intervals import Interval, percentile, wilson
-from airflow_mlgov.gates.performance.calibration import expected_calibration_error, recalibration
+from airflow_mlgov.gates.performance.calibration import recalibration
 from airflow_mlgov.gates.performance.delong import area_interval
+from airflow_mlgov.gates.performance.formulas import by_formula
 from airflow_mlgov.gates.performance.predictions import Sample
 from airflow_mlgov.gates.performance.resampling import ROW_METRICS, Draws, resample_labels, resample_rows
 from airflow_mlgov.gates.performance.scorers import (
@@ -49,6 +50,8 @@ class Estimate:
     interval: Interval | None = None
     """None where there is no number, or no method for its spread."""
     rows: int = 0
+    asked: bool = False
+    """Whether scikit-learn was asked; otherwise the number is a formula's."""
 
 
 def estimate_all(
@@ -70,6 +73,7 @@ def estimate_all(
             found.outcome,
             None if found.value is None else _interval(metric, sample, found.value, drawn.get(metric), confidence),
             len(sample),
+            found.asked,
         )
         for metric, found in points.items()
     }
@@ -85,6 +89,12 @@ def point(metric: str, sample: Sample) -> Estimate:
     reason = _undefined(metric, sample)
     if reason:
         return Estimate(None, reason)
+    value = by_formula(metric, sample)
+    return asked_of_scikit_learn(metric, sample) if value is None else Estimate(value)
+
+
+def asked_of_scikit_learn(metric: str, sample: Sample) -> Estimate:
+    """What scikit-learn says, its warnings and refusals as reasons."""
     from sklearn.exceptions import UndefinedMetricWarning
 
     try:
@@ -93,10 +103,12 @@ def point(metric: str, sample: Sample) -> Estimate:
             warnings.simplefilter("error", UndefinedMetricWarning)
             value = float(_compute(metric, sample))
     except UndefinedMetricWarning as undefined:
-        return Estimate(None, str(undefined).splitlines()[0])
+        return Estimate(None, str(undefined).splitlines()[0], asked=True)
     except ValueError as error:
-        return Estimate(None, f"scikit-learn refuses: {str(error).splitlines()[0][:200]}", Outcome.ERROR)
-    return Estimate(value) if math.isfinite(value) else Estimate(None, f"{metric} came out as {value}")
+        return Estimate(None, f"scikit-learn refuses: {str(error).splitlines()[0][:200]}", Outcome.ERROR, asked=True)
+    if not math.isfinite(value):
+        return Estimate(None, f"{metric} came out as {value}", asked=True)
+    return Estimate(value, asked=True)
 
 
 def draw(samples: list[Sample], metrics: Collection[str]) -> dict[str, Draws]:
@@ -117,6 +129,12 @@ def bootstrap_interval(values: Array, confidence: float) -> Interval:
     if interval.low == interval.high:
         return Interval(math.nan, math.nan, confidence, interval.method)
     return interval
+
+
+def covered(rows: int, confidence: float) -> float:
+    """The share of all such rows that, with this confidence, lie no further out than the furthest of so many: exact
+    whatever the distribution. Source: Wilks, Annals of Mathematical Statistics 12 (1941) 91-96."""
+    return float((1 - confidence) ** (1 / rows))
 
 
 def agrees(whole: float, value: float) -> bool:
@@ -221,27 +239,11 @@ def _own_functions() -> dict[str, Callable[[Sample], float]]:
             sign * function(sample.label, sample.score, labels=list(range(max(2, len(sample.classes)))))
         )
 
-    def brier(sign: int) -> Callable[[Sample], float]:
-        def compute(sample: Sample) -> float:
-            if sample.task == "binary":
-                return sign * float(metrics.brier_score_loss(sample.label, sample.score, pos_label=1))
-            return of_classes(metrics.brier_score_loss, sign)(sample)
-
-        return compute
-
-    def fit(which: str) -> Callable[[Sample], float]:
-        return lambda sample: getattr(recalibration(sample.label, _score(sample), 0.95), which, math.nan)
-
     return {
         "log_loss": of_classes(metrics.log_loss, 1),
         "neg_log_loss": of_classes(metrics.log_loss, -1),
-        "brier_score": brier(1),
-        "neg_brier_score": brier(-1),
-        "rmse": lambda sample: metrics.root_mean_squared_error(sample.label, sample.prediction),
-        "mae": lambda sample: metrics.mean_absolute_error(sample.label, sample.prediction),
-        "expected_calibration_error": expected_calibration_error,
-        "calibration_slope": fit("slope"),
-        "calibration_intercept": fit("intercept"),
+        "brier_score": of_classes(metrics.brier_score_loss, 1),
+        "neg_brier_score": of_classes(metrics.brier_score_loss, -1),
     }
 
 

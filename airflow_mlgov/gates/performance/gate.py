@@ -14,13 +14,14 @@ from airflow_mlgov.gates.bounds import VS_CHAMPION, WORST_SLICE, BoundsLike, Met
 from airflow_mlgov.gates.intervals import Decide, judge, require_confidence
 from airflow_mlgov.gates.performance.calibration import expected_calibration_error, recalibration, spiegelhalter_z
 from airflow_mlgov.gates.performance.comparison import Change, churn, compare_all, mcnemar, paired_draws
-from airflow_mlgov.gates.performance.estimates import Estimate, estimate_all, point
+from airflow_mlgov.gates.performance.estimates import Estimate, covered, estimate_all, point
 from airflow_mlgov.gates.performance.predictions import Columns, Sample, align, classes_of, prepare, require_columns_for
 from airflow_mlgov.gates.performance.resampling import LABEL_RESAMPLES, ROW_RESAMPLES, SEED
 from airflow_mlgov.gates.performance.scorers import (
     BUDGETS,
     CHURN,
     CLEAN_PROCESS,
+    EXTREMES,
     KNOWN_METRICS,
     Task,
     recorded,
@@ -45,6 +46,8 @@ _TASK_NAMES: dict[Task, str] = {
     "multiclass": "multiclass classification",
     "regression": "regression",
 }
+
+_OF_ONE_ROW = "the largest error of these rows, judged as it is: no interval of it can be estimated"
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,7 @@ def evaluate_performance(
                 "suppress_below": suppress_below,
             },
         },
-        libraries=_libraries(),
+        libraries=_libraries("asked_of_scikit_learn" in details),
         started_at=started_at,
     )
 
@@ -203,6 +206,9 @@ def judge_predictions(
     checks += [_info_check(name, estimate) for name, estimate in estimates.items() if name not in bounded]
     checks += [_measured_check(name, found) for name, found in (measured or {}).items() if name not in bounded]
     details = _details(table, candidate, columns, judging)
+    asked = sorted(metric for metric, found in estimates.items() if found.asked)
+    if asked:
+        details["asked_of_scikit_learn"] = asked
     if baseline is not None and changes is not None:
         checks += _comparison_checks(candidate, baseline, changes, bounded)
         details["changes"] = {metric: change.as_dict() for metric, change in changes.items() if metric != CHURN}
@@ -246,6 +252,13 @@ def _absolute_check(item: MetricBound, estimate: Estimate, judging: Judging) -> 
     if estimate.value is None:
         return Check(item.metric, estimate.outcome, None, item.bound, item.severity, estimate.reason, values)
     observed = settle(estimate.value)
+    if item.metric in EXTREMES:
+        values["covered"] = covered(estimate.rows, judging.confidence)
+        detail = (
+            f"{_OF_ONE_ROW}; at least {100 * values['covered']:.4g} % of all such rows are no further off, with "
+            f"{judging.confidence:.4g} confidence"
+        )
+        return Check(item.metric, item.bound.judge(observed), observed, item.bound, item.severity, detail, values)
     outcome = judge(item.bound, observed, estimate.interval, judging.decide)
     detail = _straddling(estimate, outcome)
     return Check(item.metric, outcome, observed, item.bound, item.severity, detail, values)
@@ -264,12 +277,13 @@ def _relative_check(
     if change.value is None:
         return Check(item.metric, change.outcome, None, item.bound, item.severity, change.reason, values)
     observed = settle(change.value)
-    outcome = judge(item.bound, observed, change.interval, judging.decide)
+    extreme = item.base_metric in EXTREMES
+    outcome = judge(item.bound, observed, change.interval, "point" if extreme else judging.decide)
     if change.candidate is None:
         said = f"{round(change.value * change.rows)} of {change.rows} decisions differ from the champion's"
     else:
         said = f"candidate {change.candidate:.4g}, champion {change.champion:.4g} on the same rows"
-    detail = "; ".join(filter(None, [said, _straddling(change, outcome)]))
+    detail = "; ".join(filter(None, [said, _OF_ONE_ROW if extreme else _straddling(change, outcome)]))
     return Check(item.metric, outcome, observed, item.bound, item.severity, detail, values)
 
 
@@ -287,7 +301,8 @@ def _slice_check(item: MetricBound, candidate: Sample, cuts: Sequence[Sliced], j
         detail = "; ".join(candidate.problems)
         return Check(item.metric, Outcome.ERROR, None, item.bound, item.severity, detail)
     metric = without_ending(item.metric)
-    return worst_slice_check(item.metric, metric, item.bound, item.severity, cuts, judging.slices, judging.decide)
+    decide: Decide = "point" if metric in EXTREMES else judging.decide
+    return worst_slice_check(item.metric, metric, item.bound, item.severity, cuts, judging.slices, decide)
 
 
 def _budget_check(item: MetricBound, measured: Mapping[str, Measurement]) -> Check:
@@ -383,7 +398,7 @@ def _calibration(candidate: Sample, confidence: float) -> dict[str, Any]:
     return {"calibration": found}
 
 
-def _libraries() -> dict[str, str]:
+def _libraries(asked: bool) -> dict[str, str]:
     from importlib.metadata import version
 
-    return {name: version(name) for name in ("scikit-learn", "pandas", "numpy")}
+    return {name: version(name) for name in ("pandas", "numpy", *(["scikit-learn"] if asked else []))}

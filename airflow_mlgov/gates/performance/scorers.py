@@ -46,6 +46,10 @@ METRICS = (
     *REGRESSION_METRICS,
 )  # fmt: skip
 """Everything that one table of predictions gives."""
+EXTREMES = ("neg_max_error",)
+"""Of the one row that is furthest off. They have no interval, for the bootstrap of an extreme is not consistent (Bickel
+& Freedman, Annals of Statistics 9 (1981) 1196-1217), so a bound is held against the estimate, whatever ``decide`` says.
+"""
 OWN_METRICS = (
     "log_loss", "brier_score", "rmse", "mae", "expected_calibration_error", "calibration_slope",
     "calibration_intercept",

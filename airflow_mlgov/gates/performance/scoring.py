@@ -18,6 +18,7 @@ from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.child import ChildError, child_environment, clean, run_child
 from airflow_mlgov.gates.columns import canonical
 from airflow_mlgov.gates.isolation import without_network
+from airflow_mlgov.gates.performance._model_child import OF_MANY, OF_TWO, decided, objective
 from airflow_mlgov.gates.performance.serialization import TRUSTED_TYPES, Stored, require_trusted, stored_model
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class ModelRun:
     """``row`` and ``batch``; empty where it was not asked for."""
     trusted: tuple[str, ...] = ()
     """Types in a skops file that the gate's list allowed."""
+    seconds: float = 0.0
+    """How long the child ran, start, loading and timing with it; measured outside of it."""
 
 
 def score_model(
@@ -150,14 +153,24 @@ def run_model(
             "latency": latency,
         }
         (work / "order.json").write_text(json.dumps(order))
+        started = time.monotonic()
         network = _run_child(work, timeout)
+        seconds = round(time.monotonic() - started, 1)
         scores = _read_scores(work / "scores.parquet", len(table))
         timed = _read_latency(work / "latency.json") if latency else {}
     result = table[list(keep)].assign(**{name: scores[name].to_numpy() for name in scores.columns})
     result.to_parquet(output_path, index=False)
     by_class = {name.removeprefix(_OF_CLASS): name for name in scores.columns if name.startswith(_OF_CLASS)}
     return ModelRun(
-        output_path, stored, network, tuple(columns), "score" in scores.columns, by_class, timed, tuple(trusted)
+        output_path,
+        stored,
+        network,
+        tuple(columns),
+        "score" in scores.columns,
+        by_class,
+        timed,
+        tuple(trusted),
+        seconds,
     )
 
 
@@ -284,19 +297,37 @@ def _score_in_child(work: Path) -> None:
     order = json.loads((work / "order.json").read_text())
     features = pd.read_parquet(work / "features.parquet")
     predict, raw = _load(order)
-    scores = pd.DataFrame({"prediction": pd.Series(predict(features))})
-    classes = [canonical(name) for name in getattr(raw, "classes_", ())]
-    if hasattr(raw, "predict_proba") and len(classes) == 2:
+    predicted = predict(features)
+    scores = pd.DataFrame({"prediction": pd.Series(decided(raw, predicted))})
+    classes, probabilities = _probabilities(raw, predicted, features)
+    if len(classes) == 2:
         wanted = order["positive_label"]
         if wanted is not None and canonical(wanted) not in classes:
             raise SystemExit(f"positive_label {wanted!r} is not a class of the model: {', '.join(map(str, classes))}")
-        scores["score"] = raw.predict_proba(features)[:, 1 if wanted is None else classes.index(canonical(wanted))]
-    elif hasattr(raw, "predict_proba") and 2 < len(classes) <= _MOST_CLASSES:
+        scores["score"] = probabilities[:, 1 if wanted is None else classes.index(canonical(wanted))]
+    elif classes:
         names = [_OF_CLASS + (f"{name:g}" if isinstance(name, float) else name) for name in classes]
-        scores[names] = raw.predict_proba(features)
+        scores[names] = probabilities
     scores.to_parquet(work / "scores.parquet", index=False)
     if order.get("latency") and len(features):
         (work / "latency.json").write_text(json.dumps(_time(predict, features)))
+
+
+def _probabilities(raw: Any, predicted: Any, features: pd.DataFrame) -> tuple[list[Any], Any]:
+    """The classes and their probabilities, shape (rows, classes); no classes where the model knows none, or too many.
+    A bare booster predicts the probabilities themselves, and its classes are numbered."""
+    import numpy as np
+
+    goal = objective(raw)
+    if goal in OF_TWO:
+        return [0.0, 1.0], np.column_stack([1 - predicted, predicted])
+    if goal in OF_MANY:
+        classes: list[Any] = [float(at) for at in range(predicted.shape[1])]
+        return (classes, predicted) if len(classes) <= _MOST_CLASSES else ([], None)
+    classes = [canonical(name) for name in getattr(raw, "classes_", ())]
+    if hasattr(raw, "predict_proba") and 2 <= len(classes) <= _MOST_CLASSES:
+        return classes, raw.predict_proba(features)
+    return [], None
 
 
 def _load(order: Mapping[str, Any]) -> tuple[Callable[[Any], Any], Any]:

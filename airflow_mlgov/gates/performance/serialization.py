@@ -14,16 +14,22 @@ from airflow_mlgov.gates.child import clean
 
 TRUSTED_TYPES = frozenset(
     {
+        "collections.OrderedDict",
+        "lightgbm.basic.Booster",
+        "lightgbm.sklearn.LGBMClassifier",
+        "lightgbm.sklearn.LGBMRegressor",
         "sklearn.calibration._CalibratedClassifier",
         "sklearn.calibration._SigmoidCalibration",
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
         "sklearn.tree._tree.Tree",
     }
 )
-"""What a skops file may hold besides what skops itself trusts: scikit-learn's own parts of common estimators."""
+"""What a skops file may hold besides what skops itself trusts: scikit-learn's own parts of common estimators, and
+LightGBM's."""
 
 _SCHEMA_LIMIT = 64_000_000
-_NATIVE = {"mlflow.xgboost": "xgboost", "mlflow.lightgbm": "lightgbm"}
+_BOOSTERS = {"xgboost": "xgboost.core.Booster", "lightgbm": "lightgbm.basic.Booster"}
+"""Flavor -> the class that MLflow loads where the MLmodel names none."""
 _PICKLED = (".pkl", ".pickle", ".joblib")
 
 
@@ -44,19 +50,28 @@ class Stored:
 def stored_model(model_dir: Path, description: Mapping[str, Any]) -> Stored:
     """What an ``MLmodel`` file says of the model's own file; anything unclear counts as a pickle.
 
+    XGBoost's file is its own, read by the class that the MLmodel names; of LightGBM only a bare Booster's is, and
+    MLflow stores its estimators as it does scikit-learn's.
+
     :param description: what ``scoring.inspect_model`` returns
-    :raises ConfigurationError: it names no file, or one that is not there
+    :raises ConfigurationError: it names no file, one that is not there, or a class that is not XGBoost's to read it
     """
     flavors = description["flavors"]
     loader = str(flavors["python_function"]["loader_module"])
-    flavor = flavors.get(loader.removeprefix("mlflow."))
+    library = loader.removeprefix("mlflow.")
+    flavor = flavors.get(library)
     flavor = flavor if isinstance(flavor, Mapping) else {}
-    named = flavor.get("pickled_model") or flavor.get("data") or flavors["python_function"].get("model_path")
+    keys = ("data",) if library in _BOOSTERS else ("pickled_model", "data")
+    named = next(filter(None, map(flavor.get, keys)), None) or flavors["python_function"].get("model_path")
     file = model_dir / str(named or "")
     if not named or not file.is_file():
         raise ConfigurationError(f"{model_dir.name} is not whole: its MLmodel names the file {clean(str(named))}")
-    if loader in _NATIVE and file.suffix not in _PICKLED:
-        return Stored(_NATIVE[loader], file)
+    if library in _BOOSTERS:
+        loads = str(flavor.get("model_class", _BOOSTERS[library]))
+        if library == "xgboost" and not loads.startswith("xgboost."):
+            raise ConfigurationError(f"refused to load {model_dir.name}: {clean(loads)} is no class of XGBoost's")
+        if (library == "xgboost" or loads == _BOOSTERS[library]) and file.suffix not in _PICKLED:
+            return Stored(library, file)
     format_ = str(flavor.get("serialization_format") or "pickle")
     return Stored(format_ if format_ in ("skops", "cloudpickle") else "pickle", file)
 

@@ -34,6 +34,7 @@ from airflow_mlgov.results import Check, GateResult, Outcome, Subject
 MODEL = Subject("model", "cancer", "ab" * 32, version="7", registry="http://mlflow")
 CANCER = load_breast_cancer(as_frame=True)
 FEATURES = list(CANCER.data.columns[:5])
+LGBM = "lightgbm.sklearn.LGBMClassifier"
 
 
 def _table(folder: Path) -> str:
@@ -88,6 +89,7 @@ def test_a_model_is_scored_timed_weighed_and_tried(forest: Path, tmp_path: Path)
     assert (clean["requirements"], clean["rows"]) == (3, len(CANCER.data))
     assert clean["network"] in (isolation.CUT, isolation.NOT_CUT)
     model = result.details["model"]
+    assert model["child"]["seconds"] > 0
     assert model["serialization"] == "skops"
     assert model["child"]["network"] == clean["network"]
     assert [item.name for item in result.inputs] == [str(tmp_path / "test.parquet")]
@@ -212,7 +214,22 @@ def test_files_that_are_no_skops(tmp_path: Path) -> None:
         ("mlflow.sklearn", {"pickled_model": "model.pkl", "serialization_format": "safe"}, "model.pkl", "pickle"),
         ("mlflow.sklearn", {"pickled_model": "model.pkl"}, "model.pkl", "pickle"),
         ("mlflow.xgboost", {"data": "model.ubj"}, "model.ubj", "xgboost"),
+        ("mlflow.xgboost", {"data": "m.ubj", "model_class": "xgboost.sklearn.XGBRegressor"}, "m.ubj", "xgboost"),
         ("mlflow.lightgbm", {"data": "model.pkl"}, "model.pkl", "pickle"),
+        ("mlflow.lightgbm", {"data": "model.lgb", "pickled_model": "decoy.skops"}, "model.lgb", "lightgbm"),
+        ("mlflow.lightgbm", {"data": "model.lgb", "model_class": LGBM}, "model.lgb", "pickle"),
+        (
+            "mlflow.lightgbm",
+            {"data": "model.lgb", "model_class": LGBM, "serialization_format": "cloudpickle"},
+            "model.lgb",
+            "cloudpickle",
+        ),
+        (
+            "mlflow.lightgbm",
+            {"data": "model.skops", "model_class": LGBM, "serialization_format": "skops"},
+            "model.skops",
+            "skops",
+        ),
     ],
 )
 def test_how_a_model_is_stored(tmp_path: Path, loader: str, flavor: dict[str, str], file: str, expected: str) -> None:
@@ -221,7 +238,36 @@ def test_how_a_model_is_stored(tmp_path: Path, loader: str, flavor: dict[str, st
         stored_model(tmp_path, {"flavors": flavors})
     (tmp_path / file).write_bytes(b"x")
     stored = stored_model(tmp_path, {"flavors": flavors})
-    assert (stored.format, stored.runs_code) == (expected, expected == "pickle")
+    assert (stored.format, stored.runs_code) == (expected, expected in ("pickle", "cloudpickle"))
+
+
+def test_xgboosts_file_is_read_by_xgboost(tmp_path: Path) -> None:
+    """MLflow imports and calls whatever the MLmodel names."""
+    (tmp_path / "model.ubj").write_bytes(b"x")
+    flavors = {
+        "python_function": {"loader_module": "mlflow.xgboost"},
+        "xgboost": {"data": "model.ubj", "model_class": "os.abort"},
+    }
+    with pytest.raises(ConfigurationError, match=r"os.abort is no class of XGBoost's"):
+        stored_model(tmp_path, {"flavors": flavors})
+
+
+def test_a_lightgbm_models_own_list_of_types_is_not_believed(tmp_path: Path) -> None:
+    estimator = make_pipeline(FunctionTransformer(np.nan_to_num), LogisticRegression(max_iter=5000))
+    trusted = ["numpy.nan_to_num"]
+    path = _save(tmp_path / "model", estimator, CANCER.data[FEATURES], CANCER.target, skops_trusted_types=trusted)
+    description = yaml.safe_load((path / "MLmodel").read_text())
+    own = description["flavors"].pop("sklearn")
+    description["flavors"]["lightgbm"] = {
+        "data": own["pickled_model"],
+        "model_class": LGBM,
+        "serialization_format": "skops",
+        "skops_trusted_types": trusted,
+    }
+    description["flavors"]["python_function"]["loader_module"] = "mlflow.lightgbm"
+    (path / "MLmodel").write_text(yaml.safe_dump(description))
+    with pytest.raises(ConfigurationError, match=r"holds the type numpy.nan_to_num, which is not trusted"):
+        _judge(path, tmp_path, ["roc_auc>=0.5"])
 
 
 def test_the_network_is_cut_off_or_said_not_to_be(forest: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from sklearn import metrics
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
 from airflow_mlgov.gates.performance import resampling, scorers
-from airflow_mlgov.gates.performance.estimates import OF_LABELS, draw, estimate_all, point
+from airflow_mlgov.gates.performance.estimates import OF_LABELS, covered, draw, estimate_all, point
 from airflow_mlgov.gates.performance.predictions import Sample
 from airflow_mlgov.gates.performance.resampling import ROW_METRICS
 from airflow_mlgov.results import Outcome
@@ -224,6 +224,15 @@ def test_confusion_formulas_are_defined_where_scikit_learn_is() -> None:
     for name, draws in drawn.items():
         assert draws.whole[0] == pytest.approx(_by_scorer(name, sample)), name
     assert math.isfinite(drawn["f1_macro"].whole[0])
+
+
+@pytest.mark.parametrize("draw_of", ["exponential", "uniform"])
+def test_what_the_largest_covers(draw_of: str) -> None:
+    """In 95 of 100 samples at least the share that is said, whatever the distribution."""
+    generator, rows = np.random.default_rng(6), 50
+    largest = getattr(generator, draw_of)(size=(4000, rows)).max(1)
+    below = 1 - np.exp(-largest) if draw_of == "exponential" else largest
+    assert (below >= covered(rows, 0.95)).mean() == pytest.approx(0.95, abs=0.012)
 
 
 def test_every_metric_is_estimated_somehow() -> None:

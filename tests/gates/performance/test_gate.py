@@ -72,7 +72,7 @@ def test_every_metric_is_scikit_learns(tmp_path: Path, suffix: str) -> None:
     assert result.subject is MODEL
     assert [(s.kind, len(s.digest)) for s in result.inputs] == [("dataset", 64)]
     assert result.details["prediction"] == "s >= 0.5"
-    assert set(result.libraries) == {"scikit-learn", "pandas", "numpy"}
+    assert set(result.libraries) == {"pandas", "numpy"}
 
 
 def test_regression(tmp_path: Path) -> None:
@@ -475,10 +475,26 @@ def test_scorers_of_a_regression(tmp_path: Path) -> None:
     assert checks["neg_mean_poisson_deviance_vs_champion"].observed > 0  # type: ignore[operator]
     assert result.verdict is Outcome.PASS
     assert "mcnemar_p_value" not in checks
-    strict = _judge(frame, tmp_path, {"neg_max_error": {"min": -1000}}, score=None, prediction="p", decide="interval")
-    assert strict.verdict is Outcome.INCONCLUSIVE  # a bootstrap says nothing of the largest error
     with pytest.raises(ConfigurationError, match="churn is of decisions"):
         _judge(frame, tmp_path, ["churn_vs_champion<=0.1", "r2>=0"], score=None, prediction="p")
+
+
+@pytest.mark.parametrize("decide", ["interval", "point"])
+@pytest.mark.parametrize(("least", "outcome"), [(-4.1, Outcome.PASS), (-3.9, Outcome.FAIL)])
+def test_the_largest_error_is_judged_as_it_is(tmp_path: Path, decide: str, least: float, outcome: Outcome) -> None:
+    """It has no interval, so ``decide: interval`` would never pass it."""
+    frame = pd.DataFrame({"y": np.arange(200.0), "p": np.arange(200.0) + 1, "part": ["a", "b"] * 100})
+    frame.loc[7, "p"] += 3
+    bounds = {"neg_max_error": {"min": least}, "neg_max_error_worst_slice": {"min": least}}
+    bounds["neg_max_error_vs_champion"] = {"min_change": least}
+    baseline = _save(frame.assign(p=frame.y), tmp_path / "champion.parquet")
+    result = _judge(
+        frame, tmp_path, bounds, score=None, prediction="p", decide=decide, baseline=baseline, slices=["part"]
+    )
+    checks = _by_name(result)
+    assert [checks[name].outcome for name in bounds] == [outcome] * 3
+    assert "no interval of it can be estimated; at least 98.51 % of all" in checks["neg_max_error"].detail
+    assert checks["neg_max_error"].values["covered"] == pytest.approx(0.05 ** (1 / 200))
 
 
 def test_a_yes_or_no_has_no_lenient_bound(tmp_path: Path) -> None:
