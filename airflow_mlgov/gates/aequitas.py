@@ -67,6 +67,8 @@ class AequitasAudit:
     """``Supervised Fairness`` … of all groups together."""
     libraries: Mapping[str, str]
     """Name -> version in the other environment."""
+    child: Mapping[str, Any]
+    """How it was with the network there, and with credentials."""
 
 
 def aequitas_disparities(
@@ -103,7 +105,9 @@ def aequitas_disparities(
     if len(found) != len(table) or len(references) != 1:
         raise ExternalError("Aequitas gave other groups than it was told, or more than one reference group")
     groups = {name: GroupAudit(item["metrics"], item["disparities"], item["parities"]) for name, item in found.items()}
-    return AequitasAudit(references.pop(), float(tau), groups, answer.content["overall"], answer.libraries)
+    return AequitasAudit(
+        references.pop(), float(tau), groups, answer.content["overall"], answer.libraries, answer.child
+    )
 
 
 def count_outcomes(data: str | Path, *, attribute: str, label: str, prediction: str) -> dict[str, dict[str, int]]:

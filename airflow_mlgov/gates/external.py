@@ -1,11 +1,13 @@
 """Lets a script answer in a Python environment that the user names, for libraries that cannot live beside Airflow.
-Refuses an answer that is too large, malformed or not there; hands down no credential that is not named."""
+Refuses an answer that is too large, malformed or not there; hands down no credential that is not named, and no network
+that is not asked for."""
 
 from __future__ import annotations
 
 import json
 import os
 import stat
+import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from typing import Any
 
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.child import ChildError, child_environment, clean, run_child
+from airflow_mlgov.gates.isolation import OPEN, without_network
 
 _KEPT_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ")
 _SCRIPTS = Path(__file__).parent / "_external"
@@ -63,6 +66,8 @@ class Answer:
     """Valid by the backend's schema; its numbers are finite."""
     libraries: dict[str, str]
     """Name -> version there, ``python`` among them."""
+    child: dict[str, Any]
+    """For the evidence: how it was with the network, and which environment variables were handed down by name."""
 
 
 def ask(
@@ -72,6 +77,7 @@ def ask(
     *,
     timeout: float = 600,
     environment: Sequence[str] = (),
+    network: bool = False,
 ) -> Answer:
     """Let ``backend`` answer ``request`` with another interpreter.
 
@@ -79,7 +85,9 @@ def ask(
     :param request: JSON values
     :param timeout: seconds before the process and what it started are killed
     :param environment: names of environment variables to hand down; without them the child sees no credential
-    :raises ConfigurationError: no such interpreter, a library is missing there, or the request cannot be met
+    :param network: whether it needs one; otherwise it is cut off, where Linux allows that
+    :raises ConfigurationError: no such interpreter or none that starts, a library is missing there, or the request
+        cannot be met
     :raises ExternalError: it crashed, took too long, or its answer is not one
     """
     interpreter = _interpreter(python)
@@ -89,11 +97,9 @@ def ask(
         order = {"libraries": list(backend.libraries), "request": request}
         (work / "request.json").write_text(json.dumps(order, allow_nan=False), encoding="utf-8")
         command = [str(interpreter), "-I", str(_SCRIPTS / "run.py"), str(work), str(script)]
+        command, reach = (command, OPEN) if network else without_network(command)
         variables = child_environment(work, [*_KEPT_ENVIRONMENT, *environment])
-        try:
-            run_child(command, work, variables, what=backend.name, timeout=timeout, error=ExternalError)
-        except OSError as error:
-            raise ConfigurationError(f"{interpreter} cannot be started: {error.strerror or error}") from None
+        run_child(command, work, variables, what=backend.name, timeout=timeout, error=ExternalError)
         said = _read(work / "answer.json", backend.name)
     _require_valid(said, _ENVELOPE, backend.name)
     if "missing" in said:
@@ -106,7 +112,8 @@ def ask(
     if "failed" in said:
         raise ExternalError(f"{backend.name} failed: {clean(said['failed'])}")
     _require_valid(said["answer"], backend.schema, backend.name)
-    return Answer(said["answer"], said["libraries"])
+    child = {"network": reach, "credentials": list(environment) or "none", "same_user": True}
+    return Answer(said["answer"], said["libraries"], child)
 
 
 def _interpreter(python: str | Path) -> Path:
@@ -119,6 +126,12 @@ def _interpreter(python: str | Path) -> Path:
         raise ConfigurationError(f"no such Python interpreter: {path} (looked in {path.absolute().parent})")
     if not os.access(path, os.X_OK):
         raise ConfigurationError(f"{path} is not executable, so it is no Python interpreter")
+    try:  # unshare(1) would hand to a shell what the system cannot execute
+        tried = subprocess.Popen([path.absolute(), "--version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be started: {error.strerror or error}") from None
+    tried.kill()
+    tried.wait()
     return path.absolute()
 
 

@@ -155,7 +155,8 @@ def judge_feature_service(
 ) -> GateResult:
     """Hold the feature views of a feature service, also those behind on demand views, against rules.
 
-    :param repo: folder that holds ``feature_store.yaml``
+    :param repo: folder that holds ``feature_store.yaml``; where its registry is a file of this machine, Feast is cut
+        off the network if Linux allows that
     :param rules: see :func:`load_rules`
     :param python: interpreter of an environment with Feast; this one where None. Feast runs as a child process either
         way, for a registry holds functions
@@ -168,7 +169,14 @@ def judge_feature_service(
     wanted = load_rules(rules)
     started = GateResult(GATE, Subject("dataset", "feast", ""), ())  # takes the time before the work
     request = {"repo": str(Path(repo).absolute()), "service": service}
-    answer = ask(FEAST, python or _own_python(), request, timeout=timeout, environment=environment)
+    answer = ask(
+        FEAST,
+        python or _own_python(),
+        request,
+        timeout=timeout,
+        environment=environment,
+        network=needs_network(repo),
+    )
     found, project = answer.content, answer.content["project"]
     return replace(
         started,
@@ -183,9 +191,27 @@ def judge_feature_service(
             "views": found["views"],
             "rules": dict(wanted.content),
             "registry_sha256": found["registry_sha256"],
+            "child": answer.child,
         },
         libraries=answer.libraries,
     )
+
+
+def needs_network(repo: str | Path) -> bool:
+    """Whether the registry, which is all that is read, may be something else than a file of this machine.
+
+    :param repo: folder that holds ``feature_store.yaml``; one that holds none needs nothing
+    """
+    try:
+        settings = yaml.safe_load((Path(repo) / "feature_store.yaml").read_bytes())
+    except (OSError, yaml.YAMLError):
+        return False
+    registry = settings.get("registry", "") if isinstance(settings, Mapping) else ""
+    if not isinstance(registry, Mapping):
+        registry = {"path": registry}
+    address = str(registry.get("path", ""))
+    # a variable may stand for any address
+    return registry.get("registry_type", "file") != "file" or "://" in address or "$" in address
 
 
 def judge_description(found: Mapping[str, Any], rules: Rules, now: datetime) -> tuple[Check, ...]:

@@ -10,6 +10,7 @@ from functools import cache
 
 CUT = "cut off (network namespace of its own)"
 NOT_CUT = "not cut off (this machine does not allow user namespaces)"
+OPEN = "open (it is needed)"
 
 
 def without_network(command: Sequence[str]) -> tuple[list[str], str]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_mlgov.errors import ConfigurationError, MlgovError
-from airflow_mlgov.gates import external
+from airflow_mlgov.gates import external, isolation
 from airflow_mlgov.gates.external import Answer, Backend, ExternalError, ask
 
 SCHEMA = {
@@ -121,6 +122,30 @@ def _runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_the_child_reaches_no_network_that_it_does_not_need(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        backend = _backend(
+            tmp_path,
+            "import socket\n"
+            "try:\n"
+            f"    socket.create_connection({listener.getsockname()!r}, timeout=2).close()\n"
+            "except OSError:\n"
+            '    return {"total": 0}\n'
+            'return {"total": 1}',
+        )
+        needed = _ask(backend, network=True, environment=["FEAST_PASSWORD"])
+        cut = _ask(backend)
+        monkeypatch.setattr(isolation, "_prefix", lambda: ())
+        unable = _ask(backend)
+    assert needed.content == unable.content == {"total": 1}
+    assert needed.child == {"network": isolation.OPEN, "credentials": ["FEAST_PASSWORD"], "same_user": True}
+    assert unable.child == {"network": isolation.NOT_CUT, "credentials": "none", "same_user": True}
+    if cut.child["network"] == isolation.NOT_CUT:
+        pytest.skip("this machine does not allow user namespaces")
+    assert cut.content == {"total": 0}
+    assert cut.child["network"] == isolation.CUT
 
 
 def test_a_library_that_is_missing_there_is_named_with_the_mend(tmp_path: Path) -> None:

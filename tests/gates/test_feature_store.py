@@ -15,8 +15,15 @@ import pytest
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.evidence.chain import read_envelope
 from airflow_mlgov.evidence.ledger import open_ledger
+from airflow_mlgov.gates import isolation
 from airflow_mlgov.gates.external import ExternalError, ask
-from airflow_mlgov.gates.feature_store import FEAST, judge_description, judge_feature_service, load_rules
+from airflow_mlgov.gates.feature_store import (
+    FEAST,
+    judge_description,
+    judge_feature_service,
+    load_rules,
+    needs_network,
+)
 from airflow_mlgov.operators.feature_store import FeatureServiceGateOperator
 from airflow_mlgov.results import Check, Outcome
 from tests.cli.conftest import Run
@@ -128,6 +135,7 @@ def test_a_service_that_keeps_the_rules(python: Path, built: Path) -> None:
         "rules": "the rules",
     }
     assert result.libraries["feast"]
+    assert result.details["child"]["network"] in (isolation.CUT, isolation.NOT_CUT)
     checks = {check.name: check for check in result.checks}
     # the view behind the on demand view is judged too
     assert set(checks) == {
@@ -222,8 +230,34 @@ def test_a_sql_registry_whose_address_is_in_the_environment(
         repo, "scoring", RULES, python=python, environment=["REGISTRY_URL"], now=NOON + timedelta(hours=5)
     )
     assert result.verdict is Outcome.PASS, result.summary()
+    assert result.details["child"] == {
+        "network": isolation.OPEN,
+        "credentials": ["REGISTRY_URL"],
+        "same_user": True,
+    }
     with pytest.raises(ExternalError, match="Feast failed"):
         judge_feature_service(repo, "scoring", RULES, python=python)
+
+
+@pytest.mark.parametrize(
+    ("registry", "needed"),
+    [
+        ("registry.db", False),
+        ("{path: registry.db, cache_ttl_seconds: 60}", False),
+        ("{registry_type: file, path: /srv/feast/registry.db}", False),
+        ("s3://bucket/registry.db", True),
+        ("{path: gs://bucket/registry.db}", True),
+        ("{registry_type: sql, path: postgresql://db/feast}", True),
+        ("{registry_type: remote, path: localhost:6570}", True),
+        ("$REGISTRY", True),
+    ],
+)
+def test_the_network_is_needed_where_the_registry_may_lie_beyond_it(
+    tmp_path: Path, registry: str, needed: bool
+) -> None:
+    assert not needs_network(tmp_path)
+    (tmp_path / "feature_store.yaml").write_text(YAML % registry)
+    assert needs_network(tmp_path) is needed
 
 
 def test_functions_in_the_registry_are_not_run(python: Path, repo: Path, tmp_path: Path) -> None:
