@@ -31,7 +31,16 @@ _INTEGER = "-?[0-9]{1,18}"
 _NUMBER = "-?(?:[0-9]{1,18}(?:[.][0-9]*)?|[.][0-9]+)(?:[eE][-+]?[0-9]{1,3})?|-?inf"
 _WORD = "true|True|TRUE|false|False|FALSE"
 _PATTERNS = {"BIGINT": _INTEGER, "DOUBLE": _NUMBER, "BOOLEAN": _WORD}
-_NEXT = {"BIGINT": "DOUBLE", "DOUBLE": "VARCHAR", "BOOLEAN": "VARCHAR"}
+_WHOLE, _LONG, _BROKEN, _TRUTH, _OTHER = 1, 2, 4, 8, 16
+_TYPES = {
+    _WHOLE: "BIGINT",
+    _LONG: "BIGINT",
+    _WHOLE | _LONG: "BIGINT",
+    _BROKEN: "DOUBLE",
+    _WHOLE | _BROKEN: "DOUBLE",
+    _TRUTH: "BOOLEAN",
+}
+"""What a column is whose values are of these sorts together; of all others it is text."""
 _SAMPLE = 1000
 
 _NUMBER_LIKE = "'^[0-9+.einfatyEINFATY[:space:]_,-]*$'"
@@ -75,50 +84,58 @@ def readable(path: Path, target: Path) -> Path:
     return target
 
 
-def select(path: Path, columns: Mapping[str, str]) -> str:
-    """One SELECT over a file whose header names ``columns`` (name -> type) in this order."""
+def select(path: Path, columns: Mapping[str, str], nulls: Sequence[str] = NULLS) -> str:
+    """One SELECT over a file whose header names ``columns`` (name -> type) in this order.
+
+    :param nulls: what a field holds where there is no value
+    """
     types = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in columns.items())
-    nulls = ", ".join(map(literal, NULLS))
     compression = "gzip" if path.suffix.lower() == ".gz" else "none"
     return (
         f"SELECT * FROM read_csv({file_literal(path)}, auto_detect=false, columns={{{types}}}, header=true, skip=0, "  # noqa: S608
-        f"delim=',', quote='\"', escape='\"', nullstr=[{nulls}], strict_mode=true, hive_partitioning=false, "
-        f"compression='{compression}')"
+        f"delim=',', quote='\"', escape='\"', nullstr=[{', '.join(map(literal, nulls))}], strict_mode=true, "
+        f"hive_partitioning=false, compression='{compression}')"
     )
 
 
-def types_of(connection: duckdb.DuckDBPyConnection, text: str, names: Sequence[str]) -> dict[str, str]:
-    """BIGINT, DOUBLE or BOOLEAN for each column of a SELECT of texts where every value is one, else VARCHAR; judged by
-    a sample first, then by all values."""
+def types_of(connection: duckdb.DuckDBPyConnection, headers: Mapping[Path, Sequence[str]]) -> dict[str, str]:
+    """BIGINT, DOUBLE or BOOLEAN for each column of the files (path -> names in its header) where every value is one,
+    else VARCHAR; judged by a sample first, then by all values in one pass."""
+    names = next(iter(headers.values()))
+    # DuckDB compares every field with every null; what is no number is held against the other nulls below
+    texts = (select(path, dict.fromkeys(header, "VARCHAR"), nulls=NULLS[:1]) for path, header in headers.items())
+    text = " UNION ALL BY NAME ".join(texts)
     sample = connection.execute(f"{text} LIMIT {_SAMPLE}").fetchall()
     types = {name: _guess([row[at] for row in sample]) for at, name in enumerate(names)}
     unsure = [name for name in names if types[name] != "VARCHAR"]
-    while unsure:
-        asked = ", ".join(f"count({identifier(name)}), {_others(identifier(name), types[name])}" for name in unsure)
-        (counts,) = connection.execute(f"SELECT {asked} FROM ({text})").fetchall()  # noqa: S608 - quoted
-        answers = list(zip(unsure, counts[::2], counts[1::2], strict=True))
-        unsure = []
-        for name, values, others in answers:
-            if not values:
-                types[name] = "VARCHAR"
-            elif others:
-                types[name] = _NEXT[types[name]]
-                unsure += [name] if types[name] != "VARCHAR" else []
+    if unsure:
+        asked = ", ".join(f"bit_or({_sort(identifier(name), types[name])})" for name in unsure)
+        (found,) = connection.execute(f"SELECT {asked} FROM ({text})").fetchall()  # noqa: S608 - quoted
+        types |= {name: _TYPES.get(sorts, "VARCHAR") for name, sorts in zip(unsure, found, strict=True)}
     return types
 
 
-def _others(column: str, kind: str) -> str:
-    """SQL that counts the values which are not of ``kind``."""
-    unlike = f"NOT regexp_full_match({column}, {literal(_PATTERNS[kind])})"
-    if kind == "BIGINT":  # cheaper than the expression, and almost every number is written so
-        unlike = f"CASE WHEN TRY_CAST({column} AS BIGINT)::VARCHAR = {column} THEN false ELSE {unlike} END"
-    return f"count(*) FILTER ({unlike})"
+def _sort(column: str, kind: str) -> str:
+    """SQL for the sort of a value, NULL for none, in a column whose sample is of ``kind``: what cannot change that into
+    another type than VARCHAR is not told apart."""
+    as_written = f"TRY_CAST({column} AS BIGINT)::VARCHAR = {column}"  # cheaper than the expression
+    whole = f"regexp_full_match({column}, {literal(_INTEGER)})"
+    number = f"regexp_full_match({column}, {literal(_NUMBER)})"
+    truths = ", ".join(map(literal, _WORD.split("|")))
+    sorts = {
+        "BIGINT": f"WHEN {as_written} THEN CASE WHEN strlen({column}) <= 18 OR {whole} THEN {_WHOLE} ELSE {_LONG} END "
+        f"WHEN {whole} THEN {_WHOLE} WHEN {number} THEN {_BROKEN}",
+        "DOUBLE": f"WHEN {number} THEN {_BROKEN}",
+        "BOOLEAN": f"WHEN {column} IN ({truths}) THEN {_TRUTH}",
+    }
+    nulls = ", ".join(map(literal, NULLS))
+    return f"CASE {sorts[kind]} WHEN {column} IS NULL OR {column} IN ({nulls}) THEN NULL ELSE {_OTHER} END"
 
 
 def _guess(values: Sequence[str | None]) -> str:
-    present = [value for value in values if value is not None]
-    for kind in ("BIGINT", "DOUBLE", "BOOLEAN"):
-        if all(re.fullmatch(_PATTERNS[kind], value) for value in present):
+    present = [value for value in values if value is not None and value not in NULLS]
+    for kind, pattern in _PATTERNS.items():
+        if all(re.fullmatch(pattern, value) for value in present):
             return kind
     return "VARCHAR"
 
@@ -137,10 +154,10 @@ def loosely_written(path: Path) -> bool:
     tail = b"\n"
     with opener(path, "rb") as file:
         while chunk := file.read(_CHUNK):
-            block = tail + chunk
-            if _is_loose(block):
+            signs = any(sign in part for part in (tail, chunk) for sign in (b'"', b"\r"))
+            if signs and _is_loose(tail + chunk):
                 return True
-            tail = block[-_TAIL:]
+            tail = (tail + chunk[-_TAIL:])[-_TAIL:]
     return _is_loose(tail + b"\n")
 
 

@@ -112,6 +112,7 @@ def open_tables(
 
     require_memory_limit(memory_limit)
     with ExitStack() as stack:
+        hashed = {view: stack.enter_context(_hashed(files)) for view, files in data.items()}
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="mlgov-duckdb-")))
         settings = {
             "memory_limit": memory_limit,
@@ -122,10 +123,7 @@ def open_tables(
         }
         connection = stack.enter_context(duckdb.connect(":memory:", config=settings))  # type: ignore[arg-type]
         connection.execute("SET enable_progress_bar = false")  # it is for a terminal, and not a log
-        tables = {}
-        for view, files in data.items():
-            tables[view] = stack.enter_context(_opened(view, files, connection, scratch))
-        yield tables
+        yield {view: _viewed(view, files, connection, scratch) for view, files in hashed.items()}
 
 
 def require_memory_limit(text: str) -> None:
@@ -137,23 +135,35 @@ def require_memory_limit(text: str) -> None:
         raise ConfigurationError(f"memory_limit must be a size such as 512MB or 2GB, not {text!r}")
 
 
+@dataclass(frozen=True)
+class _Hashed:
+    """Files whose bytes are being hashed, which takes about as long as a query over them."""
+
+    files: FileSet
+    subject: Future[Subject]
+    thread: ThreadPoolExecutor
+
+
 @contextmanager
-def _opened(
-    view: str, data: str | FileSet, connection: duckdb.DuckDBPyConnection, scratch: Path
-) -> Iterator[FileTable]:
+def _hashed(data: str | FileSet) -> Iterator[_Hashed]:
     with ExitStack() as stack:
-        file_set = data if isinstance(data, FileSet) else stack.enter_context(opened(data))
+        files = data if isinstance(data, FileSet) else stack.enter_context(opened(data))
         if not isinstance(data, FileSet):
-            stack.enter_context(unchanged(file_set))  # so that its look at the files comes after the hashing
-        hashing = stack.enter_context(ThreadPoolExecutor(1))
-        stack.enter_context(_our_errors(file_set.data))
-        subject = hashing.submit(lambda: file_set.subject)
-        plain = _plain(file_set, scratch / view)
-        loosely_written = hashing.submit(lambda: any(map(_csv.loosely_written, plain.values())))
-        sources = _sources(file_set, connection, plain)
-        connection.execute(f"CREATE VIEW {identifier(view)} AS {_union(file_set, sources)}")
+            stack.enter_context(unchanged(files))  # so that its look at the files comes after the hashing
+        thread = stack.enter_context(ThreadPoolExecutor(1))
+        stack.enter_context(_our_errors(files.data))
+        yield _Hashed(files, thread.submit(lambda: files.subject), thread)
+
+
+def _viewed(view: str, hashed: _Hashed, connection: duckdb.DuckDBPyConnection, scratch: Path) -> FileTable:
+    files = hashed.files
+    with _our_errors(files.data):
+        plain = _plain(files, scratch / view)
+        loosely_written = hashed.thread.submit(lambda: any(map(_csv.loosely_written, plain.values())))
+        sources = _sources(files, connection, plain)
+        connection.execute(f"CREATE VIEW {identifier(view)} AS {_union(files, sources)}")
         described = connection.execute(f"SELECT name, type FROM pragma_table_info({literal(view)})").fetchall()  # noqa: S608
-        yield FileTable(connection, dict(described), file_set.data, file_set, sources, subject, loosely_written)
+    return FileTable(connection, dict(described), files.data, files, sources, hashed.subject, loosely_written)
 
 
 def _is_csv(path: Path) -> bool:
@@ -174,11 +184,7 @@ def _sources(file_set: FileSet, connection: duckdb.DuckDBPyConnection, plain: Ma
     headers = {path: _csv.header_of(path) if _is_csv(path) else _stored(path, connection) for path in file_set.files}
     partitions = file_set.partitions
     _require_alike(file_set, headers, next(iter(partitions.values())))
-    types: Mapping[str, str] = {}
-    if plain:
-        names = headers[next(iter(plain))]
-        texts = [_csv.select(plain[path], dict.fromkeys(headers[path], "VARCHAR")) for path in plain]
-        types = _csv.types_of(connection, " UNION ALL BY NAME ".join(texts), names)
+    types = _csv.types_of(connection, {plain[path]: headers[path] for path in plain}) if plain else {}
     sources = {}
     for path, header in headers.items():
         rows = (

@@ -19,19 +19,22 @@ class DataValidationGateOperator(BaseGateOperator):
     :param data: path or glob of csv or parquet files; leave it out for a table or query
     :param suite: path of a Great Expectations suite (JSON or YAML), or the suite itself
     :param engine: ``auto`` evaluates the common expectations over files in one DuckDB query and the rest in Great
-        Expectations; ``duckdb`` refuses what it cannot evaluate; ``great_expectations`` evaluates all there
+        Expectations; ``duckdb`` refuses what it cannot evaluate; ``great_expectations`` evaluates all there. A table or
+        query is Great Expectations' unless ``duckdb`` is asked for, which keeps the rows in a temporary file meanwhile
     :param memory_limit: what the DuckDB query may hold in memory before it spills to disk, such as ``2GB``; 512MB where
         nothing is said
     :param min_rows: fewer rows fail the gate; an empty frame passes most expectations
-    :param conn_id: Airflow connection of a database, with ``table`` or ``query``
+    :param conn_id: Airflow connection of a database, with ``table`` or ``query``: postgres, sqlite, or any type whose
+        hook gives a SQLAlchemy engine. Great Expectations needs a password in it, or ``vault_database_role``
     :param table: name of the table in it
     :param query: a SELECT over it
     :param vault_database_role: role of Vault's database engine; user and password are then made for this task and
         revoked at its end, and the connection needs neither
     :param report_dir: folder for a self-contained HTML report
     :param data_docs_dir: folder for Great Expectations' Data Docs
-    :param checks: what is checked beyond the suite: ``{"drift": {"reference": …, "psi": {"max": 0.2}}, "overlap": …,
-        "leakage": …, "freshness": …, "volume": …, "schema": …}``; may fill and tighten what the policy says
+    :param checks: what is checked beyond the suite, over files or a table (whose rows are kept in a temporary file
+        meanwhile): ``{"drift": {"reference": …, "psi": {"max": 0.2}}, "overlap": …, "leakage": …, "freshness": …,
+        "volume": …, "schema": …}``; may fill and tighten what the policy says
     :param model: name of the registered model that the data is for: the policy's ``checks`` for it apply, and
         ``reference: champion`` stands for what its champion was trained on
     :param target: whose champion that is
@@ -98,6 +101,8 @@ class DataValidationGateOperator(BaseGateOperator):
             source: Any = self.data
             if self.conn_id is not None:
                 source = table_source(self.conn_id, self.table, self.query, self.vault_database_role, self.gate, stack)
+                if self.engine != "duckdb":
+                    source.sa_url()  # without one, Great Expectations cannot log in
             return validate_data(
                 source,
                 self.suite,

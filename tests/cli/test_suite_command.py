@@ -132,11 +132,14 @@ def test_the_evidence_names_the_reference_and_the_settings(run, gate, folder: Pa
     assert predicate["mlgov"]["details"]["dataset_checks"] == {"volume": {"reference": "before.csv", "min_ratio": 0.5}}
 
 
-def test_a_table_is_not_checked_beyond_its_suite(gate, folder: Path) -> None:
+def test_a_table_is_checked_beyond_its_suite(gate, folder: Path) -> None:
     pd.read_csv("now.csv").to_sql("people", "sqlite:///people.db", index=False)
-    Path("checks.yaml").write_text("freshness: {column: at, max_age: 520w}\n")
-    code, _, err = gate("sqlite:///people.db", "--table", "people", "--checks", "checks.yaml")
-    assert (code, "to parquet and validate that" in err) == (2, True)
+    Path("checks.yaml").write_text("drift: {ks: {max: 0.1}}\nfreshness: {column: at, max_age: 520w}\n")
+    words = ("--table", "people", "--checks", "checks.yaml", "--reference")
+    code, checks, _ = gate("sqlite:///people.db", *words, "before.csv")
+    assert (code, checks["freshness(at)"]["outcome"]) == (0, "PASS")
+    code, checks, _ = gate("sqlite:///people.db", *words, "moved.csv", "--engine", "duckdb")
+    assert (code, checks["drift_ks(age)"]["outcome"]) == (1, "FAIL")
 
 
 def test_drift_against_the_champion(run, folder: Path, governed: Governed, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,7 +89,17 @@ def test_reads_parquet_and_hands_out_arrays(tmp_path: Path, frame: pd.DataFrame)
         (["1"] * 2000 + ["1.5"], "DOUBLE"),
         (["true", "1"], "VARCHAR"),
         (["NA", "null"], "VARCHAR"),
+        *((["1"] * 2000 + [value], "VARCHAR") for value in ("1_000", " 1", "1 ", "+1", "0x10", "0b11", "t", "yes")),
+        *((["1"] * 2000 + [value], "DOUBLE") for value in ("1.", ".5", "1e3", "1e-400", "-inf")),
+        *((["1"] * 2000 + [value], "BIGINT") for value in ("-nan", "#N/A", "None", "1234567890123456789")),
+        *((["0.5"] * 2000 + [value], "VARCHAR") for value in ("1_0.5", "+.5", ".5 ", "1e0005", "Infinity", "NAN")),
+        *((["0.5"] * 2000 + [value], "DOUBLE") for value in ("1", "nan", "1.#IND")),
+        *((["true"] * 2000 + [value], "VARCHAR") for value in ("t", "1", "yes", "tRue", "true ")),
+        (["true"] * 2000 + ["NA", "False"], "BOOLEAN"),
+        (["1"] * 2000 + ["1234567890123456789", "1.5"], "VARCHAR"),
+        (["NA"] * 2000 + ["1", "2.5"], "DOUBLE"),
     ],
+    ids=lambda given: given if isinstance(given, str) else " ".join(given[-3:]),
 )
 def test_a_csv_column_has_the_type_that_all_its_values_are(tmp_path: Path, values: list[str], kind: str) -> None:
     path = tmp_path / "a.csv"

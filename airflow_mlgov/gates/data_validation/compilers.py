@@ -3,7 +3,6 @@ differently in Great Expectations on pandas."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -184,6 +183,23 @@ def _unique(plan: Plan, item: Expectation) -> Finish:
     return finish
 
 
+def _in_order(plan: Plan, item: Expectation, *, sign: str) -> Finish:
+    """Each value against the one before it that is not null; pandas makes nothing of two that are infinite alike."""
+    arguments = take(item, {"column": is_name}, {**_MOSTLY, "strictly": or_none(is_flag)})
+    column = plan.column(arguments["column"], _NUMERIC)
+    follows = f"v {sign} before OR (v = before AND isinf(v::DOUBLE))"
+    follows = follows if arguments.get("strictly") else f"v {sign}= before"
+
+    def finish(answers: Answers) -> Result:
+        require_known(column)
+        present = answers.present(column)
+        _require_exact(answers, column)
+        misplaced = answers.misplaced(column, follows)
+        return map_result(answers.rows, present, misplaced, arguments.get("mostly", 1))
+
+    return finish
+
+
 # Several columns
 
 
@@ -315,18 +331,65 @@ def _median(plan: Plan, item: Expectation) -> Finish:
         if not present:
             return aggregate_result(arguments, None, 0, shown=False)
         _require_exact(answers, column)
-        middle = (
-            f"SELECT {column.sql}::DOUBLE AS v FROM data WHERE {column.sql} IS NOT NULL ORDER BY v "  # noqa: S608
-            f"LIMIT {2 - present % 2} OFFSET {(present - 1) // 2}"
-        )
-        low, high = answers.one(f"SELECT min(v), max(v) FROM ({middle})")  # noqa: S608 - quoted
-        if not (math.isfinite(low) and math.isfinite(high)):
-            raise Uncompiled("its median is not finite")
+        low, high = answers.placed(column, (present - 1) // 2, 2 - present % 2)
         observed = low if low == high else (low + high) / 2
         answers.require_clear(observed, arguments, abs(observed)) if low != high else None
         return aggregate_result(arguments, observed, present, shown=False)
 
     return finish
+
+
+def _quantiles(plan: Plan, item: Expectation) -> Finish:
+    arguments = take(
+        item,
+        {"column": is_name, "quantile_ranges": _is_quantile_ranges},
+        {"allow_relative_error": lambda value: value is False},
+    )
+    column = plan.column(arguments["column"], _NUMERIC)
+    ranges = arguments["quantile_ranges"]
+
+    def finish(answers: Answers) -> Result:
+        require_known(column)
+        present = answers.present(column)
+        if not present:
+            raise Uncompiled("its column has no value, of which pandas makes what its version makes")
+        _require_exact(answers, column)
+        inside = [
+            _is_within(answers.placed(column, _nearest(quantile, present))[0], low, high)
+            for quantile, (low, high) in zip(ranges["quantiles"], ranges["value_ranges"], strict=True)
+        ]
+        return Result(all(inside), {}, withheld=True, nonnull=present)
+
+    return finish
+
+
+def _is_quantile_ranges(value: Any) -> bool:
+    if not isinstance(value, dict) or value.keys() != {"quantiles", "value_ranges"}:
+        return False
+    quantiles, ranges = value["quantiles"], value["value_ranges"]
+    return (
+        list_of(lambda quantile: is_number(quantile) and 0 <= quantile <= 1)(quantiles)
+        and list_of(lambda pair: list_of(or_none(is_number), 2)(pair) and len(pair) == 2)(ranges)
+        and len(quantiles) == len(ranges)
+        and all(None in pair or pair[0] <= pair[1] for pair in ranges)
+    )
+
+
+def _nearest(quantile: float, present: int) -> int:
+    """The place of the nearest value, which half-way is the even one.
+
+    :raises Uncompiled: versions of pandas, some of which go by percent, would take another
+    """
+    place = round((present - 1) * quantile)
+    if place != round((present - 1) * (quantile * 100 / 100)):
+        raise Uncompiled("its quantile lies half-way between two values")
+    return place
+
+
+def _is_within(value: float, low: float | None, high: float | None) -> bool:
+    """Great Expectations takes what is close to a bound for within."""
+    close = any(bound is not None and abs(value - bound) <= 1e-8 + 1e-4 * abs(bound) for bound in (low, high))
+    return close or ((low is None or low <= value) and (high is None or value <= high))
 
 
 def _distinct_count(plan: Plan, item: Expectation) -> Finish:
@@ -431,6 +494,7 @@ COMPILERS: Mapping[str, Callable[[Plan, Expectation], Finish]] = {
     "expect_column_pair_values_to_be_equal": partial(_pair, sign="="),
     "expect_column_proportion_of_non_null_values_to_be_between": _present_share,
     "expect_column_proportion_of_unique_values_to_be_between": _distinct_share,
+    "expect_column_quantile_values_to_be_between": _quantiles,
     "expect_column_stdev_to_be_between": partial(_moment, function="stddev_samp"),
     "expect_column_sum_to_be_between": partial(_moment, function="sum"),
     "expect_column_to_exist": _column_exists,
@@ -438,7 +502,9 @@ COMPILERS: Mapping[str, Callable[[Plan, Expectation], Finish]] = {
     "expect_column_value_lengths_to_be_between": _length,
     "expect_column_value_lengths_to_equal": _length_equal,
     "expect_column_values_to_be_between": _between,
+    "expect_column_values_to_be_decreasing": partial(_in_order, sign="<"),
     "expect_column_values_to_be_in_set": partial(_in_set, wanted=True),
+    "expect_column_values_to_be_increasing": partial(_in_order, sign=">"),
     "expect_column_values_to_be_null": partial(_nulls, wanted=True),
     "expect_column_values_to_be_unique": _unique,
     "expect_column_values_to_match_regex": partial(_regex, wanted=True),

@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -17,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlgov.errors import ConfigurationError, DependencyError
 from airflow_mlgov.gates.data_validation import gx as _gx
 from airflow_mlgov.gates.data_validation.one_query import COMPILED_TYPES, QueryRun, run_query
+from airflow_mlgov.gates.data_validation.sql_semantics import decided_otherwise
 from airflow_mlgov.gates.data_validation.suite import Expectation, Suite, load_suite
-from airflow_mlgov.gates.dataset_checks import Lookup, add_checks
+from airflow_mlgov.gates.dataset_checks import Lookup, add_checks, parse_checks
 from airflow_mlgov.gates.frames import fingerprint_frame, fingerprint_spark, is_frame, is_spark_frame
 from airflow_mlgov.gates.inputs import FileSet, missing_columns_text, opened, read_files, unchanged
 from airflow_mlgov.gates.report import write_report
+from airflow_mlgov.gates.snapshot import Snapshot, take_snapshot
 from airflow_mlgov.gates.sql_source import SqlSource, fingerprint
 from airflow_mlgov.gates.tables import MEMORY_LIMIT, MemoryLimitError, open_table, require_memory_limit
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity, Subject, json_safe
@@ -65,6 +68,8 @@ class _Task:
     engine: str
     memory_limit: str
     docs_dir: Path | None
+    snapshot: Snapshot | None = None
+    """The rows of the table, where DuckDB is to read them."""
 
     def great_expectations(
         self, source: pd.DataFrame | SqlSource, expectations: Sequence[Expectation]
@@ -93,12 +98,14 @@ def validate_data(
         TensorFlow Data Validation
     :param engine: ``auto`` evaluates the common expectations over files in one DuckDB query and the rest in Great
         Expectations, to the same results; ``duckdb`` refuses what it cannot evaluate; ``great_expectations`` evaluates
-        all there. Tables, frames and Data Docs are for Great Expectations alone
+        all there. A table is Great Expectations' unless ``duckdb`` is asked for, which reads each row once, by way of a
+        temporary file; frames and Data Docs are for Great Expectations alone
     :param memory_limit: what the DuckDB query may hold in memory before it spills to disk, such as ``512MB``
     :param min_rows: fewer rows than this fail the gate (most expectations hold for no rows at all); at least 1
     :param report_dir: where to write a self-contained HTML report
     :param data_docs_dir: where to build Great Expectations' Data Docs too (its pages load assets from the web)
-    :param checks: drift, overlap, leakage and the like over files, see :mod:`airflow_mlgov.gates.dataset_checks`
+    :param checks: drift, overlap, leakage and the like over files or a table, see
+        :mod:`airflow_mlgov.gates.dataset_checks`
     :param lookup: finds the champion's training data and a registered model's signature, where ``checks`` name them
     :raises ConfigurationError: the data, the suite or a directory is not what it should be
     :raises AccessError: the file system or the database refuses
@@ -120,25 +127,26 @@ def validate_data(
     started_at = datetime.now(UTC)
     sound, unsound = _sort_out(rules)
     docs_dir = Path(data_docs_dir) if data_docs_dir is not None else None
-    answers = _evaluate(data, _Task(rules, sound, engine, memory_limit, docs_dir))
-    table = answers.data
-    result = GateResult(
-        GATE,
-        table.subject,
-        _unique_names([_row_count(table.rows, min_rows), *unsound, *_judge_all(sound, answers)]),
-        inputs=(Subject("suite", _suite_name(suite, rules), rules.digest),),
-        details={
-            "suite": rules.name,
-            "suite_sha256": rules.digest,
-            "expectations": len(rules.expectations),
-            "rows": table.rows,
-            "columns": list(table.columns),
-            **_not_compiled(sound, answers),
-        },
-        libraries=_libraries(answers),
-        started_at=started_at,
-    )
-    result = add_checks(result, data, checks, lookup, memory_limit)
+    with _snapshot(data, engine, checks) as snapshot:
+        answers = _evaluate(data, _Task(rules, sound, engine, memory_limit, docs_dir, snapshot))
+        table = answers.data
+        result = GateResult(
+            GATE,
+            table.subject,
+            _unique_names([_row_count(table.rows, min_rows), *unsound, *_judge_all(sound, answers)]),
+            inputs=(Subject("suite", _suite_name(suite, rules), rules.digest),),
+            details={
+                "suite": rules.name,
+                "suite_sha256": rules.digest,
+                "expectations": len(rules.expectations),
+                "rows": table.rows,
+                "columns": list(table.columns),
+                **_not_compiled(sound, answers),
+            },
+            libraries=_libraries(answers),
+            started_at=started_at,
+        )
+        result = add_checks(result, snapshot or data, checks, lookup, memory_limit)
     docs = answers.run.docs if answers.run else None
     reports = {} if docs is None else {"Data Docs": docs}
     if report_dir is not None:
@@ -150,12 +158,23 @@ def _require_engine(engine: str, memory_limit: str, data: Any, data_docs_dir: st
     if engine not in ENGINES:
         raise ConfigurationError(f"engine must be one of {', '.join(ENGINES)}, not {engine!r}")
     require_memory_limit(memory_limit)
+    if isinstance(data, SqlSource) and engine != "duckdb":
+        data.sa_url()  # Great Expectations logs in by one
     if engine != "duckdb":
         return
-    if not isinstance(data, str | Path):
-        raise ConfigurationError("engine duckdb is for csv and parquet files; leave it at auto for a table or a frame")
+    if not isinstance(data, str | Path | SqlSource):
+        raise ConfigurationError("engine duckdb is for csv and parquet files and tables; leave it at auto for a frame")
     if data_docs_dir is not None:
         raise ConfigurationError("Data Docs are made by Great Expectations: leave engine at auto, or data_docs_dir out")
+
+
+def _snapshot(data: Any, engine: str, checks: Mapping[str, Any] | None) -> AbstractContextManager[Snapshot | None]:
+    """The rows of a table in a file, where something but Great Expectations is to read them."""
+    if not isinstance(data, SqlSource) or (engine != "duckdb" and checks is None):
+        return nullcontext()
+    if checks is not None:
+        parse_checks(checks)  # a mistake in them is told before every row is read
+    return take_snapshot(data)
 
 
 def _evaluate(data: Any, task: _Task) -> _Answers:
@@ -184,7 +203,9 @@ def _of_spark(frame: Any, task: _Task) -> _Answers:
 
 
 def _of_table(source: SqlSource, task: _Task) -> _Answers:
-    before = fingerprint(source)
+    if task.snapshot is not None and task.engine == "duckdb":
+        return _of_snapshot(task.snapshot, task)
+    before = task.snapshot.fingerprint if task.snapshot else fingerprint(source)
     run = task.great_expectations(source, task.sound)
     if fingerprint(source).digest != before.digest:
         raise DependencyError(
@@ -192,6 +213,13 @@ def _of_table(source: SqlSource, task: _Task) -> _Answers:
             "(a query must give the same rows each time: no random(), no now())"
         )
     return _Answers(_Data(before.subject(source), before.rows, before.columns), run=run)
+
+
+def _of_snapshot(rows: Snapshot, task: _Task) -> _Answers:
+    with open_table(rows, memory_limit=task.memory_limit) as table:
+        query = run_query(table, task.sound, close_calls=True)
+        _refuse_left(task, {**query.left, **decided_otherwise(table, task.sound)})
+        return _Answers(_Data(rows.subject, query.rows, tuple(table.columns)), query)
 
 
 def _of_files(files: FileSet, task: _Task) -> _Answers:
@@ -206,11 +234,8 @@ def _of_files(files: FileSet, task: _Task) -> _Answers:
             raise
         return _of_frame(files, task)  # pandas reads it, or says what is wrong with it
     rest = [item for item in task.sound if item.position in query.left]
-    if task.engine == "duckdb" and rest:
-        raise ConfigurationError(
-            f"{rest[0].where}: {rest[0].type} cannot be evaluated by engine duckdb: {query.left[rest[0].position]}; "
-            "leave engine at auto, which hands it to Great Expectations"
-        )
+    if task.engine == "duckdb":
+        _refuse_left(task, query.left)
     if query.columns is None:
         return _of_frame(files, task)
     if not rest:
@@ -220,6 +245,15 @@ def _of_files(files: FileSet, task: _Task) -> _Answers:
         return _of_frame(files, task)
     data = replace(_of_pandas(frame, subject), columns=columns)
     return _Answers(data, query, task.great_expectations(frame, rest))
+
+
+def _refuse_left(task: _Task, left: Mapping[int, str]) -> None:
+    for item in task.sound:
+        if item.position in left:
+            raise ConfigurationError(
+                f"{item.where}: {item.type} cannot be evaluated by engine duckdb: {left[item.position]}; "
+                "leave engine at auto, which hands it to Great Expectations"
+            )
 
 
 def _needed(expectations: Sequence[Expectation], columns: Sequence[str]) -> list[str] | None:

@@ -174,7 +174,14 @@ def _build(ids: Mapping[str, Expectation]) -> tuple[dict[str, dict[str, Any]], d
 
     configs: dict[str, dict[str, Any]] = {}
     dropped: dict[int, str] = {}
+    quantiles: set[str] = set()
     for key, item in ids.items():
+        if item.type == "expect_column_quantile_values_to_be_between":
+            column = str(item.kwargs.get("column"))
+            if column in quantiles:  # its metric is kept by column, so the first's values would be judged
+                dropped[item.position] = f"ask for all quantiles of {column} in one expectation"
+                continue
+            quantiles.add(column)
         config = {"type": item.type, "kwargs": copy.deepcopy(dict(item.kwargs)), "severity": item.severity, "id": key}
         try:
             ExpectationConfiguration(**copy.deepcopy(config)).to_domain_obj()

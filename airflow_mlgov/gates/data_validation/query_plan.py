@@ -56,6 +56,34 @@ class Answers:
         """The one row of a query beside the one query."""
         return self._table.rows(query)[0]
 
+    def placed(self, column: Column, place: int, count: int = 1) -> tuple[float, float]:
+        """The smallest and the largest of ``count`` values from ``place`` on, in the order of size, as floats."""
+        middle = (
+            f"SELECT {column.sql}::DOUBLE AS v FROM data WHERE {column.sql} IS NOT NULL ORDER BY v "  # noqa: S608
+            f"LIMIT {count} OFFSET {place}"
+        )
+        low, high = self.one(f"SELECT min(v), max(v) FROM ({middle})")  # noqa: S608 - quoted
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise Uncompiled("one of its values in the order of size is not finite")
+        return low, high
+
+    def misplaced(self, column: Column, in_order: str) -> int:
+        """How many values do not follow the value before, in the order of the files' rows.
+
+        :param in_order: SQL that compares a value ``v`` with the one ``before``
+        """
+        if self._table.columns[column.name].startswith("U"):
+            raise Uncompiled("its whole numbers have no sign, and pandas subtracts them around zero")
+        sources = (self._table.sources[path] for path in self._table.files.partitions)
+        values = " UNION ALL ".join(f"SELECT {column.sql} AS v FROM ({source})" for source in sources)  # noqa: S608
+        pairs = f"SELECT v, lag(v) OVER () AS before FROM ({values}) WHERE v IS NOT NULL"  # noqa: S608 - quoted
+        self._table.connection.execute("SET preserve_insertion_order = true")
+        try:
+            wrong = f"before IS NOT NULL AND NOT ({in_order})"
+            return int(self.one(f"SELECT count(*) FILTER ({wrong}) FROM ({pairs})")[0])  # noqa: S608 - quoted
+        finally:
+            self._table.connection.execute("SET preserve_insertion_order = false")
+
     def groups(self, key: str, keep: str) -> tuple[int, int]:
         """How many groups of equal values there are, and how many rows are in groups of more than one."""
         asked = f"{key} {keep}"

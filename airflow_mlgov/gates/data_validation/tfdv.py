@@ -150,7 +150,12 @@ def validate_with_tfdv(
             Subject("schema", str(path), digest),
             *(replace(subject, kind=name) for name, subject in subjects.items() if name != "data"),
         ),
-        details={"schema": str(path), "schema_sha256": digest, "schema_environment": environment},
+        details={
+            "schema": str(path),
+            "schema_sha256": digest,
+            "schema_environment": environment,
+            "child": answer.child,
+        },
         libraries=answer.libraries,
     )
 

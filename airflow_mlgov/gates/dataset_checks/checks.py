@@ -36,6 +36,8 @@ from airflow_mlgov.results import Check, GateResult, Outcome, Severity, Subject
 CHAMPION = "champion"
 """In the place of a path: the data that the champion was trained on."""
 
+_EXPORT = "export what a model is trained on to a file, and give its path as the reference"
+
 SETTINGS: dict[str, type[Any]] = {
     "drift": DriftSettings,
     "overlap": OverlapSettings,
@@ -213,16 +215,18 @@ def add_checks(
 ) -> GateResult:
     """A gate's result with what ``checks`` say of the same data; the result itself where there are none.
 
-    :param data: files; a table or a frame is refused
-    :raises ConfigurationError: as :func:`run_checks`, and where the data is no file
+    :param data: files, or the snapshot of a table; a frame is refused
+    :raises ConfigurationError: as :func:`run_checks`, and where the data is a frame
     """
     if checks is None:
         return result
-    if not isinstance(data, str | Path):
+    if not isinstance(data, str | Path | FileSet):
         raise ConfigurationError(
-            f"checks ({', '.join(checks)}) read files: export {result.subject.name} to parquet and validate that"
+            f"checks ({', '.join(checks)}) read files and tables: export {result.subject.name} to parquet and "
+            "validate that"
         )
-    done = run_checks(str(data), checks, expected=result.subject, lookup=lookup, memory_limit=memory_limit)
+    files = data if isinstance(data, FileSet) else str(data)
+    done = run_checks(files, checks, expected=result.subject, lookup=lookup, memory_limit=memory_limit)
     import duckdb
 
     return replace(
@@ -249,8 +253,19 @@ def _path(kind: str, asked: str, champion: Subject | None, data: str) -> str | N
     """What is compared with; None where that is nothing, or the data itself, which has not moved but overlaps."""
     if asked != CHAMPION:
         return asked
-    itself = champion is not None and kind != "overlap" and is_same_path(champion.name, data)
-    return None if champion is None or itself else champion.name
+    if champion is None:
+        return None
+    itself = is_same_path(champion.name, data)
+    if _is_table(champion.name) and not itself:
+        raise ConfigurationError(
+            f"the champion was trained on {champion.name}, and the rows of a table cannot be had again: {_EXPORT}"
+        )
+    return None if itself and kind != "overlap" else champion.name
+
+
+def _is_table(name: str) -> bool:
+    """Whether a dataset's name is a :class:`airflow_mlgov.gates.sql_source.SqlSource`'s."""
+    return "://" in name and ("#table=" in name or "#query=sha256:" in name)
 
 
 def _compare(bench: Workbench, kind: str, settings: Any, reference: Reference) -> list[Check]:
@@ -262,7 +277,8 @@ def _compare(bench: Workbench, kind: str, settings: Any, reference: Reference) -
 def _nothing_to_compare(kind: str, champion: Subject | None) -> Check:
     detail = "there is no champion yet, so there is nothing to compare with"
     if champion is not None:
-        detail = "the data is what the champion was trained on, byte for byte"
+        how = "row for row" if _is_table(champion.name) else "byte for byte"
+        detail = f"the data is what the champion was trained on, {how}"
     return Check(kind, Outcome.PASS, None, "the champion's training data", Severity.INFO, detail)
 
 
@@ -300,10 +316,11 @@ def _require_same(mine: Subject, expected: Subject | None, champion: Subject | N
     reference = bench.references.get(champion.name)
     found = reference.table.subject if reference else mine
     if found.digest != champion.digest:
+        mend = "keep each training set under a name of its own, or give the path of a copy as the reference"
         raise ConfigurationError(
-            f"the champion was trained on {champion.name} with sha256:{champion.digest[:12]}, and the file there now "
-            f"is sha256:{found.digest[:12]}: keep each training set under a name of its own, or give the path of a "
-            "copy as the reference"
+            f"the champion was trained on {champion.name} with sha256:{champion.digest[:12]}, and the "
+            f"{'table' if _is_table(champion.name) else 'file'} there now is sha256:{found.digest[:12]}: "
+            f"{_EXPORT if _is_table(champion.name) else mend}"
         )
 
 

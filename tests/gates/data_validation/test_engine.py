@@ -122,7 +122,7 @@ AGGREGATES = ["mean", "stdev", "sum", "min", "max", "median", "unique_value_coun
 def expectations(draw: st.DrawFn) -> dict[str, Any]:  # noqa: C901 - one branch a family
     every, most = sorted(NAMES), {"mostly": draw(st.sampled_from([1, 0.95, 0.9, 0.5, 0.25]))}
     mostly = most if draw(st.booleans()) else {}
-    family = draw(st.integers(0, 11))
+    family = draw(st.integers(0, 13))
     if family == 0:
         return expect(draw(st.sampled_from(SIMPLE)), column=draw(st.sampled_from(every)), **mostly)
     if family == 1:
@@ -172,6 +172,19 @@ def expectations(draw: st.DrawFn) -> dict[str, Any]:  # noqa: C901 - one branch 
         column = draw(st.sampled_from([*NUMERIC, *TEXTUAL, "flag"]))
         kind = draw(st.sampled_from(["to_be_in_set", "to_equal_set", "to_contain_set"]))
         return expect(f"column_distinct_values_{kind}", column=column, value_set=value_set(draw, column))
+    if family == 11:
+        kind = draw(st.sampled_from(["column_values_to_be_increasing", "column_values_to_be_decreasing"]))
+        rule = {"strictly": draw(st.sampled_from([True, False, None]))} if draw(st.booleans()) else {}
+        column = draw(st.sampled_from([*NUMERIC, "flag", "single", "text"]))
+        return expect(kind, column=column, **rule, **mostly)
+    if family == 12:
+        quantiles = draw(st.lists(st.sampled_from([0, 0.07, 0.25, 0.29, 0.5, 0.57, 0.9, 1]), min_size=1, max_size=3))
+        pairs = [sorted(draw(st.tuples(BOUND, BOUND))) for _ in quantiles]
+        opened = [[draw(st.sampled_from([low, None])), draw(st.sampled_from([high, None]))] for low, high in pairs]
+        ranges = {"quantiles": quantiles, "value_ranges": opened}
+        rule = draw(st.sampled_from([{}, {"allow_relative_error": False}, {"allow_relative_error": "linear"}]))
+        column = draw(st.sampled_from([*NUMERIC, "single", "text"]))
+        return expect("column_quantile_values_to_be_between", column=column, quantile_ranges=ranges, **rule)
     return draw(
         st.one_of(
             st.integers(0, 30).map(lambda value: expect("table_row_count_to_equal", value=value)),
@@ -230,7 +243,16 @@ def hold_against_great_expectations(path: str, items: list[dict[str, Any]]) -> N
     assert not problems, "\n".join(problems)
 
 
-MANY = st.lists(expectations(), min_size=30, max_size=50)
+def without_further_quantiles(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Great Expectations 1.24 gives one quantile expectation of a column the values of another."""
+    kept = {
+        item["kwargs"]["column"] if item["type"] == "expect_column_quantile_values_to_be_between" else position: item
+        for position, item in enumerate(items)
+    }
+    return list(kept.values())
+
+
+MANY = st.lists(expectations(), min_size=30, max_size=50).map(without_further_quantiles)
 SLOW = settings(
     max_examples=20,
     deadline=None,
@@ -283,15 +305,18 @@ def engines(path: str, *items: dict[str, Any], **options: Any) -> list[str]:
 
 BETWEEN = expect("column_values_to_be_between", column="age", min_value=18)
 QUANTILES = {"quantiles": [0.5], "value_ranges": [[0, 100]]}
+LINEAR = {"allow_relative_error": "linear"}
 
 
 @pytest.mark.parametrize(
     ("item", "why"),
     [
         (
-            expect("column_quantile_values_to_be_between", column="age", quantile_ranges=QUANTILES),
-            "type is not compiled",
+            expect("column_quantile_values_to_be_between", column="age", quantile_ranges=QUANTILES, **LINEAR),
+            "its allow_relative_error",
         ),
+        (expect("column_values_to_be_of_type", column="age", type_="int64"), "type is not compiled"),
+        (expect("column_values_to_be_increasing", column="name"), "its column is one of text values"),
         (
             {**BETWEEN, "kwargs": {**BETWEEN["kwargs"], "row_condition": "id>1", "condition_parser": "pandas"}},
             "row_condi",
@@ -399,7 +424,7 @@ def test_only_the_columns_needed_are_read_for_great_expectations(people: str, mo
     read: list[Any] = []
     real = data_validation.read_files
     monkeypatch.setattr(data_validation, "read_files", lambda files, names: read.append(names) or real(files, names))
-    quantiles = expect("column_quantile_values_to_be_between", column="age", quantile_ranges=QUANTILES)
+    quantiles = expect("column_quantile_values_to_be_between", column="age", quantile_ranges=QUANTILES, **LINEAR)
     level = expect("column_values_to_be_in_set", column="level", value_set=["x", "y"])
     assert engines(people, quantiles, BETWEEN, level) == ["great_expectations", "duckdb", "great_expectations"]
     rows = {"type": "expect_column_to_exist", "kwargs": {"column": "age", "column_index": -6}}
@@ -486,6 +511,52 @@ def test_a_mean_that_is_as_good_as_its_bound_is_for_great_expectations_to_say(tm
     assert engines(path, tenth, engine="duckdb") == ["duckdb"]
     on_both(path, tenth)
     on_both(path, whole)
+
+
+def test_quantiles_of_one_column_are_each_their_own(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("v,w\n" + "".join(f"{value},a\n" for value in range(11)))
+    items = [
+        expect(
+            "column_quantile_values_to_be_between",
+            column="v",
+            quantile_ranges={"quantiles": [at], "value_ranges": [pair]},
+        )
+        for at, pair in (
+            (0, [0, 0]),
+            (1, [10, 10]),
+            (0.33, [3, 3]),
+            (1, [None, 9.9]),
+            (0.5, [5.0004, None]),
+            (0.5, [5.1, 6]),
+        )
+    ]
+    result = validate_data(str(tmp_path / "data.csv"), suite(*items))
+    assert [check.outcome for check in result.checks[1:]] == [PASS, PASS, PASS, FAIL, PASS, FAIL]
+    assert {check.values["engine"] for check in result.checks[1:]} == {"duckdb"}
+    result = validate_data(str(tmp_path / "data.csv"), suite(*items), engine="great_expectations")
+    assert [check.outcome for check in result.checks[1:]] == [PASS, *[ERROR] * 5]
+    assert "ask for all quantiles of v in one expectation" in result.checks[2].detail
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_the_order_is_that_of_the_rows_and_files(tmp_path: Path, kind: str) -> None:
+    """Large enough for several threads, row groups and buffers."""
+    for number in range(3):
+        part = pd.DataFrame({"v": range(number * 400_000, (number + 1) * 400_000), "w": "a" * 40})
+        target = tmp_path / f"part-{number}.{kind}"
+        part.to_csv(target, index=False) if kind == "csv" else part.to_parquet(target, row_group_size=50_000)
+    rising = expect("column_values_to_be_increasing", column="v", strictly=True)
+    falling = expect("column_values_to_be_decreasing", column="v")
+    for _ in range(3):
+        one, other = validate_data(str(tmp_path), suite(rising, falling), engine="duckdb").checks[1:]
+        assert (one.outcome, one.values["unexpected_count"]) == (PASS, 0)
+        assert (other.outcome, other.values["unexpected_count"]) == (FAIL, 1_199_999)
+
+
+def test_unsigned_numbers_are_left_to_pandas_which_subtracts_them_around_zero(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"v": pa.array([3, 1], pa.uint32())}), tmp_path / "data.parquet")
+    mine, reference = on_both(str(tmp_path / "data.parquet"), expect("column_values_to_be_increasing", column="v"))
+    assert mine.values["engine"] == reference.values["engine"] == "great_expectations"
 
 
 def test_whole_numbers_that_pandas_rounds_are_left_to_it(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates import external
+from airflow_mlgov.gates import external, isolation
 from airflow_mlgov.gates.data_validation import validate_data
 from airflow_mlgov.gates.data_validation.suite import load_suite
 from airflow_mlgov.gates.data_validation.tfdv import (
@@ -481,6 +481,7 @@ def test_tfdv_itself(tfdv_python: str, tmp_path: Path) -> None:
     )
     result = validate_with_tfdv(data, schema, tfdv_python)
     assert result.libraries["tensorflow-data-validation"]
+    assert result.details["child"]["network"] in (isolation.CUT, isolation.NOT_CUT)
     assert _failed(result) == {"anomaly(age)": Outcome.FAIL, "drift(grade)": Outcome.ERROR}
     assert "nothing was compared: give previous data" in next(c.detail for c in result.checks if "drift" in c.name)
     schema.write_text(schema.read_text() + "dataset_constraints { max_examples_count: 1 }")
