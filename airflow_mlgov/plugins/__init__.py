@@ -1,4 +1,4 @@
-"""The Airflow plugin: a listener that notices when somebody sets a gate's state by hand."""
+"""The Airflow plugin: a listener."""
 
 from __future__ import annotations
 

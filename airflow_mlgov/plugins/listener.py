@@ -1,8 +1,11 @@
-"""Notices manual state changes of gates. It warns; it forbids nothing, for promotion reads no task state anyway."""
+"""Notices manual state changes of gates, and the start of the DAG processor. It warns; it forbids nothing, for
+promotion reads no task state anyway."""
 
 from __future__ import annotations
 
+import importlib
 import logging
+import sys
 from typing import Any
 
 from airflow.listeners import hookimpl
@@ -19,6 +22,20 @@ _GOVERNED = {
     "RollbackModelOperator",
     "ReconcileRegistryOperator",
 }
+
+
+@hookimpl
+def on_starting() -> None:
+    """Import the operators once where the DAG processor starts, before it forks a child for every parse of every file:
+    what Airflow does for the operators under ``airflow.*``, and for nobody else's."""
+    if "airflow.dag_processing.manager" not in sys.modules:
+        return
+    from airflow_mlgov.provider_info import get_provider_info
+
+    info = get_provider_info()
+    for kind in ("operators", "sensors"):
+        for module in info[kind][0]["python-modules"]:
+            importlib.import_module(module)
 
 
 @hookimpl
