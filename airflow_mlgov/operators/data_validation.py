@@ -101,8 +101,6 @@ class DataValidationGateOperator(BaseGateOperator):
             source: Any = self.data
             if self.conn_id is not None:
                 source = table_source(self.conn_id, self.table, self.query, self.vault_database_role, self.gate, stack)
-                if self.engine != "duckdb":
-                    source.sa_url()  # without one, Great Expectations cannot log in
             return validate_data(
                 source,
                 self.suite,
