@@ -4,7 +4,6 @@ form for two groups."""
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 RESAMPLES = 2_000
 _DRAWS = 640_000
 """Cells times resamples: with hundreds of groups the resamples become fewer, never fewer than 400."""
-_STREAMS = 2
-"""Drawn side by side; fixed too, for the number of cores must not change an interval."""
 SEED = 20_160_523
 """Fixed, so that the same counts always give the same interval."""
 
@@ -36,20 +33,14 @@ def resample(counts: Array) -> Array:
     """
     import numpy as np
 
-    total, times = int(counts.sum()), resamples_of(counts.size)
-    shares = counts.ravel() / total
-
-    def draw(seed: np.random.SeedSequence) -> Array:
-        return np.random.default_rng(seed).multinomial(total, shares, size=times // _STREAMS)
-
-    with ThreadPoolExecutor(_STREAMS) as threads:
-        drawn = list(threads.map(draw, np.random.SeedSequence(SEED).spawn(_STREAMS)))
-    return np.concatenate(drawn).reshape(-1, *counts.shape)
+    total = int(counts.sum())
+    drawn = np.random.default_rng(SEED).multinomial(total, counts.ravel() / total, size=resamples_of(counts.size))
+    return drawn.reshape(-1, *counts.shape)
 
 
 def resamples_of(cells: int) -> int:
     """How often a table of so many cells is drawn."""
-    return min(RESAMPLES, max(400, _DRAWS // max(cells, 1)) // _STREAMS * _STREAMS)
+    return min(RESAMPLES, max(400, _DRAWS // max(cells, 1)))
 
 
 def widened(plain: Interval, bias: float, how: How) -> Interval:
