@@ -83,7 +83,6 @@ class FormOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it 
         }
         super().__init__(
             body="",
-            params={"reason": Param("", type="string", description="Why? Required.")},
             fail_on_reject=True,
             response_timeout=response_timeout,
             **kwargs,
@@ -186,6 +185,8 @@ class FormOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it 
         """Park the task; does not return."""
         form = self.form(case, context)
         self.subject, self.body = form.subject, form.body
+        # not in __init__, for Airflow holds every parameter against JSON Schema each time a DAG file is parsed
+        self.params["reason"] = Param("", type="string", description="Why? Required.")
         self.params["evidence"] = Param(
             form.digest, type="string", const=form.digest, description="What you were shown. Leave it as it is."
         )
