@@ -115,6 +115,11 @@ class SqlSource:
         return text
 
 
+def is_table_name(name: str) -> bool:
+    """Whether a dataset's name is a :class:`SqlSource`'s, and not a path's."""
+    return "://" in name and ("#table=" in name or "#query=sha256:" in name)
+
+
 def secret_parameters(url: sa.URL) -> list[str]:
     """The names of those parameters of a URL that may hold a credential."""
     return [name for name in url.query if _SECRET.search(name)]

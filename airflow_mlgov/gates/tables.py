@@ -123,7 +123,11 @@ def open_tables(
         }
         connection = stack.enter_context(duckdb.connect(":memory:", config=settings))  # type: ignore[arg-type]
         connection.execute("SET enable_progress_bar = false")  # it is for a terminal, and not a log
-        yield {view: _viewed(view, files, connection, scratch) for view, files in hashed.items()}
+        tables = {}
+        for view, files in hashed.items():
+            stack.enter_context(_our_errors(files.files.data))
+            tables[view] = _viewed(view, files, connection, scratch)
+        yield tables
 
 
 def require_memory_limit(text: str) -> None:
@@ -151,18 +155,16 @@ def _hashed(data: str | FileSet) -> Iterator[_Hashed]:
         if not isinstance(data, FileSet):
             stack.enter_context(unchanged(files))  # so that its look at the files comes after the hashing
         thread = stack.enter_context(ThreadPoolExecutor(1))
-        stack.enter_context(_our_errors(files.data))
         yield _Hashed(files, thread.submit(lambda: files.subject), thread)
 
 
 def _viewed(view: str, hashed: _Hashed, connection: duckdb.DuckDBPyConnection, scratch: Path) -> FileTable:
     files = hashed.files
-    with _our_errors(files.data):
-        plain = _plain(files, scratch / view)
-        loosely_written = hashed.thread.submit(lambda: any(map(_csv.loosely_written, plain.values())))
-        sources = _sources(files, connection, plain)
-        connection.execute(f"CREATE VIEW {identifier(view)} AS {_union(files, sources)}")
-        described = connection.execute(f"SELECT name, type FROM pragma_table_info({literal(view)})").fetchall()  # noqa: S608
+    plain = _plain(files, scratch / view)
+    loosely_written = hashed.thread.submit(lambda: any(map(_csv.loosely_written, plain.values())))
+    sources = _sources(files, connection, plain)
+    connection.execute(f"CREATE VIEW {identifier(view)} AS {_union(files, sources)}")
+    described = connection.execute(f"SELECT name, type FROM pragma_table_info({literal(view)})").fetchall()  # noqa: S608
     return FileTable(connection, dict(described), files.data, files, sources, hashed.subject, loosely_written)
 
 

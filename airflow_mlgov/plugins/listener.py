@@ -33,8 +33,8 @@ def on_starting() -> None:
     from airflow_mlgov.provider_info import get_provider_info
 
     info = get_provider_info()
-    for kind in ("operators", "sensors"):
-        for module in info[kind][0]["python-modules"]:
+    for part in (*info["operators"], *info["sensors"]):
+        for module in part["python-modules"]:
             importlib.import_module(module)
 
 

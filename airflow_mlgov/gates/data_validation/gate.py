@@ -158,9 +158,9 @@ def _require_engine(engine: str, memory_limit: str, data: Any, data_docs_dir: st
     if engine not in ENGINES:
         raise ConfigurationError(f"engine must be one of {', '.join(ENGINES)}, not {engine!r}")
     require_memory_limit(memory_limit)
-    if isinstance(data, SqlSource) and engine != "duckdb":
-        data.sa_url()  # Great Expectations logs in by one
     if engine != "duckdb":
+        if isinstance(data, SqlSource):
+            data.sa_url()  # Great Expectations logs in by one
         return
     if not isinstance(data, str | Path | SqlSource):
         raise ConfigurationError("engine duckdb is for csv and parquet files and tables; leave it at auto for a frame")

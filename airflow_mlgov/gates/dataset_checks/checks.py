@@ -30,6 +30,7 @@ from airflow_mlgov.gates.dataset_checks.timeliness import (
 from airflow_mlgov.gates.dataset_checks.workbench import Reference, Workbench, is_same_path, open_workbench
 from airflow_mlgov.gates.inputs import FileSet
 from airflow_mlgov.gates.rules import merge_settings
+from airflow_mlgov.gates.sql_source import is_table_name
 from airflow_mlgov.gates.tables import MEMORY_LIMIT
 from airflow_mlgov.results import Check, GateResult, Outcome, Severity, Subject
 
@@ -256,16 +257,11 @@ def _path(kind: str, asked: str, champion: Subject | None, data: str) -> str | N
     if champion is None:
         return None
     itself = is_same_path(champion.name, data)
-    if _is_table(champion.name) and not itself:
+    if is_table_name(champion.name) and not itself:
         raise ConfigurationError(
             f"the champion was trained on {champion.name}, and the rows of a table cannot be had again: {_EXPORT}"
         )
     return None if itself and kind != "overlap" else champion.name
-
-
-def _is_table(name: str) -> bool:
-    """Whether a dataset's name is a :class:`airflow_mlgov.gates.sql_source.SqlSource`'s."""
-    return "://" in name and ("#table=" in name or "#query=sha256:" in name)
 
 
 def _compare(bench: Workbench, kind: str, settings: Any, reference: Reference) -> list[Check]:
@@ -277,7 +273,7 @@ def _compare(bench: Workbench, kind: str, settings: Any, reference: Reference) -
 def _nothing_to_compare(kind: str, champion: Subject | None) -> Check:
     detail = "there is no champion yet, so there is nothing to compare with"
     if champion is not None:
-        how = "row for row" if _is_table(champion.name) else "byte for byte"
+        how = "row for row" if is_table_name(champion.name) else "byte for byte"
         detail = f"the data is what the champion was trained on, {how}"
     return Check(kind, Outcome.PASS, None, "the champion's training data", Severity.INFO, detail)
 
@@ -319,8 +315,8 @@ def _require_same(mine: Subject, expected: Subject | None, champion: Subject | N
         mend = "keep each training set under a name of its own, or give the path of a copy as the reference"
         raise ConfigurationError(
             f"the champion was trained on {champion.name} with sha256:{champion.digest[:12]}, and the "
-            f"{'table' if _is_table(champion.name) else 'file'} there now is sha256:{found.digest[:12]}: "
-            f"{_EXPORT if _is_table(champion.name) else mend}"
+            f"{'table' if is_table_name(champion.name) else 'file'} there now is sha256:{found.digest[:12]}: "
+            f"{_EXPORT if is_table_name(champion.name) else mend}"
         )
 
 

@@ -199,6 +199,7 @@ def count_cells(source: Source, columns: Columns, sensitive: Sequence[str]) -> C
     expressions.append(_predicted(source, columns, "c"))
     relation = f"{source.relation} c"
     if source.baseline:
+        require_same_rows(source, columns)
         relation = paired_rows(source, columns)
         expressions.append(_predicted(source, columns, "b"))
     elif columns.champion_prediction:
@@ -235,12 +236,24 @@ def _predicted(source: Source, columns: Columns, table: str) -> str:
 
 
 def paired_rows(source: Source, columns: Columns) -> str:
-    """Candidate and champion joined by row, once it is sure that they are the same rows."""
+    """Candidate and champion joined by row.
+
+    :raises ConfigurationError: no row_id, or it is not in both tables
+    """
     if columns.row_id is None:
         raise ConfigurationError("a baseline needs row_id, the column that names a row in both tables")
-    key, label = source.quote(columns.row_id), source.quote(columns.label)
+    key = source.quote(columns.row_id)
     source.require(columns.row_id)
-    joined = f"{source.relation} c JOIN {source.baseline} b ON c.{key} = b.{key}"
+    return f"{source.relation} c JOIN {source.baseline} b ON c.{key} = b.{key}"
+
+
+def require_same_rows(source: Source, columns: Columns) -> None:
+    """Refuse a baseline of other rows. It reads both tables whole, so it is asked once, when the rows are counted.
+
+    :raises ConfigurationError: the row_id does not name rows, or ids or labels differ
+    """
+    joined = paired_rows(source, columns)
+    key, label = source.quote(str(columns.row_id)), source.quote(columns.label)
     sizes = source.rows(
         f"SELECT (SELECT COUNT(*) FROM {source.relation}), (SELECT COUNT(DISTINCT {key}) FROM {source.relation}), "  # noqa: S608
         f"(SELECT COUNT(*) FROM {source.baseline}), (SELECT COUNT(DISTINCT {key}) FROM {source.baseline}), "
@@ -263,7 +276,6 @@ def paired_rows(source: Source, columns: Columns) -> str:
             f'the label column "{columns.label}" of the baseline differs from the candidate\'s in {unlike} of {rows} '
             "rows: they are not the same rows"
         )
-    return joined
 
 
 def _cells(found: Sequence[tuple[Any, ...]], columns: Columns, sensitive: Sequence[str]) -> Cells:

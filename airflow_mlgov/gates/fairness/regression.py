@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.fairness.counting import Columns, Source, aggregate_subject, paired_rows
+from airflow_mlgov.gates.fairness.counting import Columns, Source, aggregate_subject, paired_rows, require_same_rows
 from airflow_mlgov.gates.fairness.features import group_name
 
 Sums = tuple[float, ...]
@@ -97,6 +97,7 @@ def _predicted(source: Source, columns: Columns) -> tuple[list[str], list[str], 
     mine = f"1e0 * c.{source.quote(name)}"
     if source.baseline:
         source.require(columns.label, name)
+        require_same_rows(source, columns)
         return [name, f"{name} of the baseline"], [mine, f"1e0 * b.{source.quote(name)}"], paired_rows(source, columns)
     if theirs:
         source.require_here(theirs)

@@ -138,7 +138,7 @@ def covered(rows: int, confidence: float) -> float:
 
 
 def agrees(whole: float, value: float) -> bool:
-    """Whether what is resampled is the metric that scikit-learn computed."""
+    """Whether what is resampled is the metric itself."""
     return math.isclose(whole, value, rel_tol=1e-7, abs_tol=1e-9)
 
 

@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.gates.performance.calibration import expected_calibration_error, recalibration
-from airflow_mlgov.gates.performance.delong import midranks
+from airflow_mlgov.gates.performance.delong import placements
 from airflow_mlgov.gates.performance.predictions import Sample
 from airflow_mlgov.gates.performance.resampling import ROW_METRICS, label_metric
 
@@ -49,18 +49,13 @@ def _compute(metric: str, sample: Sample) -> float | None:
         return float(ROW_METRICS[metric](sample)(np.ones((1, len(sample))))[0])
     score = np.asarray(sample.score, dtype=float)
     if metric == "roc_auc":
-        return _area(sample.label == 1, score)
+        of_positives, _ = placements(sample.label, [score])
+        return float(of_positives.mean())
     if metric in _OF_FITS:
         fit = recalibration(sample.label, score, 0.95)
         if fit is not None:
             return fit.slope if metric == "calibration_slope" else fit.intercept
     return None
-
-
-def _area(positive: np.ndarray[Any, Any], score: np.ndarray[Any, Any]) -> float:
-    """Mann and Whitney's U over the number of pairs: Hanley & McNeil, Radiology 143 (1982) 29-36."""
-    m, n = int(positive.sum()), int((~positive).sum())
-    return float((midranks(score)[positive].sum() - m * (m + 1) / 2) / (m * n))
 
 
 def _confusion(sample: Sample) -> np.ndarray[Any, Any]:
