@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from airflow_mlgov.evidence.statements import Context
     from airflow_mlgov.governance.policy import GovernancePolicy
     from airflow_mlgov.hooks.mlflow import MlflowHook
-    from airflow_mlgov.registry.promotion import Grounds
+    from airflow_mlgov.release.promotion import Grounds
 
 SECTION = "mlgov"
 
@@ -140,7 +140,7 @@ class Governance:
 
         :raises ConfigurationError: no policy is configured, or one of them does not hold
         """
-        from airflow_mlgov.registry.promotion import Grounds
+        from airflow_mlgov.release.promotion import Grounds
 
         return Grounds(self.ledger, self.trust, self.required_policy())
 

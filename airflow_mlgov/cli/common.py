@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_mlgov.evidence.statements import Context
     from airflow_mlgov.governance.policy import GovernancePolicy
     from airflow_mlgov.registry.mlflow_registry import Registry
-    from airflow_mlgov.registry.promotion import Grounds
+    from airflow_mlgov.release.promotion import Grounds
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 LedgerUrl = Annotated[str, typer.Option("--ledger", help="SQLAlchemy URL of the ledger.")]
@@ -76,7 +76,7 @@ def open_grounds(ledger: str, trust: Path, policy: Path) -> Grounds:
     from airflow_mlgov.evidence.ledger import open_ledger
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.governance.policy import load_policy
-    from airflow_mlgov.registry.promotion import Grounds
+    from airflow_mlgov.release.promotion import Grounds
 
     return Grounds(open_ledger(ledger), TrustRoot.load(trust), load_policy(policy))
 

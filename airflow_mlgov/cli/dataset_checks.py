@@ -11,7 +11,7 @@ from airflow_mlgov.cli.common import open_grounds, open_registry
 from airflow_mlgov.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from airflow_mlgov.registry.champion_data import RegistryLookup
+    from airflow_mlgov.release.champion_data import RegistryLookup
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Asked:
         :raises ConfigurationError: an option is missing that says where they are
         """
         from airflow_mlgov.gates.dataset_checks.checks import needs_lookup
-        from airflow_mlgov.registry.champion_data import RegistryLookup
+        from airflow_mlgov.release.champion_data import RegistryLookup
 
         if not needs_lookup(checks):
             return None

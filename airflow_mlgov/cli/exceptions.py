@@ -27,8 +27,8 @@ from airflow_mlgov.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from airflow_mlgov.evidence.statements import Context
-    from airflow_mlgov.registry.promotion import Case, Grounds
-    from airflow_mlgov.registry.waivers import Terms
+    from airflow_mlgov.release.promotion import Case, Grounds
+    from airflow_mlgov.release.waivers import Terms
 
 Version = Annotated[str, typer.Argument(help="models:/name/7")]
 Target = Annotated[str, typer.Option("--target", help="A target of the model in the policy.")]
@@ -60,7 +60,7 @@ def waive(
     as_json: AsJson = False,
 ) -> None:
     """Sign a time-bound exception for one failed check of one model; --cosign as the second; --revoke to end it."""
-    from airflow_mlgov.registry.waivers import draft_terms, find_terms, revoke_waiver, sign_waiver, signers_of
+    from airflow_mlgov.release.waivers import draft_terms, find_terms, revoke_waiver, sign_waiver, signers_of
 
     grounds, context, case = _case(model, target, registry, ledger, trust, policy, environment, "waive")
     known = cosign or revoke
@@ -112,7 +112,7 @@ def break_glass(
     as_json: AsJson = False,
 ) -> None:
     """Let a model go past its gates in an emergency, for a time; then `mlgov promote`. An audit is owed for it."""
-    from airflow_mlgov.registry.waivers import break_glass
+    from airflow_mlgov.release.waivers import break_glass
 
     grounds, context, case = _case(model, target, registry, ledger, trust, policy, environment, "break-glass")
     name = person or who_asks()
@@ -143,7 +143,7 @@ def obligations(
     """The audits that are owed for what is promoted now, soonest first; exit code 1 where one was not kept."""
     from airflow_mlgov.evidence.ledger import open_ledger
     from airflow_mlgov.evidence.signing import TrustRoot
-    from airflow_mlgov.registry.obligations import VIOLATIONS, list_obligations
+    from airflow_mlgov.release.obligations import VIOLATIONS, list_obligations
 
     found = list_obligations(open_ledger(ledger), TrustRoot.load(trust), datetime.now(UTC), model)
     if as_json:
@@ -166,7 +166,7 @@ def _case(
     environment: str,
     command: str,
 ) -> tuple[Grounds, Context, Case]:
-    from airflow_mlgov.registry.promotion import build_case
+    from airflow_mlgov.release.promotion import build_case
 
     client, grounds = open_registry(registry), open_grounds(ledger, trust, policy)
     case = build_case(client, client.resolve(model), target, grounds, environment)

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from airflow_mlgov.evidence.verification import Records
     from airflow_mlgov.governance.policy import GovernancePolicy
     from airflow_mlgov.governance.replay import Replay
-    from airflow_mlgov.registry.explanation import Explanation
-    from airflow_mlgov.registry.promotion import Promotion
+    from airflow_mlgov.release.explanation import Explanation
+    from airflow_mlgov.release.promotion import Promotion
 
 Target = Annotated[str, typer.Option("--target", help="A target of the model in the policy.")]
 
@@ -49,7 +49,7 @@ def promote(
     as_json: AsJson = False,
 ) -> None:
     """Verify the evidence, decide, move stage and alias, read back, sign."""
-    from airflow_mlgov.registry.promotion import promote
+    from airflow_mlgov.release.promotion import promote
 
     client, grounds = open_registry(registry), open_grounds(ledger, trust, policy)
     done = promote(
@@ -78,7 +78,7 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Back to the previous version whose artifact still hashes and whose evidence still verifies."""
-    from airflow_mlgov.registry.rollback import roll_back
+    from airflow_mlgov.release.rollback import roll_back
 
     client, grounds = open_registry(registry), open_grounds(ledger, trust, policy)
     done = roll_back(
@@ -106,7 +106,7 @@ def reconcile(
     as_json: AsJson = False,
 ) -> None:
     """Hold the registry against the ledger; exit code 1 while something is unsettled."""
-    from airflow_mlgov.registry.reconciliation import reconcile, render_incidents
+    from airflow_mlgov.release.reconciliation import reconcile, render_incidents
 
     grounds = open_grounds(ledger, trust, policy)
     result = reconcile(
@@ -144,7 +144,7 @@ def verify(
     from airflow_mlgov.evidence.pack import open_pack
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.governance.policy import load_policy
-    from airflow_mlgov.registry.explanation import explain_bytes
+    from airflow_mlgov.release.explanation import explain_bytes
 
     keys, again = TrustRoot.load(trust), load_policy(policy) if policy else None
     marks = open_checkpoints(checkpoint, keys)
@@ -188,7 +188,7 @@ def replay(
     from airflow_mlgov.evidence.ledger import open_ledger
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.governance.policy import load_policy
-    from airflow_mlgov.registry.explanation import replay_all
+    from airflow_mlgov.release.explanation import replay_all
 
     found = replay_all(
         open_ledger(ledger),

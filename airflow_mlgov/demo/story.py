@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from airflow_mlgov.evidence.verification import Evidence
-    from airflow_mlgov.registry.explanation import Explanation
+    from airflow_mlgov.release.explanation import Explanation
 
 DAG_ID = "credit_risk_retraining"
 WAITING = "awaiting_input"
@@ -294,8 +294,8 @@ def verify_model(story: Story, reference: str) -> Explanation:
     from airflow_mlgov.evidence.ledger import open_ledger
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.governance.policy import load_policy
-    from airflow_mlgov.registry.explanation import explain
     from airflow_mlgov.registry.mlflow_registry import Registry
+    from airflow_mlgov.release.explanation import explain
 
     world = story.world
     registry = Registry(world.mlflow.url, username="auditor", password=world.accounts["auditor"])

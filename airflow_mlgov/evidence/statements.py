@@ -244,7 +244,7 @@ def promotion_statement(
     :param replaces: the version that held the target before, None where nobody did
     :param reason: why, for a rollback
     :param checkpoint: origin, size and root of the ledger before this entry
-    :param obligations: the audits that are owed because of waivers or a break-glass, see ``registry.obligations``
+    :param obligations: the audits that are owed because of waivers or a break-glass, see ``release.obligations``
     """
     predicate = {
         "target": target,
@@ -359,7 +359,7 @@ def incident_statement(
 ) -> dict[str, Any]:
     """The registry says something that the ledger does not; or it no longer does.
 
-    :param code: ``alias.moved``, ``artifact.changed`` …, see ``registry.reconciliation``
+    :param code: ``alias.moved``, ``artifact.changed`` …, see ``release.reconciliation``
     :param state: ``open`` or ``resolved``
     :param expected: what the ledger says
     :param observed: what the registry says

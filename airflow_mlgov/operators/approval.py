@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_mlgov.evidence.verification import Evidence
-    from airflow_mlgov.registry.promotion import Case
+    from airflow_mlgov.release.promotion import Case
     from airflow_mlgov.results import Check
 
 

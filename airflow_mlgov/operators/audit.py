@@ -15,7 +15,7 @@ from airflow_mlgov.settings import Governance
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_mlgov.registry.obligations import Enforcement
+    from airflow_mlgov.release.obligations import Enforcement
     from airflow_mlgov.results import GateResult, Subject
 
 
@@ -46,7 +46,7 @@ class PostDeploymentAuditOperator(BaseOperator):  # type: ignore[misc]  # Airflo
     def execute(self, context: Context) -> dict[str, Any]:
         """Audit; returns ``audits``: id, verdict and evidence of each obligation that was closed."""
         from airflow_mlgov.evidence.verification import collect
-        from airflow_mlgov.registry.obligations import list_obligations, record_audit
+        from airflow_mlgov.release.obligations import list_obligations, record_audit
 
         governance = Governance("audit", self.mlflow_conn_id)
         done: list[dict[str, str]] = []
@@ -123,7 +123,7 @@ class EnforceObligationsOperator(BaseOperator):  # type: ignore[misc]  # Airflow
     def execute(self, context: Context) -> dict[str, Any]:
         """Enforce; returns ``warned`` and ``violated``, each obligation with what was done."""
         from airflow_mlgov.notifications import whatever_happens
-        from airflow_mlgov.registry.obligations import enforce, render_enforcement
+        from airflow_mlgov.release.obligations import enforce, render_enforcement
 
         governance = Governance("promotion", self.mlflow_conn_id)
         with task_errors():

@@ -124,7 +124,7 @@ class DataValidationGateOperator(BaseGateOperator):
     def _lookup(self, checks: Mapping[str, Any] | None) -> Any:
         """The registry and the ledger, where a check needs them and the model is known."""
         from airflow_mlgov.gates.dataset_checks.checks import needs_lookup
-        from airflow_mlgov.registry.champion_data import RegistryLookup
+        from airflow_mlgov.release.champion_data import RegistryLookup
 
         if self.model is None or not needs_lookup(checks):
             return None

@@ -24,7 +24,7 @@ from airflow_mlgov.settings import Governance, requester
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_mlgov.registry.promotion import Case
+    from airflow_mlgov.release.promotion import Case
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ class FormOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it 
         return done
 
     def _case(self, context: Context) -> Case:
-        from airflow_mlgov.registry.promotion import build_case
+        from airflow_mlgov.release.promotion import build_case
 
         governance = self.governance
         registry = governance.mlflow.registry()

@@ -13,7 +13,7 @@ from airflow_mlgov.settings import Governance, requester
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_mlgov.registry.promotion import Promotion
+    from airflow_mlgov.release.promotion import Promotion
 
 
 class PromoteModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
@@ -39,7 +39,7 @@ class PromoteModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands
     def execute(self, context: Context) -> dict[str, Any]:
         """Promote; returns what was moved and the references of decision and record."""
         from airflow_mlgov.notifications import whatever_happens
-        from airflow_mlgov.registry.promotion import promote
+        from airflow_mlgov.release.promotion import promote
 
         governance = Governance("promotion", self.mlflow_conn_id)
         with task_errors():

@@ -13,7 +13,7 @@ from airflow_mlgov.settings import Governance
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_mlgov.registry.reconciliation import Reconciliation
+    from airflow_mlgov.release.reconciliation import Reconciliation
 
 
 class ReconcileRegistryOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
@@ -49,7 +49,7 @@ class ReconcileRegistryOperator(BaseOperator):  # type: ignore[misc]  # Airflow 
     def execute(self, context: Context) -> dict[str, Any]:
         """Reconcile; returns the incidents, with code, model, version, target, message, action and evidence."""
         from airflow_mlgov.notifications import whatever_happens
-        from airflow_mlgov.registry.reconciliation import reconcile, render_incidents
+        from airflow_mlgov.release.reconciliation import reconcile, render_incidents
 
         governance = Governance("reconcile", self.mlflow_conn_id)
         with task_errors():

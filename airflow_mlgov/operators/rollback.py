@@ -48,7 +48,7 @@ class RollbackModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Roll back; returns what was moved and the references of the decision of then and of the record."""
-        from airflow_mlgov.registry.rollback import roll_back
+        from airflow_mlgov.release.rollback import roll_back
 
         governance = Governance("promotion", self.mlflow_conn_id)
         with task_errors():

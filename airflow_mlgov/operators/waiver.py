@@ -13,8 +13,8 @@ from airflow_mlgov.settings import requester
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_mlgov.registry.promotion import Case
-    from airflow_mlgov.registry.waivers import Terms
+    from airflow_mlgov.release.promotion import Case
+    from airflow_mlgov.release.waivers import Terms
 
 
 class RequestWaiverOperator(FormOperator):
@@ -67,7 +67,7 @@ class RequestWaiverOperator(FormOperator):
 
     def result(self, case: Case, context: Context) -> dict[str, Any] | None:
         """The waiver, where enough people have signed it."""
-        from airflow_mlgov.registry.waivers import signers_of
+        from airflow_mlgov.release.waivers import signers_of
 
         terms = self._terms(case, context)
         signers = signers_of(case, terms)
@@ -91,7 +91,7 @@ class RequestWaiverOperator(FormOperator):
 
     def sign(self, case: Case, answer: PersonsAnswer, context: Context) -> bool:
         """Sign the terms, or take them off the table; somebody who may do neither is asked no further."""
-        from airflow_mlgov.registry.waivers import revoke_waiver, sign_waiver, why_not
+        from airflow_mlgov.release.waivers import revoke_waiver, sign_waiver, why_not
 
         terms, governance = self._terms(case, context), self.governance
         problem = why_not(case, terms, answer.who["name"])
@@ -125,7 +125,7 @@ class RequestWaiverOperator(FormOperator):
 
     def _terms(self, case: Case, context: Context) -> Terms:
         """The terms that this run asks for; those that somebody has signed, where nothing but the end differs."""
-        from airflow_mlgov.registry.waivers import draft_terms, same_but_for_the_end
+        from airflow_mlgov.release.waivers import draft_terms, same_but_for_the_end
 
         wanted = draft_terms(
             case,

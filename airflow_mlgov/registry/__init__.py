@@ -1,1 +1,1 @@
-"""MLflow's model registry: read it, promote in it, explain it. No Airflow; evidence decides, never MLflow's tags."""
+"""MLflow's model registry alone: read it, hash the bytes it holds, move stage and alias. Decides nothing."""

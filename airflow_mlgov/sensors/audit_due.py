@@ -46,7 +46,7 @@ class AuditDueSensor(BaseSensorOperator):  # type: ignore[misc]  # untyped to my
 
     def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002
         """Look once."""
-        from airflow_mlgov.registry.obligations import list_obligations
+        from airflow_mlgov.release.obligations import list_obligations
 
         governance, now = Governance("audit"), datetime.now(UTC)
         with task_errors():

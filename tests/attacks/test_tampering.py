@@ -20,7 +20,7 @@ from airflow_mlgov.evidence.digests import canonical_json, hash_json
 from airflow_mlgov.evidence.pack import Pack
 from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.evidence.verification import Evidence, verify_envelope
-from airflow_mlgov.registry.explanation import explain_bytes
+from airflow_mlgov.release.explanation import explain_bytes
 from airflow_mlgov.results import Subject
 from tests.attacks.ledger_owner import COLUMNS, Rows, copied, relinked, rewrite
 from tests.attacks.world import Guarded

@@ -5,11 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_mlgov.registry.waivers import find_terms
+from airflow_mlgov.release.waivers import find_terms
 from tests.cli.conftest import Run
 from tests.cli.test_release import shell as shell
 from tests.fixtures.governed import PASSED, Governed
-from tests.registry.test_waivers import Exceptions
+from tests.release.test_waivers import Exceptions
 
 
 @pytest.fixture

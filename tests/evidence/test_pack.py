@@ -14,7 +14,7 @@ from airflow_mlgov.errors import ConfigurationError, EvidenceError
 from airflow_mlgov.evidence.checkpoints import make_checkpoint
 from airflow_mlgov.evidence.pack import open_pack, write_pack
 from airflow_mlgov.evidence.signing import TrustRoot
-from airflow_mlgov.registry.explanation import explain_bytes
+from airflow_mlgov.release.explanation import explain_bytes
 from tests.evidence.conftest import make_statement
 from tests.fixtures.governed import Governed
 

@@ -11,7 +11,7 @@ from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.evidence.verification import collect
 from airflow_mlgov.governance.policy import load_policy
 from airflow_mlgov.governance.replay import replay
-from airflow_mlgov.registry.explanation import replay_all
+from airflow_mlgov.release.explanation import replay_all
 from tests.fixtures.governed import Governed
 
 

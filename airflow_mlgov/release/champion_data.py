@@ -13,7 +13,7 @@ from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.evidence.verification import Evidence, Records, collect
 from airflow_mlgov.governance.policy import Target
-from airflow_mlgov.registry.timeline import Timeline, version_of
+from airflow_mlgov.release.timeline import Timeline, version_of
 from airflow_mlgov.results import Subject
 
 if TYPE_CHECKING:

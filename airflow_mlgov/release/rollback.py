@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from airflow_mlgov.errors import ConfigurationError, PromotionRefused
 from airflow_mlgov.evidence.statements import Context
 from airflow_mlgov.evidence.verification import Evidence, collect
-from airflow_mlgov.registry.promotion import Grounds, Mover, Promotion, holds, one_at_a_time
-from airflow_mlgov.registry.timeline import Timeline, version_of
+from airflow_mlgov.release.promotion import Grounds, Mover, Promotion, holds, one_at_a_time
+from airflow_mlgov.release.timeline import Timeline, version_of
 from airflow_mlgov.results import Subject
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from airflow_mlgov.evidence.signing import GATES
 from airflow_mlgov.evidence.statements import Context, incident_statement
 from airflow_mlgov.evidence.verification import Evidence, collect
 from airflow_mlgov.governance.policy import Target
-from airflow_mlgov.registry.promotion import Grounds, holds, one_at_a_time
-from airflow_mlgov.registry.timeline import Timeline, version_of
+from airflow_mlgov.release.promotion import Grounds, holds, one_at_a_time
+from airflow_mlgov.release.timeline import Timeline, version_of
 from airflow_mlgov.results import Subject
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.evidence.verification import Evidence, Records, collect
 from airflow_mlgov.governance.policy import GovernancePolicy
 from airflow_mlgov.governance.replay import Replay, reasons_of, replay, replay_under
-from airflow_mlgov.registry.obligations import VIOLATIONS, owed_by
-from airflow_mlgov.registry.timeline import Findings, Timeline, evidence_for, version_of
+from airflow_mlgov.release.obligations import VIOLATIONS, owed_by
+from airflow_mlgov.release.timeline import Findings, Timeline, evidence_for, version_of
 from airflow_mlgov.results import Subject
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from airflow_mlgov.evidence.statements import Context, emergency_statement, waiv
 from airflow_mlgov.evidence.verification import Evidence
 from airflow_mlgov.governance.decision import identity
 from airflow_mlgov.governance.policy import Waivers
-from airflow_mlgov.registry.promotion import Case
+from airflow_mlgov.release.promotion import Case
 from airflow_mlgov.results import Bound
 
 if TYPE_CHECKING:

@@ -250,7 +250,7 @@ def test_a_moved_registry_that_does_not_read_back_is_an_error(
 
 def test_the_policy_is_kept_once_and_forged_copies_do_not_count(governed: Governed) -> None:
     from airflow_mlgov.evidence.statements import policy_statement
-    from airflow_mlgov.registry.promotion import build_case
+    from airflow_mlgov.release.promotion import build_case
 
     version = governed.candidate()
     case = build_case(governed.registry, version, "production", governed.grounds, "test")

@@ -9,11 +9,11 @@ import pytest
 from airflow_mlgov.errors import ConfigurationError, PromotionRefused
 from airflow_mlgov.evidence.chain import Entry
 from airflow_mlgov.evidence.verification import collect
-from airflow_mlgov.registry.explanation import replay_all
 from airflow_mlgov.registry.mlflow_registry import ModelVersion
-from airflow_mlgov.registry.obligations import Obligation, enforce, list_obligations, record_audit, render_enforcement
-from airflow_mlgov.registry.promotion import Case, build_case
-from airflow_mlgov.registry.waivers import Terms, break_glass, draft_terms, find_terms, revoke_waiver, sign_waiver
+from airflow_mlgov.release.explanation import replay_all
+from airflow_mlgov.release.obligations import Obligation, enforce, list_obligations, record_audit, render_enforcement
+from airflow_mlgov.release.promotion import Case, build_case
+from airflow_mlgov.release.waivers import Terms, break_glass, draft_terms, find_terms, revoke_waiver, sign_waiver
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome
 from tests.fixtures.governed import PASSED, Governed
 

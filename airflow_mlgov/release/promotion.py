@@ -28,9 +28,9 @@ from airflow_mlgov.evidence.statements import (
 from airflow_mlgov.evidence.verification import Evidence, collect
 from airflow_mlgov.governance.decision import Decision, Request, decide
 from airflow_mlgov.governance.policy import GovernancePolicy, Target
-from airflow_mlgov.registry.explanation import judge_promotion
-from airflow_mlgov.registry.obligations import incurred
-from airflow_mlgov.registry.timeline import Findings, Timeline, evidence_for, version_of
+from airflow_mlgov.release.explanation import judge_promotion
+from airflow_mlgov.release.obligations import incurred
+from airflow_mlgov.release.timeline import Findings, Timeline, evidence_for, version_of
 from airflow_mlgov.results import Subject
 
 if TYPE_CHECKING:

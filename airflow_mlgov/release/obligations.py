@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.governance.decision import Decision
     from airflow_mlgov.registry.mlflow_registry import Registry
-    from airflow_mlgov.registry.promotion import Grounds
+    from airflow_mlgov.release.promotion import Grounds
 
 VIOLATIONS = ("failed", "overdue", "expired", "revoked")
 
@@ -276,7 +276,7 @@ def enforce(
     :raises EvidenceError: the chain is broken
     :raises DependencyError: MLflow, Vault or the ledger is down; try again
     """
-    from airflow_mlgov.registry.rollback import roll_back
+    from airflow_mlgov.release.rollback import roll_back
 
     now = context.issued_at
     mine = [
