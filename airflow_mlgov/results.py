@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeAlias
 
 
 class Outcome(StrEnum):
@@ -29,9 +29,11 @@ class Severity(StrEnum):
     INFO = "info"
 
 
-_WORST_FIRST = (Outcome.ERROR, Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
+WORST_FIRST = (Outcome.ERROR, Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
 
 Scalar = float | int | str | bool | None
+Json: TypeAlias = "Scalar | Sequence[Json] | Mapping[str, Json]"
+"""What JSON can carry, as it is read: nothing may be changed in it."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,15 @@ class Check:
         return f"{self.outcome} {self.name} = {observed}{held}{why}"
 
 
+_FIELDS_IN_DETAILS = {
+    "settings": "settings",
+    "evaluation_sha256": "evaluation_digest",
+    "suite_sha256": "suite_digest",
+    "dataset_checks": "dataset_checks",
+}
+"""Name in the evidence's ``details`` -> field of :class:`GateResult`."""
+
+
 @dataclass(frozen=True)
 class GateResult:
     """A named set of checks over one subject."""
@@ -143,18 +154,40 @@ class GateResult:
     inputs: tuple[Subject, ...] = ()
     """The datasets (and suites) that were read to judge the subject."""
     details: Mapping[str, Any] = field(default_factory=dict)
-    """Aggregates for the evidence that belong to no single check, such as the table of counts."""
+    """Aggregates for the evidence that belong to no single check, such as the table of counts. What the decision reads
+    has a field of its own."""
     libraries: Mapping[str, str] = field(default_factory=dict)
     """Name -> version of the libraries that computed it."""
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     reports: Mapping[str, str] = field(default_factory=dict)
     """Title -> path of reports that were written; not part of the verdict."""
+    settings: Mapping[str, Json] = field(default_factory=dict, kw_only=True)
+    """How strictly it was judged, by name, as applied: the decision refuses what is looser than the policy."""
+    evaluation_digest: str | None = field(default=None, kw_only=True)
+    """SHA-256 of the rows that a model was judged on, whatever it predicted for them: tries on the same rows are
+    counted. None if the gate judges no model."""
+    suite_digest: str | None = field(default=None, kw_only=True)
+    """SHA-256 of the suite or schema that the data was held against; the decision compares it with the policy's."""
+    dataset_checks: Mapping[str, Json] | None = field(default=None, kw_only=True)
+    """Drift, overlap, leakage and the like -> settings as applied; None if none was asked for."""
+
+    def __post_init__(self) -> None:
+        said_twice = sorted(_FIELDS_IN_DETAILS.keys() & self.details.keys())
+        if said_twice:
+            fields = ", ".join(_FIELDS_IN_DETAILS[name] for name in said_twice)
+            raise ValueError(f"details may not say {', '.join(said_twice)}: a GateResult has fields for it ({fields})")
+
+    @property
+    def all_details(self) -> dict[str, Any]:
+        """``details`` and the fields that the decision reads, under the names that evidence has for them."""
+        fields = {name: getattr(self, field) for name, field in _FIELDS_IN_DETAILS.items()}
+        return {**self.details, **{name: value for name, value in fields.items() if value is not None and value != {}}}
 
     @property
     def verdict(self) -> Outcome:
         """The worst outcome of the critical checks; ERROR where there is none, for nothing was decided."""
         outcomes = {check.outcome for check in self.checks if check.severity is Severity.CRITICAL}
-        return next((outcome for outcome in _WORST_FIRST if outcome in outcomes), Outcome.ERROR)
+        return next((outcome for outcome in WORST_FIRST if outcome in outcomes), Outcome.ERROR)
 
     @property
     def failed(self) -> tuple[Check, ...]:

@@ -71,3 +71,12 @@ def test_a_summary_names_value_and_bound() -> None:
     assert "demographic_parity_ratio[sex] = 0.6123 (bound >= 0.8)" in text
     assert "models" not in text
     assert "credit_risk/3" in text
+
+
+def test_what_the_decision_reads_is_said_in_one_place() -> None:
+    result = GateResult(
+        "fairness", SUBJECT, (), details={"rows": 7}, settings={"decide": "interval"}, evaluation_digest="e" * 64
+    )
+    assert result.all_details == {"rows": 7, "settings": {"decide": "interval"}, "evaluation_sha256": "e" * 64}
+    with pytest.raises(ValueError, match="evaluation_digest"):
+        GateResult("fairness", SUBJECT, (), details={"evaluation_sha256": "e" * 64})

@@ -80,7 +80,7 @@ def gate_statement(result: GateResult, context: Context) -> dict[str, Any]:
             "gate": result.gate,
             "verdict": str(result.verdict),
             "checks": [check.as_dict() for check in result.checks],
-            "details": json_safe(result.details),
+            "details": json_safe(result.all_details),
             "libraries": dict(result.libraries),
             "startedAt": result.started_at.isoformat(),
         },

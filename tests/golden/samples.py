@@ -60,10 +60,13 @@ def _data() -> dict[str, Any]:
         Check("row_count", Outcome.PASS, 600, Bound(min=1)),
         Check("expect_column_values_to_not_be_null(income)", Outcome.FAIL, 0.01, "every value", Severity.WARNING, "6"),
     )
-    details = {"suite": "applications", "suite_sha256": SHA, "rows": 600, "columns": ["income", "sex"]}
-    details["dataset_checks"] = {"drift": {"reference": "train.csv", "psi": {"max": 0.2}}}
+    details = {"suite": "applications", "rows": 600, "columns": ["income", "sex"]}
+    drift = {"drift": {"reference": "train.csv", "psi": {"max": 0.2}}}
     inputs = (Subject("suite", "suite.json", SHA),)
-    result = GateResult("data_validation", DATA, checks, inputs, details, {"duckdb": "2.0"}, NOW, {"r": "/tmp/r.html"})
+    result = GateResult(
+        "data_validation", DATA, checks, inputs, details, {"duckdb": "2.0"}, NOW, {"r": "/tmp/r.html"},
+        suite_digest=SHA, dataset_checks=drift,
+    )  # fmt: skip
     return st.gate_statement(result, CONTEXT)
 
 
@@ -73,19 +76,19 @@ def _performance() -> dict[str, Any]:
         Check("roc_auc_vs_champion", Outcome.INCONCLUSIVE, math.nan, Bound(min=-0.01), detail="no rows in common"),
         Check("accuracy", Outcome.PASS, 0.9, severity=Severity.INFO),
     )
-    details = {
-        "task": "binary",
-        "evaluation_sha256": "e" * 64,
-        "settings": {"decide": "point", "confidence": 0.95, "min_slice_size": 30},
-    }
     inputs = (Subject("dataset", "scored.csv", "c" * 64),)
-    return st.gate_statement(GateResult("performance", MODEL, checks, inputs, details, {}, NOW), CONTEXT)
+    result = GateResult(
+        "performance", MODEL, checks, inputs, {"task": "binary"}, {}, NOW, evaluation_digest="e" * 64,
+        settings={"decide": "point", "confidence": 0.95, "min_slice_size": 30},
+    )  # fmt: skip
+    return st.gate_statement(result, CONTEXT)
 
 
 def _fairness() -> dict[str, Any]:
     check = Check("demographic_parity_ratio[sex]", Outcome.FAIL, 0.7, Bound(0.8, 1.25), values={"rates": {"f": 0.35}})
-    details = {"evaluation_sha256": "e" * 64, "settings": {"decide": "interval", "min_group_size": 30}}
-    return st.gate_statement(GateResult("fairness", MODEL, (check,), (), details, {}, NOW), CONTEXT)
+    settings = {"decide": "interval", "min_group_size": 30}
+    result = GateResult("fairness", MODEL, (check,), started_at=NOW, settings=settings, evaluation_digest="e" * 64)
+    return st.gate_statement(result, CONTEXT)
 
 
 STATEMENTS: dict[str, Callable[[], dict[str, Any]]] = {

@@ -24,6 +24,7 @@ from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity, S
 
 MODEL = Subject("model", "credit_risk", "a" * 64, "3", "http://mlflow")
 DATA = Subject("dataset", "train.csv", "d" * 64)
+FIELDS = ("settings", "suite_digest", "evaluation_digest", "dataset_checks")
 REQUEST = Request(MODEL, "production", "prod", ("rita",))
 
 
@@ -51,11 +52,11 @@ class Story:
         return self.sign(provenance_statement(MODEL, datasets, trainers, {"run_id": "r"}, self.context(**change)))
 
     def gate(self, gate: str, *checks: Check, subject: Subject = MODEL, **change: Any) -> str:
-        details = change.pop("details", {})
-        return self.sign(gate_statement(GateResult(gate, subject, checks, details=details), self.context(**change)))
+        said = {name: change.pop(name) for name in FIELDS if name in change}
+        return self.sign(gate_statement(GateResult(gate, subject, checks, **said), self.context(**change)))
 
     def data(self, outcome: Outcome = Outcome.PASS, **change: Any) -> str:
-        change.setdefault("details", {"suite_sha256": hash_file(self.policy.path.parent / "suite.json")})
+        change.setdefault("suite_digest", hash_file(self.policy.path.parent / "suite.json"))
         return self.gate("data_validation", Check("row_count", outcome, 10, Bound(min=1)), subject=DATA, **change)
 
     def performance(self, auc: float = 0.8, **change: Any) -> str:
@@ -65,7 +66,7 @@ class Story:
 
     def fairness(self, ratio: float = 0.9, **change: Any) -> str:
         bound = change.pop("bound", Bound(0.8, 1.25))
-        change.setdefault("details", {"settings": {"min_group_size": 30}})
+        change.setdefault("settings", {"min_group_size": 30})
         check = Check("demographic_parity_ratio[sex]", bound.judge(ratio), ratio, bound)
         return self.gate("fairness", check, **change)
 
@@ -148,12 +149,12 @@ SABOTAGE: dict[str, tuple[Callable[[Story], Any], str]] = {
         "bound.not_met",
     ),
     "smaller groups than the policy's": (
-        lambda s: s.fairness(details={"settings": {"min_group_size": 29}}),
+        lambda s: s.fairness(settings={"min_group_size": 29}),
         "settings.looser",
     ),
-    "settings that nobody knows": (lambda s: s.fairness(details={}), "settings.looser"),
-    "another suite": (lambda s: s.data(details={"suite_sha256": "e" * 64}), "suite.differs"),
-    "no suite at all": (lambda s: s.data(details={}), "suite.differs"),
+    "settings that nobody knows": (lambda s: s.fairness(settings={}), "settings.looser"),
+    "another suite": (lambda s: s.data(suite_digest="e" * 64), "suite.differs"),
+    "no suite at all": (lambda s: s.data(suite_digest=None), "suite.differs"),
     "more data came in unvalidated": (
         lambda s: s.provenance((DATA, replace(DATA, digest="e" * 64))),
         "evidence.missing",
@@ -201,7 +202,7 @@ def test_the_policys_checks_over_the_data_were_made(
     assert "drift" in policy_file.read_text()
     story.all_green()
     suite = hash_file(policy_file.parent / "suite.json")
-    story.data(details={"suite_sha256": suite} | ({} if made is None else {"dataset_checks": made}))
+    story.data(suite_digest=suite, dataset_checks=made)
     assert ("data.not_checked" in story.codes()) is refused
 
 
@@ -348,7 +349,7 @@ def test_an_interval_that_straddles_its_bound_may_be_waived(
     with_policy(story, policy_file, EXCEPTIONS.splitlines(keepends=True)[0], EXCEPTIONS.rpartition("        break")[0])
     story.all_green()
     straddling = Check("demographic_parity_ratio[sex]", Outcome.INCONCLUSIVE, observed, Bound(0.8, 1.25))
-    story.gate("fairness", straddling, details={"settings": {"min_group_size": 30}})
+    story.gate("fairness", straddling, settings={"min_group_size": 30})
     sign_exceptions(story)
     assert [use["observed"] for use in story.decide().waived] == ([observed] if waived else [])
     assert ("gate.not_passed" in story.codes()) is not waived
@@ -449,7 +450,7 @@ def test_tries_on_the_same_data_are_counted_and_capped(story: Story, policy_file
     def judge(digest: str, data: str) -> None:
         bounds = Check("roc_auc", Outcome.PASS, 0.8), Check("roc_auc_vs_champion", Outcome.PASS, 0.0)
         model = replace(MODEL, digest=digest * 64, version=digest)
-        story.gate("performance", *bounds, subject=model, details={"evaluation_sha256": data * 64})
+        story.gate("performance", *bounds, subject=model, evaluation_digest=data * 64)
 
     def answer_now() -> Decision:
         good, bad = collect(story.ledger, story.trust, [MODEL.digest, DATA.digest])

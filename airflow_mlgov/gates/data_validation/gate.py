@@ -137,12 +137,12 @@ def validate_data(
             inputs=(Subject("suite", _suite_name(suite, rules), rules.digest),),
             details={
                 "suite": rules.name,
-                "suite_sha256": rules.digest,
                 "expectations": len(rules.expectations),
                 "rows": table.rows,
                 "columns": list(table.columns),
                 **_not_compiled(sound, answers),
             },
+            suite_digest=rules.digest,
             libraries=_libraries(answers),
             started_at=started_at,
         )

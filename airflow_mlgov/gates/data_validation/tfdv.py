@@ -97,7 +97,8 @@ def validate_schema(
         result,
         checks=(*result.checks, *_type_checks(compiled, columns), *_others(compiled)),
         inputs=(Subject("schema", str(schema), digest),),
-        details={**result.details, "suite_sha256": digest, "schema_environment": environment},
+        details={**result.details, "schema_environment": environment},
+        suite_digest=digest,
         libraries={**result.libraries, "tensorflow-metadata": _metadata_version()},
     )
     if report_dir is None:

@@ -234,7 +234,7 @@ def add_checks(
         result,
         checks=(*result.checks, *done.checks),
         inputs=(*result.inputs, *done.inputs),
-        details={**result.details, "dataset_checks": done.settings},
+        dataset_checks=done.settings,
         libraries={**result.libraries, "duckdb": str(duckdb.__version__)},
     )
 

@@ -166,10 +166,16 @@ def evaluate_fairness(
         evaluate = _judge_errors if task == "regression" else _judge_labels
         checks, judged, counted = evaluate(source, settings, parsed)
         inputs = source.subjects() or (aggregate_subject(source.name, counted.table),)
-    details = {
-        **published(sum(counted.rows), settings.rules, judged, suppress_below),
-        "evaluation_sha256": counted.case_digest,
-        "settings": {
+    details = published(sum(counted.rows), settings.rules, judged, suppress_below)
+    if task != "regression" and prediction is None:
+        details["prediction"] = f"{score} >= {threshold:g}"
+    result = GateResult(
+        gate="fairness",
+        subject=subject,
+        checks=checks,
+        inputs=inputs,
+        details=details,
+        settings={
             "decide": decide,
             "confidence": confidence,
             "min_group_size": min_group_size,
@@ -179,15 +185,7 @@ def evaluate_fairness(
             "missing_sensitive": missing_sensitive,
             "suppress_below": suppress_below,
         },
-    }
-    if task != "regression" and prediction is None:
-        details["prediction"] = f"{score} >= {threshold:g}"
-    result = GateResult(
-        gate="fairness",
-        subject=subject,
-        checks=checks,
-        inputs=inputs,
-        details=details,
+        evaluation_digest=counted.case_digest,
         libraries=_libraries(engine),
         started_at=started_at,
     )

@@ -16,7 +16,7 @@ from airflow_mlgov.gates.fairness.features import Feature, listed
 from airflow_mlgov.gates.fairness.metrics import FAIRNESS_METRICS, FairnessMetric, is_binary
 from airflow_mlgov.gates.fairness.resampling import chance_allows, closed_form, widened
 from airflow_mlgov.gates.intervals import Decide, Interval, judge, percentile
-from airflow_mlgov.results import Bound, Check, Outcome, Severity
+from airflow_mlgov.results import WORST_FIRST, Bound, Check, Outcome, Severity
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 OnNoChampion = Literal["record", "fail"]
-_WORST_FIRST = (Outcome.ERROR, Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
 
 
 @dataclass(frozen=True)
@@ -205,7 +204,7 @@ def _disparity(check: Check, item: MetricBound, measured: Measured, estimates: E
         feature.groups[position]: {"value": each.observed, "outcome": str(each.outcome)}
         for position, each in judged.items()
     }
-    outcome = next(worst for worst in _WORST_FIRST if worst in {each.outcome for each in judged.values()})
+    outcome = next(worst for worst in WORST_FIRST if worst in {each.outcome for each in judged.values()})
     worst_groups = [position for position in others if judged[position].outcome is outcome]
     shown = max(worst_groups, key=lambda position: abs(math.log(ratios[position])) if ratios[position] else math.inf)
     detail = f"{feature.groups[shown]} against {feature.groups[at]}{judged[shown].detail}"

@@ -30,8 +30,8 @@ def draw_rates(result: GateResult) -> dict[str, str]:
             if not known:
                 continue
             intervals = {group: of.get(measure) for group, of in result.details["intervals"][feature].items()}
-            level = result.details["settings"]["confidence"]
-            caption = f"{measure} by {feature}, with intervals at {level:g}; {_band_text(metric, check)}"
+            level = result.settings["confidence"]
+            caption = f"{measure} by {feature}, with intervals at {level}; {_band_text(metric, check)}"
             figures[caption] = _figure(known, intervals, _band(metric, check.bound, list(known.values())), check)
     return figures
 

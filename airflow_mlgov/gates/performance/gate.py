@@ -146,17 +146,15 @@ def evaluate_performance(
         subject=subject,
         checks=checks,
         inputs=tuple(inputs),
-        details={
-            **details,
-            "evaluation_sha256": evaluation_digest(table, case),
-            "settings": {
-                "decide": decide,
-                "confidence": confidence,
-                "min_slice_size": min_slice_size,
-                "max_share_left_out": max_share_left_out,
-                "suppress_below": suppress_below,
-            },
+        details=details,
+        settings={
+            "decide": decide,
+            "confidence": confidence,
+            "min_slice_size": min_slice_size,
+            "max_share_left_out": max_share_left_out,
+            "suppress_below": suppress_below,
         },
+        evaluation_digest=evaluation_digest(table, case),
         libraries=_libraries("asked_of_scikit_learn" in details),
         started_at=started_at,
     )

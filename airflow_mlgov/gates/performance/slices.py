@@ -13,7 +13,7 @@ from airflow_mlgov.gates.bounds import settle
 from airflow_mlgov.gates.columns import canonical
 from airflow_mlgov.gates.intervals import Decide, judge
 from airflow_mlgov.gates.performance.estimates import Estimate, estimate_all
-from airflow_mlgov.results import Bound, Check, Outcome, Severity
+from airflow_mlgov.results import WORST_FIRST, Bound, Check, Outcome, Severity
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +25,6 @@ MISSING = "(missing)"
 """The slice of the rows without a value."""
 LEAST_OF_A_CLASS = 10
 """Rows of a class that a slice needs before a rate over them, or a ranking of them, counts as an estimate."""
-
 _OF_BOTH = (
     "roc_auc", "calibration_slope", "calibration_intercept", "balanced_accuracy", "matthews_corrcoef",
     "positive_likelihood_ratio", "neg_negative_likelihood_ratio", "d2_log_loss_score", "d2_brier_score",
@@ -33,7 +32,6 @@ _OF_BOTH = (
 _OF_POSITIVES = ("average_precision", "recall", "f1", "jaccard")
 _LISTED = 50
 _MOST_SLICES = 1000
-_WORST_FIRST = (Outcome.ERROR, Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
 
 
 @dataclass(frozen=True)
@@ -217,12 +215,12 @@ def _outcome(bound: Bound, estimate: Estimate, decide: Decide) -> Outcome:
 def _badness(bound: Bound, estimate: Estimate, decide: Decide) -> tuple[int, float]:
     """Smaller is worse: first by outcome, then by how far inside the bound the value lies; without a value last."""
     if estimate.value is None:
-        return len(_WORST_FIRST), 0.0
+        return len(WORST_FIRST), 0.0
     inside = [
         estimate.value - bound.min if bound.min is not None else math.inf,
         bound.max - estimate.value if bound.max is not None else math.inf,
     ]
-    return _WORST_FIRST.index(_outcome(bound, estimate, decide)), min(inside)
+    return WORST_FIRST.index(_outcome(bound, estimate, decide)), min(inside)
 
 
 def _too_little(cut_by: Sliced, metric: str, rules: SliceRules) -> str:

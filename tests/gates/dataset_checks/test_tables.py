@@ -133,7 +133,7 @@ def test_the_table_is_what_was_judged_and_its_copy_is_nowhere(
     result = validate_data(table, SUITE, checks=checks, engine=engine, report_dir=folder / "report")
     assert result.subject == fingerprint(table).subject(table)
     assert result.inputs[1:] == (dataset_subject("before.parquet"),)
-    assert result.details["dataset_checks"] == checks
+    assert result.dataset_checks == checks
     assert result.details["rows"] == 900
     assert result.checks[1].values["engine"] == ("duckdb" if engine == "duckdb" else "great_expectations")
     (page,) = (folder / "report").glob("*.html")

@@ -73,7 +73,7 @@ def test_files_and_databases_give_the_same(frame: pd.DataFrame, tmp_path: Path, 
         for mine, theirs in zip(first.checks, other.checks, strict=True):
             assert (mine.name, mine.outcome) == (theirs.name, theirs.outcome)
             assert theirs.observed == pytest.approx(mine.observed, abs=1e-9)
-        assert other.details["evaluation_sha256"] == first.details["evaluation_sha256"]
+        assert other.evaluation_digest == first.evaluation_digest
         assert other.details["counts"] == first.details["counts"]
     assert len({result.inputs[0].digest for result in others[3:]}) == 1
     assert all(PASSWORD not in repr(result) for result in others)
@@ -225,7 +225,7 @@ def test_a_column_of_scores_is_no_group(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_what_names_the_rows(frame: pd.DataFrame, judge: Judge) -> None:
     def digest(rows: pd.DataFrame, **kwargs: Any) -> str:
-        return str(judge(rows, BOUNDS, **kwargs).details["evaluation_sha256"])
+        return str(judge(rows, BOUNDS, **kwargs).evaluation_digest)
 
     first = digest(frame)
     assert digest(frame[::-1]) == first
@@ -244,7 +244,7 @@ def test_the_rows_of_a_regression_in_any_order(judge: Judge) -> None:
     settings: dict[str, Any] = {"task": "regression"}
 
     def digest(frame: pd.DataFrame) -> str:
-        return str(judge(frame, {"mean_error_difference": {"max": 1e9}}, **settings).details["evaluation_sha256"])
+        return str(judge(frame, {"mean_error_difference": {"max": 1e9}}, **settings).evaluation_digest)
 
     first = digest(rows)
     shuffled = {digest(rows.sample(frac=1, random_state=seed)) for seed in range(4)}
@@ -281,7 +281,7 @@ def test_change_against_the_champion(frame: pd.DataFrame, tmp_path: Path, judge:
         assert check.outcome is Outcome.FAIL
         assert by_name(result)["demographic_parity_difference[sex]"].outcome is Outcome.PASS
     assert len(apart.inputs) == 2
-    assert apart.details["evaluation_sha256"] == beside.details["evaluation_sha256"]
+    assert apart.evaluation_digest == beside.evaluation_digest
     same = judge(biased, bounds, baseline=str(tmp_path / "test.parquet"), row_id="id")
     check = by_name(same)["demographic_parity_difference_vs_champion[sex]"]
     assert (check.observed, check.outcome) == (0.0, Outcome.PASS)

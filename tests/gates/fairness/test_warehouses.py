@@ -102,7 +102,7 @@ def test_the_same_as_of_a_file(frame: pd.DataFrame, tmp_path: Path, table: SqlSo
             assert (mine.name, mine.outcome) == (theirs.name, theirs.outcome)
             assert mine.observed == pytest.approx(theirs.observed, rel=1e-9, abs=1e-9)
         if case != "errors":  # sums of floats differ by their order, counts do not
-            assert result.details["evaluation_sha256"] == expected.details["evaluation_sha256"]
+            assert result.evaluation_digest == expected.evaluation_digest
             assert result.details["counts"] == expected.details["counts"]
             assert result.inputs[0].digest == results[0].inputs[0].digest
     assert results[0].inputs[0].name.endswith("/risk#table=risk.scored")
