@@ -176,7 +176,7 @@ def _references(given: Sequence[str] | None) -> dict[str, str] | None:
 
 def _source(data: str, table: str | None, query: str | None) -> Any:
     """A database where a table or query is named, files otherwise."""
-    from airflow_mlgov.gates.sql_source import SqlSource
+    from airflow_mlgov.data.database import SqlSource
 
     return data if table is None and query is None else SqlSource(data, table=table, query=query)
 
@@ -261,11 +261,11 @@ def _rules(
 
 
 def _subject(model: str | None, uri: str | None, data: Any) -> Subject:
-    from airflow_mlgov.gates.inputs import dataset_subject
-    from airflow_mlgov.gates.sql_source import fingerprint
+    from airflow_mlgov.data.database import fingerprint
+    from airflow_mlgov.data.files import dataset_subject
 
     if model is None:
-        return dataset_subject(data) if isinstance(data, str) else fingerprint(data).subject(data)
+        return dataset_subject(data) if isinstance(data, str) else fingerprint(data).subject(data.name)
     registry = open_registry(uri)
     return registry.subject(registry.resolve(model))
 

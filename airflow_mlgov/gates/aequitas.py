@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.external import Backend, ExternalError, ask
+from airflow_mlgov.gates.children.environment import Backend, ExternalError, ask
 
 CELLS = ("tp", "fp", "fn", "tn")
 """Predicted and true; predicted and false; not predicted and true; not predicted and false."""
@@ -119,7 +119,8 @@ def count_outcomes(data: str | Path, *, attribute: str, label: str, prediction: 
     :raises ConfigurationError: a column is missing, or holds something else
     :raises AccessError: the file system refuses to read it
     """
-    from airflow_mlgov.gates.tables import identifier, open_table
+    from airflow_mlgov.data.file_tables import open_table
+    from airflow_mlgov.data.quoting import identifier
 
     group, truth, predicted = (identifier(name) for name in (attribute, label, prediction))
     binary = " OR ".join(

@@ -15,11 +15,11 @@ from typing import Any
 
 import yaml
 
+from airflow_mlgov.data.files import read_file
 from airflow_mlgov.durations import parse_duration
 from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.gates.children.environment import Backend, ask
 from airflow_mlgov.gates.data_validation.suite import _Loader as StrictLoader
-from airflow_mlgov.gates.external import Backend, ask
-from airflow_mlgov.gates.inputs import read_file
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity, Subject
 
 GATE = "data_validation"

@@ -19,7 +19,7 @@ from airflow_mlgov.settings import option
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from airflow_mlgov.gates.sql_source import SqlSource
+    from airflow_mlgov.data.database import SqlSource
 
 _DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
 _PROVIDERS = {
@@ -69,7 +69,7 @@ def database(conn_id: str) -> Database:
 
 def _of_hook(connection: Any) -> Database:
     """What the connection's own hook makes of it: the engine (a key or a token is in it alone), and its URL."""
-    from airflow_mlgov.gates.sql_source import secret_parameters
+    from airflow_mlgov.data.database import secret_parameters
 
     engine = _engine(connection)
     url, secrets = engine.url, secret_parameters(engine.url)
@@ -149,7 +149,7 @@ def table_source(
     :param duty: whose identity at Vault is used
     :raises ConfigurationError: see :func:`database`
     """
-    from airflow_mlgov.gates.sql_source import SqlSource
+    from airflow_mlgov.data.database import SqlSource
     from airflow_mlgov.hooks.vault import MlgovVaultHook
 
     found = database(conn_id)

@@ -93,8 +93,8 @@ class DataValidationGateOperator(BaseGateOperator):
 
     def evaluate(self) -> GateResult:
         """Run the suite, with credentials that live no longer than it does."""
+        from airflow_mlgov.data.file_tables import MEMORY_LIMIT
         from airflow_mlgov.gates.data_validation import validate_data
-        from airflow_mlgov.gates.tables import MEMORY_LIMIT
 
         checks = self._checks()
         with ExitStack() as stack:

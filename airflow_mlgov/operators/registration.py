@@ -48,8 +48,8 @@ class RegisterModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Register, hash, sign; returns ``name``, ``version``, ``run_id``, ``digest`` and the evidence."""
+        from airflow_mlgov.data.files import dataset_subject
         from airflow_mlgov.evidence.statements import provenance_statement
-        from airflow_mlgov.gates.inputs import dataset_subject
 
         governance = Governance("registration", self.mlflow_conn_id)
         with task_errors():

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from airflow_mlgov.data.files import dataset_subject
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.evidence.statements import gate_statement, provenance_statement
-from airflow_mlgov.gates.inputs import dataset_subject
 from airflow_mlgov.gates.performance import evaluate_performance
 from airflow_mlgov.gates.performance.scoring import score_model
 from airflow_mlgov.results import Outcome

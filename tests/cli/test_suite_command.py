@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from airflow_mlgov.data.files import dataset_subject
 from airflow_mlgov.evidence.statements import provenance_statement
-from airflow_mlgov.gates.inputs import dataset_subject
 from tests.fixtures.governed import Governed
 
 POLICY = """\

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates import isolation
 from airflow_mlgov.gates.aequitas import CELLS, AequitasAudit, aequitas_disparities, count_outcomes
+from airflow_mlgov.gates.children import network
 from tests.gates.environments import interpreter
 
 # Aequitas' compas_demo.ipynb: counts by race of ProPublica's two-years file, and its table of disparities.
@@ -52,7 +52,7 @@ def test_the_published_disparities(audit: AequitasAudit) -> None:
     assert audit.groups["African-American"].disparities["pprev_disparity"] == pytest.approx(1.972030, abs=5e-7)
     assert set(audit.libraries) == {"aequitas", "pandas", "python"}
     assert audit.libraries["pandas"] < "3"
-    assert audit.child["network"] in (isolation.CUT, isolation.NOT_CUT)
+    assert audit.child["network"] in (network.CUT, network.NOT_CUT)
 
 
 def test_every_disparity_is_a_ratio_of_rates(audit: AequitasAudit) -> None:

@@ -15,8 +15,8 @@ import pytest
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.evidence.chain import read_envelope
 from airflow_mlgov.evidence.ledger import open_ledger
-from airflow_mlgov.gates import isolation
-from airflow_mlgov.gates.external import ExternalError, ask
+from airflow_mlgov.gates.children import network
+from airflow_mlgov.gates.children.environment import ExternalError, ask
 from airflow_mlgov.gates.feature_store import (
     FEAST,
     judge_description,
@@ -135,7 +135,7 @@ def test_a_service_that_keeps_the_rules(python: Path, built: Path) -> None:
         "rules": "the rules",
     }
     assert result.libraries["feast"]
-    assert result.details["child"]["network"] in (isolation.CUT, isolation.NOT_CUT)
+    assert result.details["child"]["network"] in (network.CUT, network.NOT_CUT)
     checks = {check.name: check for check in result.checks}
     # the view behind the on demand view is judged too
     assert set(checks) == {
@@ -231,7 +231,7 @@ def test_a_sql_registry_whose_address_is_in_the_environment(
     )
     assert result.verdict is Outcome.PASS, result.summary()
     assert result.details["child"] == {
-        "network": isolation.OPEN,
+        "network": network.OPEN,
         "credentials": ["REGISTRY_URL"],
         "same_user": True,
     }

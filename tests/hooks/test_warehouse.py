@@ -77,7 +77,7 @@ import json, sys
 from contextlib import ExitStack
 from airflow.sdk._shared.secrets_masker import redact
 from airflow_mlgov.errors import MlgovError
-from airflow_mlgov.gates.sql_source import fingerprint
+from airflow_mlgov.data.database import fingerprint
 from airflow_mlgov.hooks.warehouse import table_source
 
 said = {}

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 import sqlalchemy as sa
 
-from airflow_mlgov.gates.inputs import dataset_subject
+from airflow_mlgov.data.files import dataset_subject
 from airflow_mlgov.operators.data_validation import DataValidationGateOperator
 from tests.fixtures.airflow_runner import TaskEnd, TaskRun
 from tests.fixtures.postgres import PASSWORD

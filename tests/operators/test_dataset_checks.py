@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from airflow_mlgov.data.files import dataset_subject
 from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.evidence.verification import collect
-from airflow_mlgov.gates.inputs import dataset_subject
 from airflow_mlgov.operators.data_validation import DataValidationGateOperator
 from tests.operators.conftest import Release, people
 from tests.operators.conftest import release as release

@@ -9,9 +9,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from airflow_mlgov.gates._csv import is_text
-from airflow_mlgov.gates._sql import identifier
-from airflow_mlgov.gates.tables import FileTable
+from airflow_mlgov.data.csv_files import is_text
+from airflow_mlgov.data.file_tables import FileTable
+from airflow_mlgov.data.quoting import identifier
 
 
 class Kind(StrEnum):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from airflow_mlgov.gates._sql import literal
+from airflow_mlgov.data.quoting import literal
 from airflow_mlgov.gates.data_validation.arguments import (
     EXACT,
     Uncompiled,

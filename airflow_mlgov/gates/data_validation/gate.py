@@ -15,18 +15,21 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlgov.data.database import SqlSource, fingerprint
+from airflow_mlgov.data.file_tables import MEMORY_LIMIT, MemoryLimitError, open_table, require_memory_limit
+from airflow_mlgov.data.files import FileSet, opened, unchanged
+from airflow_mlgov.data.fingerprint import fingerprint_frame, fingerprint_spark
+from airflow_mlgov.data.frames import is_frame, is_spark_frame
+from airflow_mlgov.data.names import missing_columns_text
+from airflow_mlgov.data.pandas_files import read_files
+from airflow_mlgov.data.snapshot import Snapshot, take_snapshot
 from airflow_mlgov.errors import ConfigurationError, DependencyError
 from airflow_mlgov.gates.data_validation import gx as _gx
 from airflow_mlgov.gates.data_validation.one_query import COMPILED_TYPES, QueryRun, run_query
 from airflow_mlgov.gates.data_validation.sql_semantics import decided_otherwise
 from airflow_mlgov.gates.data_validation.suite import Expectation, Suite, load_suite
 from airflow_mlgov.gates.dataset_checks import Lookup, add_checks, parse_checks
-from airflow_mlgov.gates.frames import fingerprint_frame, fingerprint_spark, is_frame, is_spark_frame
-from airflow_mlgov.gates.inputs import FileSet, missing_columns_text, opened, read_files, unchanged
 from airflow_mlgov.gates.report import write_report
-from airflow_mlgov.gates.snapshot import Snapshot, take_snapshot
-from airflow_mlgov.gates.sql_source import SqlSource, fingerprint
-from airflow_mlgov.gates.tables import MEMORY_LIMIT, MemoryLimitError, open_table, require_memory_limit
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity, Subject, json_safe
 
 if TYPE_CHECKING:
@@ -212,7 +215,7 @@ def _of_table(source: SqlSource, task: _Task) -> _Answers:
             f"{source.name} changed while it was being validated; try again when nobody writes to it "
             "(a query must give the same rows each time: no random(), no now())"
         )
-    return _Answers(_Data(before.subject(source), before.rows, before.columns), run=run)
+    return _Answers(_Data(before.subject(source.name), before.rows, before.columns), run=run)
 
 
 def _of_snapshot(rows: Snapshot, task: _Task) -> _Answers:

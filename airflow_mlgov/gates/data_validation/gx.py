@@ -15,10 +15,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlgov.data.database import SqlSource
+from airflow_mlgov.data.frames import is_spark_frame
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.data_validation.suite import Expectation, Suite
-from airflow_mlgov.gates.frames import is_spark_frame
-from airflow_mlgov.gates.sql_source import SqlSource
 from airflow_mlgov.results import json_safe
 
 if TYPE_CHECKING:

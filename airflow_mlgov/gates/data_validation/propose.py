@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from airflow_mlgov.data.file_tables import MEMORY_LIMIT, FileTable, open_table
+from airflow_mlgov.data.quoting import identifier
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.dataset_checks.workbench import is_numeric
-from airflow_mlgov.gates.tables import MEMORY_LIMIT, FileTable, identifier, open_table
 
 _MARGIN = 0.2
 """Of the span of a column's numbers, on either side."""
@@ -59,7 +60,7 @@ def propose_suite(
 ) -> dict[str, Any]:
     """A suite that the data passes, as JSON values.
 
-    :param data: as :func:`airflow_mlgov.gates.tables.open_table` takes it
+    :param data: as :func:`airflow_mlgov.data.file_tables.open_table` takes it
     :param name: of the suite; the data's file name where None
     :param types: also pin pandas' types of numbers and truth values, which takes Great Expectations itself to evaluate
     :raises ConfigurationError: no such data, an unreadable one, or no rows in it

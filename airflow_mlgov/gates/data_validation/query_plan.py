@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_mlgov.data.file_tables import FileTable
 from airflow_mlgov.gates.data_validation.arguments import EXACT, Uncompiled, bounds
 from airflow_mlgov.gates.data_validation.column_kinds import Column, Kind
 from airflow_mlgov.gates.data_validation.gx import Result
-from airflow_mlgov.gates.tables import FileTable
 
 _NEAR = 1e-9
 """Two libraries that add floats in another order agree to about this, relative to the values."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from airflow_mlgov.gates._sql import identifier
+from airflow_mlgov.data.file_tables import FileTable
+from airflow_mlgov.data.quoting import identifier
 from airflow_mlgov.gates.data_validation.suite import Expectation
-from airflow_mlgov.gates.tables import FileTable
 
 _NEVER = {
     "expect_column_quantile_values_to_be_between": "a database finds quantiles by a rule of its own",

@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
+from airflow_mlgov.data.files import read_file
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.inputs import read_file
 
 _SUITE_KEYS = frozenset({"name", "expectations", "suite_parameters", "meta", "notes", "id"})
 _EXPECTATION_KEYS = frozenset(

@@ -14,6 +14,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from airflow_mlgov.data.database import is_table_name
+from airflow_mlgov.data.file_tables import MEMORY_LIMIT
+from airflow_mlgov.data.files import FileSet
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
 from airflow_mlgov.gates.bounds import parse_bound, tighten
 from airflow_mlgov.gates.dataset_checks.drift import STATISTICS, DriftSettings, check_drift
@@ -28,10 +31,7 @@ from airflow_mlgov.gates.dataset_checks.timeliness import (
     check_volume,
 )
 from airflow_mlgov.gates.dataset_checks.workbench import Reference, Workbench, is_same_path, open_workbench
-from airflow_mlgov.gates.inputs import FileSet
 from airflow_mlgov.gates.rules import merge_settings
-from airflow_mlgov.gates.sql_source import is_table_name
-from airflow_mlgov.gates.tables import MEMORY_LIMIT
 from airflow_mlgov.results import Check, GateResult, Outcome, Severity, Subject
 
 CHAMPION = "champion"
@@ -172,7 +172,7 @@ def run_checks(
 ) -> DatasetChecks:
     """Run every check of the mapping.
 
-    :param data: as :func:`airflow_mlgov.gates.tables.open_tables` takes it
+    :param data: as :func:`airflow_mlgov.data.file_tables.open_tables` takes it
     :param checks: see :func:`parse_checks`
     :param expected: what the rest of the gate judged; both must be the same bytes
     :param lookup: needed for ``champion`` and ``models:/…``

@@ -14,6 +14,8 @@ from itertools import accumulate
 from statistics import NormalDist
 from typing import Any
 
+from airflow_mlgov.data.names import require_columns
+from airflow_mlgov.data.quoting import identifier
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import MetricBound, parse_bound, settle
 from airflow_mlgov.gates.dataset_checks.settings import count_of, names_of, text_of
@@ -26,8 +28,6 @@ from airflow_mlgov.gates.dataset_checks.workbench import (
     is_numeric,
     is_temporal,
 )
-from airflow_mlgov.gates.inputs import require_columns
-from airflow_mlgov.gates.tables import identifier
 from airflow_mlgov.results import Check, Outcome, Severity
 
 STATISTICS = ("psi", "js", "ks")

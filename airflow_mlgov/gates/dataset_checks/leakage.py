@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_mlgov.data.quoting import identifier, literal
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.dataset_checks.settings import names_of, number_of, severity_of, text_of
 from airflow_mlgov.gates.dataset_checks.workbench import (
@@ -21,7 +22,6 @@ from airflow_mlgov.gates.dataset_checks.workbench import (
     is_numeric,
     is_temporal,
 )
-from airflow_mlgov.gates.tables import identifier, literal
 from airflow_mlgov.results import Bound, Check, Outcome, Severity
 
 _CLASSES = 20

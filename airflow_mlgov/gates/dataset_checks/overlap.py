@@ -6,11 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_mlgov.data.names import require_columns
+from airflow_mlgov.data.quoting import identifier
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.dataset_checks.settings import names_of, number_of, severity_of, text_of
 from airflow_mlgov.gates.dataset_checks.workbench import Reference, Workbench, choose_columns, is_numeric, is_temporal
-from airflow_mlgov.gates.inputs import require_columns
-from airflow_mlgov.gates.tables import identifier
 from airflow_mlgov.results import Bound, Check, Outcome, Severity
 
 

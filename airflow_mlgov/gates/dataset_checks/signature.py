@@ -10,11 +10,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from airflow_mlgov.data.names import missing_columns_text
+from airflow_mlgov.data.quoting import identifier
 from airflow_mlgov.errors import AccessError, ConfigurationError
 from airflow_mlgov.gates.dataset_checks.settings import severity_of, text_of
 from airflow_mlgov.gates.dataset_checks.workbench import Workbench
-from airflow_mlgov.gates.inputs import missing_columns_text
-from airflow_mlgov.gates.tables import identifier
 from airflow_mlgov.results import Check, Outcome, Severity, Subject
 
 _LIMIT = 1_000_000

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from airflow_mlgov.data.quoting import identifier, literal
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import settle
 from airflow_mlgov.gates.dataset_checks.settings import duration_of, number_of, severity_of, text_of
 from airflow_mlgov.gates.dataset_checks.workbench import Reference, Workbench, is_temporal
-from airflow_mlgov.gates.tables import identifier, literal
 from airflow_mlgov.results import Bound, Check, Outcome, Severity
 
 _SKEW = timedelta(minutes=5)

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from airflow_mlgov.data.file_tables import MEMORY_LIMIT, FileTable, open_tables
+from airflow_mlgov.data.files import FileSet
+from airflow_mlgov.data.names import require_columns
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.inputs import FileSet, require_columns
-from airflow_mlgov.gates.tables import MEMORY_LIMIT, FileTable, open_tables
 from airflow_mlgov.results import Subject
 
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
@@ -75,7 +76,8 @@ class Workbench:
 def open_workbench(
     data: str | FileSet, references: Iterable[str] = (), memory_limit: str = MEMORY_LIMIT
 ) -> Iterator[Workbench]:
-    """The dataset, ready to be compared; parameters and errors as of :func:`airflow_mlgov.gates.tables.open_tables`.
+    """The dataset, ready to be compared; its parameters and errors are those of
+    :func:`airflow_mlgov.data.file_tables.open_tables`.
 
     :param references: paths of what it is compared with; one that comes twice is opened once
     :raises ConfigurationError: one is the dataset itself

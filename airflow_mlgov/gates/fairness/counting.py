@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
+from airflow_mlgov.data.database import SqlSource, open_database
+from airflow_mlgov.data.file_tables import open_tables
+from airflow_mlgov.data.frames import is_spark_frame
+from airflow_mlgov.data.labels import canonical
+from airflow_mlgov.data.names import require_columns
+from airflow_mlgov.data.quoting import identifier
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.columns import canonical
 from airflow_mlgov.gates.fairness.features import group_name
-from airflow_mlgov.gates.frames import is_spark_frame
-from airflow_mlgov.gates.inputs import require_columns
-from airflow_mlgov.gates.sql_source import SqlSource, open_database
-from airflow_mlgov.gates.tables import identifier, open_tables
 from airflow_mlgov.results import Subject
 
 LIMIT = 200_000

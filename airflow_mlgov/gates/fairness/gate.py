@@ -10,9 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from airflow_mlgov.data.database import SqlSource
+from airflow_mlgov.data.file_tables import MEMORY_LIMIT
+from airflow_mlgov.data.labels import binary_codes, canonical
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import BoundsLike, MetricBound, parse_bounds
-from airflow_mlgov.gates.columns import binary_codes, canonical
 from airflow_mlgov.gates.fairness.calibration import calibrate
 from airflow_mlgov.gates.fairness.counting import Cells, Columns, Source, aggregate_subject, count_cells, open_source
 from airflow_mlgov.gates.fairness.disparity import METHODS, Method
@@ -49,9 +51,7 @@ from airflow_mlgov.gates.fairness.published import published
 from airflow_mlgov.gates.fairness.rates import Minimums, require_whole_number
 from airflow_mlgov.gates.fairness.regression import ErrorSums, sum_errors
 from airflow_mlgov.gates.fairness.scores import rank_groups
-from airflow_mlgov.gates.intervals import Decide, require_confidence
-from airflow_mlgov.gates.sql_source import SqlSource
-from airflow_mlgov.gates.tables import MEMORY_LIMIT
+from airflow_mlgov.gates.statistics.intervals import Decide, require_confidence
 from airflow_mlgov.results import Check, GateResult, Outcome, Subject
 
 _MAX_CLASSES = 100

@@ -15,7 +15,7 @@ from airflow_mlgov.gates.fairness.estimates import Estimates, Measured
 from airflow_mlgov.gates.fairness.features import Feature, listed
 from airflow_mlgov.gates.fairness.metrics import FAIRNESS_METRICS, FairnessMetric, is_binary
 from airflow_mlgov.gates.fairness.resampling import chance_allows, closed_form, widened
-from airflow_mlgov.gates.intervals import Decide, Interval, judge, percentile
+from airflow_mlgov.gates.statistics.intervals import Decide, Interval, judge, percentile
 from airflow_mlgov.results import WORST_FIRST, Bound, Check, Outcome, Severity
 
 if TYPE_CHECKING:

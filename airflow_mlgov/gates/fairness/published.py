@@ -11,7 +11,7 @@ from typing import Any
 from airflow_mlgov.gates.fairness.estimates import Estimates
 from airflow_mlgov.gates.fairness.judging import Rules
 from airflow_mlgov.gates.fairness.metrics import DENOMINATORS
-from airflow_mlgov.gates.intervals import percentile, wilson
+from airflow_mlgov.gates.statistics.intervals import percentile, wilson
 
 
 def published(rows: int, rules: Rules, judged: Sequence[Estimates], suppress_below: int) -> dict[str, Any]:

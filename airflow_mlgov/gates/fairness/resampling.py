@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.gates.fairness.metrics import How
-from airflow_mlgov.gates.intervals import Interval, z_of
+from airflow_mlgov.gates.statistics.intervals import Interval, z_of
 
 if TYPE_CHECKING:
     import numpy as np

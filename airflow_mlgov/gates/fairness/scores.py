@@ -11,7 +11,7 @@ from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.fairness.counting import LARGEST, Columns, Source, paired_rows
 from airflow_mlgov.gates.fairness.features import Feature, columns_of
 from airflow_mlgov.gates.fairness.joint import Joint, Whole, mean_of
-from airflow_mlgov.gates.performance.delong import placements
+from airflow_mlgov.gates.statistics.delong import placements
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,9 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from airflow_mlgov.data.labels import canonical
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import BoundsLike, parse_bounds
-from airflow_mlgov.gates.columns import canonical
 from airflow_mlgov.gates.performance.clean_process import require_interpreter, run_in_clean_process
 from airflow_mlgov.gates.performance.gate import Measurement, evaluate_performance
 from airflow_mlgov.gates.performance.scorers import CLEAN_PROCESS, KNOWN_METRICS
@@ -53,7 +53,7 @@ def evaluate_model(
     :raises ConfigurationError: the model or the table is refused
     :raises ScoringError: the child crashed, took too long or wrote no usable scores
     """
-    from airflow_mlgov.gates.inputs import dataset_subject
+    from airflow_mlgov.data.files import dataset_subject
 
     _require_label(settings)
     asked = {item.metric for item in parse_bounds(bounds, KNOWN_METRICS)}
@@ -148,7 +148,7 @@ def _latencies(run: ModelRun) -> dict[str, Measurement]:
 def _clean(model_dir: Path, run: ModelRun, data: str, python: str | None, timeout: float) -> Measurement:
     import pandas as pd
 
-    from airflow_mlgov.gates.inputs import read_table
+    from airflow_mlgov.data.pandas_files import read_table
 
     features = read_table(data, list(run.columns)).head(_CLEAN_ROWS)
     predicted = pd.read_parquet(run.path, columns=["prediction"])["prediction"].head(_CLEAN_ROWS).tolist()

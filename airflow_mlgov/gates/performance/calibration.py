@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlgov.gates.intervals import Interval, z_of
+from airflow_mlgov.gates.statistics.intervals import Interval, z_of
 
 if TYPE_CHECKING:
     import numpy as np

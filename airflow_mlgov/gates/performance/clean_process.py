@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlgov.data.labels import canonical
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.child import ChildError, child_environment, clean, run_child
-from airflow_mlgov.gates.columns import canonical
-from airflow_mlgov.gates.isolation import without_network
+from airflow_mlgov.gates.children.network import without_network
+from airflow_mlgov.gates.children.process import ChildError, child_environment, clean, run_child
 from airflow_mlgov.gates.performance.serialization import Stored
 
 if TYPE_CHECKING:

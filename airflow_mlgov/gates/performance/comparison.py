@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_mlgov.gates.intervals import Interval, wilson
-from airflow_mlgov.gates.performance.delong import difference_interval
 from airflow_mlgov.gates.performance.estimates import Estimate, agrees, bootstrap_interval, draw, point
 from airflow_mlgov.gates.performance.predictions import Sample
 from airflow_mlgov.gates.performance.resampling import Draws
+from airflow_mlgov.gates.statistics.delong import difference_interval
+from airflow_mlgov.gates.statistics.intervals import Interval, wilson
 from airflow_mlgov.results import Outcome
 
 FEW_DISCORDANT = 25

@@ -9,9 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlgov.gates.intervals import Interval, percentile, wilson
 from airflow_mlgov.gates.performance.calibration import recalibration
-from airflow_mlgov.gates.performance.delong import area_interval
 from airflow_mlgov.gates.performance.formulas import by_formula
 from airflow_mlgov.gates.performance.predictions import Sample
 from airflow_mlgov.gates.performance.resampling import ROW_METRICS, Draws, resample_labels, resample_rows
@@ -22,6 +20,8 @@ from airflow_mlgov.gates.performance.scorers import (
     SCORE_METRICS,
     needs_score,
 )
+from airflow_mlgov.gates.statistics.delong import area_interval
+from airflow_mlgov.gates.statistics.intervals import Interval, percentile, wilson
 from airflow_mlgov.results import Outcome
 
 if TYPE_CHECKING:

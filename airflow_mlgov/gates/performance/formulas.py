@@ -7,9 +7,9 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.gates.performance.calibration import expected_calibration_error, recalibration
-from airflow_mlgov.gates.performance.delong import placements
 from airflow_mlgov.gates.performance.predictions import Sample
 from airflow_mlgov.gates.performance.resampling import ROW_METRICS, label_metric
+from airflow_mlgov.gates.statistics.delong import placements
 
 if TYPE_CHECKING:
     import numpy as np

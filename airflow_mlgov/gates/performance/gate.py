@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import VS_CHAMPION, WORST_SLICE, BoundsLike, MetricBound, parse_bounds, settle
-from airflow_mlgov.gates.intervals import Decide, judge, require_confidence
 from airflow_mlgov.gates.performance.calibration import expected_calibration_error, recalibration, spiegelhalter_z
 from airflow_mlgov.gates.performance.comparison import Change, churn, compare_all, mcnemar, paired_draws
 from airflow_mlgov.gates.performance.estimates import Estimate, covered, estimate_all, point
@@ -36,6 +35,7 @@ from airflow_mlgov.gates.performance.slices import (
     slice_rules,
     worst_slice_check,
 )
+from airflow_mlgov.gates.statistics.intervals import Decide, judge, require_confidence
 from airflow_mlgov.results import Check, GateResult, Outcome, Severity, Subject
 
 if TYPE_CHECKING:
@@ -125,7 +125,8 @@ def evaluate_performance(
     :param measured: what was measured of the model itself, for bounds on its latency and size
     :raises ConfigurationError: a bound, a column, the labels or the baseline are not what the gate can judge
     """
-    from airflow_mlgov.gates.inputs import evaluation_digest, read_dataset
+    from airflow_mlgov.data.fingerprint import evaluation_digest
+    from airflow_mlgov.data.pandas_files import read_dataset
 
     started_at = datetime.now(UTC)
     columns = Columns(label, score, prediction, positive_label, threshold, row_id, class_scores)

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlgov.data.labels import binary_columns, canonical, missing_problem, numeric_column
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.columns import binary_columns, canonical, missing_problem, numeric_column
 from airflow_mlgov.gates.performance.scorers import BUDGETS, CHURN, Task, needs_score
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlgov.data.labels import canonical
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.child import ChildError, child_environment, clean, run_child
-from airflow_mlgov.gates.columns import canonical
-from airflow_mlgov.gates.isolation import without_network
+from airflow_mlgov.gates.children.network import without_network
+from airflow_mlgov.gates.children.process import ChildError, child_environment, clean, run_child
 from airflow_mlgov.gates.performance._model_child import OF_MANY, OF_TWO, decided, objective
 from airflow_mlgov.gates.performance.serialization import TRUSTED_TYPES, Stored, require_trusted, stored_model
 
@@ -130,7 +130,7 @@ def run_model(
     :raises ConfigurationError: the model is refused, or a column is missing
     :raises ScoringError: the child crashed, took too long or wrote something else than a score for every row
     """
-    from airflow_mlgov.gates.inputs import read_table
+    from airflow_mlgov.data.pandas_files import read_table
 
     model_dir, output_path = Path(model_dir).absolute(), Path(output_path).absolute()
     description = inspect_model(model_dir, allowed_loaders)

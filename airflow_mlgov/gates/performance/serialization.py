@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_mlgov.errors import ConfigurationError, DependencyError
-from airflow_mlgov.gates.child import clean
+from airflow_mlgov.gates.children.process import clean
 
 TRUSTED_TYPES = frozenset(
     {

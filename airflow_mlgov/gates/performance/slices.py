@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlgov.data.labels import canonical
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import settle
-from airflow_mlgov.gates.columns import canonical
-from airflow_mlgov.gates.intervals import Decide, judge
 from airflow_mlgov.gates.performance.estimates import Estimate, estimate_all
+from airflow_mlgov.gates.statistics.intervals import Decide, judge
 from airflow_mlgov.results import WORST_FIRST, Bound, Check, Outcome, Severity
 
 if TYPE_CHECKING:

@@ -19,14 +19,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from airflow_mlgov.data.fingerprint import fingerprint_frame
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.data_validation import validate_data
 from airflow_mlgov.gates.data_validation.one_query import COMPILED_TYPES
 from airflow_mlgov.gates.data_validation.portable_regex import portable_regex
-from airflow_mlgov.gates.frames import fingerprint_frame
 from airflow_mlgov.results import Check, Outcome
+from tests.data.test_file_tables import write_names
 from tests.gates.data_validation.test_gate import expect, suite
-from tests.gates.test_tables import write_names
 
 PASS, FAIL, INCONCLUSIVE, ERROR = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.ERROR
 
@@ -437,7 +437,7 @@ def test_a_suite_that_compiles_imports_neither_great_expectations_nor_pandas(peo
     script = f"""
 import sys
 from airflow_mlgov.gates.data_validation import validate_data
-from airflow_mlgov.gates.frames import fingerprint_frame
+from airflow_mlgov.data.fingerprint import fingerprint_frame
 between = {{"type": "expect_column_values_to_be_between", "kwargs": {{"column": "age", "min_value": 18}}}}
 unique = {{"type": "expect_column_values_to_be_unique", "kwargs": {{"column": "name"}}}}
 for path in ({people!r}, {str(tmp_path / "people.csv")!r}):

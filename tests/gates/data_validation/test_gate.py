@@ -13,14 +13,14 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
+from airflow_mlgov.data import fingerprint as fingerprints
+from airflow_mlgov.data.database import SqlSource, fingerprint
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
-from airflow_mlgov.gates import sql_source
 from airflow_mlgov.gates.data_validation import gate as data_validation
 from airflow_mlgov.gates.data_validation import gx as _gx
 from airflow_mlgov.gates.data_validation import validate_data
 from airflow_mlgov.gates.data_validation.suite import load_suite
 from airflow_mlgov.gates.report import write_report
-from airflow_mlgov.gates.sql_source import SqlSource, fingerprint
 from airflow_mlgov.results import Check, Outcome, Severity
 from tests.fixtures.postgres import PASSWORD, postgres_bindir, running_postgres
 
@@ -667,7 +667,7 @@ def test_sqlite_gives_the_same_outcomes_as_a_file(data: str, sqlite: str) -> Non
     assert [(c.name, c.outcome, c.observed) for c in from_sql.checks] == [
         (c.name, c.outcome, c.observed) for c in from_file.checks
     ]
-    assert from_sql.subject == fingerprint(source).subject(source)
+    assert from_sql.subject == fingerprint(source).subject(source.name)
     query = SqlSource(sqlite, query="WITH a AS (SELECT * FROM applicants WHERE age < 120) SELECT age FROM a;")
     assert validate_data(query, suite(AGE, NOT_NULL)).verdict is PASS
     missing = run_one(query, expect("column_values_to_not_be_null", column="grade"))
@@ -781,8 +781,8 @@ def test_a_source_shows_no_credential(tmp_path: Path) -> None:
 def test_values_without_a_canonical_form_are_refused() -> None:
     for value in (object(), {"a": object()}):
         with pytest.raises(ConfigurationError, match='column "c" holds values of type'):
-            sql_source._encode(value, "c")
-    assert sql_source._encode(float("nan"), "c") == sql_source._encode(-float("nan"), "c")
+            fingerprints._encode(value, "c")
+    assert fingerprints._encode(float("nan"), "c") == fingerprints._encode(-float("nan"), "c")
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from airflow_mlgov.data.files import dataset_subject
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.data_validation import validate_data
 from airflow_mlgov.gates.data_validation.propose import propose_suite
-from airflow_mlgov.gates.inputs import dataset_subject
 from airflow_mlgov.results import Outcome
 
 ROWS = 600

@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
+from airflow_mlgov.data.database import SqlSource
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates import external, isolation
+from airflow_mlgov.gates.children import environment, network
 from airflow_mlgov.gates.data_validation import validate_data
 from airflow_mlgov.gates.data_validation.suite import load_suite
 from airflow_mlgov.gates.data_validation.tfdv import (
@@ -24,7 +25,6 @@ from airflow_mlgov.gates.data_validation.tfdv import (
     validate_with_tfdv,
 )
 from airflow_mlgov.gates.data_validation.tfdv_schema import feature_lines
-from airflow_mlgov.gates.sql_source import SqlSource
 from airflow_mlgov.results import Check, GateResult, Outcome, Severity
 from tests.cli.conftest import Run
 from tests.cli.conftest import run as run
@@ -456,7 +456,7 @@ def test_the_same_verdicts_as_tfdv(tfdv_python: str, tmp_path: Path) -> None:
         (tmp_path / "data.parquet").rename(tmp_path / f"{number}.parquet")
     (tmp_path / "schemas.json").write_text(json.dumps([schema for _, schema in CASES]))
     (tmp_path / "ask_all.py").write_text(ASK_ALL)
-    scripts = str(Path(external.__file__).with_name("_external"))
+    scripts = str(Path(environment.__file__).with_name("scripts"))
     done = subprocess.run(
         [tfdv_python, "ask_all.py", scripts], cwd=tmp_path, capture_output=True, text=True, timeout=280
     )
@@ -481,7 +481,7 @@ def test_tfdv_itself(tfdv_python: str, tmp_path: Path) -> None:
     )
     result = validate_with_tfdv(data, schema, tfdv_python)
     assert result.libraries["tensorflow-data-validation"]
-    assert result.details["child"]["network"] in (isolation.CUT, isolation.NOT_CUT)
+    assert result.details["child"]["network"] in (network.CUT, network.NOT_CUT)
     assert _failed(result) == {"anomaly(age)": Outcome.FAIL, "drift(grade)": Outcome.ERROR}
     assert "nothing was compared: give previous data" in next(c.detail for c in result.checks if "drift" in c.name)
     schema.write_text(schema.read_text() + "dataset_constraints { max_examples_count: 1 }")

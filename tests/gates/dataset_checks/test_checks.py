@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from airflow_mlgov.data.files import dataset_subject
 from airflow_mlgov.errors import ConfigurationError, DependencyError
 from airflow_mlgov.gates.dataset_checks import leakage
 from airflow_mlgov.gates.dataset_checks.checks import SETTINGS, DatasetChecks, merge_checks, run_checks, with_reference
-from airflow_mlgov.gates.inputs import dataset_subject
 from airflow_mlgov.governance.policy import policy_schema
 from airflow_mlgov.results import Check, Outcome, Severity, Subject
 

@@ -12,13 +12,13 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
+from airflow_mlgov.data.database import SqlSource, fingerprint
+from airflow_mlgov.data.files import dataset_subject
 from airflow_mlgov.errors import ConfigurationError, DependencyError
 from airflow_mlgov.evidence.statements import gate_statement
 from airflow_mlgov.evidence.verification import collect
 from airflow_mlgov.gates.data_validation import validate_data
 from airflow_mlgov.gates.dataset_checks.checks import add_checks
-from airflow_mlgov.gates.inputs import dataset_subject
-from airflow_mlgov.gates.sql_source import SqlSource, fingerprint
 from airflow_mlgov.governance.decision import decide
 from airflow_mlgov.governance.policy import load_policy
 from airflow_mlgov.results import Check, GateResult, Outcome, Subject
@@ -131,7 +131,7 @@ def test_the_table_is_what_was_judged_and_its_copy_is_nowhere(
         "volume": {"reference": "before.parquet", "min_ratio": 0.5},
     }
     result = validate_data(table, SUITE, checks=checks, engine=engine, report_dir=folder / "report")
-    assert result.subject == fingerprint(table).subject(table)
+    assert result.subject == fingerprint(table).subject(table.name)
     assert result.inputs[1:] == (dataset_subject("before.parquet"),)
     assert result.dataset_checks == checks
     assert result.details["rows"] == 900
@@ -190,7 +190,7 @@ def test_a_mistake_in_the_checks_is_told_before_the_rows_are_read(folder: Path) 
 
 
 def test_the_rows_are_those_that_the_rest_of_the_gate_judged(table: SqlSource) -> None:
-    from airflow_mlgov.gates.snapshot import take_snapshot
+    from airflow_mlgov.data.snapshot import take_snapshot
 
     other = GateResult("data_validation", Subject("dataset", table.name, "0" * 64), ())
     with take_snapshot(table) as rows, pytest.raises(DependencyError, match="changed while it was being validated"):
@@ -198,7 +198,7 @@ def test_the_rows_are_those_that_the_rest_of_the_gate_judged(table: SqlSource) -
 
 
 def test_the_champions_table(table: SqlSource) -> None:
-    trained_on = fingerprint(table).subject(table)
+    trained_on = fingerprint(table).subject(table.name)
     rules = {"drift": {"reference": "champion", "psi": {"max": 0.2}}}
 
     (check,) = checked(table, rules, lookup=Champion(trained_on))
@@ -236,7 +236,7 @@ def test_a_promotion_asks_for_the_policys_checks_over_the_table(table: SqlSource
     Path("mlgov.yaml").write_text(POLICY)
     people(seed=6).to_csv("before.csv", index=False)
     story = Story(folder, load_policy(folder / "mlgov.yaml"))
-    story.provenance((fingerprint(table).subject(table),))
+    story.provenance((fingerprint(table).subject(table.name),))
 
     def codes(checks: dict[str, Any] | None) -> set[str]:
         result = validate_data(table, "suite.json", engine="duckdb", checks=checks)

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score
 
+from airflow_mlgov.data.database import SqlSource
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.fairness import evaluate_fairness, scores
 from airflow_mlgov.gates.fairness.joint import Joint, Whole, joint_means
-from airflow_mlgov.gates.performance.delong import delong
-from airflow_mlgov.gates.sql_source import SqlSource
+from airflow_mlgov.gates.statistics.delong import delong
 from airflow_mlgov.results import Outcome
 from tests.fixtures.postgres import PASSWORD
 from tests.gates.fairness.conftest import MODEL, Judge, by_name

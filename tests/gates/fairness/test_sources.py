@@ -13,9 +13,9 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_mlgov.data.database import SqlSource
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
 from airflow_mlgov.gates.fairness import counting, evaluate_fairness
-from airflow_mlgov.gates.sql_source import SqlSource
 from airflow_mlgov.results import GateResult, Outcome
 from tests.fixtures.postgres import PASSWORD
 from tests.gates.fairness.conftest import MODEL, Judge, by_name, rows_of

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
+from airflow_mlgov.data.database import SqlSource, fingerprint
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, MlgovError
 from airflow_mlgov.gates.data_validation import validate_data
 from airflow_mlgov.gates.fairness import evaluate_fairness
-from airflow_mlgov.gates.sql_source import SqlSource, fingerprint
 from airflow_mlgov.results import Outcome
 from tests.fixtures.mariadb import PASSWORD, mariadb_missing, running_mariadb
 from tests.gates.fairness.conftest import MODEL

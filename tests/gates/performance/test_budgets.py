@@ -23,7 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates import isolation
+from airflow_mlgov.gates.children import network
 from airflow_mlgov.gates.performance import clean_process, scoring
 from airflow_mlgov.gates.performance.budgets import evaluate_model, evaluate_predictions, model_size
 from airflow_mlgov.gates.performance.clean_process import declared_requirements, mismatches, run_in_clean_process
@@ -87,7 +87,7 @@ def test_a_model_is_scored_timed_weighed_and_tried(forest: Path, tmp_path: Path)
     assert one["machine"]["cpus"] >= 1
     clean = checks["loads_in_clean_process"].values
     assert (clean["requirements"], clean["rows"]) == (3, len(CANCER.data))
-    assert clean["network"] in (isolation.CUT, isolation.NOT_CUT)
+    assert clean["network"] in (network.CUT, network.NOT_CUT)
     model = result.details["model"]
     assert model["child"]["seconds"] > 0
     assert model["serialization"] == "skops"
@@ -293,21 +293,21 @@ def test_the_network_is_cut_off_or_said_not_to_be(forest: Path, tmp_path: Path) 
             Caller(), str(tmp_path / "model"), serialization_format="cloudpickle", pip_requirements=["scikit-learn"]
         )
         run = run_model(tmp_path / "model", _table(tmp_path), tmp_path / "out.parquet", columns=FEATURES)
-    assert notes.read_text().startswith("refused" if run.network == isolation.CUT else "reached")
+    assert notes.read_text().startswith("refused" if run.network == network.CUT else "reached")
 
 
 def test_without_user_namespaces_nothing_is_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isolation, "_prefix", lambda: ())
-    assert isolation.without_network(["true"]) == (["true"], isolation.NOT_CUT)
+    monkeypatch.setattr(network, "_prefix", lambda: ())
+    assert network.without_network(["true"]) == (["true"], network.NOT_CUT)
     monkeypatch.undo()
-    isolation._prefix.cache_clear()
-    monkeypatch.setattr(isolation.shutil, "which", lambda _: None)
-    assert isolation._prefix() == ()
-    isolation._prefix.cache_clear()
+    network._prefix.cache_clear()
+    monkeypatch.setattr(network.shutil, "which", lambda _: None)
+    assert network._prefix() == ()
+    network._prefix.cache_clear()
     refusing = next(str(path) for path in (Path("/bin/false"), Path("/usr/bin/false")) if path.exists())
-    monkeypatch.setattr(isolation.shutil, "which", lambda _: refusing)
-    assert isolation._prefix() == ()
-    isolation._prefix.cache_clear()
+    monkeypatch.setattr(network.shutil, "which", lambda _: refusing)
+    assert network._prefix() == ()
+    network._prefix.cache_clear()
 
 
 @pytest.mark.parametrize(

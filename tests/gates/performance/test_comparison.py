@@ -6,9 +6,9 @@ from scipy import stats
 from sklearn import metrics
 
 from airflow_mlgov.gates.performance.comparison import churn, compare_all, mcnemar, mcnemar_of, paired_draws
-from airflow_mlgov.gates.performance.delong import area_interval, delong, difference_interval, midranks
 from airflow_mlgov.gates.performance.estimates import estimate_all
 from airflow_mlgov.gates.performance.predictions import Sample
+from airflow_mlgov.gates.statistics.delong import area_interval, delong, difference_interval, midranks
 
 # DeLong, DeLong & Clarke-Pearson (1988): 43 patients with all three tests, as SAS/STAT's documentation has them
 ALBUMIN = [

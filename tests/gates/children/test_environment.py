@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from airflow_mlgov.errors import ConfigurationError, MlgovError
-from airflow_mlgov.gates import external, isolation
-from airflow_mlgov.gates.external import Answer, Backend, ExternalError, ask
+from airflow_mlgov.gates.children import environment, network
+from airflow_mlgov.gates.children.environment import Answer, Backend, ExternalError, ask
 
 SCHEMA = {
     "type": "object",
@@ -52,7 +52,7 @@ def test_the_child_sees_no_secret_but_what_is_named(tmp_path: Path, monkeypatch:
     seen = _ask(_backend(tmp_path, body)).content["seen"]
     assert "hunter2" not in str(seen)
     assert str(tmp_path) not in seen["path"]
-    assert not [entry for entry in seen["path"] if entry.endswith("_external")]
+    assert not [entry for entry in seen["path"] if entry.endswith("/scripts")]
     assert seen["environ"]["HOME"] == seen["environ"]["TMPDIR"] == seen["cwd"]
     assert seen["cwd"] != os.getcwd()
     assert not Path(seen["cwd"]).exists()
@@ -137,15 +137,15 @@ def test_the_child_reaches_no_network_that_it_does_not_need(tmp_path: Path, monk
         )
         needed = _ask(backend, network=True, environment=["FEAST_PASSWORD"])
         cut = _ask(backend)
-        monkeypatch.setattr(isolation, "_prefix", lambda: ())
+        monkeypatch.setattr(network, "_prefix", lambda: ())
         unable = _ask(backend)
     assert needed.content == unable.content == {"total": 1}
-    assert needed.child == {"network": isolation.OPEN, "credentials": ["FEAST_PASSWORD"], "same_user": True}
-    assert unable.child == {"network": isolation.NOT_CUT, "credentials": "none", "same_user": True}
-    if cut.child["network"] == isolation.NOT_CUT:
+    assert needed.child == {"network": network.OPEN, "credentials": ["FEAST_PASSWORD"], "same_user": True}
+    assert unable.child == {"network": network.NOT_CUT, "credentials": "none", "same_user": True}
+    if cut.child["network"] == network.NOT_CUT:
         pytest.skip("this machine does not allow user namespaces")
     assert cut.content == {"total": 0}
-    assert cut.child["network"] == isolation.CUT
+    assert cut.child["network"] == network.CUT
 
 
 def test_a_library_that_is_missing_there_is_named_with_the_mend(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_interpreters_that_are_none(tmp_path: Path) -> None:
 
 
 def test_the_scripts_import_nothing_of_ours() -> None:
-    scripts = sorted(Path(external.__file__).with_name("_external").glob("*.py"))
+    scripts = sorted(Path(environment.__file__).with_name("scripts").glob("*.py"))
     assert len(scripts) > 1
     for script in scripts:
         assert "import airflow" not in script.read_text()

@@ -10,8 +10,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, oracle, postgresql
 
+from airflow_mlgov.data.database import OpenDatabase, SqlSource, _table_name, fingerprint, open_database
 from airflow_mlgov.errors import AccessError, ConfigurationError
-from airflow_mlgov.gates.sql_source import OpenDatabase, SqlSource, _table_name, fingerprint, open_database
 from tests.fixtures.postgres import PASSWORD
 
 COLUMNS = ("over 40 %", "a.b", 'a"b', "100%%", "Größe")

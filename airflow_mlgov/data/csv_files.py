@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlgov.data.quoting import file_literal, identifier, literal
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates._sql import file_literal, identifier, literal
 
 if TYPE_CHECKING:
     import duckdb

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.intervals import Interval, judge, percentile, require_confidence, wilson
+from airflow_mlgov.gates.statistics.intervals import Interval, judge, percentile, require_confidence, wilson
 from airflow_mlgov.results import Bound, Outcome
 
 

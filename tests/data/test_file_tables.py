@@ -16,10 +16,12 @@ import fsspec
 import pandas as pd
 import pytest
 
+from airflow_mlgov.data import files
+from airflow_mlgov.data.file_tables import MemoryLimitError, open_table, open_tables
+from airflow_mlgov.data.files import dataset_subject, opened
+from airflow_mlgov.data.pandas_files import read_table
+from airflow_mlgov.data.quoting import identifier, literal
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
-from airflow_mlgov.gates import inputs
-from airflow_mlgov.gates.inputs import dataset_subject, opened, read_table
-from airflow_mlgov.gates.tables import MemoryLimitError, identifier, literal, open_table, open_tables
 
 ROWS = "SELECT * FROM data ORDER BY ALL"
 
@@ -275,7 +277,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, frame: pd.DataFrame, monkey
     with pytest.raises(AccessError, match="permission denied"):
         rows(str(tmp_path / "a.csv"))
     monkeypatch.undo()
-    monkeypatch.setattr(inputs, "_sha256", lambda path: (_ for _ in ()).throw(AccessError(f"may not read {path}")))
+    monkeypatch.setattr(files, "_sha256", lambda path: (_ for _ in ()).throw(AccessError(f"may not read {path}")))
     with open_table(str(tmp_path / "a.csv")) as table, pytest.raises(AccessError, match="may not read"):
         table.subject  # noqa: B018 - the digest is asked for
 

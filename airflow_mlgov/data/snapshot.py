@@ -17,9 +17,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from airflow_mlgov.data.database import SqlSource, stream
+from airflow_mlgov.data.files import FileSet
+from airflow_mlgov.data.fingerprint import TableFingerprint, fingerprint_rows
 from airflow_mlgov.errors import ConfigurationError, DependencyError
-from airflow_mlgov.gates.inputs import FileSet
-from airflow_mlgov.gates.sql_source import SqlSource, TableFingerprint, fingerprint_rows, stream
 from airflow_mlgov.results import Subject
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def take_snapshot(source: SqlSource) -> Iterator[Snapshot]:
     JSON are texts. Whole numbers among floats are floats, and among decimals decimals. A column without a value is one
     of texts, as in a csv.
 
-    :raises ConfigurationError: as :func:`airflow_mlgov.gates.sql_source.fingerprint`; or the values of a column are of
+    :raises ConfigurationError: as :func:`airflow_mlgov.data.database.fingerprint`; or the values of a column are of
         several types, or fit into none exactly
     :raises AccessError: wrong password, or no right to read
     :raises DependencyError: the database is down, or the temporary folder is full

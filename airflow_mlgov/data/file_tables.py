@@ -12,12 +12,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlgov.data import csv_files
+from airflow_mlgov.data.files import FileSet, is_csv, opened, unchanged
+from airflow_mlgov.data.names import require_columns
+from airflow_mlgov.data.quoting import file_literal, identifier, literal
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates import _csv
-from airflow_mlgov.gates._sql import file_literal
-from airflow_mlgov.gates._sql import identifier as identifier
-from airflow_mlgov.gates._sql import literal as literal
-from airflow_mlgov.gates.inputs import FileSet, opened, require_columns, unchanged
 from airflow_mlgov.results import Subject
 
 if TYPE_CHECKING:
@@ -88,9 +87,9 @@ class FileTable:
 def open_table(data: str | FileSet, *, memory_limit: str = MEMORY_LIMIT) -> Iterator[FileTable]:
     """The files of ``data`` as one table.
 
-    :param data: as :func:`airflow_mlgov.gates.inputs.read_table` takes it, or files that are open already and that the
-        caller watches; columns are matched by name, and a folder of ``key=value`` folders has its keys as columns. A
-        csv column is BOOLEAN, BIGINT or DOUBLE where all its values are, otherwise text
+    :param data: as :func:`airflow_mlgov.data.pandas_files.read_table` takes it, or files that are open already and
+        that the caller watches; columns are matched by name, and a folder of ``key=value`` folders has its keys as
+        columns. A csv column is BOOLEAN, BIGINT or DOUBLE where all its values are, otherwise text
     :param memory_limit: such as ``500MB``; what does not fit spills to a folder that goes away at the end
     :raises ConfigurationError: no such file, an unreadable one, unlike columns, a header that names a column twice
     :raises AccessError: the file system refuses to read it
@@ -161,15 +160,11 @@ def _hashed(data: str | FileSet) -> Iterator[_Hashed]:
 def _viewed(view: str, hashed: _Hashed, connection: duckdb.DuckDBPyConnection, scratch: Path) -> FileTable:
     files = hashed.files
     plain = _plain(files, scratch / view)
-    loosely_written = hashed.thread.submit(lambda: any(map(_csv.loosely_written, plain.values())))
+    loosely_written = hashed.thread.submit(lambda: any(map(csv_files.loosely_written, plain.values())))
     sources = _sources(files, connection, plain)
     connection.execute(f"CREATE VIEW {identifier(view)} AS {_union(files, sources)}")
     described = connection.execute(f"SELECT name, type FROM pragma_table_info({literal(view)})").fetchall()  # noqa: S608
     return FileTable(connection, dict(described), files.data, files, sources, hashed.subject, loosely_written)
-
-
-def _is_csv(path: Path) -> bool:
-    return not path.name.lower().endswith((".parquet", ".pq"))
 
 
 def _plain(file_set: FileSet, scratch: Path) -> dict[Path, Path]:
@@ -177,20 +172,22 @@ def _plain(file_set: FileSet, scratch: Path) -> dict[Path, Path]:
     for path in file_set.files:
         if path.stat().st_size == 0:
             raise ConfigurationError(f"{path} is empty (0 bytes): it has not even a header")
-    csv_files = filter(_is_csv, file_set.files)
-    return {path: _csv.readable(path, scratch / f"{at}.csv") for at, path in enumerate(csv_files)}
+    texts = filter(is_csv, file_set.files)
+    return {path: csv_files.readable(path, scratch / f"{at}.csv") for at, path in enumerate(texts)}
 
 
 def _sources(file_set: FileSet, connection: duckdb.DuckDBPyConnection, plain: Mapping[Path, Path]) -> dict[Path, str]:
     """A SELECT for each file, its partition's keys behind its own columns."""
-    headers = {path: _csv.header_of(path) if _is_csv(path) else _stored(path, connection) for path in file_set.files}
+    headers = {
+        path: csv_files.header_of(path) if is_csv(path) else _stored(path, connection) for path in file_set.files
+    }
     partitions = file_set.partitions
     _require_alike(file_set, headers, next(iter(partitions.values())))
-    types = _csv.types_of(connection, {plain[path]: headers[path] for path in plain}) if plain else {}
+    types = csv_files.types_of(connection, {plain[path]: headers[path] for path in plain}) if plain else {}
     sources = {}
     for path, header in headers.items():
         rows = (
-            _csv.select(plain[path], {name: types.get(name, "VARCHAR") for name in header})
+            csv_files.select(plain[path], {name: types.get(name, "VARCHAR") for name in header})
             if path in plain
             else f"SELECT * FROM {_parquet([path])}"  # noqa: S608 - quoted
         )
@@ -203,7 +200,7 @@ def _union(file_set: FileSet, sources: Mapping[Path, str]) -> str:
     by_keys: dict[tuple[tuple[str, int | str | None], ...], list[Path]] = {}
     parts = []
     for path, keys in file_set.partitions.items():
-        if _is_csv(path):
+        if is_csv(path):
             parts.append(sources[path])
         else:
             by_keys.setdefault(tuple(keys.items()), []).append(path)

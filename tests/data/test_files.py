@@ -9,9 +9,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from airflow_mlgov.data import pandas_files
+from airflow_mlgov.data.files import dataset_subject
+from airflow_mlgov.data.names import require_columns
+from airflow_mlgov.data.pandas_files import read_dataset, read_table
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
-from airflow_mlgov.gates import inputs
-from airflow_mlgov.gates.inputs import dataset_subject, read_dataset, read_table, require_columns
 
 
 @pytest.fixture
@@ -167,8 +169,8 @@ def test_refuses_a_file_that_changes_while_it_is_read(
             file.write("1,f,0.1\n")
         return table
 
-    read = inputs.read_files
-    monkeypatch.setattr(inputs, "read_files", read_then_append)
+    read = pandas_files.read_files
+    monkeypatch.setattr(pandas_files, "read_files", read_then_append)
     with pytest.raises(DependencyError, match="changed while it was being read"):
         read_dataset(str(path))
 

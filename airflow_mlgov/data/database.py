@@ -1,30 +1,24 @@
-"""Names a SQL table or query and fingerprints its rows as a stream. Refuses to show a user name or a password: not in
-a name, not in a repr, not in an error."""
+"""Names a SQL table or query, asks it for aggregates where it is, and streams its rows. Refuses to show a user name or
+a password: not in a name, not in a repr, not in an error."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-import struct
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
-from uuid import UUID
 
+from airflow_mlgov.data.fingerprint import TableFingerprint, fingerprint_rows
+from airflow_mlgov.data.names import require_columns
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
-from airflow_mlgov.gates.inputs import require_columns
-from airflow_mlgov.results import Subject
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-_MODULUS_BYTES = 512
 _CHUNK = 5_000
 _SECRET = re.compile(r"pass|pwd|secret|token|key|cred|extra", re.IGNORECASE)
 _MYSQL_TEXT = frozenset({15, 247, 248, *range(249, 255)})
@@ -174,28 +168,9 @@ def open_database(source: SqlSource) -> Iterator[OpenDatabase]:
         yield OpenDatabase(relation, names, source.name, connection)
 
 
-@dataclass(frozen=True)
-class TableFingerprint:
-    """What a table held at one moment."""
-
-    digest: str
-    """Lower-case hex SHA-256; see :func:`fingerprint`."""
-    columns: tuple[str, ...]
-    rows: int
-
-    def subject(self, source: SqlSource) -> Subject:
-        """The dataset, bound to these rows."""
-        return Subject("dataset", source.name, self.digest)
-
-
 def fingerprint(source: SqlSource) -> TableFingerprint:
-    """Bind a table or query to its rows, in whatever order the database gives them, reading each row once.
-
-    ``sha256("mlgov-table-v1" || JSON [column names, row count] || sum of SHAKE-256(row, 512 bytes) mod 2**4096)``.
-    A row is its values in column order, each as a type letter, an 8-byte length and its canonical bytes (UTF-8 text,
-    decimal integers, IEEE-754 doubles, UTC timestamps). The sum makes the order of rows irrelevant and counts
-    duplicates; it is 4096 bits wide because sums of 256-bit hashes can be made to collide (Wagner's generalised
-    birthday attack), which would let somebody swap rows behind a passed gate.
+    """Bind a table or query to its rows, in whatever order the database gives them, reading each row once; see
+    :func:`airflow_mlgov.data.fingerprint.fingerprint_rows`.
 
     :raises ConfigurationError: no such table or column, bad SQL, an unknown driver, a type that has no canonical form
     :raises AccessError: wrong password, or no right to read
@@ -216,18 +191,6 @@ def stream(source: SqlSource) -> Iterator[tuple[tuple[str, ...], Iterable[Sequen
         if twice:
             raise ConfigurationError(f"{source.name} gives more than one column named {', '.join(twice)}; name them")
         yield columns, result
-
-
-def fingerprint_rows(columns: tuple[str, ...], rows: Iterable[Sequence[Any]]) -> TableFingerprint:
-    """The same of rows that come from elsewhere, in any order."""
-    modulus = 1 << (8 * _MODULUS_BYTES)
-    total = count = 0
-    for row in rows:
-        hashed = hashlib.shake_256(b"".join(map(_encode, row, columns))).digest(_MODULUS_BYTES)
-        total = (total + int.from_bytes(hashed)) % modulus
-        count += 1
-    head = b"mlgov-table-v1" + json.dumps([columns, count], separators=(",", ":")).encode()
-    return TableFingerprint(hashlib.sha256(head + total.to_bytes(_MODULUS_BYTES)).hexdigest(), columns, count)
 
 
 def _select(source: SqlSource, connection: sa.Connection) -> str:
@@ -259,52 +222,6 @@ def _by_code_point(relation: str, columns: Sequence[tuple[str, Any]], connection
         text = f"CONVERT({quoted} USING utf8mb4) COLLATE {order} AS {quoted}"
         parts.append(text if kind in _MYSQL_TEXT else quoted)
     return f"(SELECT {', '.join(parts)} FROM {relation} t)"  # noqa: S608 - the source's own
-
-
-def _encode(value: Any, column: str) -> bytes:
-    kind, data = _canonical(value, column)
-    return kind + struct.pack(">Q", len(data)) + data
-
-
-def _canonical(value: Any, column: str) -> tuple[bytes, bytes]:  # noqa: C901 - one line per type
-    match value:
-        case None:
-            return b"0", b""
-        case bool():
-            return b"b", b"1" if value else b"0"
-        case int():
-            return b"i", str(value).encode()
-        case float():
-            return b"f", b"nan" if value != value else struct.pack(">d", value)
-        case str():
-            return b"s", value.encode("utf-8", "surrogatepass")
-        case Decimal():
-            return b"d", str(value).encode()
-        case datetime():  # a timestamp with a zone is an instant; the session's zone must not change the digest
-            return b"t", (value if value.tzinfo is None else value.astimezone(UTC)).isoformat().encode()
-        case date() | time():
-            return b"a", value.isoformat().encode()
-        case timedelta():
-            return b"l", f"{value.days} {value.seconds} {value.microseconds}".encode()
-        case bytes() | bytearray() | memoryview():
-            return b"y", bytes(value)
-        case UUID():
-            return b"u", value.bytes
-        case list() | tuple() | dict():
-            try:
-                return b"j", json.dumps(value, sort_keys=True, separators=(",", ":"), default=_nested).encode()
-            except TypeError:
-                pass
-    raise ConfigurationError(
-        f'column "{column}" holds values of type {type(value).__name__}, which have no canonical form to hash; '
-        "select it as text in a query"
-    )
-
-
-def _nested(value: Any) -> str:
-    if isinstance(value, Decimal | datetime | date | time | UUID):
-        return str(value)
-    raise TypeError
 
 
 @contextmanager
@@ -367,11 +284,14 @@ _REFUSED = re.compile(
     r"not permitted|unable to open database file: permission",
     re.IGNORECASE,
 )
+
+
 _MISTAKEN = re.compile(
     r"no such (table|column|function)|does not exist|syntax error|not a database|incomplete input|undefined|"
     r"unable to open database|unrecognized token|could not translate host|unknown (column|database)",
     re.IGNORECASE,
 )
+
 
 _AFTERWORDS = re.compile(r" (?:DETAIL|LINE \d+|CONTEXT|HINT):")
 """Where a driver's message begins to quote the statement, or rows."""

@@ -1,26 +1,20 @@
-"""Reads the csv and parquet files that gates judge and names them by the SHA-256 of their bytes. Refuses whatever
-pandas would quietly bend: duplicate headers, rows longer than the header, files of one set with unlike columns, a
-``key=value`` folder whose key is a column too."""
+"""Finds the csv and parquet files that a path, glob, folder or URL stands for, and names them by the SHA-256 of their
+bytes. Refuses files of other kinds, and files that change while they are read."""
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote
 
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, MlgovError
 from airflow_mlgov.results import Subject
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _CSV = (".csv", ".csv.gz", ".csv.bz2", ".csv.xz")
 _PARQUET = (".parquet", ".pq")
@@ -82,19 +76,6 @@ class FileSet:
         }
 
 
-def read_table(data: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """The rows of a csv or parquet file, of a glob of either, or of a folder of either, in the order of file names.
-
-    :param data: a path (``.csv``, also gzip, bz2 or xz; ``.parquet``), a glob, a folder (``key=value`` folders in it
-        give a column each), or the same at a URL that fsspec knows (``s3://…``)
-    :param columns: read only these, in this order; None reads all
-    :raises ConfigurationError: no such file, an empty or unreadable one, an unknown extension, a missing column
-    :raises AccessError: the file system refuses to read it
-    """
-    with opened(data) as file_set:
-        return read_files(file_set, columns)
-
-
 def dataset_subject(data: str) -> Subject:
     """What ``data`` is, bound to its bytes: the SHA-256 of one file, or for a glob or folder the SHA-256 of the sorted
     ``<sha256>  <relative name>`` lines (the format of in-toto's ``dirHash``).
@@ -104,25 +85,6 @@ def dataset_subject(data: str) -> Subject:
     """
     with opened(data) as file_set:
         return file_set.subject
-
-
-def read_dataset(data: str, columns: Sequence[str] | None = None) -> tuple[pd.DataFrame, Subject]:
-    """:func:`read_table` and :func:`dataset_subject` as one step, so that the digest is of the rows that were read.
-
-    :raises DependencyError: a file changed while it was being read
-    """
-    with opened(data) as file_set, unchanged(file_set):
-        return read_files(file_set, columns), file_set.subject
-
-
-def read_files(file_set: FileSet, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """:func:`read_table` of files that are open already."""
-    import pandas as pd
-
-    wanted = None if columns is None else list(dict.fromkeys(columns))
-    frames = [_read_part(path, keys, wanted) for path, keys in file_set.partitions.items()]
-    _require_same_columns(file_set, frames)
-    return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
 
 
 @contextmanager
@@ -156,24 +118,6 @@ def unchanged(file_set: FileSet) -> Iterator[None]:
         )
 
 
-def evaluation_digest(table: pd.DataFrame, columns: Sequence[str]) -> str:
-    """What names the rows that a model is judged on, whatever it predicted for them, so that tries on the same data can
-    be counted: SHA-256 over the 64-bit hashes of each row's values in ``columns``.
-
-    Rows may come in any order, except where one column alone is given: then a sorted label column would say no more
-    than how many rows and positives there are.
-
-    :param columns: the label, and whatever else describes the case and not the prediction
-    """
-    import numpy as np
-    import pandas as pd
-
-    rows = pd.util.hash_pandas_object(table[list(columns)], index=False).to_numpy()
-    if len(columns) > 1:
-        rows = np.sort(rows)
-    return hashlib.sha256(rows.astype("<u8").tobytes()).hexdigest()
-
-
 def read_file(path: Path, what: str) -> bytes:
     """A small file's bytes.
 
@@ -191,27 +135,6 @@ def read_file(path: Path, what: str) -> bytes:
         raise ConfigurationError(f"the {what} {path} cannot be read: {error.strerror or error}") from None
 
 
-def require_columns(available: Iterable[Any], wanted: Iterable[str], where: str) -> None:
-    """Refuse columns that are not there, with the ones that are and the nearest name.
-
-    :raises ConfigurationError: a wanted column is missing
-    """
-    names = [str(name) for name in available]
-    missing = [name for name in wanted if name not in names]
-    if missing:
-        raise ConfigurationError(f"{where} has no column {missing_columns_text(names, missing)}")
-
-
-def missing_columns_text(available: Sequence[str], missing: Sequence[str]) -> str:
-    """``"agee" (did you mean "age"?); it has: age, income``."""
-    texts = []
-    for name in missing:
-        near = difflib.get_close_matches(name, available, n=1)
-        texts.append(f'"{name}"' + (f' (did you mean "{near[0]}"?)' if near else ""))
-    shown = ", ".join(available[:60]) + (f" and {len(available) - 60} more" if len(available) > 60 else "")
-    return f"{', '.join(texts)}; it has: {shown or 'no columns at all'}"
-
-
 def _fetched(url: str, folder: Path) -> FileSet:
     """The files at a URL, copied into ``folder``."""
     import fsspec
@@ -222,7 +145,7 @@ def _fetched(url: str, folder: Path) -> FileSet:
         store, path = fsspec.core.url_to_fs(url)
     except (ValueError, ImportError) as error:
         raise ConfigurationError(
-            f"data is a {scheme}:// URL, and fsspec cannot open it here ({_first_line(error)}): install what it asks "
+            f"data is a {scheme}:// URL, and fsspec cannot open it here ({first_line(error)}): install what it asks "
             "for, or mount the files; a database goes in a SqlSource"
         ) from None
     try:
@@ -322,92 +245,11 @@ def _keys_of(relative: Path) -> dict[str, str | None]:
     return {unquote(key): None if value == _NO_VALUE else unquote(value) for key, _, value in pairs}
 
 
-def _read_part(path: Path, keys: Mapping[str, int | str | None], wanted: list[str] | None) -> pd.DataFrame:
-    """One file, with its partition keys as columns behind its own."""
-    stored = None if wanted is None else [name for name in wanted if name not in keys]
-    table = _read_file(path, stored or None)  # with no column of its own, a frame would have no rows
-    for key, value in keys.items():
-        if key in table.columns:
-            raise ConfigurationError(f"{path} has a column {key} and lies in a folder {key}=…; rename one of the two")
-        table[key] = value
-    return table if wanted is None else table[wanted]
+def is_csv(path: Path) -> bool:
+    """Whether a file is read as csv, by its name."""
+    return path.name.lower().endswith(_CSV)
 
 
-def _read_file(path: Path, wanted: list[str] | None) -> pd.DataFrame:
-    try:
-        if path.stat().st_size == 0:
-            raise ConfigurationError(f"{path} is empty (0 bytes): it has not even a header")
-        return _read_csv(path, wanted) if path.name.lower().endswith(_CSV) else _read_parquet(path, wanted)
-    except PermissionError as error:
-        raise AccessError(f"may not read {path}: permission denied; give the worker's user read access") from error
-    except FileNotFoundError as error:
-        raise ConfigurationError(f"no such file: {path} (it was there a moment ago)") from error
-
-
-def _read_csv(path: Path, wanted: list[str] | None) -> pd.DataFrame:
-    import pandas as pd
-
-    try:
-        header = [
-            str(name) for name in pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0]
-        ]
-        _require_sound_header(path, header, wanted or ())
-        with warnings.catch_warnings():
-            # pandas only warns when a row is longer than the header, then drops what is too much.
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            table = pd.read_csv(path, index_col=False, usecols=wanted, low_memory=False)
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{path} is not UTF-8 text (byte {error.start}); convert it first") from None
-    except pd.errors.ParserWarning:
-        raise ConfigurationError(f"{path} is not a sound csv file: a row has more fields than the header") from None
-    except pd.errors.EmptyDataError:
-        raise ConfigurationError(f"{path} is empty: it has not even a header") from None
-    except (pd.errors.ParserError, EOFError, OSError, ValueError) as error:
-        if isinstance(error, ConfigurationError | PermissionError | FileNotFoundError):
-            raise
-        raise ConfigurationError(f"{path} is not a readable csv file: {_first_line(error)}") from None
-    return table if wanted is None else table[wanted]
-
-
-def _read_parquet(path: Path, wanted: list[str] | None) -> pd.DataFrame:
-    import pandas as pd
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(path) as file:
-            stored = file.schema_arrow.names
-            _require_sound_header(path, stored, ())
-            table = file.read(
-                columns=None if wanted is None else [name for name in wanted if name in stored]
-            ).to_pandas()
-    except (pa.ArrowException, OSError) as error:
-        if isinstance(error, PermissionError | FileNotFoundError):
-            raise
-        raise ConfigurationError(f"{path} is not a readable parquet file: {_first_line(error)}") from None
-    if any(name is not None for name in table.index.names):
-        table = table.reset_index()  # an index is data too: pandas may store it in the metadata alone
-    require_columns(dict.fromkeys([*stored, *table.columns]), wanted or (), str(path))
-    return pd.DataFrame(table if wanted is None else table[wanted])
-
-
-def _require_sound_header(path: Path, header: list[str], wanted: Iterable[str]) -> None:
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise ConfigurationError(f"{path} has more than one column named {', '.join(map(repr, twice))}; rename them")
-    require_columns(header, wanted, str(path))
-
-
-def _require_same_columns(file_set: FileSet, frames: Sequence[pd.DataFrame]) -> None:
-    first = frames[0].columns
-    for path, frame in zip(file_set.files, frames, strict=True):
-        if set(frame.columns) != set(first):
-            unlike = sorted(map(str, set(frame.columns) ^ set(first)))
-            raise ConfigurationError(
-                f"the files of {file_set.data} have unlike columns: {', '.join(unlike)} "
-                f"not in both {file_set.files[0].name} and {path.name}"
-            )
-
-
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What an exception says, without what follows."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

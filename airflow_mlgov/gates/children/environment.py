@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.child import ChildError, child_environment, clean, run_child
-from airflow_mlgov.gates.isolation import OPEN, without_network
+from airflow_mlgov.gates.children.network import OPEN, without_network
+from airflow_mlgov.gates.children.process import ChildError, child_environment, clean, run_child
 
 _KEPT_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ")
-_SCRIPTS = Path(__file__).parent / "_external"
+_SCRIPTS = Path(__file__).parent / "scripts"
 _ANSWER_LIMIT = 16_000_000
 _ENVELOPE = {
     "type": "object",
@@ -49,7 +49,7 @@ class Backend:
     name: str
     """For messages: ``TensorFlow Data Validation``."""
     script: str
-    """A file of ``_external/``, or a path."""
+    """A file of ``scripts/``, or a path."""
     libraries: tuple[str, ...]
     """Distributions that must be there; their versions are part of the answer."""
     requirements: str

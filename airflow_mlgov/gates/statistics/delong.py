@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlgov.gates.intervals import Interval, wilson, z_of
+from airflow_mlgov.gates.statistics.intervals import Interval, wilson, z_of
 
 if TYPE_CHECKING:
     import numpy as np

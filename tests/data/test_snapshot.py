@@ -14,11 +14,11 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
+from airflow_mlgov.data import snapshot
+from airflow_mlgov.data.database import SqlSource, fingerprint
+from airflow_mlgov.data.file_tables import open_table
+from airflow_mlgov.data.snapshot import take_snapshot
 from airflow_mlgov.errors import ConfigurationError, DependencyError
-from airflow_mlgov.gates import snapshot
-from airflow_mlgov.gates.snapshot import take_snapshot
-from airflow_mlgov.gates.sql_source import SqlSource, fingerprint
-from airflow_mlgov.gates.tables import open_table
 from tests.fixtures.postgres import PASSWORD
 
 UID = UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
@@ -52,7 +52,7 @@ def fill(source: SqlSource, *rows: tuple[Any, ...]) -> None:
 def read(source: SqlSource) -> tuple[dict[str, str], list[tuple[Any, ...]]]:
     """DuckDB's types, and the rows."""
     with take_snapshot(source) as copy, open_table(copy) as table:
-        assert table.subject == copy.subject == fingerprint(source).subject(source)
+        assert table.subject == copy.subject == fingerprint(source).subject(source.name)
         return table.columns, table.rows("SELECT * FROM data")
 
 

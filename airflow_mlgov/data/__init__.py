@@ -1,0 +1,1 @@
+"""A data set, bound to its bytes or rows."""
