@@ -11,7 +11,7 @@ from pathlib import Path
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_mlgov.settings import home
+from airflow_mlgov.configuration import home
 
 _SECRET_FORMS = ("jwt_secret", "jwt_secret_cmd", "jwt_secret_secret")
 

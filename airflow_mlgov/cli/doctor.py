@@ -22,9 +22,9 @@ from airflow_mlgov.cli.common import AsJson, print_json
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, EvidenceError, MlgovError
 
 if TYPE_CHECKING:
+    from airflow_mlgov.duty import Duty
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.governance.policy import ModelPolicy, Target
-    from airflow_mlgov.settings import Governance
 
 log = logging.getLogger(__name__)
 
@@ -83,9 +83,9 @@ def exit_code(findings: Iterable[Finding]) -> int:
 
 def examine() -> list[Finding]:
     """Everything that was found, area by area; whatever goes wrong in one is a finding and hides no other."""
-    from airflow_mlgov.settings import Governance
+    from airflow_mlgov.duty import Duty
 
-    areas: dict[str, Callable[[Governance], Iterator[Finding]]] = {
+    areas: dict[str, Callable[[Duty], Iterator[Finding]]] = {
         "versions": _versions,
         "policy": _policy,
         "trust root": _trust_root,
@@ -95,11 +95,7 @@ def examine() -> list[Finding]:
         "airflow": _airflow,
     }
     with _all_connections():
-        return [
-            replace(item, area=area)
-            for area, look in areas.items()
-            for item in _examined(look(Governance("promotion")))
-        ]
+        return [replace(item, area=area) for area, look in areas.items() for item in _examined(look(Duty("promotion")))]
 
 
 @contextmanager
@@ -164,12 +160,12 @@ def _if_it_holds(load: Callable[[], _T]) -> _T | None:
         return None
 
 
-def _models(governance: Governance) -> list[ModelPolicy]:
+def _models(governance: Duty) -> list[ModelPolicy]:
     policy = _if_it_holds(lambda: governance.policy)
     return list(policy.models.values()) if policy else []
 
 
-def _duties(governance: Governance) -> list[str]:
+def _duties(governance: Duty) -> list[str]:
     """The duties that somebody has to sign for under this policy."""
     from airflow_mlgov.evidence.signing import DUTIES
 
@@ -185,7 +181,7 @@ def _duties(governance: Governance) -> list[str]:
 # -- versions ----------------------------------------------------------------------------------------------------------
 
 
-def _versions(_: Governance) -> Iterator[Finding]:
+def _versions(_: Duty) -> Iterator[Finding]:
     from importlib.metadata import requires
 
     from packaging.requirements import Requirement
@@ -219,7 +215,7 @@ def _installed(name: str) -> str | None:
 # -- policy ------------------------------------------------------------------------------------------------------------
 
 
-def _policy(governance: Governance) -> Iterator[Finding]:
+def _policy(governance: Duty) -> Iterator[Finding]:
     policy = governance.policy
     if policy is None:
         yield _warning(
@@ -258,7 +254,7 @@ def _target(model: ModelPolicy, target: Target) -> Iterator[Finding]:
         )
 
 
-def _rules(governance: Governance) -> Iterator[Finding]:
+def _rules(governance: Duty) -> Iterator[Finding]:
     """Decide on a made-up first version of each model without evidence: the answer is no, for reasons that say so. An
     error of the engine instead is what a real first version would get too."""
     from airflow_mlgov.governance.decision import Request, decide
@@ -282,8 +278,8 @@ def _rules(governance: Governance) -> Iterator[Finding]:
 # -- trust root --------------------------------------------------------------------------------------------------------
 
 
-def _trust_root(governance: Governance) -> Iterator[Finding]:
-    from airflow_mlgov.settings import home, option
+def _trust_root(governance: Duty) -> Iterator[Finding]:
+    from airflow_mlgov.configuration import home, option
 
     if not option("trust_root") and not option("sign") and not (home() / "trust.json").exists():
         yield _warning(
@@ -335,7 +331,7 @@ def _add(duty: str, uri: str, trust: TrustRoot) -> str:
 # -- signing -----------------------------------------------------------------------------------------------------------
 
 
-def _signing(governance: Governance) -> Iterator[Finding]:
+def _signing(governance: Duty) -> Iterator[Finding]:
     trust = _if_it_holds(lambda: governance.trust)
     signers = {duty: _uri_of(duty) for duty in _duties(governance)}
     if any(uri.startswith("local:") for uri in signers.values()):
@@ -357,14 +353,15 @@ def _signing(governance: Governance) -> Iterator[Finding]:
 
 def _uri_of(duty: str) -> str:
     """The signer of a duty, as a task of that duty opens it."""
-    from airflow_mlgov.settings import Governance, home
+    from airflow_mlgov.configuration import home
+    from airflow_mlgov.duty import Duty
 
-    return Governance(duty).signer_uri or f"local:{home() / 'signing-key.pem'}"
+    return Duty(duty).signer_uri or f"local:{home() / 'signing-key.pem'}"
 
 
 def _vault_connections(duties: Iterable[str]) -> Iterator[Finding]:
     """Who else can sign, by what the connections say."""
-    from airflow_mlgov.settings import filled, option
+    from airflow_mlgov.configuration import filled, option
 
     text = option("vault_conn_id")
     if not text:
@@ -396,8 +393,8 @@ def _holds_a_secret(conn_id: str) -> bool:
 
 
 def _signer(duty: str, signers: Mapping[str, str], trust: TrustRoot | None) -> Iterator[Finding]:
+    from airflow_mlgov.duty import Duty
     from airflow_mlgov.evidence.signing import open_signer
-    from airflow_mlgov.settings import Governance
 
     uri = signers[duty]
     scheme, _, name = uri.partition(":")
@@ -405,7 +402,7 @@ def _signer(duty: str, signers: Mapping[str, str], trust: TrustRoot | None) -> I
         if trust is not None:
             yield _problem(f"{duty}: there is no key file {name}", _add(duty, uri, trust))
         return
-    vault = Governance(duty).vault() if scheme == "vault" else None
+    vault = Duty(duty).vault() if scheme == "vault" else None
     keyid = open_signer(uri, vault).public_key.keyid
     if trust is not None:
         yield _trusted(duty, uri, keyid, trust)
@@ -429,8 +426,8 @@ def _trusted(duty: str, uri: str, keyid: str, trust: TrustRoot) -> Finding:
 
 def _vault_rights(duty: str, signers: Mapping[str, str], vault: Any) -> Iterator[Finding]:
     """Ask Vault whether the identity may sign with its own key, and whether with that of another duty."""
+    from airflow_mlgov.configuration import option
     from airflow_mlgov.evidence.vault_errors import vault_errors
-    from airflow_mlgov.settings import option
 
     paths = {other: f"transit/sign/{uri.partition(':')[2]}" for other, uri in signers.items()}
     try:
@@ -453,7 +450,7 @@ def _vault_rights(duty: str, signers: Mapping[str, str], vault: Any) -> Iterator
 # -- ledger, registry, Airflow -----------------------------------------------------------------------------------------
 
 
-def _ledger(governance: Governance) -> Iterator[Finding]:
+def _ledger(governance: Duty) -> Iterator[Finding]:
     from airflow.providers.common.compat.sdk import conf
 
     ledger = governance.ledger
@@ -480,13 +477,13 @@ def _ledger(governance: Governance) -> Iterator[Finding]:
     yield _ok(f"the ledger {ledger.url} opens, and its chain of {size} entries holds")
 
 
-def _mlflow(governance: Governance) -> Iterator[Finding]:
+def _mlflow(governance: Duty) -> Iterator[Finding]:
     hook = governance.mlflow
     hook.registry().ping()
     yield _ok(f"the registry of the connection {hook.mlflow_conn_id} answers and knows the identity of promotion")
 
 
-def _airflow(governance: Governance) -> Iterator[Finding]:
+def _airflow(governance: Duty) -> Iterator[Finding]:
     from airflow_mlgov.exposure import exposures, simple_auth_manager
 
     if simple_auth_manager():

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from airflow.providers.common.compat.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
+from airflow_mlgov.configuration import home, option
 from airflow_mlgov.errors import MlgovError
-from airflow_mlgov.settings import home, option
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL

@@ -13,8 +13,8 @@ from urllib.parse import quote, quote_plus
 from airflow.providers.common.compat.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
+from airflow_mlgov.configuration import option
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.settings import option
 
 if TYPE_CHECKING:
     import sqlalchemy as sa

@@ -140,7 +140,7 @@ def _read_entry(entry: Any) -> tuple[Notifier | None, list[str]]:
 
 def _notifiers_of(event: str) -> list[Notifier]:
     """Those that are configured for an event; mistakes go to the log."""
-    from airflow_mlgov.settings import option
+    from airflow_mlgov.configuration import option
 
     try:
         found, mistakes = read_notifiers(option("notifiers"))

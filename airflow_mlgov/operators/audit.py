@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
+from airflow_mlgov.duty import Duty
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.operators.base import task_errors
-from airflow_mlgov.settings import Governance
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -48,26 +48,24 @@ class PostDeploymentAuditOperator(BaseOperator):  # type: ignore[misc]  # Airflo
         from airflow_mlgov.evidence.verification import collect
         from airflow_mlgov.release.obligations import list_obligations, record_audit
 
-        governance = Governance("audit", self.mlflow_conn_id)
+        duty = Duty("audit", self.mlflow_conn_id)
         done: list[dict[str, str]] = []
         with task_errors():
-            here = governance.evidence_context(context)
+            here = duty.evidence_context(context)
             owed = [
                 item
-                for item in list_obligations(
-                    governance.ledger, governance.trust, here.issued_at, self.model, governance.environment
-                )
+                for item in list_obligations(duty.ledger, duty.trust, here.issued_at, self.model, duty.environment)
                 if item.target == self.target and item.state not in ("met", "revoked")
             ]
             results = [self._run(gate, path, owed[0].model) for gate, path in self.data.items()] if owed else []
             for item in owed:
-                evidence, _ = collect(governance.ledger, governance.trust, [item.model.digest])
+                evidence, _ = collect(duty.ledger, duty.trust, [item.model.digest])
                 verdict, entry = record_audit(
                     item,
                     results,
                     evidence=evidence,
-                    ledger=governance.ledger,
-                    signer=governance.signer,
+                    ledger=duty.ledger,
+                    signer=duty.signer,
                     context=here,
                 )
                 done.append({"id": item.id, "verdict": str(verdict), "evidence": entry.reference})
@@ -87,7 +85,7 @@ class PostDeploymentAuditOperator(BaseOperator):  # type: ignore[misc]  # Airflo
         evaluate = {"performance": evaluate_performance, "fairness": evaluate_fairness}.get(gate)
         if evaluate is None:
             raise ConfigurationError(f"an audit runs the gates performance and fairness, not {gate!r}")
-        policy = Governance("audit").required_policy().model(model.name)
+        policy = Duty("audit").required_policy().model(model.name)
         settings, bounds = gate_rules(gate, policy, {}, "the audit")
         bounds = tuple(item for item in bounds if item.metric not in BUDGETS)  # of the artifact, which has not changed
         result: GateResult = evaluate(path, subject=model, bounds=bounds, **settings)  # type: ignore[operator]
@@ -125,18 +123,18 @@ class EnforceObligationsOperator(BaseOperator):  # type: ignore[misc]  # Airflow
         from airflow_mlgov.notifications import whatever_happens
         from airflow_mlgov.release.obligations import enforce, render_enforcement
 
-        governance = Governance("promotion", self.mlflow_conn_id)
+        duty = Duty("promotion", self.mlflow_conn_id)
         with task_errors():
             result = enforce(
-                governance.mlflow.registry(),
-                grounds=governance.grounds(),
-                signer=governance.signer,
-                context=governance.evidence_context(context),
+                duty.mlflow.registry(),
+                grounds=duty.grounds(),
+                signer=duty.signer,
+                context=duty.evidence_context(context),
                 warn_within=self.warn_within,
                 demote=self.demote,
             )
         with whatever_happens(self.log):
-            self._tell_all(governance, result, context)
+            self._tell_all(duty, result, context)
         text = render_enforcement(result)
         xcom = {
             "warned": [item.as_dict() for item in result.warned],
@@ -148,19 +146,19 @@ class EnforceObligationsOperator(BaseOperator):  # type: ignore[misc]  # Airflow
         self.log.info("%s", text)
         return xcom
 
-    def _tell_all(self, governance: Governance, result: Enforcement, context: Context) -> None:
+    def _tell_all(self, duty: Duty, result: Enforcement, context: Context) -> None:
         for event, audited in (("audit_due", False), ("waiver_expiring", True)):
             soon = [(item.model.name, str(item)) for item in result.warned if (item.state == "met") is audited]
-            self._tell(governance, event, soon, context)
+            self._tell(duty, event, soon, context)
         bad = [(item.model.name, f"{item} [{action}]") for item, action in result.violated]
-        self._tell(governance, "obligation_violated", bad, context)
+        self._tell(duty, "obligation_violated", bad, context)
 
-    def _tell(self, governance: Governance, event: str, lines: Sequence[tuple[str, str]], context: Context) -> None:
+    def _tell(self, duty: Duty, event: str, lines: Sequence[tuple[str, str]], context: Context) -> None:
         """One notification for each model's owners."""
         from airflow_mlgov.notifications import notify, page_of
         from airflow_mlgov.notifications.words import render_obligations
 
-        policy = governance.required_policy()
+        policy = duty.required_policy()
         for model in sorted({name for name, _ in lines}):
             owners = policy.model(model).owners
             mine = [line for name, line in lines if name == model]

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, BaseOperator
 
+from airflow_mlgov.duty import Duty
 from airflow_mlgov.errors import DependencyError, MlgovError
 from airflow_mlgov.results import GateResult, Outcome
-from airflow_mlgov.settings import Governance
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -64,9 +64,9 @@ class BaseGateOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it 
         """Judge the subject. Raises this package's errors for what could not be judged."""
 
     @cached_property
-    def governance(self) -> Governance:
+    def governance(self) -> Duty:
         """What ``[mlgov]`` says, under this gate's duty."""
-        return Governance(self.gate, self.mlflow_conn_id)
+        return Duty(self.gate, self.mlflow_conn_id)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the gate; return its XCom, or fail with the checks that are not green."""

@@ -17,9 +17,9 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param
 
+from airflow_mlgov.duty import Duty, requester
 from airflow_mlgov.exposure import exposures, simple_auth_manager
 from airflow_mlgov.operators.base import ModelRef, task_errors
-from airflow_mlgov.settings import Governance, requester
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -111,9 +111,9 @@ class FormOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it 
         """Tell people that they are asked."""
 
     @property
-    def governance(self) -> Governance:
+    def governance(self) -> Duty:
         """What ``[mlgov]`` says, under this duty."""
-        return Governance(self.duty, self.mlflow_conn_id)
+        return Duty(self.duty, self.mlflow_conn_id)
 
     def execute(self, context: Context) -> Any:
         """Show the evidence and ask; or go on at once where enough people have answered already."""

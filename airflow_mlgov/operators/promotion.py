@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_mlgov.duty import Duty, requester
 from airflow_mlgov.operators.base import ModelRef, task_errors
-from airflow_mlgov.settings import Governance, requester
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -41,16 +41,16 @@ class PromoteModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands
         from airflow_mlgov.notifications import whatever_happens
         from airflow_mlgov.release.promotion import promote
 
-        governance = Governance("promotion", self.mlflow_conn_id)
+        duty = Duty("promotion", self.mlflow_conn_id)
         with task_errors():
-            registry = governance.mlflow.registry()
+            registry = duty.mlflow.registry()
             done = promote(
                 registry,
                 registry.resolve(self.model),
                 self.target,
-                grounds=governance.grounds(),
-                signer=governance.signer,
-                context=governance.evidence_context(context),
+                grounds=duty.grounds(),
+                signer=duty.signer,
+                context=duty.evidence_context(context),
                 requesters=requester(context),
             )
         self.log.info("%s is at %r (%s)", done.model, self.target, done.record)
@@ -58,15 +58,15 @@ class PromoteModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands
             self.log.warning("waived, not passed: %s = %s of the gate %s", use["check"], use["observed"], use["gate"])
         if done.emergency is not None:
             with whatever_happens(self.log):
-                self._alert(governance, done, done.emergency, context)
+                self._alert(duty, done, done.emergency, context)
         return done.as_dict()
 
-    def _alert(self, governance: Governance, done: Promotion, emergency: Mapping[str, Any], context: Context) -> None:
+    def _alert(self, duty: Duty, done: Promotion, emergency: Mapping[str, Any], context: Context) -> None:
         """An emergency is never quiet: the owners are told who broke the glass, why, and past what it went."""
         from airflow_mlgov.notifications import notify, page_of
         from airflow_mlgov.notifications.words import render_emergency
 
-        owners = governance.required_policy().model(done.model.name).owners
+        owners = duty.required_policy().model(done.model.name).owners
         subject, body = render_emergency(
             str(done.model),
             self.target,

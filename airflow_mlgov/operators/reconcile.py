@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
+from airflow_mlgov.duty import Duty
 from airflow_mlgov.operators.base import task_errors
-from airflow_mlgov.settings import Governance
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -51,18 +51,18 @@ class ReconcileRegistryOperator(BaseOperator):  # type: ignore[misc]  # Airflow 
         from airflow_mlgov.notifications import whatever_happens
         from airflow_mlgov.release.reconciliation import reconcile, render_incidents
 
-        governance = Governance("reconcile", self.mlflow_conn_id)
+        duty = Duty("reconcile", self.mlflow_conn_id)
         with task_errors():
             result = reconcile(
-                governance.mlflow.registry(),
-                grounds=governance.grounds(),
-                signer=governance.signer,
-                context=governance.evidence_context(context),
+                duty.mlflow.registry(),
+                grounds=duty.grounds(),
+                signer=duty.signer,
+                context=duty.evidence_context(context),
                 revert=self.revert,
                 models=self.models,
             )
         with whatever_happens(self.log):
-            self._tell(governance, result, context)
+            self._tell(duty, result, context)
         text = render_incidents(result)
         xcom = result.as_dict()
         if not result.unsettled or not self.fail_on_incident:
@@ -71,12 +71,12 @@ class ReconcileRegistryOperator(BaseOperator):  # type: ignore[misc]  # Airflow 
         context["ti"].xcom_push(key="return_value", value=xcom)
         raise AirflowFailException(text)
 
-    def _tell(self, governance: Governance, result: Reconciliation, context: Context) -> None:
+    def _tell(self, duty: Duty, result: Reconciliation, context: Context) -> None:
         """The owners of each model hear of what is new; nobody is told twice of one incident."""
         from airflow_mlgov.notifications import notify, page_of
         from airflow_mlgov.notifications.words import render_incidents_notice
 
-        policy = governance.required_policy()
+        policy = duty.required_policy()
         new = [item for item in result.open if item.new]
         for model in sorted({item.model.name for item in new}):
             known = policy.models.get(model)

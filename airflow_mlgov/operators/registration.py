@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_mlgov.duty import Duty, requester
 from airflow_mlgov.operators.base import task_errors
-from airflow_mlgov.settings import Governance, requester
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -51,17 +51,17 @@ class RegisterModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
         from airflow_mlgov.data.files import dataset_subject
         from airflow_mlgov.evidence.statements import provenance_statement
 
-        governance = Governance("registration", self.mlflow_conn_id)
+        duty = Duty("registration", self.mlflow_conn_id)
         with task_errors():
             datasets = [dataset_subject(path) for path in self.datasets]
-            registry = governance.mlflow.registry()
+            registry = duty.mlflow.registry()
             version = registry.register(self.model, self.run_id, self.artifact_path)
             subject = registry.subject(version)
             trainers = [name for name in (registry.run(self.run_id).get("user"), *requester(context)) if name]
             statement = provenance_statement(
-                subject, datasets, trainers, {"run_id": self.run_id}, governance.evidence_context(context)
+                subject, datasets, trainers, {"run_id": self.run_id}, duty.evidence_context(context)
             )
-            entry = governance.ledger.attest(statement, governance.signer)
+            entry = duty.ledger.attest(statement, duty.signer)
             registry.set_tags(
                 version,
                 {

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_mlgov.duty import Duty
 from airflow_mlgov.operators.base import task_errors
-from airflow_mlgov.settings import Governance
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -50,15 +50,15 @@ class RollbackModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
         """Roll back; returns what was moved and the references of the decision of then and of the record."""
         from airflow_mlgov.release.rollback import roll_back
 
-        governance = Governance("promotion", self.mlflow_conn_id)
+        duty = Duty("promotion", self.mlflow_conn_id)
         with task_errors():
             done = roll_back(
-                governance.mlflow.registry(),
+                duty.mlflow.registry(),
                 self.model,
                 self.target,
-                grounds=governance.grounds(),
-                signer=governance.signer,
-                context=governance.evidence_context(context),
+                grounds=duty.grounds(),
+                signer=duty.signer,
+                context=duty.evidence_context(context),
                 reason=self.reason,
                 to=str(self.version) if self.version else None,
             )

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlgov.duty import requester
 from airflow_mlgov.operators.base import ModelRef
 from airflow_mlgov.operators.form import Form, FormOperator, PersonsAnswer, owners_of
-from airflow_mlgov.settings import requester
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

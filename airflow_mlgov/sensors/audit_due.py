@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, BaseSensorOperator, PokeReturnValue, conf
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 
+from airflow_mlgov.duty import Duty
 from airflow_mlgov.operators.base import task_errors
-from airflow_mlgov.settings import Governance
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -48,9 +48,9 @@ class AuditDueSensor(BaseSensorOperator):  # type: ignore[misc]  # untyped to my
         """Look once."""
         from airflow_mlgov.release.obligations import list_obligations
 
-        governance, now = Governance("audit"), datetime.now(UTC)
+        duty, now = Duty("audit"), datetime.now(UTC)
         with task_errors():
-            found = list_obligations(governance.ledger, governance.trust, now, self.model, governance.environment)
+            found = list_obligations(duty.ledger, duty.trust, now, self.model, duty.environment)
         due = [
             item.as_dict()
             for item in found

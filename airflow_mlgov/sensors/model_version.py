@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseSensorOperator, PokeReturnValue, conf
 
+from airflow_mlgov.duty import Duty
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.operators.base import task_errors
-from airflow_mlgov.settings import Governance
 from airflow_mlgov.triggers.model_version import ModelVersionTrigger, version_event
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class ModelVersionSensor(BaseSensorOperator):  # type: ignore[misc]  # untyped t
     def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002
         """Look once."""
         with task_errors():
-            registry = Governance(self.duty, self.mlflow_conn_id).mlflow.registry()
+            registry = Duty(self.duty, self.mlflow_conn_id).mlflow.registry()
             found = registry.newest(self.model, newer_than=self._above(), stage=self.stage, alias=self.alias)
         return PokeReturnValue(found is not None, version_event(found) if found else None)
 
@@ -74,7 +74,7 @@ class ModelVersionSensor(BaseSensorOperator):  # type: ignore[misc]  # untyped t
         self.defer(
             trigger=ModelVersionTrigger(
                 model=self.model,
-                mlflow_conn_id=Governance(self.duty, self.mlflow_conn_id).mlflow.mlflow_conn_id,
+                mlflow_conn_id=Duty(self.duty, self.mlflow_conn_id).mlflow.mlflow_conn_id,
                 newer_than=above,
                 stage=self.stage,
                 alias=self.alias,

@@ -188,15 +188,15 @@ def test_answers_before_a_clear_are_shown_and_signed_in(release: Release) -> Non
 
 
 def test_an_emergency_is_loud(exceptional: Exceptional, monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow_mlgov.duty import Duty
     from airflow_mlgov.release.waivers import break_glass
-    from airflow_mlgov.settings import Governance
 
     release = exceptional.release
     policy = release.folder / "mlgov.yaml"
     policy.write_text(policy.read_text() + "        break_glass: {from: [olga]}\n")
     from airflow_mlgov.release.promotion import build_case
 
-    governance = Governance("waiver")
+    governance = Duty("waiver")
     case = build_case(
         release.server.registry, release.version, "production", governance.grounds(), governance.environment
     )

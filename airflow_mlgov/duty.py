@@ -1,19 +1,14 @@
-"""What ``[mlgov]`` of airflow.cfg says, as open objects: the policy, the ledger, the signer of a duty, the trust root.
-
-The one place where the provider's configuration is read. Opens things only when asked, so that DAG files stay cheap.
-"""
+"""What a task of one duty needs, opened when it is asked for: the policy, the ledger, the trust root, the duty's signer
+and its identities at Vault and MLflow. Which ones they are is said by :mod:`airflow_mlgov.configuration`."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import conf
-
+from airflow_mlgov.configuration import filled, home, option
 from airflow_mlgov.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -28,41 +23,17 @@ if TYPE_CHECKING:
     from airflow_mlgov.hooks.mlflow import MlflowHook
     from airflow_mlgov.release.promotion import Grounds
 
-SECTION = "mlgov"
-
-
-def option(name: str, fallback: str = "") -> str:
-    """One option of ``[mlgov]``, empty where it is not set."""
-    return str(conf.get(SECTION, name, fallback=fallback) or fallback)
-
-
-def filled(name: str, duty: str) -> str:
-    """One option of ``[mlgov]`` with its ``{duty}`` filled in.
-
-    :raises ConfigurationError: it holds another placeholder
-    """
-    text = option(name)
-    try:
-        return text.format(duty=duty)
-    except (KeyError, IndexError, ValueError) as error:
-        raise ConfigurationError(f"[mlgov] {name} = {text} may hold {{duty}} and no other braces") from error
-
-
-def home() -> Path:
-    """Where the embedded defaults live: ``$AIRFLOW_HOME/mlgov``."""
-    return Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / "mlgov"
-
 
 @dataclass(frozen=True)
-class Governance:
-    """Everything a task of one duty needs.
+class Duty:
+    """One duty, and everything that its task needs.
 
-    :param duty: one of ``evidence.signing.DUTIES``: a gate's name, ``registration``, ``approval``, ``promotion`` …; it
+    :param name: one of ``evidence.signing.DUTIES``: a gate's name, ``registration``, ``approval``, ``promotion`` …; it
         picks the signing key and the Vault identity where their settings hold ``{duty}``
     :param mlflow_conn_id: overrides ``[mlgov] mlflow_conn_id``
     """
 
-    duty: str
+    name: str
     mlflow_conn_id: str | None = None
 
     @cached_property
@@ -82,7 +53,9 @@ class Governance:
         :raises ConfigurationError: none is configured
         """
         if self.policy is None:
-            raise ConfigurationError("this needs a governance policy: set [mlgov] policy to the path of mlgov.yaml")
+            raise ConfigurationError(
+                "this needs a governance policy: set [mlgov] policy to the path of mlgov.yaml", code="policy.missing"
+            )
         return self.policy
 
     @cached_property
@@ -99,7 +72,7 @@ class Governance:
 
     def vault(self) -> Any:
         """An authenticated ``hvac.Client`` of this duty's identity, None where no Vault is configured."""
-        conn_id = filled("vault_conn_id", self.duty)
+        conn_id = filled("vault_conn_id", self.name)
         if not conn_id:
             return None
         from airflow_mlgov.hooks.vault import MlgovVaultHook
@@ -110,7 +83,7 @@ class Governance:
     def signer_uri(self) -> str:
         """``local:PATH`` or ``vault:KEY`` of this duty, empty where ``[mlgov] sign`` is not set."""
         local = option("sign").startswith("local:")
-        return filled("sign", self.duty if local else self.duty.replace("_", "-"))
+        return filled("sign", self.name if local else self.name.replace("_", "-"))
 
     @cached_property
     def signer(self) -> Signer:
@@ -150,7 +123,7 @@ class Governance:
         from airflow_mlgov.hooks.mlflow import MlflowHook
 
         conn_id = self.mlflow_conn_id or option("mlflow_conn_id", "mlflow_default")
-        return MlflowHook(mlflow_conn_id=conn_id, duty=self.duty)
+        return MlflowHook(mlflow_conn_id=conn_id, duty=self.name)
 
     def evidence_context(self, task: Mapping[str, Any]) -> Context:
         """What goes into the signed bytes about where and when: environment, policy, dag, run, task, try."""

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from airflow_mlgov.duty import Duty
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.settings import Governance
 
 
 @pytest.fixture(autouse=True)
@@ -15,26 +15,26 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_defaults_work_together(home: Path) -> None:
-    governance = Governance("fairness")
-    keyid = governance.signer.public_key.keyid
-    assert [item.key.keyid for item in governance.trust.keys] == [keyid]
-    assert governance.ledger.verify()[0] == 0
+    duty = Duty("fairness")
+    keyid = duty.signer.public_key.keyid
+    assert [item.key.keyid for item in duty.trust.keys] == [keyid]
+    assert duty.ledger.verify()[0] == 0
     assert (home / "ledger.db").exists()
-    assert governance.policy is None
-    assert governance.vault() is None
+    assert duty.policy is None
+    assert duty.vault() is None
     with pytest.raises(ConfigurationError, match=r"\[mlgov\] policy"):
-        governance.required_policy()
+        duty.required_policy()
 
 
 def test_a_pinned_trust_root_is_never_extended(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__MLGOV__TRUST_ROOT", str(home / "pinned.json"))
-    assert Governance("fairness").signer
+    assert Duty("fairness").signer
     assert not (home / "trust.json").exists()
     with pytest.raises(ConfigurationError, match=r"pinned\.json"):
-        _ = Governance("fairness").trust
+        _ = Duty("fairness").trust
 
 
 def test_a_vault_signer_without_vault_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__MLGOV__SIGN", "vault:mlgov-{duty}")
     with pytest.raises(ConfigurationError, match="vault_conn_id"):
-        _ = Governance("data_validation").signer
+        _ = Duty("data_validation").signer

@@ -1,0 +1,37 @@
+"""The words of ``[mlgov]`` in airflow.cfg, and where the embedded defaults live. The one place that reads them; opens
+nothing, so that DAG files stay cheap and everything may import it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from airflow.providers.common.compat.sdk import conf
+
+from airflow_mlgov.errors import ConfigurationError
+
+SECTION = "mlgov"
+
+
+def option(name: str, fallback: str = "") -> str:
+    """One option of ``[mlgov]``, empty if it is not set."""
+    return str(conf.get(SECTION, name, fallback=fallback) or fallback)
+
+
+def filled(name: str, duty: str) -> str:
+    """One option of ``[mlgov]`` with its ``{duty}`` filled in.
+
+    :raises ConfigurationError: it holds another placeholder
+    """
+    text = option(name)
+    try:
+        return text.format(duty=duty)
+    except (KeyError, IndexError, ValueError) as error:
+        raise ConfigurationError(
+            f"[mlgov] {name} = {text} may hold {{duty}} and no other braces", code="configuration.braces"
+        ) from error
+
+
+def home() -> Path:
+    """Where the embedded defaults live: ``$AIRFLOW_HOME/mlgov``."""
+    return Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / "mlgov"
