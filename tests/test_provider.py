@@ -24,7 +24,9 @@ def test_provider_info_is_valid_by_airflows_own_schema() -> None:
     assert get_provider_info()["package-name"] == PROJECT["name"]
 
 
-@pytest.mark.parametrize("group", ["apache_airflow_provider", "airflow.plugins", "airflow.policy"])
+@pytest.mark.parametrize(
+    "group", ["apache_airflow_provider", "airflow.plugins", "airflow.policy", "airflow_mlgov.gates"]
+)
 def test_entry_points_lead_to_code(group: str) -> None:
     declared = PROJECT["entry-points"][group]
     installed = {entry.name: entry for entry in entry_points(group=group) if entry.name in declared}

@@ -1,0 +1,110 @@
+"""The data gate as the catalogue knows it: its settings and its name. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, WithJsonSchema
+
+from airflow_mlgov.gates.protocol import Count, GateSettings, Local, Merge, Option, Place
+from airflow_mlgov.gates.run import Run, WholeGate
+from airflow_mlgov.results import GateResult
+
+
+class Checks(Merge):
+    """How the policy's checks and a caller's become one: a caller may fill what is left open, and tighten a bound."""
+
+    def merge(self, name: str, stated: Mapping[str, Any], given: Any) -> Any:  # noqa: ARG002
+        """The policy's checks, and the caller's where the policy is silent.
+
+        :raises ConfigurationError: the caller says something else, or narrows what is looked at
+        """
+        from airflow_mlgov.gates.dataset_checks.checks import merge_checks
+
+        return merge_checks(stated, given)
+
+
+class DataValidationSettings(GateSettings):
+    """What the data is held against, and by which engine."""
+
+    suite: Annotated[
+        Place | Mapping[str, Any],
+        WithJsonSchema({"type": "string", "minLength": 1}),
+        Local(in_policy=True),
+    ] = Field(
+        description="Great Expectations suite (JSON or YAML: a path, or the suite itself) or TFDV schema.pbtxt; the "
+        "policy's if omitted, whose digest evidence must have",
+    )
+    engine: Annotated[Literal["auto", "duckdb", "great_expectations"], Local()] = Field(
+        "auto",
+        description="auto evaluates the common expectations over files in one DuckDB query and the rest in Great "
+        "Expectations; duckdb refuses what it cannot evaluate; great_expectations evaluates all there. A table or "
+        "query is Great Expectations' unless duckdb is asked for, which keeps the rows in a temporary file meanwhile",
+    )
+    min_rows: Count = Field(
+        1, description="fewer rows fail the gate, because most expectations hold for no rows at all"
+    )
+    checks: Annotated[
+        Mapping[str, Any] | None, WithJsonSchema({"$ref": "#/$defs/dataset_checks"}), Checks(), Option(file=True)
+    ] = Field(
+        None,
+        description="what is checked beyond the suite, over files or a table: drift, overlap, leakage, freshness, "
+        "volume, schema; a caller may fill and tighten what the policy says",
+    )
+    reference: Annotated[Place | None, Local()] = Field(
+        None,
+        description="what drift and volume compare with if their own settings name nothing: a path, or champion, the "
+        "data that the model's champion was trained on",
+    )
+    data_docs_dir: Annotated[Place | None, Local()] = Field(
+        None, description="folder for Great Expectations' Data Docs, whose pages load assets from the web"
+    )
+
+    @property
+    def all_checks(self) -> dict[str, Any] | None:
+        """The checks, with the reference in those that name none."""
+        from airflow_mlgov.gates.dataset_checks.checks import with_reference
+
+        if self.reference is not None:
+            return with_reference(self.checks, self.reference)
+        return None if self.checks is None else dict(self.checks)
+
+
+class DataValidationGate(WholeGate[DataValidationSettings]):
+    """A Great Expectations suite, and checks beyond it, over files, a table or a query.
+
+    The evidence counts for every model that was made from these bytes.
+    """
+
+    name = "data_validation"
+    command = "data"
+    about = "dataset"
+    Settings = DataValidationSettings
+    next_step = "Next: mend the data at its source and start the run again; the model was not trained on it."
+
+    def needs_lookup(self, settings: DataValidationSettings) -> bool:
+        """Whether a check names the champion or a registered model."""
+        from airflow_mlgov.gates.dataset_checks.checks import needs_lookup
+
+        return needs_lookup(settings.all_checks)
+
+    def evaluate(self, run: Run[DataValidationSettings]) -> GateResult:
+        """Run the suite and the checks."""
+        from airflow_mlgov.gates.data_validation.gate import validate_data
+
+        settings = run.settings
+        return validate_data(
+            run.data,
+            settings.suite,
+            engine=settings.engine,
+            memory_limit=run.memory_limit,
+            min_rows=settings.min_rows,
+            report_dir=run.report_dir,
+            data_docs_dir=settings.data_docs_dir,
+            checks=settings.all_checks,
+            lookup=run.lookup,
+        )
+
+
+GATE = DataValidationGate()

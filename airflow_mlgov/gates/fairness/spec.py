@@ -1,0 +1,175 @@
+"""The fairness gate as the catalogue knows it: its settings, its metrics, its name. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.gates.fairness.metrics import METRICS, Task
+from airflow_mlgov.gates.protocol import Column, Confidence, Count, GateSettings, Label, Merge, Option, Share, Strict
+from airflow_mlgov.gates.run import Run, WholeGate
+from airflow_mlgov.results import GateResult
+
+Groups = Mapping[Column, tuple[Label, ...] | None]
+"""Feature -> the groups that must be there, or None to take them as they come."""
+
+
+def _named(features: Any) -> Any:
+    """Features without their groups, as a mapping."""
+    if isinstance(features, str):
+        features = [features]
+    return dict.fromkeys(features) if isinstance(features, list | tuple) else features
+
+
+class Features(Merge):
+    """How the policy's features and a caller's become one: a caller may name them without groups, and no other."""
+
+    def merge(self, name: str, stated: Mapping[str, Any], given: Any) -> Any:
+        """The policy's.
+
+        :raises ConfigurationError: the caller declares groups, or names another feature
+        """
+        if isinstance(given, Mapping) or set(_named(given)) - set(stated):
+            raise ConfigurationError(
+                f"{name} is {given!r} here, but the governance policy says {stated!r}: leave it out, or have the "
+                "policy changed",
+                code="setting.not_the_policys",
+            )
+        return stated
+
+
+class FairnessSettings(GateSettings):
+    """How groups are found, estimated and compared."""
+
+    label: Column = Field(description="column of the truth")
+    prediction: Column | None = Field(
+        None,
+        description="column of the predicted label (of a regression, the number); made from score >= threshold if "
+        "omitted",
+    )
+    score: Column | None = Field(
+        None, description="column of the score of the positive label; roc_auc_* and the calibration metrics need it"
+    )
+    threshold: float = Field(0.5, strict=True, description="score from which a row counts as predicted positive")
+    positive_label: Label | None = Field(None, description="the favourable label; needed unless labels are 0 and 1")
+    sensitive_features: Annotated[
+        Groups,
+        BeforeValidator(_named),
+        WithJsonSchema(
+            {
+                "type": "object",
+                "minProperties": 1,
+                "additionalProperties": {
+                    "anyOf": [
+                        {"type": "null"},
+                        {"type": "array", "minItems": 2, "uniqueItems": True, "items": {"type": ["string", "number"]}},
+                    ]
+                },
+            }
+        ),
+        Features(),
+        Option("--sensitive"),
+    ] = Field(
+        min_length=1,
+        description="column (or columns joined by *, an intersection) -> the groups that must be there, or nothing to "
+        "take them as they come; the groups of an intersection are named female*black",
+    )
+    task: Task = Field(
+        "binary",
+        description="multiclass judges each class against the rest, and the worst of them counts; regression judges "
+        "errors",
+    )
+    method: Literal["between_groups", "to_overall"] = Field(
+        "between_groups",
+        description="between_groups compares the extreme groups with each other, to_overall each group with all rows",
+    )
+    reference: Mapping[Column, Label] = Field(
+        {},
+        description="sensitive feature -> the group that the others are compared with; *_disparity takes the largest "
+        "group if omitted",
+    )
+    decide: Annotated[Literal["interval", "point"], Strict(order=("point", "interval"))] = Field(
+        "interval",
+        description="interval is INCONCLUSIVE if the confidence interval straddles the bound, point judges the "
+        "estimate alone",
+    )
+    confidence: Annotated[Confidence, Strict()] = Field(0.95, description="level of the intervals")
+    min_group_size: Annotated[Count, Strict()] = Field(
+        30, description="rows below which nothing about a group is estimated"
+    )
+    min_positives: Annotated[Count, Strict()] = Field(
+        10,
+        description="positives below which a group's true positive and false negative rates are not estimated (and its "
+        "precision, in rows predicted positive)",
+    )
+    min_negatives: Annotated[Count, Strict()] = Field(
+        10, description="negatives below which a group's false positive rate is not estimated"
+    )
+    max_share_left_out: Annotated[Share, Strict(larger_is="looser")] = Field(
+        0.0,
+        description="share of the rows that groups too small to estimate may hold and be left out; 0 leaves none out, "
+        "and a check that such a group belongs to is INCONCLUSIVE",
+    )
+    missing_sensitive: Annotated[Literal["error", "group"], Strict(order=("group", "error"))] = Field(
+        "error", description="rows without a sensitive value are an error, or a group of their own"
+    )
+    suppress_below: Annotated[Count, Strict()] = Field(
+        5, description="counts below this are left out of the evidence, because they could point at a person"
+    )
+    on_no_champion: Literal["record", "fail"] = Field(
+        "record", description="what a bound against the champion says if there is none: a remark, or FAIL"
+    )
+    champion_prediction: Column | None = Field(
+        None, description="column of the data with the champion's predictions, instead of a baseline"
+    )
+    champion_score: Column | None = Field(
+        None, description="column of the data with the champion's scores, instead of a baseline"
+    )
+    row_id: Column | None = Field(None, description="column that names a row, to align it with the baseline's")
+    engine: Literal["counts", "fairlearn"] = Field(
+        "counts",
+        description="counts is arithmetic on the counts, fairlearn asks its MetricFrame over the weighted counts, "
+        "which gives the same numbers",
+    )
+
+
+class FairnessGate(WholeGate[FairnessSettings]):
+    """Disparities between groups of people, with their intervals, if groups are large enough to say.
+
+    Rows are counted where they are: files in DuckDB, a table in its database.
+    """
+
+    name = "fairness"
+    about = "model"
+    Settings = FairnessSettings
+    metrics = METRICS
+    compares = True
+    section: ClassVar[Mapping[str, Any]] = {"required": ["sensitive_features"]}
+    next_step = (
+        "Next: look at the rates by group in the evidence, remove what stands in for the protected group or "
+        "move the cut-off, retrain, and start the run again."
+    )
+
+    def check_names(self, bound: str, settings: Mapping[str, Any]) -> Sequence[str]:
+        """One check for each sensitive feature."""
+        return [f"{bound}[{feature}]" for feature in settings.get("sensitive_features", ())]
+
+    def evaluate(self, run: Run[FairnessSettings]) -> GateResult:
+        """Count the rows and judge the groups."""
+        from airflow_mlgov.gates.fairness.gate import evaluate_fairness
+
+        return evaluate_fairness(
+            run.data,
+            subject=run.judged(),
+            bounds=run.bounds,
+            baseline=run.baseline,
+            memory_limit=run.memory_limit,
+            report_dir=run.report_dir,
+            **run.settings.given(),
+        )
+
+
+GATE = FairnessGate()

@@ -1,0 +1,60 @@
+"""The feature service's gate as the catalogue knows it: its settings and its name. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from airflow_mlgov.gates.protocol import GateSettings, Local, Option, Place
+from airflow_mlgov.gates.run import Run, WholeGate
+from airflow_mlgov.results import GateResult
+
+
+class FeatureServiceSettings(GateSettings):
+    """Which feature service, and what is asked of it."""
+
+    repo: Annotated[Place, Local()] = Field(description="folder that holds feature_store.yaml")
+    service: Annotated[str, Local()] = Field(min_length=1, description="name of the feature service")
+    rules: Annotated[Place | Mapping[str, Any], Local()] = Field(
+        description="owner, description, ttl, max_age, pii: path of a YAML file, or the rules themselves"
+    )
+    python: Annotated[Place | None, Local()] = Field(
+        None,
+        description="interpreter of an environment with Feast, which needs pandas < 3; the worker's own if omitted",
+    )
+    environment: Annotated[tuple[str, ...], Local(), Option("--env")] = Field(
+        (),
+        description="names of environment variables that Feast may see, such as those that feature_store.yaml "
+        "mentions; it sees no other",
+    )
+    timeout: Annotated[float, Local()] = Field(300, strict=True, gt=0, description="seconds that Feast may take")
+
+
+class FeatureServiceGate(WholeGate[FeatureServiceSettings]):
+    """Owners, personal data, freshness and descriptions of the feature views of a Feast feature service."""
+
+    name = "feature_service"
+    command = "features"
+    about = "dataset"
+    Settings = FeatureServiceSettings
+    reads = False
+    next_step = "Next: mend the feature views that are named above, apply the repository, and start the run again."
+
+    def evaluate(self, run: Run[FeatureServiceSettings]) -> GateResult:
+        """Ask Feast, then judge."""
+        from airflow_mlgov.gates.feature_store import judge_feature_service
+
+        settings = run.settings
+        return judge_feature_service(
+            settings.repo,
+            settings.service,
+            settings.rules,
+            python=settings.python,
+            environment=settings.environment,
+            timeout=settings.timeout,
+        )
+
+
+GATE = FeatureServiceGate()

@@ -1,0 +1,328 @@
+"""What a gate is: one class that says its name, what it is about, its settings, what may be bounded, and how it judges.
+
+Everything else about it (operator arguments, command line, policy schema, strictness, tables in the docs) is made from
+here. Imports nothing heavy, because a policy or a DAG file is read with it.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.results import Check, Subject
+
+if TYPE_CHECKING:
+    from airflow_mlgov.gates.bounds import MetricBound
+
+MEMORY_LIMIT = "512MB"
+
+Column = Annotated[str, Field(strict=True, min_length=1)]
+"""The name of a column."""
+Columns = tuple[Column, ...]
+Count = Annotated[int, Field(strict=True, ge=1)]
+"""A whole number of at least one."""
+Share = Annotated[float, Field(strict=True, ge=0, lt=1)]
+"""A share of the rows; never all of them."""
+Confidence = Annotated[float, Field(strict=True, ge=0.5, lt=1)]
+"""The level of an interval."""
+Label = Annotated[str | bool | int | float, Field()]
+"""A label as the data has it."""
+Place = Annotated[str, Field(min_length=1)]
+"""A path, or a name, of the machine that runs the gate."""
+
+
+@dataclass(frozen=True)
+class Strict:
+    """Marks a setting that decides how hard a gate is to pass: a caller may make it stricter than the default or the
+    policy, never looser, and the evidence states it as it was applied."""
+
+    larger_is: Literal["stricter", "looser"] = "stricter"
+    order: tuple[str, ...] = ()
+    """Of a setting of words: from the mildest to the strictest."""
+
+    def rank(self, value: Any) -> float | None:
+        """The value as a number that can be compared; None if it is no value of this setting."""
+        if isinstance(value, str):
+            return self.order.index(value) if value in self.order else None
+        return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    def allows(self, value: Any, held: Any) -> bool:
+        """Whether ``value`` is at least as strict as ``held``; what is no value of the setting is left to its type."""
+        mine, theirs = self.rank(value), self.rank(held)
+        if mine is None or theirs is None:
+            return True
+        return mine >= theirs if self.larger_is == "stricter" else mine <= theirs
+
+
+@dataclass(frozen=True)
+class Local:
+    """Marks a setting of the machine that runs the gate (a path, an interpreter, a limit of memory): the caller's own
+    affair, so what it gives counts.
+
+    :param in_policy: whether the policy may say it too; a path is then relative to the policy file
+    """
+
+    in_policy: bool = False
+
+
+class Merge:
+    """Marks a setting that the policy and a caller may both say; its subclass says how the two become one."""
+
+    def merge(self, name: str, stated: Any, given: Any) -> Any:
+        """The value that counts.
+
+        :raises ConfigurationError: the caller says something that the policy does not allow
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Option:
+    """How the command line calls a setting, if that is not ``--its-name``.
+
+    :param name: of a setting that holds several, in the singular: ``--sensitive``
+    :param file: its value stands in a YAML or JSON file
+    """
+
+    name: str = ""
+    file: bool = False
+
+
+class GateSettings(BaseModel):
+    """Base of every gate's settings. A field's description, default, bounds and marks are the only place where a
+    setting is defined."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any], where: str = "the settings") -> Self:
+        """Settings as people write them.
+
+        :param given: by name; one that is None counts as not given
+        :param where: who wrote them, for messages
+        :raises ConfigurationError: an unknown setting (the nearest is named), a missing one, or a value that is none
+        """
+        said = {name: value for name, value in given.items() if value is not None}
+        unknown = [name for name in said if name not in cls.model_fields]
+        if unknown:
+            raise ConfigurationError(
+                f"{where}: unknown setting {unknown[0]!r}{_near(unknown[0], cls.model_fields)}", code="setting.unknown"
+            )
+        if why := cls.contradiction(said):
+            raise ConfigurationError(f"{where}: {why}", code="setting.contradiction")
+        try:
+            return cls.model_validate(said)
+        except ValidationError as error:
+            raise _wrong(cls, error.errors()[0], where) from None
+
+    @classmethod
+    def refuse(cls, given: Mapping[str, Any], where: str, unknown_yet: Callable[[Any], bool]) -> None:
+        """Refuse what can be seen to be wrong before everything is known, as where a DAG file is read.
+
+        :param unknown_yet: whether a value is a template or another task's result
+        :raises ConfigurationError: as :meth:`read`, but nothing is missing yet
+        """
+        said = {name: value for name, value in given.items() if value is not None}
+        try:
+            cls.read(said, where)
+        except ConfigurationError as error:
+            if error.code in ("setting.unknown", "setting.contradiction"):
+                raise
+        try:
+            cls.model_validate(said)
+        except ValidationError as error:
+            for problem in error.errors():
+                value = said.get(str(problem["loc"][0])) if problem["loc"] else None
+                if problem["type"] != "missing" and not unknown_yet(value):
+                    raise _wrong(cls, problem, where) from None
+
+    @classmethod
+    def contradiction(cls, given: Mapping[str, Any]) -> str:  # noqa: ARG003 - for those that have one
+        """Why settings cannot stand together; empty if they can.
+
+        :param given: those that somebody has given, by name
+        """
+        return ""
+
+    @classmethod
+    def marks(cls, kind: type[M]) -> dict[str, M]:
+        """The settings that carry a mark of a kind, in the order of the class."""
+        found = {}
+        for name, info in cls.model_fields.items():
+            mark = mark_of(info, kind)
+            if mark is not None:
+                found[name] = mark
+        return found
+
+    def given(self) -> dict[str, Any]:
+        """The settings that somebody has given; the others have their defaults."""
+        return {name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set}
+
+    @property
+    def applied(self) -> dict[str, Any]:
+        """What evidence states: the settings that decide how hard the gate is to pass."""
+        return {name: getattr(self, name) for name in type(self).marks(Strict)}
+
+
+M = TypeVar("M")
+S = TypeVar("S", bound=GateSettings)
+
+
+def mark_of(info: FieldInfo, kind: type[M]) -> M | None:
+    """The mark of a kind that a field carries."""
+    return next((mark for mark in info.metadata if isinstance(mark, kind)), None)
+
+
+class OpenMetrics(Collection[str]):
+    """Metrics without an end, such as those named after columns.
+
+    :param patterns: regular expressions of whole names, each with no ``^`` and ``$``; one that ends in
+        ``_vs_champion`` is bounded by its change
+    :param examples: a few names, for messages
+    """
+
+    def __init__(self, patterns: Sequence[str], examples: Sequence[str]) -> None:
+        self.patterns = tuple(patterns)
+        self.examples = tuple(examples)
+
+    def __contains__(self, name: object) -> bool:
+        import re
+
+        return isinstance(name, str) and any(re.fullmatch(pattern, name) for pattern in self.patterns)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.examples)
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+
+class Relation(Protocol):
+    """A dataset that is open, bound to its bytes or rows."""
+
+    name: str
+    subject: Subject
+
+
+class Lookup(Protocol):
+    """What only a registry and a ledger know."""
+
+    def champion_data(self) -> Subject | None:
+        """The dataset that the champion was trained on, as its provenance names it; None if there is no champion."""
+
+    def signature_of(self, model: str) -> AbstractContextManager[Path]:
+        """The folder of a model version that ``models:/…`` names."""
+
+
+@dataclass(frozen=True)
+class Question(Generic[S]):
+    """What a gate is asked."""
+
+    settings: S
+    subject: Subject
+    """What the verdict is about: the model version, or the dataset itself."""
+    data: Relation
+    baseline: Relation | None = None
+    """The champion's rows, in columns of the same names."""
+    bounds: tuple[MetricBound, ...] = ()
+    lookup: Lookup | None = None
+    artifact: Callable[[], AbstractContextManager[Path]] | None = None
+    """Fetches the model's own files, for gates that measure or load them."""
+    memory_limit: str = MEMORY_LIMIT
+    report_dir: Path | None = None
+    """Where a gate puts what it draws itself; the report of checks is written for it."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a gate found."""
+
+    checks: tuple[Check, ...]
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """Aggregates for the evidence that belong to no single check."""
+    inputs: tuple[Subject, ...] = ()
+    """What was read besides the data and the baseline: suites, schemas, references."""
+    evaluation_digest: str | None = None
+    """Names the rows that a model was judged on, whatever it predicted for them."""
+    suite_digest: str | None = None
+    """Names the file of rules that the data was held against."""
+    libraries: tuple[str, ...] = ()
+    """Distributions that computed it; their versions are looked up."""
+    reports: Mapping[str, str] = field(default_factory=dict)
+    figures: Mapping[str, str] = field(default_factory=dict)
+    """Caption -> SVG element, for the report."""
+
+
+class Gate(ABC, Generic[S]):
+    """One gate. Its docstring is what help pages say about it."""
+
+    name: ClassVar[str]
+    """The duty, the word in the policy's ``requires`` and ``gates``."""
+    about: ClassVar[Literal["model", "dataset", "pipeline"]]
+    """What its verdict is about."""
+    Settings: ClassVar[type[GateSettings]]
+    metrics: ClassVar[Collection[str]] = ()
+    """What may be bounded; a gate without metrics has its bounds elsewhere, in a suite for instance."""
+    next_step: ClassVar[str] = "Next: mend what is named above and start the run again."
+    """What the owners read when it has stopped a release."""
+    command: ClassVar[str] = ""
+    """What the command line calls it; its name if empty."""
+    reads: ClassVar[bool] = True
+    """Whether it is given data: files, a table, a query. One that is not finds its subject by its settings."""
+    compares: ClassVar[bool] = False
+    """Whether it compares with the champion's rows."""
+    of_artifact: ClassVar[Collection[str]] = ()
+    """Metrics of the model's own files, which an audit on live data does not measure again."""
+    section: ClassVar[Mapping[str, Any]] = {}
+    """Further keywords of JSON Schema for the gate's section of the policy."""
+
+    def check_names(self, bound: str, settings: Mapping[str, Any]) -> Sequence[str]:  # noqa: ARG002 - for overriders
+        """The checks that evidence must hold for a bound of the policy.
+
+        :param bound: the metric as the policy writes it
+        :param settings: those that the policy states
+        """
+        return (bound,)
+
+    def needs_lookup(self, settings: S) -> bool:  # noqa: ARG002 - for overriders
+        """Whether it asks the registry and the ledger."""
+        return False
+
+    @abstractmethod
+    def judge(self, question: Question[S]) -> Findings:
+        """Hold the data against settings and bounds.
+
+        :raises ConfigurationError: a column, a setting or a bound is not what the gate can judge
+        :raises AccessError: a file system, a database or a registry refuses
+        :raises DependencyError: one is down
+        """
+
+
+def _near(word: str, known: Collection[str]) -> str:
+    near = get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+
+
+def _wrong(cls: type[GateSettings], problem: Any, where: str) -> ConfigurationError:
+    """One complaint of pydantic's in this package's words."""
+    name = str(problem["loc"][0]) if problem["loc"] else ""
+    if problem["type"] == "missing":
+        about = cls.model_fields[name].description
+        return ConfigurationError(
+            f"{where}: name the {about} as {name}, in the policy or where the gate is called", code="setting.missing"
+        )
+    text = str(problem["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    value = problem["input"]
+    shown = repr(value) if not isinstance(value, float) or math.isfinite(value) else str(value)
+    inner = "".join(f"[{part!r}]" for part in problem["loc"][1:2])
+    return ConfigurationError(f"{where}: {name}{inner} {text}, not {shown}", code="setting.wrong")
