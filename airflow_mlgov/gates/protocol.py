@@ -256,6 +256,8 @@ class Findings:
     """Names the rows that a model was judged on, whatever it predicted for them."""
     suite_digest: str | None = None
     """Names the file of rules that the data was held against."""
+    dataset_checks: Mapping[str, Any] | None = None
+    """Drift, overlap, leakage and the like -> settings as applied."""
     libraries: tuple[str, ...] = ()
     """Distributions that computed it; their versions are looked up."""
     reports: Mapping[str, str] = field(default_factory=dict)

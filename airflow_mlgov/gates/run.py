@@ -34,12 +34,14 @@ class Run(Generic[S]):
 
     def judged(self) -> Subject:
         """What the verdict is about: the model version, the data itself if there is none."""
-        from airflow_mlgov.gates.inputs import dataset_subject
-        from airflow_mlgov.gates.sql_source import fingerprint
+        from airflow_mlgov.data.database import fingerprint
+        from airflow_mlgov.data.files import dataset_subject
 
         if self.subject is not None:
             return self.subject
-        return dataset_subject(self.data) if isinstance(self.data, str) else fingerprint(self.data).subject(self.data)
+        if isinstance(self.data, str):
+            return dataset_subject(self.data)
+        return fingerprint(self.data).subject(self.data.name)
 
     def need_artifact(self) -> Artifact:
         """The model's files.
