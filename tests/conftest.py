@@ -27,14 +27,20 @@ os.environ.update(
 
 import shutil  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
+from typing import TYPE_CHECKING  # noqa: E402
 
 import pytest  # noqa: E402
 
 from tests.fixtures.airflow_runner import TaskRun, run_one_task  # noqa: E402
-from tests.fixtures.governed import Governed  # noqa: E402
 from tests.fixtures.mlflow_server import MlflowServer, running_mlflow  # noqa: E402
 from tests.fixtures.openbao import OpenBaoServer, running_openbao  # noqa: E402
 from tests.fixtures.postgres import postgres_bindir, running_postgres  # noqa: E402
+from tests.fixtures.shell import Run, command_line  # noqa: E402
+
+if TYPE_CHECKING:
+    from tests.worlds.exceptions import Exceptions
+    from tests.worlds.governed import Governed
+    from tests.worlds.release import Release
 
 
 def pytest_unconfigure() -> None:
@@ -80,6 +86,32 @@ def run_task() -> TaskRun:
 
 
 @pytest.fixture
-def governed(tmp_path: Path, mlflow_server: MlflowServer) -> Governed:
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """``run("gate", "data", …)`` -> exit code, stdout, stderr."""
+    return command_line(monkeypatch, capsys)
+
+
+@pytest.fixture
+def governed(tmp_path: Path, mlflow_server: MlflowServer) -> "Governed":
     """A governed model on a real MLflow server, without Airflow."""
+    from tests.worlds.governed import Governed
+
     return Governed(tmp_path, mlflow_server)
+
+
+@pytest.fixture
+def exceptions(governed: "Governed") -> "Exceptions":
+    """The same, with people who may sign for what fails."""
+    from tests.worlds.exceptions import Exceptions
+
+    return Exceptions(governed)
+
+
+@pytest.fixture
+def release(
+    tmp_path: Path, mlflow_server: MlflowServer, run_task: TaskRun, monkeypatch: pytest.MonkeyPatch
+) -> "Release":
+    """The operators of one governed DAG, each run through Airflow's task runner."""
+    from tests.worlds.release import new_release
+
+    return new_release(tmp_path, mlflow_server, run_task, monkeypatch.setenv)

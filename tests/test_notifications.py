@@ -17,7 +17,6 @@ from typing import Any, ClassVar
 import pytest
 from airflow.providers.common.compat.sdk import BaseNotifier
 
-import tests.operators.conftest as governed_world
 from airflow_mlgov import notifications
 from airflow_mlgov.notifications import EVENTS, approval_page, notify, page_of, read_notifiers
 from airflow_mlgov.notifications.words import (
@@ -30,8 +29,7 @@ from airflow_mlgov.notifications.words import (
 )
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Subject
 from tests.fixtures.smtp import Mailbox, running_smtp, smtp_connection
-
-release = governed_world.release
+from tests.worlds.release import Release, people
 
 OWNERS = ("data-science@bank.example", "ml-engineering@bank.example")
 SLACK = "airflow.providers.slack.notifications.slack_webhook.SlackWebhookNotifier"
@@ -493,7 +491,7 @@ def test_pages_where_one_acts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_failed_gate_mails_the_numbers_and_a_broken_notifier_changes_nothing(
-    release: governed_world.Release, mailbox: Mailbox, configure: Any, monkeypatch: pytest.MonkeyPatch
+    release: Release, mailbox: Mailbox, configure: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example")
     configure({"class": "no.such.Notifier"}, own(Broken, kwargs={"how": "SystemExit"}), MAIL)
@@ -517,11 +515,9 @@ def test_a_failed_gate_mails_the_numbers_and_a_broken_notifier_changes_nothing(
         assert words in mail.html
 
 
-def test_a_failed_data_gate_reaches_the_fixed_address(
-    release: governed_world.Release, mailbox: Mailbox, configure: Any
-) -> None:
+def test_a_failed_data_gate_reaches_the_fixed_address(release: Release, mailbox: Mailbox, configure: Any) -> None:
     configure({**MAIL, "kwargs": {**MAIL["kwargs"], "to": ["{owners}", "ml-platform@bank.example"]}})
-    broken = governed_world.people(seed=3)
+    broken = people(seed=3)
     broken.loc[0, "age"] = 300
     end = release.validate(release.write("broken.csv", broken))
     assert end.state == "failed"

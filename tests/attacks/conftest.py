@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.attacks.world import Guarded, LiveWorld, live_world
 from tests.fixtures.mlflow_server import MlflowServer
 from tests.fixtures.postgres import postgres_bindir
+from tests.worlds.guarded import Guarded
+from tests.worlds.live import LiveWorld, live_world
 
 HERE = Path(__file__).parent
 

@@ -1,8 +1,8 @@
 """Approvals that are none, in Airflow's own Required Actions: one's own run, one person twice, what was shown is not
 what stands, nobody in time, the wrong person, a green tick instead of an answer."""
 
-from tests.attacks.world import LiveWorld, attack, codes_in, ended, warned
-from tests.fixtures.governed import PASSED
+from tests.worlds.governed import PASSED
+from tests.worlds.live import LiveWorld, attack, codes_in, ended, warned
 
 NOWHERE = {"1": (None, ())}
 

@@ -1,7 +1,7 @@
 """DAGs that are wrong on purpose, and runs whose conf was made up: what is demanded comes from the policy, and what is
 judged is what the evidence names."""
 
-from tests.attacks.world import LiveWorld, attack, ended
+from tests.worlds.live import LiveWorld, attack, ended
 
 NOWHERE = {"1": (None, ())}
 

@@ -1,7 +1,7 @@
 """What a person with the role ``user`` can do in Airflow to tasks, runs and XComs, by its REST API: all of it is let
 through, and none of it moves a model."""
 
-from tests.attacks.world import LiveWorld, attack, codes_in, ended, warned
+from tests.worlds.live import LiveWorld, attack, codes_in, ended, warned
 
 NOWHERE = {"1": (None, ())}
 

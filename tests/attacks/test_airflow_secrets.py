@@ -8,7 +8,7 @@ from concurrent.futures import wait
 import pytest
 import sqlalchemy as sa
 
-from tests.attacks.world import USERS, LiveWorld
+from tests.worlds.live import USERS, LiveWorld
 
 
 def cells(url: str) -> Iterator[tuple[str, bytes]]:

@@ -12,9 +12,9 @@ from airflow_mlgov.evidence.statements import gate_statement, provenance_stateme
 from airflow_mlgov.gates.performance import evaluate_performance
 from airflow_mlgov.gates.performance.scoring import score_model
 from airflow_mlgov.results import Outcome
-from tests.attacks.world import Guarded
-from tests.fixtures.governed import PASSED
-from tests.operators.conftest import people
+from tests.worlds.governed import PASSED
+from tests.worlds.guarded import Guarded
+from tests.worlds.release import people
 
 
 def test_the_artifact_changed_after_the_gates(guarded: Guarded) -> None:

@@ -19,8 +19,8 @@ from airflow_mlgov.gates.rules import gate_rules, merge_settings
 from airflow_mlgov.governance.policy import load_policy
 from airflow_mlgov.registry.mlflow_registry import ModelVersion
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity, Subject
-from tests.attacks.world import Guarded
-from tests.operators.conftest import people
+from tests.worlds.guarded import Guarded
+from tests.worlds.release import people
 
 ANY = Subject("model", "any", "a" * 64, "1", "http://mlflow")
 

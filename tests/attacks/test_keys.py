@@ -13,7 +13,8 @@ from airflow_mlgov.errors import AccessError, EvidenceError
 from airflow_mlgov.evidence.signing import DUTIES, TransitSigner, TrustRoot, open_signer, sign_statement
 from airflow_mlgov.evidence.vault_policy import key_name
 from airflow_mlgov.evidence.verification import verify_envelope
-from tests.attacks.world import Guarded, root_client
+from tests.worlds.guarded import Guarded
+from tests.worlds.live import root_client
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,10 @@ from airflow_mlgov.evidence.signing import TrustRoot, open_signer
 from airflow_mlgov.evidence.statements import gate_statement
 from airflow_mlgov.registry.mlflow_registry import ModelVersion
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome
-from tests.attacks.ledger_owner import Rows, copied, database, relinked, rewrite
-from tests.attacks.world import Guarded
-from tests.fixtures.governed import PASSED
 from tests.fixtures.mlflow_server import MlflowServer
+from tests.worlds.governed import PASSED
+from tests.worlds.guarded import Guarded
+from tests.worlds.ledger_owner import Rows, copied, database, relinked, rewrite
 
 
 @pytest.fixture(scope="module")

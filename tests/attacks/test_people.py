@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from tests.operators.conftest import Release
-from tests.operators.conftest import release as release  # the fixture
-from tests.operators.test_release import answer, gated
+from tests.worlds.release import Release, answer, gated
 
 NOT_ALLOWED = "approval.not_allowed: the approval by {} "
 

@@ -9,7 +9,7 @@ from airflow_mlgov.evidence.statements import gate_statement
 from airflow_mlgov.registry.mlflow_registry import ModelVersion
 from airflow_mlgov.release.promotion import promote
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity
-from tests.fixtures.governed import PASSED, Governed
+from tests.worlds.governed import PASSED, Governed
 
 
 def incidents(governed: Governed, **given: Any) -> dict[str, str]:

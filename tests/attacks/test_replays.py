@@ -12,7 +12,7 @@ from airflow_mlgov.errors import EvidenceError
 from airflow_mlgov.evidence.chain import read_envelope
 from airflow_mlgov.evidence.statements import approval_statement, gate_statement, provenance_statement
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome
-from tests.attacks.world import TRAINING_DATA, Guarded
+from tests.worlds.guarded import TRAINING_DATA, Guarded
 
 OLD = datetime.now(UTC) - timedelta(days=8)
 """The policy's limit is seven days."""

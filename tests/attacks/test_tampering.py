@@ -22,9 +22,9 @@ from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.evidence.verification import Evidence, verify_envelope
 from airflow_mlgov.release.explanation import explain_bytes
 from airflow_mlgov.results import Subject
-from tests.attacks.ledger_owner import COLUMNS, Rows, copied, relinked, rewrite
-from tests.attacks.world import Guarded
 from tests.fixtures.mlflow_server import MlflowServer
+from tests.worlds.guarded import Guarded
+from tests.worlds.ledger_owner import COLUMNS, Rows, copied, relinked, rewrite
 
 SETTINGS = settings(max_examples=250, deadline=None, derandomize=True)
 

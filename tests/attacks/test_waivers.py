@@ -14,8 +14,8 @@ from airflow_mlgov.registry.mlflow_registry import ModelVersion
 from airflow_mlgov.release.obligations import enforce
 from airflow_mlgov.release.promotion import build_case
 from airflow_mlgov.release.waivers import draft_terms
-from tests.attacks.world import Guarded
-from tests.fixtures.governed import PASSED
+from tests.worlds.governed import PASSED
+from tests.worlds.guarded import Guarded
 
 RULES = """\
         waivers: {max_days: 30, signers: 2, audit_within: 14d, from: [olga, omar, tom, rita]}

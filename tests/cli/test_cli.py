@@ -11,9 +11,7 @@ import sqlalchemy as sa
 from airflow_mlgov import cli
 from airflow_mlgov.evidence.ledger import open_ledger
 from airflow_mlgov.evidence.signing import TrustRoot, open_signer
-from tests.operators.conftest import Release, people
-from tests.operators.conftest import release as release
-from tests.operators.test_release import answer, gated
+from tests.worlds.release import Release, answer, gated, people
 
 
 @pytest.fixture

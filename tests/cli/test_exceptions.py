@@ -6,16 +6,9 @@ from datetime import timedelta
 import pytest
 
 from airflow_mlgov.release.waivers import find_terms
-from tests.cli.conftest import Run
-from tests.cli.test_release import shell as shell
-from tests.fixtures.governed import PASSED, Governed
-from tests.release.test_waivers import Exceptions
-
-
-@pytest.fixture
-def exceptions(governed: Governed) -> Exceptions:
-    return Exceptions(governed)
-
+from tests.fixtures.shell import Run
+from tests.worlds.exceptions import Exceptions
+from tests.worlds.governed import PASSED
 
 NEW = ["--gate", "performance", "--check", "roc_auc", "--min", "0.7", "--ticket", "R-1", "--risk-owner", "retail"]
 

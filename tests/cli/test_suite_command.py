@@ -9,7 +9,7 @@ import pytest
 
 from airflow_mlgov.data.files import dataset_subject
 from airflow_mlgov.evidence.statements import provenance_statement
-from tests.fixtures.governed import Governed
+from tests.worlds.governed import Governed
 
 POLICY = """\
 version: 1

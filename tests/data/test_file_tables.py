@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import fsspec
 import pandas as pd
 import pytest
@@ -22,6 +21,7 @@ from airflow_mlgov.data.files import dataset_subject, opened
 from airflow_mlgov.data.pandas_files import read_table
 from airflow_mlgov.data.quoting import identifier, literal
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
+from tests.worlds.suites import write_names
 
 ROWS = "SELECT * FROM data ORDER BY ALL"
 
@@ -34,13 +34,6 @@ def frame() -> pd.DataFrame:
 def rows(data: str, **options: Any) -> list[tuple[Any, ...]]:
     with open_table(data, **options) as table:
         return table.rows(ROWS)
-
-
-def write_names(path: str, rows: int, different: int) -> None:
-    """Names of 69 characters, some of them twice."""
-    with duckdb.connect() as connection:
-        names = f"SELECT 'somebody-' || lpad((i % {different})::VARCHAR, 60, '0') AS name FROM range({rows}) t(i)"
-        connection.execute(f"COPY ({names}) TO {literal(path)} (FORMAT parquet)")
 
 
 @pytest.mark.parametrize(

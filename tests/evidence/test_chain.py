@@ -14,7 +14,7 @@ from airflow_mlgov.evidence.chain import GENESIS, Entry, link, read_envelope, wa
 from airflow_mlgov.evidence.ledger import Ledger
 from airflow_mlgov.evidence.merkle import MerkleRoot
 from airflow_mlgov.evidence.signing import sign_statement
-from tests.evidence.conftest import make_statement
+from tests.worlds.statements import make_statement
 
 
 def tree_hash(leaves: list[bytes]) -> bytes:

@@ -11,7 +11,7 @@ from airflow_mlgov.evidence.checkpoints import make_checkpoint, open_checkpoint,
 from airflow_mlgov.evidence.ledger import Ledger, open_ledger
 from airflow_mlgov.evidence.signing import TrustRoot, open_signer
 from airflow_mlgov.evidence.statements import Context
-from tests.evidence.conftest import make_statement
+from tests.worlds.statements import make_statement
 
 
 @pytest.fixture

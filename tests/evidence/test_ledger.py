@@ -221,7 +221,7 @@ def test_entries_of_one_model_and_no_other(
     backend: str, ledger: Ledger, signer, request: pytest.FixtureRequest
 ) -> None:
     from airflow_mlgov.evidence.signing import sign_statement
-    from tests.evidence.conftest import make_statement
+    from tests.worlds.statements import make_statement
 
     if backend == "postgresql":
         ledger = open_ledger(request.getfixturevalue("postgres_url"))

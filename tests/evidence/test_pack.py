@@ -15,8 +15,8 @@ from airflow_mlgov.evidence.checkpoints import make_checkpoint
 from airflow_mlgov.evidence.pack import open_pack, write_pack
 from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.release.explanation import explain_bytes
-from tests.evidence.conftest import make_statement
-from tests.fixtures.governed import Governed
+from tests.worlds.governed import Governed
+from tests.worlds.statements import make_statement
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from airflow_mlgov.evidence import statements as st
 from airflow_mlgov.evidence.signing import DUTIES, TrustRoot, open_signer, sign_statement
 from airflow_mlgov.evidence.verification import statement_schema, verify_envelope
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Subject
-from tests.evidence.conftest import make_statement
 from tests.fixtures.openbao import OpenBaoServer
+from tests.worlds.statements import make_statement
 
 MODEL = Subject("model", "credit_risk", "a" * 64, "3", "http://mlflow")
 SHA = "b" * 64

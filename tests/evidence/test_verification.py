@@ -7,7 +7,7 @@ from airflow_mlgov.evidence.ledger import Ledger
 from airflow_mlgov.evidence.signing import TrustRoot, sign_statement
 from airflow_mlgov.evidence.verification import collect, is_fresh, verify_entry
 from airflow_mlgov.results import Outcome
-from tests.evidence.conftest import make_statement
+from tests.worlds.statements import make_statement
 
 
 def test_evidence_says_what_was_signed(ledger: Ledger, signer, statement: dict) -> None:

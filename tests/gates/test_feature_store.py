@@ -26,9 +26,8 @@ from airflow_mlgov.gates.feature_store import (
 )
 from airflow_mlgov.operators.feature_store import FeatureServiceGateOperator
 from airflow_mlgov.results import Check, Outcome
-from tests.cli.conftest import Run
-from tests.cli.conftest import run as run
 from tests.fixtures.airflow_runner import TaskRun
+from tests.fixtures.shell import Run
 from tests.gates.environments import interpreter
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)

@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
@@ -14,89 +14,13 @@ from typing import Any
 import pytest
 
 from airflow_mlgov.evidence.digests import hash_file
-from airflow_mlgov.evidence.ledger import open_ledger
-from airflow_mlgov.evidence.signing import DUTIES, TrustRoot, open_signer, sign_statement
-from airflow_mlgov.evidence.statements import Context, approval_statement, gate_statement, provenance_statement
+from airflow_mlgov.evidence.signing import open_signer, sign_statement
+from airflow_mlgov.evidence.statements import provenance_statement
 from airflow_mlgov.evidence.verification import collect
-from airflow_mlgov.governance.decision import SHIPPED, Decision, Request, apply_rules, decide
+from airflow_mlgov.governance.decision import SHIPPED, Decision, apply_rules, decide
 from airflow_mlgov.governance.policy import GovernancePolicy, load_policy
-from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity, Subject
-
-MODEL = Subject("model", "credit_risk", "a" * 64, "3", "http://mlflow")
-DATA = Subject("dataset", "train.csv", "d" * 64)
-FIELDS = ("settings", "suite_digest", "evaluation_digest", "dataset_checks")
-REQUEST = Request(MODEL, "production", "prod", ("rita",))
-
-
-@dataclass
-class Story:
-    """Signs statements into a ledger and asks for decisions."""
-
-    folder: Path
-    policy: GovernancePolicy
-
-    def __post_init__(self) -> None:
-        self.signer = open_signer(f"local:{self.folder / 'key.pem'}")
-        self.ledger = open_ledger(f"sqlite:///{self.folder / 'ledger.db'}")
-        self.trust = TrustRoot().with_key(self.signer.public_key, DUTIES)
-
-    def sign(self, statement: dict[str, Any]) -> str:
-        return self.ledger.append(sign_statement(statement, self.signer)).envelope_sha256
-
-    def context(self, **change: Any) -> Context:
-        return Context(**{"environment": "prod", "policy": self.policy.descriptor(), **change})
-
-    def provenance(
-        self, datasets: tuple[Subject, ...] = (DATA,), trainers: tuple[str, ...] = ("tom",), **change: Any
-    ) -> str:
-        return self.sign(provenance_statement(MODEL, datasets, trainers, {"run_id": "r"}, self.context(**change)))
-
-    def gate(self, gate: str, *checks: Check, subject: Subject = MODEL, **change: Any) -> str:
-        said = {name: change.pop(name) for name in FIELDS if name in change}
-        return self.sign(gate_statement(GateResult(gate, subject, checks, **said), self.context(**change)))
-
-    def data(self, outcome: Outcome = Outcome.PASS, **change: Any) -> str:
-        change.setdefault("suite_digest", hash_file(self.policy.path.parent / "suite.json"))
-        return self.gate("data_validation", Check("row_count", outcome, 10, Bound(min=1)), subject=DATA, **change)
-
-    def performance(self, auc: float = 0.8, **change: Any) -> str:
-        relative = Check("roc_auc_vs_champion", Outcome.PASS, 0.0, Bound(min=-0.01))
-        outcome = Bound(min=0.75).judge(auc)
-        return self.gate("performance", Check("roc_auc", outcome, auc, Bound(min=0.75)), relative, **change)
-
-    def fairness(self, ratio: float = 0.9, **change: Any) -> str:
-        bound = change.pop("bound", Bound(0.8, 1.25))
-        change.setdefault("settings", {"min_group_size": 30})
-        check = Check("demographic_parity_ratio[sex]", bound.judge(ratio), ratio, bound)
-        return self.gate("fairness", check, **change)
-
-    def approve(self, by: str = "olga", approved: bool = True, shown: list[str] | None = None, **change: Any) -> str:
-        return self.sign(
-            approval_statement(
-                MODEL,
-                target="production",
-                approver={"id": by, "name": by},
-                approved=approved,
-                reason="looked at it",
-                shown=self.decide().needed if shown is None else shown,
-                answered_at=datetime.now(UTC),
-                context=self.context(**change),
-            )
-        )
-
-    def all_green(self) -> None:
-        self.provenance()
-        self.data()
-        self.performance()
-        self.fairness()
-        self.approve()
-
-    def decide(self, request: Request = REQUEST) -> Decision:
-        good, bad = collect(self.ledger, self.trust, [MODEL.digest, DATA.digest])
-        return decide(request, self.policy, good, bad)
-
-    def codes(self, request: Request = REQUEST) -> set[str]:
-        return {code for code, _ in self.decide(request).reasons}
+from airflow_mlgov.results import Bound, Check, Outcome, Severity
+from tests.worlds.story import DATA, MODEL, REQUEST, Story
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from airflow_mlgov.evidence.verification import collect
 from airflow_mlgov.governance.policy import load_policy
 from airflow_mlgov.governance.replay import replay
 from airflow_mlgov.release.explanation import replay_all
-from tests.fixtures.governed import Governed
+from tests.worlds.governed import Governed
 
 
 def all_of(governed: Governed, **given: object) -> list:

@@ -1,7 +1,5 @@
 """The Vault hook against a real OpenBao: logins, secrets, leases, and every way it can be unwell."""
 
-from urllib.parse import urlsplit
-
 import hvac
 import pytest
 
@@ -9,24 +7,13 @@ from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyErro
 from airflow_mlgov.evidence.signing import TransitSigner
 from airflow_mlgov.evidence.vault_errors import vault_errors
 from airflow_mlgov.hooks.vault import MlgovVaultHook
-from tests.fixtures.openbao import OpenBaoServer, running_openbao
-from tests.fixtures.postgres import PASSWORD
+from tests.fixtures.openbao import SECRET, OpenBaoServer, running_openbao
 
 POLICY = """
 path "secret/data/team/*" { capabilities = ["read"] }
 path "transit/keys/mlgov-fairness" { capabilities = ["read"] }
 path "transit/sign/mlgov-fairness" { capabilities = ["update"] }
 """
-SECRET = "correct-horse-battery"
-
-
-@pytest.fixture(scope="module")
-def server(openbao: OpenBaoServer) -> OpenBaoServer:
-    openbao.put_secret("team/mlflow", {"username": "svc", "password": SECRET, "ports": ["nested-value", 5]})
-    openbao.put_secret("other/mlflow", {"password": "not-for-you"})
-    openbao.make_key("mlgov-fairness")
-    openbao.make_key("mlgov-promotion", "ecdsa-p256")
-    return openbao
 
 
 @pytest.fixture
@@ -160,33 +147,6 @@ def test_other_answers_map_too():
     ):
         with pytest.raises(ours, match="cannot try"), vault_errors("try"):
             raise raised
-
-
-@pytest.fixture(scope="module")
-def database(server: OpenBaoServer, postgres: str) -> str:
-    """OpenBao makes PostgreSQL users for the role ``reader``."""
-    where = urlsplit(postgres)
-    client = server.client
-    if "database/" not in client.sys.list_mounted_secrets_engines()["data"]:
-        client.sys.enable_secrets_engine("database")
-    client.secrets.database.configure(
-        name="warehouse",
-        plugin_name="postgresql-database-plugin",
-        allowed_roles=["reader"],
-        connection_url=f"postgresql://{{{{username}}}}:{{{{password}}}}@{where.hostname}:{where.port}/postgres?sslmode=disable",
-        username="postgres",
-        password=PASSWORD,
-    )
-    client.secrets.database.create_role(
-        name="reader",
-        db_name="warehouse",
-        creation_statements=[
-            "CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'",
-        ],
-        default_ttl="5m",
-        max_ttl="10m",
-    )
-    return f"host={where.hostname} port={where.port} dbname=postgres"
 
 
 def signs_in(database: str, username: str, password: str) -> bool:

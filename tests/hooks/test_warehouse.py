@@ -14,7 +14,6 @@ import pytest
 import sqlalchemy as sa
 
 from tests.fixtures.postgres import PASSWORD
-from tests.hooks.test_vault import database, server  # noqa: F401 - fixtures
 
 HOOKS = '''
 import sqlalchemy as sa
@@ -166,8 +165,8 @@ def test_a_hook_that_gives_an_engine(provider: Path, address: dict[str, Any]) ->
 def test_credentials_that_vault_makes_come_first(
     provider: Path,
     address: dict[str, Any],
-    server: Any,  # noqa: F811
-    database: str,  # noqa: F811
+    server: Any,
+    database: str,
 ) -> None:
     connections = {"vault_keyed": {"conn_type": "acme_keyed", **address, "extra": {"key": "wr0ng"}}}
     environment = {"AIRFLOW_CONN_BAO": server.connection(), "AIRFLOW__MLGOV__VAULT_CONN_ID": "bao"}

@@ -18,11 +18,11 @@ from airflow_mlgov.demo import servers
 from airflow_mlgov.demo.airflow_api import Run
 from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.evidence.verification import collect
-from tests.attacks.world import USERS, Attacker, codes_in, ended, metadata_database, until
-from tests.fixtures.governed import PASSED, Governed
 from tests.fixtures.mlflow_server import MlflowServer
 from tests.live.older_airflow import CannotBuild, airflow31
-from tests.live.waiting import answered, asks
+from tests.live.waiting import answered, asks, until
+from tests.worlds.governed import PASSED, Governed
+from tests.worlds.live import USERS, Attacker, codes_in, ended, metadata_database
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 

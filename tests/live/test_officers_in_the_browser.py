@@ -14,12 +14,12 @@ from airflow_mlgov.evidence.statements import gate_statement
 from airflow_mlgov.evidence.verification import Evidence
 from airflow_mlgov.gates.fairness import evaluate_fairness
 from airflow_mlgov.registry.mlflow_registry import ModelVersion
-from tests.attacks import world
-from tests.attacks.world import LiveModel, LiveWorld, ended, live_world
-from tests.fixtures.governed import PASSED
 from tests.fixtures.mlflow_server import running_mlflow
 from tests.live.browser import CHROMIUM, Person, chromium
 from tests.live.waiting import answered, asks
+from tests.worlds import live as world
+from tests.worlds.governed import PASSED
+from tests.worlds.live import LiveModel, LiveWorld, ended, live_world
 
 pytest.importorskip("playwright", reason="the browser needs playwright, of the 'test' extra")
 pytestmark = [

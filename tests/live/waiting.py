@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 
 from airflow_mlgov.demo.airflow_api import HITL_SETTLE_SECONDS, AirflowUser, Run
-from tests.attacks.world import until
 
 WAITING = {"awaiting_input", "deferred"}
 """The state of a task that asks: since Airflow 3.3, and before it."""
@@ -38,3 +37,11 @@ def answered(give: Callable[[], int], taken: Callable[[], bool], person: Airflow
             return
         asks(person, run, task)
     raise AssertionError(f"Airflow lost every answer: {run.tasks()}")
+
+
+def until(done: Callable[[], bool], what: str, seen: Callable[[], object], timeout: float = 300.0) -> None:
+    """Poll until it is so."""
+    deadline = time.monotonic() + timeout
+    while not done():
+        assert time.monotonic() < deadline, f"waited {timeout:.0f} s for {what}; last seen: {seen()}"
+        time.sleep(1.0)

@@ -13,9 +13,7 @@ from airflow_mlgov.data.files import dataset_subject
 from airflow_mlgov.operators.data_validation import DataValidationGateOperator
 from tests.fixtures.airflow_runner import TaskEnd, TaskRun
 from tests.fixtures.postgres import PASSWORD
-from tests.operators.conftest import Release, people
-from tests.operators.conftest import release as release
-from tests.operators.test_dataset_checks import evidence
+from tests.worlds.release import Release, evidence, people
 
 PSI = {"max": 0.2}
 

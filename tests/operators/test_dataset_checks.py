@@ -2,24 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from airflow_mlgov.data.files import dataset_subject
-from airflow_mlgov.evidence.signing import TrustRoot
-from airflow_mlgov.evidence.verification import collect
 from airflow_mlgov.operators.data_validation import DataValidationGateOperator
-from tests.operators.conftest import Release, people
-from tests.operators.conftest import release as release
+from tests.worlds.release import Release, evidence, people
 
 PSI = {"max": 0.2}
-
-
-def evidence(release: Release) -> dict[str, Any]:
-    """The newest result of the data gate."""
-    good, _ = collect(release.ledger, TrustRoot.load(release.folder / "trust.json"), kind="gate")
-    return dict(good[-1].predicate)
 
 
 def test_drift_against_a_path_is_in_the_evidence(release: Release) -> None:

@@ -2,8 +2,7 @@
 
 import pytest
 
-from tests.operators.conftest import Release
-from tests.operators.test_release import gated
+from tests.worlds.release import Release, gated
 
 SECRET = "geheim-" * 8
 

@@ -16,7 +16,7 @@ from tests.fixtures.airflow_runner import TaskRun
 from tests.fixtures.mlflow_server import tracking
 from tests.fixtures.openbao import OpenBaoServer
 from tests.fixtures.postgres import PASSWORD
-from tests.operators.conftest import Release, people
+from tests.worlds.release import Release, people
 
 
 def test_a_model_is_scored_only_on_request(release: Release) -> None:

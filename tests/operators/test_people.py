@@ -10,8 +10,7 @@ from airflow_mlgov.operators.audit import EnforceObligationsOperator, PostDeploy
 from airflow_mlgov.operators.waiver import RequestWaiverOperator
 from airflow_mlgov.sensors.audit_due import AuditDueSensor
 from tests.fixtures.airflow_runner import TaskEnd
-from tests.operators.conftest import Release, people
-from tests.operators.test_release import answer, form_of, gated
+from tests.worlds.release import Release, answer, form_of, gated, people
 
 CHECK = "demographic_parity_ratio[sex]"
 WAIVERS = "        waivers: {max_days: 30, signers: 2, from: [olga, omar, alice], audit_within: 14d}\n"

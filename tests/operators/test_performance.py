@@ -9,7 +9,7 @@ import pytest
 
 from airflow_mlgov.operators.performance import PerformanceGateOperator
 from tests.fixtures.mlflow_server import tracking
-from tests.operators.conftest import Release, people
+from tests.worlds.release import Release, people
 
 
 def _checks(release: Release, xcom: dict[str, Any]) -> dict[str, Any]:

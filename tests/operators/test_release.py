@@ -1,6 +1,5 @@
 """The operators on a real MLflow server: the way to production, and the ways around it that end in a refusal."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,30 +9,7 @@ from airflow_mlgov.operators.approval import ApprovalGateOperator
 from airflow_mlgov.operators.data_validation import DataValidationGateOperator
 from airflow_mlgov.operators.fairness import FairnessGateOperator
 from tests.fixtures.airflow_runner import TaskEnd
-from tests.operators.conftest import Release, people
-
-
-def form_of(asked: TaskEnd) -> Any:
-    """What the approval wrote into Airflow's form."""
-    return next(item for item in asked.sent if type(item).__name__ == "CreateHITLDetailPayload")
-
-
-def answer(
-    asked: TaskEnd, who: str | None = "olga", choice: str = "Approve", reason: str = "checked"
-) -> dict[str, Any]:
-    """What Airflow hands back when somebody has filled in that form."""
-    return {
-        "chosen_options": [choice],
-        "params_input": {"reason": reason, "evidence": form_of(asked).params["evidence"]["value"]},
-        "responded_at": datetime.now(UTC),
-        "responded_by_user": {"id": who, "name": who} if who else None,
-        "timedout": who is None,
-    }
-
-
-def gated(release: Release) -> None:
-    for end in (release.validate(), release.register(), release.performance(), release.fairness()):
-        assert end.state == "success", end.error
+from tests.worlds.release import Release, answer, form_of, gated, people
 
 
 def test_the_whole_way(release: Release) -> None:

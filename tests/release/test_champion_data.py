@@ -14,7 +14,7 @@ from airflow_mlgov.gates.dataset_checks import run_checks
 from airflow_mlgov.registry.mlflow_registry import ModelVersion
 from airflow_mlgov.release.champion_data import RegistryLookup
 from airflow_mlgov.results import Outcome, Severity, Subject
-from tests.fixtures.governed import Governed
+from tests.worlds.governed import Governed
 
 DRIFT = {"reference": "champion", "ks": {"max": 0.1}}
 

@@ -5,7 +5,6 @@ import os
 import signal
 import threading
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +12,8 @@ import pytest
 from airflow_mlgov.errors import ConfigurationError, DependencyError, PromotionRefused
 from airflow_mlgov.evidence.ledger import Ledger
 from airflow_mlgov.registry.mlflow_registry import Registry
-from tests.fixtures.governed import PASSED, Governed
 from tests.fixtures.postgres import PASSWORD
+from tests.worlds.governed import PASSED, Governed, spoil, statement_of
 
 STEPS = (("attest", Ledger), ("transition_stage", Registry), ("set_alias", Registry), ("set_tags", Registry))
 """Everything with an effect that a promotion does."""
@@ -278,15 +277,3 @@ def compared_with_nobody(governed: Governed, version: Any) -> None:
     )
     result = GateResult("performance", governed.registry.subject(version), checks)
     governed.attest("performance", gate_statement(result, replace(governed.context())))
-
-
-def spoil(artifact: Path) -> None:
-    """Change a model's files behind the registry's back."""
-    path = artifact / "MLmodel"
-    path.write_text(path.read_text() + "# one byte more\n")
-
-
-def statement_of(envelope: str) -> dict[str, Any]:
-    from airflow_mlgov.evidence.chain import read_envelope
-
-    return read_envelope(envelope)[1]

@@ -8,8 +8,7 @@ import pytest
 from airflow_mlgov.errors import EvidenceError
 from airflow_mlgov.registry.mlflow_registry import Registry
 from airflow_mlgov.release.reconciliation import UNFINISHED_AFTER, reconcile, render_incidents
-from tests.fixtures.governed import PASSED, Governed
-from tests.release.test_promotion import spoil, statement_of
+from tests.worlds.governed import PASSED, Governed, spoil, statement_of
 
 
 def codes(governed: Governed, **given: object) -> list[str]:

@@ -23,17 +23,9 @@ from airflow_mlgov.gates.data_validation.suite import load_suite
 from airflow_mlgov.gates.report import write_report
 from airflow_mlgov.results import Check, Outcome, Severity
 from tests.fixtures.postgres import PASSWORD, postgres_bindir, running_postgres
+from tests.worlds.suites import expect, suite
 
 PASS, FAIL, INCONCLUSIVE, ERROR = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.ERROR
-
-
-def expect(kind: str, severity: str | None = None, **kwargs: Any) -> dict[str, Any]:
-    entry: dict[str, Any] = {"type": f"expect_{kind}", "kwargs": kwargs}
-    return entry if severity is None else {**entry, "severity": severity}
-
-
-def suite(*expectations: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"name": "applicants", "expectations": list(expectations), **more}
 
 
 AGE = expect("column_values_to_be_between", column="age", min_value=18, max_value=120)

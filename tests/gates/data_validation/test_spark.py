@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -15,23 +11,6 @@ import pytest
 from airflow_mlgov.errors import ConfigurationError, DependencyError
 from airflow_mlgov.gates.data_validation import validate_data
 from airflow_mlgov.results import Outcome
-
-
-@pytest.fixture(scope="module")
-def spark() -> Iterator[Any]:
-    folder = os.environ.get("MLGOV_TEST_SPARK")
-    if folder is None or shutil.which("java") is None:
-        pytest.skip("Spark needs Java and 500 MB: set MLGOV_TEST_SPARK to a folder with PySpark below 4.2 installed")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "path", [*sys.path, folder])
-        patch.setenv("PYSPARK_PYTHON", sys.executable)
-        patch.setenv("PYTHONPATH", folder)  # for Spark's own workers
-        from pyspark.sql import SparkSession
-
-        session = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
-        yield session
-        session.stop()
-
 
 ROWS = pd.DataFrame({"age": [18, 30, 45, 17], "sex": ["f", "m", "f", None]})
 SUITE = {

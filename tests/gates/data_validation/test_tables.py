@@ -20,8 +20,8 @@ from airflow_mlgov.gates.data_validation.sql_semantics import decided_otherwise
 from airflow_mlgov.gates.data_validation.suite import load_suite
 from airflow_mlgov.results import Outcome
 from tests.fixtures.postgres import PASSWORD
-from tests.gates.data_validation.test_engine import MANY, NAMES, QUANTILES, SLOW, tables
-from tests.gates.data_validation.test_gate import expect, suite
+from tests.worlds.drawn import MANY, NAMES, SLOW, tables
+from tests.worlds.suites import QUANTILES, expect, suite
 
 TYPES: dict[str, sa.types.TypeEngine[Any]] = {
     "whole": sa.BigInteger(),

@@ -26,8 +26,7 @@ from airflow_mlgov.gates.data_validation.tfdv import (
 )
 from airflow_mlgov.gates.data_validation.tfdv_schema import feature_lines
 from airflow_mlgov.results import Check, GateResult, Outcome, Severity
-from tests.cli.conftest import Run
-from tests.cli.conftest import run as run
+from tests.fixtures.shell import Run
 
 SCHEMA = """\
 # feature { is a word in this comment

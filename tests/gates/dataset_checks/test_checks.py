@@ -1,9 +1,6 @@
 """Overlap, leakage, freshness, volume and the model's signature over files, and the one mapping that asks for them."""
 
-import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +17,7 @@ from airflow_mlgov.gates.dataset_checks import leakage
 from airflow_mlgov.gates.dataset_checks.checks import SETTINGS, DatasetChecks, merge_checks, run_checks, with_reference
 from airflow_mlgov.governance.policy import policy_schema
 from airflow_mlgov.results import Check, Outcome, Severity, Subject
+from tests.worlds.champion import Champion, signature
 
 PASS, FAIL, INCONCLUSIVE, ERROR = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.ERROR
 NOW = datetime(2024, 6, 15, 12, tzinfo=UTC)
@@ -298,12 +296,6 @@ def model(folder: Path) -> str:
     return "model"
 
 
-def signature(**types: str) -> str:
-    inputs = [{"name": name, "type": kind.rstrip("?"), "required": "?" not in kind} for name, kind in types.items()]
-    Path("signature.json").write_text(json.dumps({"inputs": inputs}))
-    return "signature.json"
-
-
 def test_data_that_fits_the_models_signature(model: str, folder: Path) -> None:
     data = write("t.parquet", pay=[1.0], extra=[1], old=[True], age=[30])
     result = run_checks(data, {"schema": {"model": model}})
@@ -497,21 +489,6 @@ def test_the_bytes_are_those_that_the_rest_of_the_gate_judged(folder: Path) -> N
 
 
 # -- the champion ---------------------------------------------------------------------------------------------------
-
-
-class Champion:
-    """What a registry and a ledger would say."""
-
-    def __init__(self, named: Subject | None) -> None:
-        self.named = named
-
-    def champion_data(self) -> Subject | None:
-        return self.named
-
-    @contextmanager
-    def signature_of(self, model: str) -> Iterator[Path]:
-        assert model == "models:/credit/7"
-        yield Path("model")
 
 
 def with_champion(data: str, named: Subject | None, **checks: Any) -> DatasetChecks:

@@ -23,9 +23,9 @@ from airflow_mlgov.governance.decision import decide
 from airflow_mlgov.governance.policy import load_policy
 from airflow_mlgov.results import Check, GateResult, Outcome, Subject
 from tests.fixtures.postgres import PASSWORD
-from tests.gates.data_validation.test_gate import expect, suite
-from tests.gates.dataset_checks.test_checks import Champion, signature
-from tests.governance.test_decision import MODEL, REQUEST, Story
+from tests.worlds.champion import Champion, signature
+from tests.worlds.story import MODEL, REQUEST, Story
+from tests.worlds.suites import expect, suite
 
 SUITE = suite(expect("column_values_to_not_be_null", column="id"))
 

@@ -15,7 +15,7 @@ from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.fairness.four_fifths import fisher, significance
 from airflow_mlgov.gates.fairness.resampling import closed_form, resample
 from airflow_mlgov.results import Outcome
-from tests.gates.fairness.conftest import Judge, by_name, rows_of
+from tests.worlds.counted import Judge, by_name, rows_of
 
 
 def _sexes(female: tuple[int, int, int, int], male: tuple[int, int, int, int]) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from sklearn.metrics import accuracy_score, precision_score
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.fairness import evaluate_fairness
 from airflow_mlgov.results import Check, GateResult, Outcome, Severity
-from tests.gates.fairness.conftest import MODEL, by_name, rows_of
+from tests.worlds.counted import MODEL, by_name, rows_of
 
 RATIO = ["demographic_parity_ratio>=0.8"]
 
@@ -134,7 +134,7 @@ _cell = st.integers(1, 12)
     method=st.sampled_from(["between_groups", "to_overall"]),
     engine=st.sampled_from(["counts", "fairlearn"]),
 )
-def test_counts_give_what_fairlearn_gives_onrows_of(
+def test_counts_give_what_fairlearn_gives_on_rows(
     tmp_path_factory: pytest.TempPathFactory, counts: list[tuple[int, int, int, int]], method: str, engine: str
 ) -> None:
     frame = rows_of({(f"g{at}",): cells for at, cells in enumerate(counts)}, "sex")
@@ -392,6 +392,6 @@ def test_bad_configuration(tmp_path: Path, bounds: Any, kwargs: dict[str, Any], 
         _judge(FAIR, tmp_path, bounds, **kwargs)
 
 
-def test_norows_of(tmp_path: Path) -> None:
+def test_no_rows(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"has no rows"):
         _judge(FAIR.head(0), tmp_path)

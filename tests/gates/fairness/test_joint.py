@@ -23,7 +23,7 @@ from airflow_mlgov.gates.fairness.joint import Joint, Whole, joint_means
 from airflow_mlgov.gates.statistics.delong import delong
 from airflow_mlgov.results import Outcome
 from tests.fixtures.postgres import PASSWORD
-from tests.gates.fairness.conftest import MODEL, Judge, by_name
+from tests.worlds.counted import MODEL, Judge, by_name
 
 Statistic = Callable[[pd.DataFrame], float]
 LOOSE = {"min_change": -9}

@@ -14,7 +14,7 @@ from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.fairness import scores
 from airflow_mlgov.gates.fairness.scores import ranking
 from airflow_mlgov.results import Outcome
-from tests.gates.fairness.conftest import Judge, by_name
+from tests.worlds.counted import Judge, by_name
 
 
 @pytest.fixture

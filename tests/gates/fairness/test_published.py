@@ -7,7 +7,7 @@ import pytest
 
 from airflow_mlgov.gates.fairness.resampling import closed_form
 from airflow_mlgov.results import Outcome
-from tests.gates.fairness.conftest import Judge, by_name
+from tests.worlds.counted import Judge, by_name
 
 LOOSE = {"min_group_size": 1, "min_positives": 1, "min_negatives": 1}
 

@@ -18,7 +18,7 @@ from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyErro
 from airflow_mlgov.gates.fairness import counting, evaluate_fairness
 from airflow_mlgov.results import GateResult, Outcome
 from tests.fixtures.postgres import PASSWORD
-from tests.gates.fairness.conftest import MODEL, Judge, by_name, rows_of
+from tests.worlds.counted import MODEL, Judge, by_name, rows_of
 
 SETTINGS: dict[str, Any] = {"label": "y", "prediction": "p", "sensitive_features": ["sex"]}
 BOUNDS = ["demographic_parity_ratio>=0.8", "equalized_odds_difference<=0.2"]

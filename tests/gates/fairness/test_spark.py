@@ -11,8 +11,7 @@ import pytest
 
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.fairness import evaluate_fairness
-from tests.gates.data_validation.test_spark import spark  # noqa: F401 - a fixture
-from tests.gates.fairness.conftest import MODEL
+from tests.worlds.counted import MODEL
 
 COLUMNS: dict[str, Any] = {"label": "y", "sensitive_features": ["sex", "sex*age band"], "score": "s"}
 BOUNDS = {
@@ -57,7 +56,7 @@ def frame() -> pd.DataFrame:
     ],
     ids=["threshold", "champion", "regression"],
 )
-def test_the_same_as_of_a_file(spark: Any, frame: pd.DataFrame, tmp_path: Path, case: dict[str, Any]) -> None:  # noqa: F811
+def test_the_same_as_of_a_file(spark: Any, frame: pd.DataFrame, tmp_path: Path, case: dict[str, Any]) -> None:
     frame["p"] = frame.s >= 0.5
     frame.to_parquet(tmp_path / "a.parquet")
     expected = evaluate_fairness(str(tmp_path / "a.parquet"), subject=MODEL, **case)
@@ -74,7 +73,7 @@ def test_the_same_as_of_a_file(spark: Any, frame: pd.DataFrame, tmp_path: Path, 
     assert not spark.catalog.listTables()
 
 
-def test_what_spark_cannot_have(spark: Any, frame: pd.DataFrame) -> None:  # noqa: F811
+def test_what_spark_cannot_have(spark: Any, frame: pd.DataFrame) -> None:
     there = spark.createDataFrame(frame)
     with pytest.raises(ConfigurationError, match=r'no column "sexx".*did you mean "sex"'):
         evaluate_fairness(there, subject=MODEL, **{**COLUMNS, "sensitive_features": ["sexx"], "bounds": BOUNDS})

@@ -17,7 +17,7 @@ from airflow_mlgov.gates.data_validation import validate_data
 from airflow_mlgov.gates.fairness import evaluate_fairness
 from airflow_mlgov.results import Outcome
 from tests.fixtures.mariadb import PASSWORD, mariadb_missing, running_mariadb
-from tests.gates.fairness.conftest import MODEL
+from tests.worlds.counted import MODEL
 
 
 @pytest.fixture(scope="module")

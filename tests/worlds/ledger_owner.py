@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_mlgov.evidence.chain import GENESIS, Entry, link
-from tests.attacks.world import Guarded
+from tests.worlds.guarded import Guarded
 
 Rows = list[dict[str, Any]]
 COLUMNS = tuple(Entry.__dataclass_fields__)

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,147 +25,19 @@ from sqlalchemy.engine import make_url
 
 from airflow_mlgov.demo import servers, world
 from airflow_mlgov.demo.airflow_api import HITL_SETTLE_SECONDS, AirflowUser, Run
-from airflow_mlgov.errors import EvidenceError, PromotionRefused
-from airflow_mlgov.evidence.chain import Entry
 from airflow_mlgov.evidence.signing import TransitSigner, TrustRoot
-from airflow_mlgov.evidence.statements import approval_statement, gate_statement
+from airflow_mlgov.evidence.statements import gate_statement
 from airflow_mlgov.evidence.vault_policy import key_name
 from airflow_mlgov.evidence.verification import Evidence, collect
 from airflow_mlgov.gates.fairness import evaluate_fairness
 from airflow_mlgov.gates.performance import evaluate_performance
 from airflow_mlgov.registry.mlflow_registry import ModelVersion
-from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Subject
-from tests.fixtures.governed import Governed
+from airflow_mlgov.results import GateResult, Outcome
 from tests.fixtures.mlflow_server import MlflowServer
 from tests.fixtures.postgres import PASSWORD, postgres_bindir, running_postgres
-from tests.operators.conftest import people
-
-TRAINING_DATA = Subject("dataset", "train.csv", "d" * 64)
-"""What :meth:`Governed.register` says that a version was made from."""
-HEAD = "version: 1\ngroups: {risk-officers: [olga, omar]}\nmodels:\n"
-SECTION = """\
-  {model}:
-    tier: {tier}
-    gates:
-      performance: {{label: y, score: score, roc_auc: {{min: 0.75}}}}
-      fairness:
-        label: y
-        prediction: prediction
-        sensitive_features: {{sex: [female, male]}}
-        demographic_parity_ratio: {{min: 0.8, max: 1.25}}
-    targets:
-      production:
-        stage: Production
-        alias: champion
-        archive_previous: true
-        requires: [{requires}]
-        approvals: {{count: {count}, from: [risk-officers], not: [trainer, requester]}}
-"""
-
-
-@dataclass
-class Guarded(Governed):
-    """A model that takes a data gate, two gates over the model, and the approval of somebody else."""
-
-    _subjects: dict[str, Subject] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        requires = "data_validation, performance, fairness"
-        section = SECTION.format(model=self.model, tier="medium", requires=requires, count=1)
-        self.policy_file.write_text(HEAD + section)
-
-    def subject(self, version: ModelVersion) -> Subject:
-        """The version as it was when first asked for: what evidence is made out to. Promotion hashes for itself."""
-        if version.version not in self._subjects:
-            self._subjects[version.version] = self.registry.subject(version)
-        return self._subjects[version.version]
-
-    def change_policy(self, before: str, after: str) -> None:
-        """Write the policy anew with some words replaced."""
-        text = self.policy_file.read_text()
-        assert before in text
-        self.policy_file.write_text(text.replace(before, after))
-
-    def validate(self, data: Subject = TRAINING_DATA, outcome: Outcome = Outcome.PASS, **change: Any) -> Entry:
-        """The data gate's evidence."""
-        result = GateResult("data_validation", data, (Check("row_count", outcome, 600, Bound(min=1)),))
-        return self.attest("data_validation", gate_statement(result, self.context(**change)))
-
-    def judge(self, version: ModelVersion, auc: float = 0.8, **change: Any) -> Entry:
-        """The performance gate's evidence."""
-        bound = Bound(min=0.75)
-        result = GateResult("performance", self.subject(version), (Check("roc_auc", bound.judge(auc), auc, bound),))
-        return self.attest("performance", gate_statement(result, self.context(**change)))
-
-    def weigh(self, version: ModelVersion, ratio: float = 0.9, duty: str = "fairness", **change: Any) -> Entry:
-        """The fairness gate's evidence."""
-        bound = Bound(0.8, 1.25)
-        checks = (Check("demographic_parity_ratio[sex]", bound.judge(ratio), ratio, bound),)
-        result = GateResult("fairness", self.subject(version), checks)
-        return self.attest(duty, gate_statement(result, self.context(**change)))
-
-    def gated(self, weight: float = 1.0) -> ModelVersion:
-        """A version that has all but its approval."""
-        version = self.register(weight)
-        self.validate()
-        self.judge(version)
-        self.weigh(version)
-        return version
-
-    def green(self, weight: float = 1.0) -> ModelVersion:
-        """A version that may be promoted."""
-        version = self.gated(weight)
-        self.approve(version)
-        return version
-
-    def approve(self, version: ModelVersion, by: str = "olga", approved: bool = True) -> Entry:
-        """A person's answer, given on all that gates and signers of waivers have said until now."""
-        shown = [entry.envelope_sha256 for entry in self.ledger.entries() if entry.kind in ("gate", "waiver")]
-        statement = approval_statement(
-            self.subject(version),
-            target="production",
-            approver={"id": by, "name": by},
-            approved=approved,
-            reason="looked at it",
-            shown=shown,
-            answered_at=datetime.now(UTC),
-            context=self.context(),
-        )
-        return self.attest("approval", statement)
-
-    def refused(self, version: ModelVersion, **given: Any) -> set[str]:
-        """Try to promote it; the codes of the refusal. Nothing in MLflow has moved, and the refusal is signed."""
-        before, signed = self.places(), len(self.decisions())
-        with pytest.raises(PromotionRefused) as caught:
-            self.promote(version, **given)
-        assert self.places() == before
-        codes = {code for code, _ in caught.value.reasons}
-        assert self.decisions()[signed:] == [(version.version, codes)]
-        return codes
-
-    def broken(self, version: ModelVersion, message: str) -> None:
-        """Neither a promotion nor an explanation gets past the ledger's chain; nothing in MLflow moves."""
-        before = self.places()
-        with pytest.raises(EvidenceError, match=message):
-            self.promote(version)
-        with pytest.raises(EvidenceError, match=message):
-            self.explain(self.now(version))
-        assert self.places() == before
-
-    def unfit(self, version: ModelVersion, **given: Any) -> set[str]:
-        """The codes for which a version may not serve."""
-        answer = self.explain(self.now(version), **given)
-        assert not answer.allowed
-        return {code for code, _ in answer.reasons}
-
-    def decisions(self) -> list[tuple[str, set[str]]]:
-        """Version and codes of each signed decision about the model, in order."""
-        found = collect(self.ledger, TrustRoot.load(self.trust_file), kind="decision", model=self.model)[0]
-        return [
-            (item.ours["subject"]["version"], {reason["code"] for reason in item.ours["reasons"]}) for item in found
-        ]
-
+from tests.live.waiting import until
+from tests.worlds.guarded import HEAD, SECTION, Guarded
+from tests.worlds.release import people
 
 # -- with Airflow -----------------------------------------------------------------------------------------------------
 
@@ -423,7 +294,9 @@ def root_client(openbao: servers.OpenBao) -> Any:
 
 def copy_dags(folder: Path) -> None:
     """The DAGs that are attacked, with the predictions that their gates read."""
-    shutil.copytree(Path(__file__).parent / "dags", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        Path(__file__).parents[1] / "attacks" / "dags", folder, ignore=shutil.ignore_patterns("__pycache__")
+    )
     (folder / "data").mkdir()
     people().to_parquet(folder / "data" / "good.parquet")
     people(bias=0.12).to_parquet(folder / "data" / "biased.parquet")
@@ -450,14 +323,6 @@ def _secrets(
         **{f"Airflow's {name}": password for name, password in airflow.passwords.items()},
         **{f"the secret id of {name}": found["password"] for name, found in connections.items() if "password" in found},
     }
-
-
-def until(done: Callable[[], bool], what: str, seen: Callable[[], object], timeout: float = 300.0) -> None:
-    """Poll until it is so."""
-    deadline = time.monotonic() + timeout
-    while not done():
-        assert time.monotonic() < deadline, f"waited {timeout:.0f} s for {what}; last seen: {seen()}"
-        time.sleep(1.0)
 
 
 def attack(body: Callable[[LiveWorld], None]) -> Callable[[LiveWorld], None]:

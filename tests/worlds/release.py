@@ -2,15 +2,18 @@
 
 import json
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from airflow_mlgov.evidence.ledger import Ledger, open_ledger
+from airflow_mlgov.evidence.signing import DUTIES, TrustRoot, open_signer
+from airflow_mlgov.evidence.verification import collect
 from airflow_mlgov.operators.approval import ApprovalGateOperator
 from airflow_mlgov.operators.data_validation import DataValidationGateOperator
 from airflow_mlgov.operators.fairness import FairnessGateOperator
@@ -118,22 +121,25 @@ class Release:
         return f"models:/{self.model}/{number}"
 
 
-@pytest.fixture
-def release(tmp_path: Path, mlflow_server: MlflowServer, run_task: TaskRun, monkeypatch: pytest.MonkeyPatch) -> Release:
+def new_release(folder: Path, server: MlflowServer, run: TaskRun, setenv: Callable[[str, str], None]) -> Release:
+    """A release of a model of its own; what a deployment would configure is in the environment.
+
+    :param setenv: sets an environment variable for as long as the release is needed
+    """
     model = f"credit_{uuid.uuid4().hex[:8]}"
-    (tmp_path / "mlgov.yaml").write_text(POLICY.format(model=model))
-    (tmp_path / "suite.json").write_text(json.dumps(SUITE))
+    (folder / "mlgov.yaml").write_text(POLICY.format(model=model))
+    (folder / "suite.json").write_text(json.dumps(SUITE))
     for name, value in {
-        "POLICY": tmp_path / "mlgov.yaml",
-        "LEDGER": f"sqlite:///{tmp_path / 'ledger.db'}",
-        "SIGN": f"local:{tmp_path / '{duty}.pem'}",
-        "TRUST_ROOT": tmp_path / "trust.json",
+        "POLICY": folder / "mlgov.yaml",
+        "LEDGER": f"sqlite:///{folder / 'ledger.db'}",
+        "SIGN": f"local:{folder / '{duty}.pem'}",
+        "TRUST_ROOT": folder / "trust.json",
         "ENVIRONMENT": "test",
     }.items():
-        monkeypatch.setenv(f"AIRFLOW__MLGOV__{name}", str(value))
-    monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", mlflow_server.connection())
-    trust_local_keys(tmp_path)
-    made = Release(tmp_path, model, mlflow_server, run_task)
+        setenv(f"AIRFLOW__MLGOV__{name}", str(value))
+    setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", server.connection())
+    trust_local_keys(folder)
+    made = Release(folder, model, server, run)
     made.write("train.csv", people(seed=1))
     made.write("good.parquet", people())
     made.write("biased.parquet", people(bias=0.12))
@@ -142,9 +148,36 @@ def release(tmp_path: Path, mlflow_server: MlflowServer, run_task: TaskRun, monk
 
 def trust_local_keys(folder: Path) -> None:
     """One local key for each duty, each trusted for that duty alone."""
-    from airflow_mlgov.evidence.signing import DUTIES, TrustRoot, open_signer
-
     trust = TrustRoot()
     for duty in DUTIES:
         trust = trust.with_key(open_signer(f"local:{folder / f'{duty}.pem'}").public_key, [duty])
     trust.save(folder / "trust.json")
+
+
+def form_of(asked: TaskEnd) -> Any:
+    """What the approval wrote into Airflow's form."""
+    return next(item for item in asked.sent if type(item).__name__ == "CreateHITLDetailPayload")
+
+
+def answer(
+    asked: TaskEnd, who: str | None = "olga", choice: str = "Approve", reason: str = "checked"
+) -> dict[str, Any]:
+    """What Airflow hands back when somebody has filled in that form."""
+    return {
+        "chosen_options": [choice],
+        "params_input": {"reason": reason, "evidence": form_of(asked).params["evidence"]["value"]},
+        "responded_at": datetime.now(UTC),
+        "responded_by_user": {"id": who, "name": who} if who else None,
+        "timedout": who is None,
+    }
+
+
+def gated(release: Release) -> None:
+    for end in (release.validate(), release.register(), release.performance(), release.fairness()):
+        assert end.state == "success", end.error
+
+
+def evidence(release: Release) -> dict[str, Any]:
+    """The newest result of the data gate."""
+    good, _ = collect(release.ledger, TrustRoot.load(release.folder / "trust.json"), kind="gate")
+    return dict(good[-1].predicate)
