@@ -19,7 +19,7 @@ from airflow_mlgov.gates.performance.clean_process import require_interpreter, r
 from airflow_mlgov.gates.performance.gate import Measurement, evaluate_performance
 from airflow_mlgov.gates.performance.scorers import CLEAN_PROCESS, KNOWN_METRICS
 from airflow_mlgov.gates.performance.scoring import ModelRun, run_model
-from airflow_mlgov.gates.performance.slices import parts
+from airflow_mlgov.gates.slices import parts
 from airflow_mlgov.results import GateResult, Outcome, Subject
 
 NEEDS_LOADING = ("latency_p95_ms", "batch_latency_p95_ms", CLEAN_PROCESS)

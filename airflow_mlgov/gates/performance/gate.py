@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlgov.errors import ConfigurationError
@@ -27,14 +28,8 @@ from airflow_mlgov.gates.performance.scorers import (
     task_of,
     without_ending,
 )
-from airflow_mlgov.gates.performance.slices import (
-    LEAST_OF_A_CLASS,
-    Sliced,
-    SliceRules,
-    cut,
-    slice_rules,
-    worst_slice_check,
-)
+from airflow_mlgov.gates.performance.slices import LEAST_OF_A_CLASS, cut, held
+from airflow_mlgov.gates.slices import Sliced, SliceRules, slice_rules, worst_slice_check
 from airflow_mlgov.gates.statistics.intervals import Decide, judge, require_confidence
 from airflow_mlgov.results import Check, GateResult, Outcome, Severity, Subject
 
@@ -301,7 +296,8 @@ def _slice_check(item: MetricBound, candidate: Sample, cuts: Sequence[Sliced], j
         return Check(item.metric, Outcome.ERROR, None, item.bound, item.severity, detail)
     metric = without_ending(item.metric)
     decide: Decide = "point" if metric in EXTREMES else judging.decide
-    return worst_slice_check(item.metric, metric, item.bound, item.severity, cuts, judging.slices, decide)
+    held_to = partial(held, decide=decide)
+    return worst_slice_check(item.metric, metric, item.bound, item.severity, cuts, judging.slices, held_to)
 
 
 def _budget_check(item: MetricBound, measured: Mapping[str, Measurement]) -> Check:
