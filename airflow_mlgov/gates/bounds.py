@@ -17,7 +17,8 @@ VS_CHAMPION = "_vs_champion"
 WORST_SLICE = "_worst_slice"
 """A metric with this ending is bounded on every slice of the rows, so on the worst."""
 
-_EXPRESSION = re.compile(r"\s*([A-Za-z_][\w]*)\s*(>=|<=|==|>|<|=)\s*(.*?)\s*")
+_EXPRESSION = re.compile(r"\s*(\S.*?)\s*(>=|<=|==|>|<|=)\s*([^<>=]*?)\s*")
+"""A metric may be named after a column and a value, so it may hold spaces and signs; a number holds none."""
 _ABSOLUTE = {"min": "min", "max": "max"}
 _CHANGE = {"min_change": "min", "max_change": "max"}
 _ENDINGS = (VS_CHAMPION, WORST_SLICE)

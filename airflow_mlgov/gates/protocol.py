@@ -22,6 +22,8 @@ from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.results import Check, Subject
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from airflow_mlgov.gates.bounds import MetricBound
 
 MEMORY_LIMIT = "512MB"
@@ -212,6 +214,12 @@ class Relation(Protocol):
 
     name: str
     subject: Subject
+
+    def frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """The named columns of all rows, as they were bound.
+
+        :raises ConfigurationError: one of them is not there
+        """
 
 
 class Lookup(Protocol):
