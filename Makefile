@@ -4,6 +4,8 @@ BIN := .venv/bin
 UV := $(BIN)/python -m uv
 # Exact versions; no address of a registry is in the lock, so your own index is used.
 LOCK := requirements.lock
+# Airflow, MLflow and their children start dozens of times: what they compile is kept, whatever the image says.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: install demo test bench lint lock clean
 

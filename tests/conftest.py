@@ -1,8 +1,13 @@
 """Settings that must stand before Airflow or MLflow is imported, and the servers that tests share."""
 
 import os
+import sys
 import tempfile
 from pathlib import Path
+
+# Servers and children start dozens of times: what they compile is kept, also where an image sets this for its own size.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 _HOME = tempfile.mkdtemp(prefix="mlgov-tests-")
 for _name in list(os.environ):

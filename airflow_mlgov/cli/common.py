@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.evidence.statements import Context
     from airflow_mlgov.governance.policy import GovernancePolicy
-    from airflow_mlgov.registry.mlflow_registry import Registry
+    from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
     from airflow_mlgov.release.promotion import Grounds
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
@@ -36,17 +36,17 @@ Checkpoints = Annotated[
 ]
 
 
-def open_registry(uri: str | None) -> Registry:
+def open_registry(uri: str | None) -> MlflowRegistry:
     """The MLflow registry, with ``MLFLOW_TRACKING_USERNAME`` and ``_PASSWORD``.
 
     :raises ConfigurationError: no URI is given
     """
-    from airflow_mlgov.registry.mlflow_registry import Registry
+    from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
 
     if not uri:
         raise ConfigurationError("which registry? pass --registry or set MLFLOW_TRACKING_URI")
     user, password = (os.environ.get(f"MLFLOW_TRACKING_{word}") for word in ("USERNAME", "PASSWORD"))
-    return Registry(uri, username=user, password=password)
+    return MlflowRegistry(uri, username=user, password=password)
 
 
 def signer_for(uri: str) -> Signer:

@@ -294,11 +294,11 @@ def verify_model(story: Story, reference: str) -> Explanation:
     from airflow_mlgov.evidence.ledger import open_ledger
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.governance.policy import load_policy
-    from airflow_mlgov.registry.mlflow_registry import Registry
+    from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
     from airflow_mlgov.release.explanation import explain
 
     world = story.world
-    registry = Registry(world.mlflow.url, username="auditor", password=world.accounts["auditor"])
+    registry = MlflowRegistry(world.mlflow.url, username="auditor", password=world.accounts["auditor"])
     return explain(
         registry,
         registry.resolve(reference),

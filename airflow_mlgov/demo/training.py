@@ -13,7 +13,7 @@ from airflow_mlgov.demo.data import FEATURES, ROW_ID, SENSITIVE, TARGET
 if TYPE_CHECKING:
     import pandas as pd
 
-    from airflow_mlgov.registry.mlflow_registry import Registry
+    from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
 
 Candidate = Literal["healthy", "biased"]
 EXPERIMENT = "credit_risk"
@@ -96,7 +96,7 @@ def train_candidate(*, train: str, test: str, predictions: str, candidate: Candi
         return str(run.info.run_id)
 
 
-def score_champion(registry: Registry, *, model: str, test: str, scores: str) -> str:
+def score_champion(registry: MlflowRegistry, *, model: str, test: str, scores: str) -> str:
     """Score the held-out file with today's champion, so that the performance gate can compare; returns ``scores``, or
     an empty text where there is no champion yet. The champion is loaded in a child process without credentials."""
     from airflow_mlgov.gates.performance.scoring import inspect_model, score_model, signature_columns

@@ -16,7 +16,7 @@ from airflow.sdk.log import mask_secret
 from airflow_mlgov.errors import ConfigurationError, MlgovError
 
 if TYPE_CHECKING:
-    from airflow_mlgov.registry.mlflow_registry import Registry
+    from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
 
 DEFAULT_CONNECTION = "mlflow_default"
 
@@ -45,11 +45,11 @@ class MlflowHook(BaseHook):  # type: ignore[misc]  # the provider ships no types
         self.mlflow_conn_id = mlflow_conn_id
         self.duty = duty
 
-    def get_conn(self) -> Registry:
+    def get_conn(self) -> MlflowRegistry:
         """The same as :meth:`registry`."""
         return self.registry()
 
-    def registry(self) -> Registry:
+    def registry(self) -> MlflowRegistry:
         """The registry with this connection's identity. Reads the credentials now, connects at its first call.
 
         :raises ConfigurationError: the connection lacks a host, or what Vault holds for it is incomplete
@@ -59,7 +59,7 @@ class MlflowHook(BaseHook):  # type: ignore[misc]  # the provider ships no types
         return self._registry
 
     @contextmanager
-    def tracking(self) -> Iterator[Registry]:
+    def tracking(self) -> Iterator[MlflowRegistry]:
         """Point ``mlflow``'s own functions at this server, signed in, for the block; then put back what was.
 
         ::
@@ -104,10 +104,10 @@ class MlflowHook(BaseHook):  # type: ignore[misc]  # the provider ships no types
         return f"{connection.schema or 'https'}://{host}{port}"
 
     @cached_property
-    def _registry(self) -> Registry:
-        from airflow_mlgov.registry.mlflow_registry import Registry
+    def _registry(self) -> MlflowRegistry:
+        from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
 
-        return Registry(self._uri, **self._credentials())
+        return MlflowRegistry(self._uri, **self._credentials())
 
     def _credentials(self) -> dict[str, str | None]:
         connection = self._connection

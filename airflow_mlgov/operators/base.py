@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from airflow_mlgov.evidence.chain import Entry
     from airflow_mlgov.gates.bounds import MetricBound
-    from airflow_mlgov.registry.mlflow_registry import ModelVersion, Registry
+    from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
+    from airflow_mlgov.registry.protocol import ModelVersion
 
 ModelRef = str | Mapping[str, Any]
 """``models:/name/7``, ``models:/name@alias``, or the XCom of ``RegisterModelOperator``. It only names the subject."""
@@ -136,7 +137,7 @@ class ModelGateOperator(BaseGateOperator):
         self.bounds = bounds
 
     @cached_property
-    def registry(self) -> Registry:
+    def registry(self) -> MlflowRegistry:
         """The model registry, with this gate's own identity."""
         return self.governance.mlflow.registry()
 

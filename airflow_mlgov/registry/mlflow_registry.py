@@ -10,7 +10,6 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +20,7 @@ from airflow_mlgov.errors import ConfigurationError, EvidenceError
 from airflow_mlgov.evidence.digests import hash_tree
 from airflow_mlgov.registry.credentials import origin, setting, using, without_credentials
 from airflow_mlgov.registry.mlflow_errors import mlflow_errors
+from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.results import Subject
 
 if TYPE_CHECKING:
@@ -41,33 +41,7 @@ _SHOWN = 5
 _REFERENCE = re.compile(r"(?:models:/)?(?P<name>[^/@:]+)(?:/(?P<which>[^/@]+)|@(?P<alias>[^/@]+))")
 
 
-@dataclass(frozen=True)
-class ModelVersion:
-    """One version of a registered model, as the registry describes it. Only ``name`` and ``version`` say which it is;
-    the rest anyone with edit rights may have written."""
-
-    name: str
-    version: str
-    run_id: str | None = None
-    source: str | None = None
-    """Where its files are, as the registrant gave it: ``models:/m-…`` or an artifact URI."""
-    stage: str | None = None
-    """``Staging``, ``Production`` or ``Archived``; None where it has no stage."""
-    aliases: tuple[str, ...] = ()
-    tags: Mapping[str, str] = field(default_factory=dict)
-    created_at: datetime | None = None
-    created_by: str | None = None
-
-    @property
-    def uri(self) -> str:
-        """``models:/name/version``."""
-        return f"models:/{self.name}/{self.version}"
-
-    def __str__(self) -> str:
-        return f"{self.name} version {self.version}"
-
-
-class Registry:
+class MlflowRegistry:
     """An MLflow registry and the identity to use with it. Connects at the first call.
 
     :param uri: the registry: ``https://mlflow.example``, ``sqlite:////path/mlflow.db`` …
@@ -95,7 +69,7 @@ class Registry:
         return without_credentials(self._uri)
 
     def __repr__(self) -> str:
-        return f"Registry({self.uri!r})"
+        return f"MlflowRegistry({self.uri!r})"
 
     # -- reading ------------------------------------------------------------------------------------------------------
 

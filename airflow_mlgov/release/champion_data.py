@@ -13,11 +13,12 @@ from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.evidence.verification import Evidence, Records, collect
 from airflow_mlgov.governance.policy import Target
+from airflow_mlgov.registry.protocol import in_stage
 from airflow_mlgov.release.timeline import Timeline, version_of
 from airflow_mlgov.results import Subject
 
 if TYPE_CHECKING:
-    from airflow_mlgov.registry.mlflow_registry import Registry
+    from airflow_mlgov.registry.protocol import Registry
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,8 @@ class RegistryLookup:
     def _holder(self) -> str | None:
         """Who holds the target by the registry, where nothing was ever promoted by evidence."""
         holder = self.registry.aliases(self.model).get(self.goal.alias) if self.goal.alias else None
-        if holder is None and self.goal.stage:
-            return next((item.version for item in self.registry.stage_holders(self.model, self.goal.stage)), None)
-        return holder
+        inside = in_stage(self.registry, self.model, self.goal.stage)
+        return holder or next((item.version for item in inside), None)
 
     def _is_provenance(self, item: Evidence, version: str) -> bool:
         subject = item.ours["subject"]

@@ -18,7 +18,7 @@ from airflow_mlgov.release.timeline import Findings, Timeline, evidence_for, ver
 from airflow_mlgov.results import Subject
 
 if TYPE_CHECKING:
-    from airflow_mlgov.registry.mlflow_registry import ModelVersion, Registry
+    from airflow_mlgov.registry.protocol import ModelVersion, Registry
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_mlgov.evidence.ledger import Ledger
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.governance.decision import Decision
-    from airflow_mlgov.registry.mlflow_registry import Registry
+    from airflow_mlgov.registry.protocol import Registry
     from airflow_mlgov.release.promotion import Grounds
 
 VIOLATIONS = ("failed", "overdue", "expired", "revoked")

@@ -28,6 +28,7 @@ from airflow_mlgov.evidence.statements import (
 from airflow_mlgov.evidence.verification import Evidence, collect
 from airflow_mlgov.governance.decision import Decision, Request, decide
 from airflow_mlgov.governance.policy import GovernancePolicy, Target
+from airflow_mlgov.registry.protocol import in_stage
 from airflow_mlgov.release.explanation import judge_promotion
 from airflow_mlgov.release.obligations import incurred
 from airflow_mlgov.release.timeline import Findings, Timeline, evidence_for, version_of
@@ -36,7 +37,7 @@ from airflow_mlgov.results import Subject
 if TYPE_CHECKING:
     from securesystemslib.signer import Signer
 
-    from airflow_mlgov.registry.mlflow_registry import ModelVersion, Registry
+    from airflow_mlgov.registry.protocol import ModelVersion, Registry
 
 log = logging.getLogger(__name__)
 
@@ -188,10 +189,9 @@ def champion_of(registry: Registry, version: ModelVersion, goal: Target, timelin
     if timeline.current is not None:
         current = version_of(timeline.current)
         return current if current != version.version else None
-    holders = [registry.holder(version.name, goal.alias)] if goal.alias else []
-    if goal.stage and not any(holders):
-        holders = list(registry.stage_holders(version.name, goal.stage))
-    return next((item.version for item in holders if item and item.version != version.version), None)
+    holder = registry.aliases(version.name).get(goal.alias) if goal.alias else None
+    holders = [holder] if holder else [item.version for item in in_stage(registry, version.name, goal.stage)]
+    return next((number for number in holders if number != version.version), None)
 
 
 def holds(registry: Registry, promotion: Evidence, grounds: Grounds) -> str | None:
@@ -299,10 +299,9 @@ class Mover:
     def _present(self) -> dict[str, Any]:
         """Who is in the stage, and who holds the alias."""
         name, goal = self.version.name, self.goal
-        holder = self.registry.holder(name, goal.alias) if goal.alias else None
         return {
-            "stage": [item.version for item in self.registry.stage_holders(name, goal.stage)] if goal.stage else [],
-            "alias": holder.version if holder else None,
+            "stage": [item.version for item in in_stage(self.registry, name, goal.stage)],
+            "alias": self.registry.aliases(name).get(goal.alias) if goal.alias else None,
         }
 
     def _is_there(self) -> bool:

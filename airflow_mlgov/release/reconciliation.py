@@ -22,7 +22,7 @@ from airflow_mlgov.results import Subject
 if TYPE_CHECKING:
     from securesystemslib.signer import Signer
 
-    from airflow_mlgov.registry.mlflow_registry import ModelVersion, Registry
+    from airflow_mlgov.registry.protocol import ModelVersion, Registry
 
 log = logging.getLogger(__name__)
 
@@ -234,7 +234,7 @@ def _incumbent(registry: Registry, goal: Target, timeline: Timeline, grounds: Gr
     number = version_of(current)
     subject = Subject("model", timeline.model, current.digest, number, timeline.registry)
     try:
-        digest = registry.digest(registry.resolve({"name": timeline.model, "version": number}))
+        digest = registry.subject(registry.resolve({"name": timeline.model, "version": number})).digest
     except (ConfigurationError, EvidenceError) as error:
         message = f"the artifact of version {number} cannot be hashed: {error}"
         yield Incident("artifact.changed", subject, goal.name, message, current.digest, None)

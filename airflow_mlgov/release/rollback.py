@@ -17,7 +17,7 @@ from airflow_mlgov.results import Subject
 if TYPE_CHECKING:
     from securesystemslib.signer import Signer
 
-    from airflow_mlgov.registry.mlflow_registry import Registry
+    from airflow_mlgov.registry.protocol import Registry
 
 
 def roll_back(

@@ -12,7 +12,8 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_mlgov.errors import AccessError, DependencyError, MlgovError
 
 if TYPE_CHECKING:
-    from airflow_mlgov.registry.mlflow_registry import ModelVersion, Registry
+    from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
+    from airflow_mlgov.registry.protocol import ModelVersion
 
 
 class ModelVersionTrigger(BaseTrigger):
@@ -74,12 +75,12 @@ class ModelVersionTrigger(BaseTrigger):
                 yield _event(version_event(found))
                 return
 
-    def _registry(self) -> Registry:
+    def _registry(self) -> MlflowRegistry:
         from airflow_mlgov.hooks.mlflow import MlflowHook
 
         return MlflowHook(self.mlflow_conn_id, self.duty).registry()
 
-    def _look(self, registry: Registry) -> ModelVersion | None:
+    def _look(self, registry: MlflowRegistry) -> ModelVersion | None:
         return registry.newest(self.model, newer_than=self.newer_than, stage=self.stage, alias=self.alias)
 
 

@@ -17,7 +17,7 @@ from airflow_mlgov.gates.fairness import evaluate_fairness
 from airflow_mlgov.gates.performance import evaluate_performance
 from airflow_mlgov.gates.rules import gate_rules, merge_settings
 from airflow_mlgov.governance.policy import load_policy
-from airflow_mlgov.registry.mlflow_registry import ModelVersion
+from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity, Subject
 from tests.worlds.guarded import Guarded
 from tests.worlds.release import people

@@ -14,7 +14,7 @@ from airflow_mlgov.errors import EvidenceError
 from airflow_mlgov.evidence.checkpoints import make_checkpoint, open_checkpoint
 from airflow_mlgov.evidence.signing import TrustRoot, open_signer
 from airflow_mlgov.evidence.statements import gate_statement
-from airflow_mlgov.registry.mlflow_registry import ModelVersion
+from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome
 from tests.fixtures.mlflow_server import MlflowServer
 from tests.worlds.governed import PASSED

@@ -6,7 +6,7 @@ import pytest
 
 from airflow_mlgov.errors import PromotionRefused
 from airflow_mlgov.evidence.statements import gate_statement
-from airflow_mlgov.registry.mlflow_registry import ModelVersion
+from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.release.promotion import promote
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity
 from tests.worlds.governed import PASSED, Governed

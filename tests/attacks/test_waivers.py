@@ -10,7 +10,7 @@ import pytest
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.evidence.digests import hash_json
 from airflow_mlgov.evidence.statements import emergency_statement, waiver_statement
-from airflow_mlgov.registry.mlflow_registry import ModelVersion
+from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.release.obligations import enforce
 from airflow_mlgov.release.promotion import build_case
 from airflow_mlgov.release.waivers import draft_terms

@@ -13,7 +13,7 @@ from airflow_mlgov.demo.airflow_api import Run
 from airflow_mlgov.evidence.statements import gate_statement
 from airflow_mlgov.evidence.verification import Evidence
 from airflow_mlgov.gates.fairness import evaluate_fairness
-from airflow_mlgov.registry.mlflow_registry import ModelVersion
+from airflow_mlgov.registry.protocol import ModelVersion
 from tests.fixtures.mlflow_server import running_mlflow
 from tests.live.browser import CHROMIUM, Person, chromium
 from tests.live.waiting import answered, asks

@@ -11,12 +11,13 @@ import pandas as pd
 import pytest
 
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, EvidenceError
-from airflow_mlgov.registry.mlflow_registry import ModelVersion, Registry
+from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
+from airflow_mlgov.registry.protocol import ModelVersion
 from tests.fixtures.mlflow_server import MlflowServer, tracking
 
 
 @pytest.fixture(scope="module")
-def registry(mlflow_server: MlflowServer) -> Registry:
+def registry(mlflow_server: MlflowServer) -> MlflowRegistry:
     return mlflow_server.registry
 
 
@@ -166,7 +167,7 @@ def test_an_alias_that_reads_back_as_another_is_an_error(registry, two, mlflow_s
     """Two promoters at once: what MLflow answers to the second question is not what was set."""
     first, second = two
 
-    class Raced(Registry):
+    class Raced(MlflowRegistry):
         def _alias(self, name, alias):
             return second.version
 
@@ -203,7 +204,7 @@ def test_newest(registry, two, mlflow_server):
 def test_permissions(mlflow_server, two):
     mlflow_server.create_user("reader", "reader-password", {"credit": "READ"})
     mlflow_server.create_user("stranger", "stranger-password", {"credit": "DENY"})
-    reader = Registry(mlflow_server.url, "reader", "reader-password")
+    reader = MlflowRegistry(mlflow_server.url, "reader", "reader-password")
     assert reader.digest(two[0]) == mlflow_server.registry.digest(two[0])
     for forbidden in (
         lambda: reader.set_alias(two[0], "mine"),
@@ -212,7 +213,7 @@ def test_permissions(mlflow_server, two):
     ):
         with pytest.raises(AccessError, match="no permission"):
             forbidden()
-    stranger = Registry(mlflow_server.url, "stranger", "stranger-password")
+    stranger = MlflowRegistry(mlflow_server.url, "stranger", "stranger-password")
     with pytest.raises(AccessError):
         stranger.newest("credit")
     with pytest.raises(AccessError):
@@ -220,7 +221,7 @@ def test_permissions(mlflow_server, two):
 
 
 def test_a_wrong_password_is_refused_and_not_repeated(mlflow_server, two):
-    wrong = Registry(mlflow_server.url, "admin", "wrong-password")
+    wrong = MlflowRegistry(mlflow_server.url, "admin", "wrong-password")
     for call in (wrong.ping, lambda: wrong.resolve("credit/1"), lambda: wrong.digest(two[0])):
         with pytest.raises(AccessError) as caught:
             call()
@@ -231,7 +232,7 @@ def test_a_wrong_password_is_refused_and_not_repeated(mlflow_server, two):
 
 def test_a_server_that_is_down():
     with pytest.raises(DependencyError, match=r"cannot list the registered models: MLflow at http://127.0.0.1:9 "):
-        Registry("http://127.0.0.1:9", "u", "p").ping()
+        MlflowRegistry("http://127.0.0.1:9", "u", "p").ping()
 
 
 @pytest.mark.parametrize(
@@ -253,7 +254,7 @@ def test_answers_of_something_that_is_not_well(status, error):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         with pytest.raises(error) as caught:
-            Registry(f"http://127.0.0.1:{server.server_port}", token="t0ken-value").ping()
+            MlflowRegistry(f"http://127.0.0.1:{server.server_port}", token="t0ken-value").ping()
         assert "hunter2" not in str(caught.value)
         assert "t0ken-value" not in str(caught.value)
     finally:
@@ -262,7 +263,7 @@ def test_answers_of_something_that_is_not_well(status, error):
 
 
 def test_a_registry_in_a_database_without_a_server(tmp_path):
-    local = Registry(f"sqlite:///{tmp_path}/mlflow.db")
+    local = MlflowRegistry(f"sqlite:///{tmp_path}/mlflow.db")
     with pytest.raises(ConfigurationError, match="it holds no models yet"):
         local.resolve("credit/1")
     (tmp_path / "files").mkdir()

@@ -11,7 +11,7 @@ from airflow_mlgov.data.files import dataset_subject
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.evidence.statements import provenance_statement
 from airflow_mlgov.gates.dataset_checks import run_checks
-from airflow_mlgov.registry.mlflow_registry import ModelVersion
+from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.release.champion_data import RegistryLookup
 from airflow_mlgov.results import Outcome, Severity, Subject
 from tests.worlds.governed import Governed

@@ -11,11 +11,16 @@ import pytest
 
 from airflow_mlgov.errors import ConfigurationError, DependencyError, PromotionRefused
 from airflow_mlgov.evidence.ledger import Ledger
-from airflow_mlgov.registry.mlflow_registry import Registry
+from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
 from tests.fixtures.postgres import PASSWORD
 from tests.worlds.governed import PASSED, Governed, spoil, statement_of
 
-STEPS = (("attest", Ledger), ("transition_stage", Registry), ("set_alias", Registry), ("set_tags", Registry))
+STEPS = (
+    ("attest", Ledger),
+    ("transition_stage", MlflowRegistry),
+    ("set_alias", MlflowRegistry),
+    ("set_tags", MlflowRegistry),
+)
 """Everything with an effect that a promotion does."""
 
 
@@ -239,7 +244,7 @@ def test_a_moved_registry_that_does_not_read_back_is_an_error(
     from airflow_mlgov.errors import EvidenceError
 
     version = governed.candidate()
-    monkeypatch.setattr(Registry, "set_alias", lambda *_: None)
+    monkeypatch.setattr(MlflowRegistry, "set_alias", lambda *_: None)
     with pytest.raises(EvidenceError, match="does not read back"):
         governed.promote(version)
     assert "promotion" not in governed.kinds()

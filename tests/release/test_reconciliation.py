@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from airflow_mlgov.errors import EvidenceError
-from airflow_mlgov.registry.mlflow_registry import Registry
+from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
 from airflow_mlgov.release.reconciliation import UNFINISHED_AFTER, reconcile, render_incidents
 from tests.worlds.governed import PASSED, Governed, spoil, statement_of
 
@@ -142,7 +142,7 @@ def test_a_promotion_that_nobody_ended_becomes_an_incident(governed: Governed, m
     def fail(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Registry, "set_alias", fail)
+    monkeypatch.setattr(MlflowRegistry, "set_alias", fail)
     with pytest.raises(KeyboardInterrupt):
         governed.promote(version)
     monkeypatch.undo()

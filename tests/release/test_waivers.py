@@ -8,7 +8,7 @@ import pytest
 
 from airflow_mlgov.errors import ConfigurationError, PromotionRefused
 from airflow_mlgov.evidence.chain import Entry
-from airflow_mlgov.registry.mlflow_registry import ModelVersion
+from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.release.explanation import replay_all
 from airflow_mlgov.release.obligations import render_enforcement
 from airflow_mlgov.release.promotion import build_case

@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow_mlgov.evidence.chain import Entry
 from airflow_mlgov.evidence.verification import collect
-from airflow_mlgov.registry.mlflow_registry import ModelVersion
+from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.release.obligations import Obligation, enforce, list_obligations, record_audit
 from airflow_mlgov.release.promotion import Case, build_case
 from airflow_mlgov.release.waivers import Terms, draft_terms, sign_waiver

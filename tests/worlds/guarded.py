@@ -11,7 +11,7 @@ from airflow_mlgov.evidence.chain import Entry
 from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.evidence.statements import approval_statement, gate_statement
 from airflow_mlgov.evidence.verification import collect
-from airflow_mlgov.registry.mlflow_registry import ModelVersion
+from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Subject
 from tests.worlds.governed import Governed
 

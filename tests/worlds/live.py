@@ -31,7 +31,7 @@ from airflow_mlgov.evidence.vault_policy import key_name
 from airflow_mlgov.evidence.verification import Evidence, collect
 from airflow_mlgov.gates.fairness import evaluate_fairness
 from airflow_mlgov.gates.performance import evaluate_performance
-from airflow_mlgov.registry.mlflow_registry import ModelVersion
+from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.results import GateResult, Outcome
 from tests.fixtures.mlflow_server import MlflowServer
 from tests.fixtures.postgres import PASSWORD, postgres_bindir, running_postgres

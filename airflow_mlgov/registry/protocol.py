@@ -1,0 +1,102 @@
+"""What a release asks of a model registry: ten methods, so that MLflow's own quirks stay in one module behind them.
+
+Whoever serves these methods reads back what it has set, and never takes silence for success.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from airflow_mlgov.results import Subject
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One version of a registered model, as the registry describes it. Only ``name`` and ``version`` say which it is;
+    the rest anyone with edit rights may have written."""
+
+    name: str
+    version: str
+    run_id: str | None = None
+    source: str | None = None
+    """Where its files are, as the registrant gave it: ``models:/m-…`` or an artifact URI."""
+    stage: str | None = None
+    """``Staging``, ``Production`` or ``Archived``; None if it has no stage."""
+    aliases: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    created_at: datetime | None = None
+    created_by: str | None = None
+
+    @property
+    def uri(self) -> str:
+        """``models:/name/version``."""
+        return f"models:/{self.name}/{self.version}"
+
+    def __str__(self) -> str:
+        return f"{self.name} version {self.version}"
+
+
+class Registry(Protocol):
+    """One registry of models and the identity to use with it."""
+
+    @property
+    def uri(self) -> str:
+        """The registry's URI without credentials: what evidence names."""
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def resolve(self, reference: str | Mapping[str, Any]) -> ModelVersion:
+        """The version that a reference means now.
+
+        :param reference: ``models:/name/7``, ``models:/name@alias`` …, or a mapping with ``name`` and ``version``
+        :raises ConfigurationError: it names none
+        """
+
+    def versions(self, name: str) -> tuple[ModelVersion, ...]:
+        """All versions of a model, newest first, perhaps without their aliases; empty if there is no such model."""
+
+    def names(self) -> tuple[str, ...]:
+        """Every registered model that this identity may see."""
+
+    def aliases(self, name: str) -> Mapping[str, str]:
+        """Every alias of a model and the version it points to; empty if there is no such model."""
+
+    def subject(self, version: ModelVersion) -> Subject:
+        """The version bound to its bytes as they are now."""
+
+    def download(self, version: ModelVersion) -> AbstractContextManager[Path]:
+        """The version's files in a temporary directory; nothing in them is run or loaded."""
+
+    # -- changing -----------------------------------------------------------------------------------------------------
+
+    def set_alias(self, version: ModelVersion, alias: str) -> None:
+        """Point an alias at a version.
+
+        :raises EvidenceError: it reads back as another version
+        """
+
+    def delete_alias(self, name: str, alias: str) -> None:
+        """Remove an alias.
+
+        :raises EvidenceError: something still holds it
+        """
+
+    def transition_stage(self, version: ModelVersion, stage: str, archive_existing: bool = False) -> None:
+        """Move a version to a stage.
+
+        :param archive_existing: also move every other version in that stage to ``Archived``
+        :raises EvidenceError: it reads back otherwise
+        """
+
+    def set_tags(self, version: ModelVersion, tags: Mapping[str, str]) -> None:
+        """Write tags on a version: for people to read, never to decide by."""
+
+
+def in_stage(registry: Registry, name: str, stage: str | None) -> tuple[ModelVersion, ...]:
+    """Every version of a model in a stage, newest first; none if no stage is asked for."""
+    return tuple(item for item in registry.versions(name) if stage and item.stage == stage)
