@@ -131,6 +131,6 @@ def _known_metrics(gate: str) -> Collection[str]:
         from airflow_mlgov.gates.performance.scorers import KNOWN_METRICS
 
         return KNOWN_METRICS
-    from airflow_mlgov.gates.fairness import METRICS
+    from airflow_mlgov.gates.fairness.metrics import METRICS
 
     return METRICS

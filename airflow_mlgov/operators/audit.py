@@ -27,7 +27,7 @@ class PostDeploymentAuditOperator(BaseOperator):  # type: ignore[misc]  # Airflo
 
     :param model: name of the registered model
     :param target: a target of the model in the governance policy
-    :param data: gate (``performance``, ``fairness``) -> path of the table of predictions on live data
+    :param data: gate (``performance``, ``fairness`` …) -> path of the table of predictions on live data
     :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` where None
     """
 
@@ -76,20 +76,21 @@ class PostDeploymentAuditOperator(BaseOperator):  # type: ignore[misc]  # Airflo
             raise AirflowFailException("\n".join(["the audit failed", *(result.summary() for result in results)]))
         return xcom
 
-    def _run(self, gate: str, path: str, model: Subject) -> GateResult:
-        from airflow_mlgov.gates.fairness import evaluate_fairness
-        from airflow_mlgov.gates.performance import evaluate_performance
-        from airflow_mlgov.gates.performance.scorers import BUDGETS
-        from airflow_mlgov.gates.rules import gate_rules
+    def _run(self, name: str, path: str, model: Subject) -> GateResult:
+        from airflow_mlgov import catalogue
+        from airflow_mlgov.gates.run import run_gate
+        from airflow_mlgov.gates.strictness import held_to
 
-        evaluate = {"performance": evaluate_performance, "fairness": evaluate_fairness}.get(gate)
-        if evaluate is None:
-            raise ConfigurationError(f"an audit runs the gates performance and fairness, not {gate!r}")
+        gate = catalogue.load(name)
+        if gate.about != "model" or not gate.metrics:
+            known = [item.name for item in catalogue.load_all() if item.about == "model" and item.metrics]
+            raise ConfigurationError(
+                f"an audit runs gates with bounds on a model ({', '.join(known)}), not {name!r}", code="audit.gate"
+            )
         policy = Duty("audit").required_policy().model(model.name)
-        settings, bounds = gate_rules(gate, policy, {}, "the audit")
-        bounds = tuple(item for item in bounds if item.metric not in BUDGETS)  # of the artifact, which has not changed
-        result: GateResult = evaluate(path, subject=model, bounds=bounds, **settings)  # type: ignore[operator]
-        return result
+        settings, bounds = held_to(gate, policy, {}, {}, "the audit")
+        measured = [item for item in bounds if item.metric not in gate.of_artifact]  # the artifact has not changed
+        return run_gate(gate, path, settings, measured, subject=model)
 
 
 class EnforceObligationsOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped

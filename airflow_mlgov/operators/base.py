@@ -1,29 +1,36 @@
 """The life of a gate: resolve the subject, evaluate, sign and append, tag the version, push a small XCom, conclude.
 
-A new gate is one subclass that says how to evaluate. The verdict is signed before the task is allowed to fail.
+The verdict is signed before the task is allowed to fail. The operator of a gate is its name on a class: arguments,
+their documentation and their checks are made from the gate's settings.
 """
 
 from __future__ import annotations
 
+import inspect
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, BaseOperator
 
 from airflow_mlgov.duty import Duty
 from airflow_mlgov.errors import DependencyError, MlgovError
+from airflow_mlgov.hooks.warehouse import require_one_source, table_source
+from airflow_mlgov.operators._arguments import arguments_of, described, settings_of
 from airflow_mlgov.results import GateResult, Outcome
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_mlgov.evidence.chain import Entry
-    from airflow_mlgov.gates.bounds import MetricBound
+    from airflow_mlgov.gates.protocol import Gate
+    from airflow_mlgov.governance.policy import ModelPolicy
+    from airflow_mlgov.operators._arguments import Argument
     from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
     from airflow_mlgov.registry.protocol import ModelVersion
+    from airflow_mlgov.release.champion_data import RegistryLookup
 
 ModelRef = str | Mapping[str, Any]
 """``models:/name/7``, ``models:/name@alias``, or the XCom of ``RegisterModelOperator``. It only names the subject."""
@@ -118,23 +125,42 @@ class BaseGateOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it 
             notify("gate_failed", subject, body, owners=owners, context=context)
 
 
-class ModelGateOperator(BaseGateOperator):
-    """Base of the gates that judge a model version.
+class GateOperator(BaseGateOperator):
+    """Base of the operators that run a gate of the catalogue. A subclass names the gate and gets its arguments::
 
-    :param model: the version, see :data:`ModelRef`
-    :param data: path of the table that it is judged on
-    :param bounds: metric -> ``{min, max}``; may tighten the governance policy, never loosen it
+        class ToxicityGateOperator(GateOperator, gate=TOXICITY):
+            ...
+
+    What the governance policy says of a gate needs not be said here; what it leaves open may be. Everything that is
+    given is a template.
     """
 
-    template_fields: Sequence[str] = ("model", "data", "bounds")
+    spec: ClassVar[Gate[Any]]
+    arguments: ClassVar[Mapping[str, Argument]]
+    """By name: what every gate of its kind is given, and its own settings."""
 
-    def __init__(
-        self, *, model: ModelRef, data: str, bounds: Mapping[str, Mapping[str, Any]] | None = None, **kwargs: Any
-    ) -> None:
+    def __init_subclass__(cls, gate: Gate[Any] | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if gate is None:
+            return
+        common, own = arguments_of(gate), tuple(settings_of(gate))
+        cls.gate, cls.spec = gate.name, gate
+        cls.arguments = {argument.name: argument for argument in (*common, *own)}
+        cls.template_fields = (*(argument.name for argument in common if argument.templated), "settings")
+        cls.__doc__ = f"{(cls.__doc__ or gate.__doc__ or '').rstrip()}\n\n{described(cls.arguments)}    "
+        cls.__init__ = _made(cls)  # type: ignore[method-assign]  # each class has a signature of its own
+
+    def __init__(self, **kwargs: Any) -> None:
+        settings = self.spec.Settings.model_fields
+        given = {name: kwargs.pop(name) for name in self.arguments if name in kwargs}
         super().__init__(**kwargs)
-        self.model = model
-        self.data = data
-        self.bounds = bounds
+        for name, argument in self.arguments.items():
+            if name not in settings:
+                setattr(self, name, given.get(name, argument.default))
+        self.settings = {name: given[name] for name in settings if given.get(name) is not None}
+        if self.spec.reads:
+            require_one_source(*(given.get(name) for name in ("data", "conn_id", "table", "query")))
+        self.spec.Settings.refuse(self.settings, type(self).__name__, _is_known_later)
 
     @cached_property
     def registry(self) -> MlflowRegistry:
@@ -142,34 +168,46 @@ class ModelGateOperator(BaseGateOperator):
         return self.governance.mlflow.registry()
 
     @cached_property
-    def version(self) -> ModelVersion:
-        """The version that is judged, as the registry has it now."""
-        return self.registry.resolve(self.model)
+    def version(self) -> ModelVersion | None:
+        """The version that is judged, as the registry has it now; None of a gate over data."""
+        return self.registry.resolve(self.model) if self.spec.about == "model" else None
 
-    @cached_property
-    def rules(self) -> tuple[dict[str, Any], tuple[MetricBound, ...]]:
-        """The policy's settings and its bounds, tightened by the DAG's.
+    @property
+    def policy(self) -> ModelPolicy | None:
+        """What the policy says of the model that is judged, or that the data is for.
 
-        :raises ConfigurationError: a looser bound, an unknown metric, or no bound at all
+        :raises ConfigurationError: the policy does not govern it
         """
-        from airflow_mlgov.gates.rules import gate_rules
-
+        name = self.version.name if self.version else self.model
         policy = self.governance.policy
-        return gate_rules(self.gate, policy.model(self.version.name) if policy else None, self.bounds or {}, "the DAG")
+        return policy.model(name) if policy and name else None
 
-    def settings(self, **given: Any) -> dict[str, Any]:
-        """The gate's settings: the policy's, and the DAG's where the policy is silent.
+    def evaluate(self) -> GateResult:
+        """Run the gate, with credentials that live no longer than it does."""
+        from airflow_mlgov.gates.run import run_gate
+        from airflow_mlgov.gates.strictness import held_to
 
-        :raises ConfigurationError: the two say different things
-        """
-        from airflow_mlgov.gates.rules import merge_settings
-
-        policy = self.governance.policy
-        governed = policy is not None and bool(policy.model(self.version.name).bounds(self.gate))
-        return merge_settings(self.rules[0], given, self.gate if governed else None)
+        given = {name: value for name, value in self.settings.items() if value != ""}
+        settings, bounds = held_to(self.spec, self.policy, given, getattr(self, "bounds", None) or {}, "the DAG")
+        version = self.version
+        with ExitStack() as stack:
+            return run_gate(
+                self.spec,
+                self._source(stack),
+                settings,
+                bounds,
+                subject=self.registry.subject(version) if version else None,
+                baseline=getattr(self, "baseline", None) or None,
+                lookup=self._lookup() if self.spec.needs_lookup(settings) else None,
+                artifact=partial(self.registry.download, version) if version else None,
+                report_dir=self.report_dir or None,
+                memory_limit=getattr(self, "memory_limit", None),
+            )
 
     def tag(self, result: GateResult, entry: Entry) -> None:
         """Write verdict, first failed check and evidence reference on the version: for people, never for decisions."""
+        if self.version is None:
+            return
         tags = {f"mlgov.{self.gate}": str(result.verdict), f"mlgov.{self.gate}.evidence": entry.reference}
         if result.verdict is not Outcome.PASS:
             tags["mlgov.status"] = f"stopped by {self.gate}: {result.verdict}"
@@ -178,3 +216,49 @@ class ModelGateOperator(BaseGateOperator):
             self.registry.set_tags(self.version, tags)
         except MlgovError as error:
             self.log.warning("the version was not tagged: %s", error)
+
+    def _source(self, stack: ExitStack) -> Any:
+        """The data, as the gate is given it; None of a gate that reads none."""
+        if not self.spec.reads or self.conn_id is None:
+            return getattr(self, "data", None)
+        return table_source(self.conn_id, self.table, self.query, self.vault_database_role, self.gate, stack)
+
+    def _lookup(self) -> RegistryLookup | None:
+        """The registry and the ledger; None if no model is named."""
+        from airflow_mlgov.release.champion_data import RegistryLookup
+
+        if self.model is None:
+            return None
+        governance = self.governance
+        return RegistryLookup(
+            registry=self.registry,
+            records=governance.ledger,
+            trust=governance.trust,
+            environment=governance.environment,
+            model=self.model,
+            goal=governance.required_policy().model(self.model).target(self.target),
+        )
+
+
+def _made(cls: type[GateOperator]) -> Callable[..., None]:
+    """An ``__init__`` whose signature has the gate's arguments; Airflow reads it for ``default_args`` and mapping."""
+
+    def __init__(self: GateOperator, **kwargs: Any) -> None:
+        super(cls, self).__init__(**kwargs)
+
+    me = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    others = inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD, annotation=Any)
+    given = [argument.as_parameter() for argument in cls.arguments.values()]
+    __init__.__signature__ = inspect.Signature([me, *given, others])  # type: ignore[attr-defined]
+    return __init__
+
+
+def _is_known_later(value: Any) -> bool:
+    """Whether a value is a template, another task's result, or holds one."""
+    if isinstance(value, str):
+        return "{{" in value or "{%" in value
+    if isinstance(value, Mapping):
+        return any(map(_is_known_later, value.values()))
+    if isinstance(value, list | tuple | set):
+        return any(map(_is_known_later, value))
+    return not isinstance(value, int | float | None)

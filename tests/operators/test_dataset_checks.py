@@ -58,7 +58,9 @@ def test_a_champion_of_no_model_is_a_configuration_error(release: Release) -> No
 
 
 def test_checks_may_be_templated() -> None:
-    assert {"checks", "model", "target"} <= set(DataValidationGateOperator.template_fields)
+    assert {"settings", "model", "target"} <= set(DataValidationGateOperator.template_fields)
+    operator = DataValidationGateOperator(task_id="v", data="d.csv", suite="s.json", checks={"volume": "{{ x }}"})
+    assert operator.settings["checks"] == {"volume": "{{ x }}"}
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv"])

@@ -121,10 +121,10 @@ def test_groups_are_counted_in_the_database(release: Release, warehouse: str, ru
 @pytest.mark.parametrize("looser", [{"decide": "point"}, {"max_share_left_out": 0.1}, {"confidence": 0.5}])
 def test_a_dag_may_not_loosen_what_the_policy_leaves_open(release: Release, looser: dict[str, Any]) -> None:
     assert release.register().state == "success"
-    end = release.fairness(settings=looser)
+    end = release.fairness(**looser)
     assert end.state == "failed"
     assert "only the governance policy may say so" in str(end.error)
-    assert release.fairness(settings={"min_positives": 20}).state == "success"
+    assert release.fairness(min_positives=20).state == "success"
 
 
 SCHEMA = """

@@ -75,7 +75,7 @@ class FairnessSettings(GateSettings):
     ] = Field(
         min_length=1,
         description="column (or columns joined by *, an intersection) -> the groups that must be there, or nothing to "
-        "take them as they come; the groups of an intersection are named female*black",
+        "take them as they come; a list of columns will do too. The groups of an intersection are named female*black",
     )
     task: Task = Field(
         "binary",
