@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 _NAME = "ML governance"
+
+
+_BASES = ("__init__", "base", "form")
+
+
+def _modules(folder: str) -> list[str]:
+    """The modules of a folder that a DAG author imports from."""
+    found = (path.stem for path in (Path(__file__).parent / folder).glob("*.py"))
+    return sorted(f"airflow_mlgov.{folder}.{name}" for name in found if name not in _BASES and name[0] != "_")
 
 
 def _option(description: str, kind: str = "string", default: str = "", example: str | None = None) -> dict[str, Any]:
@@ -22,32 +32,9 @@ def get_provider_info() -> dict[str, Any]:
         "name": _NAME,
         "description": "ML governance gates: promotion trusts signed evidence bound to exact bytes.",
         "integrations": [{"integration-name": _NAME, "external-doc-url": "https://in-toto.io/", "tags": ["software"]}],
-        "operators": [
-            {
-                "integration-name": _NAME,
-                "python-modules": [
-                    "airflow_mlgov.operators.data_validation",
-                    "airflow_mlgov.operators.performance",
-                    "airflow_mlgov.operators.fairness",
-                    "airflow_mlgov.operators.feature_store",
-                    "airflow_mlgov.operators.tfdv",
-                    "airflow_mlgov.operators.registration",
-                    "airflow_mlgov.operators.approval",
-                    "airflow_mlgov.operators.promotion",
-                    "airflow_mlgov.operators.rollback",
-                    "airflow_mlgov.operators.reconcile",
-                    "airflow_mlgov.operators.waiver",
-                    "airflow_mlgov.operators.audit",
-                ],
-            }
-        ],
-        "sensors": [
-            {
-                "integration-name": _NAME,
-                "python-modules": ["airflow_mlgov.sensors.audit_due", "airflow_mlgov.sensors.model_version"],
-            }
-        ],
-        "triggers": [{"integration-name": _NAME, "python-modules": ["airflow_mlgov.triggers.model_version"]}],
+        "operators": [{"integration-name": _NAME, "python-modules": _modules("operators")}],
+        "sensors": [{"integration-name": _NAME, "python-modules": _modules("sensors")}],
+        "triggers": [{"integration-name": _NAME, "python-modules": _modules("triggers")}],
         "hooks": [
             {
                 "integration-name": _NAME,
