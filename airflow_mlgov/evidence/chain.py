@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from airflow_mlgov.errors import EvidenceError
 from airflow_mlgov.evidence.digests import hash_json, parse_json
 from airflow_mlgov.evidence.merkle import MerkleRoot
-from airflow_mlgov.evidence.statements import KINDS
+from airflow_mlgov.evidence.statements import CLASSES
 
 _DOMAIN = b"\x01mlgov-ledger-v1\x00"
 GENESIS = "0" * 64
@@ -33,7 +33,7 @@ class Entry:
     """``sha256(domain || prev || seq as 8 bytes, big-endian || sha256 of the rest as canonical JSON)``."""
     recorded_at: str
     kind: str
-    """A value of ``statements.KINDS``."""
+    """The word of a class in ``statements.CLASSES``."""
     subject_digest: str
     subject_name: str
     envelope_sha256: str
@@ -82,7 +82,7 @@ def read_envelope(envelope: str) -> tuple[dict[str, str], dict[str, Any]]:
         statement = parse_json(b64decode(parse_json(envelope)["payload"], validate=True))
         (subject,) = statement["subject"]
         index = {
-            "kind": KINDS[statement["predicateType"]],
+            "kind": CLASSES[statement["predicateType"]].kind,
             "subject_digest": subject["digest"]["sha256"],
             "subject_name": subject["name"],
         }

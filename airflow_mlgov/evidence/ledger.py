@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyErro
 from airflow_mlgov.evidence.chain import GENESIS, Entry, Head, check_history, link, read_envelope, walk
 from airflow_mlgov.evidence.ledger_schema import STEPS, begin, migrate, missing_triggers, open_engine, table
 from airflow_mlgov.evidence.signing import sign_statement
+from airflow_mlgov.evidence.statements import LedgerMark, Signed
 
 if TYPE_CHECKING:
     from securesystemslib.signer import Signer
@@ -36,7 +37,7 @@ class Ledger:
         self.url = shown
         """Where it is, without a password."""
 
-    def attest(self, statement: Mapping[str, Any], signer: Signer) -> Entry:
+    def attest(self, statement: Signed, signer: Signer) -> Entry:
         """Sign a statement together with what the ledger is now, and store it as the next entry.
 
         Since each statement holds the head of the ledger before it, whoever rewrites the past would have to sign again
@@ -46,9 +47,7 @@ class Ledger:
         :raises AccessError: the identity may not sign or not write; nothing was stored
         """
         size, head = self.last()
-        predicate = statement["predicate"]
-        ours = {**predicate["mlgov"], "ledger": {"size": size, "head": head}}
-        return self.append(sign_statement({**statement, "predicate": {**predicate, "mlgov": ours}}, signer))
+        return self.append(sign_statement(replace(statement, ledger=LedgerMark(size, head)).as_json(), signer))
 
     def append(self, envelope: str) -> Entry:
         """Store one envelope as the next entry.

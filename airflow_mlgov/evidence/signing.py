@@ -9,7 +9,7 @@ import json
 import logging
 import os
 from base64 import b64decode, b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +21,7 @@ from securesystemslib.signer import CryptoSigner, Key, Signature, Signer, SSlibK
 
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
 from airflow_mlgov.evidence.digests import canonical_json, parse_json
+from airflow_mlgov.evidence.statements import Statement
 from airflow_mlgov.evidence.vault_errors import vault_errors
 
 log = logging.getLogger(__name__)
@@ -136,9 +137,10 @@ def _make_local_key(path: Path) -> None:
     log.warning("made a new local signing key at %s", path)
 
 
-def sign_statement(statement: dict[str, Any], signer: Signer) -> str:
+def sign_statement(statement: Statement | Mapping[str, Any], signer: Signer) -> str:
     """The statement in a signed DSSE envelope, as JSON text."""
-    envelope = Envelope(canonical_json(statement), PAYLOAD_TYPE, {})
+    document = statement if isinstance(statement, Mapping) else statement.as_json()
+    envelope = Envelope(canonical_json(document), PAYLOAD_TYPE, {})
     envelope.sign(signer)
     return canonical_json(envelope.to_dict()).decode()
 

@@ -11,28 +11,32 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, cast
 
 from airflow_mlgov.errors import EvidenceError
 from airflow_mlgov.evidence.chain import Entry, Head
 from airflow_mlgov.evidence.digests import hash_json
-from airflow_mlgov.evidence.signing import TrustRoot
-from airflow_mlgov.evidence.statements import KINDS, STATEMENT
+from airflow_mlgov.evidence.signing import TrustedKey, TrustRoot
+from airflow_mlgov.evidence.statements import (
+    CLASSES,
+    FORM,
+    STATEMENT,
+    GateStatement,
+    Statement,
+    form_of,
+    read_statement,
+)
+from airflow_mlgov.results import Subject
 
-_DUTY = {
-    "provenance": "registration",
-    "approval": "approval",
-    "decision": "promotion",
-    "intent": "promotion",
-    "promotion": "promotion",
-    "policy": "promotion",
-    "incident": "reconcile",
-    "checkpoint": "checkpoint",
-    "waiver": "waiver",
-    "emergency": "waiver",
-    "audit": "audit",
-}
-"""Kind of statement -> the duty that signs it; a gate's result is signed under the gate's own name."""
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    S = TypeVar("S", bound=Statement, default=Statement, covariant=True)
+    T = TypeVar("T", bound=Statement)
+else:
+    from typing import TypeVar
+
+    S, T = TypeVar("S"), TypeVar("T")
 
 
 class Records(Protocol):
@@ -48,19 +52,35 @@ class Records(Protocol):
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Evidence(Generic[S]):
     """One verified statement and where it stands in the ledger."""
 
     seq: int
     sha256: str
     """Of the envelope."""
-    kind: str
-    statement: Mapping[str, Any]
+    statement: S
+    document: Mapping[str, Any]
+    """The statement as JSON, as it was signed."""
+
+    @property
+    def kind(self) -> str:
+        """The word for its kind."""
+        return self.statement.kind
+
+    @property
+    def subject(self) -> Subject:
+        """What it is about."""
+        return self.statement.subject
+
+    @property
+    def environment(self) -> str:
+        """Where it counts."""
+        return self.statement.context.environment
 
     @property
     def predicate(self) -> Mapping[str, Any]:
         """The predicate of the statement."""
-        predicate: Mapping[str, Any] = self.statement["predicate"]
+        predicate: Mapping[str, Any] = self.document["predicate"]
         return predicate
 
     @property
@@ -72,28 +92,39 @@ class Evidence:
     @property
     def gate(self) -> str | None:
         """The gate's name, for gate results."""
-        return self.ours.get("gate")
+        return self.statement.gate if isinstance(self.statement, GateStatement) else None
 
     @property
     def digest(self) -> str:
         """SHA-256 of the subject."""
-        digest: str = self.statement["subject"][0]["digest"]["sha256"]
-        return digest
+        return self.statement.subject.digest
 
     @property
     def issued_at(self) -> datetime:
         """When it was signed, by the signer's own word."""
-        return datetime.fromisoformat(self.ours["issuedAt"])
+        return self.statement.context.issued_at
 
     @property
     def expires_at(self) -> datetime:
         """After this it is worth nothing, whatever the policy says."""
-        return datetime.fromisoformat(self.ours["expiresAt"])
+        return self.statement.context.expires_at
 
     @property
     def reference(self) -> str:
         """How people and tags name it."""
         return f"ledger:{self.seq}@{self.sha256[:12]}"
+
+    def as_input(self) -> dict[str, Any]:
+        """As the rules of promotion see it."""
+        return {"seq": self.seq, "sha256": self.sha256, **self.statement.as_input()}
+
+
+def only(evidence: Iterable[Evidence], cls: type[T]) -> list[Evidence[T]]:
+    """The evidence of one kind, in order.
+
+    :param cls: the class of its statements
+    """
+    return [cast("Evidence[T]", item) for item in evidence if isinstance(item.statement, cls)]
 
 
 @dataclass(frozen=True)
@@ -118,26 +149,50 @@ def verify_envelope(envelope: str, trust: TrustRoot, seq: int = 0, sha256: str =
 
     :raises EvidenceError: the signature, the key's duty, its dates, or the statement's form does not hold
     """
-    statement, keys = trust.open_envelope(envelope)
-    evidence = Evidence(seq, sha256, _kind(statement), statement)
+    document, keys = trust.open_envelope(envelope)
+    statement = _read(document)
+    _require_one_subject(document, statement)
+    _require_duty(keys, statement)
+    return Evidence(seq, sha256, statement, document)
+
+
+def _read(document: Mapping[str, Any]) -> Statement:
+    """The typed statement in a document that has the form of its kind."""
+    if document.get("_type") != STATEMENT:
+        raise EvidenceError(f"not an in-toto Statement v1 but {document.get('_type')!r}")
+    cls = CLASSES.get(str(document.get("predicateType")))
+    if cls is None:
+        raise EvidenceError(f"unknown predicate type {document.get('predicateType')!r}")
     try:
-        issued, expires = evidence.issued_at, evidence.expires_at
-    except ValueError as error:
-        raise EvidenceError(f"the statement's dates are none: {error}") from error
-    if issued.tzinfo is None or expires.tzinfo is None:
-        raise EvidenceError("the statement's dates lack a time zone")
-    if evidence.ours["subject"]["digest"] != evidence.digest:
-        raise EvidenceError("the statement names more than one subject")
-    if evidence.kind == "waiver" and hash_json(evidence.predicate["terms"]) != evidence.predicate["terms_sha256"]:
-        raise EvidenceError("the waiver's terms are not those that its digest names")
-    duty = evidence.gate if evidence.kind == "gate" else _DUTY[evidence.kind]
+        form = form_of(document)
+        error = next(_validator(form, cls.kind).iter_errors(document), None)
+        if error is not None:
+            where = "/".join(str(part) for part in error.absolute_path) or "statement"
+            raise EvidenceError(
+                f"the statement is not of the form of a {cls.kind}: {where}: {error.message[:200]}",
+                code="evidence.form",
+            )
+        return read_statement(document)
+    except (KeyError, TypeError, ValueError) as error:
+        raise EvidenceError(f"the {cls.kind} cannot be read: {error}", code="evidence.form") from error
+
+
+def _require_one_subject(document: Mapping[str, Any], statement: Statement) -> None:
+    """What in-toto's readers see is what we see. Form 1 was held to the digest alone."""
+    (named,), ours = document["subject"], statement.as_json()["subject"][0]
+    same = named["digest"]["sha256"] == ours["digest"]["sha256"] if statement.form == 1 else named == ours
+    if not same:
+        raise EvidenceError("the statement names more than one subject", code="evidence.subject")
+
+
+def _require_duty(keys: Iterable[TrustedKey], statement: Statement) -> None:
+    duty = statement.duty
     fitting = [key for key in keys if duty in key.duties]
     if not fitting:
         allowed = ", ".join(sorted({word for key in keys for word in key.duties}))
-        raise EvidenceError(f"signed by a key for {allowed}, which may not sign for {duty}")
-    if not any(key.covers(issued) for key in fitting):
-        raise EvidenceError(f"signed by a key for {duty} outside its dates")
-    return evidence
+        raise EvidenceError(f"signed by a key for {allowed}, which may not sign for {duty}", code="evidence.duty")
+    if not any(key.covers(statement.context.issued_at) for key in fitting):
+        raise EvidenceError(f"signed by a key for {duty} outside its dates", code="evidence.key_dates")
 
 
 def collect(
@@ -162,7 +217,7 @@ def collect(
         except EvidenceError as error:
             bad.append(Unverified(entry.seq, entry.kind, str(error)))
             continue
-        statement = hash_json(evidence.statement)
+        statement = hash_json(evidence.document)
         if statement not in seen:
             good.append(evidence)
         seen.add(statement)
@@ -175,30 +230,17 @@ def is_fresh(evidence: Evidence, now: datetime | None = None) -> bool:
     return evidence.issued_at.timestamp() <= moment.timestamp() + 300 and moment < evidence.expires_at
 
 
-def statement_schema() -> dict[str, Any]:
-    """The JSON Schema of every statement that this package signs."""
-    schema: dict[str, Any] = json.loads((files("airflow_mlgov.evidence") / "statement.schema.json").read_text())
+def statement_schema(form: int = FORM) -> dict[str, Any]:
+    """The JSON Schema of every statement of a form that this package signs, or has signed."""
+    text = (files("airflow_mlgov.evidence") / "schemas" / f"form{form}.json").read_text()
+    schema: dict[str, Any] = json.loads(text)
     return schema
 
 
-def _kind(statement: Mapping[str, Any]) -> str:
-    """The kind of a statement that has the form of its kind."""
-    if statement.get("_type") != STATEMENT:
-        raise EvidenceError(f"not an in-toto Statement v1 but {statement.get('_type')!r}")
-    kind = KINDS.get(str(statement.get("predicateType")))
-    if kind is None:
-        raise EvidenceError(f"unknown predicate type {statement.get('predicateType')!r}")
-    error = next(_validator(kind).iter_errors(statement), None)
-    if error is not None:
-        where = "/".join(str(part) for part in error.absolute_path) or "statement"
-        raise EvidenceError(f"the statement is not of the form of a {kind}: {where}: {error.message[:200]}")
-    return kind
-
-
 @cache
-def _validator(kind: str) -> Any:
+def _validator(form: int, kind: str) -> Any:
     from jsonschema import Draft202012Validator
 
-    schema = statement_schema()
+    schema = statement_schema(form)
     del schema["oneOf"]
     return Draft202012Validator({**schema, "$ref": f"#/$defs/{kind}"})

@@ -5,7 +5,6 @@ Reads no task state, no XCom and no MLflow tag: only evidence that ``evidence.ve
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,9 @@ from importlib.resources import files
 from typing import Any
 
 from airflow_mlgov.evidence.digests import hash_json
-from airflow_mlgov.evidence.verification import Evidence, Unverified
+from airflow_mlgov.evidence.statements import DecisionDocument, GateStatement, identity
+from airflow_mlgov.evidence.statements.common import nanoseconds
+from airflow_mlgov.evidence.verification import Evidence, Unverified, only
 from airflow_mlgov.gates.rules import STRICTNESS, rank
 from airflow_mlgov.governance.engine import Job, RulesError, evaluate
 from airflow_mlgov.governance.policy import GovernancePolicy, ModelPolicy
@@ -71,9 +72,9 @@ class Decision:
         return bundle_digest(self.bundle)
 
     @property
-    def document(self) -> dict[str, Any]:
-        """What a replay needs: the input as the rules saw it, and which policy and rules they were."""
-        return {"input": self.input, "input_sha256": hash_json(self.input), "bundle_sha256": self.bundle_digest}
+    def document(self) -> DecisionDocument:
+        """What a replay needs."""
+        return DecisionDocument(self.input, hash_json(self.input), self.bundle_digest)
 
 
 def decide(
@@ -186,7 +187,7 @@ def decision_input(
     target = policy.model(request.model.name).target(request.target)
     return {
         "now": now.isoformat(),
-        "now_ns": _ns(now),
+        "now_ns": nanoseconds(now),
         "request": {
             "model": request.model.name,
             "version": request.model.version,
@@ -201,7 +202,7 @@ def decision_input(
             "rollback_problem": request.rollback_problem,
         },
         "policy": policy_input(policy, request.model.name, request.target),
-        "evidence": [_evidence_input(item) for item in evidence],
+        "evidence": [_seen(item) for item in evidence],
         "tries": [tried for gate in target.requires for tried in count_tries(gate, request, [*history, *evidence])],
         "unverified": [{"seq": item.seq, "kind": item.kind, "problem": item.problem} for item in unverified],
     }
@@ -243,7 +244,7 @@ def policy_input(policy: GovernancePolicy, name: str, target_name: str) -> dict[
 
 
 def count_tries(gate: str, request: Request, evidence: Sequence[Evidence]) -> list[dict[str, Any]]:
-    """How often a gate has judged versions of this model on the evaluation data of its newest result; nothing where it
+    """How often a gate has judged versions of this model on the evaluation data of its newest result; nothing if it
     has judged nothing yet, or judges no model.
 
     ``runs`` counts results, ``models`` different artifacts among them, ``datasets`` the different evaluation data that
@@ -251,36 +252,26 @@ def count_tries(gate: str, request: Request, evidence: Sequence[Evidence]) -> li
     """
     judged = {
         item.seq: item
-        for item in evidence
-        if item.kind == "gate"
-        and item.gate == gate
-        and item.ours["subject"]["name"] == request.model.name
-        and item.ours["subject"]["registry"] == request.model.registry
-        and item.ours["environment"] == request.environment
+        for item in only(evidence, GateStatement)
+        if item.gate == gate
+        and item.subject.name == request.model.name
+        and item.subject.registry == request.model.registry
+        and item.environment == request.environment
     }
     mine = [item for _, item in sorted(judged.items()) if item.digest == request.model.digest]
     if not mine:
         return []
-    data = _evaluation_data(mine[-1])
-    same = [item for item in judged.values() if _evaluation_data(item) == data]
+    data = mine[-1].statement.evaluation_data
+    same = [item for item in judged.values() if item.statement.evaluation_data == data]
     return [
         {
             "gate": gate,
             "data": data,
             "runs": len(same),
             "models": len({item.digest for item in same}),
-            "datasets": len({_evaluation_data(item) for item in mine}),
+            "datasets": len({item.statement.evaluation_data for item in mine}),
         }
     ]
-
-
-def _evaluation_data(item: Evidence) -> str | None:
-    """What names the rows that a gate judged on, whatever the model predicted for them."""
-    given = item.ours["details"].get("evaluation_sha256")
-    if given:
-        return str(given)
-    inputs = [part for part in item.predicate["configuration"] if part.get("annotations", {}).get("kind") == "dataset"]
-    return str(inputs[0]["digest"]["sha256"]) if inputs else None
 
 
 def _bounds(model: ModelPolicy, gate: str) -> list[dict[str, Any]]:
@@ -316,69 +307,13 @@ def _settings(model: ModelPolicy, gate: str) -> list[dict[str, Any]]:
     ]
 
 
-def _evidence_input(item: Evidence) -> dict[str, Any]:
-    ours, predicate = item.ours, item.predicate
-    document = {
-        "seq": item.seq,
-        "sha256": item.sha256,
-        "kind": item.kind,
-        "digest": item.digest,
-        "name": ours["subject"]["name"],
-        "registry": ours["subject"]["registry"],
-        "environment": ours["environment"],
-        "issued_at_ns": _ns(item.issued_at),
-        "expires_at_ns": _ns(item.expires_at),
-    }
-    if item.kind == "gate":
-        document |= {
-            "gate": ours["gate"],
-            "verdict": ours["verdict"],
-            "checks": ours["checks"],
-            "suite_sha256": ours["details"].get("suite_sha256"),
-            "dataset_checks": ours["details"].get("dataset_checks", {}),
-            "settings": {name: rank(value) for name, value in ours["details"].get("settings", {}).items()},
-        }
-    elif item.kind == "provenance":
-        document |= {"trainers": [identity(name) for name in ours["trainers"]], "datasets": ours["datasets"]}
-    elif item.kind == "approval":
-        document |= {
-            "target": predicate["target"],
-            "approver": identity(predicate["approver"]["name"]),
-            "answer": predicate["answer"],
-            "reason": predicate["reason"],
-            "shown": predicate["shown"],
-            "requesters": [identity(name) for name in predicate.get("requesters", ())],
-        }
-    elif item.kind == "waiver":
-        terms = predicate["terms"]
-        document |= {
-            "state": predicate["state"],
-            "signer": identity(predicate["signer"]["name"]),
-            "terms_sha256": hash_json(terms),
-            "terms": {
-                **terms,
-                "requesters": [identity(name) for name in terms["requesters"]],
-                "expires_ns": _ns(datetime.fromisoformat(terms["expires"])),
-            },
-        }
-    elif item.kind == "emergency":
-        document |= {
-            "target": predicate["target"],
-            "person": identity(predicate["person"]["name"]),
-            "reason": predicate["reason"],
-            "expires_ns": _ns(datetime.fromisoformat(predicate["expires"])),
-        }
+def _seen(item: Evidence) -> dict[str, Any]:
+    """Evidence as the rules see it: settings as numbers that can be compared."""
+    document = item.as_input()
+    if "settings" in document:
+        document["settings"] = {name: rank(value) for name, value in document["settings"].items()}
     return document
-
-
-def identity(name: str) -> str:
-    """One person's name in one form, so that ``Olga`` and ``olga `` are not two people."""
-    return unicodedata.normalize("NFKC", name).strip().casefold()
 
 
 def _span_ns(span: timedelta) -> int:
     return int(span.total_seconds()) * 10**9
-
-
-def _ns(moment: datetime) -> int:
-    return int(moment.timestamp()) * 10**9 + moment.microsecond * 1000

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from airflow_mlgov.evidence.digests import hash_json
+from airflow_mlgov.evidence.statements import DecisionStatement, PolicyStatement
 from airflow_mlgov.evidence.verification import Evidence
 from airflow_mlgov.governance.decision import SHIPPED, apply_rules, bundle_digest, policy_input, shipped_rules
 from airflow_mlgov.governance.policy import GovernancePolicy
@@ -18,7 +19,7 @@ Reasons = tuple[tuple[str, str], ...]
 class Replay:
     """A decision, and what it would be now."""
 
-    decision: Evidence
+    decision: Evidence[DecisionStatement]
     then: Reasons
     """The reasons it gave; empty where it allowed."""
     now: Reasons
@@ -29,34 +30,34 @@ class Replay:
         return self.then == self.now
 
 
-def replay(decision: Evidence, bundles: Iterable[Evidence]) -> Replay:
+def replay(decision: Evidence[DecisionStatement], bundles: Iterable[Evidence[PolicyStatement]]) -> Replay:
     """Make a decision again, from its own input under its own policy and rules, as the ledger keeps them.
 
     :param bundles: verified evidence of kind ``policy``
     """
-    recorded = decision.ours["document"]
-    wanted = recorded["bundle_sha256"]
-    files = next((item.predicate["files"] for item in bundles if item.digest == wanted), None)
+    recorded = decision.statement.document
+    wanted = recorded.bundle_sha256
+    files = next((item.statement.files for item in bundles if item.digest == wanted), None)
     if files is None or bundle_digest(files) != wanted:
         missing = ("policy.missing", f"the policy and rules sha256:{wanted[:12]} of the decision are not in the ledger")
         return Replay(decision, reasons_of(decision), (missing,))
-    if hash_json(recorded["input"]) != recorded["input_sha256"]:
+    if hash_json(recorded.input) != recorded.input_sha256:
         differs = ("input.differs", "the recorded input is not the one decided on")
         return Replay(decision, reasons_of(decision), (differs,))
-    return Replay(decision, reasons_of(decision), apply_rules(files, recorded["input"]).reasons)
+    return Replay(decision, reasons_of(decision), apply_rules(files, recorded.input).reasons)
 
 
-def replay_under(decision: Evidence, policy: GovernancePolicy) -> Reasons:
+def replay_under(decision: Evidence[DecisionStatement], policy: GovernancePolicy) -> Reasons:
     """The reasons to deny that another policy, with its own rules and the shipped ones of today, would give.
 
     :raises ConfigurationError: that policy does not govern the model or has no such target
     """
-    recorded = decision.ours["document"]["input"]
+    recorded = decision.statement.document.input
     asked = recorded["request"]
     document = {**recorded, "policy": policy_input(policy, asked["model"], asked["target"])}
     return apply_rules({SHIPPED: shipped_rules(), **policy.rules}, document).reasons
 
 
-def reasons_of(decision: Evidence) -> Reasons:
+def reasons_of(decision: Evidence[DecisionStatement]) -> Reasons:
     """The reasons that a decision gave."""
-    return tuple((item["code"], item["message"]) for item in decision.ours["reasons"])
+    return decision.statement.reasons

@@ -59,8 +59,7 @@ class ApprovalGateOperator(FormOperator):
 
     def sign(self, case: Case, answer: PersonsAnswer, context: Context) -> bool:
         """Sign the approval or the rejection, with what was shown and every answer before it."""
-        from airflow_mlgov.evidence.statements import approval_statement
-        from airflow_mlgov.governance.decision import identity
+        from airflow_mlgov.evidence.statements import approval_statement, identity
 
         governance = self.governance
         statement = approval_statement(
@@ -76,7 +75,7 @@ class ApprovalGateOperator(FormOperator):
             earlier=[item.sha256 for item in answers_to(case)],
         )
         entry = governance.ledger.attest(statement, governance.signer)
-        self.log.info("%s by %s (%s)", statement["predicate"]["answer"], answer.who["name"], entry.reference)
+        self.log.info("%s by %s (%s)", statement.answer, answer.who["name"], entry.reference)
         return not answer.approved and identity(answer.who["name"]) in set(map(identity, case.goal.approvers))
 
     def announce(self, case: Case, context: Context) -> None:

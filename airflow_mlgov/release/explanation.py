@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.evidence.chain import Head
 from airflow_mlgov.evidence.signing import TrustRoot
-from airflow_mlgov.evidence.verification import Evidence, Records, collect
+from airflow_mlgov.evidence.statements import DecisionStatement, PolicyStatement
+from airflow_mlgov.evidence.verification import Evidence, Records, collect, only
 from airflow_mlgov.governance.policy import GovernancePolicy
 from airflow_mlgov.governance.replay import Replay, reasons_of, replay, replay_under
 from airflow_mlgov.release.obligations import VIOLATIONS, owed_by
@@ -88,9 +89,10 @@ def replay_all(
     :raises EvidenceError: the chain is broken
     """
     records.verify()
-    decisions = [item for item in collect(records, trust, kind="decision", model=model)[0] if seq in (None, item.seq)]
+    made = only(collect(records, trust, kind="decision", model=model)[0], DecisionStatement)
+    decisions = [item for item in made if seq in (None, item.seq)]
     if policy is None:
-        bundles = collect(records, trust, kind="policy")[0]
+        bundles = only(collect(records, trust, kind="policy")[0], PolicyStatement)
         return [replay(item, bundles) for item in decisions]
     newest = {
         (ours["subject"]["registry"], ours["subject"]["name"], ours["environment"], item.predicate["target"]): item
@@ -128,8 +130,9 @@ def judge_promotion(
     """What can be said for a promotion, and against it; whether another has come since is not asked."""
     aim, reasons = promotion.predicate["target"], _unverified(found)
     facts: list[str] = []
-    decision = next((item for item in found.good if item.sha256 == promotion.predicate["decision"]), None)
-    if decision is None or decision.predicate["verificationResult"] != "PASSED" or decision.ours["target"] != aim:
+    made = only(found.good, DecisionStatement)
+    decision = next((item for item in made if item.sha256 == promotion.predicate["decision"]), None)
+    if decision is None or not decision.statement.allowed or decision.statement.target != aim:
         reasons.append(("decision.missing", f"{promotion.reference} names no verified decision that allowed it"))
         return facts, reasons
     wanted = environment or promotion.ours["environment"]

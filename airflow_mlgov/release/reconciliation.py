@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.errors import ConfigurationError, EvidenceError, MlgovError
 from airflow_mlgov.evidence.signing import GATES
-from airflow_mlgov.evidence.statements import Context, incident_statement
+from airflow_mlgov.evidence.statements import Context, IncidentStatement, incident_statement
 from airflow_mlgov.evidence.verification import Evidence, collect
 from airflow_mlgov.governance.policy import Target
 from airflow_mlgov.release.promotion import Grounds, holds, one_at_a_time
@@ -369,7 +369,7 @@ def _record(
     return noted, gone
 
 
-def _statement(incident: Incident, state: str, context: Context) -> dict[str, Any]:
+def _statement(incident: Incident, state: str, context: Context) -> IncidentStatement:
     return incident_statement(
         incident.model,
         code=incident.code,

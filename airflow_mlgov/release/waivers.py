@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.evidence.digests import hash_json
-from airflow_mlgov.evidence.statements import Context, emergency_statement, waiver_statement
+from airflow_mlgov.evidence.statements import Context, emergency_statement, identity, waiver_statement
 from airflow_mlgov.evidence.verification import Evidence
-from airflow_mlgov.governance.decision import identity
 from airflow_mlgov.governance.policy import Waivers
 from airflow_mlgov.release.promotion import Case
 from airflow_mlgov.results import Bound

@@ -269,7 +269,7 @@ def meaning(bundle: Bundle, rows: Rows) -> list[str]:
         except EvidenceError:
             continue
         if evidence.kind != "policy":
-            said[hash_json(evidence.statement)] = None
+            said[hash_json(evidence.document)] = None
     return list(said)
 
 

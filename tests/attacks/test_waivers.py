@@ -9,6 +9,7 @@ import pytest
 
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.evidence.digests import hash_json
+from airflow_mlgov.evidence.signing import sign_statement
 from airflow_mlgov.evidence.statements import emergency_statement, waiver_statement
 from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.release.obligations import enforce
@@ -157,9 +158,10 @@ def test_terms_whose_name_was_borrowed(guarded: Guarded, failed: ModelVersion) -
     for name in ("olga", "omar"):
         who = {"id": name, "name": name}
         statement = waiver_statement(subject, terms=narrow, state="signed", signer=who, reason="yes", context=context)
-        assert statement["predicate"]["terms_sha256"] == hash_json(narrow)
-        statement["predicate"]["terms_sha256"] = hash_json(TERMS)
-        guarded.attest("waiver", statement)
+        document = statement.as_json()
+        assert document["predicate"]["terms_sha256"] == hash_json(narrow)
+        document["predicate"]["terms_sha256"] = hash_json(TERMS)
+        guarded.ledger.append(sign_statement(document, guarded.signer("waiver")))
     guarded.approve(failed)
     assert guarded.refused(failed) == {*DENIED, "evidence.unverified"}
 

@@ -21,7 +21,7 @@ def ledger(tmp_path: Path) -> Ledger:
 
 @pytest.fixture
 def statement() -> dict:
-    return make_statement()
+    return make_statement().as_json()
 
 
 @pytest.fixture

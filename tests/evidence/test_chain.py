@@ -89,7 +89,7 @@ def test_the_last_entry_can_and_that_is_what_checkpoints_are_for(ledger: Ledger,
     "seen", [{"size": 1, "head": "0" * 64}, {"size": 0, "head": "1" * 64}, {"size": -1, "head": "0" * 64}, {}, 7, "x"]
 )
 def test_a_statement_that_lies_about_the_ledger_is_found(ledger: Ledger, signer, seen: object) -> None:
-    statement = make_statement()
+    statement = make_statement().as_json()
     statement["predicate"]["mlgov"]["ledger"] = seen
     envelope = sign_statement(statement, signer)
     with pytest.raises(EvidenceError, match="entry 1 was signed when"):

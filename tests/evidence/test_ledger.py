@@ -227,7 +227,7 @@ def test_entries_of_one_model_and_no_other(
         ledger = open_ledger(request.getfixturevalue("postgres_url"))
     names = ["m_x/1", "m_x/2", "M_X/1", "max/1", "m_x0/1", "m_x", "m%/1"]
     for name in names:
-        statement = make_statement()
+        statement = make_statement().as_json()
         statement["subject"][0]["name"] = f"models:/{name}"
         ledger.append(sign_statement(statement, signer))
     for model, expected in (("m_x", {"m_x/1", "m_x/2"}), ("m%", {"m%/1"})):

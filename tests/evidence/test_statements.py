@@ -3,8 +3,6 @@
 import base64
 import json
 import subprocess
-from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,89 +13,48 @@ from airflow_mlgov.errors import EvidenceError
 from airflow_mlgov.evidence import statements as st
 from airflow_mlgov.evidence.signing import DUTIES, TrustRoot, open_signer, sign_statement
 from airflow_mlgov.evidence.verification import statement_schema, verify_envelope
-from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Subject
 from tests.fixtures.openbao import OpenBaoServer
+from tests.worlds.samples import STATEMENTS
 from tests.worlds.statements import make_statement
 
-MODEL = Subject("model", "credit_risk", "a" * 64, "3", "http://mlflow")
-SHA = "b" * 64
-HERE = st.Context("prod", {"uri": "mlgov.yaml", "sha256": SHA}, {"dag_id": "d", "try_number": 1})
-PLACES: dict[str, Any] = {
-    "before": {"stage": ["2"], "alias": None},
-    "after": {"stage": "Production", "alias": "champion"},
-}
-TERMS = {
-    **dict.fromkeys(("gate", "check", "target", "reason", "ticket", "risk_owner"), "x"),
-    **{"observed": 0.7, "min": 0.6, "max": None, "requesters": [], "expires": "2026-12-01T00:00:00+00:00"},
-}
-MAKE: dict[str, Callable[[], dict[str, Any]]] = {
-    "gate": make_statement,
-    "provenance": lambda: st.provenance_statement(
-        MODEL, [Subject("dataset", "d.csv", SHA)], ["tom"], {"run_id": "r"}, HERE
-    ),
-    "approval": lambda: st.approval_statement(
-        MODEL, target="production", approver={"id": "1", "name": "olga"}, approved=True, reason="fine", shown=[SHA],
-        answered_at=datetime.now(UTC), context=HERE,
-    ),
-    "decision": lambda: st.decision_statement(
-        MODEL, target="production", allowed=False, reasons=[("a.b", "c")], inputs={"ledger:1": SHA},
-        document={"input": {}, "input_sha256": SHA, "bundle_sha256": SHA}, verifier="x", context=HERE,
-    ),
-    "intent": lambda: st.intent_statement(
-        MODEL, target="production", action="promote", state="opened", grounds=SHA, context=HERE, **PLACES
-    ),
-    "promotion": lambda: st.promotion_statement(
-        MODEL, target="production", action="rollback", decision=SHA, intent=SHA, moved={}, replaces="2", reason="why",
-        checkpoint={"origin": "o", "size": 1, "head": SHA, "root": SHA}, context=HERE,
-    ),
-    "policy": lambda: st.policy_statement(SHA, {"mlgov.yaml": "version: 1"}, HERE),
-    "incident": lambda: st.incident_statement(
-        MODEL, code="alias.moved", target="production", state="open", message="m", expected="1", observed="2",
-        action="none", context=HERE,
-    ),
-    "checkpoint": lambda: st.checkpoint_statement("o", 1, SHA, SHA, HERE),
-    "waiver": lambda: st.waiver_statement(
-        MODEL, terms=TERMS, state="signed", signer={"id": "1", "name": "olga"}, reason="why", context=HERE
-    ),
-    "emergency": lambda: st.emergency_statement(
-        MODEL, target="production", person={"id": "1", "name": "olga"}, reason="why", expires=datetime.now(UTC),
-        context=HERE,
-    ),
-    "audit": lambda: st.audit_statement(
-        MODEL, target="production", obligation="o", verdict="PASS", within_waiver=[], context=HERE,
-        results=[GateResult("fairness", MODEL, (Check("c", Outcome.PASS, 0.9, Bound(min=0.8)),))],
-    ),
-}  # fmt: skip
+KINDS = [cls.kind for cls in st.CLASSES.values()]
 
 
-def test_the_schema_is_one_and_knows_every_kind() -> None:
-    Draft202012Validator.check_schema(statement_schema())
-    assert set(MAKE) == set(st.KINDS.values())
-    named = {kind["$ref"].rpartition("/")[2] for kind in statement_schema()["oneOf"]}
-    assert named == set(MAKE)
+def make(kind: str) -> dict[str, Any]:
+    """One of the golden samples, as JSON that a test may change."""
+    made = next(make() for name, make in STATEMENTS.items() if name.partition("_")[0] == kind)
+    document: dict[str, Any] = json.loads(json.dumps(made.as_json()))
+    return document
 
 
-@pytest.mark.parametrize("kind", MAKE)
+@pytest.mark.parametrize("form", st.FORMS)
+def test_the_schema_of_a_form_knows_every_kind(form: int) -> None:
+    Draft202012Validator.check_schema(statement_schema(form))
+    named = {kind["$ref"].rpartition("/")[2] for kind in statement_schema(form)["oneOf"]}
+    assert named == set(KINDS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_fits_the_schema_and_in_toto(kind: str) -> None:
     from google.protobuf import json_format
     from in_toto_attestation.v1 import statement_pb2
 
-    made = MAKE[kind]()
+    made = make(kind)
     Draft202012Validator(statement_schema()).validate(made)
-    assert st.KINDS[made["predicateType"]] == kind
+    assert st.CLASSES[made["predicateType"]].kind == kind
     parsed = json_format.Parse(json.dumps(made), statement_pb2.Statement())
     assert parsed.predicate_type == made["predicateType"]
     assert parsed.subject[0].digest["sha256"] == made["subject"][0]["digest"]["sha256"]
 
 
-@pytest.mark.parametrize("kind", MAKE)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_statement_that_lacks_a_field_is_refused(kind: str, tmp_path: Path) -> None:
     signer = open_signer(f"local:{tmp_path / 'k.pem'}")
     trust = TrustRoot().with_key(signer.public_key, DUTIES)
-    assert verify_envelope(sign_statement(MAKE[kind](), signer), trust).kind == kind
+    assert verify_envelope(sign_statement(make(kind), signer), trust).kind == kind
     required = statement_schema()["$defs"][kind]["properties"]["predicate"]["required"]
     for name in required:
-        made = MAKE[kind]()
+        made = make(kind)
         del made["predicate"][name]
         with pytest.raises(EvidenceError, match=f"not of the form of a {kind}: predicate: '{name}' is a required"):
             verify_envelope(sign_statement(made, signer), trust)
@@ -140,7 +97,7 @@ def test_openssl_alone_verifies_what_vault_signed(openbao: OpenBaoServer, key_ty
 
 def test_a_waiver_whose_digest_names_other_terms_is_refused(tmp_path: Path) -> None:
     signer = open_signer(f"local:{tmp_path / 'k.pem'}")
-    made = MAKE["waiver"]()
+    made = make("waiver")
     made["predicate"]["terms"]["expires"] = "2036-12-01T00:00:00+00:00"
     with pytest.raises(EvidenceError, match="not those that its digest names"):
         verify_envelope(sign_statement(made, signer), TrustRoot().with_key(signer.public_key, DUTIES))

@@ -55,7 +55,7 @@ def test_a_key_signs_only_within_its_dates(ledger: Ledger, signer) -> None:
 )
 def test_a_statement_of_another_form_is_refused(ledger: Ledger, signer, spoil) -> None:
     trust = TrustRoot().with_key(signer.public_key, ["fairness"])
-    statement = make_statement(outcome=Outcome.PASS)
+    statement = make_statement(outcome=Outcome.PASS).as_json()
     spoil(statement)
     entry = ledger.append(sign_statement(statement, signer))
     with pytest.raises(EvidenceError):

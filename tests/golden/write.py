@@ -10,11 +10,9 @@ from typing import Any
 
 from airflow_mlgov.evidence.digests import canonical_json
 from airflow_mlgov.evidence.signing import DUTIES, TrustRoot, open_signer, sign_statement
+from airflow_mlgov.evidence.statements import FORM
 from airflow_mlgov.governance.policy import policy_schema
-from tests.golden import samples
-
-FORM = 1
-"""The form that statements have now. A new form gets a folder of its own."""
+from tests.worlds import samples
 
 
 def main() -> None:
@@ -38,7 +36,7 @@ def _write_statements(folder: Path) -> None:
         signer = open_signer(f"local:{secret}/key.pem")
         TrustRoot().with_key(signer.public_key, DUTIES).save(folder / "trust.json")
         for name, make in samples.STATEMENTS.items():
-            (folder / f"{name}.json").write_bytes(canonical_json(make()))
+            (folder / f"{name}.json").write_bytes(canonical_json(make().as_json()))
             (folder / f"{name}.dsse.json").write_text(sign_statement(make(), signer))
 
 

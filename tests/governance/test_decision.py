@@ -35,7 +35,7 @@ def test_all_green_is_allowed_and_says_on_what(story: Story) -> None:
     assert answer.reasons == ()
     assert [item.kind for item in answer.relied_on] == ["provenance", "gate", "gate", "gate", "approval"]
     assert len(answer.needed) == 3
-    assert set(answer.document) == {"input", "input_sha256", "bundle_sha256"}
+    assert set(answer.document.as_json()) == {"input", "input_sha256", "bundle_sha256"}
 
 
 def test_without_evidence_every_missing_thing_is_named(story: Story) -> None:

@@ -1,6 +1,5 @@
 """Decisions made again: the same answer from the same input, and what another policy would say."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +7,8 @@ import pytest
 
 from airflow_mlgov.errors import ConfigurationError, PromotionRefused
 from airflow_mlgov.evidence.signing import TrustRoot
-from airflow_mlgov.evidence.verification import collect
+from airflow_mlgov.evidence.statements import DecisionStatement, PolicyStatement
+from airflow_mlgov.evidence.verification import collect, only
 from airflow_mlgov.governance.policy import load_policy
 from airflow_mlgov.governance.replay import replay
 from airflow_mlgov.release.explanation import replay_all
@@ -59,11 +59,12 @@ def test_under_another_policy_the_champions_of_today(decided: Governed, tmp_path
 
 def test_a_policy_that_is_not_in_the_ledger_cannot_be_replayed(decided: Governed) -> None:
     trust = TrustRoot.load(decided.trust_file)
-    decision = collect(decided.ledger, trust, kind="decision")[0][0]
+    decision = only(collect(decided.ledger, trust, kind="decision")[0], DecisionStatement)[0]
     assert [code for code, _ in replay(decision, []).now] == ["policy.missing"]
-    bundles = collect(decided.ledger, trust, kind="policy")[0]
+    bundles = only(collect(decided.ledger, trust, kind="policy")[0], PolicyStatement)
     assert replay(decision, bundles).same
-    statement = json.loads(json.dumps(decision.statement))
-    statement["predicate"]["mlgov"]["document"]["input"]["request"]["target"] = "elsewhere"
+    recorded = decision.statement.document
+    other = {**recorded.input, "request": {**recorded.input["request"], "target": "elsewhere"}}
+    statement = replace(decision.statement, document=replace(recorded, input=other))
     changed = replay(replace(decision, statement=statement), bundles)
     assert [code for code, _ in changed.now] == ["input.differs"]

@@ -6,7 +6,8 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from airflow_mlgov.governance.decision import Request, decision_input
 from airflow_mlgov.governance.policy import load_policy
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity, Subject
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1] / "golden"
 MODEL = Subject("model", "credit_risk", "a" * 64, "3", "http://mlflow")
 DATA = Subject("dataset", "train.csv", "d" * 64)
 SHA = "b" * 64
@@ -30,32 +31,32 @@ CONTEXT = st.Context(
     NOW,
     timedelta(days=90),
 )
-OLGA = {"id": "1", "name": "Olga "}
-TERMS = {
-    "gate": "fairness",
-    "check": "demographic_parity_ratio[sex]",
-    "target": "production",
-    "observed": 0.7,
-    "min": 0.65,
-    "max": None,
-    "reason": "few applicants in August",
-    "ticket": "RISK-7",
-    "risk_owner": "olga",
-    "requesters": ["Rita"],
-    "expires": "2026-11-20T00:00:00+00:00",
-}
-_OBLIGATION = {
-    "id": "0123456789abcdef",
-    "kind": "waiver",
-    "grounds": SHA,
-    "gate": "fairness",
-    "check": "demographic_parity_ratio[sex]",
-    "due": "2026-11-09T08:30:15+00:00",
-    "expires": "2026-11-20T00:00:00+00:00",
-}
+OLGA = st.Person("1", "Olga ")
+TERMS = st.Terms(
+    gate="fairness",
+    check="demographic_parity_ratio[sex]",
+    target="production",
+    observed=0.7,
+    min=0.65,
+    max=None,
+    reason="few applicants in August",
+    ticket="RISK-7",
+    risk_owner="olga",
+    requesters=("Rita",),
+    expires="2026-11-20T00:00:00+00:00",
+)
+_OWED = st.OwedAudit(
+    id="0123456789abcdef",
+    kind="waiver",
+    grounds=SHA,
+    gate="fairness",
+    check="demographic_parity_ratio[sex]",
+    due=datetime(2026, 11, 9, 8, 30, 15, tzinfo=UTC),
+    expires=datetime(2026, 11, 20, tzinfo=timezone(timedelta(hours=1))),
+)
 
 
-def _data() -> dict[str, Any]:
+def _data() -> st.Signed:
     checks = (
         Check("row_count", Outcome.PASS, 600, Bound(min=1)),
         Check("expect_column_values_to_not_be_null(income)", Outcome.FAIL, 0.01, "every value", Severity.WARNING, "6"),
@@ -67,10 +68,10 @@ def _data() -> dict[str, Any]:
         "data_validation", DATA, checks, inputs, details, {"duckdb": "2.0"}, NOW, {"r": "/tmp/r.html"},
         suite_digest=SHA, dataset_checks=drift,
     )  # fmt: skip
-    return st.gate_statement(result, CONTEXT)
+    return st.GateStatement.of(result, CONTEXT)
 
 
-def _performance() -> dict[str, Any]:
+def _performance() -> st.Signed:
     checks = (
         Check("roc_auc", Outcome.PASS, 0.8125, Bound(min=0.75, source="mlgov.yaml:14"), values={"low": 0.79}),
         Check("roc_auc_vs_champion", Outcome.INCONCLUSIVE, math.nan, Bound(min=-0.01), detail="no rows in common"),
@@ -81,74 +82,66 @@ def _performance() -> dict[str, Any]:
         "performance", MODEL, checks, inputs, {"task": "binary"}, {}, NOW, evaluation_digest="e" * 64,
         settings={"decide": "point", "confidence": 0.95, "min_slice_size": 30},
     )  # fmt: skip
-    return st.gate_statement(result, CONTEXT)
+    return st.GateStatement.of(result, CONTEXT)
 
 
-def _fairness() -> dict[str, Any]:
+def _fairness() -> st.Signed:
     check = Check("demographic_parity_ratio[sex]", Outcome.FAIL, 0.7, Bound(0.8, 1.25), values={"rates": {"f": 0.35}})
     settings = {"decide": "interval", "min_group_size": 30}
     result = GateResult("fairness", MODEL, (check,), started_at=NOW, settings=settings, evaluation_digest="e" * 64)
-    return st.gate_statement(result, CONTEXT)
+    return st.GateStatement.of(result, CONTEXT)
 
 
-STATEMENTS: dict[str, Callable[[], dict[str, Any]]] = {
+STATEMENTS: dict[str, Callable[[], st.Signed]] = {
     "gate_data_validation": _data,
     "gate_performance": _performance,
     "gate_fairness": _fairness,
-    "provenance": lambda: st.provenance_statement(
-        MODEL, [DATA], ["Tom", "rita"], {"run_id": "r", "name": "n"}, CONTEXT
+    "provenance": lambda: st.ProvenanceStatement(
+        MODEL, CONTEXT, (DATA,), ("Tom", "rita"), {"run_id": "r", "name": "n"}
     ),
-    "approval": lambda: st.approval_statement(
-        MODEL, target="production", approver=OLGA, approved=True, reason="looked at it", shown=[SHA, "a" * 64],
-        answered_at=NOW, context=CONTEXT, earlier=["f" * 64], requesters=["Rita", "Rita"],
+    "approval": lambda: st.ApprovalStatement(
+        MODEL, CONTEXT, "production", OLGA, True, "looked at it", (SHA, "a" * 64), NOW, ("f" * 64,), ("Rita", "Rita")
     ),
-    "decision": lambda: st.decision_statement(
-        MODEL, target="production", allowed=True, reasons=[], inputs={"ledger:2@b": SHA, "ledger:1@a": "a" * 64},
-        document={"input": {"now": NOW.isoformat()}, "input_sha256": SHA, "bundle_sha256": "f" * 64},
-        verifier="airflow_mlgov", context=CONTEXT, excused=[("rollback.missing", "m")],
-        waived=[{"gate": "fairness", "check": "c", "observed": 0.7, "waiver": SHA}],
+    "decision": lambda: st.DecisionStatement(
+        MODEL, CONTEXT, "production", allowed=True, reasons=(), inputs={"ledger:2@b": SHA, "ledger:1@a": "a" * 64},
+        document=st.DecisionDocument({"now": NOW.isoformat()}, SHA, "f" * 64), verifier="airflow_mlgov",
+        waived=({"gate": "fairness", "check": "c", "observed": 0.7, "waiver": SHA},),
+        excused=(("rollback.missing", "m"),),
     ),
-    "decision_refused": lambda: st.decision_statement(
-        MODEL, target="production", allowed=False, reasons=[("gate.not_passed", "the newest is FAIL")], inputs={},
-        document={"input": {}, "input_sha256": SHA, "bundle_sha256": SHA}, verifier="airflow_mlgov", context=CONTEXT,
+    "decision_refused": lambda: st.DecisionStatement(
+        MODEL, CONTEXT, "production", allowed=False, reasons=(("gate.not_passed", "the newest is FAIL"),), inputs={},
+        document=st.DecisionDocument({}, SHA, SHA), verifier="airflow_mlgov",
     ),
-    "intent": lambda: st.intent_statement(
-        MODEL, target="production", action="promote", state="opened", before={"stage": ["2"], "alias": "2"},
-        after={"stage": "Production", "alias": "champion"}, grounds=SHA, context=CONTEXT,
+    "intent": lambda: st.IntentStatement(
+        MODEL, CONTEXT, target="production", action="promote", state="opened", grounds=SHA,
+        before={"stage": ["2"], "alias": "2"}, after={"stage": "Production", "alias": "champion"},
     ),
-    "promotion": lambda: st.promotion_statement(
-        MODEL, target="production", action="rollback", decision=SHA, intent="a" * 64, replaces="2",
-        moved={"stage": None, "alias": "2"}, reason="complaints", obligations=[_OBLIGATION], context=CONTEXT,
+    "promotion": lambda: st.PromotionStatement(
+        MODEL, CONTEXT, target="production", action="rollback", decision=SHA, intent="a" * 64, replaces="2",
+        moved={"stage": None, "alias": "2"}, reason="complaints", obligations=(_OWED,),
         checkpoint={"origin": "o", "size": 1, "head": SHA, "root": SHA},
     ),
-    "policy": lambda: st.policy_statement(SHA, {"mlgov.yaml": "version: 1", "own.rego": "package a"}, CONTEXT),
-    "incident": lambda: st.incident_statement(
-        MODEL, code="alias.moved", target="production", state="open", message="m", expected="1", observed=None,
-        action="none", context=CONTEXT,
+    "policy": lambda: st.PolicyStatement.of(SHA, {"mlgov.yaml": "version: 1", "own.rego": "package a"}, CONTEXT),
+    "incident": lambda: st.IncidentStatement(
+        MODEL, CONTEXT, code="alias.moved", target="production", state="open", message="m", expected="1",
+        observed=None, action="none",
     ),
-    "checkpoint": lambda: st.checkpoint_statement("mlgov-ledger/0123456789abcdef", 7, SHA, "f" * 64, CONTEXT),
-    "waiver": lambda: st.waiver_statement(
-        MODEL, terms=TERMS, state="signed", signer=OLGA, reason="acceptable for a month", context=CONTEXT
+    "checkpoint": lambda: st.CheckpointStatement.of("mlgov-ledger/0123456789abcdef", 7, SHA, "f" * 64, CONTEXT),
+    "waiver": lambda: st.WaiverStatement(MODEL, CONTEXT, TERMS, "signed", OLGA, "acceptable for a month"),
+    "emergency": lambda: st.EmergencyStatement(
+        MODEL, CONTEXT, "production", OLGA, "fraud wave", NOW + timedelta(hours=12)
     ),
-    "waiver_without_zone": lambda: st.waiver_statement(
-        MODEL, terms={**TERMS, "expires": "2026-11-20T00:00:00"}, state="signed", signer=OLGA, reason="x",
-        context=CONTEXT,
-    ),
-    "emergency_without_zone": lambda: st.emergency_statement(
-        MODEL, target="production", person=OLGA, reason="fraud wave", expires=datetime(2026, 11, 3), context=CONTEXT
-    ),
-    "emergency": lambda: st.emergency_statement(
-        MODEL, target="production", person=OLGA, reason="fraud wave", expires=NOW + timedelta(hours=12), context=CONTEXT
-    ),
-    "audit": lambda: st.audit_statement(
-        MODEL, target="production", obligation="0123456789abcdef", verdict="PASS", within_waiver=["c"], context=CONTEXT,
-        results=[GateResult("fairness", MODEL, (Check("c", Outcome.FAIL, 0.7, Bound(0.8)),), (DATA,), started_at=NOW)],
+    "audit": lambda: st.AuditStatement(
+        MODEL, CONTEXT, "production", "0123456789abcdef", Outcome.PASS, within_waiver=("c",),
+        results=(st.Audited("fairness", Outcome.FAIL, (Check("c", Outcome.FAIL, 0.7, Bound(0.8)),), (DATA,)),),
     ),
 }  # fmt: skip
 """Name of a golden file -> the statement as it is made today."""
+WITHOUT_ZONE = ("waiver_without_zone", "emergency_without_zone")
+"""Of form 1 alone: dates that a later form refuses."""
 
 
-def shipped(form: int = 1) -> dict[str, Evidence]:
+def shipped(form: int) -> dict[str, Evidence]:
     """Every statement of a form that was shipped, verified from its golden envelope."""
     folder = HERE / f"form{form}"
     trust = TrustRoot.load(folder / "trust.json")
@@ -161,8 +154,9 @@ def shipped(form: int = 1) -> dict[str, Evidence]:
 
 
 def input_of_the_rules() -> dict[str, Any]:
-    """The decision's input over what was shipped in form 1."""
-    evidence = [item for name, item in shipped().items() if not name.endswith("_without_zone")]
+    """The decision's input over what was shipped in every form."""
+    evidence = [item for form in st.FORMS for item in shipped(form).values()]
+    evidence = [replace(item, seq=seq, sha256=f"{seq:064x}") for seq, item in enumerate(evidence, start=1)]
     request = Request(MODEL, "production", "prod", ("Rita", "tom "), "2", 1, 2, "version 2 does not hold")
     policy = load_policy(HERE / "mlgov.yaml")
     unverified = [Unverified(99, "gate", "signed by a key for fairness, which may not sign for performance")]
@@ -240,7 +234,7 @@ GATES: dict[str, Callable[[], GateResult]] = {
 
 def evidence_of(name: str) -> dict[str, Any]:
     """A gate's statement as JSON, less what differs from run to run and from release to release of a library."""
-    statement: dict[str, Any] = parse_json(canonical_json(st.gate_statement(GATES[name](), CONTEXT)))
+    statement: dict[str, Any] = parse_json(canonical_json(st.GateStatement.of(GATES[name](), CONTEXT).as_json()))
     ours = statement["predicate"]["mlgov"]
     del ours["startedAt"]
     ours["libraries"] = sorted(ours["libraries"])

@@ -1,0 +1,227 @@
+"""What people sign: an answer, the terms of a waiver, a break-glass. Each is one person's, with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, ClassVar, Self
+
+from airflow_mlgov.evidence.digests import hash_json
+from airflow_mlgov.evidence.statements.common import (
+    Person,
+    Signed,
+    end_of,
+    identity,
+    moment_of,
+    nanoseconds,
+    read_common,
+)
+
+
+@dataclass(frozen=True)
+class ApprovalStatement(Signed):
+    """One person's answer, bound to what that person was shown."""
+
+    kind: ClassVar[str] = "approval"
+    predicate_type: ClassVar[str] = "urn:airflow-mlgov:predicate:approval:v1"
+    duty: ClassVar[str] = "approval"
+    target: str
+    approver: Person
+    approved: bool
+    reason: str
+    shown: tuple[str, ...]
+    """SHA-256 of each evidence envelope whose content was in the form."""
+    answered_at: datetime
+    earlier: tuple[str, ...] = ()
+    """SHA-256 of each answer that was given before, by anybody, also before a task was cleared."""
+    requesters: tuple[str, ...] = ()
+    """Who had asked for what was answered: their own answers may not count."""
+
+    @property
+    def answer(self) -> str:
+        """``approved`` or ``rejected``."""
+        return "approved" if self.approved else "rejected"
+
+    def predicate(self) -> dict[str, Any]:
+        """The in-toto predicate."""
+        return {
+            "target": self.target,
+            "approver": self.approver.as_json(),
+            "answer": self.answer,
+            "reason": self.reason,
+            "shown": sorted(self.shown),
+            "answeredAt": self.date(self.answered_at),
+            "earlier": list(self.earlier),
+            "requesters": sorted(set(self.requesters)),
+            "mlgov": self.common(),
+        }
+
+    def as_input(self) -> dict[str, Any]:
+        """As the rules see it."""
+        return super().as_input() | {
+            "target": self.target,
+            "approver": self.approver.identity,
+            "answer": self.answer,
+            "reason": self.reason,
+            "shown": sorted(self.shown),
+            "requesters": [identity(name) for name in sorted(set(self.requesters))],
+        }
+
+    @classmethod
+    def read(cls, predicate: Mapping[str, Any]) -> Self:
+        """From a predicate of its form."""
+        return cls(
+            **read_common(predicate["mlgov"]),
+            target=predicate["target"],
+            approver=Person.read(predicate["approver"]),
+            approved=predicate["answer"] == "approved",
+            reason=predicate["reason"],
+            shown=tuple(predicate["shown"]),
+            answered_at=moment_of(predicate["answeredAt"]),
+            earlier=tuple(predicate.get("earlier", ())),
+            requesters=tuple(predicate.get("requesters", ())),
+        )
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What is waived. Every signer signs the same terms."""
+
+    gate: str
+    check: str
+    """Name of the one check, such as ``demographic_parity_ratio[race]``."""
+    target: str
+    observed: float
+    """What was measured when it was asked for."""
+    min: float | None
+    """How far the bound is stretched; None: not on this side. A worse value than this is not waived."""
+    max: float | None
+    reason: str
+    ticket: str
+    risk_owner: str
+    """Who answers for the risk."""
+    requesters: tuple[str, ...]
+    """Who asks for it; they may not sign."""
+    expires: str
+    """RFC 3339, as it is signed: the terms are named by their bytes."""
+
+    @property
+    def ends(self) -> datetime:
+        """When it runs out; long ago if the date names no zone."""
+        return end_of(self.expires)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it is signed."""
+        return {**asdict(self), "requesters": list(self.requesters)}
+
+    @property
+    def sha256(self) -> str:
+        """Names the terms."""
+        return hash_json(self.as_dict())
+
+    @classmethod
+    def read(cls, said: Mapping[str, Any]) -> Self:
+        """What :meth:`as_dict` has written."""
+        return cls(**{**said, "requesters": tuple(said["requesters"])})
+
+
+@dataclass(frozen=True)
+class WaiverStatement(Signed):
+    """One person's signature under the terms of a waiver, or its revocation."""
+
+    kind: ClassVar[str] = "waiver"
+    predicate_type: ClassVar[str] = "urn:airflow-mlgov:predicate:waiver:v1"
+    duty: ClassVar[str] = "waiver"
+    terms: Terms
+    state: str
+    """``signed`` or ``revoked``."""
+    signer: Person
+    reason: str
+    """Why this person signs, or revokes."""
+
+    def predicate(self) -> dict[str, Any]:
+        """The in-toto predicate."""
+        return {
+            "terms": self.terms.as_dict(),
+            "terms_sha256": self.terms.sha256,
+            "state": self.state,
+            "signer": self.signer.as_json(),
+            "reason": self.reason,
+            "mlgov": self.common(),
+        }
+
+    def as_input(self) -> dict[str, Any]:
+        """As the rules see it."""
+        terms = self.terms.as_dict()
+        return super().as_input() | {
+            "state": self.state,
+            "signer": self.signer.identity,
+            "terms_sha256": self.terms.sha256,
+            "terms": {
+                **terms,
+                "requesters": [identity(name) for name in self.terms.requesters],
+                "expires_ns": nanoseconds(self.terms.ends),
+            },
+        }
+
+    @classmethod
+    def read(cls, predicate: Mapping[str, Any]) -> Self:
+        """From a predicate of its form.
+
+        :raises ValueError: its digest names other terms
+        """
+        if hash_json(predicate["terms"]) != predicate["terms_sha256"]:
+            raise ValueError("the waiver's terms are not those that its digest names")
+        terms = Terms.read(predicate["terms"])
+        terms.ends  # noqa: B018 - a date that is none is refused here
+        return cls(
+            **read_common(predicate["mlgov"]),
+            terms=terms,
+            state=predicate["state"],
+            signer=Person.read(predicate["signer"]),
+            reason=predicate["reason"],
+        )
+
+
+@dataclass(frozen=True)
+class EmergencyStatement(Signed):
+    """A break-glass: one person lets a model go to a target in an emergency, for a time."""
+
+    kind: ClassVar[str] = "emergency"
+    predicate_type: ClassVar[str] = "urn:airflow-mlgov:predicate:emergency:v1"
+    duty: ClassVar[str] = "waiver"
+    target: str
+    person: Person
+    reason: str
+    expires: datetime
+
+    def predicate(self) -> dict[str, Any]:
+        """The in-toto predicate."""
+        return {
+            "target": self.target,
+            "person": self.person.as_json(),
+            "reason": self.reason,
+            "expires": self.date(self.expires),
+            "mlgov": self.common(),
+        }
+
+    def as_input(self) -> dict[str, Any]:
+        """As the rules see it."""
+        return super().as_input() | {
+            "target": self.target,
+            "person": self.person.identity,
+            "reason": self.reason,
+            "expires_ns": nanoseconds(self.expires),
+        }
+
+    @classmethod
+    def read(cls, predicate: Mapping[str, Any]) -> Self:
+        """From a predicate of its form."""
+        return cls(
+            **read_common(predicate["mlgov"]),
+            target=predicate["target"],
+            person=Person.read(predicate["person"]),
+            reason=predicate["reason"],
+            expires=end_of(predicate["expires"]),
+        )

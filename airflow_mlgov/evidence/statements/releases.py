@@ -1,0 +1,300 @@
+"""The way of a model: what it was made from, the decision, the intent to move it, the move, the policy in force."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Self
+
+from airflow_mlgov.evidence.statements.common import (
+    Context,
+    Signed,
+    descriptor,
+    end_of,
+    identity,
+    read_common,
+)
+from airflow_mlgov.results import Subject, json_safe
+
+Reasons = tuple[tuple[str, str], ...]
+"""``(code, message)`` of each."""
+
+
+@dataclass(frozen=True)
+class ProvenanceStatement(Signed):
+    """What a model was made from, as SLSA provenance v1: its digest linked to the digests of its data sets."""
+
+    kind: ClassVar[str] = "provenance"
+    predicate_type: ClassVar[str] = "https://slsa.dev/provenance/v1"
+    duty: ClassVar[str] = "registration"
+    datasets: tuple[Subject, ...]
+    trainers: tuple[str, ...]
+    """Who trained it: the registry's user, and who triggered the run in Airflow."""
+    source: Mapping[str, Any] = field(default_factory=dict)
+    """The run's id and whatever names it for people."""
+
+    def predicate(self) -> dict[str, Any]:
+        """The in-toto predicate."""
+        run = self.context.run.get("run_id") or self.source.get("run_id") or ""
+        named = {"model": self.subject.name, "version": self.subject.version}
+        return {
+            "buildDefinition": {
+                "buildType": "urn:airflow-mlgov:build:training:v1",
+                "externalParameters": {**named, **json_safe(self.source)},
+                "resolvedDependencies": [descriptor(item) for item in self.datasets],
+            },
+            "runDetails": {
+                "builder": {"id": f"airflow:{self.context.environment}"},
+                "metadata": {"invocationId": str(run)},
+            },
+            "mlgov": {
+                **self.common(),
+                "trainers": sorted(set(self.trainers)),
+                "datasets": [{"name": item.name, "digest": item.digest} for item in self.datasets],
+            },
+        }
+
+    def as_input(self) -> dict[str, Any]:
+        """As the rules see it."""
+        return super().as_input() | {
+            "trainers": [identity(name) for name in sorted(set(self.trainers))],
+            "datasets": [{"name": item.name, "digest": item.digest} for item in self.datasets],
+        }
+
+    @classmethod
+    def read(cls, predicate: Mapping[str, Any]) -> Self:
+        """From a predicate of its form."""
+        ours = predicate["mlgov"]
+        given = dict(predicate["buildDefinition"]["externalParameters"])
+        return cls(
+            **read_common(ours),
+            datasets=tuple(Subject("dataset", item["name"], item["digest"]) for item in ours["datasets"]),
+            trainers=tuple(ours["trainers"]),
+            source={name: value for name, value in given.items() if name not in ("model", "version")},
+        )
+
+
+@dataclass(frozen=True)
+class DecisionDocument:
+    """What a replay needs: the input as the rules saw it, and which policy and rules they were."""
+
+    input: Mapping[str, Any]
+    input_sha256: str
+    bundle_sha256: str
+
+    def as_json(self) -> dict[str, Any]:
+        """As it is signed."""
+        return {
+            "input": json_safe(self.input),
+            "input_sha256": self.input_sha256,
+            "bundle_sha256": self.bundle_sha256,
+        }
+
+
+@dataclass(frozen=True)
+class DecisionStatement(Signed):
+    """May this model go to this target: a SLSA verification summary."""
+
+    kind: ClassVar[str] = "decision"
+    predicate_type: ClassVar[str] = "https://slsa.dev/verification_summary/v1"
+    duty: ClassVar[str] = "promotion"
+    target: str
+    allowed: bool
+    reasons: Reasons
+    inputs: Mapping[str, str]
+    """URI -> SHA-256 of the evidence envelopes that it rests on."""
+    document: DecisionDocument
+    verifier: str
+    waived: tuple[Mapping[str, Any], ...] = ()
+    """Each check that failed and is covered by a waiver."""
+    excused: Reasons = ()
+    """Each thing that a break-glass has overridden."""
+
+    def predicate(self) -> dict[str, Any]:
+        """The in-toto predicate."""
+        policy = self.context.policy or {"uri": "none", "sha256": ""}
+        return {
+            "verifier": {"id": self.verifier},
+            "timeVerified": self.date(self.context.issued_at),
+            "resourceUri": resource_uri(self.subject),
+            "policy": {"uri": policy["uri"], "digest": {"sha256": policy["sha256"]}},
+            "inputAttestations": [{"uri": uri, "digest": {"sha256": sha}} for uri, sha in sorted(self.inputs.items())],
+            "verificationResult": "PASSED" if self.allowed else "FAILED",
+            "verifiedLevels": [f"MLGOV_TARGET_{self.target.upper()}"] if self.allowed else [],
+            "mlgov": {
+                **self.common(),
+                "target": self.target,
+                "reasons": _coded(self.reasons),
+                "waived": json_safe(self.waived),
+                "excused": _coded(self.excused),
+                "document": self.document.as_json(),
+            },
+        }
+
+    @classmethod
+    def read(cls, predicate: Mapping[str, Any]) -> Self:
+        """From a predicate of its form."""
+        ours = predicate["mlgov"]
+        said = ours["document"]
+        return cls(
+            **read_common(ours),
+            target=ours["target"],
+            allowed=predicate["verificationResult"] == "PASSED",
+            reasons=_uncoded(ours["reasons"]),
+            inputs={item["uri"]: item["digest"]["sha256"] for item in predicate["inputAttestations"]},
+            document=DecisionDocument(said["input"], said["input_sha256"], said["bundle_sha256"]),
+            verifier=predicate["verifier"]["id"],
+            waived=tuple(ours.get("waived", ())),
+            excused=_uncoded(ours.get("excused", ())),
+        )
+
+
+@dataclass(frozen=True)
+class IntentStatement(Signed):
+    """What is about to be moved in the registry, or (``abandoned``) that it was given up and put back."""
+
+    kind: ClassVar[str] = "intent"
+    predicate_type: ClassVar[str] = "urn:airflow-mlgov:predicate:intent:v1"
+    duty: ClassVar[str] = "promotion"
+    target: str
+    action: str
+    """``promote`` or ``rollback``."""
+    state: str
+    """``opened`` or ``abandoned``."""
+    before: Mapping[str, Any]
+    """``stage`` (the versions in it) and ``alias`` (the version that holds it) as they were."""
+    after: Mapping[str, Any]
+    """``stage`` and ``alias``: the names that this version is to have."""
+    grounds: str
+    """SHA-256 of the decision's envelope; of the opened intent's, if it is abandoned."""
+
+    def predicate(self) -> dict[str, Any]:
+        """The in-toto predicate."""
+        return {
+            "target": self.target,
+            "action": self.action,
+            "state": self.state,
+            "before": json_safe(self.before),
+            "after": json_safe(self.after),
+            "grounds": self.grounds,
+            "mlgov": self.common(),
+        }
+
+    @classmethod
+    def read(cls, predicate: Mapping[str, Any]) -> Self:
+        """From a predicate of its form."""
+        said = {name: predicate[name] for name in ("target", "action", "state", "before", "after", "grounds")}
+        return cls(**read_common(predicate["mlgov"]), **said)
+
+
+@dataclass(frozen=True)
+class OwedAudit:
+    """An audit that a promotion brings, because of a waiver or a break-glass."""
+
+    id: str
+    kind: str
+    """``waiver`` or ``emergency``."""
+    grounds: str
+    """SHA-256 of the waiver's terms, or of the break-glass's envelope."""
+    gate: str | None
+    check: str | None
+    due: datetime
+    expires: datetime
+
+    @classmethod
+    def read(cls, said: Mapping[str, Any]) -> Self:
+        """As a promotion has it. A date without a zone is over."""
+        return cls(**{**said, "due": end_of(said["due"]), "expires": end_of(said["expires"])})
+
+
+@dataclass(frozen=True)
+class PromotionStatement(Signed):
+    """What was moved in the registry and read back."""
+
+    kind: ClassVar[str] = "promotion"
+    predicate_type: ClassVar[str] = "urn:airflow-mlgov:predicate:promotion:v1"
+    duty: ClassVar[str] = "promotion"
+    target: str
+    action: str
+    """``promote``, or ``rollback`` to a version that was promoted before."""
+    decision: str
+    """SHA-256 of the envelope of the decision that allowed this version."""
+    intent: str
+    """SHA-256 of the envelope of the intent that this completes."""
+    moved: Mapping[str, Any]
+    """Stage and alias, with who held them before."""
+    replaces: str | None
+    """The version that held the target before; None if nobody did."""
+    reason: str
+    """Why, for a rollback."""
+    checkpoint: Mapping[str, Any]
+    """Origin, size, head and root of the ledger before this entry."""
+    obligations: tuple[OwedAudit, ...] = ()
+
+    def predicate(self) -> dict[str, Any]:
+        """The in-toto predicate."""
+        return {
+            "target": self.target,
+            "action": self.action,
+            "decision": self.decision,
+            "intent": self.intent,
+            "moved": json_safe(self.moved),
+            "replaces": self.replaces,
+            "reason": self.reason,
+            "checkpoint": dict(self.checkpoint),
+            "obligations": [
+                {**vars(item), "due": self.date(item.due), "expires": self.date(item.expires)}
+                for item in self.obligations
+            ],
+            "mlgov": self.common(),
+        }
+
+    @classmethod
+    def read(cls, predicate: Mapping[str, Any]) -> Self:
+        """From a predicate of its form."""
+        names = ("target", "action", "decision", "intent", "moved", "replaces", "reason", "checkpoint")
+        owed = tuple(OwedAudit.read(item) for item in predicate.get("obligations", ()))
+        said = {name: predicate[name] for name in names}
+        return cls(**read_common(predicate["mlgov"]), **said, obligations=owed)
+
+
+@dataclass(frozen=True)
+class PolicyStatement(Signed):
+    """The governance policy and every rule, word for word, so that a decision can be replayed after they change."""
+
+    kind: ClassVar[str] = "policy"
+    predicate_type: ClassVar[str] = "urn:airflow-mlgov:predicate:policy:v1"
+    duty: ClassVar[str] = "promotion"
+    files: Mapping[str, str]
+    """Name -> text."""
+
+    @classmethod
+    def of(cls, digest: str, files: Mapping[str, str], context: Context) -> Self:
+        """A policy's bundle.
+
+        :param digest: SHA-256 over the names and digests of the files, see ``governance.decision.bundle_digest``
+        """
+        return cls(Subject("policy", "governance policy", digest), context, files)
+
+    def predicate(self) -> dict[str, Any]:
+        """The in-toto predicate."""
+        return {"files": dict(self.files), "mlgov": self.common()}
+
+    @classmethod
+    def read(cls, predicate: Mapping[str, Any]) -> Self:
+        """From a predicate of its form."""
+        return cls(**read_common(predicate["mlgov"]), files=predicate["files"])
+
+
+def resource_uri(model: Subject) -> str:
+    """The URI of a model version that a verification summary names: registry and version, no credentials."""
+    return f"{model.registry}#models:/{model.name}/{model.version}"
+
+
+def _coded(reasons: Reasons) -> list[dict[str, str]]:
+    return [{"code": code, "message": message} for code, message in reasons]
+
+
+def _uncoded(said: Any) -> Reasons:
+    return tuple((item["code"], item["message"]) for item in said)
