@@ -103,7 +103,7 @@ class MlflowRegistry:
         wanted = f"name={_quoted(name)}" + (f" and run_id={_quoted(run_id)}" if run_id else "")
         found: list[MlflowVersion] = []
         token = None
-        with self._calling(f"list the versions of the model {name!r}") as client:
+        with self.calling(f"list the versions of the model {name!r}") as client:
             while True:
                 page = client.search_model_versions(wanted, max_results=1000, page_token=token)
                 found += page
@@ -116,7 +116,7 @@ class MlflowRegistry:
         """Every registered model that this identity may see."""
         found: list[str] = []
         token = None
-        with self._calling("list the registered models") as client:
+        with self.calling("list the registered models") as client:
             while True:
                 page = client.search_registered_models(max_results=100, page_token=token)
                 found += [item.name for item in page]
@@ -170,7 +170,7 @@ class MlflowRegistry:
 
     def ping(self) -> None:
         """Ask the registry for one model's name: whether it answers, and knows the identity."""
-        with self._calling("list the registered models") as client:
+        with self.calling("list the registered models") as client:
             client.search_registered_models(max_results=1)
 
     def run(self, run_id: str) -> dict[str, Any]:
@@ -180,7 +180,7 @@ class MlflowRegistry:
 
         :raises ConfigurationError: no such run
         """
-        with self._calling(f"read the run {run_id!r}") as client:
+        with self.calling(f"read the run {run_id!r}") as client:
             run = client.get_run(run_id)
         inputs = run.inputs.dataset_inputs if run.inputs else []
         return {
@@ -208,7 +208,7 @@ class MlflowRegistry:
         import mlflow.artifacts
 
         with tempfile.TemporaryDirectory(prefix="mlgov-model-") as directory:
-            with self._calling(f"download {version}") as client:
+            with self.calling(f"download {version}") as client:
                 where = client.get_model_version_download_uri(version.name, version.version)
                 found = mlflow.artifacts.download_artifacts(
                     artifact_uri=where, dst_path=directory, tracking_uri=self._tracking_uri, registry_uri=self._uri
@@ -246,7 +246,7 @@ class MlflowRegistry:
         if self._registered(model) is None:
             self._create(model)
         model_id = source.removeprefix("models:/") if source.startswith("models:/m-") else None
-        with self._calling(f"register a version of the model {model!r}") as client:
+        with self.calling(f"register a version of the model {model!r}") as client:
             return _version(client.create_model_version(model, source, run_id, model_id=model_id))
 
     def set_alias(self, version: ModelVersion, alias: str) -> None:
@@ -254,7 +254,7 @@ class MlflowRegistry:
 
         :raises EvidenceError: it reads back as another version: somebody else moved it at the same time
         """
-        with self._calling(f"set the alias {alias!r} on {version}") as client:
+        with self.calling(f"set the alias {alias!r} on {version}") as client:
             client.set_registered_model_alias(version.name, alias, version.version)
         seen = self._alias(version.name, alias)
         if seen != version.version:
@@ -265,7 +265,7 @@ class MlflowRegistry:
 
         :raises EvidenceError: something does
         """
-        with self._calling(f"delete the alias {alias!r} of the model {name!r}") as client:
+        with self.calling(f"delete the alias {alias!r} of the model {name!r}") as client:
             client.delete_registered_model_alias(name, alias)
         seen = self._alias(name, alias)
         if seen is not None:
@@ -279,7 +279,7 @@ class MlflowRegistry:
         :raises ConfigurationError: MLflow has no such stage
         """
         wanted = _stage(stage)
-        with self._calling(f"move {version} to stage {stage!r}") as client, warnings.catch_warnings():
+        with self.calling(f"move {version} to stage {stage!r}") as client, warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # stages are deprecated in favour of aliases, and in use
             client.transition_model_version_stage(
                 version.name, version.version, stage, archive_existing_versions=archive_existing
@@ -295,7 +295,7 @@ class MlflowRegistry:
 
     def set_tags(self, version: ModelVersion, tags: Mapping[str, str]) -> None:
         """Write tags on a version: for people to read, never to decide by."""
-        with self._calling(f"tag {version}") as client:
+        with self.calling(f"tag {version}") as client:
             for key, value in tags.items():
                 client.set_model_version_tag(version.name, version.version, key, value)
 
@@ -308,7 +308,11 @@ class MlflowRegistry:
         return MlflowClient(tracking_uri=self._tracking_uri, registry_uri=self._uri)
 
     @contextmanager
-    def _calling(self, what: str) -> Iterator[MlflowClient]:
+    def calling(self, what: str) -> Iterator[MlflowClient]:
+        """MLflow's client with this identity while the block runs; what MLflow raises becomes this package's errors.
+
+        :param what: what is being tried, to follow "cannot" in the message: ``read the run 'ab12'``
+        """
         with ExitStack() as stack:
             stack.enter_context(mlflow_errors(what, self.uri))
             stack.enter_context(self.authenticated())
@@ -323,7 +327,7 @@ class MlflowRegistry:
             yield
 
     def _version(self, name: str, number: str) -> ModelVersion | None:
-        with self._calling(f"read version {number} of the model {name!r}") as client:
+        with self.calling(f"read version {number} of the model {name!r}") as client:
             found = _or_none(lambda: client.get_model_version(name, number))
         return _version(found) if found is not None else None
 
@@ -335,12 +339,12 @@ class MlflowRegistry:
         return str(number) if number is not None else None
 
     def _registered(self, name: str) -> Any:
-        with self._calling(f"read the model {name!r}") as client:
+        with self.calling(f"read the model {name!r}") as client:
             return _or_none(lambda: client.get_registered_model(name))
 
     def _what_there_is(self, name: str) -> str:
         if self._registered(name) is None:
-            with self._calling("list the registered models") as client:
+            with self.calling("list the registered models") as client:
                 names = [repr(item.name) for item in client.search_registered_models(max_results=_SHOWN)]
             return f"there is no model of that name, but {', '.join(names)}" if names else "it holds no models yet"
         numbers = [item.version for item in self.versions(name)[:_SHOWN]]
@@ -349,7 +353,7 @@ class MlflowRegistry:
     def _create(self, name: str) -> None:
         from mlflow.exceptions import MlflowException
 
-        with self._calling(f"create the model {name!r}") as client:
+        with self.calling(f"create the model {name!r}") as client:
             try:
                 client.create_registered_model(name)
             except MlflowException as error:
@@ -358,7 +362,7 @@ class MlflowRegistry:
 
     def _logged_source(self, run_id: str, path: str) -> str:
         """MLflow 3 keeps a run's model as a LoggedModel, MLflow 2 kept it among the run's artifacts."""
-        with self._calling(f"find the model {path!r} of the run {run_id!r}") as client:
+        with self.calling(f"find the model {path!r} of the run {run_id!r}") as client:
             run = client.get_run(run_id)
             outputs = run.outputs.model_outputs if getattr(run, "outputs", None) else []
             models = [(item.step, client.get_logged_model(item.model_id)) for item in outputs]
