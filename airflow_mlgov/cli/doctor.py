@@ -231,17 +231,16 @@ def _policy(governance: Duty) -> Iterator[Finding]:
 
 
 def _target(model: ModelPolicy, target: Target) -> Iterator[Finding]:
-    from importlib.util import find_spec
+    from airflow_mlgov import catalogue
 
     what = f"{model.where('targets', target.name)}: {model.name} to {target.name}"
     for gate in target.requires:
-        bounded = gate in ("performance", "fairness")
-        if find_spec(f"airflow_mlgov.operators.{gate}") is None:
+        if gate not in catalogue.names():
             yield _problem(
-                f"{what} requires the gate {gate}, which no operator serves: every promotion will be refused",
-                f"take {gate} out of `requires`, or install a version of airflow-provider-mlgov that has it",
+                f"{what} requires the gate {gate}, which no installed package has: every promotion will be refused",
+                f"take {gate} out of `requires`, or install the package that has it",
             )
-        elif not (model.bounds(gate) if bounded else model.gates.get(gate)):
+        elif not (model.bounds(gate) if catalogue.load(gate).metrics else model.gates.get(gate)):
             yield _warning(
                 f"{what} requires the gate {gate}, but not what it is held to: each DAG may choose",
                 f"say it under `gates: {gate}:` of {model.name}",

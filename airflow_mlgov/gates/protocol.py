@@ -94,10 +94,12 @@ class Option:
 
     :param name: of a setting that holds several, in the singular: ``--sensitive``
     :param file: its value stands in a YAML or JSON file
+    :param example: how a pair of it looks: ``sex=male``
     """
 
     name: str = ""
     file: bool = False
+    example: str = ""
 
 
 class GateSettings(BaseModel):
@@ -128,18 +130,16 @@ class GateSettings(BaseModel):
             raise _wrong(cls, error.errors()[0], where) from None
 
     @classmethod
-    def refuse(cls, given: Mapping[str, Any], where: str, unknown_yet: Callable[[Any], bool]) -> None:
+    def refuse(cls, given: Mapping[str, Any], where: str, unknown_yet: Callable[[Any], bool], whole: bool) -> None:
         """Refuse what can be seen to be wrong before everything is known, as where a DAG file is read.
 
         :param unknown_yet: whether a value is a template or another task's result
+        :param whole: whether nobody else adds to what is given
         :raises ConfigurationError: as :meth:`read`, but nothing is missing yet
         """
         said = {name: value for name, value in given.items() if value is not None}
-        try:
-            cls.read(said, where)
-        except ConfigurationError as error:
-            if error.code in ("setting.unknown", "setting.contradiction"):
-                raise
+        if whole and (why := cls.contradiction(said)):
+            raise ConfigurationError(f"{where}: {why}", code="setting.contradiction")
         try:
             cls.model_validate(said)
         except ValidationError as error:
@@ -183,6 +183,13 @@ S = TypeVar("S", bound=GateSettings)
 def mark_of(info: FieldInfo, kind: type[M]) -> M | None:
     """The mark of a kind that a field carries."""
     return next((mark for mark in info.metadata if isinstance(mark, kind)), None)
+
+
+def shown_default(info: FieldInfo) -> str:
+    """`` (default 30)``; nothing if there is none to speak of."""
+    if info.is_required() or info.default_factory is not None or info.default in (None, (), {}, False):
+        return ""
+    return f" (default {info.default})"
 
 
 class OpenMetrics(Collection[str]):

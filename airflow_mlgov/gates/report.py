@@ -4,13 +4,14 @@ evidence does not hold."""
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.results import GateResult, Outcome
+from airflow_mlgov.results import Check, GateResult, Outcome, Severity
 
 
 def write_report(result: GateResult, directory: str | Path, figures: Mapping[str, str] | None = None) -> Path:
@@ -49,6 +50,57 @@ def render_report(result: GateResult, figures: Mapping[str, str] | None = None) 
         tally=Counter(str(check.outcome) for check in result.checks),
         figures={caption: markupsafe.Markup(figure) for caption, figure in (figures or {}).items()},  # noqa: S704
     )
+
+
+def render_markdown(result: GateResult) -> str:
+    """The checks as a table, for a summary that a CI system shows; what is not green comes first."""
+    lines = [f"## Gate {result.gate}: {result.verdict}", "", _cell(str(result.subject)), ""]
+    lines += ["| outcome | check | observed | bound | |", "|---|---|---|---|---|"]
+    green = [check for check in result.checks if check.outcome is Outcome.PASS]
+    for check in [*result.failed, *green]:
+        bound = "" if check.bound is None else str(check.bound)
+        cells = (f"{check.outcome} ({check.severity})", check.name, _figure(check.observed), bound, check.detail)
+        lines.append("| " + " | ".join(map(_cell, cells)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def render_junit(result: GateResult) -> str:
+    """The checks as JUnit XML: a critical one that is not green is a failure (or an error), another one is skipped."""
+    from xml.sax.saxutils import escape, quoteattr
+
+    cases, counts = [], Counter[str]()
+    for check in result.checks:
+        kind = _junit_kind(check)
+        counts[kind] += 1
+        said = f"<{kind} message={quoteattr(_printable(str(check)))}/>" if kind else ""
+        named = f"classname={quoteattr(result.gate)} name={quoteattr(_printable(check.name))}"
+        cases.append(f"  <testcase {named}>{said}</testcase>")
+    numbers = " ".join(f'{word}="{counts[kind]}"' for word, kind in _JUNIT.items())
+    began = f'timestamp="{result.started_at:%Y-%m-%dT%H:%M:%S}"'
+    head = f'<testsuite name={quoteattr(result.gate)} tests="{len(cases)}" {numbers} {began}>'
+    about = f"  <system-out>{escape(_printable(str(result.subject)))}</system-out>"
+    return "\n".join(['<?xml version="1.0" encoding="UTF-8"?>', head, *cases, about, "</testsuite>", ""])
+
+
+_JUNIT = {"failures": "failure", "errors": "error", "skipped": "skipped"}
+
+
+def _junit_kind(check: Check) -> str:
+    if check.outcome is Outcome.PASS:
+        return ""
+    if check.severity is not Severity.CRITICAL:
+        return "skipped"
+    return "error" if check.outcome is Outcome.ERROR else "failure"
+
+
+def _printable(text: str) -> str:
+    """Without what XML cannot hold."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+def _cell(text: str) -> str:
+    """Text that is no markup in a table of Markdown, whatever a column is called."""
+    return re.sub(r"([\\`*_{}\[\]<>|#!])", r"\\\1", " ".join(text.split()))
 
 
 def _figure(value: Any) -> str:

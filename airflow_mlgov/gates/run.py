@@ -49,7 +49,9 @@ class Run(Generic[S]):
         :raises ConfigurationError: no model is named
         """
         if self.artifact is None:
-            raise ConfigurationError("which model is to be loaded? name it with --model", code="model.not_named")
+            raise ConfigurationError(
+                "the model that --model names is loaded by --score-model: name it", code="model.not_named"
+            )
         return self.artifact
 
 

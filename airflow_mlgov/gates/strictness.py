@@ -109,11 +109,15 @@ def merge_settings(
                 )
             merged[name] = value
             continue
-        merged[name] = _one(name, policy[name], value, mark_of(info, Merge))
+        merged[name] = agreed(name, policy[name], value, mark_of(info, Merge))
     return merged
 
 
-def _one(name: str, stated: Any, given: Any, how: Merge | None) -> Any:
+def agreed(name: str, stated: Any, given: Any, how: Merge | None = None) -> Any:
+    """What the policy says, if the caller says the same, or what its mark makes of both.
+
+    :raises ConfigurationError: the caller says something else
+    """
     if _plain(stated) == _plain(given):
         return stated
     if how is not None:

@@ -6,34 +6,21 @@ It says which gates, bounds, approvals and freshness apply to a model and a targ
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from airflow_mlgov import catalogue
 from airflow_mlgov.durations import parse_duration
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.evidence.digests import hash_file
 
-_SETTINGS = {
-    "performance": {
-        "label", "score", "prediction", "row_id", "positive_label", "threshold", "on_no_champion", "task",
-        "class_scores", "confidence", "decide", "slices", "min_slice_size", "max_share_left_out", "suppress_below",
-    },
-    "fairness": {
-        "label", "score", "prediction", "threshold", "positive_label", "sensitive_features", "task", "row_id",
-        "champion_prediction", "champion_score", "on_no_champion", "method", "reference", "decide", "confidence",
-        "min_group_size", "min_positives", "min_negatives", "max_share_left_out", "missing_sensitive",
-        "suppress_below", "engine",
-    },
-}  # fmt: skip
 _FOR_THE_DECISION = {"max_tries"}
 """Keys of a gate's section that are neither settings of the gate nor bounds."""
 
@@ -107,7 +94,8 @@ class ModelPolicy:
     def settings(self, gate: str) -> dict[str, Any]:
         """The gate's settings that are no bounds: columns, labels, groups, minimum counts."""
         section = self.gates.get(gate, {})
-        return {key: value for key, value in section.items() if key in _SETTINGS.get(gate, section)}
+        known = _settings_of(gate)
+        return {key: value for key, value in section.items() if known is None or key in known}
 
     def max_tries(self, gate: str) -> dict[str, int | None]:
         """``same_data`` and ``same_model``, None where there is no cap: see the schema."""
@@ -116,8 +104,10 @@ class ModelPolicy:
 
     def bounds(self, gate: str) -> dict[str, dict[str, Any]]:
         """Metric -> ``{min, max, min_change, max_change, severity}`` as written."""
-        section = self.gates.get(gate, {}) if gate in _SETTINGS else {}
-        return {key: dict(value) for key, value in section.items() if key not in _SETTINGS[gate] | _FOR_THE_DECISION}
+        known = _settings_of(gate)
+        section = self.gates.get(gate, {}) if known is not None else {}
+        others = {*(known or ()), *_FOR_THE_DECISION}
+        return {key: dict(value) for key, value in section.items() if key not in others}
 
     def where(self, *path: str) -> str:
         """``file:line`` of a part of this model's section, for messages."""
@@ -247,10 +237,9 @@ def load_policy(path: str | Path) -> GovernancePolicy:
     )
 
 
-def policy_schema() -> dict[str, Any]:
-    """The JSON Schema of the policy file."""
-    schema: dict[str, Any] = json.loads((files("airflow_mlgov.governance") / "policy.schema.json").read_text())
-    return schema
+def _settings_of(gate: str) -> Collection[str] | None:
+    """The names of a gate's settings; None if no gate of this name is installed."""
+    return catalogue.load(gate).Settings.model_fields if gate in catalogue.names() else None
 
 
 def _index_lines(node: yaml.Node, path: tuple[str, ...], lines: dict[tuple[str, ...], int], source: Path) -> None:
@@ -281,6 +270,8 @@ def _read_rules(document: Mapping[str, Any], lines: Mapping[tuple[str, ...], int
 def _validate(document: dict[str, Any], lines: Mapping[tuple[str, ...], int], source: Path) -> None:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
+
+    from airflow_mlgov.governance.schema import policy_schema
 
     error = best_match(Draft202012Validator(policy_schema()).iter_errors(document))
     if error is None:

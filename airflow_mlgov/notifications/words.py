@@ -49,15 +49,6 @@ Airflow task: {{ link }}
 """
 )
 
-_NEXT = {
-    "data_validation": "Next: mend the data at its source and start the run again; the model was not trained on it.",
-    "performance": "Next: compare with the champion, retrain, and start the run again. The bound is in the policy.",
-    "fairness": (
-        "Next: look at the rates by group in the evidence, remove what stands in for the protected group or "
-        "move the cut-off, retrain, and start the run again."
-    ),
-}
-
 _APPROVAL_WANTED = (
     _TO
     + """\
@@ -151,6 +142,14 @@ Next: an audit is owed for it; run it in time. If you do not know of this emerge
 )
 
 
+def _next_step(gate: str) -> str:
+    """What the gate says about it; something that is always true if it is not installed here."""
+    from airflow_mlgov import catalogue
+    from airflow_mlgov.gates.protocol import Gate
+
+    return catalogue.load(gate).next_step if gate in catalogue.names() else Gate.next_step
+
+
 def render_gate_failed(
     result: GateResult,
     *,
@@ -173,7 +172,7 @@ def render_gate_failed(
         owners=list(owners),
         evidence=evidence,
         link=link,
-        next_step=_NEXT.get(result.gate, "Next: mend what is named above and start the run again."),
+        next_step=_next_step(result.gate),
     )
     named = model or f"{result.subject.name}" + (f" v{result.subject.version}" if result.subject.version else "")
     return f"[mlgov] {named}: {result.gate} {result.verdict}", body

@@ -11,6 +11,8 @@ from textwrap import wrap
 from types import GenericAlias, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
+from airflow_mlgov.gates.protocol import shown_default
+
 if TYPE_CHECKING:
     from airflow_mlgov.gates.protocol import Gate
 
@@ -95,8 +97,7 @@ def arguments_of(gate: Gate[Any]) -> tuple[Argument, ...]:
 def settings_of(gate: Gate[Any]) -> Iterator[Argument]:
     """The gate's own settings; None stands for the policy's value, or else for the default."""
     for name, info in gate.Settings.model_fields.items():
-        default = "" if info.is_required() or info.default in (None, (), {}) else f" (default {info.default!r})"
-        yield Argument(name, f"{info.description}{default}", _plain(info.annotation) | None)
+        yield Argument(name, f"{info.description}{shown_default(info)}", _plain(info.annotation) | None)
 
 
 def _plain(annotation: Any) -> Any:

@@ -160,7 +160,8 @@ class GateOperator(BaseGateOperator):
         self.settings = {name: given[name] for name in settings if given.get(name) is not None}
         if self.spec.reads:
             require_one_source(*(given.get(name) for name in ("data", "conn_id", "table", "query")))
-        self.spec.Settings.refuse(self.settings, type(self).__name__, _is_known_later)
+        whole = self.spec.about == "model" or given.get("model") is None
+        self.spec.Settings.refuse(self.settings, type(self).__name__, _is_known_later, whole)
 
     @cached_property
     def registry(self) -> MlflowRegistry:

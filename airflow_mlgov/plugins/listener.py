@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
+from functools import cache
 from typing import Any
 
 from airflow.listeners import hookimpl
@@ -13,15 +14,21 @@ from airflow.listeners import hookimpl
 log = logging.getLogger(__name__)
 
 _GOVERNED = {
-    "DataValidationGateOperator",
-    "PerformanceGateOperator",
-    "FairnessGateOperator",
     "ApprovalGateOperator",
     "PromoteModelOperator",
     "RequestWaiverOperator",
     "RollbackModelOperator",
     "ReconcileRegistryOperator",
 }
+
+
+@cache
+def _governed() -> set[str]:
+    """The operators whose success by hand is told of: those above, and each gate's, which is called after it."""
+    from airflow_mlgov import catalogue
+
+    gates = ("".join(word.capitalize() for word in name.split("_")) for name in catalogue.names())
+    return _GOVERNED | {f"{name}GateOperator" for name in gates}
 
 
 @hookimpl
@@ -41,7 +48,7 @@ def on_starting() -> None:
 @hookimpl
 def on_task_instance_success(previous_state: Any, task_instance: Any) -> None:
     """Warn where a gate became green without running: the API server fires this with no previous state."""
-    if previous_state is None and getattr(task_instance, "operator", None) in _GOVERNED:
+    if previous_state is None and getattr(task_instance, "operator", None) in _governed():
         log.warning(
             "%s.%s (run %s) was set to success by hand: it has no evidence from this, and promotion will not count it",
             task_instance.dag_id,

@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from airflow_mlgov import catalogue
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.evidence.statements import gate_statement
 from airflow_mlgov.gates.data_validation import validate_data
 from airflow_mlgov.gates.fairness import evaluate_fairness
+from airflow_mlgov.gates.fairness.spec import FairnessSettings
 from airflow_mlgov.gates.performance import evaluate_performance
-from airflow_mlgov.gates.rules import gate_rules, merge_settings
+from airflow_mlgov.gates.strictness import held_to, merge_settings
 from airflow_mlgov.governance.policy import load_policy
 from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity, Subject
@@ -41,7 +43,7 @@ ANY = Subject("model", "any", "a" * 64, "1", "http://mlflow")
 def test_a_bound_loosened_by_whoever_calls_the_gate(guarded: Guarded, gate: str, bounds: Any) -> None:
     model = load_policy(guarded.policy_file).model(guarded.model)
     with pytest.raises(ConfigurationError, match="may tighten a bound, never loosen it: the policy says") as caught:
-        gate_rules(gate, model, bounds, "the DAG")
+        held_to(catalogue.load(gate), model, {}, bounds, "the DAG")
     assert f"{guarded.policy_file}:" in str(caught.value)
 
 
@@ -59,7 +61,7 @@ def test_a_setting_of_the_policy_replaced(guarded: Guarded, given: dict[str, Any
     guarded.change_policy("label: y\n", "label: y\n        min_group_size: 30\n        positive_label: 1\n")
     settings = load_policy(guarded.policy_file).model(guarded.model).settings("fairness")
     with pytest.raises(ConfigurationError, match="the governance policy says"):
-        merge_settings(settings, given)
+        merge_settings(FairnessSettings, settings, given)
 
 
 PARITY = "demographic_parity_ratio[sex]"

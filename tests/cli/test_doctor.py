@@ -237,7 +237,7 @@ def test_a_required_gate_that_no_operator_serves(world: World, monkeypatch: pyte
         "importlib.util.find_spec", lambda name: None if name == "airflow_mlgov.operators.policy" else real(name)
     )
     world.policy("requires: [", "requires: [policy, ")
-    assert "requires the gate policy, which no operator serves" in the_only("problem", "policy")
+    assert "requires the gate policy, which no installed package has" in the_only("problem", "policy")
 
 
 @pytest.mark.parametrize(

@@ -58,12 +58,12 @@ def test_what_is_a_template_or_missing_is_not_refused_before_its_time() -> None:
     def is_template(value: Any) -> bool:
         return value == "{{ x }}"
 
-    FairnessSettings.refuse({"min_group_size": "{{ x }}"}, "the DAG", is_template)
+    FairnessSettings.refuse({"min_group_size": "{{ x }}"}, "the DAG", is_template, True)
     with pytest.raises(ConfigurationError) as caught:
-        FairnessSettings.refuse({"min_group_size": 0}, "the DAG", is_template)
+        FairnessSettings.refuse({"min_group_size": 0}, "the DAG", is_template, True)
     assert caught.value.code == "setting.wrong"
     with pytest.raises(ConfigurationError) as caught:
-        TfdvSettings.refuse({"schema": "s", "anomalies": "a"}, "the DAG", is_template)
+        TfdvSettings.refuse({"schema": "s", "anomalies": "a"}, "the DAG", is_template, True)
     assert caught.value.code == "setting.contradiction"
 
 

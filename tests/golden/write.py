@@ -11,7 +11,6 @@ from typing import Any
 from airflow_mlgov.evidence.digests import canonical_json
 from airflow_mlgov.evidence.signing import DUTIES, TrustRoot, open_signer, sign_statement
 from airflow_mlgov.evidence.statements import FORM
-from airflow_mlgov.governance.policy import policy_schema
 from tests.worlds import samples
 
 
@@ -21,7 +20,6 @@ def main() -> None:
         samples.write_data(samples.HERE / "data")
     _write_statements(samples.HERE / f"form{FORM}")
     _write(samples.HERE / "decision_input.json", samples.input_of_the_rules)
-    _write(samples.HERE / "policy.schema.json", policy_schema)
     os.chdir(samples.HERE / "data")
     for name in samples.GATES:
         _write(samples.HERE / "gates" / f"{name}.json", lambda name=name: samples.evidence_of(name))

@@ -45,12 +45,11 @@ class DataValidationSettings(GateSettings):
     min_rows: Count = Field(
         1, description="fewer rows fail the gate, because most expectations hold for no rows at all"
     )
-    checks: Annotated[
-        Mapping[str, Any] | None, WithJsonSchema({"$ref": "#/$defs/dataset_checks"}), Checks(), Option(file=True)
-    ] = Field(
+    checks: Annotated[Mapping[str, Any] | None, Checks(), Option(file=True)] = Field(
         None,
         description="what is checked beyond the suite, over files or a table: drift, overlap, leakage, freshness, "
         "volume, schema; a caller may fill and tighten what the policy says",
+        json_schema_extra={"defined_as": "dataset_checks"},
     )
     reference: Annotated[Place | None, Local()] = Field(
         None,

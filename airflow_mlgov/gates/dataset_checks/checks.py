@@ -31,7 +31,7 @@ from airflow_mlgov.gates.dataset_checks.timeliness import (
     check_volume,
 )
 from airflow_mlgov.gates.dataset_checks.workbench import Reference, Workbench, is_same_path, open_workbench
-from airflow_mlgov.gates.rules import merge_settings
+from airflow_mlgov.gates.strictness import agreed
 from airflow_mlgov.results import Check, GateResult, Outcome, Severity, Subject
 
 CHAMPION = "champion"
@@ -337,4 +337,4 @@ def _added(kind: str, key: str, value: Any, governed: Mapping[str, Any]) -> Any:
         )
         bound = tighten(policy, mine)
         return {"max": bound.bound.max, "severity": str(bound.severity)}
-    return merge_settings({name: governed[key]}, {name: value})[name]
+    return agreed(name, governed[key], value)

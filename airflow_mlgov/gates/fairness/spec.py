@@ -71,7 +71,7 @@ class FairnessSettings(GateSettings):
             }
         ),
         Features(),
-        Option("--sensitive"),
+        Option("--sensitive", example="sex=female,male"),
     ] = Field(
         min_length=1,
         description="column (or columns joined by *, an intersection) -> the groups that must be there, or nothing to "
@@ -86,7 +86,7 @@ class FairnessSettings(GateSettings):
         "between_groups",
         description="between_groups compares the extreme groups with each other, to_overall each group with all rows",
     )
-    reference: Mapping[Column, Label] = Field(
+    reference: Annotated[Mapping[Column, Label], Option(example="sex=male")] = Field(
         {},
         description="sensitive feature -> the group that the others are compared with; *_disparity takes the largest "
         "group if omitted",

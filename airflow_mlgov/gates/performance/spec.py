@@ -54,16 +54,16 @@ class PerformanceSettings(GateSettings):
         "record", description="what a bound against the champion says if there is none: a remark, or FAIL"
     )
     task: Task | None = Field(None, description="told by the bounded metrics if omitted")
-    class_scores: Annotated[Mapping[Label, Column] | None, Option("--class-score")] = Field(
+    class_scores: Annotated[Mapping[Label, Column] | None, Option("--class-score", example="LABEL=COLUMN")] = Field(
         None, min_length=2, description="of more than two classes: label -> the column with its probability"
-    )
-    confidence: Annotated[Confidence, Strict()] = Field(
-        0.95, description="level of the intervals that are recorded with every metric"
     )
     decide: Annotated[Literal["point", "interval"], Strict(order=("point", "interval"))] = Field(
         "point",
         description="point holds bounds against estimates, interval against their intervals, and one that straddles "
         "its bound is INCONCLUSIVE",
+    )
+    confidence: Annotated[Confidence, Strict()] = Field(
+        0.95, description="level of the intervals that are recorded with every metric"
     )
     slices: Annotated[Columns | None, BeforeValidator(_listed), Option("--slice")] = Field(
         None,

@@ -18,8 +18,10 @@ with warnings.catch_warnings():
     class TfdvSettings(GateSettings):
         """Which of TFDV's files, and who enforces them."""
 
-        schema: Annotated[Place | None, Local()] = Field(  # type: ignore[assignment]
-            None, description="schema.pbtxt that the data is held against"
+        schema: Annotated[Place | None, Local(in_policy=True)] = Field(  # type: ignore[assignment]
+            None,
+            description="schema.pbtxt that the data is held against; the policy's if omitted, whose digest "
+            "evidence must have",
         )
         anomalies: Annotated[Place | None, Local()] = Field(
             None, description="anomalies.pbtxt or SchemaDiff.pb that a TFX pipeline wrote of the data, instead"

@@ -15,7 +15,7 @@ from airflow_mlgov.data.files import dataset_subject
 from airflow_mlgov.errors import ConfigurationError, DependencyError
 from airflow_mlgov.gates.dataset_checks import leakage
 from airflow_mlgov.gates.dataset_checks.checks import SETTINGS, DatasetChecks, merge_checks, run_checks, with_reference
-from airflow_mlgov.governance.policy import policy_schema
+from airflow_mlgov.governance.schema import policy_schema
 from airflow_mlgov.results import Check, Outcome, Severity, Subject
 from tests.worlds.champion import Champion, signature
 

@@ -64,7 +64,10 @@ def test_an_interval_may_decide(run: Any, tables: Path) -> None:
         (["--bound", "accuracy>=0", "--class-score", "a:pa"], "--class-score must look like LABEL=COLUMN"),
         (["--bound", "accuracy>=0", "--score-model"], "--model names is loaded by --score-model"),
         (["--bound", "latency_p95_ms<=5"], "latency_p95_ms is measured by loading the model"),
-        (["--bound", "accuracy>=0", "--task", "ranking", "--prediction", "p"], "task must be one of"),
+        (
+            ["--bound", "accuracy>=0", "--task", "ranking", "--prediction", "p"],
+            "task should be 'binary', 'multiclass' or 'regression', not 'ranking'",
+        ),
     ],
 )
 def test_bad_usage(run: Any, tables: Path, words: list[str], message: str) -> None:

@@ -13,8 +13,10 @@ from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import VS_CHAMPION, WORST_SLICE, parse_bounds
 from airflow_mlgov.gates.performance import scorers
 from airflow_mlgov.gates.performance.scorers import KNOWN_METRICS, task_of
-from airflow_mlgov.gates.rules import gate_rules, merge_settings
-from airflow_mlgov.governance.policy import load_policy, policy_schema
+from airflow_mlgov.gates.performance.spec import GATE, PerformanceSettings
+from airflow_mlgov.gates.strictness import held_to, merge_settings
+from airflow_mlgov.governance.policy import load_policy
+from airflow_mlgov.governance.schema import policy_schema
 
 
 def test_every_scorer_of_scikit_learn_is_known_or_refused_with_a_reason() -> None:
@@ -36,9 +38,9 @@ def test_the_policy_knows_exactly_the_metrics() -> None:
 
 def test_names_are_known_without_scikit_learn() -> None:
     code = (
-        "import sys; from airflow_mlgov.gates import rules; "
+        "import sys; from airflow_mlgov import catalogue; "
         "from airflow_mlgov.gates.performance import budgets, gate, scorers, serialization; "
-        "rules._known_metrics('performance'); "
+        "catalogue.load('performance').metrics; "
         "print([m for m in ('sklearn', 'pandas', 'numpy', 'mlflow', 'skops', 'airflow') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -125,15 +127,16 @@ models:
         "model_size_mb", "loads_in_clean_process",
     }  # fmt: skip
     assert model.settings("performance")["slices"] == ["region", "sex*age_band"]
-    settings, bounds = gate_rules("performance", model, ["roc_auc_ovr>=0.95"], "the DAG")
-    assert (settings["confidence"], bounds[0].bound.min) == (0.9, 0.95)
+    settings, bounds = held_to(GATE, model, {}, ["roc_auc_ovr>=0.95"], "the DAG")
+    assert (settings.confidence, bounds[0].bound.min) == (0.9, 0.95)
     with pytest.raises(ConfigurationError, match="decide is 'point' here, but the governance policy says 'interval'"):
-        merge_settings(settings, {"decide": "point"})
+        held_to(GATE, model, {"decide": "point"}, (), "the DAG")
     path.write_text(path.read_text().replace("        confidence: 0.9\n", ""))
-    unsaid, _ = gate_rules("performance", load_policy(path).model("iris"), (), "the DAG")
+    unsaid = load_policy(path).model("iris").settings("performance")
     with pytest.raises(ConfigurationError, match=r"confidence is 0\.5 here, which is looser than the default of 0\.95"):
-        merge_settings(unsaid, {"confidence": 0.5}, "performance")
-    assert merge_settings(unsaid, {"confidence": 0.99}, "performance")["confidence"] == 0.99
+        merge_settings(PerformanceSettings, unsaid, {"confidence": 0.5}, governed=True)
+    merged = merge_settings(PerformanceSettings, unsaid, {"confidence": 0.99}, governed=True)
+    assert merged["confidence"] == 0.99
     path.write_text(path.read_text().replace("roc_auc_ovr:", "roc_auc_over:"))
     with pytest.raises(ConfigurationError, match=r"mlgov.yaml:13: .*did you mean 'roc_auc_ovr'"):
         load_policy(path)

@@ -1,0 +1,76 @@
+"""``mlgov gate``: what is made from the catalogue, whatever the gate."""
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from airflow_mlgov import catalogue
+from airflow_mlgov.cli.options import SETTING, flag_of, parameters_of
+
+
+def _table(folder: Path, rows: int = 400) -> Path:
+    frame = pd.DataFrame({"y": [0, 1], "s": [0.1, 0.9]}).sample(rows, replace=True, random_state=1)
+    frame = frame.assign(sex=["f", "f", "m", "m"] * (rows // 4))
+    frame.assign(p=(frame.s > 0.5).astype(int)).to_csv(folder / "t.csv", index=False)
+    return folder / "t.csv"
+
+
+@pytest.mark.parametrize("name", catalogue.names())
+def test_every_setting_is_an_option_with_its_description(name: str, run: Any) -> None:
+    gate = catalogue.load(name)
+    code, out, _ = run("gate", name, "--help")
+    assert code == 0
+    said = {parameter.name: str(parameter.annotation.__metadata__[0].help) for parameter in parameters_of(gate)}
+    for setting, info in gate.Settings.model_fields.items():
+        assert flag_of(setting, info) in out
+        assert str(info.description)[1:] in said[SETTING + setting]
+    for flag in ("--ledger", "--sign", "--environment", "--policy", "--json", "--junit", "--markdown", "--report-dir"):
+        assert flag in out
+
+
+def test_a_gate_goes_by_its_name_and_by_its_short_one(run: Any) -> None:
+    for name in ("data", "data_validation", "data-validation", "features"):
+        assert run("gate", name, "--help")[0] == 0
+    assert run("gate", "nothing", "--help")[0] == 2
+
+
+def test_a_share_of_nothing_is_a_setting_too(run: Any, tmp_path: Path) -> None:
+    words = ["--label", "y", "--score", "s", "--bound", "roc_auc>=0.9", "--json", "--max-share-left-out", "0"]
+    words += ["--ledger", f"sqlite:///{tmp_path}/l.db", "--sign", f"local:{tmp_path}/k.pem"]
+    assert run("gate", "performance", "--data", _table(tmp_path), *words)[0] == 0
+    _, out, _ = run("ledger", "show", "1", "--ledger", f"sqlite:///{tmp_path}/l.db")
+    assert '"max_share_left_out": 0' in out
+
+
+def test_groups_are_named_on_the_command_line(run: Any, tmp_path: Path) -> None:
+    words = ["gate", "fairness", "--data", _table(tmp_path), "--label", "y", "--prediction", "p", "--bound"]
+    words += ["demographic_parity_ratio>=0.8", "--decide", "point", "--sensitive"]
+    assert run(*words, "sex=f,m")[0] == 0
+    code, out, _ = run(*words, "sex=f,m,x")
+    assert code != 0
+    assert "x" in out
+
+
+def test_a_setting_that_is_wrong_is_bad_usage(run: Any, tmp_path: Path) -> None:
+    words = ["gate", "performance", "--data", _table(tmp_path), "--score", "s", "--bound", "roc_auc>=0.9"]
+    code, _, err = run(*words)
+    assert (code, "name the column of the truth as label" in err) == (2, True)
+    code, _, err = run(*words, "--label", "y", "--min-slice-size", "0")
+    assert (code, "min_slice_size should be greater than or equal to 1" in err) == (2, True)
+
+
+def test_reports_for_ci_systems(run: Any, tmp_path: Path) -> None:
+    words = ["--label", "y", "--score", "s", "--bound", "roc_auc>=0.9", "--bound", "log_loss<=0.01"]
+    words += ["--junit", tmp_path / "j.xml", "--markdown", tmp_path / "r.md"]
+    assert run("gate", "performance", "--data", _table(tmp_path), *words)[0] == 1
+    suite = ET.parse(tmp_path / "j.xml").getroot()
+    assert (suite.get("failures"), suite.get("errors")) == ("1", "0")
+    assert [case.get("name") for case in suite.iter("testcase") if case.find("failure") is not None] == ["log_loss"]
+    text = (tmp_path / "r.md").read_text()
+    assert text.startswith("## Gate performance: FAIL")
+    assert text.index(r"log\_loss") < text.index(r"roc\_auc")
+    code, _, err = run("gate", "performance", "--data", _table(tmp_path), *words[:-1], tmp_path / "no" / "r.md")
+    assert (code, "cannot write" in err) == (2, True)
