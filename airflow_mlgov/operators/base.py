@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, BaseOperator
 
 from airflow_mlgov.duty import Duty
-from airflow_mlgov.errors import DependencyError, MlgovError
+from airflow_mlgov.errors import ConfigurationError, DependencyError, MlgovError
 from airflow_mlgov.hooks.warehouse import require_one_source, table_source
 from airflow_mlgov.operators._arguments import arguments_of, described, settings_of
 from airflow_mlgov.results import GateResult, Outcome
@@ -145,6 +145,7 @@ class GateOperator(BaseGateOperator):
             return
         common, own = arguments_of(gate), tuple(settings_of(gate))
         cls.gate, cls.spec = gate.name, gate
+        _refuse_clashes(gate, {argument.name for argument in common})
         cls.arguments = {argument.name: argument for argument in (*common, *own)}
         cls.template_fields = (*(argument.name for argument in common if argument.templated), "settings")
         cls.__doc__ = f"{(cls.__doc__ or gate.__doc__ or '').rstrip()}\n\n{described(cls.arguments)}    "
@@ -239,6 +240,17 @@ class GateOperator(BaseGateOperator):
             model=self.model,
             goal=governance.required_policy().model(self.model).target(self.target),
         )
+
+
+def _refuse_clashes(gate: Gate[Any], taken: Collection[str]) -> None:
+    """Refuse a setting whose name is another argument's already, of every gate or of every operator."""
+    airflow = inspect.signature(BaseOperator.__init__).parameters
+    for name in gate.Settings.model_fields:
+        if name in taken or name in airflow:
+            raise ConfigurationError(
+                f"the gate {gate.name} cannot have a setting {name!r}: every operator of a gate has such an argument",
+                code="gate.argument",
+            )
 
 
 def _made(cls: type[GateOperator]) -> Callable[..., None]:
