@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airflow_mlgov.evidence.statements import Context
     from airflow_mlgov.governance.policy import GovernancePolicy
     from airflow_mlgov.hooks.mlflow import MlflowHook
-    from airflow_mlgov.release.promotion import Grounds
+    from airflow_mlgov.release.desk import Desk
 
 
 @dataclass(frozen=True)
@@ -108,15 +108,6 @@ class Duty:
 
         return TrustRoot.load(option("trust_root") or home() / "trust.json")
 
-    def grounds(self) -> Grounds:
-        """Ledger, trust root and policy together: what a decision rests on.
-
-        :raises ConfigurationError: no policy is configured, or one of them does not hold
-        """
-        from airflow_mlgov.release.promotion import Grounds
-
-        return Grounds(self.ledger, self.trust, self.required_policy())
-
     @cached_property
     def mlflow(self) -> MlflowHook:
         """The hook to the model registry, with this duty's identity."""
@@ -135,6 +126,18 @@ class Duty:
             run=run_identity(task),
             issued_at=datetime.now(UTC),
         )
+
+    def desk(self, task: Mapping[str, Any]) -> Desk:
+        """Everything that a release is decided at, open: registry, ledger, trust root, policy, signer, and where and
+        when.
+
+        :param task: Airflow's task context
+        :raises ConfigurationError: no policy is configured, or one of them does not hold
+        """
+        from airflow_mlgov.release.desk import Desk
+
+        registry = self.mlflow.registry()
+        return Desk(registry, self.ledger, self.trust, self.required_policy(), self.signer, self.evidence_context(task))
 
 
 def run_identity(context: Mapping[str, Any]) -> dict[str, Any]:

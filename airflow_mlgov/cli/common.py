@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_mlgov.evidence.statements import Context
     from airflow_mlgov.governance.policy import GovernancePolicy
     from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
-    from airflow_mlgov.release.promotion import Grounds
+    from airflow_mlgov.release.desk import Desk
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 LedgerUrl = Annotated[str, typer.Option("--ledger", help="SQLAlchemy URL of the ledger.")]
@@ -71,14 +71,21 @@ def context_of(command: str, environment: str, policy: GovernancePolicy | None =
     return Context(environment, policy.descriptor() if policy else {}, {"cli": f"mlgov {command}"})
 
 
-def open_grounds(ledger: str, trust: Path, policy: Path) -> Grounds:
-    """Ledger, trust root and policy."""
+def open_desk(
+    command: str, *, registry: str | None, ledger: str, trust: Path, policy: Path, sign: str, environment: str
+) -> Desk:
+    """Registry, ledger, trust root, policy and signer, open.
+
+    :param command: the command that is at the desk, as evidence names it
+    """
     from airflow_mlgov.evidence.ledger import open_ledger
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.governance.policy import load_policy
-    from airflow_mlgov.release.promotion import Grounds
+    from airflow_mlgov.release.desk import Desk
 
-    return Grounds(open_ledger(ledger), TrustRoot.load(trust), load_policy(policy))
+    client, rules = open_registry(registry), load_policy(policy)
+    context = context_of(command, environment, rules)
+    return Desk(client, open_ledger(ledger), TrustRoot.load(trust), rules, signer_for(sign), context)
 
 
 def open_checkpoints(where: Sequence[str] | None, trust: TrustRoot) -> list[Head]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,18 +15,15 @@ from airflow_mlgov.cli.common import (
     RegistryUri,
     SignWith,
     TrustFile,
-    context_of,
-    open_grounds,
-    open_registry,
+    open_desk,
     print_json,
-    signer_for,
     who_asks,
 )
 from airflow_mlgov.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from airflow_mlgov.evidence.statements import Context
-    from airflow_mlgov.release.promotion import Case, Grounds
+    from airflow_mlgov.release.case import Case
+    from airflow_mlgov.release.desk import Desk
     from airflow_mlgov.release.waivers import Terms
 
 Version = Annotated[str, typer.Argument(help="models:/name/7")]
@@ -62,7 +58,10 @@ def waive(
     """Sign a time-bound exception for one failed check of one model; --cosign as the second; --revoke to end it."""
     from airflow_mlgov.release.waivers import draft_terms, find_terms, revoke_waiver, sign_waiver, signers_of
 
-    grounds, context, case = _case(model, target, registry, ledger, trust, policy, environment, "waive")
+    desk = open_desk(
+        "waive", registry=registry, ledger=ledger, trust=trust, policy=policy, sign=sign, environment=environment
+    )
+    case = _case(desk, model, target)
     known = cosign or revoke
     if known:
         terms = find_terms(case, known)
@@ -78,21 +77,13 @@ def waive(
             risk_owner=risk_owner,
             requesters=tuple(requester or ()),
             lifetime=timedelta(days=days),
-            now=context.issued_at,
+            now=desk.now,
         )
     else:
         raise ConfigurationError("a new waiver needs --gate, --check and --min or --max; or pass --cosign or --revoke")
     name = person or who_asks()
     act = revoke_waiver if revoke else sign_waiver
-    entry = act(
-        case,
-        terms,
-        {"id": name, "name": name},
-        reason,
-        ledger=grounds.ledger,
-        signer=signer_for(sign),
-        context=context,
-    )
+    entry = act(desk, case, terms, {"id": name, "name": name}, reason)
     signers = [*signers_of(case, terms), *([] if revoke else [name])]
     _tell_waiver(case, terms, "revoked" if revoke else "signed", signers, entry.reference, as_json)
 
@@ -114,17 +105,12 @@ def break_glass(
     """Let a model go past its gates in an emergency, for a time; then `mlgov promote`. An audit is owed for it."""
     from airflow_mlgov.release.waivers import break_glass
 
-    grounds, context, case = _case(model, target, registry, ledger, trust, policy, environment, "break-glass")
-    name = person or who_asks()
-    entry = break_glass(
-        case,
-        {"id": name, "name": name},
-        reason,
-        timedelta(hours=hours),
-        ledger=grounds.ledger,
-        signer=signer_for(sign),
-        context=context,
+    desk = open_desk(
+        "break-glass", registry=registry, ledger=ledger, trust=trust, policy=policy, sign=sign, environment=environment
     )
+    case = _case(desk, model, target)
+    name = person or who_asks()
+    entry = break_glass(desk, case, {"id": name, "name": name}, reason, timedelta(hours=hours))
     excused = [f"{code}: {message}" for code, message in case.decision.reasons]
     if as_json:
         print_json({"evidence": entry.reference, "excused": excused})
@@ -143,7 +129,7 @@ def obligations(
     """The audits that are owed for what is promoted now, soonest first; exit code 1 where one was not kept."""
     from airflow_mlgov.evidence.ledger import open_ledger
     from airflow_mlgov.evidence.signing import TrustRoot
-    from airflow_mlgov.release.obligations import VIOLATIONS, list_obligations
+    from airflow_mlgov.release.obligations import list_obligations
 
     found = list_obligations(open_ledger(ledger), TrustRoot.load(trust), datetime.now(UTC), model)
     if as_json:
@@ -153,24 +139,13 @@ def obligations(
             typer.echo(f"{item.id}  {item}")
         if not found:
             typer.echo("nothing is owed")
-    raise typer.Exit(1 if any(item.state in VIOLATIONS for item in found) else 0)
+    raise typer.Exit(1 if any(item.state.violated for item in found) else 0)
 
 
-def _case(
-    model: str,
-    target: str,
-    registry: str | None,
-    ledger: str,
-    trust: Path,
-    policy: Path,
-    environment: str,
-    command: str,
-) -> tuple[Grounds, Context, Case]:
-    from airflow_mlgov.release.promotion import build_case
+def _case(desk: Desk, model: str, target: str) -> Case:
+    from airflow_mlgov.release.case import build_case
 
-    client, grounds = open_registry(registry), open_grounds(ledger, trust, policy)
-    case = build_case(client, client.resolve(model), target, grounds, environment)
-    return grounds, context_of(command, environment, grounds.policy), case
+    return build_case(desk, desk.registry.resolve(model), target)
 
 
 def _tell_waiver(case: Case, terms: Terms, state: str, signers: list[str], reference: str, as_json: bool) -> None:

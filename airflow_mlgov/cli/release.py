@@ -16,12 +16,10 @@ from airflow_mlgov.cli.common import (
     RegistryUri,
     SignWith,
     TrustFile,
-    context_of,
     open_checkpoints,
-    open_grounds,
+    open_desk,
     open_registry,
     print_json,
-    signer_for,
     who_asks,
 )
 from airflow_mlgov.errors import ConfigurationError
@@ -51,16 +49,10 @@ def promote(
     """Verify the evidence, decide, move stage and alias, read back, sign."""
     from airflow_mlgov.release.promotion import promote
 
-    client, grounds = open_registry(registry), open_grounds(ledger, trust, policy)
-    done = promote(
-        client,
-        client.resolve(model),
-        target,
-        grounds=grounds,
-        signer=signer_for(sign),
-        context=context_of("promote", environment, grounds.policy),
-        requesters=[requester or who_asks()],
+    desk = open_desk(
+        "promote", registry=registry, ledger=ledger, trust=trust, policy=policy, sign=sign, environment=environment
     )
+    done = promote(desk, desk.registry.resolve(model), target, requesters=[requester or who_asks()])
     _tell(done, f"promoted to {target!r}", as_json)
 
 
@@ -80,17 +72,10 @@ def rollback(
     """Back to the previous version whose artifact still hashes and whose evidence still verifies."""
     from airflow_mlgov.release.rollback import roll_back
 
-    client, grounds = open_registry(registry), open_grounds(ledger, trust, policy)
-    done = roll_back(
-        client,
-        name,
-        target,
-        grounds=grounds,
-        signer=signer_for(sign),
-        context=context_of("rollback", environment, grounds.policy),
-        reason=reason,
-        to=version,
+    desk = open_desk(
+        "rollback", registry=registry, ledger=ledger, trust=trust, policy=policy, sign=sign, environment=environment
     )
+    done = roll_back(desk, name, target, reason=reason, to=version)
     _tell(done, f"rolled back to at {target!r}", as_json)
 
 
@@ -108,15 +93,10 @@ def reconcile(
     """Hold the registry against the ledger; exit code 1 while something is unsettled."""
     from airflow_mlgov.release.reconciliation import reconcile, render_incidents
 
-    grounds = open_grounds(ledger, trust, policy)
-    result = reconcile(
-        open_registry(registry),
-        grounds=grounds,
-        signer=signer_for(sign),
-        context=context_of("reconcile", environment, grounds.policy),
-        revert=revert,
-        models=model,
+    desk = open_desk(
+        "reconcile", registry=registry, ledger=ledger, trust=trust, policy=policy, sign=sign, environment=environment
     )
+    result = reconcile(desk, revert=revert, models=model)
     if as_json:
         print_json(result.as_dict())
     else:

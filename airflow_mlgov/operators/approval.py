@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_mlgov.evidence.verification import Evidence
-    from airflow_mlgov.release.promotion import Case
+    from airflow_mlgov.release.case import Case
     from airflow_mlgov.results import Check
 
 
@@ -26,7 +26,7 @@ class ApprovalGateOperator(FormOperator):
     :param model: the version to approve
     :param target: the target that it is approved for
     :param response_timeout: after this the task fails and the owners are told; it never approves
-    :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` where None
+    :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` if omitted
     """
 
     duty = "approval"
@@ -61,7 +61,7 @@ class ApprovalGateOperator(FormOperator):
         """Sign the approval or the rejection, with what was shown and every answer before it."""
         from airflow_mlgov.evidence.statements import approval_statement, identity
 
-        governance = self.governance
+        desk = self.governance.desk(context)
         statement = approval_statement(
             case.model,
             target=self.target,
@@ -70,11 +70,11 @@ class ApprovalGateOperator(FormOperator):
             reason=answer.reason,
             shown=case.decision.needed,
             answered_at=answer.at,
-            context=governance.evidence_context(context),
+            context=desk.context,
             requesters=case.decision.input["request"]["requesters"],
             earlier=[item.sha256 for item in answers_to(case)],
         )
-        entry = governance.ledger.attest(statement, governance.signer)
+        entry = desk.attest(statement)
         self.log.info("%s by %s (%s)", statement.answer, answer.who["name"], entry.reference)
         return not answer.approved and identity(answer.who["name"]) in set(map(identity, case.goal.approvers))
 
@@ -169,7 +169,7 @@ def _champions_values(case: Case, gate: str | None) -> dict[str, str]:
     champion = case.decision.input["request"]["champion"]
     judged = [
         item
-        for item in case.found.history
+        for item in case.dossier.history
         if item.kind == "gate" and item.gate == gate and item.ours["subject"]["version"] == champion
     ]
     return {data["name"]: _measured(check_from(data)) for item in judged[-1:] for data in item.ours["checks"]}
@@ -178,7 +178,7 @@ def _champions_values(case: Case, gate: str | None) -> dict[str, str]:
 def _waiver_lines(case: Case) -> list[str]:
     """Each waiver in force, and each break-glass: nothing that is waived looks passed."""
     terms = {
-        item.predicate["terms_sha256"]: item.predicate["terms"] for item in case.found.good if item.kind == "waiver"
+        item.predicate["terms_sha256"]: item.predicate["terms"] for item in case.dossier.good if item.kind == "waiver"
     }
     lines = []
     for use in case.decision.waived:
@@ -195,7 +195,7 @@ def answers_to(case: Case) -> list[Evidence]:
     """Every answer about this model and target so far; other models may have the same bytes."""
     return [
         item
-        for item in case.found.history
+        for item in case.dossier.history
         if item.kind == "approval" and item.digest == case.model.digest and item.predicate["target"] == case.goal.name
     ]
 

@@ -15,7 +15,8 @@ from airflow_mlgov.operators.base import task_errors
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_mlgov.release.obligations import Enforcement
+    from airflow_mlgov.governance.policy import GovernancePolicy
+    from airflow_mlgov.release.enforcement import Enforcement
     from airflow_mlgov.results import GateResult, Subject
 
 
@@ -28,7 +29,7 @@ class PostDeploymentAuditOperator(BaseOperator):  # type: ignore[misc]  # Airflo
     :param model: name of the registered model
     :param target: a target of the model in the governance policy
     :param data: gate (``performance``, ``fairness`` …) -> path of the table of predictions on live data
-    :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` where None
+    :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` if omitted
     """
 
     template_fields: Sequence[str] = ("model", "target", "data")
@@ -46,7 +47,8 @@ class PostDeploymentAuditOperator(BaseOperator):  # type: ignore[misc]  # Airflo
     def execute(self, context: Context) -> dict[str, Any]:
         """Audit; returns ``audits``: id, verdict and evidence of each obligation that was closed."""
         from airflow_mlgov.evidence.verification import collect
-        from airflow_mlgov.release.obligations import list_obligations, record_audit
+        from airflow_mlgov.release.audit import record_audit
+        from airflow_mlgov.release.obligations import ObligationState, list_obligations
 
         duty = Duty("audit", self.mlflow_conn_id)
         done: list[dict[str, str]] = []
@@ -55,7 +57,7 @@ class PostDeploymentAuditOperator(BaseOperator):  # type: ignore[misc]  # Airflo
             owed = [
                 item
                 for item in list_obligations(duty.ledger, duty.trust, here.issued_at, self.model, duty.environment)
-                if item.target == self.target and item.state not in ("met", "revoked")
+                if item.target == self.target and item.state not in (ObligationState.MET, ObligationState.REVOKED)
             ]
             results = [self._run(gate, path, owed[0].model) for gate, path in self.data.items()] if owed else []
             for item in owed:
@@ -101,7 +103,7 @@ class EnforceObligationsOperator(BaseOperator):  # type: ignore[misc]  # Airflow
 
     :param warn_within: how long before a date to begin to warn
     :param demote: False: only say so
-    :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` where None
+    :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` if omitted
     """
 
     ui_color = "#f8cecc"
@@ -122,24 +124,17 @@ class EnforceObligationsOperator(BaseOperator):  # type: ignore[misc]  # Airflow
     def execute(self, context: Context) -> dict[str, Any]:
         """Enforce; returns ``warned`` and ``violated``, each obligation with what was done."""
         from airflow_mlgov.notifications import whatever_happens
-        from airflow_mlgov.release.obligations import enforce, render_enforcement
+        from airflow_mlgov.release.enforcement import enforce, render_enforcement
 
-        duty = Duty("promotion", self.mlflow_conn_id)
         with task_errors():
-            result = enforce(
-                duty.mlflow.registry(),
-                grounds=duty.grounds(),
-                signer=duty.signer,
-                context=duty.evidence_context(context),
-                warn_within=self.warn_within,
-                demote=self.demote,
-            )
+            desk = Duty("promotion", self.mlflow_conn_id).desk(context)
+            result = enforce(desk, warn_within=self.warn_within, demote=self.demote)
         with whatever_happens(self.log):
-            self._tell_all(duty, result, context)
+            self._tell_all(desk.policy, result, context)
         text = render_enforcement(result)
         xcom = {
             "warned": [item.as_dict() for item in result.warned],
-            "violated": [{**item.as_dict(), "action": action} for item, action in result.violated],
+            "violated": [{**item.as_dict(), "action": demotion.action} for item, demotion in result.violated],
         }
         if result.unsettled:
             context["ti"].xcom_push(key="return_value", value=xcom)
@@ -147,19 +142,20 @@ class EnforceObligationsOperator(BaseOperator):  # type: ignore[misc]  # Airflow
         self.log.info("%s", text)
         return xcom
 
-    def _tell_all(self, duty: Duty, result: Enforcement, context: Context) -> None:
-        for event, audited in (("audit_due", False), ("waiver_expiring", True)):
-            soon = [(item.model.name, str(item)) for item in result.warned if (item.state == "met") is audited]
-            self._tell(duty, event, soon, context)
-        bad = [(item.model.name, f"{item} [{action}]") for item, action in result.violated]
-        self._tell(duty, "obligation_violated", bad, context)
+    def _tell_all(self, policy: GovernancePolicy, result: Enforcement, context: Context) -> None:
+        from airflow_mlgov.release.obligations import ObligationState
 
-    def _tell(self, duty: Duty, event: str, lines: Sequence[tuple[str, str]], context: Context) -> None:
+        for event, state in (("audit_due", ObligationState.OPEN), ("waiver_expiring", ObligationState.MET)):
+            soon = [(item.model.name, str(item)) for item in result.warned if item.state is state]
+            self._tell(policy, event, soon, context)
+        bad = [(item.model.name, f"{item} [{demotion}]") for item, demotion in result.violated]
+        self._tell(policy, "obligation_violated", bad, context)
+
+    def _tell(self, policy: GovernancePolicy, event: str, lines: Sequence[tuple[str, str]], context: Context) -> None:
         """One notification for each model's owners."""
         from airflow_mlgov.notifications import notify, page_of
         from airflow_mlgov.notifications.words import render_obligations
 
-        policy = duty.required_policy()
         for model in sorted({name for name, _ in lines}):
             owners = policy.model(model).owners
             mine = [line for name, line in lines if name == model]

@@ -24,7 +24,7 @@ from airflow_mlgov.operators.base import ModelRef, task_errors
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_mlgov.release.promotion import Case
+    from airflow_mlgov.release.case import Case
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class FormOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it 
     :param model: the version that it is about
     :param target: a target of the model in the governance policy
     :param response_timeout: after this the task fails, and the owners are told
-    :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` where None
+    :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` if omitted
     """
 
     duty: ClassVar[str]
@@ -168,18 +168,10 @@ class FormOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it 
         return done
 
     def _case(self, context: Context) -> Case:
-        from airflow_mlgov.release.promotion import build_case
+        from airflow_mlgov.release.case import build_case
 
-        governance = self.governance
-        registry = governance.mlflow.registry()
-        return build_case(
-            registry,
-            registry.resolve(self.model),
-            self.target,
-            governance.grounds(),
-            governance.environment,
-            requester(context),
-        )
+        desk = self.governance.desk(context)
+        return build_case(desk, desk.registry.resolve(self.model), self.target, requester(context))
 
     def _ask(self, context: Context, case: Case) -> None:
         """Park the task; does not return."""

@@ -13,6 +13,7 @@ from airflow_mlgov.operators.base import ModelRef, task_errors
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_mlgov.release.desk import Desk
     from airflow_mlgov.release.promotion import Promotion
 
 
@@ -24,7 +25,7 @@ class PromoteModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands
 
     :param model: the version; an XCom or conf only names it
     :param target: a target of the model in the governance policy
-    :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` where None
+    :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` if omitted
     """
 
     template_fields: Sequence[str] = ("model", "target")
@@ -41,32 +42,23 @@ class PromoteModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands
         from airflow_mlgov.notifications import whatever_happens
         from airflow_mlgov.release.promotion import promote
 
-        duty = Duty("promotion", self.mlflow_conn_id)
         with task_errors():
-            registry = duty.mlflow.registry()
-            done = promote(
-                registry,
-                registry.resolve(self.model),
-                self.target,
-                grounds=duty.grounds(),
-                signer=duty.signer,
-                context=duty.evidence_context(context),
-                requesters=requester(context),
-            )
+            desk = Duty("promotion", self.mlflow_conn_id).desk(context)
+            done = promote(desk, desk.registry.resolve(self.model), self.target, requesters=requester(context))
         self.log.info("%s is at %r (%s)", done.model, self.target, done.record)
         for use in done.waived:
             self.log.warning("waived, not passed: %s = %s of the gate %s", use["check"], use["observed"], use["gate"])
         if done.emergency is not None:
             with whatever_happens(self.log):
-                self._alert(duty, done, done.emergency, context)
+                self._alert(desk, done, done.emergency, context)
         return done.as_dict()
 
-    def _alert(self, duty: Duty, done: Promotion, emergency: Mapping[str, Any], context: Context) -> None:
+    def _alert(self, desk: Desk, done: Promotion, emergency: Mapping[str, Any], context: Context) -> None:
         """An emergency is never quiet: the owners are told who broke the glass, why, and past what it went."""
         from airflow_mlgov.notifications import notify, page_of
         from airflow_mlgov.notifications.words import render_emergency
 
-        owners = duty.required_policy().model(done.model.name).owners
+        owners = desk.policy.model(done.model.name).owners
         subject, body = render_emergency(
             str(done.model),
             self.target,

@@ -13,6 +13,7 @@ from airflow_mlgov.operators.base import task_errors
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_mlgov.governance.policy import GovernancePolicy
     from airflow_mlgov.release.reconciliation import Reconciliation
 
 
@@ -24,8 +25,8 @@ class ReconcileRegistryOperator(BaseOperator):  # type: ignore[misc]  # Airflow 
 
     :param revert: put alias, stage and tags back to what the ledger says
     :param fail_on_incident: False: the task succeeds, and its XCom and the ledger say what was found
-    :param models: only these registered models; all where None
-    :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` where None
+    :param models: only these registered models; all if omitted
+    :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` if omitted
     """
 
     template_fields: Sequence[str] = ("models",)
@@ -51,18 +52,11 @@ class ReconcileRegistryOperator(BaseOperator):  # type: ignore[misc]  # Airflow 
         from airflow_mlgov.notifications import whatever_happens
         from airflow_mlgov.release.reconciliation import reconcile, render_incidents
 
-        duty = Duty("reconcile", self.mlflow_conn_id)
         with task_errors():
-            result = reconcile(
-                duty.mlflow.registry(),
-                grounds=duty.grounds(),
-                signer=duty.signer,
-                context=duty.evidence_context(context),
-                revert=self.revert,
-                models=self.models,
-            )
+            desk = Duty("reconcile", self.mlflow_conn_id).desk(context)
+            result = reconcile(desk, revert=self.revert, models=self.models)
         with whatever_happens(self.log):
-            self._tell(duty, result, context)
+            self._tell(desk.policy, result, context)
         text = render_incidents(result)
         xcom = result.as_dict()
         if not result.unsettled or not self.fail_on_incident:
@@ -71,12 +65,11 @@ class ReconcileRegistryOperator(BaseOperator):  # type: ignore[misc]  # Airflow 
         context["ti"].xcom_push(key="return_value", value=xcom)
         raise AirflowFailException(text)
 
-    def _tell(self, duty: Duty, result: Reconciliation, context: Context) -> None:
+    def _tell(self, policy: GovernancePolicy, result: Reconciliation, context: Context) -> None:
         """The owners of each model hear of what is new; nobody is told twice of one incident."""
         from airflow_mlgov.notifications import notify, page_of
         from airflow_mlgov.notifications.words import render_incidents_notice
 
-        policy = duty.required_policy()
         new = [item for item in result.open if item.new]
         for model in sorted({item.model.name for item in new}):
             known = policy.models.get(model)

@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 class RollbackModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
-    """Move a target back to an earlier version. Needs no new approval; refuses where no earlier version holds.
+    """Move a target back to an earlier version. Needs no new approval; refuses if no earlier version holds.
 
     The version that is taken back has to pass its gates again before it can return.
 
     :param model: name of the registered model
     :param target: a target of the model in the governance policy
     :param reason: why; it is signed
-    :param version: the version to go back to; the newest one that holds where None
-    :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` where None
+    :param version: the version to go back to; the newest one that holds if omitted
+    :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` if omitted
     """
 
     template_fields: Sequence[str] = ("model", "target", "reason", "version")
@@ -50,17 +50,9 @@ class RollbackModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
         """Roll back; returns what was moved and the references of the decision of then and of the record."""
         from airflow_mlgov.release.rollback import roll_back
 
-        duty = Duty("promotion", self.mlflow_conn_id)
         with task_errors():
-            done = roll_back(
-                duty.mlflow.registry(),
-                self.model,
-                self.target,
-                grounds=duty.grounds(),
-                signer=duty.signer,
-                context=duty.evidence_context(context),
-                reason=self.reason,
-                to=str(self.version) if self.version else None,
-            )
+            desk = Duty("promotion", self.mlflow_conn_id).desk(context)
+            to = str(self.version) if self.version else None
+            done = roll_back(desk, self.model, self.target, reason=self.reason, to=to)
         self.log.info("%s is at %r again (%s)", done.model, self.target, done.record)
         return done.as_dict()

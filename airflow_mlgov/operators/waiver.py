@@ -13,7 +13,7 @@ from airflow_mlgov.operators.form import Form, FormOperator, PersonsAnswer, owne
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_mlgov.release.promotion import Case
+    from airflow_mlgov.release.case import Case
     from airflow_mlgov.release.waivers import Terms
 
 
@@ -34,7 +34,7 @@ class RequestWaiverOperator(FormOperator):
     :param risk_owner: who answers for the risk
     :param lifetime: how long, from the run's start; the policy's ``max_days`` at most
     :param response_timeout: after this the task fails
-    :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` where None
+    :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` if omitted
     """
 
     duty = "waiver"
@@ -66,7 +66,7 @@ class RequestWaiverOperator(FormOperator):
         self.lifetime = lifetime
 
     def result(self, case: Case, context: Context) -> dict[str, Any] | None:
-        """The waiver, where enough people have signed it."""
+        """The waiver, once enough people have signed it."""
         from airflow_mlgov.release.waivers import signers_of
 
         terms = self._terms(case, context)
@@ -79,9 +79,9 @@ class RequestWaiverOperator(FormOperator):
         """The terms, beside the evidence."""
         from airflow_mlgov.operators.approval import render_case, shown_digest
 
-        terms, rules = self._terms(case, context), case.goal.waivers
-        people = rules.people if rules else frozenset()
-        body = render_terms(terms, rules.signers if rules else 0, people)
+        terms, limits = self._terms(case, context), case.goal.waivers
+        people = limits.people if limits else frozenset()
+        body = render_terms(terms, limits.signers if limits else 0, people)
         return Form(
             f"Waive {terms.check} for {case.model.name} version {case.model.version}?",
             f"{body}\n\n{render_case(case)}",
@@ -93,21 +93,13 @@ class RequestWaiverOperator(FormOperator):
         """Sign the terms, or take them off the table; somebody who may do neither is asked no further."""
         from airflow_mlgov.release.waivers import revoke_waiver, sign_waiver, why_not
 
-        terms, governance = self._terms(case, context), self.governance
+        terms = self._terms(case, context)
         problem = why_not(case, terms, answer.who["name"])
         if problem:
             self.log.warning("the answer does not count: %s", problem)
             return False
         act = sign_waiver if answer.approved else revoke_waiver
-        entry = act(
-            case,
-            terms,
-            answer.who,
-            answer.reason,
-            ledger=governance.ledger,
-            signer=governance.signer,
-            context=governance.evidence_context(context),
-        )
+        entry = act(self.governance.desk(context), case, terms, answer.who, answer.reason)
         self.log.info("waiver %s by %s (%s)", act.__name__, answer.who["name"], entry.reference)
         return not answer.approved
 

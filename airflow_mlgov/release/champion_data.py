@@ -13,7 +13,7 @@ from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.evidence.verification import Evidence, Records, collect
 from airflow_mlgov.governance.policy import Target
-from airflow_mlgov.registry.protocol import in_stage
+from airflow_mlgov.release.champion import holders_of
 from airflow_mlgov.release.timeline import Timeline, version_of
 from airflow_mlgov.results import Subject
 
@@ -44,7 +44,8 @@ class RegistryLookup:
         history, _ = collect(self.records, self.trust, model=self.model)
         timeline = Timeline(history, self.model, self.registry.uri, self.environment, self.goal.name)
         promoted = timeline.current
-        version = version_of(promoted) if promoted else self._holder()
+        holders = [version_of(promoted)] if promoted else holders_of(self.registry, self.model, self.goal)
+        version = next(iter(holders), None)
         if version is None:
             return None
         champion = f"models:/{self.model}/{version}"
@@ -72,12 +73,6 @@ class RegistryLookup:
         """The folder of the version that ``models:/…`` names."""
         with self.registry.download(self.registry.resolve(model)) as folder:
             yield folder
-
-    def _holder(self) -> str | None:
-        """Who holds the target by the registry, where nothing was ever promoted by evidence."""
-        holder = self.registry.aliases(self.model).get(self.goal.alias) if self.goal.alias else None
-        inside = in_stage(self.registry, self.model, self.goal.stage)
-        return holder or next((item.version for item in inside), None)
 
     def _is_provenance(self, item: Evidence, version: str) -> bool:
         subject = item.ours["subject"]

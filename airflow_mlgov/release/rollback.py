@@ -1,59 +1,44 @@
 """Rollback: back to the newest earlier version whose artifact still hashes and whose evidence still verifies.
 
-Asks for no new approval, for that version had one; refuses where no version holds.
+Asks for no new approval, because that version had one; refuses if no version holds.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from airflow_mlgov.errors import ConfigurationError, PromotionRefused
-from airflow_mlgov.evidence.statements import Context
-from airflow_mlgov.evidence.verification import Evidence, collect
-from airflow_mlgov.release.promotion import Grounds, Mover, Promotion, holds, one_at_a_time
+from airflow_mlgov.evidence.verification import Evidence
+from airflow_mlgov.release.desk import Desk
+from airflow_mlgov.release.mover import Mover
+from airflow_mlgov.release.promotion import Promotion
+from airflow_mlgov.release.standing import why_unfit
 from airflow_mlgov.release.timeline import Timeline, version_of
 from airflow_mlgov.results import Subject
 
-if TYPE_CHECKING:
-    from securesystemslib.signer import Signer
 
-    from airflow_mlgov.registry.protocol import Registry
-
-
-def roll_back(
-    registry: Registry,
-    name: str,
-    target: str,
-    *,
-    grounds: Grounds,
-    signer: Signer,
-    context: Context,
-    reason: str,
-    to: str | None = None,
-) -> Promotion:
+def roll_back(desk: Desk, name: str, target: str, *, reason: str, to: str | None = None) -> Promotion:
     """Move the target back to an earlier version, and take the stage from the one that it is rolled back from.
 
     What that one was measured with before counts no more: it needs its gates again to come back. Idempotent, as
     ``promote`` is.
 
     :param reason: why; it is signed
-    :param to: the version to go back to; the newest one that holds where None
+    :param to: the version to go back to; the newest one that holds if omitted
     :raises PromotionRefused: nothing was promoted before, or no earlier version (or not the wanted one) holds
     :raises ConfigurationError: no reason is given, or the policy does not know the model or the target
     :raises EvidenceError: the ledger's chain is broken
     :raises DependencyError: MLflow, Vault or the ledger is down; try again
     """
     if not reason.strip():
-        raise ConfigurationError("a rollback needs a reason")
-    goal = grounds.policy.model(name).target(target)
-    with one_at_a_time(grounds.ledger, registry, name) as confirm:
-        head = grounds.ledger.verify()
-        history = collect(grounds.ledger, grounds.trust, model=name)[0]
-        timeline = Timeline(history, name, registry.uri, context.environment, target)
-        chosen = _choose(registry, grounds, timeline, to)
-        version = registry.resolve({"name": name, "version": version_of(chosen)})
-        model = Subject("model", name, chosen.digest, version.version, registry.uri)
-        mover = Mover(registry, version, goal, timeline, grounds.ledger, signer, context, confirm)
+        raise ConfigurationError("a rollback needs a reason", code="rollback.reason_missing")
+    goal = desk.policy.model(name).target(target)
+    with desk.one_at_a_time(name) as confirm:
+        head = desk.ledger.verify()
+        history = desk.history(name)
+        timeline = desk.timeline(history, name, target)
+        chosen = _choose(desk, timeline, to)
+        version = desk.registry.resolve({"name": name, "version": version_of(chosen)})
+        model = Subject("model", name, chosen.digest, version.version, desk.registry.uri)
+        mover = Mover(desk, version, goal, timeline, confirm)
         decision = chosen.predicate["decision"]
         moved, record = mover.complete(
             model,
@@ -67,7 +52,7 @@ def roll_back(
     return Promotion(model, goal, moved, allowed_by, record)
 
 
-def _choose(registry: Registry, grounds: Grounds, timeline: Timeline, to: str | None) -> Evidence:
+def _choose(desk: Desk, timeline: Timeline, to: str | None) -> Evidence:
     current = timeline.current
     if current is None:
         raise PromotionRefused(
@@ -77,7 +62,7 @@ def _choose(registry: Registry, grounds: Grounds, timeline: Timeline, to: str | 
     candidates = [item for item in timeline.earlier(version_of(current)) if to in (None, version_of(item))]
     problems: list[tuple[str, str]] = []
     for promotion in candidates:
-        problem = holds(registry, promotion, grounds)
+        problem = why_unfit(desk, promotion)
         if problem is None:
             return promotion
         problems.append(("rollback.unfit", problem))

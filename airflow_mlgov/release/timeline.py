@@ -15,8 +15,8 @@ from airflow_mlgov.results import Subject
 
 
 @dataclass(frozen=True)
-class Findings:
-    """What a decision about a model version can rest on."""
+class Dossier:
+    """All evidence that a decision about a model version can rest on."""
 
     good: list[Evidence]
     """All that verifies about its bytes and the data they were made from, in ledger order."""
@@ -26,7 +26,7 @@ class Findings:
     """All that verifies about any version of the registered model."""
 
 
-def evidence_for(records: Records, trust: TrustRoot, model: Subject) -> Findings:
+def evidence_for(records: Records, trust: TrustRoot, model: Subject) -> Dossier:
     """All evidence about a model, the data it was made from and its other versions.
 
     Call ``records.verify()`` first: this does not walk the chain.
@@ -38,14 +38,14 @@ def evidence_for(records: Records, trust: TrustRoot, model: Subject) -> Findings
     if datasets:
         more, worse = collect(records, trust, datasets)
         good, bad = sorted([*good, *more], key=lambda item: item.seq), [*bad, *worse]
-    return Findings(good, bad, collect(records, trust, model=model.name)[0])
+    return Dossier(good, bad, collect(records, trust, model=model.name)[0])
 
 
 @dataclass(frozen=True)
 class Timeline:
     """Promotions and rollbacks of one registered model to one target, in ledger order.
 
-    :param history: verified evidence about the model, see :class:`Findings`
+    :param history: verified evidence about the model, see :class:`Dossier`
     :param registry: as evidence names it, without credentials
     """
 

@@ -12,17 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.evidence.digests import hash_json
-from airflow_mlgov.evidence.statements import Context, emergency_statement, identity, waiver_statement
+from airflow_mlgov.evidence.statements import emergency_statement, identity, waiver_statement
 from airflow_mlgov.evidence.verification import Evidence
 from airflow_mlgov.governance.policy import Waivers
-from airflow_mlgov.release.promotion import Case
+from airflow_mlgov.release.case import Case
+from airflow_mlgov.release.desk import Desk
 from airflow_mlgov.results import Bound
 
 if TYPE_CHECKING:
-    from securesystemslib.signer import Signer
-
     from airflow_mlgov.evidence.chain import Entry
-    from airflow_mlgov.evidence.ledger import Ledger
 
 
 @dataclass(frozen=True)
@@ -76,13 +74,13 @@ def draft_terms(
     :raises ConfigurationError: the target takes no waivers, no such check has failed, the bound does not cover the
         measured value, the lifetime is too long, or a word is missing
     """
-    rules = _rules(case)
+    limits = _limits(case)
     observed = _failed_value(case, gate, check)
     bound = Bound(min=stretch.get("min"), max=stretch.get("max"), source="the waiver")
     if bound.judge(observed) != "PASS":
         raise ConfigurationError(f"{check} is {observed:g} and {bound} would not cover it")
-    if lifetime > rules.max_age:
-        raise ConfigurationError(f"a waiver of {case.goal.name!r} lives {rules.max_age.days} days at most")
+    if lifetime > limits.max_age:
+        raise ConfigurationError(f"a waiver of {case.goal.name!r} lives {limits.max_age.days} days at most")
     for name, word in (("reason", reason), ("ticket", ticket), ("risk_owner", risk_owner)):
         if not word.strip():
             raise ConfigurationError(f"a waiver needs a {name}")
@@ -116,7 +114,7 @@ def same_but_for_the_end(case: Case, wanted: Terms) -> Terms | None:
     """Terms that somebody has signed and nobody has revoked, that say the same and have not run out."""
     revoked = {
         item.predicate["terms_sha256"]
-        for item in case.found.good
+        for item in case.dossier.good
         if item.kind == "waiver" and item.predicate["state"] == "revoked"
     }
     for item in _signatures(case):
@@ -139,14 +137,11 @@ def signers_of(case: Case, terms: Terms) -> list[str]:
 
 
 def sign_waiver(
+    desk: Desk,
     case: Case,
     terms: Terms,
     who: Mapping[str, str],
     reason: str,
-    *,
-    ledger: Ledger,
-    signer: Signer,
-    context: Context,
 ) -> Entry:
     """One person's signature under the terms.
 
@@ -160,20 +155,17 @@ def sign_waiver(
     if not reason.strip():
         raise ConfigurationError("a signature needs a reason")
     statement = waiver_statement(
-        case.model, terms=terms.as_dict(), state="signed", signer=who, reason=reason.strip(), context=context
+        case.model, terms=terms.as_dict(), state="signed", signer=who, reason=reason.strip(), context=desk.context
     )
-    return ledger.attest(statement, signer)
+    return desk.attest(statement)
 
 
 def revoke_waiver(
+    desk: Desk,
     case: Case,
     terms: Terms,
     who: Mapping[str, str],
     reason: str,
-    *,
-    ledger: Ledger,
-    signer: Signer,
-    context: Context,
 ) -> Entry:
     """Take a waiver back; it counts nowhere from now on.
 
@@ -182,33 +174,30 @@ def revoke_waiver(
     if not reason.strip():
         raise ConfigurationError("a revocation needs a reason")
     statement = waiver_statement(
-        case.model, terms=terms.as_dict(), state="revoked", signer=who, reason=reason.strip(), context=context
+        case.model, terms=terms.as_dict(), state="revoked", signer=who, reason=reason.strip(), context=desk.context
     )
-    return ledger.attest(statement, signer)
+    return desk.attest(statement)
 
 
 def break_glass(
+    desk: Desk,
     case: Case,
     who: Mapping[str, str],
     reason: str,
     lifetime: timedelta,
-    *,
-    ledger: Ledger,
-    signer: Signer,
-    context: Context,
 ) -> Entry:
     """Let a model go to a target in an emergency, for a time, with an audit that is owed.
 
     :raises ConfigurationError: the policy has no break-glass for the target, this person may not use it, it is asked
         for too long, or no reason is given
     """
-    rules = case.goal.break_glass
-    if rules is None:
+    limits = case.goal.break_glass
+    if limits is None:
         raise ConfigurationError(f"the policy allows no break_glass for {case.goal.name!r} of {case.model.name}")
-    if identity(who["name"]) not in set(map(identity, rules.people)):
-        raise ConfigurationError(f"{who['name']} may not break the glass; the policy names {_listed(rules.people)}")
-    if lifetime > rules.max_age:
-        raise ConfigurationError(f"an emergency lasts {rules.max_age} at most, not {lifetime}")
+    if identity(who["name"]) not in set(map(identity, limits.people)):
+        raise ConfigurationError(f"{who['name']} may not break the glass; the policy names {_listed(limits.people)}")
+    if lifetime > limits.max_age:
+        raise ConfigurationError(f"an emergency lasts {limits.max_age} at most, not {lifetime}")
     if not reason.strip():
         raise ConfigurationError("a break-glass needs a reason")
     statement = emergency_statement(
@@ -216,30 +205,33 @@ def break_glass(
         target=case.goal.name,
         person=who,
         reason=reason.strip(),
-        expires=context.issued_at + lifetime,
-        context=context,
+        expires=desk.now + lifetime,
+        context=desk.context,
     )
-    return ledger.attest(statement, signer)
+    return desk.attest(statement)
 
 
 def why_not(case: Case, terms: Terms, name: str) -> str | None:
     """Why a person may not sign the terms, None where they may."""
-    rules, who = _rules(case), identity(name)
+    limits, who = _limits(case), identity(name)
     made_by = {
-        identity(trainer) for item in case.found.good if item.kind == "provenance" for trainer in item.ours["trainers"]
+        identity(trainer)
+        for item in case.dossier.good
+        if item.kind == "provenance"
+        for trainer in item.ours["trainers"]
     }
-    if who not in set(map(identity, rules.people)):
-        return f"{name} may not sign a waiver; the policy names {_listed(rules.people)}"
+    if who not in set(map(identity, limits.people)):
+        return f"{name} may not sign a waiver; the policy names {_listed(limits.people)}"
     if who in made_by:
         return f"{name} has trained the model and may not sign its waiver"
     if who in set(map(identity, terms.requesters)):
         return f"{name} has asked for the waiver and may not sign it"
     if who in set(map(identity, signers_of(case, terms))):
-        return f"{name} has signed it already; {rules.signers} different people are needed"
+        return f"{name} has signed it already; {limits.signers} different people are needed"
     return None
 
 
-def _rules(case: Case) -> Waivers:
+def _limits(case: Case) -> Waivers:
     if case.goal.waivers is None:
         raise ConfigurationError(f"the policy allows no waivers for {case.goal.name!r} of {case.model.name}")
     return case.goal.waivers
@@ -248,7 +240,7 @@ def _rules(case: Case) -> Waivers:
 def _signatures(case: Case) -> list[Evidence]:
     return [
         item
-        for item in case.found.good
+        for item in case.dossier.good
         if item.kind == "waiver"
         and item.predicate["state"] == "signed"
         and item.digest == case.model.digest
@@ -257,7 +249,7 @@ def _signatures(case: Case) -> list[Evidence]:
 
 
 def _failed_value(case: Case, gate: str, name: str) -> float:
-    judged = [item for item in case.found.good if item.gate == gate and item.sha256 in case.decision.needed]
+    judged = [item for item in case.dossier.good if item.gate == gate and item.sha256 in case.decision.needed]
     failed = {
         check["name"]: check["observed"]
         for item in judged

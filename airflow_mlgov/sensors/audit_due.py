@@ -23,7 +23,7 @@ class AuditDueSensor(BaseSensorOperator):  # type: ignore[misc]  # untyped to my
     :param target: a target of the model in the governance policy
     :param within: how long before the date to succeed
     :param deferrable: wait in the triggerer, and look again every ``poke_interval`` seconds; ``[operators]
-        default_deferrable`` where None
+        default_deferrable`` if omitted
     """
 
     template_fields: Sequence[str] = ("model", "target")
@@ -46,22 +46,21 @@ class AuditDueSensor(BaseSensorOperator):  # type: ignore[misc]  # untyped to my
 
     def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002
         """Look once."""
-        from airflow_mlgov.release.obligations import list_obligations
+        from airflow_mlgov.release.obligations import ObligationState, list_obligations
 
         duty, now = Duty("audit"), datetime.now(UTC)
         with task_errors():
             found = list_obligations(duty.ledger, duty.trust, now, self.model, duty.environment)
+        waits = (ObligationState.OPEN, ObligationState.OVERDUE, ObligationState.FAILED)
         due = [
             item.as_dict()
             for item in found
-            if item.target == self.target
-            and item.state in ("open", "overdue", "failed")
-            and item.due - now <= self.within
+            if item.target == self.target and item.state in waits and item.due - now <= self.within
         ]
         return PokeReturnValue(bool(due), due)
 
     def execute(self, context: Context) -> Any:
-        """Look now; where nothing is due yet, wait here or in the triggerer."""
+        """Look now; if nothing is due yet, wait here or in the triggerer."""
         deferrable = self.deferrable
         if deferrable is None:
             deferrable = conf.getboolean("operators", "default_deferrable", fallback=False)

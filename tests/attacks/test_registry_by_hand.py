@@ -107,14 +107,7 @@ def test_the_alias_on_a_version_that_was_promoted_elsewhere(governed: Governed) 
     governed.policy_file.write_text(governed.policy_file.read_text() + lesser)
     champion, version = governed.candidate(1.0), governed.candidate(2.0)
     governed.promote(champion)
-    promote(
-        governed.registry,
-        version,
-        "sandbox",
-        grounds=governed.grounds,
-        signer=governed.signer("promotion"),
-        context=governed.context(),
-    )
+    promote(governed.desk("promotion"), version, "sandbox")
     governed.registry.set_alias(version, "champion")
     assert unfit(governed, version, target="production") == {"promotion.missing"}
     assert incidents(governed, revert=True) == {"alias.moved": "reverted"}

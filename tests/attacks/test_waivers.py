@@ -12,8 +12,8 @@ from airflow_mlgov.evidence.digests import hash_json
 from airflow_mlgov.evidence.signing import sign_statement
 from airflow_mlgov.evidence.statements import emergency_statement, waiver_statement
 from airflow_mlgov.registry.protocol import ModelVersion
-from airflow_mlgov.release.obligations import enforce
-from airflow_mlgov.release.promotion import build_case
+from airflow_mlgov.release.case import build_case
+from airflow_mlgov.release.enforcement import enforce
 from airflow_mlgov.release.waivers import draft_terms
 from tests.worlds.governed import PASSED
 from tests.worlds.guarded import Guarded
@@ -104,12 +104,11 @@ def test_a_waiver_that_holds_and_then_does_not_any_more(guarded: Guarded, failed
     assert guarded.places()[failed.version] == PASSED
     assert guarded.explain(guarded.now(failed)).allowed
 
-    later = guarded.context(issued_at=NOW + timedelta(days=15))
-    given = {"grounds": guarded.grounds, "signer": guarded.signer("promotion"), "context": later}
-    done = enforce(guarded.registry, warn_within=timedelta(days=1), **given)
-    ((obligation, action),) = done.violated
+    later = guarded.desk("promotion", issued_at=NOW + timedelta(days=15))
+    done = enforce(later, warn_within=timedelta(days=1))
+    ((obligation, demotion),) = done.violated
     assert obligation.state in ("overdue", "expired")
-    assert f"rolled back to version {other.version}" in action
+    assert f"rolled back to version {other.version}" in demotion.action
     assert guarded.places()[other.version] == PASSED
     assert guarded.unfit(failed) == {"promotion.superseded"}
 
@@ -135,7 +134,7 @@ def test_no_waiver_where_the_policy_has_none(guarded: Guarded) -> None:
     sign(guarded, version, "olga", "omar")
     guarded.approve(version)
     assert guarded.refused(version) == DENIED
-    case = build_case(guarded.registry, version, "production", guarded.grounds, guarded.environment)
+    case = build_case(guarded.desk("waiver"), version, "production")
     with pytest.raises(ConfigurationError, match="allows no waivers"):
         draft_terms(
             case,

@@ -11,6 +11,7 @@ from airflow_mlgov.data.files import dataset_subject
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.evidence.statements import provenance_statement
 from airflow_mlgov.gates.dataset_checks import run_checks
+from airflow_mlgov.governance.policy import load_policy
 from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.release.champion_data import RegistryLookup
 from airflow_mlgov.results import Outcome, Severity, Subject
@@ -20,9 +21,8 @@ DRIFT = {"reference": "champion", "ks": {"max": 0.1}}
 
 
 def lookup(governed: Governed, environment: str = "test") -> RegistryLookup:
-    grounds = governed.grounds
-    goal = grounds.policy.model(governed.model).target("production")
-    return RegistryLookup(governed.registry, grounds.ledger, grounds.trust, environment, governed.model, goal)
+    goal = load_policy(governed.policy_file).model(governed.model).target("production")
+    return RegistryLookup(governed.registry, governed.ledger, governed.trust, environment, governed.model, goal)
 
 
 def train(governed: Governed, weight: float, *datasets: Subject, duty: str = "registration") -> ModelVersion:

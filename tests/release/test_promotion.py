@@ -254,10 +254,10 @@ def test_a_moved_registry_that_does_not_read_back_is_an_error(
 
 def test_the_policy_is_kept_once_and_forged_copies_do_not_count(governed: Governed) -> None:
     from airflow_mlgov.evidence.statements import policy_statement
-    from airflow_mlgov.release.promotion import build_case
+    from airflow_mlgov.release.case import build_case
 
     version = governed.candidate()
-    case = build_case(governed.registry, version, "production", governed.grounds, "test")
+    case = build_case(governed.desk("promotion"), version, "production")
     forged = policy_statement(case.decision.bundle_digest, {"mlgov.yaml": "anything goes"}, governed.context())
     governed.attest("fairness", forged)
     governed.promote(version)

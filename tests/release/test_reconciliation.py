@@ -7,7 +7,8 @@ import pytest
 
 from airflow_mlgov.errors import EvidenceError
 from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
-from airflow_mlgov.release.reconciliation import UNFINISHED_AFTER, reconcile, render_incidents
+from airflow_mlgov.release.incidents import UNFINISHED_AFTER
+from airflow_mlgov.release.reconciliation import reconcile, render_incidents
 from tests.worlds.governed import PASSED, Governed, spoil, statement_of
 
 
@@ -157,13 +158,7 @@ def test_a_model_that_the_policy_does_not_know_may_not_sit_in_production(governe
     stranger = f"stranger_{uuid.uuid4().hex[:8]}"
     version = governed.server.register(stranger)
     governed.registry.set_alias(version, "champion")
-    result = reconcile(
-        governed.registry,
-        grounds=governed.grounds,
-        signer=governed.signer("reconcile"),
-        context=governed.context(),
-        models=[stranger],
-    )
+    result = reconcile(governed.desk("reconcile"), models=[stranger])
     assert [item.code for item in result.open] == ["model.ungoverned"]
     assert result.as_dict()["incidents"][0]["model"] == stranger
 

@@ -9,9 +9,9 @@ import pytest
 from airflow_mlgov.errors import ConfigurationError, PromotionRefused
 from airflow_mlgov.evidence.chain import Entry
 from airflow_mlgov.registry.protocol import ModelVersion
+from airflow_mlgov.release.case import build_case
+from airflow_mlgov.release.enforcement import render_enforcement
 from airflow_mlgov.release.explanation import replay_all
-from airflow_mlgov.release.obligations import render_enforcement
-from airflow_mlgov.release.promotion import build_case
 from airflow_mlgov.release.waivers import break_glass, find_terms, revoke_waiver
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome
 from tests.worlds.exceptions import CHECK, EXCEPTIONS, Exceptions
@@ -39,7 +39,7 @@ def test_two_people_let_one_failed_check_go_and_nobody_calls_it_passed(exception
     assert "gate performance FAIL" in text
     assert "waived, not passed" in text
     assert "ticket RISK-7: signed by olga" in text
-    (replayed,) = replay_all(governed.ledger, governed.grounds.trust)
+    (replayed,) = replay_all(governed.ledger, governed.trust)
     assert replayed.same
 
 
@@ -110,7 +110,7 @@ def test_a_waiver_is_of_one_digest_one_check_one_target_and_one_time(exceptions:
     g = governed
     later = g.context().issued_at + timedelta(days=15)
     governed.judge(exceptions.version, auc=0.72, issued_at=later)
-    case = build_case(g.registry, exceptions.version, "production", g.grounds, g.environment, ("rita",), later)
+    case = build_case(g.desk("waiver", issued_at=later), exceptions.version, "production", ("rita",))
     assert "gate.not_passed" in {code for code, _ in case.decision.reasons}
 
 
@@ -177,7 +177,7 @@ def test_the_audit_that_was_promised(exceptions: Exceptions, auc: float, verdict
         assert governed.explain(governed.now(waived)).allowed
         return
     assert governed.places()[good.version] == PASSED
-    assert "rolled back to version" in result.violated[0][1]
+    assert "rolled back to version" in result.violated[0][1].action
     assert not governed.explain(governed.now(waived)).allowed
     with pytest.raises(PromotionRefused, match=r"promotion\.withdrawn"):
         governed.promote(waived)
@@ -229,7 +229,7 @@ def test_overdue_before_it_expires(exceptions: Exceptions) -> None:
 def test_a_revoked_waiver_takes_the_model_with_it(exceptions: Exceptions) -> None:
     good, waived = released(exceptions)
     (owed,) = exceptions.obligations()
-    exceptions.act(revoke_waiver, find_terms(exceptions.case(), owed.grounds), "olga")
+    exceptions.act(revoke_waiver, find_terms(exceptions.case(), owed.exception), "olga")
     assert [item.state for item in exceptions.obligations()] == ["revoked"]
     governed = exceptions.governed
     assert "obligation.revoked" in {code for code, _ in governed.explain(governed.now(waived)).reasons}
@@ -242,7 +242,7 @@ def test_what_has_nowhere_to_go_back_to_is_said(exceptions: Exceptions) -> None:
     exceptions.governed.promote(exceptions.version)
     result = exceptions.enforce(days=15)
     assert result.unsettled
-    assert "not demoted" in result.violated[0][1]
+    assert "not demoted" in result.violated[0][1].action
 
 
 def test_a_waiver_that_is_renewed_is_recorded_anew(exceptions: Exceptions) -> None:
@@ -251,7 +251,7 @@ def test_a_waiver_that_is_renewed_is_recorded_anew(exceptions: Exceptions) -> No
     before = exceptions.obligations()
     governed.promote(exceptions.version)
     assert exceptions.obligations() == before
-    exceptions.act(revoke_waiver, find_terms(exceptions.case(), before[0].grounds), "olga")
+    exceptions.act(revoke_waiver, find_terms(exceptions.case(), before[0].exception), "olga")
     exceptions.waived(days=20, reason="a longer look")
     governed.promote(exceptions.version)
     (renewed,) = exceptions.obligations()
@@ -263,15 +263,8 @@ def test_a_waiver_that_is_renewed_is_recorded_anew(exceptions: Exceptions) -> No
 
 
 def break_the_glass(exceptions: Exceptions, who: str = "olga", hours: float = 8, reason: str = "fraud wave") -> Entry:
-    return break_glass(
-        exceptions.case(),
-        {"id": who, "name": who},
-        reason,
-        timedelta(hours=hours),
-        ledger=exceptions.governed.ledger,
-        signer=exceptions.governed.signer("waiver"),
-        context=exceptions.governed.context(),
-    )
+    desk = exceptions.governed.desk("waiver")
+    return break_glass(desk, exceptions.case(), {"id": who, "name": who}, reason, timedelta(hours=hours))
 
 
 def test_an_emergency_goes_past_the_gates_for_a_time_and_is_never_hidden(exceptions: Exceptions) -> None:
@@ -313,13 +306,5 @@ def test_an_emergency_excuses_neither_tampering_nor_a_rejection_nor_unknown_orig
     assert exceptions.codes() == {"evidence.unverified"}
     stranger = governed.server.register(governed.model, 5.0)
     case = exceptions.case(stranger)
-    break_glass(
-        case,
-        {"id": "olga", "name": "olga"},
-        "why",
-        timedelta(hours=1),
-        ledger=governed.ledger,
-        signer=governed.signer("waiver"),
-        context=governed.context(),
-    )
+    break_glass(governed.desk("waiver"), case, {"id": "olga", "name": "olga"}, "why", timedelta(hours=1))
     assert exceptions.codes(stranger) == {"provenance.missing"}

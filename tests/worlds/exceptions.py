@@ -7,8 +7,10 @@ from typing import Any
 from airflow_mlgov.evidence.chain import Entry
 from airflow_mlgov.evidence.verification import collect
 from airflow_mlgov.registry.protocol import ModelVersion
-from airflow_mlgov.release.obligations import Obligation, enforce, list_obligations, record_audit
-from airflow_mlgov.release.promotion import Case, build_case
+from airflow_mlgov.release.audit import record_audit
+from airflow_mlgov.release.case import Case, build_case
+from airflow_mlgov.release.enforcement import Enforcement, enforce
+from airflow_mlgov.release.obligations import Obligation, list_obligations
 from airflow_mlgov.release.waivers import Terms, draft_terms, sign_waiver
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome
 from tests.worlds.governed import Governed
@@ -32,8 +34,7 @@ class Exceptions:
         governed.judge(self.version, auc=0.72)
 
     def case(self, version: ModelVersion | None = None, requesters: tuple[str, ...] = ("rita",)) -> Case:
-        g = self.governed
-        return build_case(g.registry, version or self.version, "production", g.grounds, g.environment, requesters)
+        return build_case(self.governed.desk("waiver"), version or self.version, "production", requesters)
 
     def terms(self, least: float = 0.7, days: int = 14, **change: Any) -> Terms:
         given: dict[str, Any] = {
@@ -50,15 +51,7 @@ class Exceptions:
         return draft_terms(self.case(), **{**given, **change})
 
     def act(self, what: Callable[..., Entry], terms: Terms, who: str, **context: Any) -> Entry:
-        return what(
-            self.case(),
-            terms,
-            {"id": who, "name": who},
-            "discussed",
-            ledger=self.governed.ledger,
-            signer=self.governed.signer("waiver"),
-            context=self.governed.context(**context),
-        )
+        return what(self.governed.desk("waiver", **context), self.case(), terms, {"id": who, "name": who}, "discussed")
 
     def sign(self, terms: Terms, *who: str, **context: Any) -> None:
         for name in who:
@@ -74,7 +67,7 @@ class Exceptions:
 
     def obligations(self, **later: float) -> list[Obligation]:
         g = self.governed
-        return list_obligations(g.ledger, g.grounds.trust, g.context().issued_at + timedelta(**later), g.model)
+        return list_obligations(g.ledger, g.trust, g.context().issued_at + timedelta(**later), g.model)
 
     def audit(self, auc: float, gate: str = "performance") -> Outcome:
         g, (owed,) = self.governed, self.obligations()
@@ -82,20 +75,13 @@ class Exceptions:
         verdict, _ = record_audit(
             owed,
             [GateResult(gate, owed.model, checks)],
-            evidence=collect(g.ledger, g.grounds.trust, [owed.model.digest])[0],
+            evidence=collect(g.ledger, g.trust, [owed.model.digest])[0],
             ledger=g.ledger,
             signer=g.signer("audit"),
             context=g.context(),
         )
         return verdict
 
-    def enforce(self, **later: float) -> Any:
-        g = self.governed
-        moment = g.context().issued_at + timedelta(**later)
-        return enforce(
-            g.registry,
-            grounds=g.grounds,
-            signer=g.signer("promotion"),
-            context=g.context(issued_at=moment),
-            warn_within=timedelta(days=3),
-        )
+    def enforce(self, **later: float) -> Enforcement:
+        moment = self.governed.context().issued_at + timedelta(**later)
+        return enforce(self.governed.desk("promotion", issued_at=moment), warn_within=timedelta(days=3))

@@ -1,0 +1,77 @@
+"""An audit that was owed: closed, for good or bad, by what the gates say of the version on live data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.evidence.statements import Context, audit_statement
+from airflow_mlgov.evidence.verification import Evidence
+from airflow_mlgov.release.obligations import Obligation
+from airflow_mlgov.results import Bound, GateResult, Outcome, Severity
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signer
+
+    from airflow_mlgov.evidence.chain import Entry
+    from airflow_mlgov.evidence.ledger import Ledger
+
+
+def record_audit(
+    obligation: Obligation,
+    results: Sequence[GateResult],
+    *,
+    evidence: Sequence[Evidence],
+    ledger: Ledger,
+    signer: Signer,
+    context: Context,
+) -> tuple[Outcome, Entry]:
+    """Close an obligation by what the gates say on live data.
+
+    PASS where every critical check passes, or is the waived one and stays within the waived bound; everything else
+    fails the audit. A break-glass takes every gate's pass.
+
+    :param evidence: all that verifies about the model, for the waiver's terms
+    :raises ConfigurationError: the gate whose check is waived was not run
+    """
+    if not results or (obligation.gate and obligation.gate not in {result.gate for result in results}):
+        raise ConfigurationError(
+            f"the audit {obligation.id} needs the gate {obligation.gate or 'that was passed by'}",
+            code="audit.gate_missing",
+        )
+    terms = next(
+        (
+            item.predicate["terms"]
+            for item in evidence
+            if item.kind == "waiver" and item.predicate["terms_sha256"] == obligation.exception
+        ),
+        None,
+    )
+    within = []
+    verdict = Outcome.PASS
+    for result in results:
+        bad = [c for c in result.checks if c.severity is Severity.CRITICAL and c.outcome is not Outcome.PASS]
+        for check in bad:
+            if result.gate == obligation.gate and check.name == obligation.check and _within(check.observed, terms):
+                within.append(check.name)
+            else:
+                verdict = Outcome.FAIL
+        if not bad and result.verdict is not Outcome.PASS:
+            verdict = Outcome.FAIL
+    statement = audit_statement(
+        obligation.model,
+        target=obligation.target,
+        obligation=obligation.id,
+        verdict=str(verdict),
+        results=results,
+        within_waiver=within,
+        context=context,
+    )
+    return verdict, ledger.attest(statement, signer)
+
+
+def _within(observed: Any, terms: Mapping[str, Any] | None) -> bool:
+    if terms is None or isinstance(observed, bool) or not isinstance(observed, int | float):
+        return False
+    return Bound(min=terms["min"], max=terms["max"]).judge(observed) is Outcome.PASS

@@ -1,0 +1,71 @@
+"""The case of a model version and a target: its bytes, the evidence about them, and the decision that follows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_mlgov.evidence.chain import Head
+from airflow_mlgov.governance.decision import Decision, Request, decide
+from airflow_mlgov.governance.policy import Target
+from airflow_mlgov.release.champion import champion_of, champion_since
+from airflow_mlgov.release.desk import Desk
+from airflow_mlgov.release.standing import why_unfit
+from airflow_mlgov.release.timeline import Dossier, Timeline
+from airflow_mlgov.results import Subject
+
+if TYPE_CHECKING:
+    from airflow_mlgov.registry.protocol import ModelVersion
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model version and a target, with all that is known about them now."""
+
+    model: Subject
+    goal: Target
+    dossier: Dossier
+    timeline: Timeline
+    decision: Decision
+    ledger_head: Head
+
+
+def build_case(desk: Desk, version: ModelVersion, target: str, requesters: Sequence[str] = ()) -> Case:
+    """Hash the version's bytes, read what the ledger says about them, and decide; changes nothing.
+
+    :param requesters: who asks for the promotion
+    :raises ConfigurationError: the policy does not know the model or the target
+    :raises EvidenceError: the ledger's chain is broken
+    """
+    goal = desk.policy.model(version.name).target(target)
+    model = desk.registry.subject(version)
+    head = desk.ledger.verify()
+    dossier = desk.dossier(model)
+    timeline = desk.timeline(dossier.history, model.name, target)
+    champion = champion_of(desk.registry, version.version, goal, timeline)
+    request = Request(
+        model,
+        target,
+        desk.environment,
+        tuple(requesters),
+        champion=champion,
+        champion_since=champion_since(timeline, champion),
+        withdrawn_at=timeline.withdrawn_at(version.version),
+        rollback_problem=_rollback_problem(desk, timeline, version, champion) if goal.rollback_required else None,
+    )
+    decision = decide(request, desk.policy, dossier.good, dossier.bad, desk.now, dossier.history)
+    return Case(model, goal, dossier, timeline, decision, head)
+
+
+def _rollback_problem(desk: Desk, timeline: Timeline, version: ModelVersion, champion: str | None) -> str | None:
+    """Why none of the versions promoted before would do to go back to; None if one would, or if there is none."""
+    problems = []
+    for promotion in timeline.earlier(version.version):
+        problem = why_unfit(desk, promotion)
+        if problem is None:
+            return None
+        problems.append(problem)
+    if not problems and champion:
+        problems.append(f"version {champion} holds it, and was never promoted by evidence")
+    return "; ".join(problems) or None

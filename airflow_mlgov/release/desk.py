@@ -1,0 +1,70 @@
+"""The desk at which a release is decided: the registry that is read and moved, the ledger, whom to trust, the policy,
+who signs, and where and when. It decides nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from airflow_mlgov.evidence.chain import Entry
+from airflow_mlgov.evidence.ledger import Ledger
+from airflow_mlgov.evidence.signing import TrustRoot
+from airflow_mlgov.evidence.statements import Context, Signed
+from airflow_mlgov.evidence.verification import Evidence, collect
+from airflow_mlgov.governance.policy import GovernancePolicy
+from airflow_mlgov.release.timeline import Dossier, Timeline, evidence_for
+from airflow_mlgov.results import Subject
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signer
+
+    from airflow_mlgov.registry.protocol import Registry
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What everything that people do with evidence needs, together."""
+
+    registry: Registry
+    ledger: Ledger
+    trust: TrustRoot
+    policy: GovernancePolicy
+    signer: Signer
+    """Of the duty that is at the desk."""
+    context: Context
+    """Where and when: it goes into the signed bytes, and its moment is the one that is decided at."""
+
+    @property
+    def environment(self) -> str:
+        """The environment that evidence has to be of."""
+        return self.context.environment
+
+    @property
+    def now(self) -> datetime:
+        """The moment that is decided at."""
+        return self.context.issued_at
+
+    def attest(self, statement: Signed) -> Entry:
+        """Sign a statement into the ledger."""
+        return self.ledger.attest(statement, self.signer)
+
+    def dossier(self, model: Subject) -> Dossier:
+        """All evidence about a model version; see :func:`~airflow_mlgov.release.timeline.evidence_for`."""
+        return evidence_for(self.ledger, self.trust, model)
+
+    def history(self, name: str) -> list[Evidence]:
+        """All that verifies about any version of a registered model."""
+        return collect(self.ledger, self.trust, model=name)[0]
+
+    def timeline(self, history: Sequence[Evidence], name: str, target: str) -> Timeline:
+        """What has happened to a registered model at a target of this registry and environment."""
+        return Timeline(history, name, self.registry.uri, self.environment, target)
+
+    @contextmanager
+    def one_at_a_time(self, name: str) -> Iterator[Callable[[], None]]:
+        """Nobody else promotes, rolls back or reconciles the model in this block; see :meth:`Ledger.exclusive`."""
+        with self.ledger.exclusive(f"the model {name} in {self.registry.uri}") as confirm:
+            yield confirm

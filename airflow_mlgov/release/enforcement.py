@@ -1,0 +1,83 @@
+"""What is done about audits that are owed: a warning before the date; after it, back to the last version that holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from airflow_mlgov.errors import PromotionRefused
+from airflow_mlgov.release.desk import Desk
+from airflow_mlgov.release.obligations import Obligation, ObligationState, list_obligations
+from airflow_mlgov.release.rollback import roll_back
+
+
+@dataclass(frozen=True)
+class Demotion:
+    """What was done at a target because of an obligation that was not kept."""
+
+    done: bool
+    """False if the version still serves."""
+    action: str
+    """``rolled back to version 2``, or ``not demoted: why``."""
+
+    def __str__(self) -> str:
+        return self.action
+
+
+@dataclass(frozen=True)
+class Enforcement:
+    """What was done about obligations."""
+
+    warned: tuple[Obligation, ...]
+    """Open, and due or expiring soon."""
+    violated: tuple[tuple[Obligation, Demotion], ...]
+    """Each with what was done."""
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether something that should not serve still does."""
+        return any(not demotion.done for _, demotion in self.violated)
+
+
+def enforce(desk: Desk, *, warn_within: timedelta, demote: bool = True) -> Enforcement:
+    """Warn of what is due soon; roll back, to the last version that holds, what was missed, failed, expired or revoked.
+
+    :param demote: False: only say so
+    :raises EvidenceError: the chain is broken
+    :raises DependencyError: MLflow, Vault or the ledger is down; try again
+    """
+    mine = [
+        item
+        for item in list_obligations(desk.ledger, desk.trust, desk.now, environment=desk.environment)
+        if item.model.registry == desk.registry.uri and item.model.name in desk.policy.models
+    ]
+    violated: list[tuple[Obligation, Demotion]] = []
+    done: dict[tuple[str, str], Demotion] = {}
+    for item in mine:
+        if not item.state.violated:
+            continue
+        place = (item.model.name, item.target)
+        if place not in done:
+            done[place] = _demote(desk, item) if demote else Demotion(False, "not demoted: demotion is switched off")
+        violated.append((item, done[place]))
+    soon = [item for item in mine if not item.state.violated and _next_date(item) - desk.now <= warn_within]
+    return Enforcement(tuple(soon), tuple(violated))
+
+
+def _demote(desk: Desk, item: Obligation) -> Demotion:
+    try:
+        back = roll_back(desk, item.model.name, item.target, reason=f"obligation {item.id}: {item.state}")
+    except PromotionRefused as error:
+        return Demotion(False, f"not demoted: {error}")
+    return Demotion(True, f"rolled back to version {back.model.version} ({back.record})")
+
+
+def _next_date(item: Obligation) -> datetime:
+    return item.expires if item.state is ObligationState.MET else min(item.due, item.expires)
+
+
+def render_enforcement(result: Enforcement) -> str:
+    """The words that go to a log and to the owners."""
+    lines = [f"  - soon: {item}" for item in result.warned]
+    lines += [f"  - {item.state}: {item} [{demotion}]" for item, demotion in result.violated]
+    return "\n".join([f"{len(result.violated)} obligation(s) violated, {len(result.warned)} due soon", *lines])

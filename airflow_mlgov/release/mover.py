@@ -1,0 +1,197 @@
+"""Moves one version to one target in steps that can be taken twice: intent, stage, alias, read back, record.
+
+Killed between any two steps and started again, it ends in the same state with one promotion recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_mlgov.errors import EvidenceError
+from airflow_mlgov.evidence.chain import Entry, Head
+from airflow_mlgov.evidence.statements import intent_statement, promotion_statement
+from airflow_mlgov.evidence.verification import Evidence
+from airflow_mlgov.governance.policy import Target
+from airflow_mlgov.registry.protocol import in_stage
+from airflow_mlgov.release.desk import Desk
+from airflow_mlgov.release.timeline import Timeline, version_of
+from airflow_mlgov.results import Subject
+
+if TYPE_CHECKING:
+    from airflow_mlgov.registry.protocol import ModelVersion
+
+
+@dataclass(frozen=True)
+class Mover:
+    """Moves one version to one target in steps that can be taken twice: intent, stage, alias, read back, record."""
+
+    desk: Desk
+    version: ModelVersion
+    goal: Target
+    timeline: Timeline
+    confirm: Callable[[], None]
+    """Raises if this process no longer has the model to itself."""
+
+    def complete(
+        self,
+        model: Subject,
+        decision: str,
+        *,
+        action: str,
+        reason: str,
+        mark: Head,
+        obligations: Sequence[Mapping[str, Any]],
+    ) -> tuple[dict[str, Any], str]:
+        """Go on where an interrupted process stopped, or begin; what was moved, and the reference of the record.
+
+        :param decision: SHA-256 of the envelope of the decision that allows it
+        :param obligations: the audits that are owed for it; others than before make a new record
+        """
+        current = self.timeline.current
+        there = (
+            current is not None
+            and version_of(current) == self.version.version
+            and current.digest == model.digest
+            and _ids(current.predicate.get("obligations", ())) == _ids(obligations)
+        )
+        opened = self._opened(action)
+        if current is not None and there and opened is None and self._is_there():
+            return {}, current.reference
+        if opened is None:
+            before = self._present()
+            intent = self._announce(model, action, before, decision).envelope_sha256
+        else:
+            before, intent = opened.predicate["before"], opened.sha256
+        self._move(archive=self.goal.archive_previous or action == "rollback")
+        self._read_back()
+        for other in self.timeline.unfinished:
+            if other.sha256 != intent:
+                self._abandon(other)
+        moved = self._moved(before)
+        statement = promotion_statement(
+            model,
+            target=self.goal.name,
+            action=action,
+            decision=decision,
+            intent=intent,
+            moved=moved,
+            replaces=self._replaced(before),
+            reason=reason,
+            checkpoint=mark.mark,
+            context=self.desk.context,
+            obligations=obligations,
+        )
+        return moved, self.desk.attest(statement).reference
+
+    def give_up(self) -> None:
+        """Put back what an interrupted process had moved for this version, and record that it was given up."""
+        for intent in self.timeline.unfinished:
+            if version_of(intent) == self.version.version:
+                self._put_back(intent.predicate["before"])
+                self._abandon(intent)
+
+    def _opened(self, action: str) -> Evidence | None:
+        found = [
+            item
+            for item in self.timeline.unfinished
+            if version_of(item) == self.version.version and item.predicate["action"] == action
+        ]
+        return found[-1] if found else None
+
+    def _present(self) -> dict[str, Any]:
+        """Who is in the stage, and who holds the alias."""
+        name, goal = self.version.name, self.goal
+        return {
+            "stage": [item.version for item in in_stage(self.desk.registry, name, goal.stage)],
+            "alias": self.desk.registry.aliases(name).get(goal.alias) if goal.alias else None,
+        }
+
+    def _is_there(self) -> bool:
+        now, number = self._present(), self.version.version
+        return (not self.goal.stage or number in now["stage"]) and (not self.goal.alias or now["alias"] == number)
+
+    def _announce(self, model: Subject, action: str, before: Mapping[str, Any], decision: str) -> Entry:
+        statement = intent_statement(
+            model,
+            target=self.goal.name,
+            action=action,
+            state="opened",
+            before=before,
+            after={"stage": self.goal.stage, "alias": self.goal.alias},
+            grounds=decision,
+            context=self.desk.context,
+        )
+        return self.desk.attest(statement)
+
+    def _move(self, archive: bool) -> None:
+        """Stage, then alias, each only where it is not there yet."""
+        now, number = self._present(), self.version.version
+        others = [item for item in now["stage"] if item != number]
+        if self.goal.stage and (number not in now["stage"] or (archive and others)):
+            self.confirm()
+            self.desk.registry.transition_stage(self.version, self.goal.stage, archive_existing=archive)
+        if self.goal.alias and now["alias"] != number:
+            self.confirm()
+            self.desk.registry.set_alias(self.version, self.goal.alias)
+
+    def _read_back(self) -> None:
+        if not self._is_there():
+            now = self._present()
+            raise EvidenceError(
+                f"the registry does not read back what was set: stage {self.goal.stage} holds {now['stage']}, alias "
+                f"{self.goal.alias} is version {now['alias'] or 'nobody'}, not {self.version.version}"
+            )
+
+    def _moved(self, before: Mapping[str, Any]) -> dict[str, Any]:
+        moved: dict[str, Any] = {}
+        number = self.version.version
+        others = [item for item in before["stage"] if item != number]
+        if self.goal.stage and (number not in before["stage"] or others):
+            moved["stage"] = {"to": self.goal.stage, "previous": others, "archived": self.goal.archive_previous}
+        if self.goal.alias and before["alias"] != number:
+            moved["alias"] = {"to": self.goal.alias, "previous": before["alias"]}
+        return moved
+
+    def _replaced(self, before: Mapping[str, Any]) -> str | None:
+        """Who held the target: by the ledger, and by the registry where the ledger knows nobody else."""
+        current = self.timeline.current
+        others = [version_of(current) if current else None, before["alias"], *before["stage"]]
+        return next((item for item in others if item and item != self.version.version), None)
+
+    def _put_back(self, before: Mapping[str, Any]) -> None:
+        now, number, goal = self._present(), self.version.version, self.goal
+        rightful = version_of(self.timeline.current) if self.timeline.current else before["alias"]
+        if goal.alias and now["alias"] == number != rightful:
+            self.confirm()
+            if rightful:
+                self.desk.registry.set_alias(self._other(rightful), goal.alias)
+            else:
+                self.desk.registry.delete_alias(self.version.name, goal.alias)
+        if goal.stage and number in now["stage"] and number not in before["stage"]:
+            self.confirm()
+            self.desk.registry.transition_stage(self.version, "None")
+            for other in before["stage"]:
+                self.desk.registry.transition_stage(self._other(other), goal.stage)
+
+    def _abandon(self, intent: Evidence) -> None:
+        subject = intent.ours["subject"]
+        statement = intent_statement(
+            Subject("model", subject["name"], subject["digest"], subject["version"], subject["registry"]),
+            target=self.goal.name,
+            action=intent.predicate["action"],
+            state="abandoned",
+            before=intent.predicate["before"],
+            after=intent.predicate["after"],
+            grounds=intent.sha256,
+            context=self.desk.context,
+        )
+        self.desk.attest(statement)
+
+    def _other(self, number: str) -> ModelVersion:
+        return self.desk.registry.resolve({"name": self.version.name, "version": number})
+
+
+def _ids(obligations: Sequence[Mapping[str, Any]]) -> set[str]:
+    return {item["id"] for item in obligations}
