@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from airflow_mlgov import catalogue
-from airflow_mlgov.cli.common import context_of, open_grounds, open_registry, print_json, signer_for
+from airflow_mlgov.cli.common import context_of, open_registry, print_json, signer_for
 from airflow_mlgov.errors import AccessError, ConfigurationError
 from airflow_mlgov.results import GateResult, Outcome
 
@@ -122,6 +122,9 @@ def _lookup(given: Mapping[str, Any]) -> RegistryLookup:
 
     :raises ConfigurationError: an option is missing that says where they are
     """
+    from airflow_mlgov.evidence.ledger import open_ledger
+    from airflow_mlgov.evidence.signing import TrustRoot
+    from airflow_mlgov.governance.policy import load_policy
     from airflow_mlgov.release.champion_data import RegistryLookup
 
     model, ledger, trust, policy = (given[name] for name in ("model", "ledger", "trust", "policy"))
@@ -130,10 +133,9 @@ def _lookup(given: Mapping[str, Any]) -> RegistryLookup:
             "a check names the champion or a registered model: pass --model, --ledger, --trust and --policy",
             code="option.missing",
         )
-    grounds = open_grounds(ledger, trust, policy)
-    goal = grounds.policy.model(_name_of(model)).target(given["target"])
-    registry = open_registry(given["registry"])
-    return RegistryLookup(registry, grounds.ledger, grounds.trust, given["environment"], _name_of(model), goal)
+    goal = load_policy(policy).model(_name_of(model)).target(given["target"])
+    records, keys, registry = open_ledger(ledger), TrustRoot.load(trust), open_registry(given["registry"])
+    return RegistryLookup(registry, records, keys, given["environment"], _name_of(model), goal)
 
 
 def _conclude(result: GateResult, given: Mapping[str, Any]) -> None:

@@ -118,23 +118,6 @@ def unchanged(file_set: FileSet) -> Iterator[None]:
         )
 
 
-def read_file(path: Path, what: str) -> bytes:
-    """A small file's bytes.
-
-    :param what: what it is, for messages: ``suite``, ``rules``
-    :raises ConfigurationError: no such file, or one that cannot be read
-    :raises AccessError: the file system refuses
-    """
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise ConfigurationError(f"no such {what}: {path} (looked in {path.absolute().parent})") from None
-    except PermissionError:
-        raise AccessError(f"may not read the {what} {path}: permission denied") from None
-    except OSError as error:
-        raise ConfigurationError(f"the {what} {path} cannot be read: {error.strerror or error}") from None
-
-
 def _fetched(url: str, folder: Path) -> FileSet:
     """The files at a URL, copied into ``folder``."""
     import fsspec

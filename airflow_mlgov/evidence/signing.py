@@ -23,6 +23,7 @@ from airflow_mlgov.errors import ConfigurationError, EvidenceError
 from airflow_mlgov.evidence.digests import canonical_json, parse_json
 from airflow_mlgov.evidence.statements import Statement
 from airflow_mlgov.evidence.vault_errors import vault_errors
+from airflow_mlgov.strict_files import read_json
 
 log = logging.getLogger(__name__)
 
@@ -176,13 +177,9 @@ class TrustRoot:
 
         :raises ConfigurationError: it is not there, not JSON, or an entry lacks a key, names an unknown duty, or has
             a date that is none
+        :raises AccessError: the file system refuses to read it
         """
-        try:
-            document = parse_json(Path(path).read_bytes())
-        except OSError as error:
-            raise ConfigurationError(f"cannot read the trust root {path}: {error.strerror}") from error
-        except EvidenceError as error:
-            raise ConfigurationError(f"the trust root {path} is {error}") from error
+        document = read_json(path, "trust root").content
         entries = document.get("keys") if isinstance(document, dict) else None
         if not isinstance(entries, list):
             raise ConfigurationError(f'the trust root {path} needs the form {{"version": 1, "keys": [...]}}')

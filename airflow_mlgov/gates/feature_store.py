@@ -15,12 +15,11 @@ from typing import Any
 
 import yaml
 
-from airflow_mlgov.data.files import read_file
 from airflow_mlgov.durations import parse_duration
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.children.environment import Backend, ask
-from airflow_mlgov.gates.data_validation.suite import _Loader as StrictLoader
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity, Subject
+from airflow_mlgov.strict_files import read_yaml
 
 GATE = "data_validation"
 
@@ -131,11 +130,8 @@ def load_rules(rules: str | Path | Mapping[str, Any]) -> Rules:
         content: Any = dict(rules)
         name, raw = "the rules", json.dumps(content, sort_keys=True).encode()
     else:
-        name, raw = str(rules), read_file(Path(rules), "rules")
-        try:
-            content = yaml.load(raw, Loader=StrictLoader)  # noqa: S506 - a SafeLoader, only stricter
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"{name} is not YAML: {str(error).splitlines()[0]}") from None
+        read = read_yaml(rules, "rules", plain=True)
+        name, raw, content = read.source, read.raw, read.content
     problem = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(_RULES).iter_errors(content))
     if problem is not None:
         known = ", ".join(_RULES["properties"])  # type: ignore[arg-type]

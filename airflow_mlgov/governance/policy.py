@@ -5,7 +5,6 @@ It says which gates, bounds, approvals and freshness apply to a model and a targ
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,12 +13,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from airflow_mlgov import catalogue
 from airflow_mlgov.durations import parse_duration
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.evidence.digests import hash_file
+from airflow_mlgov.strict_files import Document, nearest, read_yaml
 
 _FOR_THE_DECISION = {"max_tries"}
 """Keys of a gate's section that are neither settings of the gate nor bounds."""
@@ -88,7 +86,9 @@ class ModelPolicy:
         """
         if name not in self.targets:
             known = ", ".join(self.targets)
-            raise ConfigurationError(f"unknown target {name!r} of {self.name!r}: {self.source} has {known}")
+            raise ConfigurationError(
+                f"unknown target {name!r} of {self.name!r}: {self.source} has {known}", code="policy.target_unknown"
+            )
         return self.targets[name]
 
     def settings(self, gate: str) -> dict[str, Any]:
@@ -140,7 +140,10 @@ class GovernancePolicy:
         """
         if name not in self.models:
             known = ", ".join(self.models)
-            raise ConfigurationError(f"the policy {self.path} does not govern the model {name!r}; it governs {known}")
+            raise ConfigurationError(
+                f"the policy {self.path} does not govern the model {name!r}; it governs {known}",
+                code="policy.model_unknown",
+            )
         return self.models[name]
 
     def descriptor(self) -> dict[str, str]:
@@ -213,27 +216,16 @@ def load_policy(path: str | Path) -> GovernancePolicy:
 
     :raises ConfigurationError: unreadable, not YAML, a key twice, or anything the JSON Schema
         (``airflow_mlgov/governance/policy.schema.json``) does not allow; the message names file and line
+    :raises AccessError: the file system refuses to read it
     """
-    source = Path(path)
-    try:
-        raw = source.read_bytes()
-        text = raw.decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"cannot read the policy {source}: {error}") from error
-    try:
-        node: Any = yaml.compose(text, Loader=yaml.SafeLoader)
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{source}:{mark.line + 1}" if mark else str(source)
-        raise ConfigurationError(f"{where}: not YAML: {getattr(error, 'problem', None) or error}") from error
-    if not isinstance(document, dict):
-        raise ConfigurationError(f"{source}: the policy is empty; it needs `version: 1` and `models:`")
-    lines: dict[tuple[str, ...], int] = {}
-    _index_lines(node, (), lines, source)
-    _validate(document, lines, source)
+    read = read_yaml(path, "policy")
+    if not isinstance(read.content, dict):
+        raise ConfigurationError(
+            f"{read.source}: the policy is empty; it needs `version: 1` and `models:`", code="policy.empty"
+        )
+    _validate(read)
     return GovernancePolicy(
-        source, hashlib.sha256(raw).hexdigest(), text, document, lines, _read_rules(document, lines, source)
+        Path(path), read.sha256, read.raw.decode(), read.content, read.lines, _organisations_rules(read)
     )
 
 
@@ -242,48 +234,36 @@ def _settings_of(gate: str) -> Collection[str] | None:
     return catalogue.load(gate).Settings.model_fields if gate in catalogue.names() else None
 
 
-def _index_lines(node: yaml.Node, path: tuple[str, ...], lines: dict[tuple[str, ...], int], source: Path) -> None:
-    lines.setdefault(path, node.start_mark.line + 1)
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if key.value in seen:
-                raise ConfigurationError(f"{source}:{key.start_mark.line + 1}: the key {key.value!r} stands twice")
-            seen.add(key.value)
-            lines[(*path, key.value)] = key.start_mark.line + 1
-            _index_lines(value, (*path, key.value), lines, source)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            _index_lines(value, (*path, str(index)), lines, source)
-
-
-def _read_rules(document: Mapping[str, Any], lines: Mapping[tuple[str, ...], int], source: Path) -> dict[str, str]:
+def _organisations_rules(policy: Document) -> dict[str, str]:
+    """The organisation's own Rego, by the name that the policy gives it."""
     found = {}
-    for index, name in enumerate(document.get("rules", ())):
+    for index, name in enumerate(policy.content.get("rules", ())):
         try:
-            found[name] = (source.parent / name).read_text(encoding="utf-8")
+            found[name] = (Path(policy.source).parent / name).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"{source}:{lines['rules', str(index)]}: cannot read {name}: {error}") from error
+            raise ConfigurationError(
+                f"{policy.where('rules', str(index))}: cannot read {name}: {error}", code="policy.rules_unreadable"
+            ) from error
     return found
 
 
-def _validate(document: dict[str, Any], lines: Mapping[tuple[str, ...], int], source: Path) -> None:
+def _validate(policy: Document) -> None:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
     from airflow_mlgov.governance.schema import policy_schema
 
-    error = best_match(Draft202012Validator(policy_schema()).iter_errors(document))
+    error = best_match(Draft202012Validator(policy_schema()).iter_errors(policy.content))
     if error is None:
         return
     path = tuple(str(part) for part in error.absolute_path)
-    message = error.message
+    message, code = error.message, "policy.invalid"
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
         unknown = _unknown_keys(error.schema, error.instance)
         if unknown:
-            path, message = (*path, unknown[0]), f"unknown key {unknown[0]!r}{_nearest(unknown[0], error.schema)}"
-    line = next((lines[path[:end]] for end in range(len(path), -1, -1) if path[:end] in lines), 1)
-    raise ConfigurationError(f"{source}:{line}: {'.'.join(path) or 'the policy'}: {message}")
+            path, code = (*path, unknown[0]), "policy.unknown_key"
+            message = f"unknown key {unknown[0]!r}{nearest(unknown[0], _words(error.schema))}"
+    raise ConfigurationError(f"{policy.where(*path)}: {'.'.join(path) or 'the policy'}: {message}", code=code)
 
 
 def _unknown_keys(schema: Mapping[str, Any], instance: Mapping[str, Any]) -> list[str]:
@@ -295,13 +275,11 @@ def _unknown_keys(schema: Mapping[str, Any], instance: Mapping[str, Any]) -> lis
     ]
 
 
-def _nearest(word: str, schema: Mapping[str, Any]) -> str:
-    from difflib import get_close_matches
-
+def _words(schema: Mapping[str, Any]) -> list[str]:
+    """Every key that a part of the schema knows, those of its patterns spelt out."""
     known = list(schema.get("properties", {}))
     for pattern in schema.get("patternProperties", {}):
         heads, _, tail = pattern.strip("^$").partition(")")
         ends = tail.strip("_()").split("|") if tail else [""]
         known += [f"{head}{'_' if end else ''}{end}" for head in heads.strip("(").split("|") for end in ends]
-    near = get_close_matches(word, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+    return known

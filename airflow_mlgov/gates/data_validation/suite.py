@@ -5,16 +5,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from airflow_mlgov.data.files import read_file
 from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.strict_files import Document, read_json, read_yaml
 
 _SUITE_KEYS = frozenset({"name", "expectations", "suite_parameters", "meta", "notes", "id"})
 _EXPECTATION_KEYS = frozenset(
@@ -71,24 +68,20 @@ def load_suite(suite: str | Path | Mapping[str, Any]) -> Suite:
             text = json.dumps(suite, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise ConfigurationError(f"the suite is not plain JSON data: {error}") from None
-        return _suite("the suite", json.loads(json.dumps(suite)), hashlib.sha256(text.encode()).hexdigest(), [])
+        return _suite("the suite", json.loads(json.dumps(suite)), hashlib.sha256(text.encode()).hexdigest(), None)
     path = Path(suite)
     if path.suffix.lower() == ".pbtxt":
         from airflow_mlgov.gates.data_validation.tfdv import load_schema
 
         return load_schema(path)
-    raw = read_file(path, "suite")
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(f"the suite {path} cannot be read: {error}") from None
-    content = _parse_yaml(path, text) if path.suffix.lower() in (".yaml", ".yml") else _parse_json(path, text)
-    if not isinstance(content, dict):
-        raise ConfigurationError(f"{path}: a suite is a mapping with an `expectations` list, not {_kind(content)}")
-    return _suite(str(path), content, hashlib.sha256(raw).hexdigest(), _lines(text))
+    plain = path.suffix.lower() in (".yaml", ".yml")
+    read = read_yaml(path, "suite", plain=True) if plain else read_json(path, "suite")
+    if not isinstance(read.content, dict):
+        raise ConfigurationError(f"{path}: a suite is a mapping with an `expectations` list, not {_kind(read.content)}")
+    return _suite(str(path), read.content, read.sha256, read)
 
 
-def _suite(source: str, content: Mapping[str, Any], digest: str, lines: list[int]) -> Suite:
+def _suite(source: str, content: Mapping[str, Any], digest: str, read: Document | None) -> Suite:
     if "expectation_suite_name" in content or "data_asset_type" in content:
         raise ConfigurationError(
             f"{source} is a suite of Great Expectations 0.x; save it again with 1.x (`name`, `type`)"
@@ -102,8 +95,8 @@ def _suite(source: str, content: Mapping[str, Any], digest: str, lines: list[int
         raise ConfigurationError(f"{source}: `suite_parameters` must be a mapping, not {_kind(parameters)}")
     expectations = []
     for position, entry in enumerate(entries, start=1):
-        line = f":{lines[position - 1]}" if len(lines) == len(entries) else ""
-        expectations.append(_expectation(f"{source}{line} (expectation {position})", position, entry))
+        where = read.where("expectations", str(position - 1)) if read else source
+        expectations.append(_expectation(f"{where} (expectation {position})", position, entry))
     return Suite(str(content.get("name") or source), digest, tuple(expectations), dict(parameters))
 
 
@@ -154,75 +147,3 @@ def _refuse_unknown(where: str, content: Mapping[str, Any], known: frozenset[str
 
 def _kind(value: Any) -> str:
     return "nothing" if value is None else f"a {type(value).__name__}"
-
-
-def _parse_json(path: Path, text: str) -> Any:
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [key for key, _ in pairs]
-        twice = sorted({key for key in keys if keys.count(key) > 1})
-        if twice:
-            raise ConfigurationError(f"{path}: the key {', '.join(twice)} is given twice in one object")
-        return dict(pairs)
-
-    def no_constant(name: str) -> Any:
-        raise ConfigurationError(f"{path}: {name} is not JSON; write a finite number")
-
-    try:
-        return json.loads(text, object_pairs_hook=once, parse_constant=no_constant)
-    except json.JSONDecodeError as error:
-        raise ConfigurationError(f"{path}:{error.lineno}: the suite is not JSON: {error.msg}") from None
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML that means what JSON would: ``no`` and ``2024-01-01`` are text, a key may stand once."""
-
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own name
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """A mapping, refused where a key stands twice (PyYAML would keep the last)."""
-        keys = [key.value for key, _ in node.value]
-        for position, (key, _) in enumerate(node.value):
-            if key.value in keys[:position]:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f'the key "{key.value}" stands twice', key.start_mark
-                )
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:null|~|)$"), ["n", "~", ""])
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), ["t", "f"])
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^-?(?:0|[1-9]\d*)$"), list("-0123456789"))
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^-?(?:0|[1-9]\d*)(?:\.\d+(?:[eE][-+]?\d+)?|[eE][-+]?\d+)$"),
-    list("-0123456789"),
-)
-
-
-def _construct_float(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float:
-    return float(loader.construct_scalar(node))
-
-
-_Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
-
-
-def _parse_yaml(path: Path, text: str) -> Any:
-    try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader, only stricter
-    except yaml.MarkedYAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ConfigurationError(f"{path}{line}: the suite is not YAML that is accepted: {error.problem}") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigurationError(f"{path}: the suite is not YAML: {str(error).splitlines()[0]}") from None
-
-
-def _lines(text: str) -> list[int]:
-    """The line of each expectation (JSON is YAML too, but for tabs); empty where it cannot be told."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError:
-        return []
-    for key, value in root.value if isinstance(root, yaml.MappingNode) else ():
-        if key.value == "expectations" and isinstance(value, yaml.SequenceNode):
-            return [item.start_mark.line + 1 for item in value.value]
-    return []

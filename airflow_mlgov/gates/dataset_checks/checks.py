@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from airflow_mlgov.data.database import is_table_name
 from airflow_mlgov.data.file_tables import MEMORY_LIMIT
 from airflow_mlgov.data.files import FileSet
-from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
+from airflow_mlgov.errors import ConfigurationError, DependencyError
 from airflow_mlgov.gates.bounds import parse_bound, tighten
 from airflow_mlgov.gates.dataset_checks.drift import STATISTICS, DriftSettings, check_drift
 from airflow_mlgov.gates.dataset_checks.leakage import LeakageSettings, check_leakage
@@ -33,6 +33,7 @@ from airflow_mlgov.gates.dataset_checks.timeliness import (
 from airflow_mlgov.gates.dataset_checks.workbench import Reference, Workbench, is_same_path, open_workbench
 from airflow_mlgov.gates.strictness import agreed
 from airflow_mlgov.results import Check, GateResult, Outcome, Severity, Subject
+from airflow_mlgov.strict_files import read_yaml
 
 CHAMPION = "champion"
 """In the place of a path: the data that the champion was trained on."""
@@ -99,37 +100,10 @@ def load_checks(path: str | Path) -> dict[str, Any]:
     :raises ConfigurationError: no such file, neither YAML nor JSON, or no mapping, or a key that stands twice
     :raises AccessError: the file system refuses to read it
     """
-    import yaml
-
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
-    except PermissionError:
-        raise AccessError(f"may not read {path}: permission denied") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"cannot read the checks {path}: {error}") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise ConfigurationError(f"{where}: not YAML: {getattr(error, 'problem', None) or 'unreadable'}") from None
-    _refuse_repeated(root, str(path))
+    content = read_yaml(path, "checks").content
     if not isinstance(content, dict):
-        raise ConfigurationError(f"{path} must map names such as drift to their settings")
+        raise ConfigurationError(f"{path} must map names such as drift to their settings", code="checks.no_mapping")
     return content
-
-
-def _refuse_repeated(node: Any, source: str) -> None:
-    import yaml
-
-    if not isinstance(node, yaml.MappingNode):
-        return
-    seen: set[str] = set()
-    for key, value in node.value:
-        if str(key.value) in seen:
-            raise ConfigurationError(f"{source}:{key.start_mark.line + 1}: the key {key.value!r} stands twice")
-        seen.add(str(key.value))
-        _refuse_repeated(value, source)
 
 
 def merge_checks(policy: Mapping[str, Any] | None, given: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -1,0 +1,287 @@
+"""JSON and YAML that people write, read strictly: a key once, finite numbers, limits on size, depth and what aliases
+unfold to; every part's line is known, and a word that is near to the one that was meant is named.
+
+Refuses whatever two readers could read in two ways. It knows nothing of what the files are for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+
+from airflow_mlgov.errors import AccessError, ConfigurationError
+
+MAX_BYTES = 16 * 1024 * 1024
+"""A file that people write is smaller."""
+MAX_DEPTH = 100
+"""How deep lists and mappings may lie in each other."""
+MAX_PARTS = 300_000
+"""How many values a file may hold; what an alias stands for counts each time it is used."""
+
+Lines = Mapping[tuple[str, ...], int]
+"""Path of keys and positions -> line, from 1."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """One file, read."""
+
+    source: str
+    """As messages name it."""
+    raw: bytes
+    content: Any
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of its bytes."""
+        return hashlib.sha256(self.raw).hexdigest()
+
+    @cached_property
+    def lines(self) -> Lines:
+        """The line of each key and list entry; empty if it cannot be told (JSON that is no YAML, such as with tabs)."""
+        try:
+            return _lines(_compose(self.raw.decode("utf-8-sig"), yaml.SafeLoader), self.source)
+        except (yaml.YAMLError, ConfigurationError):
+            return {}
+
+    def where(self, *path: str) -> str:
+        """``file:line`` of a part, or of what it lies in."""
+        known = (path[:end] for end in range(len(path), -1, -1))
+        line = next((self.lines[part] for part in known if part in self.lines), None)
+        return f"{self.source}:{line}" if line else self.source
+
+
+class PlainLoader(yaml.SafeLoader):
+    """YAML that means what JSON would: ``no`` and ``2024-01-01`` are text."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own name
+
+
+PlainLoader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:null|~|)$"), ["n", "~", ""])
+PlainLoader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), ["t", "f"])
+PlainLoader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^-?(?:0|[1-9]\d*)$"), list("-0123456789"))
+PlainLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^-?(?:0|[1-9]\d*)(?:\.\d+(?:[eE][-+]?\d+)?|[eE][-+]?\d+)$"),
+    list("-0123456789"),
+)
+
+
+def _number(loader: PlainLoader, node: yaml.ScalarNode) -> float:
+    return float(loader.construct_scalar(node))
+
+
+PlainLoader.add_constructor("tag:yaml.org,2002:float", _number)
+
+
+def read_file(path: str | Path, what: str) -> bytes:
+    """A small file's bytes.
+
+    :param what: what it is, for messages: ``suite``, ``rules``
+    :raises ConfigurationError: no such file, one that cannot be read, or one of more than :data:`MAX_BYTES`
+    :raises AccessError: the file system refuses
+    """
+    source = Path(path)
+    try:
+        large = source.stat().st_size > MAX_BYTES
+        raw = b"" if large else source.read_bytes()
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"no such {what}: {path} (looked in {source.absolute().parent})", code="file.missing"
+        ) from None
+    except PermissionError:
+        raise AccessError(f"may not read the {what} {path}: permission denied") from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"the {what} {path} cannot be read: {error.strerror or error}", code="file.unreadable"
+        ) from None
+    if large:
+        raise ConfigurationError(
+            f"the {what} {path} is larger than {MAX_BYTES // 1024**2} MiB, which is no file that people write",
+            code="file.too_large",
+        )
+    return raw
+
+
+def read_json(path: str | Path, what: str) -> Document:
+    """A JSON file.
+
+    :raises ConfigurationError: it cannot be read, or is not strict JSON
+    :raises AccessError: the file system refuses
+    """
+    raw = read_file(path, what)
+    return Document(str(path), raw, parse_json(_text(raw, path, what), str(path), what))
+
+
+def read_yaml(path: str | Path, what: str, *, plain: bool = False) -> Document:
+    """A YAML file; JSON is YAML too.
+
+    :param plain: values mean what JSON would mean by them: ``no`` is text, not False
+    :raises ConfigurationError: it cannot be read, or is not strict YAML
+    :raises AccessError: the file system refuses
+    """
+    raw = read_file(path, what)
+    return Document(str(path), raw, parse_yaml(_text(raw, path, what), str(path), what, plain=plain))
+
+
+def parse_json(text: str, source: str, what: str) -> Any:
+    """The value that JSON holds.
+
+    :raises ConfigurationError: it is not JSON, a key stands twice in one object, a number is not finite, or it is
+        nested too deeply; the message names the line if it is known
+    """
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(found := dict(pairs)) != len(pairs):
+            keys = [key for key, _ in pairs]
+            _twice(source, next(key for key in keys if keys.count(key) > 1))
+        return found
+
+    try:
+        content = json.loads(
+            text,
+            object_pairs_hook=once,
+            parse_constant=lambda word: _not_finite(source, word),
+            parse_float=lambda word: _finite(word, source),
+        )
+    except json.JSONDecodeError as error:
+        problem = f"{source}:{error.lineno}: the {what} is not JSON: {error.msg}"
+        raise ConfigurationError(problem, code="file.not_json") from None
+    except RecursionError:
+        _too_deep(source)
+    except ConfigurationError:
+        raise
+    except ValueError as error:  # a whole number of thousands of digits
+        raise ConfigurationError(f"{source}: the {what} is not JSON: {error}", code="file.not_json") from None
+    _measure(content, source)
+    return content
+
+
+def parse_yaml(text: str, source: str, what: str, *, plain: bool = False) -> Any:
+    """The value that YAML holds.
+
+    :param plain: see :func:`read_yaml`
+    :raises ConfigurationError: it is not YAML, a key stands twice in one mapping or is no plain value, a number is not
+        finite, it is nested too deeply, or its aliases unfold to too much; the message names the line if it is known
+    """
+    kind = PlainLoader if plain else yaml.SafeLoader
+    try:
+        node = _compose(text, kind)
+        if node is None:
+            return None
+        _lines(node, source)
+        loader = kind("")
+        try:
+            return loader.construct_document(node)
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        problem = f"{source}{line}: the {what} is not YAML: {error.problem}"
+        raise ConfigurationError(problem, code="file.not_yaml") from None
+    except RecursionError:
+        _too_deep(source)
+    except ConfigurationError:
+        raise
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that no calendar has
+        problem = f"{source}: the {what} is not YAML: {str(error).splitlines()[0]}"
+        raise ConfigurationError(problem, code="file.not_yaml") from None
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """What to say after an unknown word: ``; did you mean 'alias'?``, or all that are known."""
+    words = list(known)
+    near = get_close_matches(word, words, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(words)}"
+
+
+# -- within -----------------------------------------------------------------------------------------------------------
+
+
+def _text(raw: bytes, path: str | Path, what: str) -> str:
+    """A file's text; a byte order mark is no part of it."""
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"the {what} {path} cannot be read: {error}", code="file.not_text") from None
+
+
+def _compose(text: str, kind: type[yaml.SafeLoader]) -> yaml.Node | None:
+    node: yaml.Node | None = yaml.compose(text, Loader=kind)
+    return node
+
+
+def _lines(root: yaml.Node | None, source: str) -> dict[tuple[str, ...], int]:
+    """The line of each part, and the refusal of what a value could not be made from in one way only."""
+    lines: dict[tuple[str, ...], int] = {}
+    if root is not None:
+        _walk(root, (), lines, source)
+    return lines
+
+
+def _walk(node: yaml.Node, path: tuple[str, ...], lines: dict[tuple[str, ...], int], source: str) -> None:
+    if len(path) > MAX_DEPTH:  # also where an alias lies in what it stands for
+        _too_deep(source)
+    if len(lines) > MAX_PARTS:
+        raise ConfigurationError(f"{source}: holds more than {MAX_PARTS} values", code="file.too_many")
+    lines.setdefault(path, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                problem = f"{source}:{line}: a key must be a plain word, not a list or a mapping"
+                raise ConfigurationError(problem, code="file.key_not_text")
+            if key.value in seen:
+                _twice(f"{source}:{line}", key.value)
+            seen.add(key.value)
+            lines[(*path, key.value)] = line
+            _walk(value, (*path, key.value), lines, source)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            _walk(value, (*path, str(index)), lines, source)
+    elif node.tag == "tag:yaml.org,2002:float":
+        line = node.start_mark.line + 1
+        _finite(node.value, f"{source}:{line}")
+
+
+def _measure(value: Any, source: str, depth: int = 0) -> None:
+    if depth > MAX_DEPTH:
+        _too_deep(source)
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            _measure(item, source, depth + 1)
+
+
+def _finite(word: str, where: str) -> float:
+    try:
+        number = float(word.replace("_", ""))
+    except ValueError:  # .nan and .inf, or YAML's numbers of base 60, which its own reader reads
+        if word.lower().lstrip("+-") in (".nan", ".inf"):
+            _not_finite(where, word)
+        return 0.0
+    if not math.isfinite(number):
+        _not_finite(where, word)
+    return number
+
+
+def _not_finite(where: str, word: str) -> NoReturn:
+    raise ConfigurationError(f"{where}: {word} is no finite number", code="file.not_finite")
+
+
+def _twice(where: str, key: str) -> NoReturn:
+    raise ConfigurationError(f"{where}: the key {key!r} stands twice", code="file.key_twice")
+
+
+def _too_deep(where: str) -> NoReturn:
+    raise ConfigurationError(f"{where}: nested too deeply (more than {MAX_DEPTH} levels)", code="file.too_deep")
