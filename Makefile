@@ -40,6 +40,7 @@ lint: .venv/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 lock: .venv/bin/python
 	$(UV) pip compile --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate --quiet \

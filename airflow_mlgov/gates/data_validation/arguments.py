@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from airflow_mlgov.gates.data_validation.suite import Expectation
+from airflow_mlgov.gates.data_validation.expectations import Expectation
 
 EXACT = 2**53
 """Up to here a whole number is the same as a float."""

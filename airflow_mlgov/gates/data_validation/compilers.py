@@ -24,6 +24,7 @@ from airflow_mlgov.gates.data_validation.arguments import (
     take,
 )
 from airflow_mlgov.gates.data_validation.column_kinds import Column, Kind
+from airflow_mlgov.gates.data_validation.expectations import Expectation
 from airflow_mlgov.gates.data_validation.gx import Result
 from airflow_mlgov.gates.data_validation.portable_regex import PortableRegex, portable_regex
 from airflow_mlgov.gates.data_validation.query_plan import (
@@ -34,7 +35,6 @@ from airflow_mlgov.gates.data_validation.query_plan import (
     map_result,
     require_known,
 )
-from airflow_mlgov.gates.data_validation.suite import Expectation
 
 _NUMERIC = (Kind.INTEGER, Kind.FLOAT)
 _COMPARED = (*_NUMERIC, Kind.TEXT)

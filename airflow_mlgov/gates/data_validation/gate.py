@@ -25,9 +25,10 @@ from airflow_mlgov.data.pandas_files import read_files
 from airflow_mlgov.data.snapshot import Snapshot, take_snapshot
 from airflow_mlgov.errors import ConfigurationError, DependencyError
 from airflow_mlgov.gates.data_validation import gx as _gx
+from airflow_mlgov.gates.data_validation.expectations import Expectation, Suite
 from airflow_mlgov.gates.data_validation.one_query import COMPILED_TYPES, QueryRun, run_query
 from airflow_mlgov.gates.data_validation.sql_semantics import decided_otherwise
-from airflow_mlgov.gates.data_validation.suite import Expectation, Suite, load_suite
+from airflow_mlgov.gates.data_validation.suite import load_suite
 from airflow_mlgov.gates.dataset_checks import Lookup, add_checks, parse_checks
 from airflow_mlgov.gates.report import write_report
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity, Subject, json_safe

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlgov.data.database import SqlSource
 from airflow_mlgov.data.frames import is_spark_frame
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.data_validation.suite import Expectation, Suite
+from airflow_mlgov.gates.data_validation.expectations import Expectation, Suite
 from airflow_mlgov.results import json_safe
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from airflow_mlgov.data.file_tables import FileTable
 from airflow_mlgov.gates.data_validation.arguments import Uncompiled
 from airflow_mlgov.gates.data_validation.column_kinds import NotAFrame, columns_of
 from airflow_mlgov.gates.data_validation.compilers import COMPILERS
+from airflow_mlgov.gates.data_validation.expectations import Expectation
 from airflow_mlgov.gates.data_validation.gx import Result
 from airflow_mlgov.gates.data_validation.query_plan import Answers, Finish, NoColumn, Plan
-from airflow_mlgov.gates.data_validation.suite import Expectation
 
 COMPILED_TYPES = frozenset(COMPILERS)
 """The expectation types that are evaluated here where nothing speaks against it."""

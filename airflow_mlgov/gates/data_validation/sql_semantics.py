@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from airflow_mlgov.data.file_tables import FileTable
 from airflow_mlgov.data.quoting import identifier
-from airflow_mlgov.gates.data_validation.suite import Expectation
+from airflow_mlgov.gates.data_validation.expectations import Expectation
 
 _NEVER = {
     "expect_column_quantile_values_to_be_between": "a database finds quantiles by a rule of its own",

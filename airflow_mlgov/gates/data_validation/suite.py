@@ -6,11 +6,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.gates.data_validation.expectations import Expectation, Suite
 from airflow_mlgov.strict_files import Document, read_json, read_yaml
 
 _SUITE_KEYS = frozenset({"name", "expectations", "suite_parameters", "meta", "notes", "id"})
@@ -18,42 +18,6 @@ _EXPECTATION_KEYS = frozenset(
     {"type", "kwargs", "severity", "meta", "notes", "description", "id", "rendered_content", "success_on_last_run"}
     | {"expectation_context"}
 )
-
-
-@dataclass(frozen=True)
-class Expectation:
-    """One entry of a suite, as written."""
-
-    position: int
-    """From 1, as people count."""
-    type: str
-    kwargs: Mapping[str, Any]
-    severity: Any
-    """As written; ``critical`` where nothing is. Not yet known to be one that exists."""
-    where: str
-    """``suite.json:12 (expectation 3)``."""
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Every column that the expectation needs to be there."""
-        if self.type == "expect_column_to_exist":
-            return ()
-        single = [self.kwargs.get(key) for key in ("column", "column_A", "column_B")]
-        several = self.kwargs.get("column_list")
-        return tuple(
-            name for name in [*single, *(several if isinstance(several, list) else ())] if isinstance(name, str)
-        )
-
-
-@dataclass(frozen=True)
-class Suite:
-    """A suite and the digest of the bytes it was read from."""
-
-    name: str
-    digest: str
-    expectations: tuple[Expectation, ...]
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    """What ``{"$PARAMETER": name}`` stands for."""
 
 
 def load_suite(suite: str | Path | Mapping[str, Any]) -> Suite:

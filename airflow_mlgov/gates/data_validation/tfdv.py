@@ -16,7 +16,7 @@ from airflow_mlgov.data.file_tables import MEMORY_LIMIT, open_table
 from airflow_mlgov.data.files import FileSet, dataset_subject, opened, unchanged
 from airflow_mlgov.errors import ConfigurationError, DependencyError
 from airflow_mlgov.gates.children.environment import Backend, ask
-from airflow_mlgov.gates.data_validation.suite import Expectation, Suite
+from airflow_mlgov.gates.data_validation.expectations import Expectation, Suite
 from airflow_mlgov.gates.data_validation.tfdv_schema import ACCEPTED, Compiled, Refusal, compile_schema
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity, Subject
 from airflow_mlgov.strict_files import read_file

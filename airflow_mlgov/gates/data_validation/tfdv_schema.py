@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.data_validation.suite import Expectation
+from airflow_mlgov.gates.data_validation.expectations import Expectation
 
 INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 FLOATS = ("FLOAT", "DOUBLE")

@@ -15,13 +15,14 @@ from airflow_mlgov.gates.evaluation.changes import Change, Pairs, change, pair
 from airflow_mlgov.gates.evaluation.estimates import RESAMPLES, SEED, Estimate, estimate, examples_for, hold
 from airflow_mlgov.gates.evaluation.grammar import Statistic, judged_columns, statistic_of
 from airflow_mlgov.gates.evaluation.scores import Scores, measured, never_seen, probably_meant, read_scores
-from airflow_mlgov.gates.evaluation.spec import EvaluationSettings
 from airflow_mlgov.gates.slices import Estimated, SliceRules, cut_by, worst_slice_check
 from airflow_mlgov.results import Bound, Check, Outcome, Severity
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+
+    from airflow_mlgov.gates.evaluation.spec import EvaluationSettings
 
     Array = np.ndarray[Any, Any]
 

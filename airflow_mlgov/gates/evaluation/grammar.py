@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import VS_CHAMPION, WORST_SLICE, MetricBound
@@ -109,3 +110,10 @@ def with_default(bounds: Iterable[MetricBound]) -> tuple[MetricBound, ...]:
     if any(item.metric == ABSTENTION for item in given):
         return given
     return (*given, MetricBound(ABSTENTION, ABSTENTION_ALLOWED))
+
+
+def nearest(word: Any, known: Iterable[str]) -> str | None:
+    """The known word that is so near that the other is probably a slip of it."""
+    folded = {one.casefold(): one for one in known}
+    near = difflib.get_close_matches(str(word).casefold(), folded, n=1, cutoff=0.75)
+    return folded[near[0]] if near else None

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.evaluation.grammar import Statistic
-from airflow_mlgov.gates.evaluation.spec import EvaluationSettings, nearest
+from airflow_mlgov.gates.evaluation.grammar import Statistic, nearest
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+
+    from airflow_mlgov.gates.evaluation.spec import EvaluationSettings
 
     Array = np.ndarray[Any, Any]
 

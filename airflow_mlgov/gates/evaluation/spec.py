@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import WORST_SLICE, MetricBound
-from airflow_mlgov.gates.evaluation.grammar import METRICS, judged_columns, statistic_of, with_default
+from airflow_mlgov.gates.evaluation.grammar import METRICS, judged_columns, nearest, statistic_of, with_default
 from airflow_mlgov.gates.protocol import (
     Column,
     Columns,
@@ -110,13 +109,6 @@ def require_sensible(bounds: Iterable[MetricBound], settings: EvaluationSettings
                 f"{', '.join(declared)}{hint}",
                 code="bound.unknown_category",
             )
-
-
-def nearest(word: Any, known: Iterable[str]) -> str | None:
-    """The known word that is so near that the other is probably a slip of it."""
-    folded = {one.casefold(): one for one in known}
-    near = difflib.get_close_matches(str(word).casefold(), folded, n=1, cutoff=0.75)
-    return folded[near[0]] if near else None
 
 
 class EvaluationGate(Gate[EvaluationSettings]):

@@ -1,4 +1,4 @@
-"""A gate's settings as a table in Markdown, made from the gate. ``python -m airflow_mlgov.gates.reference FILE`` writes
+"""A gate's settings as a table in Markdown, made from the gate. ``python -m airflow_mlgov.reference FILE`` writes
 them between the marks ``<!-- settings of NAME -->`` and ``<!-- end -->`` of a document.
 """
 
