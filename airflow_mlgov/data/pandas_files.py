@@ -31,7 +31,7 @@ def read_table(data: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
 
 
 def read_dataset(data: str, columns: Sequence[str] | None = None) -> tuple[pd.DataFrame, Subject]:
-    """:func:`read_table` and :func:`dataset_subject` as one step, so that the digest is of the rows that were read.
+    """:func:`read_table` and ``data.files.dataset_subject`` as one step, so that the digest is of the rows read.
 
     :raises DependencyError: a file changed while it was being read
     """

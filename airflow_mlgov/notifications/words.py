@@ -163,7 +163,7 @@ def render_gate_failed(
     :param owners: who is told, from the policy
     :param model: what to call the model; the result's subject where None
     :param evidence: where the signed evidence is, such as ``ledger:7@1a2b3c4d5e6f``
-    :param link: URL of the Airflow task, see :func:`task_link`
+    :param link: URL of the Airflow task, see :func:`~airflow_mlgov.notifications.page_of`
     """
     body = _render(
         _GATE_FAILED,
@@ -192,7 +192,7 @@ def render_approval_wanted(
 
     :param approvers: who may approve, by name
     :param checks: what was measured, a line each, with the numbers
-    :param link: see :func:`approval_page`
+    :param link: see :func:`~airflow_mlgov.notifications.approval_page`
     """
     body = _render(
         _APPROVAL_WANTED,
@@ -221,7 +221,7 @@ def render_waiver_wanted(
     :param terms: ``gate``, ``check``, ``target``, ``observed``, ``min``, ``max``, ``reason``, ``ticket``,
         ``risk_owner``, ``requesters``, ``expires``
     :param signers: who may sign, by name
-    :param link: see :func:`approval_page`
+    :param link: see :func:`~airflow_mlgov.notifications.approval_page`
     """
     body = _render(
         _WAIVER_WANTED,

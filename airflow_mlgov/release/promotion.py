@@ -45,7 +45,7 @@ class Promotion:
     record: str
     """Ledger reference of the promotion."""
     waived: tuple[Mapping[str, Any], ...] = ()
-    """Each failed check that a waiver covers, see :attr:`Decision.waived`."""
+    """Each failed check that a waiver covers, see :attr:`~airflow_mlgov.governance.decision.Decision.waived`."""
     excused: tuple[tuple[str, str], ...] = ()
     """What a break-glass has overridden."""
     emergency: Mapping[str, Any] | None = None

@@ -1,1 +1,2 @@
-"""The evaluation gate: scores by example against bounds. Begin with :class:`spec.EvaluationGate`, then ``gate.py``."""
+"""The evaluation gate: scores by example against bounds. Begin with ``gates.evaluation.spec.EvaluationGate``, then
+``gate.py``."""
