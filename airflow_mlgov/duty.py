@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Duty:
     """One duty, and everything that its task needs.
 
-    :param name: one of ``evidence.signing.DUTIES``: a gate's name, ``registration``, ``approval``, ``promotion`` …; it
+    :param name: one of ``evidence.signing.duties``: a gate's name, ``registration``, ``approval``, ``promotion`` …; it
         picks the signing key and the Vault identity where their settings hold ``{duty}``
     :param mlflow_conn_id: overrides ``[mlgov] mlflow_conn_id``
     """
@@ -88,14 +88,14 @@ class Duty:
     @cached_property
     def signer(self) -> Signer:
         """The signer of this duty; a new local key is added to the default trust root."""
-        from airflow_mlgov.evidence.signing import DUTIES, TrustRoot, open_signer
+        from airflow_mlgov.evidence.signing import TrustRoot, duties, open_signer
 
         uri = self.signer_uri
         if uri:
             return open_signer(uri, self.vault() if uri.startswith("vault:") else None)
         signer = open_signer(f"local:{home() / 'signing-key.pem'}")
         if not option("trust_root") and not (home() / "trust.json").exists():
-            TrustRoot().with_key(signer.public_key, DUTIES).save(home() / "trust.json")
+            TrustRoot().with_key(signer.public_key, duties()).save(home() / "trust.json")
         return signer
 
     @cached_property

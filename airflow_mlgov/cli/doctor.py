@@ -167,7 +167,7 @@ def _models(governance: Duty) -> list[ModelPolicy]:
 
 def _duties(governance: Duty) -> list[str]:
     """The duties that somebody has to sign for under this policy."""
-    from airflow_mlgov.evidence.signing import DUTIES
+    from airflow_mlgov.evidence.signing import duties
 
     targets = [target for model in _models(governance) for target in model.targets.values()]
     needed = {"registration", "promotion", "reconcile"}.union(*(target.requires for target in targets))
@@ -175,7 +175,7 @@ def _duties(governance: Duty) -> list[str]:
         needed.add("approval")
     if any(target.waivers or target.break_glass for target in targets):
         needed |= {"waiver", "audit"}
-    return [duty for duty in DUTIES if duty in needed]
+    return [duty for duty in duties() if duty in needed]
 
 
 # -- versions ----------------------------------------------------------------------------------------------------------

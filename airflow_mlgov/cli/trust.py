@@ -22,11 +22,11 @@ def trust_add(
 
     The key of the same duties that it follows stays, and ends an hour from now: tasks under way may still sign with it.
     """
-    from airflow_mlgov.evidence.signing import DUTIES, TrustRoot
+    from airflow_mlgov.evidence.signing import TrustRoot, duties
 
-    unknown = sorted(set(duty) - set(DUTIES))
+    unknown = sorted(set(duty) - set(duties()))
     if unknown:
-        raise ConfigurationError(f"unknown duty {', '.join(unknown)}; known: {', '.join(DUTIES)}")
+        raise ConfigurationError(f"unknown duty {', '.join(unknown)}; known: {', '.join(duties())}")
     root = TrustRoot.load(trust) if trust.exists() else TrustRoot()
     root.rotated(signer_for(sign).public_key, duty).save(trust)
     typer.echo(f"{trust}: {len(root.keys)} keys before, added one for {', '.join(duty)}")

@@ -17,12 +17,12 @@ from airflow_mlgov.demo import servers
 from airflow_mlgov.demo.data import DataFiles, make_data
 from airflow_mlgov.demo.servers import Airflow, Mlflow, OpenBao
 from airflow_mlgov.errors import ConfigurationError, DependencyError
-from airflow_mlgov.evidence.signing import DUTIES
+from airflow_mlgov.evidence.signing import duties
 
 MODEL = "credit_risk"
 ENVIRONMENT = "demo"
 ACCOUNTS = {
-    **dict.fromkeys(DUTIES, "gates"),
+    **dict.fromkeys(duties(), "gates"),
     **{"registration": "trainer", "promotion": "promoter", "reconcile": "promoter"},
 }
 """Duty -> the MLflow account whose password lies in its own Vault path."""
@@ -153,7 +153,7 @@ def furnish_openbao(openbao: OpenBao, accounts: Mapping[str, str], trust_root: P
     client.sys.enable_secrets_engine("kv", path="secret", options={"version": "2"})
     client.sys.enable_auth_method("approle")
     trust, connections = TrustRoot(), {}
-    for duty in DUTIES:
+    for duty in duties():
         name = key_name(duty)
         client.secrets.transit.create_key(name, key_type="ed25519")
         trust = trust.with_key(TransitSigner(client, name).public_key, [duty])

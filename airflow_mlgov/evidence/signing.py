@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError
 from securesystemslib.signer import CryptoSigner, Key, Signature, Signer, SSlibKey
 
+from airflow_mlgov import catalogue
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
 from airflow_mlgov.evidence.digests import canonical_json, parse_json
 from airflow_mlgov.evidence.statements import Statement
@@ -30,11 +32,16 @@ log = logging.getLogger(__name__)
 _OVERLAP = timedelta(hours=1)
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
-GATES = ("data_validation", "performance", "fairness", "policy")
-DUTIES = (*GATES, "registration", "approval", "promotion", "reconcile", "checkpoint", "waiver", "audit")
-"""What a key may be allowed to sign: the result of one gate class, what a model was made from, a person's answer, a
+OFFICES = ("registration", "approval", "promotion", "reconcile", "checkpoint", "waiver", "audit")
+"""What a key may be allowed to sign besides the result of a gate: what a model was made from, a person's answer, a
 promotion (with its decision and rollback), an incident in the registry, a checkpoint of the ledger, a person's
 exception (a waiver or a break-glass), the audit that follows one."""
+_DUTY = re.compile(r"[a-z][a-z0-9_]*")
+
+
+def duties() -> tuple[str, ...]:
+    """Every duty that a key may have here: each installed gate has one of its own, then :data:`OFFICES`."""
+    return (*catalogue.names(), *OFFICES)
 
 
 class TransitSigner(Signer):  # type: ignore[misc]  # securesystemslib ships no types to mypy here
@@ -267,8 +274,8 @@ def _trusted_key(entry: Any, where: str) -> TrustedKey:
     data = dict(entry)
     duties, keyid = data.pop("duties", None), data.pop("keyid", None)
     dates = [_date(data.pop(name, None), f"{where}: {name}") for name in ("valid_from", "valid_until")]
-    if not isinstance(duties, list) or not duties or set(duties) - set(DUTIES):
-        raise ConfigurationError(f"{where}: duties must be some of {', '.join(DUTIES)}, not {duties!r}")
+    if not isinstance(duties, list) or not duties or not all(isinstance(d, str) and _DUTY.fullmatch(d) for d in duties):
+        raise ConfigurationError(f"{where}: duties must be names of gates, or {', '.join(OFFICES)}, not {duties!r}")
     try:
         key = SSlibKey.from_dict(keyid, data)
     except (KeyError, TypeError, ValueError) as error:

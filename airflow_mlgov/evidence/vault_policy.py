@@ -6,7 +6,7 @@ from importlib.resources import files
 from string import Template
 
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.evidence.signing import DUTIES
+from airflow_mlgov.evidence.signing import duties
 
 
 def key_name(duty: str) -> str:
@@ -19,7 +19,7 @@ def vault_policy(duty: str) -> str:
 
     :raises ConfigurationError: there is no such duty
     """
-    if duty not in DUTIES:
-        raise ConfigurationError(f"unknown duty {duty!r}; known: {', '.join(DUTIES)}")
+    if duty not in duties():
+        raise ConfigurationError(f"unknown duty {duty!r}; known: {', '.join(duties())}")
     template = Template((files("airflow_mlgov.evidence") / "duty.hcl").read_text())
     return template.substitute(duty=duty, key=key_name(duty))

@@ -21,7 +21,7 @@ from airflow_mlgov.gates.children.environment import Backend, ask
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity, Subject
 from airflow_mlgov.strict_files import read_yaml
 
-GATE = "data_validation"
+GATE = "feature_service"
 
 _TEXT = {"type": "string", "maxLength": 10_000}
 _TAGS = {"type": "object", "additionalProperties": _TEXT}

@@ -8,22 +8,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from importlib.resources import files
 from typing import Any
 
+from airflow_mlgov.catalogue import load, load_all, names
 from airflow_mlgov.evidence.digests import hash_json
 from airflow_mlgov.evidence.statements import DecisionDocument, GateStatement, identity
 from airflow_mlgov.evidence.statements.common import nanoseconds
 from airflow_mlgov.evidence.verification import Evidence, Unverified, only
-from airflow_mlgov.gates.rules import STRICTNESS, rank
+from airflow_mlgov.gates.protocol import Gate, Strict
 from airflow_mlgov.governance.engine import Job, RulesError, evaluate
 from airflow_mlgov.governance.policy import GovernancePolicy, ModelPolicy
+from airflow_mlgov.governance.reasons import shipped_rules
 from airflow_mlgov.results import Subject
 
 SHIPPED = "/airflow_mlgov/promotion.rego"
 """How the rules of this package are called in a policy bundle; the policy's own files cannot begin with a slash."""
 _PACKAGE = "data.mlgov.promotion"
-_ASKED = ("rules", "deny", "needed", "waived", "excused", "broken_by")
+_DENIED = "denied"
+"""The set that every shipped rule adds to."""
+_ASKED = ("deny", "needed", "waived", "excused", "broken_by")
 _OWN = "data.mlgov.custom.deny"
 
 
@@ -112,11 +115,6 @@ def decide(
     )
 
 
-def shipped_rules() -> str:
-    """The rules of promotion that come with this package."""
-    return (files("airflow_mlgov.governance") / "rego" / "promotion.rego").read_text()
-
-
 def bundle_digest(bundle: Mapping[str, str]) -> str:
     """SHA-256 over the names and the SHA-256 of each file of a policy bundle."""
     from hashlib import sha256
@@ -145,13 +143,11 @@ def apply_rules(bundle: Mapping[str, str], document: Mapping[str, Any]) -> Answe
     """
     rules = {name: text for name, text in bundle.items() if name.endswith(".rego")}
     shipped = {SHIPPED: rules.pop(SHIPPED, "")}
-    jobs = [Job(shipped, [f"{_PACKAGE}.{rule}" for rule in _ASKED])]
+    jobs = [Job(shipped, [f"{_PACKAGE}.{rule}" for rule in _ASKED], counted=_DENIED)]
     if rules:
         jobs.append(Job({**shipped, **rules}, [_OWN]))
     try:
-        (count, denied, needed, waived, excused, broken_by), *rest = evaluate(jobs, document)
-        if not isinstance(count, int) or count < 1:
-            raise RulesError("the rules evaluated to nothing")
+        (denied, needed, waived, excused, broken_by), *rest = evaluate(jobs, document)
         reasons = _reasons(denied, "")
         for (added,) in rest:
             reasons |= _reasons(added, "custom.")
@@ -211,17 +207,20 @@ def decision_input(
 def policy_input(policy: GovernancePolicy, name: str, target_name: str) -> dict[str, Any]:
     """What the policy says about a model and a target, as the rules see it."""
     model, target = policy.model(name), policy.model(name).target(target_name)
+    gates = load_all()
+    measuring = [gate for gate in gates if gate.metrics]
     return {
         "sha256": policy.digest,
         "tier": model.tier,
         "requires": list(target.requires),
+        "gates_over_data": [gate.name for gate in gates if gate.about == "dataset"],
         "max_age_ns": _span_ns(model.max_age),
         "rollback_required": target.rollback_required,
-        "suite_sha256": policy.suite_digest(name),
-        "settings": [setting for gate in ("performance", "fairness") for setting in _settings(model, gate)],
+        "suites": policy.suites(name),
+        "settings": [setting for gate in gates for setting in _settings(model, gate)],
         "dataset_checks": model.gates.get("data_validation", {}).get("checks", {}),
-        "bounds": [bound for gate in ("performance", "fairness") for bound in _bounds(model, gate)],
-        "max_tries": {gate: model.max_tries(gate) for gate in ("performance", "fairness")},
+        "bounds": [bound for gate in measuring for bound in _bounds(model, gate)],
+        "max_tries": {gate.name: model.max_tries(gate.name) for gate in measuring},
         "approvals": {
             "count": target.approvals,
             "from": sorted(map(identity, target.approvers)),
@@ -274,18 +273,17 @@ def count_tries(gate: str, request: Request, evidence: Sequence[Evidence]) -> li
     ]
 
 
-def _bounds(model: ModelPolicy, gate: str) -> list[dict[str, Any]]:
+def _bounds(model: ModelPolicy, gate: Gate[Any]) -> list[dict[str, Any]]:
     """Each bound with the name of the check that must have been held against it."""
     found = []
-    features = model.settings(gate).get("sensitive_features", ())
-    for metric, bound in model.bounds(gate).items():
+    settings = model.settings(gate.name)
+    for metric, bound in model.bounds(gate.name).items():
         low, high = bound.get("min", bound.get("min_change")), bound.get("max", bound.get("max_change"))
         text = " and ".join(f"{sign} {end:g}" for sign, end in ((">=", low), ("<=", high)) if end is not None)
-        names = [f"{metric}[{feature}]" for feature in features] if gate == "fairness" else [metric]
-        for name in names:
+        for name in gate.check_names(metric, settings):
             found.append(
                 {
-                    "gate": gate,
+                    "gate": gate.name,
                     "check": name,
                     "min": low,
                     "max": high,
@@ -297,21 +295,30 @@ def _bounds(model: ModelPolicy, gate: str) -> list[dict[str, Any]]:
     return found
 
 
-def _settings(model: ModelPolicy, gate: str) -> list[dict[str, Any]]:
+def _settings(model: ModelPolicy, gate: Gate[Any]) -> list[dict[str, Any]]:
     """Each setting that the policy states and that evidence may not be looser than."""
-    stated = model.settings(gate)
+    stated = model.settings(gate.name)
     return [
-        {"gate": gate, "name": name, "value": rank(stated[name]), "stricter": setting.stricter, "text": stated[name]}
-        for name, setting in STRICTNESS[gate].items()
+        {
+            "gate": gate.name,
+            "name": name,
+            "value": mark.rank(stated[name]),
+            "stricter": "more" if mark.larger_is == "stricter" else "less",
+            "text": stated[name],
+        }
+        for name, mark in gate.Settings.marks(Strict).items()
         if name in stated
     ]
 
 
 def _seen(item: Evidence) -> dict[str, Any]:
-    """Evidence as the rules see it: settings as numbers that can be compared."""
+    """Evidence as the rules see it: the settings of a gate as numbers that can be compared."""
     document = item.as_input()
-    if "settings" in document:
-        document["settings"] = {name: rank(value) for name, value in document["settings"].items()}
+    if item.gate is not None:
+        marks = load(item.gate).Settings.marks(Strict) if item.gate in names() else {}
+        document["settings"] = {
+            name: marks[name].rank(value) for name, value in document["settings"].items() if name in marks
+        }
     return document
 
 

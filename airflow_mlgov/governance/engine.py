@@ -29,6 +29,8 @@ class Job:
     """Name, for messages -> source."""
     rules: Sequence[str]
     """Paths such as ``data.mlgov.promotion.deny``; each must exist."""
+    counted: str = ""
+    """Name of a partial set to which at least one rule must add, by the syntax tree and not by what the rules say."""
 
 
 def evaluate(jobs: Sequence[Job], document: Mapping[str, Any], timeout: float = TIMEOUT_SECONDS) -> list[list[Any]]:

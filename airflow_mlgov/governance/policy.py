@@ -19,6 +19,8 @@ from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.evidence.digests import hash_file
 from airflow_mlgov.strict_files import Document, nearest, read_yaml
 
+_SUITES = {"data_validation": "suite", "tfdv": "schema"}
+"""Gate over data -> the setting that names what the data is held against."""
 _FOR_THE_DECISION = {"max_tries"}
 """Keys of a gate's section that are neither settings of the gate nor bounds."""
 
@@ -154,6 +156,19 @@ class GovernancePolicy:
         """The Great Expectations suite that the policy demands for a model's data, if it names one."""
         suite = self.model(model).gates.get("data_validation", {}).get("suite")
         return (self.path.parent / suite) if suite else None
+
+    def suites(self, model: str) -> dict[str, str]:
+        """Gate over data -> SHA-256 of the suite or schema that the policy demands of it. A ``schema.pbtxt`` that is
+        the data gate's suite is TFDV's schema too: they are two engines for one file."""
+        found = {}
+        for gate, key in _SUITES.items():
+            named = self.model(model).gates.get(gate, {}).get(key)
+            if named:
+                found[gate] = hash_file(self.path.parent / named)
+        suite = self.suite(model)
+        if suite is not None and suite.suffix.lower() == ".pbtxt":
+            found.setdefault("tfdv", found["data_validation"])
+        return found
 
     def suite_digest(self, model: str) -> str | None:
         """SHA-256 of that suite's file."""

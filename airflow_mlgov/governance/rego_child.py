@@ -20,8 +20,9 @@ REFUSED = frozenset(
 def run(job: dict[str, Any], document: str) -> list[Any]:
     """The values of a job's rules.
 
-    :param job: ``modules``, name -> source; ``rules``, the paths to evaluate
-    :raises ValueError: a module calls a function that is refused
+    :param job: ``modules``, name -> source; ``rules``, the paths to evaluate; ``counted``, the name of a partial set
+        that needs at least one rule, empty if none does
+    :raises ValueError: a module calls a function that is refused, or no rule adds to the set
     """
     import regorus
 
@@ -29,13 +30,23 @@ def run(job: dict[str, Any], document: str) -> list[Any]:
     for name, source in job["modules"].items():
         engine.add_policy(name, source)
     ast = engine.get_ast_as_json()
-    refused = sorted(set(calls(json.loads(ast) if isinstance(ast, str) else ast)) & REFUSED)
+    modules = json.loads(ast) if isinstance(ast, str) else ast
+    if job["counted"] and count_rules(modules, job["counted"]) < 1:
+        raise ValueError(f"no rule adds to {job['counted']}: the rules would evaluate to nothing")
+    refused = sorted(set(calls(modules)) & REFUSED)
     if refused:
         raise ValueError(
             f"the rules call {', '.join(refused)}, whose answer is not in the input and cannot be replayed"
         )
     engine.set_input_json(document)
     return [json.loads(engine.eval_rule_as_json(rule)) for rule in job["rules"]]
+
+
+def count_rules(modules: Any, name: str) -> int:
+    """How many rules with a body add to a partial set, by the modules' syntax trees."""
+    specs = (rule.get("Spec", {}) for module in modules for rule in module["ast"]["rules"])
+    heads = (spec["head"].get("Set", {}) for spec in specs if spec.get("bodies"))
+    return sum(head.get("refr", {}).get("Var", {}).get("value") == name for head in heads)
 
 
 def calls(node: Any) -> Iterator[str]:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from airflow_mlgov.evidence.digests import hash_json
 from airflow_mlgov.evidence.statements import DecisionStatement, PolicyStatement
 from airflow_mlgov.evidence.verification import Evidence
-from airflow_mlgov.governance.decision import SHIPPED, apply_rules, bundle_digest, policy_input, shipped_rules
+from airflow_mlgov.governance.decision import SHIPPED, apply_rules, bundle_digest, policy_input
 from airflow_mlgov.governance.policy import GovernancePolicy
+from airflow_mlgov.governance.reasons import shipped_rules
 
 Reasons = tuple[tuple[str, str], ...]
 

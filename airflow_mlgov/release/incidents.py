@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from airflow_mlgov import catalogue
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
-from airflow_mlgov.evidence.signing import GATES
 from airflow_mlgov.evidence.verification import Evidence
 from airflow_mlgov.governance.policy import Target
 from airflow_mlgov.release.desk import Desk
@@ -204,7 +204,7 @@ def tags_by_evidence(version: ModelVersion, history: Sequence[Evidence]) -> dict
             truth[key] = [f"sha256:{item.digest}" for item in mine if item.kind == "provenance"]
         elif word in ("provenance", "promotion", "decision"):
             truth[key] = [item.reference for item in mine if item.kind == word]
-        elif word.partition(".")[0] in GATES:
+        elif word.partition(".")[0] in catalogue.names():
             gate, _, part = word.partition(".")
             judged = [item for item in mine if item.kind == "gate" and item.gate == gate]
             truth[key] = [item.reference if part == "evidence" else item.ours["verdict"] for item in judged[-1:]]

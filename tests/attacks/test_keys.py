@@ -10,7 +10,7 @@ import pytest
 
 from airflow_mlgov.demo import servers, world
 from airflow_mlgov.errors import AccessError, EvidenceError
-from airflow_mlgov.evidence.signing import DUTIES, TransitSigner, TrustRoot, open_signer, sign_statement
+from airflow_mlgov.evidence.signing import TransitSigner, TrustRoot, duties, open_signer, sign_statement
 from airflow_mlgov.evidence.vault_policy import key_name
 from airflow_mlgov.evidence.verification import verify_envelope
 from tests.worlds.guarded import Guarded
@@ -27,7 +27,7 @@ def identities(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, A
         accounts = dict.fromkeys(world.ACCOUNTS.values(), "geheim")
         connections = world.furnish_openbao(openbao, accounts, folder / "trust.json")
         clients = {"root": root_client(openbao)}
-        for duty in world.DUTIES:
+        for duty in duties():
             given = connections[f"mlgov_vault_{duty}"]
             client = hvac.Client(url=openbao.url, session=servers.http_session())
             client.auth.approle.login(given["login"], given["password"])
@@ -36,14 +36,14 @@ def identities(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, A
 
 
 def test_a_duty_signs_with_its_own_key(identities: dict[str, Any]) -> None:
-    for duty in world.DUTIES:
+    for duty in duties():
         assert TransitSigner(identities[duty], key_name(duty)).sign(b"mine").signature
 
 
-@pytest.mark.parametrize("duty", world.DUTIES)
+@pytest.mark.parametrize("duty", duties())
 def test_no_duty_signs_with_the_key_of_another(identities: dict[str, Any], duty: str) -> None:
     thief = identities[duty]
-    for other in set(world.DUTIES) - {duty}:
+    for other in set(duties()) - {duty}:
         with pytest.raises(AccessError, match="read the Transit key"):
             TransitSigner(thief, key_name(other))
         signer = TransitSigner(identities["root"], key_name(other))
@@ -52,7 +52,7 @@ def test_no_duty_signs_with_the_key_of_another(identities: dict[str, Any], duty:
             signer.sign(b"not mine")
 
 
-@pytest.mark.parametrize("duty", world.DUTIES)
+@pytest.mark.parametrize("duty", duties())
 def test_no_duty_helps_itself_to_more(identities: dict[str, Any], duty: str) -> None:
     import hvac
 
@@ -97,13 +97,13 @@ def test_every_statement_under_every_wrong_key(guarded: Guarded) -> None:
     guarded.registry.set_tags(guarded.registry.resolve(f"{guarded.model}/1"), {"mlgov.performance": "FAIL"})
     guarded.reconcile()
     trust = TrustRoot.load(guarded.trust_file)
-    signers = {duty: guarded.signer(duty) for duty in DUTIES}
+    signers = {duty: guarded.signer(duty) for duty in duties()}
     seen = set()
     for entry in guarded.ledger.entries():
         statement, (key,) = trust.open_envelope(entry.envelope)
         (rightful,) = key.duties
         seen.add(entry.kind)
-        for duty in DUTIES:
+        for duty in duties():
             envelope = sign_statement(statement, signers[duty])
             if duty == rightful:
                 assert verify_envelope(envelope, trust).kind == entry.kind
@@ -117,7 +117,7 @@ def test_a_key_after_its_end(guarded: Guarded) -> None:
     """A key that has leaked is ended in the trust root; what it signs from then on counts for nothing."""
     version = guarded.gated()
     trust, ended = TrustRoot(), datetime.now(UTC) - timedelta(minutes=1)
-    for duty in DUTIES:
+    for duty in duties():
         until = ended if duty == "fairness" else None
         trust = trust.with_key(guarded.signer(duty).public_key, [duty], valid_until=until)
     trust.save(guarded.trust_file)
@@ -125,5 +125,5 @@ def test_a_key_after_its_end(guarded: Guarded) -> None:
 
 
 def test_the_keys_of_a_trust_root_differ(guarded: Guarded) -> None:
-    keys = [open_signer(f"local:{Path(guarded.folder) / f'{duty}.pem'}").public_key.keyid for duty in DUTIES]
+    keys = [open_signer(f"local:{Path(guarded.folder) / f'{duty}.pem'}").public_key.keyid for duty in duties()]
     assert all(one != other for one, other in permutations(keys, 2))

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 
 from airflow_mlgov.errors import EvidenceError
 from airflow_mlgov.evidence import statements as st
-from airflow_mlgov.evidence.signing import DUTIES, TrustRoot, open_signer, sign_statement
+from airflow_mlgov.evidence.signing import TrustRoot, duties, open_signer, sign_statement
 from airflow_mlgov.evidence.verification import statement_schema, verify_envelope
 from tests.fixtures.openbao import OpenBaoServer
 from tests.worlds.samples import STATEMENTS
@@ -50,7 +50,7 @@ def test_every_kind_fits_the_schema_and_in_toto(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_statement_that_lacks_a_field_is_refused(kind: str, tmp_path: Path) -> None:
     signer = open_signer(f"local:{tmp_path / 'k.pem'}")
-    trust = TrustRoot().with_key(signer.public_key, DUTIES)
+    trust = TrustRoot().with_key(signer.public_key, duties())
     assert verify_envelope(sign_statement(make(kind), signer), trust).kind == kind
     required = statement_schema()["$defs"][kind]["properties"]["predicate"]["required"]
     for name in required:
@@ -100,4 +100,4 @@ def test_a_waiver_whose_digest_names_other_terms_is_refused(tmp_path: Path) -> N
     made = make("waiver")
     made["predicate"]["terms"]["expires"] = "2036-12-01T00:00:00+00:00"
     with pytest.raises(EvidenceError, match="not those that its digest names"):
-        verify_envelope(sign_statement(made, signer), TrustRoot().with_key(signer.public_key, DUTIES))
+        verify_envelope(sign_statement(made, signer), TrustRoot().with_key(signer.public_key, duties()))

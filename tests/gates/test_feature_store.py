@@ -125,7 +125,7 @@ def test_a_service_that_keeps_the_rules(python: Path, built: Path) -> None:
     result = judge_feature_service(built, "scoring", RULES, python=python, now=NOON + timedelta(hours=5))
     assert result.verdict is Outcome.PASS, result.summary()
     assert (result.gate, result.subject.kind, result.subject.name) == (
-        "data_validation",
+        "feature_service",
         "dataset",
         "feast:credit/scoring",
     )
@@ -335,7 +335,7 @@ def test_on_the_command_line(run: Run, python: Path, built: Path, tmp_path: Path
     code, out, err = run(*command, "--service", "onboarding")
     assert code == 1, err
     said = json.loads(out)
-    assert (said["gate"], said["verdict"]) == ("data_validation", "FAIL")
+    assert (said["gate"], said["verdict"]) == ("feature_service", "FAIL")
     assert [check["name"] for check in said["checks"] if check["outcome"] == "FAIL"] == ["pii(identity)"]
     rules.write_text("pii: [tag]\n")
     code, _, err = run(*command, "--service", "onboarding")

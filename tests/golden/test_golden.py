@@ -9,7 +9,7 @@ import pytest
 
 from airflow_mlgov.errors import EvidenceError
 from airflow_mlgov.evidence.digests import canonical_json, hash_json
-from airflow_mlgov.evidence.signing import DUTIES, TrustRoot, open_signer, sign_statement
+from airflow_mlgov.evidence.signing import TrustRoot, duties, open_signer, sign_statement
 from airflow_mlgov.evidence.statements import FORM, FORMS, form_of
 from airflow_mlgov.evidence.verification import verify_envelope
 from tests.worlds import samples
@@ -60,7 +60,7 @@ def test_an_old_statement_that_says_form_1_is_none() -> None:
 @pytest.mark.parametrize("name", samples.STATEMENTS)
 def test_in_form_2_a_date_without_a_zone_is_refused(name: str, tmp_path: Path) -> None:
     signer = open_signer(f"local:{tmp_path / 'k.pem'}")
-    trust = TrustRoot().with_key(signer.public_key, DUTIES)
+    trust = TrustRoot().with_key(signer.public_key, duties())
     text = (folder(2) / f"{name}.json").read_text()
     dates = sorted(set(re.findall(r'"[A-Za-z]+":"2026-[^"]*\+00:00"', text)))
     assert len(dates) >= 1

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_mlgov.evidence.digests import canonical_json
-from airflow_mlgov.evidence.signing import DUTIES, TrustRoot, open_signer, sign_statement
+from airflow_mlgov.evidence.signing import TrustRoot, duties, open_signer, sign_statement
 from airflow_mlgov.evidence.statements import FORM
 from tests.worlds import samples
 
@@ -32,7 +32,7 @@ def _write_statements(folder: Path) -> None:
     folder.mkdir()
     with tempfile.TemporaryDirectory() as secret:
         signer = open_signer(f"local:{secret}/key.pem")
-        TrustRoot().with_key(signer.public_key, DUTIES).save(folder / "trust.json")
+        TrustRoot().with_key(signer.public_key, duties()).save(folder / "trust.json")
         for name, make in samples.STATEMENTS.items():
             (folder / f"{name}.json").write_bytes(canonical_json(make().as_json()))
             (folder / f"{name}.dsse.json").write_text(sign_statement(make(), signer))

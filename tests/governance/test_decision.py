@@ -210,6 +210,7 @@ def test_a_provenance_without_datasets_does_not_do(story: Story) -> None:
 
 
 OURS = "package mlgov.promotion\nimport rego.v1\nneeded := []\nwaived := []\nexcused := []\nbroken_by := []\n"
+RULE = "denied contains 1 if false\n"
 
 
 @pytest.mark.parametrize(
@@ -217,12 +218,12 @@ OURS = "package mlgov.promotion\nimport rego.v1\nneeded := []\nwaived := []\nexc
     [
         "",
         "package other\nimport rego.v1\ndeny := []",
-        OURS + "rules := 0\ndeny contains 1 if false",
-        OURS + "rules := 1\ndeny := input.nothing",
-        OURS + "rules := 1\ndeny contains x if input.a < b",
-        OURS + "rules := 1\ndeny := 7",
-        OURS + 'rules := 1\ndeny contains to_number("x")',
-        OURS.replace("excused := []", "excused := 1") + "rules := 1\ndeny := []",
+        OURS + "deny := []",
+        OURS + RULE + "deny := input.nothing",
+        OURS + RULE + "deny contains x if input.a < b",
+        OURS + RULE + "deny := 7",
+        OURS + RULE + 'deny contains to_number("x")',
+        OURS.replace("excused := []", "excused := 1") + RULE + "deny := []",
     ],
 )
 def test_rules_that_do_not_evaluate_deny(rules: str) -> None:
@@ -232,7 +233,7 @@ def test_rules_that_do_not_evaluate_deny(rules: str) -> None:
 
 
 def test_the_least_that_evaluates_allows() -> None:
-    assert apply_rules({SHIPPED: OURS + "rules := 1\ndeny := []"}, {"x": 1}).reasons == ()
+    assert apply_rules({SHIPPED: OURS + RULE + "deny := []"}, {"x": 1}).reasons == ()
 
 
 def sign_exceptions(story: Story) -> None:

@@ -25,7 +25,7 @@ from sqlalchemy.engine import make_url
 
 from airflow_mlgov.demo import servers, world
 from airflow_mlgov.demo.airflow_api import HITL_SETTLE_SECONDS, AirflowUser, Run
-from airflow_mlgov.evidence.signing import TransitSigner, TrustRoot
+from airflow_mlgov.evidence.signing import TransitSigner, TrustRoot, duties
 from airflow_mlgov.evidence.statements import gate_statement
 from airflow_mlgov.evidence.vault_policy import key_name
 from airflow_mlgov.evidence.verification import Evidence, collect
@@ -259,7 +259,7 @@ def live_world(directory: Path, server: MlflowServer) -> Iterator[LiveWorld]:
             directory,
             server,
             airflow,
-            {duty: TransitSigner(client, key_name(duty)) for duty in world.DUTIES},
+            {duty: TransitSigner(client, key_name(duty)) for duty in duties()},
             _secrets(airflow, openbao, server, passwords, connections),
             database.get("sql_alchemy_conn", f"sqlite:///{airflow.home}/airflow.db"),
         )

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from airflow_mlgov.evidence.ledger import Ledger, open_ledger
-from airflow_mlgov.evidence.signing import DUTIES, TrustRoot, open_signer
+from airflow_mlgov.evidence.signing import TrustRoot, duties, open_signer
 from airflow_mlgov.evidence.verification import collect
 from airflow_mlgov.operators.approval import ApprovalGateOperator
 from airflow_mlgov.operators.data_validation import DataValidationGateOperator
@@ -149,7 +149,7 @@ def new_release(folder: Path, server: MlflowServer, run: TaskRun, setenv: Callab
 def trust_local_keys(folder: Path) -> None:
     """One local key for each duty, each trusted for that duty alone."""
     trust = TrustRoot()
-    for duty in DUTIES:
+    for duty in duties():
         trust = trust.with_key(open_signer(f"local:{folder / f'{duty}.pem'}").public_key, [duty])
     trust.save(folder / "trust.json")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_mlgov.evidence.digests import hash_file
 from airflow_mlgov.evidence.ledger import open_ledger
-from airflow_mlgov.evidence.signing import DUTIES, TrustRoot, open_signer, sign_statement
+from airflow_mlgov.evidence.signing import TrustRoot, duties, open_signer, sign_statement
 from airflow_mlgov.evidence.statements import Context, approval_statement, gate_statement, provenance_statement
 from airflow_mlgov.evidence.verification import collect
 from airflow_mlgov.governance.decision import Decision, Request, decide
@@ -34,7 +34,7 @@ class Story:
     def __post_init__(self) -> None:
         self.signer = open_signer(f"local:{self.folder / 'key.pem'}")
         self.ledger = open_ledger(f"sqlite:///{self.folder / 'ledger.db'}")
-        self.trust = TrustRoot().with_key(self.signer.public_key, DUTIES)
+        self.trust = TrustRoot().with_key(self.signer.public_key, duties())
 
     def sign(self, statement: dict[str, Any]) -> str:
         return self.ledger.append(sign_statement(statement, self.signer)).envelope_sha256

@@ -125,7 +125,9 @@ def validate_data(
         from airflow_mlgov.gates.data_validation.tfdv import validate_schema
 
         # over files its types are DuckDB's, which Great Expectations' type lists cannot name
-        result = validate_schema(data, suite, memory_limit=memory_limit, min_rows=min_rows, report_dir=report_dir)
+        result = validate_schema(
+            data, suite, memory_limit=memory_limit, min_rows=min_rows, report_dir=report_dir, gate=GATE
+        )
         return add_checks(result, data, checks, lookup, memory_limit)
     rules = load_suite(suite)
     started_at = datetime.now(UTC)

@@ -21,7 +21,7 @@ from airflow_mlgov.gates.data_validation.tfdv_schema import ACCEPTED, Compiled, 
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity, Subject
 from airflow_mlgov.strict_files import read_file
 
-GATE = "data_validation"
+GATE = "tfdv"
 
 TFDV = Backend(
     name="TensorFlow Data Validation",
@@ -70,6 +70,7 @@ def validate_schema(
     memory_limit: str = MEMORY_LIMIT,
     min_rows: int = 1,
     report_dir: str | Path | None = None,
+    gate: str = GATE,
 ) -> GateResult:
     """Hold csv or parquet files against a ``schema.pbtxt``, without TensorFlow: presence, types, domains, unique
     counts, unknown columns, number of examples. What it asks for beyond that is an ERROR by name.
@@ -79,6 +80,7 @@ def validate_schema(
     :param memory_limit: what the query may hold in memory before it spills to disk, such as ``512MB``
     :param min_rows: fewer rows than this fail the gate
     :param report_dir: where to write a self-contained HTML report
+    :param gate: whose verdict it is: the data gate takes a schema for a suite
     :raises ConfigurationError: the data or the schema is not what it should be
     :raises AccessError: the file system refuses
     :raises DependencyError: the data changed while it was being validated
@@ -96,6 +98,7 @@ def validate_schema(
         raise DependencyError(f"{data} changed while it was being validated; try again when its writer has finished")
     result = replace(
         result,
+        gate=gate,
         checks=(*result.checks, *_type_checks(compiled, columns), *_others(compiled)),
         inputs=(Subject("schema", str(schema), digest),),
         details={**result.details, "schema_environment": environment},
@@ -154,10 +157,10 @@ def validate_with_tfdv(
         ),
         details={
             "schema": str(path),
-            "schema_sha256": digest,
             "schema_environment": environment,
             "child": answer.child,
         },
+        suite_digest=digest,
         libraries=answer.libraries,
     )
 

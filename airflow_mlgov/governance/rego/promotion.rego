@@ -1,10 +1,9 @@
-# The shipped rules of promotion. Input: see airflow_mlgov/governance/decision.py. Every rule can only deny.
+# The shipped rules of promotion. Input: see airflow_mlgov/governance/decision.py. Every rule can only deny, and says in
+# its METADATA what its reason is called and how it is mended. Whoever evaluates them counts them first: a module without
+# a rule must not allow.
 package mlgov.promotion
 
 import rego.v1
-
-# How many rules there are is asked first: a policy that evaluates nothing must not allow.
-rules := 18
 
 # What is wrong, less what a break-glass in force overrides.
 deny contains reason if {
@@ -37,7 +36,7 @@ datasets contains dataset.digest if {
 	some dataset in item.datasets
 }
 
-data_gates := {"data_validation"}
+data_gates contains gate if some gate in input.policy.gates_over_data
 
 # What each required gate has to be about.
 subjects(gate) := datasets if gate in data_gates
@@ -50,7 +49,17 @@ results(gate, digest) := [item |
 	item.gate == gate
 	item.digest == digest
 	in_scope(gate, item)
+	not of_nobody_knows_which_gate(item)
 ]
+
+# In form 1 three gates signed as data_validation. A PASS that names no suite is not the suite's: it passes nothing, and
+# hides no FAIL. What is not a PASS still stands against the data.
+of_nobody_knows_which_gate(item) if {
+	item.gate == "data_validation"
+	object.get(item, "form", 1) == 1
+	object.get(item, "suite_sha256", null) == null
+	item.verdict == "PASS"
+}
 
 in_scope(gate, item) if {
 	gate in data_gates
@@ -79,7 +88,11 @@ fresh(item) if {
 	input.now_ns - item.issued_at_ns <= input.policy.max_age_ns
 }
 
-# 1
+# METADATA
+# title: A required gate has not judged these bytes
+# custom:
+#   code: evidence.missing
+#   mend: "run the gate over this version (a gate over data: over each data set that the provenance names) in this environment"
 denied contains {"code": "evidence.missing", "message": message} if {
 	some gate in input.policy.requires
 	some digest in subjects(gate)
@@ -87,7 +100,11 @@ denied contains {"code": "evidence.missing", "message": message} if {
 	message := sprintf("no verified evidence of the gate %s for sha256:%s in environment %s", [gate, substring(digest, 0, 12), input.request.environment])
 }
 
-# 2
+# METADATA
+# title: The newest result of a required gate is not PASS
+# custom:
+#   code: gate.not_passed
+#   mend: "mend what the failed checks name and run the gate again, or ask for a waiver"
 denied contains {"code": "gate.not_passed", "message": message} if {
 	some gate in input.policy.requires
 	some digest in subjects(gate)
@@ -98,7 +115,11 @@ denied contains {"code": "gate.not_passed", "message": message} if {
 	message := sprintf("the newest evidence of the gate %s is %s (ledger:%d): %s", [gate, item.verdict, item.seq, failed])
 }
 
-# 3
+# METADATA
+# title: The newest result of a required gate is too old
+# custom:
+#   code: evidence.stale
+#   mend: "run the gate again"
 denied contains {"code": "evidence.stale", "message": message} if {
 	some gate in input.policy.requires
 	some digest in subjects(gate)
@@ -107,13 +128,21 @@ denied contains {"code": "evidence.stale", "message": message} if {
 	message := sprintf("the evidence of the gate %s (ledger:%d) is expired or older than the policy allows; run the gate again", [gate, item.seq])
 }
 
-# 4
+# METADATA
+# title: Nobody has signed what these bytes were made from
+# custom:
+#   code: provenance.missing
+#   mend: "register the version with RegisterModelOperator"
 denied contains {"code": "provenance.missing", "message": message} if {
 	count(provenance) == 0
 	message := sprintf("no verified provenance for sha256:%s: register the version with RegisterModelOperator", [substring(input.request.digest, 0, 12)])
 }
 
-# 5
+# METADATA
+# title: The provenance names no data, and a gate over data is required
+# custom:
+#   code: provenance.no_datasets
+#   mend: "register the version with datasets=[...]"
 denied contains {"code": "provenance.no_datasets", "message": message} if {
 	some gate in input.policy.requires
 	gate in data_gates
@@ -122,7 +151,12 @@ denied contains {"code": "provenance.no_datasets", "message": message} if {
 	message := sprintf("the provenance names no dataset, so evidence of %s cannot count: pass datasets=[...] when registering", [gate])
 }
 
-# 6: what the gate was held against must not be looser than the policy
+# METADATA
+# title: The gate was not held to a bound of the policy
+# description: what the gate was held against must not be looser than the policy
+# custom:
+#   code: bound.not_checked
+#   mend: "run the gate with the policy's bounds"
 denied contains {"code": "bound.not_checked", "message": message} if {
 	some bound in input.policy.bounds
 	bound.gate in input.policy.requires
@@ -131,7 +165,11 @@ denied contains {"code": "bound.not_checked", "message": message} if {
 	message := sprintf("the evidence of the gate %s (ledger:%d) has no check %s, which the policy demands", [bound.gate, item.seq, bound.check])
 }
 
-# 7
+# METADATA
+# title: A measured value does not meet the policy's bound
+# custom:
+#   code: bound.not_met
+#   mend: "train a better model, or ask for a waiver; a bound is loosened in the policy alone"
 denied contains {"code": "bound.not_met", "message": message} if {
 	some bound in input.policy.bounds
 	bound.gate in input.policy.requires
@@ -171,17 +209,20 @@ below(observed, most) if {
 	observed <= most
 }
 
-# 8
+# METADATA
+# title: The data was validated with another suite than the policy's
+# custom:
+#   code: suite.differs
+#   mend: "run the gate with the suite that the policy names"
 denied contains {"code": "suite.differs", "message": message} if {
-	"data_validation" in input.policy.requires
-	is_string(input.policy.suite_sha256)
+	some gate, suite in input.policy.suites
+	gate in input.policy.requires
 	some digest in datasets
-	item := newest("data_validation", digest)
-	item.suite_sha256 != input.policy.suite_sha256
+	item := newest(gate, digest)
+	object.get(item, "suite_sha256", null) != suite
 	message := sprintf("the data was validated (ledger:%d) with another suite than the policy's", [item.seq])
 }
 
-# 9
 needed contains item.sha256 if {
 	some gate in input.policy.requires
 	some digest in subjects(gate)
@@ -233,12 +274,21 @@ counted contains item.approver if {
 	count([other | some other in answers; other.approver == item.approver; other.seq > item.seq]) == 0
 }
 
+# METADATA
+# title: Too few people have approved the evidence that now stands
+# custom:
+#   code: approval.missing
+#   mend: "have those whom the policy names answer the approval again"
 denied contains {"code": "approval.missing", "message": message} if {
 	count(counted) < input.policy.approvals.count
 	message := sprintf("%d of %d approvals: nobody else who may approve has approved the evidence that now stands", [count(counted), input.policy.approvals.count])
 }
 
-# 10
+# METADATA
+# title: Somebody has approved who may not
+# custom:
+#   code: approval.not_allowed
+#   mend: "have somebody approve who has neither trained the model nor asked for its promotion"
 denied contains {"code": "approval.not_allowed", "message": message} if {
 	some item in answers
 	item.answer == "approved"
@@ -251,7 +301,11 @@ barred(item) if item.approver in excluded
 
 barred(item) if own(item)
 
-# 11
+# METADATA
+# title: Somebody who may approve has rejected
+# custom:
+#   code: approval.rejected
+#   mend: "speak with that person; their newer answer counts"
 denied contains {"code": "approval.rejected", "message": message} if {
 	some item in all_answers
 	item.answer == "rejected"
@@ -260,20 +314,32 @@ denied contains {"code": "approval.rejected", "message": message} if {
 	message := sprintf("%s rejected it (ledger:%d): %s", [item.approver, item.seq, item.reason])
 }
 
-# 12
+# METADATA
+# title: A statement about these bytes does not verify
+# custom:
+#   code: evidence.unverified
+#   mend: "find out who wrote it; it needs a person, and no exception excuses it"
 denied contains {"code": "evidence.unverified", "message": message} if {
 	some item in input.unverified
 	message := sprintf("ledger:%d (%s) does not verify: %s", [item.seq, item.kind, item.problem])
 }
 
-# 13
+# METADATA
+# title: There would be no version to roll back to
+# custom:
+#   code: rollback.missing
+#   mend: "have an earlier version hold, or promote one that does"
 denied contains {"code": "rollback.missing", "message": message} if {
 	input.policy.rollback_required
 	is_string(input.request.rollback_problem)
 	message := sprintf("the policy requires a version to roll back to, and version %s does not hold: %s", [input.request.champion, input.request.rollback_problem])
 }
 
-# 14
+# METADATA
+# title: The comparison was made with a champion of before
+# custom:
+#   code: comparison.stale
+#   mend: "run the gate again, with the champion of now as its baseline"
 denied contains {"code": "comparison.stale", "message": message} if {
 	some bound in input.policy.bounds
 	bound.relative
@@ -285,7 +351,12 @@ denied contains {"code": "comparison.stale", "message": message} if {
 	message := sprintf("version %s became the champion (ledger:%d) after %s was compared with the one before (ledger:%d): run the gate %s again", [input.request.champion, input.request.champion_since, bound.check, item.seq, bound.gate])
 }
 
-# 15: gates over data are about the data, which a rollback says nothing of
+# METADATA
+# title: Production was rolled back from this version and no gate has judged it since
+# description: gates over data are about the data, which a rollback says nothing of
+# custom:
+#   code: promotion.withdrawn
+#   mend: "run the required gates over the version again"
 denied contains {"code": "promotion.withdrawn", "message": message} if {
 	is_number(input.request.withdrawn_at)
 	some gate in input.policy.requires
@@ -295,7 +366,11 @@ denied contains {"code": "promotion.withdrawn", "message": message} if {
 	message := sprintf("production was rolled back from this version (ledger:%d); the gate %s has not judged it since (ledger:%d)", [input.request.withdrawn_at, gate, item.seq])
 }
 
-# 16
+# METADATA
+# title: The gate was tried too often
+# custom:
+#   code: tries.exceeded
+#   mend: "hold out fresh data if many models were judged on the same; train a new model if one was judged on many"
 denied contains {"code": "tries.exceeded", "message": message} if {
 	some tried in input.tries
 	most := input.policy.max_tries[tried.gate].same_data
@@ -304,6 +379,11 @@ denied contains {"code": "tries.exceeded", "message": message} if {
 	message := sprintf("the gate %s has judged %d different models on the same evaluation data, and the policy allows %d: hold out fresh data", [tried.gate, tried.models, most])
 }
 
+# METADATA
+# title: The gate was tried too often
+# custom:
+#   code: tries.exceeded
+#   mend: "hold out fresh data if many models were judged on the same; train a new model if one was judged on many"
 denied contains {"code": "tries.exceeded", "message": message} if {
 	some tried in input.tries
 	most := input.policy.max_tries[tried.gate].same_model
@@ -312,7 +392,12 @@ denied contains {"code": "tries.exceeded", "message": message} if {
 	message := sprintf("the gate %s has judged this model on %d different evaluation data, and the policy allows %d: a new try needs a new model", [tried.gate, tried.datasets, most])
 }
 
-# 17: a caller may tighten the policy's checks over the data; none may be left out or changed
+# METADATA
+# title: A check over the data that the policy demands was not made
+# description: a caller may tighten the policy's checks over the data; none may be left out or changed
+# custom:
+#   code: data.not_checked
+#   mend: "run the gate with the checks of the policy"
 denied contains {"code": "data.not_checked", "message": message} if {
 	"data_validation" in input.policy.requires
 	some digest in datasets
@@ -332,7 +417,12 @@ was_applied(item, "drift", key) if {
 	object.get(made, "severity", "critical") in {"critical", object.get(asked, "severity", "critical")}
 }
 
-# 18: nor may a gate have been made easier to pass than the policy says
+# METADATA
+# title: The gate was run with looser settings than the policy's
+# description: nor may a gate have been made easier to pass than the policy says
+# custom:
+#   code: settings.looser
+#   mend: "run the gate with the policy's settings"
 denied contains {"code": "settings.looser", "message": message} if {
 	some setting in input.policy.settings
 	setting.gate in input.policy.requires

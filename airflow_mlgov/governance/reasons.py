@@ -1,0 +1,75 @@
+"""What the reasons to refuse are called and how each is mended, by their codes.
+
+The rules of promotion say it themselves, in the ``METADATA`` before each; what Python gives is listed here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+_BLOCK = re.compile(r"^# METADATA\n((?:#.*\n)+)(?=(\w+))", re.MULTILINE)
+OWN = "custom."
+"""Begins the codes of an organisation's own rules."""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One reason to refuse."""
+
+    code: str
+    title: str
+    """What is wrong, in general."""
+    mend: str
+    """What to do, in general; the reason's message names the thing."""
+
+
+_OF_PYTHON = (
+    Reason("engine.error", "The rules could not be evaluated", "mend the policy's own rules; nothing is allowed until"),
+    Reason("promotion.missing", "These bytes were never promoted here", "promote the version"),
+    Reason("promotion.superseded", "Another version has taken the target since", "serve that version"),
+    Reason("decision.missing", "No verified decision allowed the promotion", "promote the version again"),
+    Reason("environment.differs", "The evidence is of another environment", "name the environment that it serves in"),
+    Reason("gate.failed_since", "A gate has failed since the promotion", "roll back, or run the gate again"),
+    Reason("obligation.failed", "The audit that was owed has failed", "roll back, or promote a better version"),
+    Reason("obligation.overdue", "The audit that was owed was not done in time", "run the audit"),
+    Reason("obligation.expired", "The exception has run out", "promote a version that needs none"),
+    Reason("obligation.revoked", "The waiver was taken back", "promote a version that needs none"),
+    Reason("policy.missing", "The decision's policy and rules are not in the ledger", "find the ledger that has them"),
+    Reason("input.differs", "The recorded input is not the one decided on", "the statement needs a person"),
+)
+
+
+def shipped_rules() -> str:
+    """The rules of promotion that come with this package."""
+    return (files("airflow_mlgov.governance") / "rego" / "promotion.rego").read_text()
+
+
+@cache
+def reasons() -> Mapping[str, Reason]:
+    """Every reason that this package gives, by its code."""
+    found = [
+        Reason(said["custom"]["code"], said["title"], said["custom"]["mend"]) for said in metadata(shipped_rules())
+    ]
+    return {reason.code: reason for reason in (*found, *_OF_PYTHON)}
+
+
+def reason_of(code: str) -> Reason:
+    """What a code means; an organisation's own rule is called by its code."""
+    own = Reason(code, "A rule of the organisation's own refuses", "see the policy's own rules")
+    return reasons().get(code, own)
+
+
+def metadata(text: str) -> list[dict[str, Any]]:
+    """The ``METADATA`` of each rule in a Rego module, in order, with the ``rule`` that it stands before.
+
+    :raises yaml.YAMLError: one of them is not YAML
+    """
+    blocks = _BLOCK.finditer(text)
+    return [{**yaml.safe_load(re.sub("^# ?", "", m[1], flags=re.MULTILINE)), "rule": m[2]} for m in blocks]
