@@ -5,19 +5,24 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
-from airflow_mlgov.data.fingerprint import TableFingerprint, fingerprint_rows
+from airflow_mlgov.data.fingerprint import TableFingerprint
 from airflow_mlgov.data.names import require_columns
+from airflow_mlgov.data.relation import MEMORY_LIMIT, Batch, ColumnKind
+from airflow_mlgov.data.remote import RemoteRelation, copied, fingerprint_of
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
+
+    from airflow_mlgov.data.duck import Duck, DuckTable
 
 _CHUNK = 5_000
 _SECRET = re.compile(r"pass|pwd|secret|token|key|cred|extra", re.IGNORECASE)
@@ -88,6 +93,33 @@ class SqlSource:
             url = url.set(username=self.username)
         return url if self.password is None else url.set(password=self.password)
 
+    @contextmanager
+    def open(self, *, memory_limit: str = MEMORY_LIMIT) -> Iterator[DatabaseRelation]:
+        """The table or query, where it is. Nobody logs in before the first question.
+
+        :param memory_limit: of :meth:`DatabaseRelation.in_duckdb`
+        """
+        with DatabaseRelation(self, memory_limit) as relation:
+            yield relation
+
+    @contextmanager
+    def open_in(self, duck: Duck, view: str) -> Iterator[DuckTable]:
+        """Its rows, copied to a temporary file, as a view of DuckDB."""
+        with copied(self, duck, view) as table:
+            yield table
+
+    @contextmanager
+    def stream(self) -> Iterator[tuple[tuple[str, ...], Iterator[Sequence[Any]]]]:
+        """The columns and, while the context is open, the rows, once; errors as of :func:`fingerprint`."""
+        with _connection(self) as connection:
+            options = {"stream_results": True, "yield_per": _CHUNK}
+            result = connection.execution_options(**options).exec_driver_sql(_select(self, connection))
+            columns = tuple(result.keys())
+            twice = sorted({name for name in columns if columns.count(name) > 1})
+            if twice:
+                raise ConfigurationError(f"{self.name} gives more than one column named {', '.join(twice)}; name them")
+            yield columns, iter(result)
+
     def schema_and_table(self) -> tuple[str | None, str]:
         """``schema.name`` taken apart; the schema is None where none is written."""
         schema, _, name = (self.table or "").rpartition(".")
@@ -119,24 +151,32 @@ def secret_parameters(url: sa.URL) -> list[str]:
     return [name for name in url.query if _SECRET.search(name)]
 
 
-@dataclass(frozen=True)
-class OpenDatabase:
-    """A source that can be asked for aggregates. Use it within :func:`open_database`."""
+class DatabaseRelation(RemoteRelation):
+    """A table or query that is asked where it is. Use it within :meth:`SqlSource.open`."""
 
-    relation: str
-    """What stands after FROM, without an alias."""
-    columns: tuple[str, ...]
-    """As the database spells them."""
-    name: str
-    _connection: sa.Connection
+    changed = (
+        "changed while it was being validated; try again when nobody writes to it "
+        "(a query must give the same rows each time: no random(), no now())"
+    )
+
+    def __init__(self, source: SqlSource, memory_limit: str = MEMORY_LIMIT) -> None:
+        super().__init__(source, memory_limit)
+        self.source = source
+
+    @property
+    def sql(self) -> str:
+        """What stands after FROM."""
+        return self._opened[1]
+
+    @property
+    def columns(self) -> dict[str, ColumnKind]:
+        """As the database spells them; of what kinds, drivers do not say alike."""
+        return dict.fromkeys(self._opened[2], ColumnKind.UNKNOWN)
 
     def quote(self, column: str) -> str:
         """A column's name as this database's SQL."""
-        return _quoted(self._spelt(column), self._connection)
-
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """What a SELECT gives."""
-        return [tuple(row) for row in self._connection.exec_driver_sql(query)]
+        connection, *_ = self._opened
+        return _quoted(self._spelt(column), connection)
 
     def require(self, *columns: str) -> None:
         """Refuse columns that are not there.
@@ -145,27 +185,40 @@ class OpenDatabase:
         """
         require_columns(self.columns, tuple(map(self._spelt, columns)), self.name)
 
+    def rows(self, select: str) -> list[tuple[Any, ...]]:
+        """What a SELECT gives."""
+        connection, *_ = self._opened
+        with _our_errors(self.source):
+            return [tuple(row) for row in connection.exec_driver_sql(select)]
+
+    def _require_login(self) -> None:
+        self.source.sa_url()
+
+    def _handed(self, rows: int, columns: tuple[str, ...]) -> Batch:
+        return Batch(self.source, "database", rows, columns)
+
+    @cached_property
+    def _opened(self) -> tuple[sa.Connection, str, tuple[str, ...]]:
+        """The connection, what stands after FROM, and the columns.
+
+        :raises ConfigurationError: no such table or column, bad SQL, an unknown driver
+        :raises AccessError: wrong password, or no right to read
+        :raises DependencyError: the database is down
+        """
+        source = self.source
+        connection = self._stack.enter_context(_connection(source))
+        with _our_errors(source):
+            relation = f"({source.subquery()})" if source.query else _table_name(source, connection)
+            probe = connection.exec_driver_sql(f"SELECT * FROM {relation} c WHERE 1 = 0")  # noqa: S608 - the source's
+            described = [(str(name), kind) for name, kind, *_ in probe.cursor.description]
+            probe.close()
+            if connection.dialect.name in ("mysql", "mariadb"):
+                relation = _by_code_point(relation, described, connection)
+        return connection, relation, tuple(name for name, _ in described)
+
     def _spelt(self, column: str) -> str:
-        return column if column in self.columns else _folded(column, self._connection)
-
-
-@contextmanager
-def open_database(source: SqlSource) -> Iterator[OpenDatabase]:
-    """Ask a table or query for aggregates, where it is.
-
-    :raises ConfigurationError: no such table or column, bad SQL, an unknown driver
-    :raises AccessError: wrong password, or no right to read
-    :raises DependencyError: the database is down
-    """
-    with _connection(source) as connection:
-        relation = f"({source.subquery()})" if source.query else _table_name(source, connection)
-        probe = connection.exec_driver_sql(f"SELECT * FROM {relation} c WHERE 1 = 0")  # noqa: S608 - the source's own
-        described = [(str(name), kind) for name, kind, *_ in probe.cursor.description]
-        probe.close()
-        if connection.dialect.name in ("mysql", "mariadb"):
-            relation = _by_code_point(relation, described, connection)
-        names = tuple(name for name, _ in described)
-        yield OpenDatabase(relation, names, source.name, connection)
+        connection, _, columns = self._opened
+        return column if column in columns else _folded(column, connection)
 
 
 def fingerprint(source: SqlSource) -> TableFingerprint:
@@ -176,21 +229,7 @@ def fingerprint(source: SqlSource) -> TableFingerprint:
     :raises AccessError: wrong password, or no right to read
     :raises DependencyError: the database is down
     """
-    with stream(source) as (columns, rows):
-        return fingerprint_rows(columns, rows)
-
-
-@contextmanager
-def stream(source: SqlSource) -> Iterator[tuple[tuple[str, ...], Iterable[Sequence[Any]]]]:
-    """The columns and, while the context is open, the rows, once; errors as of :func:`fingerprint`."""
-    with _connection(source) as connection:
-        options = {"stream_results": True, "yield_per": _CHUNK}
-        result = connection.execution_options(**options).exec_driver_sql(_select(source, connection))
-        columns = tuple(result.keys())
-        twice = sorted({name for name in columns if columns.count(name) > 1})
-        if twice:
-            raise ConfigurationError(f"{source.name} gives more than one column named {', '.join(twice)}; name them")
-        yield columns, result
+    return fingerprint_of(source)
 
 
 def _select(source: SqlSource, connection: sa.Connection) -> str:
@@ -227,16 +266,22 @@ def _by_code_point(relation: str, columns: Sequence[tuple[str, Any]], connection
 @contextmanager
 def _connection(source: SqlSource) -> Iterator[sa.Connection]:
     """A connection whose errors are ours, with no credential in them and no cause that might hold one."""
-    import sqlalchemy as sa
-
     engine = source.engine or _new_engine(source)
     try:
-        with _connect(source, engine) as connection:
+        with _our_errors(source), _connect(source, engine) as connection:
             yield connection.execution_options(no_parameters=True)  # a percent sign is one
-    except sa.exc.DBAPIError as error:
-        raise _translate(source, error) from None
     finally:
         engine.dispose()
+
+
+@contextmanager
+def _our_errors(source: SqlSource) -> Iterator[None]:
+    import sqlalchemy as sa
+
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        raise _translate(source, error) from None
 
 
 def _new_engine(source: SqlSource) -> sa.Engine:

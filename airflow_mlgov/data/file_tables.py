@@ -1,21 +1,22 @@
 """Opens csv and parquet files as one table in an embedded DuckDB, bounded in memory and bound to the files' bytes.
-Refuses the network, extensions, and files that change while they are read."""
+Refuses files that change while they are read."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.data import csv_files
-from airflow_mlgov.data.files import FileSet, is_csv, opened, unchanged
-from airflow_mlgov.data.names import require_columns
+from airflow_mlgov.data.duck import Duck, DuckTable, our_errors
+from airflow_mlgov.data.files import FileSet, is_csv, opened, public_name, unchanged
 from airflow_mlgov.data.quoting import file_literal, identifier, literal
+from airflow_mlgov.data.relation import MEMORY_LIMIT, Batch
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.results import Subject
 
@@ -24,63 +25,97 @@ if TYPE_CHECKING:
 
     import duckdb
 
-MEMORY_LIMIT = "512MB"
-"""What a query may hold in memory before it spills to disk. DuckDB is no slower with it than with 1 GB: 10
-million groups are spilled and merged in the time that a larger hash table takes to grow."""
-
-
-_SIZE = re.compile(r"[0-9]+(\.[0-9]+)? ?([KMGT]i?)?B", re.IGNORECASE)
-
-
-class MemoryLimitError(ConfigurationError):
-    """A query needs more than its memory limit and cannot spill; a retry does not help, a higher limit does."""
-
 
 @dataclass(frozen=True)
-class FileTable:
-    """Files as a view of a connection, ``data`` unless named otherwise. Read it within :func:`open_table`."""
+class Files:
+    """csv or parquet files as a source."""
 
-    connection: duckdb.DuckDBPyConnection
-    columns: dict[str, str]
-    """Name -> DuckDB's type, in the order of the first file."""
-    name: str
-    """The path or URL, for messages."""
-    files: FileSet
-    sources: Mapping[Path, str]
-    """A SELECT of each file's rows alone."""
-    _subject: Future[Subject]
-    _loosely_written: Future[bool]
+    data: str | FileSet
+    """As :func:`airflow_mlgov.data.pandas_files.read_table` takes it, or files that are open already and that the
+    caller watches."""
+
+    @property
+    def name(self) -> str:
+        """The path or URL, without credentials."""
+        return self.data.data if isinstance(self.data, FileSet) else public_name(self.data)
+
+    @contextmanager
+    def open(self, *, memory_limit: str = MEMORY_LIMIT) -> Iterator[FileTable]:
+        """The files as the view ``data``; see :func:`open_table`. What DuckDB makes of them is found out by the first
+        question, for pandas may read what it refuses."""
+        with Duck(memory_limit) as duck, self.open_in(duck, "data") as table:
+            yield table
+
+    @contextmanager
+    def open_in(self, duck: Duck, view: str) -> Iterator[FileTable]:
+        """The files as a view beside others."""
+        with _hashed(self.data) as hashed:
+            yield FileTable(duck, view, hashed)
+
+
+class FileTable(DuckTable):
+    """Files as a view, ``data`` unless named otherwise."""
+
+    def __init__(self, duck: Duck, view: str, hashed: _Hashed) -> None:
+        super().__init__(duck, view, hashed.files.data)
+        self.files = hashed.files
+        self._hashed = hashed
 
     @property
     def subject(self) -> Subject:
         """The dataset bound to its bytes; waits until they are hashed, which began when the table was opened."""
-        return self._subject.result()
+        return self._hashed.subject.result()
+
+    @property
+    def sources(self) -> Mapping[Path, str]:
+        """A SELECT of each file's rows alone."""
+        return self._made.sources
 
     @property
     def loosely_written(self) -> bool:
         """Whether a csv may have spaces between quotes and the ends of fields, or carriage returns alone: DuckDB and
         pandas take them differently."""
-        return self._loosely_written.result()
+        return self._made.loosely_written.result()
 
-    def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """What a SELECT over ``data`` gives.
+    @property
+    def is_text(self) -> bool:
+        """Whether a file holds text (csv), so that a column's type is no more than what all its values look like."""
+        return any(map(is_csv, self.files.files))
 
-        :raises ConfigurationError: a file is not what its name says, or a value is not of its column's type
+    def as_files(self) -> FileTable:
+        """Itself."""
+        return self
+
+    def prepare(self) -> None:
+        """Make the view.
+
+        :raises ConfigurationError: an unreadable file, unlike columns, a header that names a column twice
         """
-        with _our_errors(self.name):
-            return self.connection.execute(query, list(parameters)).fetchall()
+        self._made  # noqa: B018 - made once
 
-    def arrays(self, query: str) -> dict[str, Any]:
-        """The same as NumPy arrays by column (masked where a value may be missing)."""
-        with _our_errors(self.name):
-            return self.connection.execute(query).fetchnumpy()
+    @contextmanager
+    def handed_over(self, columns: Sequence[str] | None = None) -> Iterator[Batch]:
+        """The rows as pandas reads them; whoever opened the files sees to it that they are unchanged."""
+        from airflow_mlgov.data.pandas_files import read_files
 
-    def require(self, *columns: str) -> None:
-        """Refuse columns that are not there.
+        frame = read_files(self.files, columns)
+        types = {str(name): str(kind) for name, kind in frame.dtypes.items()}
+        yield Batch(frame, "pandas", len(frame), tuple(types), types)
 
-        :raises ConfigurationError: one is missing; the message has the nearest name
-        """
-        require_columns(self.columns, columns, self.name)
+    @cached_property
+    def _made(self) -> _View:
+        with our_errors(self.name):
+            plain = _plain(self.files, self.duck.scratch / self._view)
+            loosely_written = self._hashed.thread.submit(lambda: any(map(csv_files.loosely_written, plain.values())))
+            sources = _sources(self.files, self.connection, plain)
+            self.connection.execute(f"CREATE VIEW {identifier(self._view)} AS {_union(self.files, sources)}")
+        return _View(sources, loosely_written)
+
+
+@dataclass(frozen=True)
+class _View:
+    sources: Mapping[Path, str]
+    loosely_written: Future[bool]
 
 
 @contextmanager
@@ -95,47 +130,9 @@ def open_table(data: str | FileSet, *, memory_limit: str = MEMORY_LIMIT) -> Iter
     :raises AccessError: the file system refuses to read it
     :raises DependencyError: a file changed while it was being read
     """
-    with open_tables({"data": data}, memory_limit=memory_limit) as tables:
-        yield tables["data"]
-
-
-@contextmanager
-def open_tables(
-    data: Mapping[str, str | FileSet], *, memory_limit: str = MEMORY_LIMIT
-) -> Iterator[dict[str, FileTable]]:
-    """Several sets of files as views of one connection, so that a query can join them.
-
-    :param data: name of the view -> files; the rest as for :func:`open_table`
-    """
-    import duckdb
-
-    require_memory_limit(memory_limit)
-    with ExitStack() as stack:
-        hashed = {view: stack.enter_context(_hashed(files)) for view, files in data.items()}
-        scratch = Path(stack.enter_context(TemporaryDirectory(prefix="mlgov-duckdb-")))
-        settings = {
-            "memory_limit": memory_limit,
-            "temp_directory": str(scratch / "spill"),
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-            "preserve_insertion_order": "false",
-        }
-        connection = stack.enter_context(duckdb.connect(":memory:", config=settings))  # type: ignore[arg-type]
-        connection.execute("SET enable_progress_bar = false")  # it is for a terminal, and not a log
-        tables = {}
-        for view, files in hashed.items():
-            stack.enter_context(_our_errors(files.files.data))
-            tables[view] = _viewed(view, files, connection, scratch)
-        yield tables
-
-
-def require_memory_limit(text: str) -> None:
-    """Refuse a limit that DuckDB would not understand.
-
-    :raises ConfigurationError: it is not a number with a unit
-    """
-    if not isinstance(text, str) or not _SIZE.fullmatch(text):
-        raise ConfigurationError(f"memory_limit must be a size such as 512MB or 2GB, not {text!r}")
+    with Files(data).open(memory_limit=memory_limit) as table:
+        table.prepare()
+        yield table
 
 
 @dataclass(frozen=True)
@@ -155,16 +152,6 @@ def _hashed(data: str | FileSet) -> Iterator[_Hashed]:
             stack.enter_context(unchanged(files))  # so that its look at the files comes after the hashing
         thread = stack.enter_context(ThreadPoolExecutor(1))
         yield _Hashed(files, thread.submit(lambda: files.subject), thread)
-
-
-def _viewed(view: str, hashed: _Hashed, connection: duckdb.DuckDBPyConnection, scratch: Path) -> FileTable:
-    files = hashed.files
-    plain = _plain(files, scratch / view)
-    loosely_written = hashed.thread.submit(lambda: any(map(csv_files.loosely_written, plain.values())))
-    sources = _sources(files, connection, plain)
-    connection.execute(f"CREATE VIEW {identifier(view)} AS {_union(files, sources)}")
-    described = connection.execute(f"SELECT name, type FROM pragma_table_info({literal(view)})").fetchall()  # noqa: S608
-    return FileTable(connection, dict(described), files.data, files, sources, hashed.subject, loosely_written)
 
 
 def _plain(file_set: FileSet, scratch: Path) -> dict[Path, Path]:
@@ -196,16 +183,14 @@ def _sources(file_set: FileSet, connection: duckdb.DuckDBPyConnection, plain: Ma
 
 
 def _union(file_set: FileSet, sources: Mapping[Path, str]) -> str:
-    """One SELECT over all the files; parquet files of one partition are one scan."""
-    by_keys: dict[tuple[tuple[str, int | str | None], ...], list[Path]] = {}
+    """One SELECT over all the files in their order; neighbouring parquet files of one partition are one scan."""
     parts = []
-    for path, keys in file_set.partitions.items():
-        if is_csv(path):
-            parts.append(sources[path])
+    for (is_text, pairs), found in groupby(file_set.partitions.items(), lambda item: (is_csv(item[0]), item[1])):
+        paths = [path for path, _ in found]
+        if is_text:
+            parts += [sources[path] for path in paths]
         else:
-            by_keys.setdefault(tuple(keys.items()), []).append(path)
-    for pairs, paths in by_keys.items():
-        parts.append(_with_keys(f"SELECT * FROM {_parquet(paths)}", dict(pairs)))  # noqa: S608 - quoted
+            parts.append(_with_keys(f"SELECT * FROM {_parquet(paths)}", pairs))  # noqa: S608 - quoted
     return " UNION ALL BY NAME ".join(parts)
 
 
@@ -252,23 +237,3 @@ def _require_alike(file_set: FileSet, headers: Mapping[Path, list[str]], keys: M
                 f"the files of {file_set.data} have unlike columns: {', '.join(unlike)} not in both {first.name} and "
                 f"{path.name}"
             )
-
-
-@contextmanager
-def _our_errors(name: str) -> Iterator[None]:
-    """DuckDB's errors as ours; their words quote values, so only the kind and the line are kept."""
-    import duckdb
-
-    try:
-        yield
-    except duckdb.OutOfMemoryException:
-        raise MemoryLimitError(
-            f"{name} needs more memory than the limit and cannot be spilled: raise memory_limit"
-        ) from None
-    except duckdb.IOException as error:
-        raise ConfigurationError(f"{name} cannot be read: {str(error).splitlines()[0][:200]}") from None
-    except duckdb.Error as error:
-        line = re.search(r"Line: (\d+)", str(error))
-        where = f" (line {line[1]})" if line else ""
-        first = str(error).splitlines()[0].split('"')[0][:120]
-        raise ConfigurationError(f"{name} cannot be read{where}: {first}") from None

@@ -122,7 +122,7 @@ def _fetched(url: str, folder: Path) -> FileSet:
     """The files at a URL, copied into ``folder``."""
     import fsspec
 
-    shown = re.sub(r"://[^/@]*@", "://", url.partition("?")[0])
+    shown = public_name(url)
     scheme = shown.partition("://")[0]
     try:
         store, path = fsspec.core.url_to_fs(url)
@@ -226,6 +226,11 @@ def _sha256(path: Path) -> str:
 def _keys_of(relative: Path) -> dict[str, str | None]:
     pairs = [part.partition("=") for part in relative.parts[:-1] if "=" in part]
     return {unquote(key): None if value == _NO_VALUE else unquote(value) for key, _, value in pairs}
+
+
+def public_name(data: str) -> str:
+    """A path or URL as evidence names it: without credentials and parameters."""
+    return re.sub(r"://[^/@]*@", "://", data.partition("?")[0]) if "://" in data else data
 
 
 def is_csv(path: Path) -> bool:

@@ -58,17 +58,6 @@ def fingerprint_rows(columns: tuple[str, ...], rows: Iterable[Sequence[Any]]) ->
     return TableFingerprint(hashlib.sha256(head + total.to_bytes(_MODULUS_BYTES)).hexdigest(), columns, count)
 
 
-def fingerprint_spark(frame: Any) -> TableFingerprint:
-    """Bind a Spark DataFrame to its rows, in any order: see :func:`fingerprint_rows`. Every
-    row passes through this process, one partition at a time.
-
-    :raises ConfigurationError: two columns of one name, or a value without a canonical form
-    """
-    names = tuple(map(str, frame.columns))
-    _require_single(names)
-    return fingerprint_rows(names, frame.toLocalIterator())
-
-
 def fingerprint_frame(frame: pd.DataFrame) -> TableFingerprint:
     """Bind a frame to its rows, in their order. The index is left out, for no expectation sees it.
 
@@ -80,7 +69,7 @@ def fingerprint_frame(frame: pd.DataFrame) -> TableFingerprint:
     :raises ConfigurationError: two columns of one name, or a value without a canonical form
     """
     names = [str(name) for name in frame.columns]
-    _require_single(names)
+    require_single(names)
     columns = [frame.iloc[:, at] for at in range(len(names))]
     kinds = [_kind(column) for column in columns]
     digest = hashlib.sha256(b"mlgov-frame-v1")
@@ -89,24 +78,6 @@ def fingerprint_frame(frame: pd.DataFrame) -> TableFingerprint:
         for start in range(0, len(column), _CHUNK):
             digest.update(_bytes(name, kind, column.iloc[start : start + _CHUNK]))
     return TableFingerprint(digest.hexdigest(), tuple(names), len(frame))
-
-
-def evaluation_digest(table: pd.DataFrame, columns: Sequence[str]) -> str:
-    """What names the rows that a model is judged on, whatever it predicted for them, so that tries on the same data can
-    be counted: SHA-256 over the 64-bit hashes of each row's values in ``columns``.
-
-    Rows may come in any order, except where one column alone is given: then a sorted label column would say no more
-    than how many rows and positives there are.
-
-    :param columns: the label, and whatever else describes the case and not the prediction
-    """
-    import numpy as np
-    import pandas as pd
-
-    rows = pd.util.hash_pandas_object(table[list(columns)], index=False).to_numpy()
-    if len(columns) > 1:
-        rows = np.sort(rows)
-    return hashlib.sha256(rows.astype("<u8").tobytes()).hexdigest()
 
 
 def _encode(value: Any, column: str) -> bytes:
@@ -155,7 +126,8 @@ def _nested(value: Any) -> str:
     raise TypeError
 
 
-def _require_single(names: Sequence[str]) -> None:
+def require_single(names: Sequence[str]) -> None:
+    """Refuse two columns of one name."""
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigurationError(f"the frame has more than one column named {', '.join(map(repr, twice))}; rename them")

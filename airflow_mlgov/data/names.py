@@ -17,7 +17,7 @@ def require_columns(available: Iterable[Any], wanted: Iterable[str], where: str)
     names = [str(name) for name in available]
     missing = [name for name in wanted if name not in names]
     if missing:
-        raise ConfigurationError(f"{where} has no column {missing_columns_text(names, missing)}")
+        raise ConfigurationError(f"{where} has no column {missing_columns_text(names, missing)}", code="column.missing")
 
 
 def missing_columns_text(available: Sequence[str], missing: Sequence[str]) -> str:

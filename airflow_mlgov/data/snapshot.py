@@ -17,9 +17,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from airflow_mlgov.data.database import SqlSource, stream
 from airflow_mlgov.data.files import FileSet
 from airflow_mlgov.data.fingerprint import TableFingerprint, fingerprint_rows
+from airflow_mlgov.data.relation import RowStream
 from airflow_mlgov.errors import ConfigurationError, DependencyError
 from airflow_mlgov.results import Subject
 
@@ -63,8 +63,8 @@ class Snapshot(FileSet):
 
 
 @contextmanager
-def take_snapshot(source: SqlSource) -> Iterator[Snapshot]:
-    """The rows of a table or query, in a file that only this user can read.
+def take_snapshot(source: RowStream) -> Iterator[Snapshot]:
+    """The rows of a table or query, or of a Spark DataFrame, in a file that only this user can read.
 
     A column's type is that of its values. Whole numbers have 64 bits, or are decimals where they do not fit; decimals
     have the digits that they need; timestamps with a zone are instants; UUIDs, intervals, times with a zone, arrays and
@@ -78,7 +78,7 @@ def take_snapshot(source: SqlSource) -> Iterator[Snapshot]:
     """
     with TemporaryDirectory(prefix="mlgov-table-") as folder:
         try:
-            with stream(source) as (columns, rows), _Copy(source.name, columns, Path(folder)) as copy:
+            with source.stream() as (columns, rows), _Copy(source.name, columns, Path(folder)) as copy:
                 marked = fingerprint_rows(columns, copy.passing(rows))
                 path = copy.as_one_file()
         except OSError as error:

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, oracle, postgresql
 
-from airflow_mlgov.data.database import OpenDatabase, SqlSource, _table_name, fingerprint, open_database
+from airflow_mlgov.data.database import DatabaseRelation, SqlSource, _table_name, fingerprint
 from airflow_mlgov.errors import AccessError, ConfigurationError
 from tests.fixtures.postgres import PASSWORD
 
@@ -33,11 +33,11 @@ def odd_names(request: pytest.FixtureRequest, tmp_path: Path) -> SqlSource:
 
 
 def test_columns_are_asked_for_as_they_are_spelt(odd_names: SqlSource) -> None:
-    with open_database(odd_names) as database:
-        assert database.columns == COLUMNS
+    with odd_names.open() as database:
+        assert tuple(database.columns) == COLUMNS
         database.require(*COLUMNS)
         listing = ", ".join(f"c.{database.quote(name)}" for name in COLUMNS)
-        assert database.rows(f"SELECT {listing} FROM {database.relation} c") == [(1, 2, 3, 4, 5)]
+        assert database.rows(f"SELECT {listing} FROM {database.sql} c") == [(1, 2, 3, 4, 5)]
         with pytest.raises(ConfigurationError, match=r'no column "größe".*did you mean "Größe"'):
             database.require("größe")
     assert fingerprint(odd_names).rows == 1
@@ -60,7 +60,8 @@ def test_each_part_of_a_table_is_quoted(dialect: Any, table: str, expected: str)
 
 def test_a_column_in_a_database_that_folds_to_upper_case() -> None:
     connection: Any = SimpleNamespace(dialect=oracle.dialect())
-    database = OpenDatabase("t", ("SEX", "label", "Mixed"), "warehouse", connection)
+    database = DatabaseRelation(SqlSource("sqlite://", table="warehouse"))
+    vars(database)["_opened"] = (connection, "t", ("SEX", "label", "Mixed"))
     assert [database.quote(name) for name in ("sex", "SEX", "label", "Mixed")] == [
         '"SEX"',
         '"SEX"',

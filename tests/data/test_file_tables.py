@@ -16,10 +16,12 @@ import pandas as pd
 import pytest
 
 from airflow_mlgov.data import files
-from airflow_mlgov.data.file_tables import MemoryLimitError, open_table, open_tables
+from airflow_mlgov.data.duck import MemoryLimitError
+from airflow_mlgov.data.file_tables import Files, open_table
 from airflow_mlgov.data.files import dataset_subject, opened
 from airflow_mlgov.data.pandas_files import read_table
 from airflow_mlgov.data.quoting import identifier, literal
+from airflow_mlgov.data.source import open_together
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
 from tests.worlds.suites import write_names
 
@@ -52,7 +54,7 @@ def test_reads_csv_however_it_is_packed(
     path = tmp_path / name
     path.write_bytes(pack(frame.to_csv(index=False).encode()))
     with open_table(str(path)) as table:
-        assert table.columns == {"age": "BIGINT", "sex": "VARCHAR", "score": "DOUBLE"}
+        assert table.types == {"age": "BIGINT", "sex": "VARCHAR", "score": "DOUBLE"}
         assert table.rows(ROWS) == [(31, "f", 0.25), (44, "m", 0.5), (58, "f", 0.75)]
         assert table.subject == dataset_subject(str(path))
         assert table.subject.digest == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -61,7 +63,7 @@ def test_reads_csv_however_it_is_packed(
 def test_reads_parquet_and_hands_out_arrays(tmp_path: Path, frame: pd.DataFrame) -> None:
     frame.to_parquet(tmp_path / "a.parquet")
     with open_table(str(tmp_path / "a.parquet")) as table:
-        assert table.columns == {"age": "BIGINT", "sex": "VARCHAR", "score": "DOUBLE"}
+        assert table.types == {"age": "BIGINT", "sex": "VARCHAR", "score": "DOUBLE"}
         assert table.arrays("SELECT age FROM data ORDER BY age")["age"].tolist() == [31, 44, 58]
         table.require("age", "sex")
         with pytest.raises(ConfigurationError, match=r'no column "aeg" \(did you mean "age"\?\)'):
@@ -100,7 +102,7 @@ def test_a_csv_column_has_the_type_that_all_its_values_are(tmp_path: Path, value
     path = tmp_path / "a.csv"
     path.write_text("v,id\n" + "".join(f"{value},{at}\n" for at, value in enumerate(values)))
     with open_table(str(path)) as table:
-        assert table.columns == {"v": kind, "id": "BIGINT"}
+        assert table.types == {"v": kind, "id": "BIGINT"}
         read = [value for (value,) in table.rows("SELECT v FROM data ORDER BY id")]
     expected = pd.read_csv(path, low_memory=False)["v"]
     assert [value is None for value in read] == expected.isna().tolist()
@@ -132,7 +134,7 @@ def test_the_keys_of_partitions_are_columns_for_both_readers(tmp_path: Path, kin
         part.to_csv(home / folder / "p.csv", index=False) if kind == "csv" else part.to_parquet(home / folder / "p.pq")
     expected = [(1, 2024, "Köln am Rhein"), (1, 2025, None), (2, 2024, "Köln am Rhein"), (2, 2025, None)]
     with open_table(str(home)) as table:
-        assert table.columns == {"age": "BIGINT", "year": "BIGINT", "town": "VARCHAR"}
+        assert table.types == {"age": "BIGINT", "year": "BIGINT", "town": "VARCHAR"}
         assert table.rows(ROWS) == expected
     read = read_table(str(home))
     assert list(read.columns) == ["age", "year", "town"]
@@ -188,7 +190,7 @@ def test_a_url_is_fetched_into_a_folder_that_goes_away(
 def test_several_sets_of_files_can_be_joined(tmp_path: Path, frame: pd.DataFrame) -> None:
     frame.to_parquet(tmp_path / "a.parquet")
     frame.to_csv(tmp_path / "b.csv", index=False)
-    with open_tables({"one": str(tmp_path / "a.parquet"), "two": str(tmp_path / "b.csv")}) as tables:
+    with open_together({"one": Files(str(tmp_path / "a.parquet")), "two": Files(str(tmp_path / "b.csv"))}) as tables:
         joined = "SELECT count(*) FROM one JOIN two USING (age, sex, score)"
         assert tables["one"].rows(joined) == [(3,)]
         assert tables["two"].subject.digest == dataset_subject(str(tmp_path / "b.csv")).digest

@@ -53,7 +53,7 @@ def read(source: SqlSource) -> tuple[dict[str, str], list[tuple[Any, ...]]]:
     """DuckDB's types, and the rows."""
     with take_snapshot(source) as copy, open_table(copy) as table:
         assert table.subject == copy.subject == fingerprint(source).subject(source.name)
-        return table.columns, table.rows("SELECT * FROM data")
+        return table.types, table.rows("SELECT * FROM data")
 
 
 def feed(monkeypatch: pytest.MonkeyPatch, source: SqlSource, *values: Any) -> None:
@@ -63,7 +63,7 @@ def feed(monkeypatch: pytest.MonkeyPatch, source: SqlSource, *values: Any) -> No
     def stream(_: SqlSource) -> Iterator[Any]:
         yield ("a",), [(value,) for value in values]
 
-    monkeypatch.setattr(snapshot, "stream", stream)
+    monkeypatch.setattr(SqlSource, "stream", stream)
 
 
 POSTGRES = {
@@ -144,7 +144,7 @@ def test_what_other_databases_give(
 ) -> None:
     feed(monkeypatch, sqlite, *values)
     with take_snapshot(sqlite) as copy, open_table(copy) as table:
-        assert table.columns == {"a": kind}
+        assert table.types == {"a": kind}
         assert [value for (value,) in table.rows("SELECT a FROM data")] == list(values)
 
 
@@ -225,7 +225,7 @@ def test_decimals_may_widen_at_any_row(sqlite: SqlSource, monkeypatch: pytest.Mo
     values = [3, Decimal("1.25"), None, Decimal("12345.5"), 2**63]
     feed(monkeypatch, sqlite, *values)
     with take_snapshot(sqlite) as copy, open_table(copy) as table:
-        assert table.columns == {"a": "DECIMAL(21,2)"}
+        assert table.types == {"a": "DECIMAL(21,2)"}
         assert [value for (value,) in table.rows("SELECT a FROM data")] == values
 
 

@@ -65,12 +65,12 @@ def columns_of(table: FileTable, names: Iterable[str]) -> dict[str, Column]:
 
     :raises NotAFrame: pandas would turn columns into an index, or leave out rows
     """
-    wanted = [name for name in dict.fromkeys(names) if name in table.columns]
+    wanted = [name for name in dict.fromkeys(names) if name in table.types]
     csv_files = [path for path in table.files.files if not _is_parquet(path)]
     parquet = [path for path in table.files.files if _is_parquet(path)]
     keys = _key_kinds(table)
     stored = [name for name in wanted if name not in keys]
-    if csv_files and len(table.columns.keys() - keys.keys()) == 1:
+    if csv_files and len(table.types.keys() - keys.keys()) == 1:
         raise NotAFrame("the csv has one column, of which pandas leaves out the empty lines")
     if csv_files and parquet:
         kinds = dict.fromkeys(stored, (Kind.OPAQUE, "the files are csv and parquet"))
@@ -86,7 +86,7 @@ def _is_parquet(path: Path) -> bool:
 
 
 def _column(table: FileTable, name: str, kind: Kind, why: str) -> Column:
-    stored = table.columns[name]
+    stored = table.types[name]
     sql = identifier(name)
     if stored in ("DOUBLE", "FLOAT"):
         sql = f"nullif({sql}, 'nan'::{stored})"
@@ -112,7 +112,7 @@ def _key_kinds(table: FileTable) -> dict[str, tuple[Kind, str]]:
 def _csv_kinds(table: FileTable, files: list[Path], names: list[str]) -> dict[str, tuple[Kind, str]]:
     """By DuckDB's types, which are those of every value, provided that pandas finds the same in each file alone."""
     types = {"BIGINT": Kind.INTEGER, "DOUBLE": Kind.FLOAT, "BOOLEAN": Kind.BOOLEAN, "VARCHAR": Kind.TEXT}
-    kinds = {name: (types[table.columns[name]], "") for name in names}
+    kinds = {name: (types[table.types[name]], "") for name in names}
     asked = [name for name in names if len(files) > 1 or kinds[name][0] is Kind.TEXT]
     for path in files if asked else ():
         witnesses = ", ".join(_witness(table.sources[path], name, kinds[name][0]) for name in asked)

@@ -1,4 +1,4 @@
-"""A suite as it was written: its expectations, and the digest of the bytes that they were read from."""
+"""A suite as it was written: its expectations, and the digest of its bytes. Refuses nothing: who reads one does."""
 
 from __future__ import annotations
 
@@ -41,3 +41,5 @@ class Suite:
     expectations: tuple[Expectation, ...]
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """What ``{"$PARAMETER": name}`` stands for."""
+    source: str = ""
+    """Its file, as it was named; empty if it was a mapping."""

@@ -9,20 +9,20 @@ import math
 import re
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.data.database import SqlSource
-from airflow_mlgov.data.frames import is_spark_frame
+from airflow_mlgov.data.relation import Batch
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.data_validation.expectations import Expectation, Suite
 from airflow_mlgov.results import json_safe
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 _RESULT_FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": 0}
 """Counts, and no row value (BASIC and COMPLETE carry some)."""
@@ -132,9 +132,7 @@ def reads_only_its_columns(item: Expectation) -> bool:
     return str(get_expectation_impl(item.type).__module__).startswith("great_expectations.expectations.core.")
 
 
-def run_suite(
-    source: pd.DataFrame | SqlSource, suite: Suite, expectations: Sequence[Expectation], docs_dir: Path | None = None
-) -> Run:
+def run_suite(batch: Batch, suite: Suite, expectations: Sequence[Expectation], docs_dir: Path | None = None) -> Run:
     """Evaluate ``expectations`` (those of ``suite`` that are sound) over a table.
 
     :raises ConfigurationError: an expectation's arguments are wrong, or a ``$PARAMETER`` has no value
@@ -153,7 +151,7 @@ def run_suite(
             dropped[ids[key].position] = "Great Expectations dropped it without saying why"
         context = _context()
         try:
-            validated = _batch(context, source).validate(
+            validated = _batch(context, batch).validate(
                 gx_suite, result_format=_RESULT_FORMAT, expectation_parameters=dict(suite.parameters)
             )
         except gx.exceptions.SuiteParameterError as error:
@@ -313,13 +311,21 @@ def _context() -> Any:
     return context
 
 
-def _batch(context: Any, source: pd.DataFrame | SqlSource) -> Any:
-    if is_spark_frame(source):
-        spark = context.data_sources.add_spark("data").add_dataframe_asset("table")
-        return spark.add_batch_definition_whole_dataframe("whole").get_batch(batch_parameters={"dataframe": source})
-    if not isinstance(source, SqlSource):
-        asset = context.data_sources.add_pandas("data").add_dataframe_asset("table")
-        return asset.add_batch_definition_whole_dataframe("whole").get_batch(batch_parameters={"dataframe": source})
+def _batch(context: Any, batch: Batch) -> Any:
+    return _READERS[batch.engine](context, batch.table)
+
+
+def _read_spark(context: Any, frame: Any) -> Any:
+    asset = context.data_sources.add_spark("data").add_dataframe_asset("table")
+    return asset.add_batch_definition_whole_dataframe("whole").get_batch(batch_parameters={"dataframe": frame})
+
+
+def _read_pandas(context: Any, frame: Any) -> Any:
+    asset = context.data_sources.add_pandas("data").add_dataframe_asset("table")
+    return asset.add_batch_definition_whole_dataframe("whole").get_batch(batch_parameters={"dataframe": frame})
+
+
+def _read_database(context: Any, source: SqlSource) -> Any:
     url = source.sa_url()
     add = context.data_sources.add_sqlite if url.get_backend_name() == "sqlite" else context.data_sources.add_sql
     database = add("data", connection_string=url.render_as_string(hide_password=False))
@@ -329,6 +335,13 @@ def _batch(context: Any, source: pd.DataFrame | SqlSource) -> Any:
         schema, table = source.schema_and_table()
         asset = database.add_table_asset("table", table_name=table, **({"schema_name": schema} if schema else {}))
     return asset.add_batch_definition_whole_table("whole").get_batch()
+
+
+_READERS: dict[str, Callable[[Any, Any], Any]] = {
+    "pandas": _read_pandas,
+    "spark": _read_spark,
+    "database": _read_database,
+}
 
 
 def _write_docs(context: Any, suite: Any, validated: Any, probes: set[str], directory: Path) -> str:

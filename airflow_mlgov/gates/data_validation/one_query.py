@@ -41,10 +41,17 @@ def run_query(table: FileTable, expectations: Sequence[Expectation], *, close_ca
     # It answers from a parquet file's footer, where anybody can write that there are no nulls.
     table.connection.execute("SET disabled_optimizers = 'statistics_propagation'")
     try:
+        return _run(table, expectations, close_calls)
+    finally:
+        table.connection.execute("SET disabled_optimizers = ''")
+
+
+def _run(table: FileTable, expectations: Sequence[Expectation], close_calls: bool) -> QueryRun:
+    try:
         columns = columns_of(table, [name for item in expectations for name in item.columns])
     except NotAFrame as error:
         return _all_left(table, expectations, str(error), None)
-    plan = Plan(columns, tuple(table.columns))
+    plan = Plan(columns, tuple(table.types))
     finishes: dict[int, Finish] = {}
     left: dict[int, str] = {}
     results: dict[int, Result] = {}

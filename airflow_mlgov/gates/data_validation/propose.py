@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airflow_mlgov.data.file_tables import MEMORY_LIMIT, FileTable, open_table
+from airflow_mlgov.data.file_tables import FileTable, open_table
 from airflow_mlgov.data.quoting import identifier
+from airflow_mlgov.data.source import MEMORY_LIMIT
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.dataset_checks.workbench import is_numeric
 
@@ -90,12 +91,12 @@ def propose_suite(
 
 def _profiles(table: FileTable) -> list[_Profile]:
     """Every column's aggregates, from one query and one more for each column whose values may all differ."""
-    parts = [part for name, kind in table.columns.items() for part in _aggregates(name, kind)]
+    parts = [part for name, kind in table.types.items() for part in _aggregates(name, kind)]
     ((rows, *found),) = table.rows(f"SELECT count(*), {', '.join(parts)} FROM data")  # noqa: S608 - quoted
     if not rows:
         raise ConfigurationError(f"{table.name} has no rows: propose a suite from data that is as it should be")
     profiles = []
-    for position, (name, kind) in enumerate(table.columns.items()):
+    for position, (name, kind) in enumerate(table.types.items()):
         given, distinct, low, high = found[4 * position : 4 * position + 4]
         if given and (distinct > 0.8 * given or distinct <= 2 * _SET_SIZE) and kind in ("VARCHAR", "UUID", *_INTEGERS):
             ((distinct,),) = table.rows(f"SELECT count(DISTINCT {identifier(name)}) FROM data")  # noqa: S608 - quoted

@@ -72,7 +72,7 @@ class Answers:
 
         :param in_order: SQL that compares a value ``v`` with the one ``before``
         """
-        if self._table.columns[column.name].startswith("U"):
+        if self._table.types[column.name].startswith("U"):
             raise Uncompiled("its whole numbers have no sign, and pandas subtracts them around zero")
         sources = (self._table.sources[path] for path in self._table.files.partitions)
         values = " UNION ALL ".join(f"SELECT {column.sql} AS v FROM ({source})" for source in sources)  # noqa: S608

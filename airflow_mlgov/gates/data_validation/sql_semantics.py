@@ -25,10 +25,10 @@ _COMPARED_BY_ROW = {
 
 def decided_otherwise(table: FileTable, expectations: Sequence[Expectation]) -> dict[int, str]:
     """Position in the suite -> why, for the expectations that a database would decide otherwise."""
-    named = dict.fromkeys(name for item in expectations for name in item.columns if name in table.columns)
+    named = dict.fromkeys(name for item in expectations for name in item.columns if name in table.types)
     if not named:
         return {}
-    counts = ", ".join(_counts(name, table.columns[name]) for name in named)
+    counts = ", ".join(_counts(name, table.types[name]) for name in named)
     (found,) = table.rows(f"SELECT {counts} FROM data")  # noqa: S608 - quoted
     missing = {name for name, count in zip(named, found[::2], strict=True) if count}
     nan = {name for name, count in zip(named, found[1::2], strict=True) if count}

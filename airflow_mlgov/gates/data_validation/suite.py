@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def load_suite(suite: str | Path | Mapping[str, Any]) -> Suite:
     read = read_yaml(path, "suite", plain=True) if plain else read_json(path, "suite")
     if not isinstance(read.content, dict):
         raise ConfigurationError(f"{path}: a suite is a mapping with an `expectations` list, not {_kind(read.content)}")
-    return _suite(str(path), read.content, read.sha256, read)
+    return replace(_suite(str(path), read.content, read.sha256, read), source=str(suite))
 
 
 def _suite(source: str, content: Mapping[str, Any], digest: str, read: Document | None) -> Suite:

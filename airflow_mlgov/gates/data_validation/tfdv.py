@@ -12,11 +12,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from airflow_mlgov.data.file_tables import MEMORY_LIMIT, open_table
 from airflow_mlgov.data.files import FileSet, dataset_subject, opened, unchanged
-from airflow_mlgov.errors import ConfigurationError, DependencyError
+from airflow_mlgov.data.source import MEMORY_LIMIT, Relation, source_of
+from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.children.environment import Backend, ask
 from airflow_mlgov.gates.data_validation.expectations import Expectation, Suite
+from airflow_mlgov.gates.data_validation.judging import judge_suite
 from airflow_mlgov.gates.data_validation.tfdv_schema import ACCEPTED, Compiled, Refusal, compile_schema
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity, Subject
 from airflow_mlgov.strict_files import read_file
@@ -59,7 +60,7 @@ def load_schema(path: str | Path) -> Suite:
         kwargs = {"column": name} if part else {}
         kind = f"tfdv_{(part or name).replace('.', '_')}"
         expectations.append(Expectation(len(expectations) + 1, kind, kwargs, "critical", where))
-    return Suite(str(path), digest, tuple(expectations))
+    return Suite(str(path), digest, tuple(expectations), source=str(path))
 
 
 def validate_schema(
@@ -70,7 +71,6 @@ def validate_schema(
     memory_limit: str = MEMORY_LIMIT,
     min_rows: int = 1,
     report_dir: str | Path | None = None,
-    gate: str = GATE,
 ) -> GateResult:
     """Hold csv or parquet files against a ``schema.pbtxt``, without TensorFlow: presence, types, domains, unique
     counts, unknown columns, number of examples. What it asks for beyond that is an ERROR by name.
@@ -80,23 +80,32 @@ def validate_schema(
     :param memory_limit: what the query may hold in memory before it spills to disk, such as ``512MB``
     :param min_rows: fewer rows than this fail the gate
     :param report_dir: where to write a self-contained HTML report
-    :param gate: whose verdict it is: the data gate takes a schema for a suite
     :raises ConfigurationError: the data or the schema is not what it should be
     :raises AccessError: the file system refuses
     :raises DependencyError: the data changed while it was being validated
     """
-    from airflow_mlgov.gates.data_validation import validate_data
     from airflow_mlgov.gates.report import write_report
 
-    parsed, text, digest = _read_schema(Path(schema))
-    with open_table(str(data)) as table:
-        columns, opened_as = dict(table.columns), table.subject
+    with source_of(data).open(memory_limit=memory_limit) as relation:
+        result = judge_schema(relation, Path(schema), environment=environment, min_rows=min_rows)
+    if report_dir is None:
+        return result
+    return replace(result, reports={"Data validation report": str(write_report(result, report_dir))})
+
+
+def judge_schema(
+    relation: Relation, schema: Path, *, environment: str | None = None, min_rows: int = 1, gate: str = GATE
+) -> GateResult:
+    """:func:`validate_schema` of a dataset that is open.
+
+    :param gate: whose verdict it is: the data gate takes a schema for a suite
+    """
+    parsed, text, digest = _read_schema(schema)
+    columns = relation.in_duckdb().types
     compiled = compile_schema(parsed, str(schema), text, columns=columns, environment=environment)
-    suite = {"name": str(schema), "expectations": [_entry(item) for item in compiled.expectations]}
-    result = validate_data(data, suite, memory_limit=memory_limit, min_rows=min_rows)
-    if result.subject.digest != opened_as.digest:
-        raise DependencyError(f"{data} changed while it was being validated; try again when its writer has finished")
-    result = replace(
+    suite = Suite(str(schema), digest, tuple(compiled.expectations), source=str(schema))
+    result = judge_suite(relation, suite, min_rows=min_rows)
+    return replace(
         result,
         gate=gate,
         checks=(*result.checks, *_type_checks(compiled, columns), *_others(compiled)),
@@ -105,9 +114,6 @@ def validate_schema(
         suite_digest=digest,
         libraries={**result.libraries, "tensorflow-metadata": _metadata_version()},
     )
-    if report_dir is None:
-        return result
-    return replace(result, reports={"Data validation report": str(write_report(result, report_dir))})
 
 
 def validate_with_tfdv(
@@ -197,10 +203,6 @@ def validate_anomalies(data: str | Path, anomalies: str | Path) -> GateResult:
 
 
 # schema
-
-
-def _entry(item: Expectation) -> dict[str, Any]:
-    return {"type": item.type, "kwargs": dict(item.kwargs), "severity": item.severity}
 
 
 def _type_checks(compiled: Compiled, columns: Mapping[str, str]) -> list[Check]:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from airflow_mlgov.data.database import is_table_name
-from airflow_mlgov.data.file_tables import MEMORY_LIMIT
-from airflow_mlgov.data.files import FileSet
+from airflow_mlgov.data.duck import DuckTable
+from airflow_mlgov.data.source import MEMORY_LIMIT, Relation, source_of
 from airflow_mlgov.errors import ConfigurationError, DependencyError
 from airflow_mlgov.gates.bounds import parse_bound, tighten
 from airflow_mlgov.gates.dataset_checks.drift import STATISTICS, DriftSettings, check_drift
@@ -136,7 +136,7 @@ def with_reference(checks: Mapping[str, Any] | None, reference: str) -> dict[str
 
 
 def run_checks(
-    data: str | FileSet,
+    data: Any,
     checks: Mapping[str, Any],
     *,
     expected: Subject | None = None,
@@ -146,7 +146,8 @@ def run_checks(
 ) -> DatasetChecks:
     """Run every check of the mapping.
 
-    :param data: as :func:`airflow_mlgov.data.file_tables.open_tables` takes it
+    :param data: as :func:`airflow_mlgov.data.source.source_of` takes it; a table's or Spark's rows are copied to a
+        temporary file
     :param checks: see :func:`parse_checks`
     :param expected: what the rest of the gate judged; both must be the same bytes
     :param lookup: needed for ``champion`` and ``models:/…``
@@ -155,14 +156,27 @@ def run_checks(
     :raises AccessError: the file system or the registry refuses
     :raises DependencyError: data changed while it was being read, or the registry or ledger is down
     """
+    parse_checks(checks)
+    with source_of(data).open(memory_limit=memory_limit) as relation:
+        return check_table(relation.in_duckdb(), checks, expected=expected, lookup=lookup, now=now)
+
+
+def check_table(
+    table: DuckTable,
+    checks: Mapping[str, Any],
+    *,
+    expected: Subject | None = None,
+    lookup: Lookup | None = None,
+    now: datetime | None = None,
+) -> DatasetChecks:
+    """:func:`run_checks` of a dataset that is open, as the view ``data``."""
     settings = parse_checks(checks)
-    name = data if isinstance(data, str) else data.data
     asked = {kind: _asked(part) for kind, part in settings.items() if kind in ("drift", "overlap", "volume")}
     champion = _needed(lookup, "the champion's training data").champion_data() if CHAMPION in asked.values() else None
-    paths = {kind: _path(kind, path, champion, name) for kind, path in asked.items()}
+    paths = {kind: _path(kind, path, champion, table.name) for kind, path in asked.items()}
     found: list[Check] = []
     signatures: list[Subject] = []
-    with open_workbench(data, [path for path in paths.values() if path], memory_limit) as bench:
+    with open_workbench(table, [path for path in paths.values() if path]) as bench:
         for kind, part in settings.items():
             if kind == "leakage":
                 found += check_leakage(bench, part)
@@ -176,32 +190,21 @@ def run_checks(
                 found += _compare(bench, kind, part, bench.references[path])
             else:
                 found.append(_nothing_to_compare(kind, champion))
-        _require_same(bench.table.subject, expected, champion, bench)
+        _require_same(table.subject, expected, champion, bench)
         found += _copies(bench)
         return DatasetChecks(tuple(found), (*bench.inputs, *signatures), dict(checks))
 
 
 def add_checks(
-    result: GateResult,
-    data: Any,
-    checks: Mapping[str, Any] | None,
-    lookup: Lookup | None = None,
-    memory_limit: str = MEMORY_LIMIT,
+    result: GateResult, relation: Relation, checks: Mapping[str, Any] | None, lookup: Lookup | None = None
 ) -> GateResult:
-    """A gate's result with what ``checks`` say of the same data; the result itself where there are none.
+    """A gate's result with what ``checks`` say of the same data; the result itself if there are none.
 
-    :param data: files, or the snapshot of a table; a frame is refused
-    :raises ConfigurationError: as :func:`run_checks`, and where the data is a frame
+    :raises ConfigurationError: as :func:`run_checks`
     """
     if checks is None:
         return result
-    if not isinstance(data, str | Path | FileSet):
-        raise ConfigurationError(
-            f"checks ({', '.join(checks)}) read files and tables: export {result.subject.name} to parquet and "
-            "validate that"
-        )
-    files = data if isinstance(data, FileSet) else str(data)
-    done = run_checks(files, checks, expected=result.subject, lookup=lookup, memory_limit=memory_limit)
+    done = check_table(relation.in_duckdb(), checks, expected=result.subject, lookup=lookup)
     import duckdb
 
     return replace(

@@ -159,9 +159,9 @@ def check_drift(bench: Workbench, settings: DriftSettings, reference: Reference)
     """
     columns, left_out = _columns(bench, settings, reference)
     sizes = bench.row(f"SELECT (SELECT count(*) FROM {reference.view}), (SELECT count(*) FROM data)")  # noqa: S608
-    unlike = {name: why for name in columns if (why := _unlike(bench.columns[name], reference.columns[name]))}
+    unlike = {name: why for name in columns if (why := _unlike(bench.types[name], reference.types[name]))}
     judged = [name for name in columns if name not in unlike]
-    numeric = [name for name in judged if not is_category(bench.columns[name])]
+    numeric = [name for name in judged if not is_category(bench.types[name])]
     compared = _Numbers(bench, reference, numeric)
     counts = compared.binned(settings.bins) | {
         name: _by_category(bench, reference, name) for name in judged if name not in numeric
@@ -185,15 +185,15 @@ def check_drift(bench: Workbench, settings: DriftSettings, reference: Reference)
 def _columns(bench: Workbench, settings: DriftSettings, reference: Reference) -> tuple[list[str], dict[str, str]]:
     """What is compared, and what is not, with the reason."""
     if settings.columns is not None:
-        chosen = choose_columns(list(bench.columns), settings.columns, settings.exclude, bench.table.name)
-        require_columns(reference.columns, chosen, reference.name)
+        chosen = choose_columns(list(bench.types), settings.columns, settings.exclude, bench.table.name)
+        require_columns(reference.types, chosen, reference.name)
         return chosen, {}
-    everything = {**bench.columns, **reference.columns}
+    everything = {**bench.types, **reference.types}
     require_columns(everything, settings.exclude, bench.table.name)
     left_out = dict.fromkeys(settings.exclude, "excluded")
     chosen = []
-    for name, kind in bench.columns.items():
-        if name in left_out or name not in reference.columns:
+    for name, kind in bench.types.items():
+        if name in left_out or name not in reference.types:
             continue
         if is_temporal(kind):
             left_out[name] = "a point in time, which moves by itself: name it in columns to compare it"
@@ -216,9 +216,9 @@ def _unlike(kind: str, reference: str) -> str:
 
 def _scope(bench: Workbench, settings: DriftSettings, reference: Reference, left_out: Mapping[str, str]) -> Check:
     """That no column of the reference went missing unseen."""
-    wanted = settings.columns if settings.columns is not None else tuple(reference.columns)
-    gone = [name for name in wanted if name not in bench.columns and name not in settings.exclude]
-    new = [name for name in bench.columns if name not in reference.columns]
+    wanted = settings.columns if settings.columns is not None else tuple(reference.types)
+    gone = [name for name in wanted if name not in bench.types and name not in settings.exclude]
+    new = [name for name in bench.types if name not in reference.types]
     order = list(Severity)
     severity = min((item.severity for item in settings.bounds), key=order.index)
     outcome = Outcome.FAIL if gone else Outcome.PASS
@@ -329,7 +329,7 @@ class _Numbers:
 
     def __init__(self, bench: Workbench, reference: Reference, columns: Sequence[str]) -> None:
         self._bench, self._view, self._names = bench, reference.view, list(columns)
-        self._kinds = {name: (bench.columns[name], reference.columns[name]) for name in columns}
+        self._kinds = {name: (bench.types[name], reference.types[name]) for name in columns}
         self._grid = self._edges()
         self._reference = self._histograms(self._view, self._grid)
         self._data = self._histograms("data", self._grid)

@@ -81,7 +81,7 @@ def check_leakage(bench: Workbench, settings: LeakageSettings) -> list[Check]:
     """
     bench.table.require(settings.label)
     features = choose_columns(
-        list(bench.columns), settings.columns, [settings.label, *settings.exclude], bench.table.name
+        list(bench.types), settings.columns, [settings.label, *settings.exclude], bench.table.name
     )
     label = _label(bench, settings.label)
     bound = Bound(max=settings.max_auc, source="checks.leakage")
@@ -90,7 +90,7 @@ def check_leakage(bench: Workbench, settings: LeakageSettings) -> list[Check]:
 
 def _label(bench: Workbench, name: str) -> _Label:
     column = identifier(name)
-    known = f"{column} IS NOT NULL" + (f" AND NOT isnan({column})" if _is_float(bench.columns[name]) else "")
+    known = f"{column} IS NOT NULL" + (f" AND NOT isnan({column})" if _is_float(bench.types[name]) else "")
     (rows,) = bench.row("SELECT count(*) FROM data")
     found = bench.rows(
         f"SELECT {column}::VARCHAR, count(*) FROM data WHERE {known} GROUP BY 1 ORDER BY 2, 1 LIMIT {_CLASSES + 1}"  # noqa: S608
@@ -105,7 +105,7 @@ def _label(bench: Workbench, name: str) -> _Label:
 
 
 def _judge(bench: Workbench, name: str, label: _Label, bound: Bound, severity: Severity) -> Check:
-    title, kind = f"label_leakage({name})", bench.columns[name]
+    title, kind = f"label_leakage({name})", bench.types[name]
     unlabelled = label.rows - sum(label.sizes)
     values: dict[str, Any] = {"rows": label.rows, "unlabelled": unlabelled, "class_rows": list(label.sizes)}
     if not label.judged:
@@ -139,7 +139,7 @@ def _auc_by_rank(bench: Workbench, name: str, label: _Label) -> dict[str, float]
 
     Source: Hanley & McNeil, Radiology 143 (1982) 29-36.
     """
-    column, kind = identifier(name), bench.columns[name]
+    column, kind = identifier(name), bench.types[name]
     number = f"epoch({column})" if is_temporal(kind) else f"{column}::DOUBLE"
     edges = _chunks(bench, number, sum(label.sizes))
     wins, positives, negatives = ([0.0] * len(label.judged) for _ in range(3))

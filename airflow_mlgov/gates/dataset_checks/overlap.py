@@ -46,15 +46,15 @@ def check_overlap(bench: Workbench, settings: OverlapSettings, reference: Refere
     :raises ConfigurationError: a key is not there, or no column is shared
     """
     if settings.keys is not None:
-        keys = choose_columns(list(bench.columns), settings.keys, settings.exclude, bench.table.name)
-        require_columns(reference.columns, keys, reference.name)
+        keys = choose_columns(list(bench.types), settings.keys, settings.exclude, bench.table.name)
+        require_columns(reference.types, keys, reference.name)
     else:
-        shared = [name for name in bench.columns if name in reference.columns]
+        shared = [name for name in bench.types if name in reference.types]
         if not shared:
             raise ConfigurationError(f"{bench.table.name} and {reference.name} share no column")
         keys = choose_columns(shared, None, [name for name in settings.exclude if name in shared], bench.table.name)
-        require_columns({**bench.columns, **reference.columns}, settings.exclude, bench.table.name)
-    same = " AND ".join(_same(name, bench.columns[name], reference.columns[name]) for name in keys)
+        require_columns({**bench.types, **reference.types}, settings.exclude, bench.table.name)
+    same = " AND ".join(_same(name, bench.types[name], reference.types[name]) for name in keys)
     rows, others, both = bench.row(
         f"SELECT (SELECT count(*) FROM data), (SELECT count(*) FROM {reference.view}), "  # noqa: S608 - quoted
         f"(SELECT count(*) FROM data SEMI JOIN {reference.view} AS other ON {same})"

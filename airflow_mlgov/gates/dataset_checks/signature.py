@@ -98,18 +98,18 @@ def read_signature(path: str | Path, name: str | None = None) -> Signature:
 def check_schema(bench: Workbench, signature: Signature, severity: Severity = Severity.CRITICAL) -> list[Check]:
     """A check for each input of the model, and one, for information, of the columns that are none."""
     named = {column.name for column in signature.inputs}
-    extra = [name for name in bench.columns if name not in named]
+    extra = [name for name in bench.types if name not in named]
     checks = [_judge(bench, column, severity) for column in signature.inputs]
     detail = f"columns that the model does not read: {', '.join(extra)}" if extra else ""
     return [*checks, Check("schema_extra_columns", Outcome.PASS, len(extra), None, Severity.INFO, detail)]
 
 
 def _judge(bench: Workbench, column: InputColumn, severity: Severity) -> Check:
-    label, kind = f"schema({column.name})", bench.columns.get(column.name)
+    label, kind = f"schema({column.name})", bench.types.get(column.name)
     bound = column.type if column.required else f"{column.type}, optional"
     if kind is None:
         outcome = Outcome.FAIL if column.required else Outcome.PASS
-        missing = missing_columns_text(list(bench.columns), [column.name])
+        missing = missing_columns_text(list(bench.types), [column.name])
         detail = f"there is no column {missing}" if column.required else "the optional column is not there"
         return Check(label, outcome, None, bound, severity, detail)
     if column.type not in _TYPES:

@@ -76,7 +76,7 @@ def check_freshness(bench: Workbench, settings: FreshnessSettings, now: datetime
     label, severity = f"freshness({settings.column})", Severity(settings.severity)
     limit = duration_of("max_age", settings.max_age)
     bound = Bound(max=limit / timedelta(days=1), source="checks.freshness")
-    column, kind = identifier(settings.column), bench.columns[settings.column]
+    column, kind = identifier(settings.column), bench.types[settings.column]
     if not is_temporal(kind) and kind != "VARCHAR":
         detail = f"the column holds {kind}, not timestamps: convert it first"
         return Check(label, Outcome.ERROR, None, bound, severity, detail)

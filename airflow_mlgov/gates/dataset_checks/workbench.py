@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airflow_mlgov.data.file_tables import MEMORY_LIMIT, FileTable, open_tables
-from airflow_mlgov.data.files import FileSet
+from airflow_mlgov.data.duck import DuckTable
 from airflow_mlgov.data.names import require_columns
+from airflow_mlgov.data.source import open_beside, source_of
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.results import Subject
 
@@ -25,16 +25,16 @@ class Reference:
 
     view: str
     """Its name as SQL."""
-    table: FileTable
+    table: DuckTable
 
     @property
-    def columns(self) -> dict[str, str]:
-        """Name -> DuckDB's type."""
-        return self.table.columns
+    def types(self) -> dict[str, str]:
+        """Column -> DuckDB's type."""
+        return self.table.types
 
     @property
     def name(self) -> str:
-        """The path or URL, for messages."""
+        """As evidence names it."""
         return self.table.name
 
 
@@ -43,14 +43,14 @@ class Workbench:
     """The dataset that is judged, as the view ``data``, and the datasets it is compared with. Make it with
     :func:`open_workbench`."""
 
-    table: FileTable
+    table: DuckTable
     references: Mapping[str, Reference]
     """By path, as it was asked for."""
 
     @property
-    def columns(self) -> dict[str, str]:
-        """Name -> DuckDB's type."""
-        return self.table.columns
+    def types(self) -> dict[str, str]:
+        """Column -> DuckDB's type."""
+        return self.table.types
 
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """What a SELECT gives."""
@@ -69,28 +69,25 @@ class Workbench:
     @property
     def is_text(self) -> bool:
         """Whether a file holds text (csv), so that a column's type is no more than what all its values look like."""
-        return not all(path.name.lower().endswith((".parquet", ".pq")) for path in self.table.files.files)
+        files = self.table.as_files()
+        return files is not None and files.is_text
 
 
 @contextmanager
-def open_workbench(
-    data: str | FileSet, references: Iterable[str] = (), memory_limit: str = MEMORY_LIMIT
-) -> Iterator[Workbench]:
-    """The dataset, ready to be compared; its parameters and errors are those of
-    :func:`airflow_mlgov.data.file_tables.open_tables`.
+def open_workbench(table: DuckTable, references: Iterable[str] = ()) -> Iterator[Workbench]:
+    """The dataset, ready to be compared; errors as of :func:`airflow_mlgov.data.source.open_beside`.
 
+    :param table: the view ``data``
     :param references: paths of what it is compared with; one that comes twice is opened once
     :raises ConfigurationError: one is the dataset itself
     """
-    name = data if isinstance(data, str) else data.data
-    views: dict[str, str | FileSet] = {"data": data}
     by_path = {path: f"reference_{number}" for number, path in enumerate(dict.fromkeys(references), start=1)}
-    for path, view in by_path.items():
-        if is_same_path(path, name):
+    for path in by_path:
+        if is_same_path(path, table.name):
             raise ConfigurationError(f"{path} would be compared with itself: name another dataset as the reference")
-        views[view] = path
-    with open_tables(views, memory_limit=memory_limit) as tables:
-        yield Workbench(tables["data"], {path: Reference(view, tables[view]) for path, view in by_path.items()})
+    table.prepare()
+    with open_beside(table, {view: source_of(path) for path, view in by_path.items()}) as tables:
+        yield Workbench(table, {path: Reference(view, tables[view]) for path, view in by_path.items()})
 
 
 def is_same_path(one: str, other: str) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.fairness.counting import Columns, Source
+from airflow_mlgov.gates.fairness.counting import Columns, Pair
 from airflow_mlgov.gates.fairness.disparity import Values
 from airflow_mlgov.gates.fairness.features import Feature, columns_of
 from airflow_mlgov.gates.fairness.joint import Joint, joint_means
@@ -75,7 +75,7 @@ class Calibration:
 
 
 def calibrate(
-    source: Source, columns: Columns, feature: Feature, positive: Mapping[Any, int], *, paired: bool = False
+    pair: Pair, columns: Columns, feature: Feature, positive: Mapping[Any, int], *, paired: bool = False
 ) -> Calibration:
     """The rows of each of the feature's groups by bin of score.
 
@@ -84,14 +84,14 @@ def calibrate(
     """
     import numpy as np
 
-    scores, relation = scored(source, columns, paired)
+    scores, relation = scored(pair, columns, paired)
     pairs = [(one, other) for one in range(len(scores)) for other in range(one + 1)]
-    keys = [f"c.{source.quote(name)}" for name in (*columns_of(feature.name), columns.label)]
+    keys = [f"c.{pair.data.quote(name)}" for name in (*columns_of(feature.name), columns.label)]
     listing = ", ".join([*keys, *map(_bin, scores)])
     asked = [f"{function}({score})" for score in scores for function in ("COUNT", "MIN", "MAX")]
     asked += [f"SUM(1e0 * {score})" for score in scores]
     asked += [f"SUM(1e0 * {scores[one]} * {scores[other]})" for one, other in pairs]
-    found = source.rows(f"SELECT {listing}, COUNT(*), {', '.join(asked)} FROM {relation} GROUP BY {listing}")  # noqa: S608
+    found = pair.data.rows(f"SELECT {listing}, COUNT(*), {', '.join(asked)} FROM {relation} GROUP BY {listing}")  # noqa: S608
     taken = iter(zip(*found, strict=True))
     cells, labels = [next(taken) for _ in keys[1:]], next(taken)
     bins, rows = np.array([next(taken) for _ in scores]), np.array(next(taken))

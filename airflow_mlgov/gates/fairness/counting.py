@@ -6,18 +6,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import uuid4
 
-from airflow_mlgov.data.database import SqlSource, open_database
-from airflow_mlgov.data.file_tables import open_tables
-from airflow_mlgov.data.frames import is_spark_frame
+from airflow_mlgov.data.cases import digest_of_counts
 from airflow_mlgov.data.labels import canonical
-from airflow_mlgov.data.names import require_columns
-from airflow_mlgov.data.quoting import identifier
+from airflow_mlgov.data.source import Relation, open_together, source_of
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.fairness.features import group_name
 from airflow_mlgov.results import Subject
@@ -72,6 +68,8 @@ class Cells:
     champion: tuple[Any, ...]
     """The champion's prediction for the same rows; empty without a champion."""
     rows: tuple[int, ...]
+    values: tuple[tuple[Any, ...], ...] = ()
+    """Of the sensitive columns by name, as stored."""
     problems: tuple[str, ...] = field(default=())
     """Missing or infinite labels, predictions or scores: nothing is computed then."""
 
@@ -89,131 +87,83 @@ class Cells:
 
     @property
     def case_digest(self) -> str:
-        """What names the rows that a model is judged on, whatever it predicted for them: SHA-256 of the sorted counts
-        by label and group."""
-        spelt = {label: str(canonical(label)) for label in set(self.label)}
-        counts: dict[tuple[str, ...], int] = {}
-        for label, n, *names in zip(self.label, self.rows, *(self.groups[c] for c in sorted(self.groups)), strict=True):
-            key = (spelt[label], *("" if name is None else name for name in names))
-            counts[key] = counts.get(key, 0) + n
-        text = json.dumps(["mlgov-cases-v1", sorted(self.groups), sorted(counts.items())])
-        return hashlib.sha256(text.encode()).hexdigest()
+        """See :func:`airflow_mlgov.data.cases.evaluation_digest`, of the label and the sensitive columns by name."""
+        return digest_of_counts(zip(zip(self.label, *self.values, strict=True), self.rows, strict=True))
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where the rows are, and how to ask for aggregates of them."""
+class Pair:
+    """The rows that are judged, and the champion's where they are a table of their own."""
 
-    name: str
-    quote: Callable[[str], str]
-    """A column's name as SQL."""
-    relation: str
-    """What stands after FROM."""
-    rows: Callable[[str], list[tuple[Any, ...]]]
-    """Runs a SELECT."""
-    require: Callable[..., None]
-    """Refuses columns that are not in both tables."""
-    require_here: Callable[..., None]
-    """Refuses columns that are not in the candidate's."""
-    subjects: Callable[[], tuple[Subject, ...]]
-    """The datasets bound to their bytes; of a database or of Spark, empty."""
-    arrays: Callable[[str], Mapping[str, Any]] | None = None
-    """Runs a SELECT and gives NumPy arrays by column; None where rows should stay where they are."""
-    baseline: str = ""
-    """The champion's relation, where there is one."""
+    data: Relation
+    baseline: Relation | None = None
+
+    def require(self, *columns: str) -> None:
+        """Refuse columns that are not in both."""
+        for relation in filter(None, (self.data, self.baseline)):
+            relation.require(*columns)
+
+    @property
+    def champion(self) -> Relation:
+        """The baseline, once it is known to be there."""
+        if self.baseline is None:
+            raise ConfigurationError("there is no baseline to compare with", code="baseline.missing")
+        return self.baseline
+
+    @property
+    def subjects(self) -> tuple[Subject, ...]:
+        """The datasets bound to their bytes; none if a database or Spark has counted, for no row was read then."""
+        relations = filter(None, (self.data, self.baseline))
+        return tuple(relation.subject for relation in relations) if self.data.is_local else ()
 
 
 @contextmanager
-def open_source(data: Any, baseline: str | None, memory_limit: str) -> Iterator[Source]:
-    """The rows of ``data``, with the champion's beside them.
+def open_pair(data: Any, baseline: Any, memory_limit: str) -> Iterator[Pair]:
+    """The rows of ``data`` where they are; with the champion's beside them, both in DuckDB.
 
-    :param data: path or glob, SqlSource or DataFrame of Spark
+    :param data: as :func:`airflow_mlgov.data.source.source_of` takes it
+    :param baseline: the same; None if there is none
     :raises ConfigurationError: no such file, table or column
     :raises AccessError: the file system or the database refuses
     :raises DependencyError: the database is down, or a file changed while it was being read
     """
-    if isinstance(data, SqlSource) or is_spark_frame(data):
-        if baseline is not None:
-            raise ConfigurationError(
-                "a baseline is a file beside a file: of a database table or a DataFrame name champion_prediction, a "
-                "column of the same rows (join the two)"
-            )
-        with _open_database(data) if isinstance(data, SqlSource) else _open_spark(data) as source:
-            yield source
+    if baseline is None:
+        with source_of(data).open(memory_limit=memory_limit) as relation:
+            yield Pair(relation)
         return
-    files = {"data": data} if baseline is None else {"data": data, "baseline": baseline}
-    with open_tables(files, memory_limit=memory_limit) as tables:
-
-        def require(*columns: str) -> None:
-            for table in tables.values():
-                table.require(*columns)
-
-        def subjects() -> tuple[Subject, ...]:
-            return tuple(table.subject for table in tables.values())
-
-        table = tables["data"]
-        beside = "" if baseline is None else "baseline"
-        yield Source(table.name, identifier, "data", table.rows, require, table.require, subjects, table.arrays, beside)
+    sources = {"data": source_of(data), "baseline": source_of(baseline)}
+    with open_together(sources, memory_limit=memory_limit) as tables:
+        yield Pair(tables["data"], tables["baseline"])
 
 
-@contextmanager
-def _open_database(data: SqlSource) -> Iterator[Source]:
-    with open_database(data) as database:
-        yield Source(
-            data.name, database.quote, database.relation, database.rows, database.require, database.require, tuple
-        )
-
-
-@contextmanager
-def _open_spark(frame: Any) -> Iterator[Source]:
-    """The frame as a view of its own session. Every question is a job, so its rows must be the same each time."""
-    name = "Spark DataFrame"
-
-    def quote(column: str) -> str:
-        return f"`{column.replace('`', '``')}`"
-
-    def rows(query: str) -> list[tuple[Any, ...]]:
-        return [tuple(row) for row in frame.sparkSession.sql(query).collect()]
-
-    def require(*columns: str) -> None:
-        require_columns(tuple(frame.columns), columns, name)
-
-    view = f"mlgov_{uuid4().hex}"
-    frame.createTempView(view)
-    try:
-        yield Source(name, quote, view, rows, require, require, tuple)
-    finally:
-        frame.sparkSession.catalog.dropTempView(view)
-
-
-def count_cells(source: Source, columns: Columns, sensitive: Sequence[str]) -> Cells:
+def count_cells(pair: Pair, columns: Columns, sensitive: Sequence[str]) -> Cells:
     """Every combination of group, label and prediction with its number of rows.
 
     :param sensitive: the columns of all sensitive features
     :raises ConfigurationError: no rows, a missing column, or so many combinations that a column holds scores or ids
     """
     wanted = list(dict.fromkeys([columns.label, columns.predictor]))
-    source.require(*wanted)
+    pair.require(*wanted)
     wanted += [name for name in dict.fromkeys([*sensitive, columns.champion_prediction]) if name]
-    source.require_here(*wanted)
-    expressions = [f"c.{source.quote(name)}" for name in (*sensitive, columns.label)]
-    expressions.append(_predicted(source, columns, "c"))
-    relation = f"{source.relation} c"
-    if source.baseline:
-        require_same_rows(source, columns)
-        relation = paired_rows(source, columns)
-        expressions.append(_predicted(source, columns, "b"))
+    pair.data.require(*wanted)
+    expressions = [f"c.{pair.data.quote(name)}" for name in (*sensitive, columns.label)]
+    expressions.append(_predicted(pair, columns, "c"))
+    relation = f"{pair.data.sql} c"
+    if pair.baseline is not None:
+        require_same_rows(pair, columns)
+        relation = paired_rows(pair, columns)
+        expressions.append(_predicted(pair, columns, "b"))
     elif columns.champion_prediction:
-        expressions.append(f"c.{source.quote(columns.champion_prediction)}")
+        expressions.append(f"c.{pair.data.quote(columns.champion_prediction)}")
     listing = ", ".join(expressions)
-    found = source.rows(f"SELECT {listing}, COUNT(*) FROM {relation} GROUP BY {listing} LIMIT {LIMIT + 1}")  # noqa: S608
+    found = pair.data.rows(f"SELECT {listing}, COUNT(*) FROM {relation} GROUP BY {listing} LIMIT {LIMIT + 1}")  # noqa: S608
     if len(found) > LIMIT:
         raise ConfigurationError(
-            f"{source.name} has more than {LIMIT} combinations of {', '.join(wanted)}: one of them holds scores, ages "
-            "or ids; name a column of groups (bins), and a score as the score"
+            f"{pair.data.name} has more than {LIMIT} combinations of {', '.join(wanted)}: one of them holds scores, "
+            "ages or ids; name a column of groups (bins), and a score as the score"
         )
     if not found:
-        raise ConfigurationError(f"the predictions table {source.name} has no rows")
+        raise ConfigurationError(f"the predictions table {pair.data.name} has no rows")
     return _cells(found, columns, sensitive)
 
 
@@ -224,9 +174,9 @@ def aggregate_subject(name: str, table: Sequence[Sequence[Any]]) -> Subject:
     return Subject("dataset", name, hashlib.sha256(text.encode()).hexdigest())
 
 
-def _predicted(source: Source, columns: Columns, table: str) -> str:
+def _predicted(pair: Pair, columns: Columns, table: str) -> str:
     """The prediction as SQL: the column, or the score held against the threshold."""
-    column = f"{table}.{source.quote(columns.predictor)}"
+    column = f"{table}.{pair.data.quote(columns.predictor)}"
     if columns.prediction is not None:
         return column
     bar = repr(columns.threshold)
@@ -236,28 +186,28 @@ def _predicted(source: Source, columns: Columns, table: str) -> str:
     )
 
 
-def paired_rows(source: Source, columns: Columns) -> str:
+def paired_rows(pair: Pair, columns: Columns) -> str:
     """Candidate and champion joined by row.
 
     :raises ConfigurationError: no row_id, or it is not in both tables
     """
     if columns.row_id is None:
         raise ConfigurationError("a baseline needs row_id, the column that names a row in both tables")
-    key = source.quote(columns.row_id)
-    source.require(columns.row_id)
-    return f"{source.relation} c JOIN {source.baseline} b ON c.{key} = b.{key}"
+    key = pair.data.quote(columns.row_id)
+    pair.require(columns.row_id)
+    return f"{pair.data.sql} c JOIN {pair.champion.sql} b ON c.{key} = b.{key}"
 
 
-def require_same_rows(source: Source, columns: Columns) -> None:
+def require_same_rows(pair: Pair, columns: Columns) -> None:
     """Refuse a baseline of other rows. It reads both tables whole, so it is asked once, when the rows are counted.
 
     :raises ConfigurationError: the row_id does not name rows, or ids or labels differ
     """
-    joined = paired_rows(source, columns)
-    key, label = source.quote(str(columns.row_id)), source.quote(columns.label)
-    sizes = source.rows(
-        f"SELECT (SELECT COUNT(*) FROM {source.relation}), (SELECT COUNT(DISTINCT {key}) FROM {source.relation}), "  # noqa: S608
-        f"(SELECT COUNT(*) FROM {source.baseline}), (SELECT COUNT(DISTINCT {key}) FROM {source.baseline}), "
+    joined = paired_rows(pair, columns)
+    key, label = pair.data.quote(str(columns.row_id)), pair.data.quote(columns.label)
+    sizes = pair.data.rows(
+        f"SELECT (SELECT COUNT(*) FROM {pair.data.sql}), (SELECT COUNT(DISTINCT {key}) FROM {pair.data.sql}), "  # noqa: S608
+        f"(SELECT COUNT(*) FROM {pair.champion.sql}), (SELECT COUNT(DISTINCT {key}) FROM {pair.champion.sql}), "
         f"(SELECT COUNT(*) FROM {joined}), "
         f"(SELECT COUNT(*) FROM {joined} WHERE c.{label} IS DISTINCT FROM b.{label})"
     )[0]
@@ -294,7 +244,8 @@ def _cells(found: Sequence[tuple[Any, ...]], columns: Columns, sensitive: Sequen
     problems.append(_problem(prediction, rows, f'{role} column "{columns.predictor}"'))
     problems += [_problem(champion, rows, f'{role} column "{of_champion}"') for champion in rest]
     found_problems = tuple(problem for problem in problems if problem)
-    return Cells(groups, label, prediction, rest[0] if rest else (), rows, found_problems)
+    stored = tuple(values[at] for at, _ in sorted(enumerate(sensitive), key=lambda pair: pair[1]))
+    return Cells(groups, label, prediction, rest[0] if rest else (), rows, stored, found_problems)
 
 
 def _problem(values: Sequence[Any], rows: Sequence[int], what: str) -> str:

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from airflow_mlgov.data.database import SqlSource
-from airflow_mlgov.data.file_tables import MEMORY_LIMIT
 from airflow_mlgov.data.labels import binary_codes, canonical
+from airflow_mlgov.data.source import MEMORY_LIMIT
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import BoundsLike, MetricBound, parse_bounds
 from airflow_mlgov.gates.fairness.calibration import calibrate
-from airflow_mlgov.gates.fairness.counting import Cells, Columns, Source, aggregate_subject, count_cells, open_source
+from airflow_mlgov.gates.fairness.counting import Cells, Columns, Pair, aggregate_subject, count_cells, open_pair
 from airflow_mlgov.gates.fairness.disparity import METHODS, Method
 from airflow_mlgov.gates.fairness.estimates import (
     ENGINES,
@@ -162,10 +162,10 @@ def evaluate_fairness(
         Rules(decide, confidence, max_share_left_out, method, groups, on_no_champion),
     )
     _require_sound(settings, parsed)
-    with open_source(data, baseline, memory_limit) as source:
+    with open_pair(data, baseline, memory_limit) as pair:
         evaluate = _judge_errors if task == "regression" else _judge_labels
-        checks, judged, counted = evaluate(source, settings, parsed)
-        inputs = source.subjects() or (aggregate_subject(source.name, counted.table),)
+        checks, judged, counted = evaluate(pair, settings, parsed)
+        inputs = pair.subjects or (aggregate_subject(pair.data.name, counted.table),)
     details = published(sum(counted.rows), settings.rules, judged, suppress_below)
     if task != "regression" and prediction is None:
         details["prediction"] = f"{score} >= {threshold:g}"
@@ -198,9 +198,9 @@ def evaluate_fairness(
 
 
 def _judge_labels(
-    source: Source, settings: Settings, bounds: Sequence[MetricBound]
+    pair: Pair, settings: Settings, bounds: Sequence[MetricBound]
 ) -> tuple[tuple[Check, ...], list[Estimates], Cells]:
-    cells = count_cells(source, settings.columns, settings.sensitive)
+    cells = count_cells(pair, settings.columns, settings.sensitive)
     features = _features(settings, cells.groups, cells.rows, cells.problems)
     codes = {} if cells.problems else _codes(cells, settings)
     judged = []
@@ -209,7 +209,7 @@ def _judge_labels(
             judged.append(Estimates(feature, {}, {}))
             continue
         tables = {name: confusion_of(feature, each, cells.rows) for name, each in codes.items()}
-        judged.append(_estimated(source, settings, bounds, feature, tables, _positive(cells, codes)))
+        judged.append(_estimated(pair, settings, bounds, feature, tables, _positive(cells, codes)))
     checks = _checks(cells.problems, judged, bounds, settings)
     if settings.task == "binary":
         checks += [judge_four_fifths(each, settings.rules) for each in judged]
@@ -217,9 +217,9 @@ def _judge_labels(
 
 
 def _judge_errors(
-    source: Source, settings: Settings, bounds: Sequence[MetricBound]
+    pair: Pair, settings: Settings, bounds: Sequence[MetricBound]
 ) -> tuple[tuple[Check, ...], list[Estimates], ErrorSums]:
-    errors = sum_errors(source, settings.columns, settings.sensitive)
+    errors = sum_errors(pair, settings.columns, settings.sensitive)
     features = _features(settings, errors.groups, errors.rows, errors.problems)
     judged = [
         Estimates(feature, {}, {})
@@ -250,7 +250,7 @@ def _features(
 
 
 def _estimated(
-    source: Source,
+    pair: Pair,
     settings: Settings,
     bounds: Sequence[MetricBound],
     feature: Feature,
@@ -267,10 +267,10 @@ def _estimated(
     ranking = calibration = None
     if "roc_auc" in of_scores:
         whole = settings.rules.method == "to_overall"
-        ranking = rank_groups(source, settings.columns, feature, positive, paired="roc_auc" in paired, whole=whole)
+        ranking = rank_groups(pair, settings.columns, feature, positive, paired="roc_auc" in paired, whole=whole)
     if of_scores - {"roc_auc"}:
         pairs = bool(paired & of_scores - {"roc_auc"})
-        calibration = calibrate(source, settings.columns, feature, positive, paired=pairs)
+        calibration = calibrate(pair, settings.columns, feature, positive, paired=pairs)
     return estimate_scores(found, ranking, calibration, settings.minimums, settings.suppress_below)
 
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_mlgov.data.cases import digest_of_counts
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.fairness.counting import Columns, Source, aggregate_subject, paired_rows, require_same_rows
+from airflow_mlgov.gates.fairness.counting import Columns, Pair, paired_rows, require_same_rows
 from airflow_mlgov.gates.fairness.features import group_name
 
 Sums = tuple[float, ...]
@@ -40,37 +41,38 @@ class ErrorSums:
 
     @property
     def case_digest(self) -> str:
-        """SHA-256 of the number of rows by group and the sum of their labels."""
+        """See :func:`airflow_mlgov.data.cases.digest_of_counts`, of each group's names and the sum of its labels: the
+        labels themselves are as many as the rows."""
         names = [self.groups[column] for column in sorted(self.groups)]
-        rows = [list(row) for row in zip(*names, self.rows, map(_steady, self.labels), strict=True)]
-        return aggregate_subject("", rows).digest
+        return digest_of_counts(zip(zip(map(_steady, self.labels), *names, strict=True), self.rows, strict=True))
 
 
-def sum_errors(source: Source, columns: Columns, sensitive: Sequence[str]) -> ErrorSums:
+def sum_errors(pair: Pair, columns: Columns, sensitive: Sequence[str]) -> ErrorSums:
     """Sum the errors by group.
 
     :raises ConfigurationError: no rows, a missing column, a column that holds no numbers
     """
     if columns.prediction is None:
         raise ConfigurationError("a regression needs the prediction column: name it as prediction")
-    source.require_here(*dict.fromkeys([columns.label, columns.prediction, *sensitive]))
-    label = f"1e0 * c.{source.quote(columns.label)}"
-    names, predictions, relation = _predicted(source, columns)
+    pair.data.require(*dict.fromkeys([columns.label, columns.prediction, *sensitive]))
+    label = f"1e0 * c.{pair.data.quote(columns.label)}"
+    names, predictions, relation = _predicted(pair, columns)
     errors = [f"({prediction} - {label})" for prediction in predictions]
     values = {
         "mean_error": errors,
         "mean_absolute_error": [f"ABS({error})" for error in errors],
         "mean_prediction": predictions,
     }
-    keys = [f"c.{source.quote(name)}" for name in sensitive]
+    keys = [f"c.{pair.data.quote(name)}" for name in sensitive]
     pairs = [(one, other) for one in range(len(errors)) for other in range(one + 1)]
     asked = [f"SUM({label})", *(f"COUNT({value})" for value in (label, *predictions))]
     for of_models in values.values():
         asked += [f"SUM({value})" for value in of_models]
         asked += [f"SUM({of_models[one]} * {of_models[other]})" for one, other in pairs]
-    found = source.rows(f"SELECT {', '.join([*keys, 'COUNT(*)', *asked])} FROM {relation} GROUP BY {', '.join(keys)}")  # noqa: S608
+    listing = ", ".join([*keys, "COUNT(*)", *asked])
+    found = pair.data.rows(f"SELECT {listing} FROM {relation} GROUP BY {', '.join(keys)}")  # noqa: S608
     if not found:
-        raise ConfigurationError(f"the predictions table {source.name} has no rows")
+        raise ConfigurationError(f"the predictions table {pair.data.name} has no rows")
     taken = iter(zip(*found, strict=True))
     groups = {name: tuple(map(group_name, next(taken))) for name in sensitive}
     rows, labels = next(taken), next(taken)
@@ -90,19 +92,19 @@ def sum_errors(source: Source, columns: Columns, sensitive: Sequence[str]) -> Er
     return ErrorSums(groups, rows, sums, products, labels, tuple(problems))
 
 
-def _predicted(source: Source, columns: Columns) -> tuple[list[str], list[str], str]:
+def _predicted(pair: Pair, columns: Columns) -> tuple[list[str], list[str], str]:
     """What predicts, as messages and as SQL name it, the candidate's number and then the champion's where it is there;
     and what they stand in."""
     name, theirs = str(columns.prediction), columns.champion_prediction
-    mine = f"1e0 * c.{source.quote(name)}"
-    if source.baseline:
-        source.require(columns.label, name)
-        require_same_rows(source, columns)
-        return [name, f"{name} of the baseline"], [mine, f"1e0 * b.{source.quote(name)}"], paired_rows(source, columns)
+    mine = f"1e0 * c.{pair.data.quote(name)}"
+    if pair.baseline is not None:
+        pair.require(columns.label, name)
+        require_same_rows(pair, columns)
+        return [name, f"{name} of the baseline"], [mine, f"1e0 * b.{pair.data.quote(name)}"], paired_rows(pair, columns)
     if theirs:
-        source.require_here(theirs)
-        return [name, theirs], [mine, f"1e0 * c.{source.quote(theirs)}"], f"{source.relation} c"
-    return [name], [mine], f"{source.relation} c"
+        pair.data.require(theirs)
+        return [name, theirs], [mine, f"1e0 * c.{pair.data.quote(theirs)}"], f"{pair.data.sql} c"
+    return [name], [mine], f"{pair.data.sql} c"
 
 
 def _steady(total: Any) -> str | None:

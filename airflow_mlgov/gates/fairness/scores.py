@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.fairness.counting import LARGEST, Columns, Source, paired_rows
+from airflow_mlgov.gates.fairness.counting import LARGEST, Columns, Pair, paired_rows
 from airflow_mlgov.gates.fairness.features import Feature, columns_of
 from airflow_mlgov.gates.fairness.joint import Joint, Whole, mean_of
 from airflow_mlgov.gates.statistics.delong import placements
@@ -33,7 +33,7 @@ class Ranking:
 
 
 def rank_groups(
-    source: Source,
+    pair: Pair,
     columns: Columns,
     feature: Feature,
     positive: Mapping[Any, int],
@@ -48,14 +48,14 @@ def rank_groups(
     :param whole: of all rows too
     :raises ConfigurationError: a score is missing or infinite, or the champion's scores are not named
     """
-    scores, relation = scored(source, columns, paired)
+    scores, relation = scored(pair, columns, paired)
     cases = [f"CASE WHEN {score} >= -{LARGEST} AND {score} <= {LARGEST} THEN 0 ELSE 1 END" for score in scores]
     asked = ", ".join(f"SUM({case})" for case in cases)
-    rows, *unusable = source.rows(f"SELECT COUNT(*), {asked} FROM {relation}")[0]  # noqa: S608
+    rows, *unusable = pair.data.rows(f"SELECT COUNT(*), {asked} FROM {relation}")[0]  # noqa: S608
     require_scores(dict(zip(score_names(columns), unusable, strict=False)), rows)
-    if source.arrays is None or rows > IN_MEMORY // (len(scores) * (1 + whole)):
-        return _rank_in_database(source, columns, feature, positive, whole, scores, relation)
-    group, label, columns_read = _read(source, columns, feature, positive, scores, relation)
+    if not pair.data.is_local or rows > IN_MEMORY // (len(scores) * (1 + whole)):
+        return _rank_in_database(pair, columns, feature, positive, whole, scores, relation)
+    group, label, columns_read = _read(pair, columns, feature, positive, scores, relation)
     if len(scores) > 1 or whole:
         return _place_in_memory(group, label, columns_read, len(feature.groups), whole)
     found = ranking(columns_read[0], label, group, len(feature.groups))
@@ -95,21 +95,21 @@ def ranking(scores: Array, labels: Array, groups: Array, size: int) -> Ranking:
     )
 
 
-def scored(source: Source, columns: Columns, paired: bool) -> tuple[list[str], str]:
+def scored(pair: Pair, columns: Columns, paired: bool) -> tuple[list[str], str]:
     """The score as SQL, with the champion's where it is wanted and there, and what they stand in as ``c``.
 
     :raises ConfigurationError: a column is not there, or the champion is there without scores
     """
-    score = f"c.{source.quote(str(columns.score))}"
-    if paired and source.baseline:
-        source.require(str(columns.score))
-        return [score, f"b{score[1:]}"], paired_rows(source, columns)
-    source.require_here(str(columns.score), *([columns.champion_score] if columns.champion_score else []))
+    score = f"c.{pair.data.quote(str(columns.score))}"
+    if paired and pair.baseline is not None:
+        pair.require(str(columns.score))
+        return [score, f"b{score[1:]}"], paired_rows(pair, columns)
+    pair.data.require(str(columns.score), *([columns.champion_score] if columns.champion_score else []))
     if paired and columns.champion_score:
-        return [score, f"c.{source.quote(columns.champion_score)}"], f"{source.relation} c"
+        return [score, f"c.{pair.data.quote(columns.champion_score)}"], f"{pair.data.sql} c"
     if paired and columns.champion_prediction:
         raise ConfigurationError("a change of AUC or calibration needs the champion's scores: name champion_score")
-    return [score], f"{source.relation} c"
+    return [score], f"{pair.data.sql} c"
 
 
 def score_names(columns: Columns) -> tuple[str, str]:
@@ -130,7 +130,7 @@ def require_scores(unusable: Mapping[str, int], rows: int) -> None:
 
 
 def _read(
-    source: Source,
+    pair: Pair,
     columns: Columns,
     feature: Feature,
     positive: Mapping[Any, int],
@@ -140,19 +140,19 @@ def _read(
     """The group's position, the label as 0 or 1 and each score, of every row."""
     import numpy as np
 
-    names = [source.quote(name) for name in (*columns_of(feature.name), columns.label)]
+    names = [pair.data.quote(name) for name in (*columns_of(feature.name), columns.label)]
     listing = ", ".join(f"{name} AS k{at}" for at, name in enumerate(names))
-    source.rows(
+    pair.data.rows(
         "CREATE OR REPLACE TEMP TABLE ranked AS SELECT *, row_number() OVER () - 1 AS cell FROM "  # noqa: S608
-        f"(SELECT DISTINCT {listing} FROM {source.relation})"
+        f"(SELECT DISTINCT {listing} FROM {pair.data.sql})"
     )
-    *values, labels, _ = zip(*source.rows("SELECT * FROM ranked ORDER BY cell"), strict=True)
+    *values, labels, _ = zip(*pair.data.rows("SELECT * FROM ranked ORDER BY cell"), strict=True)
     members = np.array(feature.positions(values))
     truth = np.array([positive[label] for label in labels])
     same = " AND ".join(f"c.{name} IS NOT DISTINCT FROM k.k{at}" for at, name in enumerate(names))
-    assert source.arrays is not None  # noqa: S101 - the caller has looked
     read = ", ".join(f"CAST({score} AS DOUBLE) AS s{at}" for at, score in enumerate(scores))
-    found = source.arrays(f"SELECT k.cell, {read} FROM {relation} JOIN ranked k ON {same}")  # noqa: S608
+    found = pair.data.arrays(f"SELECT k.cell, {read} FROM {relation} JOIN ranked k ON {same}")  # noqa: S608
+    assert found is not None  # noqa: S101 - the caller has looked whether the rows are here
     cell = np.asarray(found["cell"])
     return members[cell], truth[cell], [np.asarray(found[f"s{at}"]) for at in range(len(scores))]
 
@@ -179,7 +179,7 @@ def _place_in_memory(group: Array, label: Array, scores: Sequence[Array], size: 
 
 
 def _rank_in_database(
-    source: Source,
+    pair: Pair,
     columns: Columns,
     feature: Feature,
     positive: Mapping[Any, int],
@@ -191,8 +191,8 @@ def _rank_in_database(
     label are below it."""
     import numpy as np
 
-    parts = [f"c.{source.quote(name)}" for name in columns_of(feature.name)]
-    label = f"c.{source.quote(columns.label)}"
+    parts = [f"c.{pair.data.quote(name)}" for name in columns_of(feature.name)]
+    label = f"c.{pair.data.quote(columns.label)}"
 
     def mid_rank(among: Sequence[str], score: str) -> str:
         partition = f"PARTITION BY {', '.join(among)} " if among else ""  # never by a score: not all take floats
@@ -210,7 +210,7 @@ def _rank_in_database(
     inner = [f"{value} AS {key}" for value, key in zip([*parts, label], keys, strict=True)]
     inner += [f"{placement} AS p{at}" for at, placement in enumerate(placed)]
     asked = [f"SUM(p{at})" for at in range(len(placed))] + [f"SUM(p{one} * p{other})" for one, other in pairs]
-    found = source.rows(
+    found = pair.data.rows(
         f"SELECT {', '.join([*keys, 'COUNT(*)', *asked])} FROM (SELECT {', '.join(inner)} FROM {relation}) r "  # noqa: S608
         f"GROUP BY {', '.join(keys)}"
     )
@@ -220,8 +220,8 @@ def _rank_in_database(
     cell += np.array([positive[label] for label in values[len(parts)]])
     if len(np.unique(cell)) < len(cell):
         raise ConfigurationError(
-            f"{source.name} spells a group of {feature.name}, or a label, in several ways (with spaces around, say), "
-            "and the database ranks each apart: spell it in one way, in a query"
+            f"{pair.data.name} spells a group of {feature.name}, or a label, in several ways (with spaces around, "
+            "say), and the database ranks each apart: spell it in one way, in a query"
         )
 
     def by_cell(column: Sequence[Any]) -> Array:

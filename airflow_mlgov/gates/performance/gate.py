@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_mlgov.data.source import MEMORY_LIMIT, evaluation_digest, open_together, source_of
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import VS_CHAMPION, WORST_SLICE, BoundsLike, MetricBound, parse_bounds, settle
 from airflow_mlgov.gates.performance.calibration import expected_calibration_error, recalibration, spiegelhalter_z
@@ -75,7 +76,7 @@ class Judging:
 
 
 def evaluate_performance(
-    data: str,
+    data: Any,
     *,
     subject: Subject,
     label: str,
@@ -86,7 +87,7 @@ def evaluate_performance(
     task: Task | None = None,
     positive_label: Any = None,
     threshold: float = 0.5,
-    baseline: str | None = None,
+    baseline: Any = None,
     row_id: str | None = None,
     on_no_champion: Literal["record", "fail"] = "record",
     confidence: float = 0.95,
@@ -96,10 +97,12 @@ def evaluate_performance(
     max_share_left_out: float = 0.05,
     suppress_below: int = 5,
     measured: Mapping[str, Measurement] | None = None,
+    memory_limit: str = MEMORY_LIMIT,
 ) -> GateResult:
     """Judge a model's predictions on held-out rows.
 
-    :param data: csv or parquet file(s) with one row per prediction
+    :param data: one row per prediction, as :func:`airflow_mlgov.data.source.source_of` takes it; a table's or Spark's
+        rows are copied to a temporary file
     :param subject: the model version that made the predictions
     :param bounds: metric -> bound. ``roc_auc_vs_champion`` bounds candidate minus champion, ``churn_vs_champion`` the
         share of decisions that differ, ``roc_auc_worst_slice`` every slice; ``scorers.KNOWN_METRICS`` has all names
@@ -118,30 +121,30 @@ def evaluate_performance(
     :param max_share_left_out: share of the rows that may be in slices without an estimate
     :param suppress_below: slices with fewer rows are not named in the evidence
     :param measured: what was measured of the model itself, for bounds on its latency and size
+    :param memory_limit: what reading may hold in memory before it spills to disk
     :raises ConfigurationError: a bound, a column, the labels or the baseline are not what the gate can judge
     """
-    from airflow_mlgov.data.fingerprint import evaluation_digest
-    from airflow_mlgov.data.pandas_files import read_dataset
-
     started_at = datetime.now(UTC)
     columns = Columns(label, score, prediction, positive_label, threshold, row_id, class_scores)
     parsed = parse_bounds(bounds, KNOWN_METRICS)
     cuts = slice_rules(slices, min_slice_size, max_share_left_out, suppress_below)
     judging = Judging(confidence, decide, on_no_champion, task, cuts)
     _task(parsed, columns, judging)
-    table, dataset = read_dataset(data, list(dict.fromkeys([*columns.needed, *cuts.needed])))
-    inputs = [dataset]
-    champion = None
+    sources = {"data": source_of(data)}
     if baseline is not None:
-        champion, champion_dataset = read_dataset(baseline, columns.needed)
-        inputs.append(champion_dataset)
-    checks, details = judge_predictions(table, champion, columns, parsed, judging=judging, measured=measured)
+        sources["baseline"] = source_of(baseline)
     case = [label, row_id] if row_id else [label]
+    with open_together(sources, memory_limit=memory_limit) as tables:
+        table = tables["data"].frame(list(dict.fromkeys([*columns.needed, *cuts.needed])))
+        champion = tables["baseline"].frame(columns.needed) if baseline is not None else None
+        digest = evaluation_digest(tables["data"], case)
+        inputs = tuple(each.subject for each in tables.values())
+    checks, details = judge_predictions(table, champion, columns, parsed, judging=judging, measured=measured)
     return GateResult(
         gate="performance",
         subject=subject,
         checks=checks,
-        inputs=tuple(inputs),
+        inputs=inputs,
         details=details,
         settings={
             "decide": decide,
@@ -150,7 +153,7 @@ def evaluate_performance(
             "max_share_left_out": max_share_left_out,
             "suppress_below": suppress_below,
         },
-        evaluation_digest=evaluation_digest(table, case),
+        evaluation_digest=digest,
         libraries=_libraries("asked_of_scikit_learn" in details),
         started_at=started_at,
     )

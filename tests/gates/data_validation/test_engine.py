@@ -225,11 +225,11 @@ def test_the_engine_must_be_one_that_is_known(people: str) -> None:
 
 
 def test_only_the_columns_needed_are_read_for_great_expectations(people: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from airflow_mlgov.gates.data_validation import gate as data_validation
+    from airflow_mlgov.data import pandas_files
 
     read: list[Any] = []
-    real = data_validation.read_files
-    monkeypatch.setattr(data_validation, "read_files", lambda files, names: read.append(names) or real(files, names))
+    real = pandas_files.read_files
+    monkeypatch.setattr(pandas_files, "read_files", lambda files, names: read.append(names) or real(files, names))
     quantiles = expect("column_quantile_values_to_be_between", column="age", quantile_ranges=QUANTILES, **LINEAR)
     level = expect("column_values_to_be_in_set", column="level", value_set=["x", "y"])
     assert engines(people, quantiles, BETWEEN, level) == ["great_expectations", "duckdb", "great_expectations"]

@@ -16,7 +16,6 @@ import sqlalchemy as sa
 from airflow_mlgov.data import fingerprint as fingerprints
 from airflow_mlgov.data.database import SqlSource, fingerprint
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
-from airflow_mlgov.gates.data_validation import gate as data_validation
 from airflow_mlgov.gates.data_validation import gx as _gx
 from airflow_mlgov.gates.data_validation import validate_data
 from airflow_mlgov.gates.data_validation.suite import load_suite
@@ -711,7 +710,7 @@ def test_a_table_that_changes_meanwhile_is_not_judged(sqlite: str, monkeypatch: 
         engine.dispose()
         return run
 
-    monkeypatch.setattr(data_validation._gx, "run_suite", run_then_write)
+    monkeypatch.setattr(_gx, "run_suite", run_then_write)
     with pytest.raises(DependencyError, match="changed while it was being validated"):
         validate_data(SqlSource(sqlite, table="applicants"), suite(NOT_NULL))
 

@@ -9,12 +9,12 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
 
+from airflow_mlgov.data import remote
 from airflow_mlgov.data.database import SqlSource, fingerprint
 from airflow_mlgov.data.file_tables import open_table
 from airflow_mlgov.data.snapshot import take_snapshot
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.data_validation import gate as data_validation
-from airflow_mlgov.gates.data_validation import validate_data
+from airflow_mlgov.gates.data_validation import gx, validate_data
 from airflow_mlgov.gates.data_validation.one_query import run_query
 from airflow_mlgov.gates.data_validation.sql_semantics import decided_otherwise
 from airflow_mlgov.gates.data_validation.suite import load_suite
@@ -113,8 +113,8 @@ EITHER = {**PAIR, "kwargs": {**PAIR["kwargs"], "ignore_row_if": "either_value_is
 def test_each_row_is_read_once(database: SqlSource, monkeypatch: pytest.MonkeyPatch) -> None:
     source = fill(database, COLUMNS, ROWS)
     expected = fingerprint(source).subject(source.name)
-    monkeypatch.setattr(data_validation, "fingerprint", None)
-    monkeypatch.setattr(data_validation._gx, "run_suite", None)
+    monkeypatch.setattr(remote, "fingerprint_of", None)
+    monkeypatch.setattr(gx, "run_suite", None)
     items = [expect("column_values_to_be_between", column="rate", max_value=2), EITHER]
     result = validate_data(source, suite(*items), engine="duckdb")
     assert result.subject == expected

@@ -190,10 +190,8 @@ def test_a_mistake_in_the_checks_is_told_before_the_rows_are_read(folder: Path) 
 
 
 def test_the_rows_are_those_that_the_rest_of_the_gate_judged(table: SqlSource) -> None:
-    from airflow_mlgov.data.snapshot import take_snapshot
-
     other = GateResult("data_validation", Subject("dataset", table.name, "0" * 64), ())
-    with take_snapshot(table) as rows, pytest.raises(DependencyError, match="changed while it was being validated"):
+    with table.open() as rows, pytest.raises(DependencyError, match="changed while it was being validated"):
         add_checks(other, rows, {"freshness": {"column": "at", "max_age": "3d"}})
 
 

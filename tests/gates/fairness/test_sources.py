@@ -83,14 +83,14 @@ def test_a_database_counts_itself(frame: pd.DataFrame, tmp_path: Path) -> None:
     """What is asked of it is an aggregate: as many rows come back as there are cells."""
     url = f"sqlite:///{tmp_path / 'a.db'}"
     frame.to_sql("scored", sa.create_engine(url), index=False)
-    with counting.open_source(SqlSource(url, table="scored"), None, "1GB") as source:
-        cells = counting.count_cells(source, counting.Columns("y", "p"), ["sex", "race"])
+    with counting.open_pair(SqlSource(url, table="scored"), None, "1GB") as pair:
+        cells = counting.count_cells(pair, counting.Columns("y", "p"), ["sex", "race"])
     assert len(cells.rows) <= 2 * 3 * 4
     assert cells.total == 3000
     before = counting.aggregate_subject("scored", cells.table)
     frame.assign(p=1 - frame.p).to_sql("scored", sa.create_engine(url), index=False, if_exists="replace")
-    with counting.open_source(SqlSource(url, table="scored"), None, "1GB") as source:
-        again = counting.count_cells(source, counting.Columns("y", "p"), ["sex", "race"])
+    with counting.open_pair(SqlSource(url, table="scored"), None, "1GB") as pair:
+        again = counting.count_cells(pair, counting.Columns("y", "p"), ["sex", "race"])
     assert counting.aggregate_subject("scored", again.table).digest != before.digest
     assert again.case_digest == cells.case_digest
 
@@ -127,7 +127,7 @@ def test_databases_that_refuse_or_are_down(postgres: str) -> None:
     assert "wrong-secret" not in str(refused.value)
     with pytest.raises(DependencyError):
         judged(url="postgresql+psycopg://postgres@127.0.0.1:1/postgres", table="tiny", password="x")
-    with pytest.raises(ConfigurationError, match="champion_prediction"):
+    with pytest.raises(ConfigurationError, match=r"no such file: a\.csv"):
         evaluate_fairness(
             SqlSource(postgres, table="tiny", password=PASSWORD),
             subject=MODEL,
@@ -135,6 +135,31 @@ def test_databases_that_refuse_or_are_down(postgres: str) -> None:
             baseline="a.csv",
             **SETTINGS,
         )
+
+
+def test_a_baseline_of_another_kind_stands_beside_any_data(frame: pd.DataFrame, tmp_path: Path) -> None:
+    """A table, a file and a frame are joined where all three can be read, and say the same."""
+    other = frame.assign(p=(frame.s >= 0.4).astype(int))
+    url = f"sqlite:///{tmp_path / 'a.db'}"
+    for name, rows in (("mine", frame), ("theirs", other)):
+        rows.to_sql(name, sa.create_engine(url), index=False)
+        rows.to_parquet(tmp_path / f"{name}.parquet")
+    pairs: list[tuple[Any, Any]] = [
+        (str(tmp_path / "mine.parquet"), str(tmp_path / "theirs.parquet")),
+        (SqlSource(url, table="mine"), SqlSource(url, table="theirs")),
+        (SqlSource(url, table="mine"), str(tmp_path / "theirs.parquet")),
+        (frame, other),
+    ]
+    bounds = ["accuracy_difference<=1", "accuracy_difference_vs_champion<=1"]
+    settings = {**SETTINGS, "row_id": "id", "bounds": bounds}
+    first, *others = [evaluate_fairness(mine, baseline=theirs, subject=MODEL, **settings) for mine, theirs in pairs]
+    for each in others:
+        assert _numbers(each) == _numbers(first)
+        assert each.evaluation_digest == first.evaluation_digest
+    table, file = others[1].inputs
+    assert table.name.endswith("#table=mine")
+    assert file == first.inputs[1]
+    assert [subject.name for subject in others[2].inputs] == ["pandas DataFrame", "pandas DataFrame"]
 
 
 _SPELLINGS = {

@@ -1,0 +1,152 @@
+"""Names the rows that a model is judged on, whatever it predicted for them, so that tries on the same rows can be
+counted. Refuses to be led astray by another order, another file format or another type of the same numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from airflow_mlgov.data.quoting import identifier
+
+if TYPE_CHECKING:
+    from airflow_mlgov.data.duck import DuckTable
+    from airflow_mlgov.data.relation import Relation
+
+_HEAD = b"mlgov-cases-v2\n"
+_MISSING = "-"
+_FEW = 200_000
+"""Different rows up to which counts leave a database."""
+_SAMPLE, _FEW_OF_SAMPLE = 100_000, 1_000
+_REPEATED_AT_ONCE = 65_536
+_LARGEST_WHOLE = 1e38
+"""DuckDB writes no larger float as a whole number."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def evaluation_digest(relation: Relation, columns: Sequence[str]) -> str:
+    """SHA-256 over the sorted lines of all rows: a row's values in ``columns``, joined by tabs.
+
+    A number is ``#`` and its shortest decimal form, so that 1, 1.0 and an 8-bit 1 are one; a truth value is 1 or 0; a
+    text is ``'`` and itself, and never a number; a moment is ``@`` and its microseconds since 1970; NULL and NaN are
+    ``-``. The lines are sorted by their UTF-8 bytes, so the order of rows does not matter, and their number does.
+
+    :param columns: the label, and whatever else describes the case and not the prediction, in a fixed order
+    :raises ConfigurationError: a column is missing
+    """
+    relation.require(*columns)
+    if relation.is_local:
+        return _of_table(relation.in_duckdb(), columns)
+    listing = ", ".join(map(relation.quote, columns))
+    found = relation.rows(
+        f"SELECT {listing}, COUNT(*) FROM {relation.sql} c GROUP BY {listing} LIMIT {_FEW + 1}"  # noqa: S608 - quoted
+    )
+    if len(found) > _FEW:
+        return _of_table(relation.in_duckdb(), columns)
+    return digest_of_counts((row[:-1], row[-1]) for row in found)
+
+
+def digest_of_counts(counts: Iterable[tuple[Sequence[Any], int]]) -> str:
+    """The same of rows that have been counted.
+
+    :param counts: a row's values, and how many rows have them; the same values may come again
+    """
+    digest = hashlib.sha256(_HEAD)
+    for line, count in sorted((_line(values), count) for values, count in counts):
+        for start in range(0, count, _REPEATED_AT_ONCE):
+            digest.update(line * min(_REPEATED_AT_ONCE, count - start))
+    return digest.hexdigest()
+
+
+def _of_table(table: DuckTable, columns: Sequence[str]) -> str:
+    values = ", '\t', ".join(_written(column, table.types[column]) for column in columns)
+    lines = f"SELECT concat({values}, chr(10)) AS line FROM {table.sql}"  # noqa: S608 - quoted
+    sampled = f"SELECT count(DISTINCT line) FROM ({lines} LIMIT {_SAMPLE})"  # noqa: S608 - quoted
+    digest = hashlib.sha256(_HEAD)
+    if table.rows(sampled)[0][0] <= _FEW_OF_SAMPLE:
+        for line, count in table.rows(f"SELECT line, count(*) FROM ({lines}) GROUP BY line ORDER BY line"):  # noqa: S608
+            for start in range(0, count, _REPEATED_AT_ONCE):
+                digest.update(line.encode() * min(_REPEATED_AT_ONCE, count - start))
+        return digest.hexdigest()
+    for batch in table.batches(f"{lines} ORDER BY line"):
+        digest.update(_bytes_of(batch.column(0)))
+    return digest.hexdigest()
+
+
+def _bytes_of(texts: Any) -> memoryview:
+    """An Arrow array of texts, none missing, one behind the other."""
+    import numpy as np
+    import pyarrow as pa
+
+    _, offsets, content = texts.buffers()
+    wide = pa.types.is_large_string(texts.type)
+    ends = np.frombuffer(offsets, dtype="<i8" if wide else "<i4")
+    return memoryview(content)[ends[texts.offset] : ends[texts.offset + len(texts)]]
+
+
+def _line(values: Sequence[Any]) -> bytes:
+    return ("\t".join(map(_text, values)) + "\n").encode("utf-8", "surrogatepass")
+
+
+def _text(value: Any) -> str:
+    value = value.item() if hasattr(value, "item") else value
+    match value:
+        case None:
+            return _MISSING
+        case bool() | int():
+            return f"#{int(value)}"
+        case float():
+            return _MISSING if math.isnan(value) else f"#{_number(value)}"
+        case Decimal():
+            if not value.is_finite():
+                return _MISSING if value.is_nan() else f"#{float(value)!r}"
+            return f"#{int(value)}" if value == value.to_integral_value() else f"#{float(value)!r}"
+        case str():
+            return f"'{_escaped(value)}"
+        case datetime():
+            moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value
+            return f"@{_microseconds(moment)}"
+        case date():
+            return f"@{_microseconds(datetime.combine(value, time(), UTC))}"
+        case _:
+            return f"={_escaped(str(value))}"
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if abs(value) < _LARGEST_WHOLE and value.is_integer() else repr(value)
+
+
+def _microseconds(moment: datetime) -> int:
+    past = moment - _EPOCH
+    return (past.days * 86_400 + past.seconds) * 1_000_000 + past.microseconds
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t")
+
+
+def _written(name: str, stored: str) -> str:
+    """SQL for what :func:`_text` makes of a value of a DuckDB type."""
+    column = identifier(name)
+    if stored == "BOOLEAN" or stored.endswith("INT") or stored.endswith("INTEGER"):
+        whole = f"{column}::INTEGER" if stored == "BOOLEAN" else column
+        known = f"'#' || {whole}"
+    elif stored in ("FLOAT", "DOUBLE"):
+        wide = f"{column}::DOUBLE"
+        whole = f"abs({wide}) < {_LARGEST_WHOLE!r} AND {wide} = trunc({wide})"
+        known = f"CASE WHEN isnan({column}) THEN NULL WHEN {whole} THEN '#' || {column}::HUGEINT ELSE '#' || {wide} END"
+    elif stored.startswith("DECIMAL"):
+        known = (
+            f"CASE WHEN {column} = trunc({column}) THEN '#' || {column}::HUGEINT "
+            f"ELSE '#' || ({column}::VARCHAR)::DOUBLE END"
+        )
+    elif stored == "DATE" or stored.startswith("TIMESTAMP"):
+        known = f"'@' || epoch_us({column})"
+    else:
+        mark = "''" if stored in ("VARCHAR", "UUID") or stored.startswith("ENUM") else "="
+        text = f"replace({column}::VARCHAR, '\\', '\\\\')"
+        known = f"'{mark}' || replace(replace({text}, chr(10), '\\n'), chr(9), '\\t')"
+    return f"coalesce({known}, '{_MISSING}')"

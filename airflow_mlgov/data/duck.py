@@ -1,0 +1,239 @@
+"""An embedded DuckDB, bounded in memory, and a view of it as a relation. Refuses the network and extensions."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from airflow_mlgov.data.names import require_columns
+from airflow_mlgov.data.quoting import identifier
+from airflow_mlgov.data.relation import MEMORY_LIMIT, Batch, ColumnKind, require_memory_limit
+from airflow_mlgov.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas as pd
+
+    from airflow_mlgov.data.file_tables import FileTable
+    from airflow_mlgov.results import Subject
+
+_KINDS = {
+    "BOOLEAN": ColumnKind.BOOLEAN,
+    "FLOAT": ColumnKind.FLOAT,
+    "DOUBLE": ColumnKind.FLOAT,
+    "VARCHAR": ColumnKind.TEXT,
+    "UUID": ColumnKind.TEXT,
+    "DATE": ColumnKind.DATE,
+    "INTERVAL": ColumnKind.INTERVAL,
+    "BLOB": ColumnKind.BINARY,
+    "BIT": ColumnKind.BINARY,
+}
+_BEGINNINGS = (
+    ("DECIMAL", ColumnKind.DECIMAL),
+    ("ENUM", ColumnKind.TEXT),
+    ("TIMESTAMP", ColumnKind.TIMESTAMP),
+    ("TIME", ColumnKind.TIME),
+    ("STRUCT", ColumnKind.NESTED),
+    ("MAP", ColumnKind.NESTED),
+    ("UNION", ColumnKind.NESTED),
+)
+_INTEGERS = re.compile(r"U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)")
+
+
+class MemoryLimitError(ConfigurationError):
+    """A query needs more than its memory limit and cannot spill; a retry does not help, a higher limit does."""
+
+    code = "memory_limit.exceeded"
+
+
+class Duck:
+    """An embedded DuckDB that spills to a folder of its own, which goes away at the end. It is started by the first
+    question.
+
+    :param memory_limit: such as ``500MB``
+    :raises ConfigurationError: the limit is not a size
+    """
+
+    def __init__(self, memory_limit: str = MEMORY_LIMIT) -> None:
+        require_memory_limit(memory_limit)
+        self._memory_limit = memory_limit
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Duck:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    @cached_property
+    def scratch(self) -> Path:
+        """A folder for temporary files."""
+        return Path(self._stack.enter_context(TemporaryDirectory(prefix="mlgov-duckdb-")))
+
+    @cached_property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The one connection."""
+        import duckdb
+
+        settings = {
+            "memory_limit": self._memory_limit,
+            "temp_directory": str(self.scratch / "spill"),
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "preserve_insertion_order": "false",
+        }
+        connection = self._stack.enter_context(duckdb.connect(":memory:", config=settings))  # type: ignore[arg-type]
+        connection.execute("SET enable_progress_bar = false")  # it is for a terminal, and not a log
+        return connection
+
+
+class DuckTable(ABC):
+    """Rows as a view of an embedded DuckDB: a relation."""
+
+    is_local = True
+
+    def __init__(self, duck: Duck, view: str, name: str) -> None:
+        self.duck = duck
+        self.name = name
+        self._view = view
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Make the view, if it is not there yet."""
+
+    @property
+    @abstractmethod
+    def subject(self) -> Subject:
+        """The data set, bound to its bytes or rows."""
+
+    @abstractmethod
+    def handed_over(self, columns: Sequence[str] | None = None) -> AbstractContextManager[Batch]:
+        """The rows for an engine that reads for itself."""
+
+    def in_duckdb(self) -> DuckTable:
+        """Itself."""
+        return self
+
+    def as_files(self) -> FileTable | None:
+        """Itself if the rows lie in files, whose types a writer chose; None if they lie in memory."""
+        return None
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """DuckDB's own."""
+        return self.duck.connection
+
+    @property
+    def sql(self) -> str:
+        """What stands after FROM."""
+        self.prepare()
+        return identifier(self._view)
+
+    @cached_property
+    def types(self) -> dict[str, str]:
+        """Column -> DuckDB's type."""
+        with our_errors(self.name):
+            described = self.connection.execute(f"DESCRIBE SELECT * FROM {self.sql}").fetchall()  # noqa: S608 - quoted
+        return {name: kind for name, kind, *_ in described}
+
+    @cached_property
+    def columns(self) -> dict[str, ColumnKind]:
+        """Column -> what its values are."""
+        return {name: kind_of(stored) for name, stored in self.types.items()}
+
+    def quote(self, column: str) -> str:
+        """A column's name as SQL."""
+        return identifier(column)
+
+    def require(self, *columns: str) -> None:
+        """Refuse columns that are not there.
+
+        :raises ConfigurationError: one is missing; the message has the nearest name
+        """
+        require_columns(self.types, columns, self.name)
+
+    def rows(self, select: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """What a SELECT gives.
+
+        :param parameters: for ``$1`` and so on
+        :raises ConfigurationError: a file is not what its name says, or a value is not of its column's type
+        """
+        self.prepare()
+        with our_errors(self.name):
+            return self.connection.execute(select, list(parameters)).fetchall()
+
+    def arrays(self, select: str) -> Mapping[str, Any] | None:
+        """The same as NumPy arrays by column (masked where a value may be missing)."""
+        self.prepare()
+        with our_errors(self.name):
+            found: dict[str, Any] = self.connection.execute(select).fetchnumpy()
+        return found
+
+    def batches(self, select: str) -> Iterator[Any]:
+        """The same as Arrow record batches, never many at a time."""
+        self.prepare()
+        with our_errors(self.name):
+            yield from self.connection.sql(select).to_arrow_reader(100_000)
+
+    def frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """The named columns of every row in their order; all columns if omitted.
+
+        :raises ConfigurationError: a column is missing
+        """
+        self.require(*(columns or ()))
+        listing = "*" if columns is None else ", ".join(map(identifier, columns))
+        with in_order(self.connection), our_errors(self.name):
+            return self.connection.execute(f"SELECT {listing} FROM {self.sql}").df()  # noqa: S608 - quoted
+
+
+@contextmanager
+def in_order(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Rows come as the files have them, which costs memory."""
+    connection.execute("SET preserve_insertion_order = true")
+    try:
+        yield
+    finally:
+        connection.execute("SET preserve_insertion_order = false")
+
+
+def kind_of(stored: str) -> ColumnKind:
+    """What the values of a DuckDB type are."""
+    if stored.endswith("]"):
+        return ColumnKind.NESTED
+    if _INTEGERS.fullmatch(stored):
+        return ColumnKind.INTEGER
+    for beginning, kind in _BEGINNINGS:
+        if stored.startswith(beginning):
+            return kind
+    return _KINDS.get(stored, ColumnKind.UNKNOWN)
+
+
+@contextmanager
+def our_errors(name: str) -> Iterator[None]:
+    """DuckDB's errors as ours; their words quote values, so only the kind and the line are kept."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.OutOfMemoryException:
+        raise MemoryLimitError(
+            f"{name} needs more memory than the limit and cannot be spilled: raise memory_limit"
+        ) from None
+    except duckdb.IOException as error:
+        raise ConfigurationError(
+            f"{name} cannot be read: {str(error).splitlines()[0][:200]}", code="data.unreadable"
+        ) from None
+    except duckdb.Error as error:
+        line = re.search(r"Line: (\d+)", str(error))
+        where = f" (line {line[1]})" if line else ""
+        first = str(error).splitlines()[0].split('"')[0][:120]
+        raise ConfigurationError(f"{name} cannot be read{where}: {first}", code="data.unreadable") from None

@@ -1,0 +1,161 @@
+"""What a data set is to a gate: a source that can be opened, and, while it is open, a relation that answers questions
+in SQL and is bound to its bytes or rows. Says nothing of where the rows are: each kind has a module of its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.results import Subject
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from airflow_mlgov.data.duck import Duck, DuckTable
+
+MEMORY_LIMIT = "512MB"
+"""What a query may hold in memory before it spills to disk. DuckDB is no slower with it than with 1 GB: 10 million
+groups are spilled and merged in the time that a larger hash table takes to grow."""
+
+_SIZE = re.compile(r"[0-9]+(\.[0-9]+)? ?([KMGT]i?)?B", re.IGNORECASE)
+
+
+class ColumnKind(StrEnum):
+    """What the values of a column are, whichever engine holds them."""
+
+    BOOLEAN = "boolean"
+    INTEGER = "integer"
+    DECIMAL = "decimal"
+    FLOAT = "float"
+    TEXT = "text"
+    DATE = "date"
+    TIME = "time"
+    TIMESTAMP = "timestamp"
+    INTERVAL = "interval"
+    BINARY = "binary"
+    NESTED = "nested"
+    UNKNOWN = "unknown"
+    """The engine does not say, or has a type that none of the others is."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A data set as it is handed to an engine that reads for itself."""
+
+    table: Any
+    """A DataFrame of pandas or Spark, or a :class:`~airflow_mlgov.data.database.SqlSource`."""
+    engine: Literal["pandas", "spark", "database"]
+    """What it is."""
+    rows: int
+    columns: tuple[str, ...]
+    types: Mapping[str, str] = field(default_factory=dict)
+    """Column -> pandas type, of the columns that pandas read."""
+
+
+class Relation(Protocol):
+    """The rows of a data set, open to questions."""
+
+    @property
+    def name(self) -> str:
+        """As evidence names it; never a credential."""
+
+    @property
+    def sql(self) -> str:
+        """What stands after FROM, without an alias."""
+
+    @property
+    def columns(self) -> Mapping[str, ColumnKind]:
+        """As the engine spells them, in their order."""
+
+    @property
+    def subject(self) -> Subject:
+        """The data set, bound to its bytes or rows. Of what :attr:`is_local` it waits if hashing still runs; of a
+        database or Spark it reads every row, unless they have been read already."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the embedded DuckDB answers, and not a database or Spark where the rows are."""
+
+    def quote(self, column: str) -> str:
+        """A column's name as this engine's SQL."""
+
+    def require(self, *columns: str) -> None:
+        """Refuse columns that are not there.
+
+        :raises ConfigurationError: one is missing; the message has the nearest name
+        """
+
+    def rows(self, select: str) -> list[tuple[Any, ...]]:
+        """What a SELECT gives.
+
+        :raises ConfigurationError: the rows cannot be read
+        """
+
+    def arrays(self, select: str) -> Mapping[str, Any] | None:
+        """The same as NumPy arrays by column (masked where a value may be missing); None, and nothing is asked, if the
+        rows should stay where they are."""
+
+    def frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """The named columns of every row, in the order that the files or the frame have; all columns if omitted.
+
+        :raises ConfigurationError: a column is missing
+        """
+
+    def in_duckdb(self) -> DuckTable:
+        """The same rows as the view ``data`` of an embedded DuckDB. A database's or Spark's are copied to a temporary
+        file by the first call, and bound meanwhile."""
+
+    def handed_over(self, columns: Sequence[str] | None = None) -> AbstractContextManager[Batch]:
+        """The data set for an engine that reads for itself; ends only if it is the same afterwards.
+
+        :param columns: those that a file is read for; all if omitted
+        :raises DependencyError: the rows changed meanwhile
+        """
+
+
+class DataSource(Protocol):
+    """Something that holds rows. Nothing is opened before it is asked."""
+
+    @property
+    def name(self) -> str:
+        """As evidence names it; never a credential."""
+
+    def open(self, *, memory_limit: str = MEMORY_LIMIT) -> AbstractContextManager[Relation]:
+        """The rows, where they are; what is wrong with them may be told by the first question only.
+
+        :param memory_limit: what a query may hold in memory before it spills to disk
+        :raises ConfigurationError: there is no such data, or it cannot be read
+        :raises AccessError: the file system or the database refuses
+        :raises DependencyError: the database is down, or the data changed while it was read
+        """
+
+    def open_in(self, duck: Duck, view: str) -> AbstractContextManager[DuckTable]:
+        """The rows as a view of an embedded DuckDB, beside others; a database's or Spark's are copied to a temporary
+        file first. Errors as of :meth:`open`."""
+
+
+class RowStream(Protocol):
+    """Something whose rows can be had once, in any order."""
+
+    @property
+    def name(self) -> str:
+        """As evidence names it."""
+
+    def stream(self) -> AbstractContextManager[tuple[tuple[str, ...], Iterator[Sequence[Any]]]]:
+        """The columns and, while the context is open, the rows."""
+
+
+def require_memory_limit(text: str) -> None:
+    """Refuse a limit that DuckDB would not understand.
+
+    :raises ConfigurationError: it is not a number with a unit
+    """
+    if not isinstance(text, str) or not _SIZE.fullmatch(text):
+        raise ConfigurationError(
+            f"memory_limit must be a size such as 512MB or 2GB, not {text!r}", code="memory_limit.form"
+        )

@@ -1,0 +1,112 @@
+"""Rows that another engine holds: asked where they are, and copied to a temporary file only when DuckDB or pandas is to
+read them. Refuses to hand them to an engine that finds other rows at the end than at the beginning."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from airflow_mlgov.data.duck import Duck, DuckTable
+from airflow_mlgov.data.file_tables import Files
+from airflow_mlgov.data.fingerprint import TableFingerprint, fingerprint_rows
+from airflow_mlgov.data.relation import MEMORY_LIMIT, Batch, RowStream, require_memory_limit
+from airflow_mlgov.data.snapshot import take_snapshot
+from airflow_mlgov.errors import DependencyError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from airflow_mlgov.data.snapshot import Snapshot
+    from airflow_mlgov.results import Subject
+
+
+@contextmanager
+def copied(source: RowStream, duck: Duck, view: str) -> Iterator[DuckTable]:
+    """The rows, copied to a temporary file, as a view of DuckDB."""
+    with take_snapshot(source) as rows, Files(rows).open_in(duck, view) as table:
+        yield table
+
+
+def fingerprint_of(source: RowStream) -> TableFingerprint:
+    """The source bound to its rows, each read once; errors as of its ``stream``."""
+    with source.stream() as (columns, rows):
+        return fingerprint_rows(columns, rows)
+
+
+class RemoteRelation(ABC):
+    """What relations to rows elsewhere share: all but their SQL."""
+
+    is_local = False
+
+    changed: str
+    """What to tell when the rows are other ones afterwards."""
+
+    def __init__(self, source: RowStream, memory_limit: str = MEMORY_LIMIT) -> None:
+        require_memory_limit(memory_limit)
+        self.name = source.name
+        self._source = source
+        self._memory_limit = memory_limit
+        self._stack = ExitStack()
+        self._copy: Snapshot | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    @abstractmethod
+    def _handed(self, rows: int, columns: tuple[str, ...]) -> Batch:
+        """What an engine that reads for itself is given."""
+
+    @abstractmethod
+    def _require_login(self) -> None:
+        """Refuse what such an engine cannot log in to, before a row is read for it."""
+
+    @cached_property
+    def fingerprint(self) -> TableFingerprint:
+        """What was there when the rows were copied, or, if they were not, when this was first asked."""
+        return self._copy.fingerprint if self._copy is not None else fingerprint_of(self._source)
+
+    @property
+    def subject(self) -> Subject:
+        """The data set, bound to its rows, which are read once for it."""
+        return self.fingerprint.subject(self.name)
+
+    def arrays(self, select: str) -> None:  # noqa: ARG002 - the rows stay where they are
+        """None: the rows stay where they are."""
+        return
+
+    def frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """The named columns of a copy; see :meth:`in_duckdb`."""
+        return self.in_duckdb().frame(columns)
+
+    def in_duckdb(self) -> DuckTable:
+        """A copy of the rows in a temporary file, made by the first call."""
+        return self._in_duckdb
+
+    @contextmanager
+    def handed_over(self, columns: Sequence[str] | None = None) -> Iterator[Batch]:  # noqa: ARG002 - asks by itself
+        """The source itself, which must hold the same rows afterwards.
+
+        :raises ConfigurationError: such an engine cannot log in to it
+        :raises DependencyError: it holds others
+        """
+        self._require_login()
+        before = self.fingerprint
+        yield self._handed(before.rows, before.columns)
+        if fingerprint_of(self._source).digest != before.digest:
+            raise DependencyError(f"{self.name} {self.changed}", code="data.changed")
+
+    @cached_property
+    def _in_duckdb(self) -> DuckTable:
+        self._copy = self._stack.enter_context(take_snapshot(self._source))
+        table = self._stack.enter_context(Files(self._copy).open(memory_limit=self._memory_limit))
+        table.prepare()
+        return table

@@ -1,0 +1,115 @@
+"""Tells what kind of data a caller gave, and opens it. Nothing else in the package asks: a gate gets a relation."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_mlgov.data.cases import evaluation_digest
+from airflow_mlgov.data.relation import (
+    MEMORY_LIMIT,
+    Batch,
+    ColumnKind,
+    DataSource,
+    Relation,
+    require_memory_limit,
+)
+from airflow_mlgov.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from airflow_mlgov.data.duck import Duck, DuckTable
+
+__all__ = [
+    "MEMORY_LIMIT",
+    "Batch",
+    "ColumnKind",
+    "DataSource",
+    "Relation",
+    "evaluation_digest",
+    "open_beside",
+    "open_together",
+    "require_memory_limit",
+    "source_of",
+]
+
+
+def source_of(data: Any) -> DataSource:
+    """Whatever a caller names or holds, as a source.
+
+    :param data: a path of csv or parquet (a file, a glob, a folder, also of ``key=value`` folders), one at a URL that
+        fsspec knows, a :class:`~airflow_mlgov.data.database.SqlSource`, a DataFrame of pandas or Spark, any frame with
+        Arrow's interface (Polars, PyArrow, DuckDB), or a source already
+    :raises ConfigurationError: it is none of them
+    """
+    if isinstance(data, str | Path):
+        from airflow_mlgov.data.file_tables import Files
+
+        return Files(str(data))
+    if _is_pandas_frame(data):
+        from airflow_mlgov.data.frames import PandasFrame
+
+        return PandasFrame(data)
+    if _is_spark_frame(data):
+        from airflow_mlgov.data.frames import SparkFrame
+
+        return SparkFrame(data)
+    if hasattr(data, "open_in") and hasattr(data, "open"):
+        source: DataSource = data
+        return source
+    if hasattr(data, "__arrow_c_stream__"):
+        from airflow_mlgov.data.frames import ArrowFrame
+
+        return ArrowFrame(data)
+    raise ConfigurationError(
+        f"data must be a path, a URL, a SqlSource or a DataFrame, not {type(data)}", code="data.kind"
+    )
+
+
+@contextmanager
+def open_together(
+    sources: Mapping[str, DataSource], *, memory_limit: str = MEMORY_LIMIT
+) -> Iterator[dict[str, DuckTable]]:
+    """Several sources as views of one embedded DuckDB, so that a query can join them.
+
+    :param sources: name of the view -> source; what is not a file or a frame is copied to a temporary file
+    :param memory_limit: of them together
+    :raises ConfigurationError: one is not what it should be
+    :raises AccessError: the file system or a database refuses
+    :raises DependencyError: a database is down, or data changed while it was read
+    """
+    from airflow_mlgov.data.duck import Duck
+
+    with Duck(memory_limit) as duck, _opened_in(duck, sources) as tables:
+        yield tables
+
+
+@contextmanager
+def open_beside(table: DuckTable, sources: Mapping[str, DataSource]) -> Iterator[dict[str, DuckTable]]:
+    """Further sources in the DuckDB of a table that is open; otherwise as :func:`open_together`."""
+    with _opened_in(table.duck, sources) as tables:
+        yield tables
+
+
+@contextmanager
+def _opened_in(duck: Duck, sources: Mapping[str, DataSource]) -> Iterator[dict[str, DuckTable]]:
+    with ExitStack() as stack:
+        tables = {view: stack.enter_context(source.open_in(duck, view)) for view, source in sources.items()}
+        for table in tables.values():
+            table.prepare()
+        yield tables
+
+
+def _is_pandas_frame(data: Any) -> bool:
+    """Told without importing pandas."""
+    pandas: Any = sys.modules.get("pandas")
+    return pandas is not None and isinstance(data, pandas.DataFrame)
+
+
+def _is_spark_frame(data: Any) -> bool:
+    """Of Spark or Spark Connect; told without importing PySpark."""
+    return any(
+        part.__name__ == "DataFrame" and part.__module__.startswith("pyspark.sql") for part in type(data).__mro__
+    )
