@@ -89,10 +89,11 @@ class Duty:
     def signer(self) -> Signer:
         """The signer of this duty; a new local key is added to the default trust root."""
         from airflow_mlgov.evidence.signing import TrustRoot, duties, open_signer
+        from airflow_mlgov.vault import signer_of
 
         uri = self.signer_uri
         if uri:
-            return open_signer(uri, self.vault() if uri.startswith("vault:") else None)
+            return signer_of(uri, self.vault, lambda: self.trust.key_for(self.name))
         signer = open_signer(f"local:{home() / 'signing-key.pem'}")
         if not option("trust_root") and not (home() / "trust.json").exists():
             TrustRoot().with_key(signer.public_key, duties()).save(home() / "trust.json")

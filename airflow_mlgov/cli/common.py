@@ -54,14 +54,9 @@ def signer_for(uri: str) -> Signer:
 
     :raises ConfigurationError: it names none
     """
-    from airflow_mlgov.evidence.signing import open_signer
+    from airflow_mlgov.vault import signer_of
 
-    vault = None
-    if uri.startswith("vault:"):
-        import hvac
-
-        vault = hvac.Client()
-    return open_signer(uri, vault)
+    return signer_of(uri)
 
 
 def context_of(command: str, environment: str, policy: GovernancePolicy | None = None) -> Context:

@@ -393,7 +393,7 @@ def _holds_a_secret(conn_id: str) -> bool:
 
 def _signer(duty: str, signers: Mapping[str, str], trust: TrustRoot | None) -> Iterator[Finding]:
     from airflow_mlgov.duty import Duty
-    from airflow_mlgov.evidence.signing import open_signer
+    from airflow_mlgov.vault import signer_of
 
     uri = signers[duty]
     scheme, _, name = uri.partition(":")
@@ -402,7 +402,7 @@ def _signer(duty: str, signers: Mapping[str, str], trust: TrustRoot | None) -> I
             yield _problem(f"{duty}: there is no key file {name}", _add(duty, uri, trust))
         return
     vault = Duty(duty).vault() if scheme == "vault" else None
-    keyid = open_signer(uri, vault).public_key.keyid
+    keyid = signer_of(uri, lambda: vault, lambda: trust.key_for(duty) if trust else None).public_key.keyid
     if trust is not None:
         yield _trusted(duty, uri, keyid, trust)
     if vault is not None:
@@ -426,7 +426,7 @@ def _trusted(duty: str, uri: str, keyid: str, trust: TrustRoot) -> Finding:
 def _vault_rights(duty: str, signers: Mapping[str, str], vault: Any) -> Iterator[Finding]:
     """Ask Vault whether the identity may sign with its own key, and whether with that of another duty."""
     from airflow_mlgov.configuration import option
-    from airflow_mlgov.evidence.vault_errors import vault_errors
+    from airflow_mlgov.vault.errors import vault_errors
 
     paths = {other: f"transit/sign/{uri.partition(':')[2]}" for other, uri in signers.items()}
     try:

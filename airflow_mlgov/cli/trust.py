@@ -60,6 +60,6 @@ def vault_policy(
     duty: Annotated[str, typer.Argument(help="A gate's name, registration, approval, promotion …")],
 ) -> None:
     """Print the Vault policy of a duty's identity, for `vault policy write mlgov-fairness -`."""
-    from airflow_mlgov.evidence.vault_policy import vault_policy
+    from airflow_mlgov.vault.policy import vault_policy
 
     typer.echo(vault_policy(duty), nl=False)

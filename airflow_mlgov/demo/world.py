@@ -145,8 +145,9 @@ def furnish_openbao(openbao: OpenBao, accounts: Mapping[str, str], trust_root: P
     """Mounts, keys, secrets and AppRoles; writes the trust root; returns the Airflow connection of each duty."""
     import hvac
 
-    from airflow_mlgov.evidence.signing import TransitSigner, TrustRoot
-    from airflow_mlgov.evidence.vault_policy import key_name, vault_policy
+    from airflow_mlgov.evidence.signing import TrustRoot
+    from airflow_mlgov.vault.policy import key_name, vault_policy
+    from airflow_mlgov.vault.transit import TransitSigner
 
     client = hvac.Client(url=openbao.url, token=openbao.root_token, session=servers.http_session())
     client.sys.enable_secrets_engine("transit")

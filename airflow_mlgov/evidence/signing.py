@@ -1,6 +1,7 @@
-"""DSSE signatures by a local key file or a Vault Transit key, and the trust root that says which key may sign what.
+"""DSSE signatures, and the trust root that says which key may sign what.
 
-Private keys never leave Vault; a local key file is the embedded default for one person's first try.
+Who signs is named by a URI of securesystemslib's table of schemes. A local key file is the embedded default for one
+person's first try; in a team private keys stay in Vault, a KMS or an HSM.
 """
 
 from __future__ import annotations
@@ -9,22 +10,20 @@ import json
 import logging
 import os
 import re
-from base64 import b64decode, b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError
-from securesystemslib.signer import CryptoSigner, Key, Signature, Signer, SSlibKey
+from securesystemslib.signer import SIGNER_FOR_URI_SCHEME, CryptoSigner, Key, Signer, SSlibKey
 
 from airflow_mlgov import catalogue
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
 from airflow_mlgov.evidence.digests import canonical_json, parse_json
 from airflow_mlgov.evidence.statements import Statement
-from airflow_mlgov.evidence.vault_errors import vault_errors
 from airflow_mlgov.strict_files import read_json
 
 log = logging.getLogger(__name__)
@@ -44,88 +43,66 @@ def duties() -> tuple[str, ...]:
     return (*catalogue.names(), *OFFICES)
 
 
-class TransitSigner(Signer):  # type: ignore[misc]  # securesystemslib ships no types to mypy here
-    """Signs with a Vault or OpenBao Transit key (ed25519 or ecdsa-p256).
+class LocalSigner(CryptoSigner):  # type: ignore[misc]  # securesystemslib ships no types to mypy here
+    """Signs with a private key in a PEM file, ``local:PATH``. A file that is not there is made: ed25519, mode 0600."""
 
-    :param client: an authenticated ``hvac.Client``
-    :param key: name of the Transit key
-    :param mount: where the Transit engine is mounted
-    """
-
-    def __init__(self, client: Any, key: str, mount: str = "transit") -> None:
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-        from cryptography.hazmat.primitives.serialization import load_pem_public_key
-
-        with vault_errors(f"read the Transit key {key!r}"):
-            data = client.secrets.transit.read_key(key, mount_point=mount)["data"]
-        self._client, self._key, self._mount, self._version = client, key, mount, data["latest_version"]
-        text = data["keys"][str(self._version)]["public_key"]
-        if text.startswith("-----"):
-            public = load_pem_public_key(text.encode())
-        else:
-            public = Ed25519PublicKey.from_public_bytes(b64decode(text))
-        self._public = SSlibKey.from_crypto(public)
-
-    @property
-    def public_key(self) -> Key:
-        """The public half of the key version that signs."""
-        return self._public
+    SCHEME = "local"
 
     @classmethod
-    def from_priv_key_uri(cls, *_: Any, **__: Any) -> Signer:
-        """Not supported: a Transit signer needs an authenticated client, see :func:`open_signer`."""
-        raise NotImplementedError("use open_signer")
+    def from_priv_key_uri(cls, priv_key_uri: str, public_key: Key | None = None, secrets_handler: Any = None) -> Signer:  # noqa: ARG003 - the file says which key it is, and has no passphrase
+        """The key in the file.
 
-    def sign(self, payload: bytes) -> Signature:
-        """Ask Vault for a signature over ``payload``.
-
-        :raises DependencyError: Vault is sealed or down
-        :raises AccessError: the identity may not sign with this key
+        :raises ConfigurationError: there is no readable private key in it
         """
-        extra = {} if self._public.keytype == "ed25519" else {"hash_algorithm": "sha2-256"}
-        with vault_errors(f"sign with the Transit key {self._key!r}"):
-            answer = self._client.secrets.transit.sign_data(
-                self._key,
-                hash_input=b64encode(payload).decode(),
-                key_version=self._version,
-                mount_point=self._mount,
-                **extra,
-            )
-        return Signature(self._public.keyid, b64decode(answer["data"]["signature"].split(":", 2)[2]).hex())
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+        path = Path(priv_key_uri.partition(":")[2]).expanduser()
+        if not path.exists():
+            _make_local_key(path)
+        try:
+            signer = cls(load_pem_private_key(path.read_bytes(), password=None))
+        except (OSError, ValueError, TypeError) as error:
+            raise ConfigurationError(
+                f"{path} is not a readable private key in PEM form: {type(error).__name__}", code="signer.unreadable"
+            ) from error
+        log.warning(
+            "evidence is signed with the local key file %s: whoever can read it can sign; use Vault in a team", path
+        )
+        return signer
 
 
-def open_signer(uri: str, vault: Any = None) -> Signer:
-    """The signer that ``local:PATH`` or ``vault:KEY`` names.
+SIGNER_FOR_URI_SCHEME[LocalSigner.SCHEME] = LocalSigner
 
-    A ``local:`` key file that is not there is made, ed25519, mode 0600.
 
-    :param vault: an authenticated ``hvac.Client``; needed for ``vault:``
-    :raises ConfigurationError: another scheme, an empty name, or a key file that is none
+def open_signer(uri: str, public_key: Callable[[], Key | None] = lambda: None) -> Signer:
+    """The signer that a URI names, by securesystemslib's table of schemes: ``local:PATH``, and the KMS of clouds, HSMs
+    and files that it knows (each needs an extra of its own). :mod:`airflow_mlgov.vault` adds ``vault:KEY``.
+
+    :param public_key: the key whose private half signs; asked for by signers that cannot tell it themselves
+    :raises ConfigurationError: another scheme, an empty name, no public key, or a signer that cannot be made of it
     """
     scheme, _, name = uri.partition(":")
-    if scheme == "local" and name:
-        return _local_signer(Path(name).expanduser())
-    if scheme == "vault" and name:
-        if vault is None:
-            raise ConfigurationError(f"signing with {uri!r} needs a Vault client: set [mlgov] vault_conn_id")
-        return TransitSigner(vault, name)
-    raise ConfigurationError(f"unknown signer {uri!r}: write local:PATH of a key file or vault:NAME of a Transit key")
-
-
-def _local_signer(path: Path) -> Signer:
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    if not path.exists():
-        _make_local_key(path)
+    known = SIGNER_FOR_URI_SCHEME.get(scheme)
+    if known is None or not name:
+        raise ConfigurationError(
+            f"unknown signer {uri!r}: write local:PATH of a key file, vault:NAME of a Transit key, or a URI of "
+            f"{', '.join(sorted(SIGNER_FOR_URI_SCHEME))}",
+            code="signer.unknown",
+        )
+    if getattr(known, "TELLS_ITS_KEY", known is LocalSigner):
+        return cast("Signer", known.from_priv_key_uri(uri, None))
+    key = public_key()
+    if key is None:
+        raise ConfigurationError(
+            f"the signer {uri!r} cannot tell its public key: the trust root must have it under the duty that signs",
+            code="signer.no_public_key",
+        )
     try:
-        key = load_pem_private_key(path.read_bytes(), password=None)
-        signer = CryptoSigner(key)
-    except (OSError, ValueError, TypeError) as error:
-        raise ConfigurationError(f"{path} is not a readable private key in PEM form: {type(error).__name__}") from error
-    log.warning(
-        "evidence is signed with the local key file %s: whoever can read it can sign; use Vault in a team", path
-    )
-    return signer
+        return cast("Signer", known.from_priv_key_uri(uri, key))
+    except Exception as error:  # whatever the libraries of a cloud or an HSM raise
+        raise ConfigurationError(
+            f"the signer {scheme}: cannot be opened: {type(error).__name__}", code="signer.unusable"
+        ) from error
 
 
 def _make_local_key(path: Path) -> None:
@@ -216,6 +193,12 @@ class TrustRoot:
             for item in self.keys
         )
         return TrustRoot(ended, self.source).with_key(key, taken, valid_from=moment if self.keys else None)
+
+    def key_for(self, duty: str, now: datetime | None = None) -> Key | None:
+        """The newest key that may sign for a duty now; None if there is none."""
+        moment = now or datetime.now(UTC)
+        fitting = [item.key for item in self.keys if duty in item.duties and item.covers(moment)]
+        return fitting[-1] if fitting else None
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON, atomically."""

@@ -12,7 +12,7 @@ from airflow.providers.hashicorp.hooks.vault import VaultHook
 from airflow.sdk.log import mask_secret
 
 from airflow_mlgov.errors import AccessError, ConfigurationError, MlgovError
-from airflow_mlgov.evidence.vault_errors import vault_errors
+from airflow_mlgov.vault.errors import vault_errors
 
 if TYPE_CHECKING:
     import hvac

@@ -10,9 +10,10 @@ import pytest
 
 from airflow_mlgov.demo import servers, world
 from airflow_mlgov.errors import AccessError, EvidenceError
-from airflow_mlgov.evidence.signing import TransitSigner, TrustRoot, duties, open_signer, sign_statement
-from airflow_mlgov.evidence.vault_policy import key_name
+from airflow_mlgov.evidence.signing import TrustRoot, duties, open_signer, sign_statement
 from airflow_mlgov.evidence.verification import verify_envelope
+from airflow_mlgov.vault.policy import key_name
+from airflow_mlgov.vault.transit import TransitSigner
 from tests.worlds.guarded import Guarded
 from tests.worlds.live import root_client
 

@@ -21,8 +21,9 @@ from airflow_mlgov.cli import doctor as module
 from airflow_mlgov.cli.app import app as commands
 from airflow_mlgov.cli.doctor import Finding, doctor, examine, exit_code
 from airflow_mlgov.evidence.ledger import open_ledger
-from airflow_mlgov.evidence.signing import TransitSigner, TrustRoot, open_signer
-from airflow_mlgov.evidence.vault_policy import key_name, vault_policy
+from airflow_mlgov.evidence.signing import TrustRoot, open_signer
+from airflow_mlgov.vault.policy import key_name, vault_policy
+from airflow_mlgov.vault.transit import TransitSigner
 from tests.fixtures.mlflow_server import MlflowServer
 from tests.fixtures.openbao import OpenBaoServer
 

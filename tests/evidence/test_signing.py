@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from securesystemslib.signer import CryptoSigner
 
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
 from airflow_mlgov.evidence.signing import PAYLOAD_TYPE, TrustRoot, open_signer, sign_statement
@@ -50,10 +51,29 @@ def test_local_keys_are_private_and_kept(tmp_path: Path, caplog: pytest.LogCaptu
     assert "whoever can read it can sign" in caplog.text
 
 
-@pytest.mark.parametrize("uri", ["", "local:", "gpg:me", "vault:", "vault:key"])
+@pytest.mark.parametrize("uri", ["", "local:", "gpg:me", "vault:", "gcpkms:key", "nonsense:x"])
 def test_unusable_signers_are_refused(uri: str) -> None:
     with pytest.raises(ConfigurationError):
         open_signer(uri)
+
+
+def test_the_signers_of_securesystemslib_are_asked_with_the_trust_roots_key(tmp_path: Path, statement: dict) -> None:
+    key = CryptoSigner.generate_ed25519()
+    (tmp_path / "kms.pem").write_bytes(key.private_bytes)
+    ended = datetime.now(UTC) - timedelta(days=1)
+    trust = TrustRoot().with_key(CryptoSigner.generate_ed25519().public_key, ["fairness"], valid_until=ended)
+    uri = f"file2:{tmp_path / 'kms.pem'}"
+    assert trust.key_for("fairness") is None
+    with pytest.raises(ConfigurationError) as caught:
+        open_signer(uri, lambda: trust.key_for("fairness"))
+    assert caught.value.code == "signer.no_public_key"
+    trust = trust.with_key(key.public_key, ["fairness"])
+    signer = open_signer(uri, lambda: trust.key_for("fairness"))
+    assert trust.open_envelope(sign_statement(statement, signer))[0] == statement
+    (tmp_path / "kms.pem").write_bytes(CryptoSigner.generate_ed25519().private_bytes)
+    with pytest.raises(ConfigurationError) as caught:
+        open_signer(uri, lambda: trust.key_for("fairness"))
+    assert caught.value.code == "signer.unusable"
 
 
 def test_a_file_that_is_no_key_is_refused(tmp_path: Path) -> None:

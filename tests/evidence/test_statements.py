@@ -13,6 +13,7 @@ from airflow_mlgov.errors import EvidenceError
 from airflow_mlgov.evidence import statements as st
 from airflow_mlgov.evidence.signing import TrustRoot, duties, open_signer, sign_statement
 from airflow_mlgov.evidence.verification import statement_schema, verify_envelope
+from airflow_mlgov.vault.transit import TransitSigner
 from tests.fixtures.openbao import OpenBaoServer
 from tests.worlds.samples import STATEMENTS
 from tests.worlds.statements import make_statement
@@ -65,7 +66,7 @@ def test_openssl_alone_verifies_what_vault_signed(openbao: OpenBaoServer, key_ty
     """An auditor needs nothing of ours: the envelope, the public key that Vault shows, DSSE's PAE, and openssl."""
     name = f"audit-{key_type}"
     openbao.make_key(name, key_type)
-    envelope = json.loads(sign_statement(make_statement(), open_signer(f"vault:{name}", openbao.client)))
+    envelope = json.loads(sign_statement(make_statement(), TransitSigner(openbao.client, name)))
     payload, kind = base64.b64decode(envelope["payload"]), envelope["payloadType"].encode()
     (tmp_path / "pae").write_bytes(b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload))
     (tmp_path / "sig").write_bytes(base64.b64decode(envelope["signatures"][0]["sig"]))

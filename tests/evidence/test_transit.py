@@ -3,8 +3,9 @@
 import pytest
 
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, EvidenceError
-from airflow_mlgov.evidence.signing import TrustRoot, open_signer, sign_statement
-from airflow_mlgov.evidence.vault_policy import vault_policy
+from airflow_mlgov.evidence.signing import TrustRoot, sign_statement
+from airflow_mlgov.vault.policy import vault_policy
+from airflow_mlgov.vault.transit import TransitSigner
 from tests.fixtures.openbao import OpenBaoServer
 
 
@@ -13,12 +14,12 @@ def test_what_vault_signs_verifies_offline_and_survives_rotation(
     openbao: OpenBaoServer, statement: dict, key_type: str
 ) -> None:
     openbao.make_key(f"fair-{key_type}", key_type)
-    signer = open_signer(f"vault:fair-{key_type}", openbao.client)
+    signer = TransitSigner(openbao.client, f"fair-{key_type}")
     envelope = sign_statement(statement, signer)
     trust = TrustRoot().with_key(signer.public_key, ["fairness"])
     assert trust.open_envelope(envelope)[0] == statement
     openbao.client.secrets.transit.rotate_key(f"fair-{key_type}")
-    rotated = open_signer(f"vault:fair-{key_type}", openbao.client)
+    rotated = TransitSigner(openbao.client, f"fair-{key_type}")
     assert rotated.public_key.keyid != signer.public_key.keyid
     newer = sign_statement(statement, rotated)
     with pytest.raises(EvidenceError, match="not in the trust root"):
@@ -35,15 +36,15 @@ def test_the_role_of_one_duty_cannot_sign_for_another(openbao: OpenBaoServer, st
     role, secret = openbao.make_approle("performance-gate", vault_policy("performance"))
     client = hvac.Client(url=openbao.addr, session=openbao.client.session)
     client.auth.approle.login(role, secret)
-    sign_statement(statement, open_signer("vault:mlgov-performance", client))
+    sign_statement(statement, TransitSigner(client, "mlgov-performance"))
     with pytest.raises(AccessError):
-        open_signer("vault:mlgov-promotion", client)
+        TransitSigner(client, "mlgov-promotion")
     with pytest.raises(ConfigurationError):
-        open_signer("vault:no-such-key", openbao.client)
+        TransitSigner(openbao.client, "no-such-key")
 
 
 def test_a_vault_that_is_down_can_be_tried_again() -> None:
     import hvac
 
     with pytest.raises(DependencyError):
-        open_signer("vault:any", hvac.Client(url="http://127.0.0.1:1", token="x"))
+        TransitSigner(hvac.Client(url="http://127.0.0.1:1", token="x"), "any")

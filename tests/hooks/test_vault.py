@@ -4,9 +4,9 @@ import hvac
 import pytest
 
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
-from airflow_mlgov.evidence.signing import TransitSigner
-from airflow_mlgov.evidence.vault_errors import vault_errors
 from airflow_mlgov.hooks.vault import MlgovVaultHook
+from airflow_mlgov.vault.errors import vault_errors
+from airflow_mlgov.vault.transit import TransitSigner
 from tests.fixtures.openbao import SECRET, OpenBaoServer, running_openbao
 
 POLICY = """

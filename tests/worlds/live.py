@@ -25,14 +25,15 @@ from sqlalchemy.engine import make_url
 
 from airflow_mlgov.demo import servers, world
 from airflow_mlgov.demo.airflow_api import HITL_SETTLE_SECONDS, AirflowUser, Run
-from airflow_mlgov.evidence.signing import TransitSigner, TrustRoot, duties
+from airflow_mlgov.evidence.signing import TrustRoot, duties
 from airflow_mlgov.evidence.statements import gate_statement
-from airflow_mlgov.evidence.vault_policy import key_name
 from airflow_mlgov.evidence.verification import Evidence, collect
 from airflow_mlgov.gates.fairness import evaluate_fairness
 from airflow_mlgov.gates.performance import evaluate_performance
 from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.results import GateResult, Outcome
+from airflow_mlgov.vault.policy import key_name
+from airflow_mlgov.vault.transit import TransitSigner
 from tests.fixtures.mlflow_server import MlflowServer
 from tests.fixtures.postgres import PASSWORD, postgres_bindir, running_postgres
 from tests.live.waiting import until

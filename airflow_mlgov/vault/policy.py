@@ -21,5 +21,5 @@ def vault_policy(duty: str) -> str:
     """
     if duty not in duties():
         raise ConfigurationError(f"unknown duty {duty!r}; known: {', '.join(duties())}")
-    template = Template((files("airflow_mlgov.evidence") / "duty.hcl").read_text())
+    template = Template((files("airflow_mlgov.vault") / "duty.hcl").read_text())
     return template.substitute(duty=duty, key=key_name(duty))
