@@ -160,14 +160,14 @@ def _conclude(result: GateResult, given: Mapping[str, Any]) -> None:
 
 def _record(result: GateResult, given: Mapping[str, Any]) -> str:
     from airflow_mlgov.evidence.ledger import open_ledger
-    from airflow_mlgov.evidence.statements import gate_statement
+    from airflow_mlgov.evidence.statements import GateStatement
     from airflow_mlgov.governance.policy import load_policy
 
     if not given["sign"]:
         raise ConfigurationError("evidence is signed: pass --sign local:PATH or --sign vault:KEY with --ledger")
     policy = load_policy(given["policy"]) if given["policy"] else None
     context = context_of(f"gate {result.gate}", given["environment"], policy)
-    return open_ledger(given["ledger"]).attest(gate_statement(result, context), signer_for(given["sign"])).reference
+    return open_ledger(given["ledger"]).attest(GateStatement.of(result, context), signer_for(given["sign"])).reference
 
 
 def _write(path: Path, text: str) -> None:

@@ -211,12 +211,12 @@ def _tell(done: Promotion, what: str, as_json: bool) -> None:
 
 
 def _replayed(item: Replay) -> dict[str, object]:
-    ours = item.decision.ours
+    subject = item.decision.subject
     return {
         "decision": item.decision.reference,
-        "model": ours["subject"]["name"],
-        "version": ours["subject"]["version"],
-        "target": ours["target"],
+        "model": subject.name,
+        "version": subject.version,
+        "target": item.decision.statement.target,
         "then": list(item.then),
         "now": list(item.now),
         "same": item.same,
@@ -224,11 +224,9 @@ def _replayed(item: Replay) -> dict[str, object]:
 
 
 def _replay_line(item: Replay, *, under: bool) -> str:
-    ours = item.decision.ours
+    subject, target = item.decision.subject, item.decision.statement.target
     then, now = ("allow" if not reasons else "deny" for reasons in (item.then, item.now))
     word = f"{then} then, {now} under this policy" if under else f"{then} then, {'the same' if item.same else now} now"
-    head = (
-        f"{item.decision.reference} {ours['subject']['name']}/{ours['subject']['version']} to {ours['target']}: {word}"
-    )
+    head = f"{item.decision.reference} {subject.name}/{subject.version} to {target}: {word}"
     shown = item.now if under or not item.same else ()
     return "\n".join([head, *(f"  - {code}: {message}" for code, message in shown)])

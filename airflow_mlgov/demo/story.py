@@ -8,7 +8,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from airflow_mlgov.evidence.verification import Evidence
     from airflow_mlgov.release.explanation import Explanation
+    from airflow_mlgov.results import Check
 
 DAG_ID = "credit_risk_retraining"
 WAITING = "awaiting_input"
@@ -133,13 +134,16 @@ class Story:
 
         trust = TrustRoot.load(self.world.trust_root)
         found = [verify_entry(entry, trust) for entry in open_ledger(self.world.ledger).entries()]
-        mine = [item for item in found if (item.ours.get("run") or {}).get("run_id") == run.run_id]
+        mine = [item for item in found if item.statement.context.run.get("run_id") == run.run_id]
         return [item for item in mine if all(getattr(item, name) == value for name, value in wanted.items())]
 
     def verdict(self, run: Run, gate: str) -> str:
-        """The newest verdict of a gate in a run, ``none`` where it left no evidence."""
-        found = self.evidence(run, kind="gate", gate=gate)
-        return str(found[-1].ours["verdict"]) if found else "none"
+        """The newest verdict of a gate in a run, ``none`` if it left no evidence."""
+        from airflow_mlgov.evidence.statements import GateStatement
+        from airflow_mlgov.evidence.verification import only
+
+        found = only(self.evidence(run, gate=gate), GateStatement)
+        return str(found[-1].statement.verdict) if found else "none"
 
     def link(self, run: Run, task: str | None = None) -> str:
         """Where to look in Airflow."""
@@ -206,7 +210,6 @@ def scene_broken_data(story: Story, result: SceneResult) -> None:
 
 def scene_biased_model(story: Story, result: SceneResult) -> None:
     """A candidate that ranks as well as the champion, and treats applicants unequally."""
-    from airflow_mlgov.evidence.statements import check_from
     from airflow_mlgov.governance.policy import load_policy
     from airflow_mlgov.notifications.words import render_gate_failed
     from airflow_mlgov.results import GateResult, Subject
@@ -232,7 +235,7 @@ def scene_biased_model(story: Story, result: SceneResult) -> None:
     judged = GateResult(
         "fairness",
         Subject("model", MODEL, evidence.digest, version="2"),
-        tuple(check_from(check) for check in evidence.ours["checks"]),
+        _checks_of([evidence]),
     )
     owners = load_policy(story.world.policy).model(MODEL).owners
     title, body = render_gate_failed(judged, owners=owners, evidence=evidence.reference, link=result.where)
@@ -259,8 +262,11 @@ def scene_walk_around(story: Story, result: SceneResult) -> None:
     tasks = run.tasks()
     story.say(f"in Airflow: fairness {tasks['fairness']}, approve {tasks['approve']}, promote {tasks['promote']}")
     result.check("the gate is green in Airflow", tasks["fairness"] == "success")
+    from airflow_mlgov.evidence.statements import DecisionStatement
+    from airflow_mlgov.evidence.verification import only
+
     decisions = story.evidence(run, kind="decision")
-    refused = [item for item in decisions if item.predicate["verificationResult"] != "PASSED"]
+    refused = [item for item in only(decisions, DecisionStatement) if not item.statement.allowed]
     log = run.log("promote")
     reasons = [line.strip("- ") for line in log.splitlines() if line.startswith("  - ")]
     for reason in dict.fromkeys(reasons):
@@ -406,18 +412,22 @@ def _keep(story: Story) -> None:
 
 def _numbers(found: list[Evidence]) -> str:
     """The measured values of the critical checks, in brackets; only how many there are where nothing is measured."""
-    checks = [check for item in found[-1:] for check in item.ours["checks"] if check["severity"] == "critical"]
-    passed = sum(check["outcome"] == "PASS" for check in checks)
-    measured = [check for check in checks if isinstance(check["bound"], Mapping) and check["observed"] is not None]
-    texts = [f"{check['name']} {check['observed']:.2f}" for check in measured]
+    checks = [check for check in _checks_of(found[-1:]) if check.severity == "critical"]
+    passed = sum(check.outcome == "PASS" for check in checks)
+    measured = [check for check in checks if not isinstance(check.bound, str | None) and check.observed is not None]
+    texts = [f"{check.name} {check.observed:.2f}" for check in measured]
     return f" ({', '.join(texts) or f'{passed} of {len(checks)} critical checks'})" if checks else ""
 
 
 def _failed_checks(found: list[Evidence]) -> list[str]:
-    from airflow_mlgov.evidence.statements import check_from
+    return [str(check) for check in _checks_of(found) if check.outcome != "PASS"]
 
-    checks = [check_from(check) for item in found for check in item.ours["checks"]]
-    return [str(check) for check in checks if check.outcome != "PASS"]
+
+def _checks_of(found: list[Evidence]) -> tuple[Check, ...]:
+    from airflow_mlgov.evidence.statements import GateStatement
+    from airflow_mlgov.evidence.verification import only
+
+    return tuple(check for item in only(found, GateStatement) for check in item.statement.result.checks)
 
 
 def _trouble(run: Run) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, EvidenceError
 from airflow_mlgov.evidence.chain import Head
 from airflow_mlgov.evidence.signing import TrustRoot, sign_statement
-from airflow_mlgov.evidence.statements import Context, checkpoint_statement
+from airflow_mlgov.evidence.statements import CheckpointStatement, Context, PromotionStatement
 from airflow_mlgov.evidence.verification import verify_envelope
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def make_checkpoint(ledger: Ledger, signer: Signer, context: Context) -> str:
     now = ledger.verify()
     if not now.size:
         raise ConfigurationError(f"the ledger {ledger.url} is empty: there is nothing to keep")
-    return sign_statement(checkpoint_statement(now.origin, now.size, now.head, now.root, context), signer)
+    return sign_statement(CheckpointStatement.of(now.origin, now.size, now.head, now.root, context), signer)
 
 
 def open_checkpoint(envelope: str, trust: TrustRoot) -> Head:
@@ -37,11 +37,12 @@ def open_checkpoint(envelope: str, trust: TrustRoot) -> Head:
 
     :raises EvidenceError: it does not verify, or is another kind of statement
     """
-    evidence = verify_envelope(envelope, trust)
-    if evidence.kind not in ("checkpoint", "promotion"):
-        raise EvidenceError(f"this is no checkpoint but a statement of kind {evidence.kind}")
-    said = evidence.predicate if evidence.kind == "checkpoint" else evidence.predicate["checkpoint"]
-    return Head(said["size"], said["head"], said["root"], said["origin"])
+    statement = verify_envelope(envelope, trust).statement
+    if isinstance(statement, CheckpointStatement):
+        return Head(statement.size, statement.head, statement.root, statement.origin)
+    if isinstance(statement, PromotionStatement):
+        return Head(**statement.checkpoint)
+    raise EvidenceError(f"this is no checkpoint but a statement of kind {statement.kind}", code="checkpoint.kind")
 
 
 def write_checkpoint(envelope: str, where: str) -> None:

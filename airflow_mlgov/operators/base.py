@@ -96,10 +96,10 @@ class BaseGateOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it 
         """Leave a readable trace in the registry; gates over a model do, others have nothing to tag."""
 
     def _sign(self, result: GateResult, context: Context) -> Entry:
-        from airflow_mlgov.evidence.statements import gate_statement
+        from airflow_mlgov.evidence.statements import GateStatement
 
         governance = self.governance
-        statement = gate_statement(result, governance.evidence_context(context))
+        statement = GateStatement.of(result, governance.evidence_context(context))
         return governance.ledger.attest(statement, governance.signer)
 
     def _xcom(self, result: GateResult, entry: Entry) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class RegisterModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
     def execute(self, context: Context) -> dict[str, Any]:
         """Register, hash, sign; returns ``name``, ``version``, ``run_id``, ``digest`` and the evidence."""
         from airflow_mlgov.data.files import dataset_subject
-        from airflow_mlgov.evidence.statements import provenance_statement
+        from airflow_mlgov.evidence.statements import ProvenanceStatement
 
         duty = Duty("registration", self.mlflow_conn_id)
         with task_errors():
@@ -58,8 +58,9 @@ class RegisterModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
             version = registry.register(self.model, self.run_id, self.artifact_path)
             subject = registry.subject(version)
             trainers = [name for name in (registry.run(self.run_id).get("user"), *requester(context)) if name]
-            statement = provenance_statement(
-                subject, datasets, trainers, {"run_id": self.run_id}, duty.evidence_context(context)
+            signed_in = duty.evidence_context(context)
+            statement = ProvenanceStatement(
+                subject, signed_in, tuple(datasets), tuple(trainers), {"run_id": self.run_id}
             )
             entry = duty.ledger.attest(statement, duty.signer)
             registry.set_tags(
