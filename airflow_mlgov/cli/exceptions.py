@@ -22,9 +22,9 @@ from airflow_mlgov.cli.common import (
 from airflow_mlgov.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from airflow_mlgov.evidence.statements import Terms
     from airflow_mlgov.release.case import Case
     from airflow_mlgov.release.desk import Desk
-    from airflow_mlgov.release.waivers import Terms
 
 Version = Annotated[str, typer.Argument(help="models:/name/7")]
 Target = Annotated[str, typer.Option("--target", help="A target of the model in the policy.")]

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_mlgov.operators.form import Form, FormOperator, PersonsAnswer, owners_of
+from airflow_mlgov.results import Bound
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_mlgov.evidence.statements import ApprovalStatement, GateStatement
     from airflow_mlgov.evidence.verification import Evidence
     from airflow_mlgov.release.case import Case
     from airflow_mlgov.results import Check
@@ -32,7 +34,10 @@ class ApprovalGateOperator(FormOperator):
     duty = "approval"
 
     def result(self, case: Case, _: Context) -> dict[str, Any] | None:
-        """The approvals, where the decision is to allow."""
+        """The approvals, once the decision is to allow."""
+        from airflow_mlgov.evidence.statements import ApprovalStatement
+        from airflow_mlgov.evidence.verification import only
+
         missing = [reason for reason in case.decision.reasons if not reason[0].startswith("approval.")]
         if missing:
             lines = "".join(f"\n  - {code}: {message}" for code, message in missing)
@@ -41,11 +46,11 @@ class ApprovalGateOperator(FormOperator):
             for code, message in case.decision.reasons:
                 self.log.warning("%s: %s", code, message)
             return None
-        approvals = [item for item in case.decision.relied_on if item.kind == "approval"]
+        approvals = only(case.decision.relied_on, ApprovalStatement)
         return {
             "model": f"models:/{case.model.name}/{case.model.version}",
             "target": self.target,
-            "approvals": [{"by": item.predicate["approver"]["name"], "evidence": item.reference} for item in approvals],
+            "approvals": [{"by": item.statement.approver.name, "evidence": item.reference} for item in approvals],
         }
 
     def form(self, case: Case, _: Context) -> Form:
@@ -84,12 +89,11 @@ class ApprovalGateOperator(FormOperator):
         from airflow_mlgov.notifications.words import render_approval_wanted
 
         owners = owners_of(self, case)
-        shown = [item for item in case.decision.relied_on if item.sha256 in case.decision.needed and item.gate]
         checks = [
-            f"{item.gate} {check['name']} = {check['observed']} ({check['outcome']})"
-            for item in shown
-            for check in item.ours["checks"]
-            if check["severity"] == "critical"
+            f"{item.statement.gate} {check.name} = {check.observed} ({check.outcome})"
+            for item in gates_shown(case)
+            for check in item.statement.result.checks
+            if check.severity == "critical"
         ]
         subject, body = render_approval_wanted(
             str(case.model),
@@ -131,31 +135,42 @@ def render_case(case: Case) -> str:
         *_waiver_lines(case),
         *_answer_lines(case),
     ]
-    for item in decision.relied_on:
-        if item.sha256 in decision.needed and item.gate:
-            lines += _gate_lines(case, item)
+    for item in gates_shown(case):
+        lines += _gate_lines(case, item)
     return "\n".join(lines)
 
 
-def _gate_lines(case: Case, item: Any) -> list[str]:
-    from airflow_mlgov.evidence.statements import check_from
+def gates_shown(case: Case) -> list[Evidence[GateStatement]]:
+    """What the gates say that the decision rests on: what an approver is shown."""
+    from airflow_mlgov.evidence.statements import GateStatement
+    from airflow_mlgov.evidence.verification import only
 
+    return [item for item in only(case.decision.relied_on, GateStatement) if item.sha256 in case.decision.needed]
+
+
+def _gate_lines(case: Case, item: Evidence[GateStatement]) -> list[str]:
     tries = {tried["gate"]: tried for tried in case.decision.input["tries"]}
-    before = _champions_values(case, item.gate)
-    lines = [f"### {item.gate}: {item.ours['verdict']} ({item.reference})", ""]
+    before = _champions_values(case, item.statement.gate)
+    lines = [f"### {item.gate}: {item.statement.verdict} ({item.reference})", ""]
     if item.gate in tries:
         lines += [_tries_sentence(tries[item.gate]), ""]
     lines += ["| check | observed | champion | bound | outcome |", "|---|---|---|---|---|"]
-    for data in item.ours["checks"]:
-        check = check_from(data)
+    for check in item.statement.result.checks:
         weight = "" if check.severity == "critical" else f" ({check.severity})"
-        cells = (check.name, _measured(check), before.get(check.name, ""), check.bound, f"{check.outcome}{weight}")
+        cells = (check.name, _measured(check), before.get(check.name, ""), _held_to(check), f"{check.outcome}{weight}")
         lines.append(f"| {' | '.join(_cell(cell) for cell in cells)} |")
     return [*lines, ""]
 
 
+def _held_to(check: Check) -> str:
+    if not isinstance(check.bound, Bound):
+        return check.bound or ""
+    ends = ((">=", check.bound.min), ("<=", check.bound.max))
+    return " and ".join(f"{sign} {end:g}" for sign, end in ends if end is not None)
+
+
 def _measured(check: Check) -> str:
-    """The observed value, with its interval where it has one."""
+    """The observed value, with its interval if it has one."""
     ends = check.values.get("interval") or {}
     low, high = ends.get("low"), ends.get("high")
     interval = "" if low is None or high is None else f" ({_number(low)} to {_number(high)})"
@@ -164,47 +179,48 @@ def _measured(check: Check) -> str:
 
 def _champions_values(case: Case, gate: str | None) -> dict[str, str]:
     """What the gate had measured of the version that holds the target now: its newest result, on its own data."""
-    from airflow_mlgov.evidence.statements import check_from
+    from airflow_mlgov.evidence.statements import GateStatement
+    from airflow_mlgov.evidence.verification import only
 
     champion = case.decision.input["request"]["champion"]
-    judged = [
-        item
-        for item in case.dossier.history
-        if item.kind == "gate" and item.gate == gate and item.ours["subject"]["version"] == champion
-    ]
-    return {data["name"]: _measured(check_from(data)) for item in judged[-1:] for data in item.ours["checks"]}
+    said = [item.statement for item in only(case.dossier.history, GateStatement) if item.gate == gate]
+    judged = [item.result for item in said if item.subject.version == champion]
+    return {check.name: _measured(check) for check in judged[-1].checks} if judged else {}
 
 
 def _waiver_lines(case: Case) -> list[str]:
     """Each waiver in force, and each break-glass: nothing that is waived looks passed."""
-    terms = {
-        item.predicate["terms_sha256"]: item.predicate["terms"] for item in case.dossier.good if item.kind == "waiver"
-    }
+    from airflow_mlgov.evidence.statements import WaiverStatement
+    from airflow_mlgov.evidence.verification import only
+
+    terms = {item.statement.terms.sha256: item.statement.terms for item in only(case.dossier.good, WaiverStatement)}
     lines = []
     for use in case.decision.waived:
         said = terms[use["waiver"]]
         lines.append(
             f"- **Waived, not passed**: {_cell(use['check'])} of {use['gate']} = {_number(use['observed'])}, until "
-            f"{said['expires']}, ticket {_cell(said['ticket'])}, risk owner {_cell(said['risk_owner'])}: "
-            f"{_cell(said['reason'])}"
+            f"{said.expires}, ticket {_cell(said.ticket)}, risk owner {_cell(said.risk_owner)}: {_cell(said.reason)}"
         )
     return [*lines, ""] if lines else []
 
 
-def answers_to(case: Case) -> list[Evidence]:
+def answers_to(case: Case) -> list[Evidence[ApprovalStatement]]:
     """Every answer about this model and target so far; other models may have the same bytes."""
+    from airflow_mlgov.evidence.statements import ApprovalStatement
+    from airflow_mlgov.evidence.verification import only
+
     return [
         item
-        for item in case.dossier.history
-        if item.kind == "approval" and item.digest == case.model.digest and item.predicate["target"] == case.goal.name
+        for item in only(case.dossier.history, ApprovalStatement)
+        if item.digest == case.model.digest and item.statement.target == case.goal.name
     ]
 
 
 def _answer_lines(case: Case) -> list[str]:
     """Every answer so far, also those before a task was cleared."""
     lines = [
-        f"- {item.predicate['answer']} by {_cell(item.predicate['approver']['name'])} at "
-        f"{item.predicate['answeredAt'][:16]} ({item.reference}): {_cell(item.predicate['reason'])}"
+        f"- {item.statement.answer} by {_cell(item.statement.approver.name)} at "
+        f"{item.statement.answered_at.isoformat()[:16]} ({item.reference}): {_cell(item.statement.reason)}"
         for item in answers_to(case)
     ]
     return ["Answers so far:", "", *lines, ""] if lines else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
@@ -13,6 +13,7 @@ from airflow_mlgov.operators.base import ModelRef, task_errors
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_mlgov.evidence.statements import EmergencyStatement
     from airflow_mlgov.release.desk import Desk
     from airflow_mlgov.release.promotion import Promotion
 
@@ -53,7 +54,7 @@ class PromoteModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands
                 self._alert(desk, done, done.emergency, context)
         return done.as_dict()
 
-    def _alert(self, desk: Desk, done: Promotion, emergency: Mapping[str, Any], context: Context) -> None:
+    def _alert(self, desk: Desk, done: Promotion, emergency: EmergencyStatement, context: Context) -> None:
         """An emergency is never quiet: the owners are told who broke the glass, why, and past what it went."""
         from airflow_mlgov.notifications import notify, page_of
         from airflow_mlgov.notifications.words import render_emergency
@@ -62,9 +63,9 @@ class PromoteModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands
         subject, body = render_emergency(
             str(done.model),
             self.target,
-            emergency["person"]["name"],
-            emergency["reason"],
-            emergency["expires"],
+            emergency.person.name,
+            emergency.reason,
+            emergency.expires.isoformat(),
             owners=owners,
             link=page_of(context),
         )

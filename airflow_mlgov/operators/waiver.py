@@ -13,8 +13,8 @@ from airflow_mlgov.operators.form import Form, FormOperator, PersonsAnswer, owne
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_mlgov.evidence.statements import Terms
     from airflow_mlgov.release.case import Case
-    from airflow_mlgov.release.waivers import Terms
 
 
 class RequestWaiverOperator(FormOperator):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.evidence.statements import Context, audit_statement
-from airflow_mlgov.evidence.verification import Evidence
+from airflow_mlgov.evidence.statements import Audited, AuditStatement, Context, Terms, WaiverStatement
+from airflow_mlgov.evidence.verification import Evidence, only
 from airflow_mlgov.release.obligations import Obligation
 from airflow_mlgov.results import Bound, GateResult, Outcome, Severity
 
@@ -40,14 +40,8 @@ def record_audit(
             f"the audit {obligation.id} needs the gate {obligation.gate or 'that was passed by'}",
             code="audit.gate_missing",
         )
-    terms = next(
-        (
-            item.predicate["terms"]
-            for item in evidence
-            if item.kind == "waiver" and item.predicate["terms_sha256"] == obligation.exception
-        ),
-        None,
-    )
+    signed = [item.statement.terms for item in only(evidence, WaiverStatement)]
+    terms = next((item for item in signed if item.sha256 == obligation.exception), None)
     within = []
     verdict = Outcome.PASS
     for result in results:
@@ -59,19 +53,14 @@ def record_audit(
                 verdict = Outcome.FAIL
         if not bad and result.verdict is not Outcome.PASS:
             verdict = Outcome.FAIL
-    statement = audit_statement(
-        obligation.model,
-        target=obligation.target,
-        obligation=obligation.id,
-        verdict=str(verdict),
-        results=results,
-        within_waiver=within,
-        context=context,
+    audited = tuple(Audited.of(result) for result in results)
+    statement = AuditStatement(
+        obligation.model, context, obligation.target, obligation.id, verdict, audited, tuple(within)
     )
     return verdict, ledger.attest(statement, signer)
 
 
-def _within(observed: Any, terms: Mapping[str, Any] | None) -> bool:
+def _within(observed: Any, terms: Terms | None) -> bool:
     if terms is None or isinstance(observed, bool) or not isinstance(observed, int | float):
         return False
-    return Bound(min=terms["min"], max=terms["max"]).judge(observed) is Outcome.PASS
+    return Bound(min=terms.min, max=terms.max).judge(observed) is Outcome.PASS

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.evidence.signing import TrustRoot
-from airflow_mlgov.evidence.verification import Evidence, Records, collect
+from airflow_mlgov.evidence.statements import ProvenanceStatement
+from airflow_mlgov.evidence.verification import Evidence, Records, collect, only
 from airflow_mlgov.governance.policy import Target
 from airflow_mlgov.release.champion import holders_of
 from airflow_mlgov.release.timeline import Timeline, version_of
@@ -51,22 +52,22 @@ class RegistryLookup:
         champion = f"models:/{self.model}/{version}"
         made = [
             item
-            for item in history
-            if self._is_provenance(item, version) and (promoted is None or item.digest == promoted.digest)
+            for item in only(history, ProvenanceStatement)
+            if self._is_of(item, version) and (promoted is None or item.digest == promoted.digest)
         ]
         if not made:
             raise ConfigurationError(
                 f"the ledger has no verified provenance of the champion {champion}, so what it was trained on is not "
                 "known: give the path of a dataset as the reference"
             )
-        datasets = made[-1].ours["datasets"]
+        datasets = made[-1].statement.datasets
         if len(datasets) != 1:
-            names = ", ".join(item["name"] for item in datasets) or "none"
+            names = ", ".join(item.name for item in datasets) or "none"
             raise ConfigurationError(
                 f"the champion {champion} was trained on {len(datasets)} datasets ({names}): give the path of the one "
                 "that is meant as the reference"
             )
-        return Subject("dataset", datasets[0]["name"], datasets[0]["digest"])
+        return datasets[0]
 
     @contextmanager
     def signature_of(self, model: str) -> Iterator[Path]:
@@ -74,7 +75,7 @@ class RegistryLookup:
         with self.registry.download(self.registry.resolve(model)) as folder:
             yield folder
 
-    def _is_provenance(self, item: Evidence, version: str) -> bool:
-        subject = item.ours["subject"]
-        named = (subject["name"], subject["registry"], subject["version"], item.ours["environment"])
-        return item.kind == "provenance" and named == (self.model, self.registry.uri, version, self.environment)
+    def _is_of(self, item: Evidence, version: str) -> bool:
+        subject = item.subject
+        named = (subject.name, subject.registry, subject.version, item.environment)
+        return named == (self.model, self.registry.uri, version, self.environment)

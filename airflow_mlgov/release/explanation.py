@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.evidence.chain import Head
 from airflow_mlgov.evidence.signing import TrustRoot
-from airflow_mlgov.evidence.statements import DecisionStatement, PolicyStatement
+from airflow_mlgov.evidence.statements import DecisionStatement, PolicyStatement, PromotionStatement
 from airflow_mlgov.evidence.verification import Evidence, Records, collect, only
 from airflow_mlgov.governance.policy import GovernancePolicy
 from airflow_mlgov.governance.replay import Replay, reasons_of, replay, replay_under
@@ -93,43 +93,34 @@ def replay_all(
     if policy is None:
         bundles = only(collect(records, trust, kind="policy")[0], PolicyStatement)
         return [replay(item, bundles) for item in decisions]
+    moves = only(collect(records, trust, kind="promotion", model=model)[0], PromotionStatement)
     newest = {
-        (ours["subject"]["registry"], ours["subject"]["name"], ours["environment"], item.predicate["target"]): item
-        for item in collect(records, trust, kind="promotion", model=model)[0]
-        for ours in [item.ours]
+        (item.subject.registry, item.subject.name, item.environment, item.statement.target): item for item in moves
     }
-    behind = {item.predicate["decision"] for item in newest.values()}
+    behind = {item.statement.decision for item in newest.values()}
     chosen = [item for item in decisions if item.sha256 in behind or seq is not None]
     return [Replay(item, reasons_of(item), replay_under(item, policy)) for item in chosen]
 
 
-def last_promotion(dossier: Dossier, model: Subject, target: str | None) -> Evidence | None:
+def last_promotion(dossier: Dossier, model: Subject, target: str | None) -> Evidence[PromotionStatement] | None:
     """The newest promotion of these bytes as this version."""
     moves = [
         item
-        for item in dossier.good
-        if item.kind == "promotion"
-        and item.digest == model.digest
-        and item.ours["subject"]["registry"] == model.registry
-        and item.ours["subject"]["name"] == model.name
+        for item in only(dossier.good, PromotionStatement)
+        if item.digest == model.digest
+        and item.subject.registry == model.registry
+        and item.subject.name == model.name
         and version_of(item) == model.version
-        and target in (None, item.predicate["target"])
+        and target in (None, item.statement.target)
     ]
     return moves[-1] if moves else None
 
 
-def _superseded(promotion: Evidence, dossier: Dossier) -> list[tuple[str, str]]:
+def _superseded(promotion: Evidence[PromotionStatement], dossier: Dossier) -> list[tuple[str, str]]:
     """A version that was promoted once is no version to serve after another has taken its place."""
-    ours = promotion.ours
-    current = Timeline(
-        dossier.history,
-        ours["subject"]["name"],
-        ours["subject"]["registry"],
-        ours["environment"],
-        promotion.predicate["target"],
-    ).current
+    subject, target = promotion.subject, promotion.statement.target
+    current = Timeline(dossier.history, subject.name, subject.registry, promotion.environment, target).current
     if current is None or current.sha256 == promotion.sha256:
         return []
-    how = "rolled back to" if current.predicate["action"] == "rollback" else "replaced by"
-    message = f"{promotion.predicate['target']!r} was {how} version {version_of(current)} since ({current.reference})"
-    return [("promotion.superseded", message)]
+    how = "rolled back to" if current.statement.action == "rollback" else "replaced by"
+    return [("promotion.superseded", f"{target!r} was {how} version {version_of(current)} since ({current.reference})")]

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from airflow_mlgov import catalogue
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
-from airflow_mlgov.evidence.verification import Evidence
+from airflow_mlgov.evidence.statements import GateStatement, PromotionStatement
+from airflow_mlgov.evidence.verification import Evidence, only
 from airflow_mlgov.governance.policy import Target
 from airflow_mlgov.release.desk import Desk
 from airflow_mlgov.release.standing import why_unfit
@@ -172,7 +173,7 @@ def _unfinished(timeline: Timeline, now: datetime) -> Iterator[Incident]:
         if now - intent.issued_at > UNFINISHED_AFTER:
             number = version_of(intent)
             subject = Subject("model", timeline.model, intent.digest, number, timeline.registry)
-            message = f"the {intent.predicate['action']} of version {number} was begun ({intent.reference}), not ended"
+            message = f"the {intent.statement.action} of version {number} was begun ({intent.reference}), not ended"
             yield Incident("promotion.unfinished", subject, timeline.target, message, intent.reference, None)
 
 
@@ -198,16 +199,16 @@ def tags_by_evidence(version: ModelVersion, history: Sequence[Evidence]) -> dict
             continue
         if word == "status":
             if version.tags[key].startswith("promoted to "):
-                moved = [item.predicate["target"] for item in mine if item.kind == "promotion"]
-                truth[key] = [f"promoted to {target}" for target in moved]
+                moved = [item.statement for item in only(mine, PromotionStatement)]
+                truth[key] = [f"promoted to {move.target}" for move in moved]
         elif word == "digest":
             truth[key] = [f"sha256:{item.digest}" for item in mine if item.kind == "provenance"]
         elif word in ("provenance", "promotion", "decision"):
             truth[key] = [item.reference for item in mine if item.kind == word]
         elif word.partition(".")[0] in catalogue.names():
             gate, _, part = word.partition(".")
-            judged = [item for item in mine if item.kind == "gate" and item.gate == gate]
-            truth[key] = [item.reference if part == "evidence" else item.ours["verdict"] for item in judged[-1:]]
+            judged = [item for item in only(mine, GateStatement) if item.gate == gate]
+            truth[key] = [item.reference if part == "evidence" else str(item.statement.verdict) for item in judged[-1:]]
     return truth
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.errors import EvidenceError
 from airflow_mlgov.evidence.chain import Entry, Head
-from airflow_mlgov.evidence.statements import intent_statement, promotion_statement
+from airflow_mlgov.evidence.statements import IntentStatement, OwedAudit, PromotionStatement
 from airflow_mlgov.evidence.verification import Evidence
 from airflow_mlgov.governance.policy import Target
 from airflow_mlgov.registry.protocol import in_stage
@@ -42,7 +42,7 @@ class Mover:
         action: str,
         reason: str,
         mark: Head,
-        obligations: Sequence[Mapping[str, Any]],
+        obligations: Sequence[OwedAudit],
     ) -> tuple[dict[str, Any], str]:
         """Go on where an interrupted process stopped, or begin; what was moved, and the reference of the record.
 
@@ -54,7 +54,7 @@ class Mover:
             current is not None
             and version_of(current) == self.version.version
             and current.digest == model.digest
-            and _ids(current.predicate.get("obligations", ())) == _ids(obligations)
+            and _ids(current.statement.obligations) == _ids(obligations)
         )
         opened = self._opened(action)
         if current is not None and there and opened is None and self._is_there():
@@ -63,15 +63,16 @@ class Mover:
             before = self._present()
             intent = self._announce(model, action, before, decision).envelope_sha256
         else:
-            before, intent = opened.predicate["before"], opened.sha256
+            before, intent = dict(opened.statement.before), opened.sha256
         self._move(archive=self.goal.archive_previous or action == "rollback")
         self._read_back()
         for other in self.timeline.unfinished:
             if other.sha256 != intent:
                 self._abandon(other)
         moved = self._moved(before)
-        statement = promotion_statement(
+        statement = PromotionStatement(
             model,
+            self.desk.context,
             target=self.goal.name,
             action=action,
             decision=decision,
@@ -80,8 +81,7 @@ class Mover:
             replaces=self._replaced(before),
             reason=reason,
             checkpoint=mark.mark,
-            context=self.desk.context,
-            obligations=obligations,
+            obligations=tuple(obligations),
         )
         return moved, self.desk.attest(statement).reference
 
@@ -89,14 +89,14 @@ class Mover:
         """Put back what an interrupted process had moved for this version, and record that it was given up."""
         for intent in self.timeline.unfinished:
             if version_of(intent) == self.version.version:
-                self._put_back(intent.predicate["before"])
+                self._put_back(intent.statement.before)
                 self._abandon(intent)
 
-    def _opened(self, action: str) -> Evidence | None:
+    def _opened(self, action: str) -> Evidence[IntentStatement] | None:
         found = [
             item
             for item in self.timeline.unfinished
-            if version_of(item) == self.version.version and item.predicate["action"] == action
+            if version_of(item) == self.version.version and item.statement.action == action
         ]
         return found[-1] if found else None
 
@@ -113,15 +113,15 @@ class Mover:
         return (not self.goal.stage or number in now["stage"]) and (not self.goal.alias or now["alias"] == number)
 
     def _announce(self, model: Subject, action: str, before: Mapping[str, Any], decision: str) -> Entry:
-        statement = intent_statement(
+        statement = IntentStatement(
             model,
+            self.desk.context,
             target=self.goal.name,
             action=action,
             state="opened",
             before=before,
             after={"stage": self.goal.stage, "alias": self.goal.alias},
             grounds=decision,
-            context=self.desk.context,
         )
         return self.desk.attest(statement)
 
@@ -175,23 +175,25 @@ class Mover:
             for other in before["stage"]:
                 self.desk.registry.transition_stage(self._other(other), goal.stage)
 
-    def _abandon(self, intent: Evidence) -> None:
-        subject = intent.ours["subject"]
-        statement = intent_statement(
-            Subject("model", subject["name"], subject["digest"], subject["version"], subject["registry"]),
-            target=self.goal.name,
-            action=intent.predicate["action"],
-            state="abandoned",
-            before=intent.predicate["before"],
-            after=intent.predicate["after"],
-            grounds=intent.sha256,
-            context=self.desk.context,
+    def _abandon(self, intent: Evidence[IntentStatement]) -> None:
+        """Record that an intent was given up."""
+        said = intent.statement
+        self.desk.attest(
+            IntentStatement(
+                said.subject,
+                self.desk.context,
+                target=self.goal.name,
+                action=said.action,
+                state="abandoned",
+                before=said.before,
+                after=said.after,
+                grounds=intent.sha256,
+            )
         )
-        self.desk.attest(statement)
 
     def _other(self, number: str) -> ModelVersion:
         return self.desk.registry.resolve({"name": self.version.name, "version": number})
 
 
-def _ids(obligations: Sequence[Mapping[str, Any]]) -> set[str]:
-    return {item["id"] for item in obligations}
+def _ids(obligations: Sequence[OwedAudit]) -> set[str]:
+    return {item.id for item in obligations}

@@ -10,8 +10,16 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.evidence.digests import hash_json
-from airflow_mlgov.evidence.verification import Evidence, Records, collect
-from airflow_mlgov.results import Subject
+from airflow_mlgov.evidence.statements import (
+    AuditStatement,
+    EmergencyStatement,
+    GateStatement,
+    OwedAudit,
+    PromotionStatement,
+    WaiverStatement,
+)
+from airflow_mlgov.evidence.verification import Evidence, Records, collect, only
+from airflow_mlgov.results import Outcome, Subject
 
 if TYPE_CHECKING:
     from airflow_mlgov.evidence.signing import TrustRoot
@@ -80,99 +88,82 @@ class Obligation:
         }
 
 
-def incurred(decision: Decision, evidence: Sequence[Evidence], now: datetime) -> list[dict[str, Any]]:
+def incurred(decision: Decision, evidence: Sequence[Evidence], now: datetime) -> list[OwedAudit]:
     """The obligations that promoting on a decision brings, as the promotion's statement carries them.
 
     :param evidence: what the decision rests on
     """
     policy = decision.input["policy"]
+    terms = {item.statement.terms.sha256: item.statement.terms for item in only(evidence, WaiverStatement)}
     found = []
     for use in decision.waived:
-        terms = next(
-            item.predicate["terms"]
-            for item in evidence
-            if item.kind == "waiver" and item.predicate["terms_sha256"] == use["waiver"]
-        )
-        limits, expires = policy["waivers"], terms["expires"]
-        found.append(_owed("waiver", use["waiver"], use["gate"], use["check"], expires, limits, now))
+        due = now + _time_for("waivers", policy)
+        ends = terms[use["waiver"]].ends
+        found.append(_owed("waiver", use["waiver"], use["gate"], use["check"], due, ends))
     if decision.excused:
-        newest = [item for item in evidence if item.sha256 in decision.broken_by][-1]
-        expires = newest.predicate["expires"]
-        found.append(_owed("emergency", newest.sha256, None, None, expires, policy["break_glass"], now))
-    return sorted(found, key=lambda item: str(item["id"]))
+        broken = [item for item in only(evidence, EmergencyStatement) if item.sha256 in decision.broken_by][-1]
+        due = now + _time_for("break_glass", policy)
+        found.append(_owed("emergency", broken.sha256, None, None, due, broken.statement.expires))
+    return sorted(found, key=lambda item: item.id)
+
+
+def _time_for(kind: str, policy: Mapping[str, Any]) -> timedelta:
+    """How long the policy gives for the audit of an exception."""
+    return timedelta(microseconds=policy[kind]["audit_within_ns"] / 1000)
 
 
 def _owed(
-    kind: str,
-    exception: str,
-    gate: str | None,
-    check: str | None,
-    expires: str,
-    limits: Mapping[str, Any],
-    now: datetime,
-) -> dict[str, Any]:
-    return {
-        "id": hash_json([kind, exception, gate, check])[:16],
-        "kind": kind,
-        "grounds": exception,
-        "gate": gate,
-        "check": check,
-        "due": (now + timedelta(microseconds=limits["audit_within_ns"] / 1000)).isoformat(),
-        "expires": expires,
-    }
+    kind: str, exception: str, gate: str | None, check: str | None, due: datetime, expires: datetime
+) -> OwedAudit:
+    name = hash_json([kind, exception, gate, check])[:16]
+    return OwedAudit(name, kind, exception, gate, check, due, expires)
 
 
-def owed_by(promotion: Evidence, evidence: Sequence[Evidence], now: datetime) -> list[Obligation]:
+def owed_by(promotion: Evidence[PromotionStatement], evidence: Sequence[Evidence], now: datetime) -> list[Obligation]:
     """What a promotion has brought, and how it stands.
 
     :param evidence: all that verifies about its bytes
     """
     return [
         Obligation(
-            id=item["id"],
-            kind=item["kind"],
-            model=Subject(**promotion.ours["subject"]),
-            target=promotion.predicate["target"],
-            exception=item["grounds"],
-            gate=item["gate"],
-            check=item["check"],
-            due=datetime.fromisoformat(item["due"]),
-            expires=datetime.fromisoformat(item["expires"]),
+            id=item.id,
+            kind=item.kind,
+            model=promotion.subject,
+            target=promotion.statement.target,
+            exception=item.grounds,
+            gate=item.gate,
+            check=item.check,
+            due=item.due,
+            expires=item.expires,
             state=_state(item, promotion, evidence, now),
             promotion=promotion.reference,
         )
-        for item in promotion.predicate.get("obligations", ())
+        for item in promotion.statement.obligations
     ]
 
 
-def _state(
-    item: Mapping[str, Any], promotion: Evidence, evidence: Sequence[Evidence], now: datetime
-) -> ObligationState:
-    about = [other for other in evidence if other.digest == promotion.digest]
+def _state(owed: OwedAudit, promotion: Evidence, evidence: Sequence[Evidence], now: datetime) -> ObligationState:
+    about = [item for item in evidence if item.digest == promotion.digest]
     audits = [
-        other
-        for other in about
-        if other.kind == "audit" and other.predicate["obligation"] == item["id"] and other.seq > promotion.seq
+        item
+        for item in only(about, AuditStatement)
+        if item.statement.obligation == owed.id and item.seq > promotion.seq
     ]
-    if audits and audits[-1].predicate["verdict"] != "PASS":
+    if audits and audits[-1].statement.verdict is not Outcome.PASS:
         return ObligationState.FAILED
-    if any(
-        other.kind == "waiver"
-        and other.predicate["state"] == "revoked"
-        and other.predicate["terms_sha256"] == item["grounds"]
-        for other in about
-    ):
+    waivers = [item.statement for item in only(about, WaiverStatement)]
+    if any(item.state == "revoked" and item.terms.sha256 == owed.grounds for item in waivers):
         return ObligationState.REVOKED
-    if datetime.fromisoformat(item["expires"]) <= now and not _passes_now(item["gate"], about):
+    if owed.expires <= now and not _passes_now(owed.gate, about):
         return ObligationState.EXPIRED
     if audits:
         return ObligationState.MET
-    return ObligationState.OVERDUE if datetime.fromisoformat(item["due"]) <= now else ObligationState.OPEN
+    return ObligationState.OVERDUE if owed.due <= now else ObligationState.OPEN
 
 
 def _passes_now(gate: str | None, about: Sequence[Evidence]) -> bool:
-    judged = [other for other in about if gate is not None and other.kind == "gate" and other.gate == gate]
-    return bool(judged) and judged[-1].ours["verdict"] == "PASS"
+    judged = [item.statement for item in only(about, GateStatement) if item.statement.gate == gate]
+    return bool(judged) and judged[-1].verdict is Outcome.PASS
 
 
 def list_obligations(
@@ -185,14 +176,13 @@ def list_obligations(
     :raises EvidenceError: the chain is broken
     """
     records.verify()
-    current: dict[tuple[Any, ...], Evidence] = {}
-    for item in collect(records, trust, kind="promotion", model=model)[0]:
-        subject = item.ours["subject"]
-        current[subject["registry"], subject["name"], item.ours["environment"], item.predicate["target"]] = item
+    current: dict[tuple[Any, ...], Evidence[PromotionStatement]] = {}
+    for item in only(collect(records, trust, kind="promotion", model=model)[0], PromotionStatement):
+        current[item.subject.registry, item.subject.name, item.environment, item.statement.target] = item
     found = [
         obligation
         for promotion in current.values()
-        if promotion.predicate.get("obligations") and environment in (None, promotion.ours["environment"])
+        if promotion.statement.obligations and environment in (None, promotion.environment)
         for obligation in owed_by(promotion, collect(records, trust, [promotion.digest])[0], now)
     ]
     return sorted(found, key=lambda item: (item.due, item.id))

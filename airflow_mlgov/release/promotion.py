@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlgov import __version__
 from airflow_mlgov.errors import MlgovError, PromotionRefused
 from airflow_mlgov.evidence.chain import Entry
-from airflow_mlgov.evidence.statements import decision_statement, policy_statement
-from airflow_mlgov.evidence.verification import collect
+from airflow_mlgov.evidence.statements import DecisionStatement, EmergencyStatement, PolicyStatement
+from airflow_mlgov.evidence.verification import collect, only
 from airflow_mlgov.governance.policy import Target
 from airflow_mlgov.release.case import Case, build_case
 from airflow_mlgov.release.desk import Desk
@@ -48,8 +48,8 @@ class Promotion:
     """Each failed check that a waiver covers, see :attr:`~airflow_mlgov.governance.decision.Decision.waived`."""
     excused: tuple[tuple[str, str], ...] = ()
     """What a break-glass has overridden."""
-    emergency: Mapping[str, Any] | None = None
-    """The break-glass: ``person``, ``reason``, ``expires``; None where there was none."""
+    emergency: EmergencyStatement | None = None
+    """The break-glass; None if there was none."""
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON: ``model``, ``target``, ``moved``, ``decision``, ``promotion``."""
@@ -93,7 +93,8 @@ def promote(desk: Desk, version: ModelVersion, target: str, *, requesters: Seque
         )
     _tag(desk.registry, version, {"mlgov.status": f"promoted to {target}", "mlgov.promotion": record})
     decision = case.decision
-    broken = [item.predicate for item in case.dossier.good if decision.excused and item.sha256 in decision.broken_by]
+    emergencies = only(case.dossier.good, EmergencyStatement) if decision.excused else []
+    broken = [item.statement for item in emergencies if item.sha256 in decision.broken_by]
     return Promotion(
         case.model,
         case.goal,
@@ -110,16 +111,16 @@ def _record_decision(desk: Desk, case: Case) -> Entry:
     """The policy and rules, unless the ledger has them already, then the decision."""
     decision = case.decision
     if not collect(desk.ledger, desk.trust, [decision.bundle_digest], kind="policy")[0]:
-        desk.attest(policy_statement(decision.bundle_digest, decision.bundle, desk.context))
-    statement = decision_statement(
+        desk.attest(PolicyStatement.of(decision.bundle_digest, decision.bundle, desk.context))
+    statement = DecisionStatement(
         case.model,
+        desk.context,
         target=case.goal.name,
         allowed=decision.allowed,
         reasons=decision.reasons,
         inputs={f"ledger:{item.seq}": item.sha256 for item in decision.relied_on},
         document=decision.document,
         verifier=VERIFIER,
-        context=desk.context,
         waived=decision.waived,
         excused=decision.excused,
     )

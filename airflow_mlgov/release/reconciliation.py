@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.errors import EvidenceError, MlgovError
-from airflow_mlgov.evidence.statements import Context, IncidentStatement, incident_statement
-from airflow_mlgov.evidence.verification import Evidence
+from airflow_mlgov.evidence.statements import Context, IncidentStatement
+from airflow_mlgov.evidence.verification import Evidence, only
 from airflow_mlgov.release.desk import Desk
 from airflow_mlgov.release.incidents import NO_EVIDENCE, REVERTED, Incident, look, tags_by_evidence
 from airflow_mlgov.release.standing import why_unfit
 from airflow_mlgov.release.timeline import Timeline, version_of
-from airflow_mlgov.results import Subject
 
 if TYPE_CHECKING:
     from airflow_mlgov.registry.protocol import Registry
@@ -140,12 +139,12 @@ def _write_true_tags(incident: Incident, registry: Registry, history: Sequence[E
 
 def _record(desk: Desk, seen: Iterable[Incident], history: Sequence[Evidence]) -> tuple[list[Incident], list[str]]:
     """Sign what is new, and what is gone."""
-    known = {_key(item): item for item in history if item.kind == "incident"}
-    open_before = {key: item for key, item in known.items() if item.predicate["state"] == "open"}
+    known = {_key(item.statement): item for item in only(history, IncidentStatement)}
+    open_before = {key: item for key, item in known.items() if item.statement.state == "open"}
     noted: list[Incident] = []
     for incident in seen:
         before = open_before.pop(incident.key, None)
-        if before is not None and before.predicate["action"] == incident.action:
+        if before is not None and before.statement.action == incident.action:
             noted.append(replace(incident, reference=before.reference, new=False))
             continue
         state = "resolved" if incident.settled else "open"
@@ -153,18 +152,16 @@ def _record(desk: Desk, seen: Iterable[Incident], history: Sequence[Evidence]) -
         noted.append(replace(incident, reference=entry.reference, new=before is None))
     gone = []
     for before in open_before.values():
-        subject = Subject(**before.ours["subject"])
-        said = before.predicate
-        incident = Incident(
-            said["code"], subject, said["target"], said["message"], said["expected"], said["observed"], "none"
-        )
+        said = before.statement
+        incident = Incident(said.code, said.subject, said.target, said.message, said.expected, said.observed)
         gone.append(desk.attest(_statement(incident, "resolved", desk.context)).reference)
     return noted, gone
 
 
 def _statement(incident: Incident, state: str, context: Context) -> IncidentStatement:
-    return incident_statement(
+    return IncidentStatement(
         incident.model,
+        context,
         code=incident.code,
         target=incident.target,
         state=state,
@@ -172,10 +169,8 @@ def _statement(incident: Incident, state: str, context: Context) -> IncidentStat
         expected=incident.expected,
         observed=incident.observed,
         action=incident.action,
-        context=context,
     )
 
 
-def _key(item: Evidence) -> tuple[str | None, ...]:
-    subject, said = item.ours["subject"], item.predicate
-    return (said["code"], subject["name"], subject["version"], said["target"], said["expected"], said["observed"])
+def _key(said: IncidentStatement) -> tuple[str | None, ...]:
+    return (said.code, said.subject.name, said.subject.version, said.target, said.expected, said.observed)

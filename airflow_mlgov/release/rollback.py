@@ -6,6 +6,7 @@ Asks for no new approval, because that version had one; refuses if no version ho
 from __future__ import annotations
 
 from airflow_mlgov.errors import ConfigurationError, PromotionRefused
+from airflow_mlgov.evidence.statements import PromotionStatement
 from airflow_mlgov.evidence.verification import Evidence
 from airflow_mlgov.release.desk import Desk
 from airflow_mlgov.release.mover import Mover
@@ -39,20 +40,20 @@ def roll_back(desk: Desk, name: str, target: str, *, reason: str, to: str | None
         version = desk.registry.resolve({"name": name, "version": version_of(chosen)})
         model = Subject("model", name, chosen.digest, version.version, desk.registry.uri)
         mover = Mover(desk, version, goal, timeline, confirm)
-        decision = chosen.predicate["decision"]
+        decision = chosen.statement.decision
         moved, record = mover.complete(
             model,
             decision,
             action="rollback",
             reason=reason.strip(),
             mark=head,
-            obligations=chosen.predicate.get("obligations", ()),
+            obligations=chosen.statement.obligations,
         )
     allowed_by = next((item.reference for item in history if item.sha256 == decision), "")
     return Promotion(model, goal, moved, allowed_by, record)
 
 
-def _choose(desk: Desk, timeline: Timeline, to: str | None) -> Evidence:
+def _choose(desk: Desk, timeline: Timeline, to: str | None) -> Evidence[PromotionStatement]:
     current = timeline.current
     if current is None:
         raise PromotionRefused(

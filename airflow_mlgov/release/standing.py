@@ -9,21 +9,30 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from airflow_mlgov.errors import EvidenceError, MlgovError
-from airflow_mlgov.evidence.statements import DecisionStatement
+from airflow_mlgov.evidence.statements import (
+    ApprovalStatement,
+    DecisionStatement,
+    EmergencyStatement,
+    GateStatement,
+    PromotionStatement,
+    ProvenanceStatement,
+    WaiverStatement,
+)
 from airflow_mlgov.evidence.verification import Evidence, only
 from airflow_mlgov.governance.policy import GovernancePolicy
 from airflow_mlgov.governance.replay import replay_under
 from airflow_mlgov.release.desk import Desk
 from airflow_mlgov.release.obligations import owed_by
 from airflow_mlgov.release.timeline import Dossier, version_of
+from airflow_mlgov.results import Outcome
 
 
-def why_unfit(desk: Desk, promotion: Evidence) -> str | None:
+def why_unfit(desk: Desk, promotion: Evidence[PromotionStatement]) -> str | None:
     """Why a version that was promoted before would not do again: its artifact, its evidence, a gate that failed since.
 
     None if it would.
     """
-    name, number = promotion.ours["subject"]["name"], version_of(promotion)
+    name, number = promotion.subject.name, version_of(promotion)
     try:
         model = desk.registry.subject(desk.registry.resolve({"name": name, "version": number}))
     except MlgovError as error:
@@ -37,37 +46,37 @@ def why_unfit(desk: Desk, promotion: Evidence) -> str | None:
 
 
 def judge_promotion(
-    promotion: Evidence,
+    promotion: Evidence[PromotionStatement],
     dossier: Dossier,
     *,
     policy: GovernancePolicy | None = None,
     environment: str | None = None,
 ) -> tuple[list[str], list[tuple[str, str]]]:
     """What can be said for a promotion, and against it; whether another has come since is not asked."""
-    aim, reasons = promotion.predicate["target"], unverified(dossier)
+    moved, reasons = promotion.statement, unverified(dossier)
     facts: list[str] = []
     made = only(dossier.good, DecisionStatement)
-    decision = next((item for item in made if item.sha256 == promotion.predicate["decision"]), None)
-    if decision is None or not decision.statement.allowed or decision.statement.target != aim:
+    decision = next((item for item in made if item.sha256 == moved.decision), None)
+    if decision is None or not decision.statement.allowed or decision.statement.target != moved.target:
         reasons.append(("decision.missing", f"{promotion.reference} names no verified decision that allowed it"))
         return facts, reasons
-    wanted = environment or promotion.ours["environment"]
+    wanted = environment or promotion.environment
     reasons += [
-        ("environment.differs", f"{item.reference} is of environment {item.ours['environment']!r}, not {wanted!r}")
+        ("environment.differs", f"{item.reference} is of environment {item.environment!r}, not {wanted!r}")
         for item in (decision, promotion)
-        if item.ours["environment"] != wanted
+        if item.environment != wanted
     ]
     relied, missing = _relied_on(decision, dossier.good)
     facts += [_describe(item) for item in relied]
     again = replay_under(decision, policy) if policy else ()
     how = "made again now from the same evidence" if policy else "signed, and all that it rests on verifies"
-    facts.append(f"{decision.reference}: decision to allow {aim!r}, {how}")
-    said = "rolled back to" if promotion.predicate["action"] == "rollback" else "promoted to"
-    why = f" ({promotion.predicate['reason']})" if promotion.predicate["reason"] else ""
+    facts.append(f"{decision.reference}: decision to allow {moved.target!r}, {how}")
+    said = "rolled back to" if moved.action == "rollback" else "promoted to"
+    why = f" ({moved.reason})" if moved.reason else ""
     owed = owed_by(promotion, dossier.good, datetime.now(UTC))
     facts += [f"waived, not passed: {item}" for item in owed]
     reasons += [(f"obligation.{item.state}", str(item)) for item in owed if item.state.violated]
-    facts.append(f"{promotion.reference}: {said} {aim!r} at {promotion.issued_at:%Y-%m-%d %H:%M:%S %Z}{why}")
+    facts.append(f"{promotion.reference}: {said} {moved.target!r} at {promotion.issued_at:%Y-%m-%d %H:%M:%S %Z}{why}")
     return facts, [*reasons, *missing, *again, *_failed_since(dossier.good, decision.seq)]
 
 
@@ -76,10 +85,12 @@ def unverified(dossier: Dossier) -> list[tuple[str, str]]:
     return [("evidence.unverified", f"ledger:{item.seq} ({item.kind}): {item.problem}") for item in dossier.bad]
 
 
-def _relied_on(decision: Evidence, good: Sequence[Evidence]) -> tuple[list[Evidence], list[tuple[str, str]]]:
+def _relied_on(
+    decision: Evidence[DecisionStatement], good: Sequence[Evidence]
+) -> tuple[list[Evidence], list[tuple[str, str]]]:
     """What a decision names as its grounds, and what of it is not there any more."""
     held = {item.sha256: item for item in good}
-    named = [(item["uri"], item["digest"]["sha256"]) for item in decision.predicate["inputAttestations"]]
+    named = sorted(decision.statement.inputs.items())
     missing = [
         ("evidence.missing", f"{decision.reference} rests on {uri}, which is not there or does not verify")
         for uri, sha in named
@@ -89,32 +100,34 @@ def _relied_on(decision: Evidence, good: Sequence[Evidence]) -> tuple[list[Evide
 
 
 def _failed_since(good: Iterable[Evidence], seq: int) -> list[tuple[str, str]]:
-    later = {item.gate: item for item in good if item.kind == "gate" and item.seq > seq}
+    later = {item.statement.gate: item for item in only(good, GateStatement) if item.seq > seq}
     return [
-        ("gate.failed_since", f"the gate {gate} is {item.ours['verdict']} since the promotion ({item.reference})")
+        ("gate.failed_since", f"the gate {gate} is {item.statement.verdict} since the promotion ({item.reference})")
         for gate, item in later.items()
-        if item.ours["verdict"] != "PASS"
+        if item.statement.verdict is not Outcome.PASS
     ]
 
 
 def _describe(item: Evidence) -> str:
-    run = item.ours.get("run") or {}
+    run = item.statement.context.run
     where = f" in {run['dag_id']} / {run['run_id']}" if run.get("dag_id") else ""
-    if item.kind == "provenance":
-        names = ", ".join(dataset["name"] for dataset in item.ours["datasets"])
-        return f"{item.reference}: made from {names}, trained by {', '.join(item.ours['trainers'])}{where}"
-    predicate = item.predicate
-    if item.kind == "waiver":
-        terms = predicate["terms"]
-        what = f"{terms['check']} of the gate {terms['gate']} until {terms['expires']}, ticket {terms['ticket']}"
-        return f"{item.reference}: waiver of {what}: {predicate['state']} by {predicate['signer']['name']}"
-    if item.kind == "emergency":
-        return (
-            f"{item.reference}: the glass was broken by {predicate['person']['name']} until {predicate['expires']}: "
-            f"{predicate['reason']!r}"
-        )
-    if item.kind == "approval":
-        return f"{item.reference}: {predicate['answer']} by {predicate['approver']['name']}: {predicate['reason']!r}"
-    checks = item.ours["checks"]
-    passed = sum(check["outcome"] == "PASS" for check in checks)
-    return f"{item.reference}: gate {item.gate} {item.ours['verdict']}, {passed} of {len(checks)} checks pass{where}"
+    return f"{item.reference}: {_said(item)}{where if item.kind in ('provenance', 'gate') else ''}"
+
+
+def _said(item: Evidence) -> str:
+    match item.statement:
+        case ProvenanceStatement() as made:
+            names = ", ".join(dataset.name for dataset in made.datasets)
+            return f"made from {names}, trained by {', '.join(made.trainers)}"
+        case WaiverStatement(terms=terms) as waiver:
+            what = f"{terms.check} of the gate {terms.gate} until {terms.expires}, ticket {terms.ticket}"
+            return f"waiver of {what}: {waiver.state} by {waiver.signer.name}"
+        case EmergencyStatement() as emergency:
+            until = f"{emergency.expires.isoformat()}: {emergency.reason!r}"
+            return f"the glass was broken by {emergency.person.name} until {until}"
+        case ApprovalStatement() as approval:
+            return f"{approval.answer} by {approval.approver.name}: {approval.reason!r}"
+        case GateStatement(result=result) as gate:
+            passed = sum(check.outcome is Outcome.PASS for check in result.checks)
+            return f"gate {gate.gate} {gate.verdict}, {passed} of {len(result.checks)} checks pass"
+    return item.kind

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from airflow_mlgov.evidence.signing import TrustRoot
-from airflow_mlgov.evidence.verification import Evidence, Records, Unverified, collect
+from airflow_mlgov.evidence.statements import IntentStatement, PromotionStatement, ProvenanceStatement
+from airflow_mlgov.evidence.verification import Evidence, Records, Unverified, collect, only
 from airflow_mlgov.results import Subject
 
 
@@ -32,9 +33,8 @@ def evidence_for(records: Records, trust: TrustRoot, model: Subject) -> Dossier:
     Call ``records.verify()`` first: this does not walk the chain.
     """
     good, bad = collect(records, trust, [model.digest])
-    datasets = {
-        item["digest"] for evidence in good if evidence.kind == "provenance" for item in evidence.ours["datasets"]
-    } - {model.digest}
+    made = only(good, ProvenanceStatement)
+    datasets = {item.digest for evidence in made for item in evidence.statement.datasets} - {model.digest}
     if datasets:
         more, worse = collect(records, trust, datasets)
         good, bad = sorted([*good, *more], key=lambda item: item.seq), [*bad, *worse]
@@ -56,38 +56,36 @@ class Timeline:
     target: str
 
     @cached_property
-    def promotions(self) -> list[Evidence]:
+    def promotions(self) -> list[Evidence[PromotionStatement]]:
         """Every recorded move to the target."""
-        return [item for item in self._about if item.kind == "promotion"]
+        return only(self._about, PromotionStatement)
 
     @property
-    def current(self) -> Evidence | None:
+    def current(self) -> Evidence[PromotionStatement] | None:
         """The newest of them: who should hold the target."""
         return self.promotions[-1] if self.promotions else None
 
     @property
-    def unfinished(self) -> list[Evidence]:
+    def unfinished(self) -> list[Evidence[IntentStatement]]:
         """Intents that were opened and neither completed nor abandoned: their process was killed."""
-        opened = [item for item in self._about if item.kind == "intent" and item.predicate["state"] == "opened"]
-        closed = {item.predicate["intent"] for item in self.promotions} | {
-            item.predicate["grounds"]
-            for item in self._about
-            if item.kind == "intent" and item.predicate["state"] == "abandoned"
-        }
-        return [item for item in opened if item.sha256 not in closed]
+        intents = only(self._about, IntentStatement)
+        completed = {item.statement.intent for item in self.promotions}
+        abandoned = {item.statement.grounds for item in intents if item.statement.state == "abandoned"}
+        opened = [item for item in intents if item.statement.state == "opened"]
+        return [item for item in opened if item.sha256 not in completed | abandoned]
 
     def withdrawn_at(self, version: str | None) -> int | None:
         """Ledger number of the last rollback from a version."""
         found = [
             item.seq
             for item in self.promotions
-            if item.predicate["action"] == "rollback" and item.predicate["replaces"] == version
+            if item.statement.action == "rollback" and item.statement.replaces == version
         ]
         return found[-1] if found else None
 
-    def earlier(self, version: str | None) -> list[Evidence]:
+    def earlier(self, version: str | None) -> list[Evidence[PromotionStatement]]:
         """The newest promotion of each other version that was never rolled back from since, newest first."""
-        found: dict[str, Evidence] = {}
+        found: dict[str, Evidence[PromotionStatement]] = {}
         for item in reversed(self.promotions):
             number = version_of(item)
             if number != version and (self.withdrawn_at(number) or 0) < item.seq:
@@ -99,14 +97,14 @@ class Timeline:
         return [
             item
             for item in self.history
-            if item.kind in ("promotion", "intent")
-            and item.predicate["target"] == self.target
-            and item.ours["subject"]["name"] == self.model
-            and item.ours["subject"]["registry"] == self.registry
-            and item.ours["environment"] == self.environment
+            if isinstance(item.statement, PromotionStatement | IntentStatement)
+            and item.statement.target == self.target
+            and item.subject.name == self.model
+            and item.subject.registry == self.registry
+            and item.environment == self.environment
         ]
 
 
 def version_of(item: Evidence) -> str:
     """The number of the model version that evidence is about."""
-    return str(item.ours["subject"]["version"])
+    return str(item.subject.version)

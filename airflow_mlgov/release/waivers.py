@@ -6,53 +6,28 @@ They are written down here and judged by the rules of promotion, at every decisi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.evidence.digests import hash_json
-from airflow_mlgov.evidence.statements import emergency_statement, identity, waiver_statement
-from airflow_mlgov.evidence.verification import Evidence
+from airflow_mlgov.evidence.statements import (
+    EmergencyStatement,
+    GateStatement,
+    Person,
+    ProvenanceStatement,
+    Terms,
+    WaiverStatement,
+    identity,
+)
+from airflow_mlgov.evidence.verification import only
 from airflow_mlgov.governance.policy import Waivers
 from airflow_mlgov.release.case import Case
 from airflow_mlgov.release.desk import Desk
-from airflow_mlgov.results import Bound
+from airflow_mlgov.results import Bound, Outcome
 
 if TYPE_CHECKING:
     from airflow_mlgov.evidence.chain import Entry
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What is waived. Every signer signs the same terms."""
-
-    gate: str
-    check: str
-    """Name of the one check, such as ``demographic_parity_ratio[race]``."""
-    target: str
-    observed: float
-    """What was measured when it was asked for."""
-    min: float | None
-    """How far the bound is stretched; None: not on this side. A worse value than this is not waived."""
-    max: float | None
-    reason: str
-    ticket: str
-    risk_owner: str
-    """Who answers for the risk."""
-    requesters: tuple[str, ...]
-    """Who asks for it; they may not sign."""
-    expires: str
-    """RFC 3339."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """As it is signed."""
-        return {**asdict(self), "requesters": list(self.requesters)}
-
-    @property
-    def sha256(self) -> str:
-        """Names the terms."""
-        return hash_json(self.as_dict())
 
 
 def draft_terms(
@@ -97,43 +72,30 @@ def find_terms(case: Case, sha256: str) -> Terms:
     :param sha256: of the terms, or its beginning (8 characters or more)
     :raises ConfigurationError: nobody has, or more than one fit
     """
-    fitting = {
-        item.predicate["terms_sha256"]: item.predicate["terms"]
-        for item in _signatures(case)
-        if len(sha256) >= 8 and item.predicate["terms_sha256"].startswith(sha256)
-    }
+    signed = {item.terms.sha256: item.terms for item in _signatures(case)}
+    fitting = [terms for name, terms in signed.items() if len(sha256) >= 8 and name.startswith(sha256)]
     if len(fitting) != 1:
         raise ConfigurationError(
             f"{len(fitting)} waivers of {case.model} begin with {sha256!r}; name one that is signed"
         )
-    (found,) = fitting.values()
-    return Terms(**{**found, "requesters": tuple(found["requesters"])})
+    return fitting[0]
 
 
 def same_but_for_the_end(case: Case, wanted: Terms) -> Terms | None:
     """Terms that somebody has signed and nobody has revoked, that say the same and have not run out."""
-    revoked = {
-        item.predicate["terms_sha256"]
-        for item in case.dossier.good
-        if item.kind == "waiver" and item.predicate["state"] == "revoked"
-    }
+    waivers = [item.statement for item in only(case.dossier.good, WaiverStatement)]
+    revoked = {item.terms.sha256 for item in waivers if item.state == "revoked"}
     for item in _signatures(case):
-        said = item.predicate["terms"]
-        alive = datetime.fromisoformat(said["expires"]) > datetime.now(UTC)
-        if (
-            alive
-            and item.predicate["terms_sha256"] not in revoked
-            and {**said, "expires": wanted.expires} == wanted.as_dict()
-        ):
-            return Terms(**{**said, "requesters": tuple(said["requesters"])})
+        said = item.terms
+        alive = said.ends > datetime.now(UTC) and said.sha256 not in revoked
+        if alive and replace(said, expires=wanted.expires) == wanted:
+            return said
     return None
 
 
 def signers_of(case: Case, terms: Terms) -> list[str]:
     """Who has signed the terms, in order."""
-    return [
-        item.predicate["signer"]["name"] for item in _signatures(case) if item.predicate["terms_sha256"] == terms.sha256
-    ]
+    return [item.signer.name for item in _signatures(case) if item.terms.sha256 == terms.sha256]
 
 
 def sign_waiver(
@@ -154,10 +116,7 @@ def sign_waiver(
         raise ConfigurationError(problem)
     if not reason.strip():
         raise ConfigurationError("a signature needs a reason")
-    statement = waiver_statement(
-        case.model, terms=terms.as_dict(), state="signed", signer=who, reason=reason.strip(), context=desk.context
-    )
-    return desk.attest(statement)
+    return desk.attest(WaiverStatement(case.model, desk.context, terms, "signed", Person.read(who), reason.strip()))
 
 
 def revoke_waiver(
@@ -173,10 +132,7 @@ def revoke_waiver(
     """
     if not reason.strip():
         raise ConfigurationError("a revocation needs a reason")
-    statement = waiver_statement(
-        case.model, terms=terms.as_dict(), state="revoked", signer=who, reason=reason.strip(), context=desk.context
-    )
-    return desk.attest(statement)
+    return desk.attest(WaiverStatement(case.model, desk.context, terms, "revoked", Person.read(who), reason.strip()))
 
 
 def break_glass(
@@ -200,26 +156,17 @@ def break_glass(
         raise ConfigurationError(f"an emergency lasts {limits.max_age} at most, not {lifetime}")
     if not reason.strip():
         raise ConfigurationError("a break-glass needs a reason")
-    statement = emergency_statement(
-        case.model,
-        target=case.goal.name,
-        person=who,
-        reason=reason.strip(),
-        expires=desk.now + lifetime,
-        context=desk.context,
+    end = desk.now + lifetime
+    return desk.attest(
+        EmergencyStatement(case.model, desk.context, case.goal.name, Person.read(who), reason.strip(), end)
     )
-    return desk.attest(statement)
 
 
 def why_not(case: Case, terms: Terms, name: str) -> str | None:
     """Why a person may not sign the terms, None where they may."""
     limits, who = _limits(case), identity(name)
-    made_by = {
-        identity(trainer)
-        for item in case.dossier.good
-        if item.kind == "provenance"
-        for trainer in item.ours["trainers"]
-    }
+    made = [item.statement for item in only(case.dossier.good, ProvenanceStatement)]
+    made_by = {identity(trainer) for item in made for trainer in item.trainers}
     if who not in set(map(identity, limits.people)):
         return f"{name} may not sign a waiver; the policy names {_listed(limits.people)}"
     if who in made_by:
@@ -237,29 +184,30 @@ def _limits(case: Case) -> Waivers:
     return case.goal.waivers
 
 
-def _signatures(case: Case) -> list[Evidence]:
+def _signatures(case: Case) -> list[WaiverStatement]:
     return [
-        item
-        for item in case.dossier.good
-        if item.kind == "waiver"
-        and item.predicate["state"] == "signed"
+        item.statement
+        for item in only(case.dossier.good, WaiverStatement)
+        if item.statement.state == "signed"
         and item.digest == case.model.digest
-        and item.ours["subject"]["name"] == case.model.name
+        and item.subject.name == case.model.name
     ]
 
 
 def _failed_value(case: Case, gate: str, name: str) -> float:
-    judged = [item for item in case.dossier.good if item.gate == gate and item.sha256 in case.decision.needed]
+    judged = [item.statement for item in only(case.dossier.good, GateStatement) if item.sha256 in case.decision.needed]
+    checks = [check for item in judged if item.gate == gate for check in item.result.checks]
+    bad = (Outcome.FAIL, Outcome.INCONCLUSIVE)
     failed = {
-        check["name"]: check["observed"]
-        for item in judged
-        for check in item.ours["checks"]
-        if check["outcome"] in ("FAIL", "INCONCLUSIVE") and isinstance(check["observed"], int | float)
+        check.name: check.observed
+        for check in checks
+        if check.outcome in bad and isinstance(check.observed, int | float)
     }
     if name not in failed:
         raise ConfigurationError(
             f"the newest evidence of the gate {gate} has no failed check {name!r} with a measured value; it has "
-            f"{_listed(failed) or 'none'}"
+            f"{_listed(failed) or 'none'}",
+            code="waiver.no_failed_check",
         )
     return float(failed[name])
 

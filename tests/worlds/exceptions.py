@@ -5,13 +5,14 @@ from datetime import timedelta
 from typing import Any
 
 from airflow_mlgov.evidence.chain import Entry
+from airflow_mlgov.evidence.statements import Terms
 from airflow_mlgov.evidence.verification import collect
 from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.release.audit import record_audit
 from airflow_mlgov.release.case import Case, build_case
 from airflow_mlgov.release.enforcement import Enforcement, enforce
 from airflow_mlgov.release.obligations import Obligation, list_obligations
-from airflow_mlgov.release.waivers import Terms, draft_terms, sign_waiver
+from airflow_mlgov.release.waivers import draft_terms, sign_waiver
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome
 from tests.worlds.governed import Governed
 
