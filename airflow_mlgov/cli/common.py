@@ -44,7 +44,7 @@ def open_registry(uri: str | None) -> MlflowRegistry:
     from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
 
     if not uri:
-        raise ConfigurationError("which registry? pass --registry or set MLFLOW_TRACKING_URI")
+        raise ConfigurationError("which registry? pass --registry or set MLFLOW_TRACKING_URI", code="option.missing")
     user, password = (os.environ.get(f"MLFLOW_TRACKING_{word}") for word in ("USERNAME", "PASSWORD"))
     return MlflowRegistry(uri, username=user, password=password)
 

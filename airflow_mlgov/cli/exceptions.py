@@ -80,7 +80,9 @@ def waive(
             now=desk.now,
         )
     else:
-        raise ConfigurationError("a new waiver needs --gate, --check and --min or --max; or pass --cosign or --revoke")
+        raise ConfigurationError(
+            "a new waiver needs --gate, --check and --min or --max; or pass --cosign or --revoke", code="option.missing"
+        )
     name = person or who_asks()
     act = revoke_waiver if revoke else sign_waiver
     entry = act(desk, case, terms, {"id": name, "name": name}, reason)

@@ -38,7 +38,7 @@ def ledger_verify(
     from airflow_mlgov.evidence.signing import TrustRoot
 
     if checkpoint and trust is None:
-        raise ConfigurationError("a checkpoint is signed: pass --trust with --checkpoint")
+        raise ConfigurationError("a checkpoint is signed: pass --trust with --checkpoint", code="option.missing")
     marks = open_checkpoints(checkpoint, TrustRoot.load(trust)) if trust else []
     now = open_ledger(ledger).verify(marks)
     if as_json:

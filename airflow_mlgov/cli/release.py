@@ -138,7 +138,9 @@ def verify(
         records, subject = open_ledger(ledger), client.subject(client.resolve(model))
         target = target or _target_of(model, subject.name, again)
     else:
-        raise ConfigurationError("verify takes a model with --ledger, or --pack (with --artifact) alone")
+        raise ConfigurationError(
+            "verify takes a model with --ledger, or --pack (with --artifact) alone", code="option.missing"
+        )
     answer = explain_bytes(
         subject, records, keys, policy=again, environment=environment, target=target, checkpoints=marks
     )
@@ -178,7 +180,7 @@ def replay(
         seq=decision,
     )
     if not found:
-        raise ConfigurationError("the ledger holds no such decision")
+        raise ConfigurationError("the ledger holds no such decision", code="decision.unknown")
     bad = [item for item in found if (item.now if policy else not item.same)]
     if as_json:
         print_json([_replayed(item) for item in found])

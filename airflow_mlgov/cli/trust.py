@@ -26,7 +26,9 @@ def trust_add(
 
     unknown = sorted(set(duty) - set(duties()))
     if unknown:
-        raise ConfigurationError(f"unknown duty {', '.join(unknown)}; known: {', '.join(duties())}")
+        raise ConfigurationError(
+            f"unknown duty {', '.join(unknown)}; known: {', '.join(duties())}", code="duty.unknown"
+        )
     root = TrustRoot.load(trust) if trust.exists() else TrustRoot()
     root.rotated(signer_for(sign).public_key, duty).save(trust)
     typer.echo(f"{trust}: {len(root.keys)} keys before, added one for {', '.join(duty)}")

@@ -97,7 +97,9 @@ class MlflowHook(BaseHook):  # type: ignore[misc]  # the provider ships no types
         connection = self._connection
         host = connection.host or ""
         if not host:
-            raise ConfigurationError(f"the connection {self.mlflow_conn_id!r} has no host: give MLflow's URL")
+            raise ConfigurationError(
+                f"the connection {self.mlflow_conn_id!r} has no host: give MLflow's URL", code="connection.no_host"
+            )
         if "://" in host or host.startswith("sqlite:"):
             return str(host)
         port = f":{connection.port}" if connection.port else ""
@@ -131,14 +133,16 @@ class MlflowHook(BaseHook):  # type: ignore[misc]  # the provider ships no types
         if set(known) not in ({"username", "password"}, {"token"}):
             raise ConfigurationError(
                 f"the secret {path!r} must hold either username and password or token; it holds "
-                f"{', '.join(sorted(secret)) or 'nothing'}"
+                f"{', '.join(sorted(secret)) or 'nothing'}",
+                code="connection.secret",
             )
         return known
 
     def _filled(self, text: Any) -> str:
         if "{duty}" in str(text) and not self.duty:
             raise ConfigurationError(
-                f"the connection {self.mlflow_conn_id!r} says {text!r}, and this hook was given no duty to fill in"
+                f"the connection {self.mlflow_conn_id!r} says {text!r}, and this hook was given no duty to fill in",
+                code="connection.no_duty",
             )
         return str(text).replace("{duty}", self.duty or "")
 
@@ -147,9 +151,13 @@ def _extra(text: str | None, conn_id: str) -> dict[str, Any]:
     try:
         extra = json.loads(text or "{}")
     except ValueError as error:
-        raise ConfigurationError(f"the extra of the connection {conn_id!r} is not JSON") from error
+        raise ConfigurationError(
+            f"the extra of the connection {conn_id!r} is not JSON", code="connection.extra"
+        ) from error
     if not isinstance(extra, dict):
-        raise ConfigurationError(f"the extra of the connection {conn_id!r} must be a JSON object")
+        raise ConfigurationError(
+            f"the extra of the connection {conn_id!r} must be a JSON object", code="connection.extra"
+        )
     return extra
 
 

@@ -79,12 +79,16 @@ class MlgovVaultHook(VaultHook):  # type: ignore[misc]  # the provider ships no 
         finally:
             self.vault_client.mount_point = before
         if data is None:
-            raise ConfigurationError(f"Vault holds no secret at {path!r} under the mount {(mount or before)!r}")
+            raise ConfigurationError(
+                f"Vault holds no secret at {path!r} under the mount {(mount or before)!r}", code="vault.no_secret"
+            )
         _mask(data)
         if key is None:
             return data
         if key not in data:
-            raise ConfigurationError(f"the secret {path!r} has no key {key!r}, but {', '.join(sorted(data))}")
+            raise ConfigurationError(
+                f"the secret {path!r} has no key {key!r}, but {', '.join(sorted(data))}", code="vault.no_key"
+            )
         return data[key]
 
     @contextmanager

@@ -65,12 +65,17 @@ def using(
     header = _header(username, password, token)
     where = origin(uri)
     if where and "@" in urlsplit(uri).netloc:
-        raise ConfigurationError(f"{without_credentials(uri)}: give user name and password apart from the URI")
+        raise ConfigurationError(
+            f"{without_credentials(uri)}: give user name and password apart from the URI", code="registry.credentials"
+        )
     if header is None:
         yield
         return
     if where is None:
-        raise ConfigurationError(f"{without_credentials(uri)} takes no user name, password or token: it is not http(s)")
+        raise ConfigurationError(
+            f"{without_credentials(uri)} takes no user name, password or token: it is not http(s)",
+            code="registry.credentials",
+        )
     with ExitStack() as stack:
         stack.enter_context(setting(_AUTH_SETTING, PROVIDER, override=True))
         _check_installed()
@@ -131,9 +136,13 @@ class RequestAuthProvider:
 
 def _header(username: str | None, password: str | None, token: str | None) -> str | None:
     if token and (username or password):
-        raise ConfigurationError("MLflow takes a token, or a user name and a password, not both")
+        raise ConfigurationError(
+            "MLflow takes a token, or a user name and a password, not both", code="registry.credentials"
+        )
     if bool(username) != bool(password):
-        raise ConfigurationError("MLflow needs a user name and a password; one of them is missing")
+        raise ConfigurationError(
+            "MLflow needs a user name and a password; one of them is missing", code="registry.credentials"
+        )
     if token:
         return f"Bearer {token}"
     if username and password:
@@ -164,7 +173,9 @@ def _header_for(where: str) -> str | None:
     with _lock:
         headers = list(_everywhere.get(where, ()))
     if len(headers) > 1:
-        raise ConfigurationError(f"two identities are in use for {where}, and this thread belongs to neither")
+        raise ConfigurationError(
+            f"two identities are in use for {where}, and this thread belongs to neither", code="registry.two_identities"
+        )
     return headers[0] if headers else None
 
 

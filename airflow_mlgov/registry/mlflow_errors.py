@@ -33,14 +33,16 @@ def mlflow_errors(what: str, uri: str) -> Iterator[None]:
     try:
         yield
     except InvalidUrlException as error:
-        raise ConfigurationError(f"cannot {what}: {uri} is not a valid URL") from error
+        raise ConfigurationError(f"cannot {what}: {uri} is not a valid URL", code="registry.address") from error
     except MlflowException as error:
         raise _from_mlflow(error.error_code, str(error.message), what, uri) from error
     except requests.exceptions.HTTPError as error:
         status = error.response.status_code if error.response is not None else 500
         raise _from_status(status, what, uri) from error
     except (requests.exceptions.RequestException, SQLAlchemyError, OSError) as error:
-        raise DependencyError(f"cannot {what}: MLflow at {uri} cannot be reached ({type(error).__name__})") from error
+        raise DependencyError(
+            f"cannot {what}: MLflow at {uri} cannot be reached ({type(error).__name__})", code="registry.down"
+        ) from error
 
 
 def _from_mlflow(code: str, message: str, what: str, uri: str) -> MlgovError:

@@ -91,7 +91,10 @@ class MlflowRegistry:
             found = next(iter(self.stage_holders(name, which)), None)
         if found is None:
             asked = f"alias {alias!r}" if alias else f"version {which}" if which.isdecimal() else f"stage {which!r}"
-            raise ConfigurationError(f"the model {name!r} has no {asked} in {self.uri}; {self._what_there_is(name)}")
+            raise ConfigurationError(
+                f"the model {name!r} has no {asked} in {self.uri}; {self._what_there_is(name)}",
+                code="registry.no_version",
+            )
         return found
 
     def versions(self, name: str, run_id: str | None = None) -> tuple[ModelVersion, ...]:
@@ -215,7 +218,9 @@ class MlflowRegistry:
                 )
             path = Path(found)
             if not path.is_dir() or next(path.iterdir(), None) is None:
-                raise ConfigurationError(f"{version} in {self.uri} has no files: its artifact is gone or empty")
+                raise ConfigurationError(
+                    f"{version} in {self.uri} has no files: its artifact is gone or empty", code="registry.no_files"
+                )
             yield path
 
     def digest(self, version: ModelVersion) -> str:
@@ -258,7 +263,10 @@ class MlflowRegistry:
             client.set_registered_model_alias(version.name, alias, version.version)
         seen = self._alias(version.name, alias)
         if seen != version.version:
-            raise EvidenceError(f"the alias {alias!r} was set to {version} and reads back as {seen or 'nobody'}")
+            raise EvidenceError(
+                f"the alias {alias!r} was set to {version} and reads back as {seen or 'nobody'}",
+                code="registry.not_read_back",
+            )
 
     def delete_alias(self, name: str, alias: str) -> None:
         """Remove an alias, and read back that nothing holds it.
@@ -269,7 +277,10 @@ class MlflowRegistry:
             client.delete_registered_model_alias(name, alias)
         seen = self._alias(name, alias)
         if seen is not None:
-            raise EvidenceError(f"the alias {alias!r} of {name!r} was deleted and reads back as version {seen}")
+            raise EvidenceError(
+                f"the alias {alias!r} of {name!r} was deleted and reads back as version {seen}",
+                code="registry.not_read_back",
+            )
 
     def transition_stage(self, version: ModelVersion, stage: str, archive_existing: bool = False) -> None:
         """Move a version to a stage, and read it back.
@@ -287,11 +298,16 @@ class MlflowRegistry:
         now = self._version(version.name, version.version)
         if now is None or now.stage != wanted:
             seen = now.stage if now else "gone"
-            raise EvidenceError(f"{version} was moved to stage {stage!r} and reads back as {seen}")
+            raise EvidenceError(
+                f"{version} was moved to stage {stage!r} and reads back as {seen}", code="registry.not_read_back"
+            )
         if archive_existing and wanted:
             others = [item.version for item in self.stage_holders(version.name, stage) if item.version != now.version]
             if others:
-                raise EvidenceError(f"stage {stage!r} still holds version {', '.join(others)} beside {version}")
+                raise EvidenceError(
+                    f"stage {stage!r} still holds version {', '.join(others)} beside {version}",
+                    code="registry.not_read_back",
+                )
 
     def set_tags(self, version: ModelVersion, tags: Mapping[str, str]) -> None:
         """Write tags on a version: for people to read, never to decide by."""
@@ -334,7 +350,9 @@ class MlflowRegistry:
     def _alias(self, name: str, alias: str) -> str | None:
         model = self._registered(name)
         if model is None:
-            raise ConfigurationError(f"no registered model {name!r} in {self.uri}; {self._what_there_is(name)}")
+            raise ConfigurationError(
+                f"no registered model {name!r} in {self.uri}; {self._what_there_is(name)}", code="registry.no_model"
+            )
         number = model.aliases.get(alias)
         return str(number) if number is not None else None
 
@@ -372,7 +390,9 @@ class MlflowRegistry:
             if any(item.path == f"{path}/MLmodel" for item in client.list_artifacts(run_id, path)):
                 return f"{run.info.artifact_uri}/{path}"
         logged = ", ".join(repr(item.name) for _, item in models) or "none"
-        raise ConfigurationError(f"the run {run_id!r} logged no model {path!r}; models it logged: {logged}")
+        raise ConfigurationError(
+            f"the run {run_id!r} logged no model {path!r}; models it logged: {logged}", code="registry.no_logged_model"
+        )
 
 
 def _or_none(call: Callable[[], Any]) -> Any:
@@ -391,12 +411,16 @@ def _parse(reference: str | Mapping[str, Any]) -> tuple[str, str, str]:
     if isinstance(reference, Mapping):
         name, number = reference.get("name"), reference.get("version")
         if not isinstance(name, str) or not name or not str(number).isdecimal():
-            raise ConfigurationError(f"a model version needs a name and a version number, not {dict(reference)!r}")
+            raise ConfigurationError(
+                f"a model version needs a name and a version number, not {dict(reference)!r}", code="registry.reference"
+            )
         return name, str(number), ""
     match = _REFERENCE.fullmatch(reference)
     if match is None:
         raise ConfigurationError(
-            f"{reference!r} names no model version: write models:/name/7, models:/name@alias or models:/name/Production"
+            f"{reference!r} names no model version: write models:/name/7, models:/name@alias or "
+            "models:/name/Production",
+            code="registry.reference",
         )
     return unquote(match["name"]), match["which"] or "", match["alias"] or ""
 
@@ -404,7 +428,7 @@ def _parse(reference: str | Mapping[str, Any]) -> tuple[str, str, str]:
 def _stage(stage: str) -> str | None:
     known = {item.lower(): item for item in STAGES}
     if stage.lower() not in known:
-        raise ConfigurationError(f"MLflow has no stage {stage!r}, only {', '.join(STAGES)}")
+        raise ConfigurationError(f"MLflow has no stage {stage!r}, only {', '.join(STAGES)}", code="registry.no_stage")
     found = known[stage.lower()]
     return None if found == "None" else found
 
@@ -414,7 +438,7 @@ def _quoted(text: str) -> str:
         return f"'{text}'"
     if '"' not in text:
         return f'"{text}"'
-    raise ConfigurationError(f"MLflow cannot search for {text!r}: it holds both kinds of quotes")
+    raise ConfigurationError(f"MLflow cannot search for {text!r}: it holds both kinds of quotes", code="registry.name")
 
 
 def _version(entity: MlflowVersion) -> ModelVersion:

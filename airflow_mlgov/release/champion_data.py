@@ -58,14 +58,16 @@ class RegistryLookup:
         if not made:
             raise ConfigurationError(
                 f"the ledger has no verified provenance of the champion {champion}, so what it was trained on is not "
-                "known: give the path of a dataset as the reference"
+                "known: give the path of a dataset as the reference",
+                code="champion.no_provenance",
             )
         datasets = made[-1].statement.datasets
         if len(datasets) != 1:
             names = ", ".join(item.name for item in datasets) or "none"
             raise ConfigurationError(
                 f"the champion {champion} was trained on {len(datasets)} datasets ({names}): give the path of the one "
-                "that is meant as the reference"
+                "that is meant as the reference",
+                code="champion.several_datasets",
             )
         return datasets[0]
 

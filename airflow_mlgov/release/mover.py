@@ -141,7 +141,8 @@ class Mover:
             now = self._present()
             raise EvidenceError(
                 f"the registry does not read back what was set: stage {self.goal.stage} holds {now['stage']}, alias "
-                f"{self.goal.alias} is version {now['alias'] or 'nobody'}, not {self.version.version}"
+                f"{self.goal.alias} is version {now['alias'] or 'nobody'}, not {self.version.version}",
+                code="registry.not_read_back",
             )
 
     def _moved(self, before: Mapping[str, Any]) -> dict[str, Any]:

@@ -119,7 +119,7 @@ def _put_back(desk: Desk, incident: Incident, timeline: Timeline) -> None:
         return
     problem = why_unfit(desk, current)
     if problem:
-        raise EvidenceError(f"the version that belongs there does not hold: {problem}")
+        raise EvidenceError(f"the version that belongs there does not hold: {problem}", code="incident.rightful_unfit")
     rightful = registry.resolve({"name": timeline.model, "version": version_of(current)})
     if place == goal.alias:
         registry.set_alias(rightful, place)

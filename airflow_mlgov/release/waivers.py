@@ -53,12 +53,16 @@ def draft_terms(
     observed = _failed_value(case, gate, check)
     bound = Bound(min=stretch.get("min"), max=stretch.get("max"), source="the waiver")
     if bound.judge(observed) != "PASS":
-        raise ConfigurationError(f"{check} is {observed:g} and {bound} would not cover it")
+        raise ConfigurationError(
+            f"{check} is {observed:g} and {bound} would not cover it", code="waiver.bound_too_near"
+        )
     if lifetime > limits.max_age:
-        raise ConfigurationError(f"a waiver of {case.goal.name!r} lives {limits.max_age.days} days at most")
+        raise ConfigurationError(
+            f"a waiver of {case.goal.name!r} lives {limits.max_age.days} days at most", code="waiver.too_long"
+        )
     for name, word in (("reason", reason), ("ticket", ticket), ("risk_owner", risk_owner)):
         if not word.strip():
-            raise ConfigurationError(f"a waiver needs a {name}")
+            raise ConfigurationError(f"a waiver needs a {name}", code="waiver.word_missing")
     expires = (now + lifetime).replace(microsecond=0).isoformat()
     return Terms(
         gate, check, case.goal.name, observed, bound.min, bound.max, reason.strip(), ticket.strip(), risk_owner.strip(),
@@ -76,7 +80,8 @@ def find_terms(case: Case, sha256: str) -> Terms:
     fitting = [terms for name, terms in signed.items() if len(sha256) >= 8 and name.startswith(sha256)]
     if len(fitting) != 1:
         raise ConfigurationError(
-            f"{len(fitting)} waivers of {case.model} begin with {sha256!r}; name one that is signed"
+            f"{len(fitting)} waivers of {case.model} begin with {sha256!r}; name one that is signed",
+            code="waiver.unknown",
         )
     return fitting[0]
 
@@ -113,9 +118,9 @@ def sign_waiver(
     """
     problem = why_not(case, terms, who["name"])
     if problem:
-        raise ConfigurationError(problem)
+        raise ConfigurationError(problem, code="waiver.not_this_person")
     if not reason.strip():
-        raise ConfigurationError("a signature needs a reason")
+        raise ConfigurationError("a signature needs a reason", code="waiver.reason_missing")
     return desk.attest(WaiverStatement(case.model, desk.context, terms, "signed", Person.read(who), reason.strip()))
 
 
@@ -131,7 +136,7 @@ def revoke_waiver(
     :raises ConfigurationError: no reason is given
     """
     if not reason.strip():
-        raise ConfigurationError("a revocation needs a reason")
+        raise ConfigurationError("a revocation needs a reason", code="waiver.reason_missing")
     return desk.attest(WaiverStatement(case.model, desk.context, terms, "revoked", Person.read(who), reason.strip()))
 
 
@@ -149,13 +154,21 @@ def break_glass(
     """
     limits = case.goal.break_glass
     if limits is None:
-        raise ConfigurationError(f"the policy allows no break_glass for {case.goal.name!r} of {case.model.name}")
+        raise ConfigurationError(
+            f"the policy allows no break_glass for {case.goal.name!r} of {case.model.name}",
+            code="emergency.not_allowed",
+        )
     if identity(who["name"]) not in set(map(identity, limits.people)):
-        raise ConfigurationError(f"{who['name']} may not break the glass; the policy names {_listed(limits.people)}")
+        raise ConfigurationError(
+            f"{who['name']} may not break the glass; the policy names {_listed(limits.people)}",
+            code="emergency.not_this_person",
+        )
     if lifetime > limits.max_age:
-        raise ConfigurationError(f"an emergency lasts {limits.max_age} at most, not {lifetime}")
+        raise ConfigurationError(
+            f"an emergency lasts {limits.max_age} at most, not {lifetime}", code="emergency.too_long"
+        )
     if not reason.strip():
-        raise ConfigurationError("a break-glass needs a reason")
+        raise ConfigurationError("a break-glass needs a reason", code="emergency.reason_missing")
     end = desk.now + lifetime
     return desk.attest(
         EmergencyStatement(case.model, desk.context, case.goal.name, Person.read(who), reason.strip(), end)
@@ -180,7 +193,9 @@ def why_not(case: Case, terms: Terms, name: str) -> str | None:
 
 def _limits(case: Case) -> Waivers:
     if case.goal.waivers is None:
-        raise ConfigurationError(f"the policy allows no waivers for {case.goal.name!r} of {case.model.name}")
+        raise ConfigurationError(
+            f"the policy allows no waivers for {case.goal.name!r} of {case.model.name}", code="waiver.not_allowed"
+        )
     return case.goal.waivers
 
 
