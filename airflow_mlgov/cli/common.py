@@ -78,9 +78,9 @@ def open_desk(
     from airflow_mlgov.governance.policy import load_policy
     from airflow_mlgov.release.desk import Desk
 
-    client, rules = open_registry(registry), load_policy(policy)
-    context = context_of(command, environment, rules)
-    return Desk(client, open_ledger(ledger), TrustRoot.load(trust), rules, signer_for(sign), context)
+    client, read = open_registry(registry), load_policy(policy)
+    context = context_of(command, environment, read)
+    return Desk(client, open_ledger(ledger), TrustRoot.load(trust), read, signer_for(sign), context)
 
 
 def open_checkpoints(where: Sequence[str] | None, trust: TrustRoot) -> list[Head]:
