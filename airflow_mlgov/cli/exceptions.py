@@ -56,6 +56,7 @@ def waive(
     as_json: AsJson = False,
 ) -> None:
     """Sign a time-bound exception for one failed check of one model; --cosign as the second; --revoke to end it."""
+    from airflow_mlgov.evidence.statements import Person
     from airflow_mlgov.release.waivers import draft_terms, find_terms, revoke_waiver, sign_waiver, signers_of
 
     desk = open_desk(
@@ -85,7 +86,7 @@ def waive(
         )
     name = person or who_asks()
     act = revoke_waiver if revoke else sign_waiver
-    entry = act(desk, case, terms, {"id": name, "name": name}, reason)
+    entry = act(desk, case, terms, Person(name, name), reason)
     signers = [*signers_of(case, terms), *([] if revoke else [name])]
     _tell_waiver(case, terms, "revoked" if revoke else "signed", signers, entry.reference, as_json)
 
@@ -105,6 +106,7 @@ def break_glass(
     as_json: AsJson = False,
 ) -> None:
     """Let a model go past its gates in an emergency, for a time; then `mlgov promote`. An audit is owed for it."""
+    from airflow_mlgov.evidence.statements import Person
     from airflow_mlgov.release.waivers import break_glass
 
     desk = open_desk(
@@ -112,7 +114,7 @@ def break_glass(
     )
     case = _case(desk, model, target)
     name = person or who_asks()
-    entry = break_glass(desk, case, {"id": name, "name": name}, reason, timedelta(hours=hours))
+    entry = break_glass(desk, case, Person(name, name), reason, timedelta(hours=hours))
     excused = [f"{code}: {message}" for code, message in case.decision.reasons]
     if as_json:
         print_json({"evidence": entry.reference, "excused": excused})

@@ -64,24 +64,24 @@ class ApprovalGateOperator(FormOperator):
 
     def sign(self, case: Case, answer: PersonsAnswer, context: Context) -> bool:
         """Sign the approval or the rejection, with what was shown and every answer before it."""
-        from airflow_mlgov.evidence.statements import approval_statement, identity
+        from airflow_mlgov.evidence.statements import ApprovalStatement, identity
 
         desk = self.governance.desk(context)
-        statement = approval_statement(
+        statement = ApprovalStatement(
             case.model,
+            desk.context,
             target=self.target,
             approver=answer.who,
             approved=answer.approved,
             reason=answer.reason,
             shown=case.decision.needed,
             answered_at=answer.at,
-            context=desk.context,
-            requesters=case.decision.input["request"]["requesters"],
-            earlier=[item.sha256 for item in answers_to(case)],
+            requesters=tuple(case.decision.input["request"]["requesters"]),
+            earlier=tuple(item.sha256 for item in answers_to(case)),
         )
         entry = desk.attest(statement)
-        self.log.info("%s by %s (%s)", statement.answer, answer.who["name"], entry.reference)
-        return not answer.approved and identity(answer.who["name"]) in set(map(identity, case.goal.approvers))
+        self.log.info("%s by %s (%s)", statement.answer, answer.who.name, entry.reference)
+        return not answer.approved and identity(answer.who.name) in set(map(identity, case.goal.approvers))
 
     def announce(self, case: Case, context: Context) -> None:
         """Tell the owners that an approval is wanted, with the numbers and the page."""

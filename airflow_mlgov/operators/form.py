@@ -24,6 +24,7 @@ from airflow_mlgov.operators.base import ModelRef, task_errors
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_mlgov.evidence.statements import Person
     from airflow_mlgov.release.case import Case
 
 
@@ -43,8 +44,7 @@ class Form:
 class PersonsAnswer:
     """What one person said."""
 
-    who: Mapping[str, str]
-    """``id`` and ``name``, as Airflow knows the person."""
+    who: Person
     approved: bool
     reason: str
     at: datetime
@@ -131,6 +131,7 @@ class FormOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it 
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Sign the answer; ask again while answers are missing; fail on a rejection or a time-out."""
+        from airflow_mlgov.evidence.statements import Person
         from airflow_mlgov.notifications import whatever_happens
 
         if "error" in event:
@@ -155,7 +156,7 @@ class FormOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it 
         if not reason:
             self.log.warning("the answer by %s has no reason, so it does not count; asking again", who["name"])
             self._ask(context, case)
-        person = {"id": str(who["id"]), "name": str(who["name"])}
+        person = Person(str(who["id"]), str(who["name"]))
         answer = PersonsAnswer(person, event["chosen_options"] == [self.APPROVE], reason, event["responded_at"])
         with task_errors():
             ends = self.sign(case, answer, context)

@@ -94,13 +94,13 @@ class RequestWaiverOperator(FormOperator):
         from airflow_mlgov.release.waivers import revoke_waiver, sign_waiver, why_not
 
         terms = self._terms(case, context)
-        problem = why_not(case, terms, answer.who["name"])
+        problem = why_not(case, terms, answer.who.name)
         if problem:
             self.log.warning("the answer does not count: %s", problem)
             return False
         act = sign_waiver if answer.approved else revoke_waiver
         entry = act(self.governance.desk(context), case, terms, answer.who, answer.reason)
-        self.log.info("waiver %s by %s (%s)", act.__name__, answer.who["name"], entry.reference)
+        self.log.info("waiver %s by %s (%s)", act.__name__, answer.who.name, entry.reference)
         return not answer.approved
 
     def announce(self, case: Case, context: Context) -> None:

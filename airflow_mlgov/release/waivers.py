@@ -107,28 +107,27 @@ def sign_waiver(
     desk: Desk,
     case: Case,
     terms: Terms,
-    who: Mapping[str, str],
+    who: Person,
     reason: str,
 ) -> Entry:
     """One person's signature under the terms.
 
-    :param who: ``id`` and ``name``
     :param reason: why this person signs
     :raises ConfigurationError: this person may not sign it, has signed it, or gives no reason
     """
-    problem = why_not(case, terms, who["name"])
+    problem = why_not(case, terms, who.name)
     if problem:
         raise ConfigurationError(problem, code="waiver.not_this_person")
     if not reason.strip():
         raise ConfigurationError("a signature needs a reason", code="waiver.reason_missing")
-    return desk.attest(WaiverStatement(case.model, desk.context, terms, "signed", Person.read(who), reason.strip()))
+    return desk.attest(WaiverStatement(case.model, desk.context, terms, "signed", who, reason.strip()))
 
 
 def revoke_waiver(
     desk: Desk,
     case: Case,
     terms: Terms,
-    who: Mapping[str, str],
+    who: Person,
     reason: str,
 ) -> Entry:
     """Take a waiver back; it counts nowhere from now on.
@@ -137,13 +136,13 @@ def revoke_waiver(
     """
     if not reason.strip():
         raise ConfigurationError("a revocation needs a reason", code="waiver.reason_missing")
-    return desk.attest(WaiverStatement(case.model, desk.context, terms, "revoked", Person.read(who), reason.strip()))
+    return desk.attest(WaiverStatement(case.model, desk.context, terms, "revoked", who, reason.strip()))
 
 
 def break_glass(
     desk: Desk,
     case: Case,
-    who: Mapping[str, str],
+    who: Person,
     reason: str,
     lifetime: timedelta,
 ) -> Entry:
@@ -158,9 +157,9 @@ def break_glass(
             f"the policy allows no break_glass for {case.goal.name!r} of {case.model.name}",
             code="emergency.not_allowed",
         )
-    if identity(who["name"]) not in set(map(identity, limits.people)):
+    if who.identity not in set(map(identity, limits.people)):
         raise ConfigurationError(
-            f"{who['name']} may not break the glass; the policy names {_listed(limits.people)}",
+            f"{who.name} may not break the glass; the policy names {_listed(limits.people)}",
             code="emergency.not_this_person",
         )
     if lifetime > limits.max_age:
@@ -170,9 +169,7 @@ def break_glass(
     if not reason.strip():
         raise ConfigurationError("a break-glass needs a reason", code="emergency.reason_missing")
     end = desk.now + lifetime
-    return desk.attest(
-        EmergencyStatement(case.model, desk.context, case.goal.name, Person.read(who), reason.strip(), end)
-    )
+    return desk.attest(EmergencyStatement(case.model, desk.context, case.goal.name, who, reason.strip(), end))
 
 
 def why_not(case: Case, terms: Terms, name: str) -> str | None:

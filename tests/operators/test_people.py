@@ -193,11 +193,12 @@ def test_an_emergency_is_loud(exceptional: Exceptional, monkeypatch: pytest.Monk
     release = exceptional.release
     policy = release.folder / "mlgov.yaml"
     policy.write_text(policy.read_text() + "        break_glass: {from: [olga]}\n")
+    from airflow_mlgov.evidence.statements import Person
     from airflow_mlgov.release.case import build_case
 
     desk = Duty("waiver").desk({})
     case = build_case(desk, release.version, "production")
-    break_glass(desk, case, {"id": "olga", "name": "olga"}, "card fraud wave", timedelta(hours=2))
+    break_glass(desk, case, Person("olga", "olga"), "card fraud wave", timedelta(hours=2))
     told: list[tuple[str, str]] = []
     monkeypatch.setattr(
         "airflow_mlgov.notifications.notify", lambda event, subject, body, **_: told.append((event, body))

@@ -8,6 +8,7 @@ import pytest
 
 from airflow_mlgov.errors import ConfigurationError, PromotionRefused
 from airflow_mlgov.evidence.chain import Entry
+from airflow_mlgov.evidence.statements import Person
 from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.release.case import build_case
 from airflow_mlgov.release.enforcement import render_enforcement
@@ -264,7 +265,7 @@ def test_a_waiver_that_is_renewed_is_recorded_anew(exceptions: Exceptions) -> No
 
 def break_the_glass(exceptions: Exceptions, who: str = "olga", hours: float = 8, reason: str = "fraud wave") -> Entry:
     desk = exceptions.governed.desk("waiver")
-    return break_glass(desk, exceptions.case(), {"id": who, "name": who}, reason, timedelta(hours=hours))
+    return break_glass(desk, exceptions.case(), Person(who, who), reason, timedelta(hours=hours))
 
 
 def test_an_emergency_goes_past_the_gates_for_a_time_and_is_never_hidden(exceptions: Exceptions) -> None:
@@ -306,5 +307,5 @@ def test_an_emergency_excuses_neither_tampering_nor_a_rejection_nor_unknown_orig
     assert exceptions.codes() == {"evidence.unverified"}
     stranger = governed.server.register(governed.model, 5.0)
     case = exceptions.case(stranger)
-    break_glass(governed.desk("waiver"), case, {"id": "olga", "name": "olga"}, "why", timedelta(hours=1))
+    break_glass(governed.desk("waiver"), case, Person("olga", "olga"), "why", timedelta(hours=1))
     assert exceptions.codes(stranger) == {"provenance.missing"}

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow_mlgov.evidence.chain import Entry
-from airflow_mlgov.evidence.statements import Terms
+from airflow_mlgov.evidence.statements import Person, Terms
 from airflow_mlgov.evidence.verification import collect
 from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.release.audit import record_audit
@@ -52,7 +52,7 @@ class Exceptions:
         return draft_terms(self.case(), **{**given, **change})
 
     def act(self, what: Callable[..., Entry], terms: Terms, who: str, **context: Any) -> Entry:
-        return what(self.governed.desk("waiver", **context), self.case(), terms, {"id": who, "name": who}, "discussed")
+        return what(self.governed.desk("waiver", **context), self.case(), terms, Person(who, who), "discussed")
 
     def sign(self, terms: Terms, *who: str, **context: Any) -> None:
         for name in who:
