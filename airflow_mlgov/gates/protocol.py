@@ -22,11 +22,8 @@ from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.results import Check, Subject
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from airflow_mlgov.data.relation import Relation
     from airflow_mlgov.gates.bounds import MetricBound
-
-MEMORY_LIMIT = "512MB"
 
 Column = Annotated[str, Field(strict=True, min_length=1)]
 """The name of a column."""
@@ -71,7 +68,8 @@ class Local:
     """Marks a setting of the machine that runs the gate (a path, an interpreter, a limit of memory): the caller's own
     affair, so what it gives counts.
 
-    :param in_policy: whether the policy may say it too; a path is then relative to the policy file
+    :param in_policy: whether the policy may say it too: it is then a file of rules, its path relative to the policy
+        file, and a promotion demands evidence that names the digest of the policy's (``Findings.suite_digest``)
     """
 
     in_policy: bool = False
@@ -216,19 +214,6 @@ class OpenMetrics(Collection[str]):
         return len(self.examples)
 
 
-class Relation(Protocol):
-    """A dataset that is open, bound to its bytes or rows."""
-
-    name: str
-    subject: Subject
-
-    def frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """The named columns of all rows, as they were bound.
-
-        :raises ConfigurationError: one of them is not there
-        """
-
-
 class Lookup(Protocol):
     """What only a registry and a ledger know."""
 
@@ -244,8 +229,6 @@ class Question(Generic[S]):
     """What a gate is asked."""
 
     settings: S
-    subject: Subject
-    """What the verdict is about: the model version, or the dataset itself."""
     data: Relation
     baseline: Relation | None = None
     """The champion's rows, in columns of the same names."""
@@ -253,9 +236,8 @@ class Question(Generic[S]):
     lookup: Lookup | None = None
     artifact: Callable[[], AbstractContextManager[Path]] | None = None
     """Fetches the model's own files, for gates that measure or load them."""
-    memory_limit: str = MEMORY_LIMIT
-    report_dir: Path | None = None
-    """Where a gate puts what it draws itself; the report of checks is written for it."""
+    report: bool = False
+    """Whether a report is wanted, so that figures for it are worth drawing."""
 
 
 @dataclass(frozen=True)
@@ -267,14 +249,16 @@ class Findings:
     """Aggregates for the evidence that belong to no single check."""
     inputs: tuple[Subject, ...] = ()
     """What was read besides the data and the baseline: suites, schemas, references."""
+    read: tuple[Subject, ...] | None = None
+    """What binds the data and the baseline, if it is not their bytes or rows: an aggregate of a database's, say."""
     evaluation_digest: str | None = None
     """Names the rows that a model was judged on, whatever it predicted for them."""
     suite_digest: str | None = None
     """Names the file of rules that the data was held against."""
     dataset_checks: Mapping[str, Any] | None = None
     """Drift, overlap, leakage and the like -> settings as applied."""
-    libraries: tuple[str, ...] = ()
-    """Distributions that computed it; their versions are looked up."""
+    libraries: Sequence[str] | Mapping[str, str] = ()
+    """Distributions that computed it, whose versions are looked up; or names with versions."""
     reports: Mapping[str, str] = field(default_factory=dict)
     figures: Mapping[str, str] = field(default_factory=dict)
     """Caption -> SVG element, for the report."""
@@ -330,6 +314,20 @@ def _near(word: str, known: Collection[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
 
 
+_WORDS = {
+    "bool_type": "should be true or false",
+    "dict_type": "should map names to values",
+    "float_type": "should be a number",
+    "int_from_float": "should be a whole number",
+    "int_type": "should be a whole number",
+    "mapping_type": "should map names to values",
+    "string_type": "should be a text",
+    "too_short": "holds too little",
+    "tuple_type": "should be a list",
+}
+"""Kind of pydantic's complaint -> this package's words, where it speaks of Python's types."""
+
+
 def _wrong(cls: type[GateSettings], problem: Any, where: str) -> ConfigurationError:
     """One complaint of pydantic's in this package's words."""
     name = str(problem["loc"][0]) if problem["loc"] else ""
@@ -338,7 +336,8 @@ def _wrong(cls: type[GateSettings], problem: Any, where: str) -> ConfigurationEr
         return ConfigurationError(
             f"{where}: name the {about} as {name}, in the policy or where the gate is called", code="setting.missing"
         )
-    text = str(problem["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    said = str(problem["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    text = _WORDS.get(problem["type"], said)
     value = problem["input"]
     shown = repr(value) if not isinstance(value, float) or math.isfinite(value) else str(value)
     inner = "".join(f"[{part!r}]" for part in problem["loc"][1:2])

@@ -3,68 +3,23 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Generic
+from typing import TYPE_CHECKING, Any, Generic
 
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import MetricBound
-from airflow_mlgov.gates.protocol import MEMORY_LIMIT, Findings, Gate, Lookup, Question, S
+from airflow_mlgov.gates.protocol import Findings, Gate, Lookup, Question, S
 from airflow_mlgov.results import GateResult, Subject
+
+if TYPE_CHECKING:
+    from airflow_mlgov.data.relation import Relation
 
 Artifact = Callable[[], AbstractContextManager[Path]]
 """Fetches a model's own files."""
-
-
-@dataclass(frozen=True)
-class Run(Generic[S]):
-    """What a gate that opens its data itself is run with."""
-
-    data: Any
-    settings: S
-    bounds: tuple[MetricBound, ...]
-    subject: Subject | None
-    baseline: Any
-    lookup: Lookup | None
-    artifact: Artifact | None
-    memory_limit: str
-    report_dir: str | Path | None
-
-    def judged(self) -> Subject:
-        """What the verdict is about: the model version, the data itself if there is none."""
-        from airflow_mlgov.data.database import fingerprint
-        from airflow_mlgov.data.files import dataset_subject
-
-        if self.subject is not None:
-            return self.subject
-        if isinstance(self.data, str):
-            return dataset_subject(self.data)
-        return fingerprint(self.data).subject(self.data.name)
-
-    def need_artifact(self) -> Artifact:
-        """The model's files.
-
-        :raises ConfigurationError: no model is named
-        """
-        if self.artifact is None:
-            raise ConfigurationError(
-                "the model that --model names is loaded by --score-model: name it", code="model.not_named"
-            )
-        return self.artifact
-
-
-class WholeGate(Gate[S]):
-    """A gate that opens its data itself and makes its own result."""
-
-    @abstractmethod
-    def evaluate(self, run: Run[S]) -> GateResult:
-        """Judge."""
-
-    def judge(self, question: Question[S]) -> Findings:
-        """Not asked of such a gate."""
-        raise NotImplementedError(type(self).__name__)
 
 
 def run_gate(
@@ -93,7 +48,129 @@ def run_gate(
     :raises AccessError: a file system, a database or a registry refuses
     :raises DependencyError: one is down, or the data changed while it was being judged
     """
-    limit = memory_limit or MEMORY_LIMIT
+    from airflow_mlgov.data.relation import MEMORY_LIMIT, require_memory_limit
+
+    limit, judged = memory_limit or MEMORY_LIMIT, tuple(bounds)
+    require_memory_limit(limit)
+    if report_dir is not None:
+        require_writable(report_dir)
     if isinstance(gate, WholeGate):
-        return gate.evaluate(Run(data, settings, tuple(bounds), subject, baseline, lookup, artifact, limit, report_dir))
-    raise NotImplementedError
+        return gate.evaluate(Run(data, settings, judged, subject, baseline, lookup, artifact, limit, report_dir))
+    started = datetime.now(UTC)
+    with opened(data, baseline, limit) as (relation, champion):
+        question = Question(
+            settings, relation, champion, judged, lookup=lookup, artifact=artifact, report=report_dir is not None
+        )
+        findings = gate.judge(question)
+        read = findings.read
+        if read is None:
+            read = tuple(each.subject for each in (relation, champion) if each is not None)
+        about = read[0] if subject is None else subject
+    result = GateResult(
+        gate=gate.name,
+        subject=about,
+        checks=findings.checks,
+        inputs=(*(read if gate.about == "model" else read[1:]), *findings.inputs),
+        details=findings.details,
+        libraries=_versions(findings.libraries),
+        started_at=started,
+        reports=findings.reports,
+        settings=settings.applied,
+        evaluation_digest=findings.evaluation_digest,
+        suite_digest=findings.suite_digest,
+        dataset_checks=findings.dataset_checks,
+    )
+    if report_dir is None:
+        return result
+    from airflow_mlgov.gates.report import write_report
+
+    title = f"{gate.name.replace('_', ' ').capitalize()} report"
+    written = {title: str(write_report(result, report_dir, findings.figures))}
+    return replace(result, reports={**result.reports, **written})
+
+
+@contextmanager
+def opened(data: Any, baseline: Any, memory_limit: str) -> Iterator[tuple[Relation, Relation | None]]:
+    """The rows where they are; with the champion's beside them, both in one DuckDB.
+
+    :raises ConfigurationError: no such file, table or column
+    :raises AccessError: the file system or the database refuses
+    :raises DependencyError: the database is down, or a file changed while it was being read
+    """
+    from airflow_mlgov.data.source import open_together, source_of
+
+    if baseline is None:
+        with source_of(data).open(memory_limit=memory_limit) as relation:
+            yield relation, None
+        return
+    sources = {"data": source_of(data), "baseline": source_of(baseline)}
+    with open_together(sources, memory_limit=memory_limit) as tables:
+        yield tables["data"], tables["baseline"]
+
+
+def require_writable(directory: str | Path) -> None:
+    """Found out before the work rather than after it.
+
+    :raises ConfigurationError: the folder cannot be made or written to
+    """
+    import tempfile
+
+    try:
+        Path(directory).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot write into {directory}: {error.strerror or error}", code="folder.not_writable"
+        ) from None
+
+
+def _versions(libraries: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
+    from importlib.metadata import version
+
+    return dict(libraries) if isinstance(libraries, Mapping) else {name: version(name) for name in libraries}
+
+
+@dataclass(frozen=True)
+class Run(Generic[S]):
+    """What a gate that opens its data itself is run with."""
+
+    data: Any
+    settings: S
+    bounds: tuple[MetricBound, ...]
+    subject: Subject | None
+    baseline: Any
+    lookup: Lookup | None
+    artifact: Artifact | None
+    memory_limit: str
+    report_dir: str | Path | None
+
+    def judged(self) -> Subject:
+        """What the verdict is about: the model version, the data itself if there is none."""
+        if self.subject is not None:
+            return self.subject
+        with opened(self.data, None, self.memory_limit) as (relation, _):
+            return relation.subject
+
+    def need_artifact(self) -> Artifact:
+        """The model's files.
+
+        :raises ConfigurationError: no model is named
+        """
+        if self.artifact is None:
+            raise ConfigurationError(
+                "the model that --model names is loaded by --score-model: name it", code="model.not_named"
+            )
+        return self.artifact
+
+
+class WholeGate(Gate[S]):
+    """A gate that opens its data itself and makes its own result."""
+
+    @abstractmethod
+    def evaluate(self, run: Run[S]) -> GateResult:
+        """Judge."""
+
+    def judge(self, question: Question[S]) -> Findings:
+        """Not asked of such a gate."""
+        raise NotImplementedError(type(self).__name__)

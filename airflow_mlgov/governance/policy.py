@@ -17,10 +17,9 @@ from airflow_mlgov import catalogue
 from airflow_mlgov.durations import parse_duration
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.evidence.digests import hash_file
+from airflow_mlgov.gates.protocol import Local
 from airflow_mlgov.strict_files import Document, nearest, read_yaml
 
-_SUITES = {"data_validation": "suite", "tfdv": "schema"}
-"""Gate over data -> the setting that names what the data is held against."""
 _FOR_THE_DECISION = {"max_tries"}
 """Keys of a gate's section that are neither settings of the gate nor bounds."""
 
@@ -161,10 +160,10 @@ class GovernancePolicy:
         """Gate over data -> SHA-256 of the suite or schema that the policy demands of it. A ``schema.pbtxt`` that is
         the data gate's suite is TFDV's schema too: they are two engines for one file."""
         found = {}
-        for gate, key in _SUITES.items():
-            named = self.model(model).gates.get(gate, {}).get(key)
-            if named:
-                found[gate] = hash_file(self.path.parent / named)
+        for gate, section in self.model(model).gates.items():
+            for key in _held_against(gate):
+                if section.get(key):
+                    found[gate] = hash_file(self.path.parent / section[key])
         suite = self.suite(model)
         if suite is not None and suite.suffix.lower() == ".pbtxt":
             found.setdefault("tfdv", found["data_validation"])
@@ -242,6 +241,12 @@ def load_policy(path: str | Path) -> GovernancePolicy:
     return GovernancePolicy(
         Path(path), read.sha256, read.raw.decode(), read.content, read.lines, _organisations_rules(read)
     )
+
+
+def _held_against(gate: str) -> Iterable[str]:
+    """The settings of a gate that name a file of rules, which the policy and a caller may both say."""
+    marks = catalogue.load(gate).Settings.marks(Local) if gate in catalogue.names() else {}
+    return [name for name, mark in marks.items() if mark.in_policy]
 
 
 def _settings_of(gate: str) -> Collection[str] | None:

@@ -3,12 +3,12 @@ that the evidence does not hold."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 from airflow_mlgov.gates.fairness.metrics import FAIRNESS_METRICS, FairnessMetric
-from airflow_mlgov.results import Bound, Check, GateResult
+from airflow_mlgov.results import Bound, Check
 
 _LEFT, _WIDTH, _RIGHT, _ROW, _TOP, _BOTTOM = 180, 460, 90, 24, 10, 34
 _MOST = 40
@@ -16,22 +16,25 @@ _MOST = 40
 _COLOURS = {"PASS": "#1a7f37", "FAIL": "#cf222e", "INCONCLUSIVE": "#9a6700", "ERROR": "#8250df"}
 
 
-def draw_rates(result: GateResult) -> dict[str, str]:
-    """Caption -> SVG, one for each feature and bounded measure."""
+def draw_rates(checks: Iterable[Check], details: Mapping[str, Any], confidence: float) -> dict[str, str]:
+    """Caption -> SVG, one for each feature and bounded measure.
+
+    :param details: of the gate's evidence: rates and intervals by feature and group
+    :param confidence: level of the intervals
+    """
     figures: dict[str, str] = {}
-    for check in result.checks:
+    for check in checks:
         base, _, feature = check.name.removesuffix("]").partition("[")
         metric = FAIRNESS_METRICS.get(base)
-        if metric is None or not isinstance(check.bound, Bound) or feature not in result.details["rates"]:
+        if metric is None or not isinstance(check.bound, Bound) or feature not in details["rates"]:
             continue
         for measure in metric.measures:
-            rates = {group: of.get(measure) for group, of in result.details["rates"][feature].items()}
+            rates = {group: of.get(measure) for group, of in details["rates"][feature].items()}
             known = {group: value for group, value in rates.items() if value is not None}
             if not known:
                 continue
-            intervals = {group: of.get(measure) for group, of in result.details["intervals"][feature].items()}
-            level = result.settings["confidence"]
-            caption = f"{measure} by {feature}, with intervals at {level}; {_band_text(metric, check)}"
+            intervals = {group: of.get(measure) for group, of in details["intervals"][feature].items()}
+            caption = f"{measure} by {feature}, with intervals at {confidence}; {_band_text(metric, check)}"
             figures[caption] = _figure(known, intervals, _band(metric, check.bound, list(known.values())), check)
     return figures
 

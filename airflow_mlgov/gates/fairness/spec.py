@@ -9,9 +9,20 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.fairness.metrics import METRICS, Task
-from airflow_mlgov.gates.protocol import Column, Confidence, Count, GateSettings, Label, Merge, Option, Share, Strict
-from airflow_mlgov.gates.run import Run, WholeGate
-from airflow_mlgov.results import GateResult
+from airflow_mlgov.gates.protocol import (
+    Column,
+    Confidence,
+    Count,
+    Findings,
+    Gate,
+    GateSettings,
+    Label,
+    Merge,
+    Option,
+    Question,
+    Share,
+    Strict,
+)
 
 Groups = Mapping[Column, tuple[Label, ...] | None]
 """Feature -> the groups that must be there, or None to take them as they come."""
@@ -136,7 +147,7 @@ class FairnessSettings(GateSettings):
     )
 
 
-class FairnessGate(WholeGate[FairnessSettings]):
+class FairnessGate(Gate[FairnessSettings]):
     """Disparities between groups of people, with their intervals, if groups are large enough to say.
 
     Rows are counted where they are: files in DuckDB, a table in its database.
@@ -157,19 +168,11 @@ class FairnessGate(WholeGate[FairnessSettings]):
         """One check for each sensitive feature."""
         return [f"{bound}[{feature}]" for feature in settings.get("sensitive_features", ())]
 
-    def evaluate(self, run: Run[FairnessSettings]) -> GateResult:
+    def judge(self, question: Question[FairnessSettings]) -> Findings:
         """Count the rows and judge the groups."""
-        from airflow_mlgov.gates.fairness.gate import evaluate_fairness
+        from airflow_mlgov.gates.fairness.gate import judge
 
-        return evaluate_fairness(
-            run.data,
-            subject=run.judged(),
-            bounds=run.bounds,
-            baseline=run.baseline,
-            memory_limit=run.memory_limit,
-            report_dir=run.report_dir,
-            **run.settings.given(),
-        )
+        return judge(question)
 
 
 GATE = FairnessGate()

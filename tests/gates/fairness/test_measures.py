@@ -195,8 +195,12 @@ def test_each_class_against_the_rest(judge: Judge) -> None:
         ({"roc_auc_difference": {"max": 1}}, {}, "needs scores"),
         ({"roc_auc_difference": {"max": 1}}, {"task": "multiclass", "score": "s"}, "is of binary scores"),
         ({"fpr_disparity": {"max": 1}}, {"task": "multiclass"}, "is of two classes"),
-        ({"accuracy_difference": {"max": 1}}, {"task": "ranking"}, "task must be binary or multiclass or regression"),
-        ({"accuracy_difference": {"max": 1}}, {"max_share_left_out": 1}, "max_share_left_out must be"),
+        (
+            {"accuracy_difference": {"max": 1}},
+            {"task": "ranking"},
+            "task should be 'binary', 'multiclass' or 'regression'",
+        ),
+        ({"accuracy_difference": {"max": 1}}, {"max_share_left_out": 1}, "max_share_left_out should be less than 1"),
     ],
 )
 def test_what_cannot_be_measured(
