@@ -73,16 +73,17 @@ def run(gate: Gate[Any], given: Mapping[str, Any]) -> None:
     :param given: the options by name
     """
     from airflow_mlgov.cli.options import settings_of
+    from airflow_mlgov.gates.protocol import Elsewhere
     from airflow_mlgov.gates.run import run_gate
     from airflow_mlgov.gates.strictness import held_to
 
     policy = _policy(given["policy"], given["model"])
     settings, bounds = held_to(gate, policy, settings_of(gate, given), given.get("bound") or [], "the command line")
-    subject = artifact = None
+    subject = artifact = source = None
     if gate.about == "model" and given["model"]:
         registry = open_registry(given["registry"])
         version = registry.resolve(given["model"])
-        subject, artifact = registry.subject(version), partial(registry.download, version)
+        subject, artifact, source = registry.subject(version), partial(registry.download, version), version.source
     result = run_gate(
         gate,
         _source(given) if gate.reads else None,
@@ -92,6 +93,7 @@ def run(gate: Gate[Any], given: Mapping[str, Any]) -> None:
         baseline=given.get("baseline"),
         lookup=_lookup(given) if gate.needs_lookup(settings) else None,
         artifact=artifact,
+        elsewhere=Elsewhere(lambda: open_registry(given["registry"]), source),
         report_dir=given["report_dir"],
         memory_limit=given.get("memory_limit"),
     )

@@ -72,8 +72,9 @@ def parameters_of(gate: Gate[Any]) -> list[Parameter]:
     if gate.compares:
         options |= _BASELINE
     options |= _MODEL if gate.about == "model" else _FOR_MODEL
+    defaults = _DEFAULTS | ({"data": None} if gate.names_data else {})
     return [
-        Parameter(name, Parameter.KEYWORD_ONLY, default=_DEFAULTS.get(name), annotation=option)
+        Parameter(name, Parameter.KEYWORD_ONLY, default=defaults.get(name), annotation=option)
         for name, option in (options | _RECORDING).items()
     ]
 

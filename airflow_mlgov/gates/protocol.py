@@ -22,7 +22,9 @@ from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.results import Check, Subject
 
 if TYPE_CHECKING:
-    from airflow_mlgov.data.relation import Relation
+    from mlflow import MlflowClient
+
+    from airflow_mlgov.data.relation import DataSource, Relation
     from airflow_mlgov.gates.bounds import MetricBound
 
 Column = Annotated[str, Field(strict=True, min_length=1)]
@@ -224,6 +226,29 @@ class Lookup(Protocol):
         """The folder of a model version that ``models:/…`` names."""
 
 
+class Tracking(Protocol):
+    """An MLflow server and the identity to use with it."""
+
+    @property
+    def uri(self) -> str:
+        """Without credentials."""
+
+    def calling(self, what: str) -> AbstractContextManager[MlflowClient]:
+        """MLflow's client; what MLflow raises while the block runs becomes this package's errors.
+
+        :param what: what is being tried, to follow "cannot" in a message
+        """
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Where data can be besides files, frames and databases."""
+
+    tracking: Callable[[], Tracking]
+    version_source: str | None = None
+    """Where the registry says that the judged version came from, such as ``models:/m-…``."""
+
+
 @dataclass(frozen=True)
 class Question(Generic[S]):
     """What a gate is asked."""
@@ -280,6 +305,8 @@ class Gate(ABC, Generic[S]):
     """What the command line calls it; its name if empty."""
     reads: ClassVar[bool] = True
     """Whether it is given data: files, a table, a query. One that is not finds its subject by its settings."""
+    names_data: ClassVar[Collection[str]] = ()
+    """Settings that name the data where only this gate can read it, in place of files, a table or a query."""
     compares: ClassVar[bool] = False
     """Whether it compares with the champion's rows."""
     of_artifact: ClassVar[Collection[str]] = ()
@@ -294,6 +321,22 @@ class Gate(ABC, Generic[S]):
         :param settings: those that the policy states
         """
         return (bound,)
+
+    def completed(self, bounds: tuple[MetricBound, ...]) -> tuple[MetricBound, ...]:
+        """Bounds, and those that hold if nobody says otherwise: a caller may tighten them where a policy governs."""
+        return bounds
+
+    def named_data(
+        self,
+        settings: S,  # noqa: ARG002 - for overriders
+        bounds: tuple[MetricBound, ...],  # noqa: ARG002
+        elsewhere: Elsewhere,  # noqa: ARG002
+    ) -> tuple[DataSource | None, DataSource | None]:
+        """The data and the champion's that :attr:`names_data` name; None for what they do not.
+
+        :raises ConfigurationError: they name what is not the judged model's
+        """
+        return None, None
 
     def needs_lookup(self, settings: S) -> bool:  # noqa: ARG002 - for overriders
         """Whether it asks the registry and the ledger."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import MetricBound
-from airflow_mlgov.gates.protocol import Findings, Gate, Lookup, Question, S
+from airflow_mlgov.gates.protocol import Elsewhere, Findings, Gate, Lookup, Question, S
 from airflow_mlgov.results import GateResult, Subject
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def run_gate(
     baseline: Any = None,
     lookup: Lookup | None = None,
     artifact: Artifact | None = None,
+    elsewhere: Elsewhere | None = None,
     report_dir: str | Path | None = None,
     memory_limit: str | None = None,
 ) -> GateResult:
@@ -42,6 +43,7 @@ def run_gate(
     :param baseline: the champion's rows, for gates that compare
     :param lookup: needed if ``gate.needs_lookup(settings)``
     :param artifact: fetches the model's own files, for gates that measure or load them
+    :param elsewhere: needed if the settings name the data, see ``gate.names_data``
     :param report_dir: folder for a self-contained HTML report
     :param memory_limit: what a query over the data may hold in memory before it spills to disk, such as ``512MB``
     :raises ConfigurationError: a column, a setting or a bound is not what the gate can judge
@@ -57,6 +59,12 @@ def run_gate(
     if isinstance(gate, WholeGate):
         return gate.evaluate(Run(data, settings, judged, subject, baseline, lookup, artifact, limit, report_dir))
     started = datetime.now(UTC)
+    if elsewhere is not None:
+        named, named_baseline = gate.named_data(settings, judged, elsewhere)
+        data, baseline = _either(data, named, "data"), _either(baseline, named_baseline, "baseline")
+    if data is None:
+        ways = " or ".join(["data", *gate.names_data])
+        raise ConfigurationError(f"the gate {gate.name} needs rows to judge: name {ways}", code="data.missing")
     with opened(data, baseline, limit) as (relation, champion):
         question = Question(
             settings, relation, champion, judged, lookup=lookup, artifact=artifact, report=report_dir is not None
@@ -123,6 +131,12 @@ def require_writable(directory: str | Path) -> None:
         raise ConfigurationError(
             f"cannot write into {directory}: {error.strerror or error}", code="folder.not_writable"
         ) from None
+
+
+def _either(given: Any, named: Any, what: str) -> Any:
+    if given is not None and named is not None:
+        raise ConfigurationError(f"the {what} is named twice: as {given} and as {named.name}", code="data.twice")
+    return given if named is None else named
 
 
 def _versions(libraries: Sequence[str] | Mapping[str, str]) -> dict[str, str]:

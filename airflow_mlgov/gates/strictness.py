@@ -52,7 +52,7 @@ def held_to(
 def gate_bounds(
     gate: Gate[Any], policy: GovernedModel | None, bounds: BoundsLike, source: str
 ) -> tuple[MetricBound, ...]:
-    """The policy's bounds, tightened by the caller's; nothing of a gate that has no metrics.
+    """The policy's bounds and the gate's own, tightened by the caller's; nothing of a gate that has no metrics.
 
     :raises ConfigurationError: a looser bound, an unknown metric, or no bound at all
     """
@@ -62,13 +62,13 @@ def gate_bounds(
         return ()
     governed = policy.bounds(gate.name) if policy else {}
     if policy is None or not governed:
-        return parse_bounds(bounds, gate.metrics, source=source)
-    written = [
+        return gate.completed(parse_bounds(bounds, gate.metrics, source=source))
+    written = tuple(
         parse_bound(metric, settings, gate.metrics, source=policy.where("gates", gate.name, metric))
         for metric, settings in governed.items()
-    ]
+    )
     added = parse_bounds(bounds, gate.metrics, source=source) if bounds else ()
-    return tighten_all(written, added)
+    return tighten_all(gate.completed(written), added)
 
 
 def stated_settings(gate: Gate[Any], policy: GovernedModel | None) -> dict[str, Any]:

@@ -160,7 +160,7 @@ class GateOperator(BaseGateOperator):
                 setattr(self, name, given.get(name, argument.default))
         self.settings = {name: given[name] for name in settings if given.get(name) is not None}
         if self.spec.reads:
-            require_one_source(*(given.get(name) for name in ("data", "conn_id", "table", "query")))
+            self._require_one_source(*(given.get(name) for name in ("data", "conn_id", "table", "query")))
         whole = self.spec.about == "model" or given.get("model") is None
         self.spec.Settings.refuse(self.settings, type(self).__name__, _is_known_later, whole)
 
@@ -186,6 +186,7 @@ class GateOperator(BaseGateOperator):
 
     def evaluate(self) -> GateResult:
         """Run the gate, with credentials that live no longer than it does."""
+        from airflow_mlgov.gates.protocol import Elsewhere
         from airflow_mlgov.gates.run import run_gate
         from airflow_mlgov.gates.strictness import held_to
 
@@ -202,6 +203,7 @@ class GateOperator(BaseGateOperator):
                 baseline=getattr(self, "baseline", None) or None,
                 lookup=self._lookup() if self.spec.needs_lookup(settings) else None,
                 artifact=partial(self.registry.download, version) if version else None,
+                elsewhere=Elsewhere(lambda: self.registry, version.source if version else None),
                 report_dir=self.report_dir or None,
                 memory_limit=getattr(self, "memory_limit", None),
             )
@@ -218,6 +220,13 @@ class GateOperator(BaseGateOperator):
             self.registry.set_tags(self.version, tags)
         except MlgovError as error:
             self.log.warning("the version was not tagged: %s", error)
+
+    def _require_one_source(self, *given: str | None) -> None:
+        named = [name for name in self.spec.names_data if self.settings.get(name)]
+        if not named:
+            require_one_source(*given)
+        elif any(item is not None for item in given):
+            raise ValueError(f"{named[0]}= names the data: give no other")
 
     def _source(self, stack: ExitStack) -> Any:
         """The data, as the gate is given it; None of a gate that reads none."""

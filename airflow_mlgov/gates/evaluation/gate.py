@@ -4,6 +4,7 @@ values into the evidence."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,7 +14,7 @@ from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import VS_CHAMPION, WORST_SLICE, MetricBound, settle
 from airflow_mlgov.gates.evaluation.changes import Change, Pairs, change, pair
 from airflow_mlgov.gates.evaluation.estimates import RESAMPLES, SEED, Estimate, estimate, examples_for, hold
-from airflow_mlgov.gates.evaluation.grammar import Statistic, judged_columns, statistic_of
+from airflow_mlgov.gates.evaluation.grammar import Statistic, compared_columns, judged_columns, statistic_of
 from airflow_mlgov.gates.evaluation.scores import Scores, measured, never_seen, probably_meant, read_scores
 from airflow_mlgov.gates.slices import Estimated, SliceRules, cut_by, worst_slice_check
 from airflow_mlgov.results import Bound, Check, Outcome, Severity
@@ -36,13 +37,12 @@ def judge_scores(
     :param champion: the champion's scores of the same examples, in columns of the same names
     :raises ConfigurationError: a column holds no scores, or the examples have no names to be paired by
     """
-    judged = judged_columns(bounds)
-    relative = any(item.relative_to_champion for item in bounds)
+    compared = compared_columns(bounds)
     judging = Judging(
         table,
-        read_scores(table, judged, settings),
+        read_scores(table, judged_columns(bounds), settings),
         settings,
-        _champion(table, champion, judged, settings) if champion is not None and relative else None,
+        _champion(table, champion, compared, settings) if champion is not None and compared else None,
     )
     return tuple(judging.check(item) for item in bounds), judging.details
 
@@ -88,8 +88,9 @@ class Judging:
                 "seed": SEED,
             },
         }
-        if self.settings.slices:
-            found["slices"] = list(self.settings.slices)
+        for name in ("slices", "missing", "categories", "ranges"):
+            if declared := getattr(self.settings, name):
+                found[name] = _plain(declared)
         if self.champion is not None:
             found["comparison"] = self.champion.pairs.as_dict()
         return found
@@ -132,7 +133,7 @@ class Judging:
         if found.value is None:
             return replace(check, outcome=found.outcome, detail=found.reason, values=values)
         outcome = self._hold(wanted)(bound, found)
-        detail = self._straddling(outcome, found, wanted)
+        detail = self._straddling(outcome, bound, found, wanted)
         return replace(check, outcome=outcome, observed=settle(found.value), detail=detail, values=values)
 
     def _noticed(self, check: Check, wanted: Statistic) -> Check:
@@ -151,6 +152,7 @@ class Judging:
         return replace(check, outcome=outcome, detail="; ".join(filter(None, [said, check.detail])))
 
     def _worst(self, check: Check, bound: Bound, wanted: Statistic, numbers: Array) -> Check:
+        """Every slice against the bound."""
 
         def estimates(rows: Array) -> dict[str, Estimate]:
             return {wanted.name: self._estimate(numbers[rows], wanted, self.settings.min_slice_size)}
@@ -187,7 +189,7 @@ class Judging:
         if outcome is Outcome.PASS and problem:
             outcome = Outcome.INCONCLUSIVE
         said = f"candidate {found.candidate:.4g}, champion {found.champion:.4g} on {found.estimate.rows} same examples"
-        straddling = "" if problem else self._straddling(outcome, found.estimate, wanted)
+        straddling = "" if problem else self._straddling(outcome, bound, found.estimate, wanted)
         detail = "; ".join(filter(None, [said, problem, straddling]))
         return replace(check, outcome=outcome, observed=settle(found.estimate.value), detail=detail, values=values)
 
@@ -215,21 +217,24 @@ class Judging:
             return replace(check, outcome=Outcome.FAIL, detail=detail, values=values)
         return replace(check, outcome=Outcome.INCONCLUSIVE, severity=Severity.INFO, detail=detail, values=values)
 
-    def _straddling(self, outcome: Outcome, found: Estimate, wanted: Statistic) -> str:
+    def _straddling(self, outcome: Outcome, bound: Bound, found: Estimate, wanted: Statistic) -> str:
+        """Why an estimate decides nothing; empty if it does."""
         interval = found.interval
         if outcome is not Outcome.INCONCLUSIVE or interval is None:
             return ""
-        if interval.low != interval.low:
+        if math.isnan(interval.low):
             mend = f"declare ranges of {wanted.column}" if wanted.how == "mean" else 'set decide to "point"'
             return f"all {found.rows} scores are the same, so nothing is known of their spread: {mend}"
-        if wanted.quantile is not None and not interval.is_defined:
+        open_low = bound.min is not None and math.isinf(interval.low)
+        open_high = bound.max is not None and math.isinf(interval.high)
+        if wanted.quantile is not None and (open_low or open_high):
             least = examples_for(wanted.quantile, self.settings.confidence)
-            return f"{found.rows} scores are too few for both ends of its interval, which take {least}"
+            return f"{found.rows} scores are too few for an interval of it that has both ends: {least} are not"
         return f"the {interval} straddles the bound: judge it on more examples"
 
 
 def _champion(
-    table: pd.DataFrame, champion: pd.DataFrame, judged: Sequence[str], settings: EvaluationSettings
+    table: pd.DataFrame, champion: pd.DataFrame, compared: Sequence[str], settings: EvaluationSettings
 ) -> Champion:
     if settings.row_id is None:
         raise ConfigurationError(
@@ -237,7 +242,7 @@ def _champion(
             code="setting.missing",
         )
     return Champion(
-        read_scores(champion, judged, settings, "the champion's"),
+        read_scores(champion, compared, settings, "the champion's"),
         pair(table[settings.row_id], champion[settings.row_id]),
     )
 
@@ -245,6 +250,12 @@ def _champion(
 def _values(found: Estimate) -> dict[str, Any]:
     interval = None if found.interval is None else found.interval.as_dict()
     return {"interval": interval, "n": found.rows}
+
+
+def _plain(declared: Any) -> Any:
+    if isinstance(declared, Mapping):
+        return {name: _plain(value) for name, value in declared.items()}
+    return list(declared) if isinstance(declared, tuple) else declared
 
 
 def _described(scores: Scores) -> dict[str, Any]:

@@ -21,15 +21,14 @@ ABSTENTION = "abstention_rate"
 ABSTENTION_ALLOWED = Bound(max=0.05, source="default")
 """What bounds :data:`ABSTENTION` if nobody bounds it otherwise."""
 
-_STATISTICS = r"(?:_rate(?:\[.+\])?|_mean|_p(?:0[1-9]|[1-9][0-9])|_abstention_rate)"
-_ENDINGS = f"(?:{WORST_SLICE}|{VS_CHAMPION})?"
 _METRIC = re.compile(
     r"(?P<column>.+?)_(?:(?P<abstention>abstention_rate)|(?P<rate>rate)(?:\[(?P<category>.+)\])?|(?P<mean>mean)"
     r"|p(?P<quantile>0[1-9]|[1-9][0-9]))"
 )
 
+_BOUNDED = r".+(?:_rate(?:\[.+\])?|_mean|_p(?:0[1-9]|[1-9][0-9]))"
 METRICS = OpenMetrics(
-    [rf"(?:{ABSTENTION}|.+{_STATISTICS}){_ENDINGS}"],
+    [f"{_BOUNDED}(?:{WORST_SLICE})?", f"{_BOUNDED}{VS_CHAMPION}"],
     ["<column>_rate", "<column>_rate[<category>]", "<column>_mean", "<column>_p95", ABSTENTION],
 )
 """What may be bounded, each also with ``_worst_slice`` and ``_vs_champion``."""
@@ -95,18 +94,17 @@ def judged_columns(bounds: Iterable[MetricBound]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(column for column in found if column is not None))
 
 
-def with_default(bounds: Iterable[MetricBound]) -> tuple[MetricBound, ...]:
-    """The bounds, and the default one of abstentions if there is none.
-
-    :raises ConfigurationError: abstentions are bounded, and of no column
-    """
+def compared_columns(bounds: Iterable[MetricBound]) -> tuple[str, ...]:
+    """The columns of which the champion's scores are needed."""
     given = tuple(bounds)
-    if not judged_columns(given):
-        raise ConfigurationError(
-            f"{ABSTENTION} is of the columns that other bounds judge, and there are none: bound a rate, a mean or a "
-            "quantile of a column too",
-            code="bound.nothing_judged",
-        )
+    relative = [item for item in given if item.relative_to_champion]
+    together = any(statistic_of(item.metric).column is None for item in relative)
+    return judged_columns(given if together else relative)
+
+
+def with_default(bounds: Iterable[MetricBound]) -> tuple[MetricBound, ...]:
+    """The bounds, and the default one of abstentions if there is none."""
+    given = tuple(bounds)
     if any(item.metric == ABSTENTION for item in given):
         return given
     return (*given, MetricBound(ABSTENTION, ABSTENTION_ALLOWED))

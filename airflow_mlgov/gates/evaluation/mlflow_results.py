@@ -7,19 +7,19 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlgov.data.names import require_columns
 from airflow_mlgov.errors import ConfigurationError, DependencyError
 
 if TYPE_CHECKING:
     import pandas as pd
-    from mlflow import MlflowClient
     from mlflow.entities import Feedback, Run, Trace
+
+    from airflow_mlgov.gates.protocol import Tracking
 
 MOST_EXAMPLES = 100_000
 _PAGE = 500
@@ -29,20 +29,6 @@ _LISTED = 5
 _CLASSIC_TABLE = "eval_results_table.json"
 _SOURCE_RUN, _MODEL = "mlflow.assessment.sourceRunId", "mlflow.modelId"
 _SCORER_DIGEST, _SCORER_TRACE = "mlflow.assessment.scorerDigest", "mlflow.trace.sourceScorer"
-
-
-class Tracking(Protocol):
-    """An MLflow server and the identity to use with it."""
-
-    @property
-    def uri(self) -> str:
-        """Without credentials."""
-
-    def calling(self, what: str) -> AbstractContextManager[MlflowClient]:
-        """MLflow's client, whose errors become this package's.
-
-        :param what: what is being tried, to follow "cannot"
-        """
 
 
 @dataclass(frozen=True)

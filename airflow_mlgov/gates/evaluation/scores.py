@@ -201,9 +201,17 @@ def _place(scores: Scores, category: str) -> float:
 
 
 def _sentinels(missing: Sequence[str | int | float], values: pd.Series) -> list[Any]:
-    """What stands for a missing score: text as text, numbers by value; a truth value is neither."""
-    wanted = set(missing)
+    """What stands for a missing score: numbers by value, also where a command line could only write them as text; a
+    truth value is neither."""
+    wanted = {*missing, *(number for text in missing if (number := _number(text)) is not None)}
     return [value for value in values.dropna().unique() if not isinstance(value, bool) and value in wanted]
+
+
+def _number(text: str | int | float) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _floats(values: pd.Series) -> Array:

@@ -4,26 +4,39 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import WORST_SLICE, MetricBound
-from airflow_mlgov.gates.evaluation.grammar import METRICS, judged_columns, nearest, statistic_of, with_default
+from airflow_mlgov.gates.evaluation.grammar import (
+    ABSTENTION,
+    METRICS,
+    compared_columns,
+    judged_columns,
+    nearest,
+    statistic_of,
+    with_default,
+)
 from airflow_mlgov.gates.protocol import (
     Column,
     Columns,
     Confidence,
     Count,
+    Elsewhere,
     Findings,
     Gate,
     GateSettings,
+    Local,
     Option,
     Question,
     Share,
     Strict,
 )
+
+if TYPE_CHECKING:
+    from airflow_mlgov.data.relation import DataSource
 
 
 class EvaluationSettings(GateSettings):
@@ -34,11 +47,11 @@ class EvaluationSettings(GateSettings):
     missing: Annotated[tuple[str | int | float, ...], Field()] = Field(
         (), description="values that stand for a missing score, such as not_rated or -1"
     )
-    categories: Annotated[Mapping[str, tuple[str, ...]], Option(file=True)] = Field(
-        default_factory=dict, description="column -> all its categories: another one is an error"
+    categories: Annotated[Mapping[str, tuple[str, ...]], Option("category", example="verdict=safe,harmful")] = Field(
+        {}, description="column -> all its categories: another one is an error"
     )
-    ranges: Annotated[Mapping[str, tuple[float, float]], Option(file=True)] = Field(
-        default_factory=dict, description="column -> its lowest and highest possible score: one outside is an error"
+    ranges: Annotated[Mapping[str, tuple[float, float]], Option("range", example="relevance=0,1")] = Field(
+        {}, description="column -> its lowest and highest possible score: one outside is an error"
     )
     decide: Annotated[Literal["point", "interval"], Strict(order=("point", "interval"))] = Field(
         "interval", description="interval: a bound that it straddles is INCONCLUSIVE; point: the estimate alone"
@@ -55,6 +68,16 @@ class EvaluationSettings(GateSettings):
     suppress_below: Annotated[Count, Strict()] = Field(5, description="slices with fewer examples are not named")
     on_no_champion: Annotated[Literal["record", "fail"], Strict(order=("record", "fail"))] = Field(
         "record", description="what a comparison says if there is no champion"
+    )
+    mlflow_run: Annotated[str | None, Local()] = Field(
+        None, description="id of the run whose evaluation is read from MLflow, in place of data"
+    )
+    mlflow_model: Annotated[str | None, Local()] = Field(
+        None,
+        description="logged model (m-…) that the examples must be of; its one evaluation run is read if none is named",
+    )
+    mlflow_champion_run: Annotated[str | None, Local()] = Field(
+        None, description="id of the run with the champion's evaluation, in place of a baseline"
     )
     overridden: Annotated[Literal["use", "missing"], Strict(order=("use", "missing"))] = Field(
         "missing", description="what a score counts as that somebody corrected by hand in MLflow"
@@ -84,9 +107,16 @@ class EvaluationSettings(GateSettings):
 def require_sensible(bounds: Iterable[MetricBound], settings: EvaluationSettings) -> None:
     """Refuse bounds that the settings cannot give.
 
-    :raises ConfigurationError: slices or a row's name are wanted, or a bounded category is none of the declared ones,
-        or stands for a missing score
+    :raises ConfigurationError: nothing but abstentions is bounded, slices or a row's name are wanted, or a bounded
+        category is none of the declared ones, or stands for a missing score
     """
+    bounds = tuple(bounds)
+    if not judged_columns(bounds):
+        raise ConfigurationError(
+            f"{ABSTENTION} is of the columns that other bounds judge, and there are none: bound a rate, a mean or a "
+            "quantile of a column too",
+            code="bound.nothing_judged",
+        )
     for item in bounds:
         wanted = statistic_of(item.metric)
         if wanted.ending == WORST_SLICE and not settings.slices:
@@ -119,23 +149,59 @@ class EvaluationGate(Gate[EvaluationSettings]):
     about = "model"
     Settings = EvaluationSettings
     metrics = METRICS
+    names_data = ("mlflow_run", "mlflow_model")
     compares = True
     next_step = "Next: read the failed examples where they were scored, mend the model, and start the run again."
 
+    def completed(self, bounds: tuple[MetricBound, ...]) -> tuple[MetricBound, ...]:
+        """Abstentions are bounded if nobody says otherwise."""
+        return with_default(bounds)
+
+    def named_data(
+        self, settings: EvaluationSettings, bounds: tuple[MetricBound, ...], elsewhere: Elsewhere
+    ) -> tuple[DataSource | None, DataSource | None]:
+        """Evaluations that MLflow keeps."""
+        from airflow_mlgov.gates.evaluation.mlflow_results import Wanted
+        from airflow_mlgov.gates.evaluation.mlflow_source import MlflowResults
+
+        model_id, source = settings.mlflow_model, elsewhere.version_source or ""
+        if model_id and source.startswith("models:/m-") and source != f"models:/{model_id}":
+            raise ConfigurationError(
+                f"the judged version was registered from {source}, and not from the logged model {model_id}",
+                code="mlflow.other_model",
+            )
+        named = [settings.row_id] if settings.row_id is not None else []
+        others = tuple(dict.fromkeys([*named, *settings.slice_columns]))
+        scores, overridden = judged_columns(bounds), settings.overridden
+        data = champion = None
+        if settings.mlflow_run or model_id:
+            data = MlflowResults(
+                elsewhere.tracking(), Wanted(settings.mlflow_run, model_id, scores, others, overridden)
+            )
+        if settings.mlflow_champion_run:
+            compared = compared_columns(bounds)
+            wanted = Wanted(settings.mlflow_champion_run, None, compared, tuple(named), overridden)
+            champion = MlflowResults(elsewhere.tracking(), wanted)
+        return data, champion
+
     def judge(self, question: Question[EvaluationSettings]) -> Findings:
         """Hold the scores against the bounds."""
+        from airflow_mlgov.data.source import evaluation_digest
         from airflow_mlgov.gates.evaluation.gate import judge_scores
+        from airflow_mlgov.gates.evaluation.mlflow_source import MlflowTable
 
-        bounds, settings = with_default(question.bounds), question.settings
+        bounds, settings, data = with_default(question.bounds), question.settings, question.data
         require_sensible(bounds, settings)
         named = [settings.row_id] if settings.row_id is not None else []
-        wanted = list(dict.fromkeys([*named, *judged_columns(bounds)]))
-        champion = None
-        if question.baseline is not None and any(item.relative_to_champion for item in bounds):
-            champion = question.baseline.frame(wanted)
-        table = question.data.frame([*wanted, *(name for name in settings.slice_columns if name not in wanted)])
+        champion, compared = None, compared_columns(bounds)
+        if question.baseline is not None and compared:
+            champion = question.baseline.frame(list(dict.fromkeys([*named, *compared])))
+        table = data.frame(list(dict.fromkeys([*named, *judged_columns(bounds), *settings.slice_columns])))
         checks, details = judge_scores(table, champion, bounds, settings)
-        return Findings(checks, details, libraries=("numpy", "pandas", "scipy"))
+        if isinstance(data, MlflowTable):
+            details["mlflow"] = data.notes
+        digest = evaluation_digest(data, named) if named else None
+        return Findings(checks, details, evaluation_digest=digest, libraries=("numpy", "pandas", "scipy"))
 
 
 GATE = EvaluationGate()

@@ -102,7 +102,7 @@ class FairnessSettings(GateSettings):
         description="sensitive feature -> the group that the others are compared with; *_disparity takes the largest "
         "group if omitted",
     )
-    decide: Annotated[Literal["interval", "point"], Strict(order=("point", "interval"))] = Field(
+    decide: Annotated[Literal["point", "interval"], Strict(order=("point", "interval"))] = Field(
         "interval",
         description="interval is INCONCLUSIVE if the confidence interval straddles the bound, point judges the "
         "estimate alone",

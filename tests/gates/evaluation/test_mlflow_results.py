@@ -9,7 +9,7 @@ from airflow_mlgov.gates.evaluation import mlflow_results
 from airflow_mlgov.gates.evaluation.mlflow_results import Results, Wanted, read_results
 from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
 from tests.fixtures.mlflow_server import MlflowServer
-from tests.gates.evaluation.conftest import ROWS, Evaluations, answers_of
+from tests.worlds.evaluations import ROWS, Evaluations, answers_of
 
 
 def read(evaluations: Evaluations, run_id=None, *scores: str, **wanted) -> Results:

@@ -6,7 +6,14 @@ from hypothesis import strategies as st
 
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import parse_bounds
-from airflow_mlgov.gates.evaluation.grammar import METRICS, Statistic, judged_columns, statistic_of, with_default
+from airflow_mlgov.gates.evaluation.grammar import (
+    METRICS,
+    Statistic,
+    compared_columns,
+    judged_columns,
+    statistic_of,
+    with_default,
+)
 from airflow_mlgov.gates.evaluation.spec import EvaluationSettings, require_sensible
 
 COLUMNS = st.text("abz_019/. -", min_size=1, max_size=12).filter(lambda name: name.strip(" _"))
@@ -69,16 +76,17 @@ def test_abstentions_are_bounded_by_default() -> None:
     )
 
 
-def test_abstentions_alone_judge_nothing() -> None:
-    with pytest.raises(ConfigurationError) as refused:
-        with_default(bounds("abstention_rate"))
-    assert refused.value.code == "bound.nothing_judged"
+def test_the_champion_needs_the_compared_columns_alone() -> None:
+    assert compared_columns(bounds("toxic_rate", "relevance_mean_vs_champion")) == ("relevance",)
+    assert compared_columns(bounds("toxic_rate", "abstention_rate_vs_champion")) == ("toxic",)
+    assert compared_columns(bounds("toxic_rate")) == ()
 
 
 @pytest.mark.parametrize(
     ("given_settings", "metric", "code"),
     [
         ({}, "toxic_rate_worst_slice", "setting.missing"),
+        ({}, "abstention_rate", "bound.nothing_judged"),
         ({"missing": ["harmful"]}, "verdict_rate[harmful]", "setting.contradiction"),
         ({"categories": {"verdict": ["safe", "harmful"]}}, "verdict_rate[harmfull]", "bound.unknown_category"),
     ],
