@@ -119,6 +119,10 @@ class DuckTable(ABC):
     def handed_over(self, columns: Sequence[str] | None = None) -> AbstractContextManager[Batch]:
         """The rows for an engine that reads for itself."""
 
+    def frame_as_stored(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """The same with the types that were noted where the rows come from; here there are no others."""
+        return self.frame(columns)
+
     def in_duckdb(self) -> DuckTable:
         """Itself."""
         return self

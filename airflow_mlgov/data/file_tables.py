@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     import duckdb
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -93,12 +94,16 @@ class FileTable(DuckTable):
         """
         self._made  # noqa: B018 - made once
 
+    def frame_as_stored(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """The named columns as pandas reads them, with the types that it noted itself."""
+        from airflow_mlgov.data.pandas_files import read_files
+
+        return read_files(self.files, columns)
+
     @contextmanager
     def handed_over(self, columns: Sequence[str] | None = None) -> Iterator[Batch]:
         """The rows as pandas reads them; whoever opened the files sees to it that they are unchanged."""
-        from airflow_mlgov.data.pandas_files import read_files
-
-        frame = read_files(self.files, columns)
+        frame = self.frame_as_stored(columns)
         types = {str(name): str(kind) for name, kind in frame.dtypes.items()}
         yield Batch(frame, "pandas", len(frame), tuple(types), types)
 

@@ -106,6 +106,10 @@ class Relation(Protocol):
         :raises ConfigurationError: a column is missing
         """
 
+    def frame_as_stored(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """The same with the types that pandas noted in a file when it wrote it (categories, whole numbers with gaps),
+        because a model may have been trained on them."""
+
     def in_duckdb(self) -> DuckTable:
         """The same rows as the view ``data`` of an embedded DuckDB. A database's or Spark's are copied to a temporary
         file by the first call, and bound meanwhile."""

@@ -87,6 +87,10 @@ class RemoteRelation(ABC):
         """The named columns of a copy; see :meth:`in_duckdb`."""
         return self.in_duckdb().frame(columns)
 
+    def frame_as_stored(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """The same: a database notes no other types."""
+        return self.frame(columns)
+
     def in_duckdb(self) -> DuckTable:
         """A copy of the rows in a temporary file, made by the first call."""
         return self._in_duckdb

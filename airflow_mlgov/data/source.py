@@ -21,6 +21,7 @@ from airflow_mlgov.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from airflow_mlgov.data.duck import Duck, DuckTable
+    from airflow_mlgov.results import Subject
 
 __all__ = [
     "MEMORY_LIMIT",
@@ -33,6 +34,7 @@ __all__ = [
     "open_together",
     "require_memory_limit",
     "source_of",
+    "subject_of",
 ]
 
 
@@ -66,6 +68,12 @@ def source_of(data: Any) -> DataSource:
     raise ConfigurationError(
         f"data must be a path, a URL, a SqlSource or a DataFrame, not {type(data)}", code="data.kind"
     )
+
+
+def subject_of(data: Any) -> Subject:
+    """Whatever :func:`source_of` takes, bound to its bytes or rows; errors as of opening it."""
+    with source_of(data).open() as relation:
+        return relation.subject
 
 
 @contextmanager

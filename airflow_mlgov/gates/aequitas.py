@@ -119,8 +119,8 @@ def count_outcomes(data: str | Path, *, attribute: str, label: str, prediction: 
     :raises ConfigurationError: a column is missing, or holds something else
     :raises AccessError: the file system refuses to read it
     """
-    from airflow_mlgov.data.file_tables import open_table
     from airflow_mlgov.data.quoting import identifier
+    from airflow_mlgov.data.source import source_of
 
     group, truth, predicted = (identifier(name) for name in (attribute, label, prediction))
     binary = " OR ".join(
@@ -131,7 +131,8 @@ def count_outcomes(data: str | Path, *, attribute: str, label: str, prediction: 
         f"count(*) FILTER (CAST({predicted} AS DOUBLE) = {selected} AND CAST({truth} AS DOUBLE) = {true})"
         for selected, true in ((1, 1), (1, 0), (0, 1), (0, 0))
     )
-    with open_table(str(data)) as table:
+    with source_of(data).open() as relation:
+        table = relation.in_duckdb()
         table.require(attribute, label, prediction)
         bad = f"SELECT count(*) FILTER ({group} IS NULL), count(*) FILTER ({binary}) FROM data"  # noqa: S608 - quoted
         ((missing, unclear),) = table.rows(bad)

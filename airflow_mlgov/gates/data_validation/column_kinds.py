@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow_mlgov.data.csv_files import is_text
 from airflow_mlgov.data.file_tables import FileTable
+from airflow_mlgov.data.files import is_csv
 from airflow_mlgov.data.quoting import identifier
 
 
@@ -66,8 +67,8 @@ def columns_of(table: FileTable, names: Iterable[str]) -> dict[str, Column]:
     :raises NotAFrame: pandas would turn columns into an index, or leave out rows
     """
     wanted = [name for name in dict.fromkeys(names) if name in table.types]
-    csv_files = [path for path in table.files.files if not _is_parquet(path)]
-    parquet = [path for path in table.files.files if _is_parquet(path)]
+    csv_files = [path for path in table.files.files if is_csv(path)]
+    parquet = [path for path in table.files.files if not is_csv(path)]
     keys = _key_kinds(table)
     stored = [name for name in wanted if name not in keys]
     if csv_files and len(table.types.keys() - keys.keys()) == 1:
@@ -79,10 +80,6 @@ def columns_of(table: FileTable, names: Iterable[str]) -> dict[str, Column]:
     else:
         kinds = _parquet_kinds(parquet, stored)
     return {name: _column(table, name, *{**kinds, **keys}[name]) for name in wanted}
-
-
-def _is_parquet(path: Path) -> bool:
-    return path.name.lower().endswith((".parquet", ".pq"))
 
 
 def _column(table: FileTable, name: str, kind: Kind, why: str) -> Column:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airflow_mlgov.data.file_tables import FileTable, open_table
+from airflow_mlgov.data.duck import DuckTable
 from airflow_mlgov.data.quoting import identifier
-from airflow_mlgov.data.source import MEMORY_LIMIT
+from airflow_mlgov.data.source import MEMORY_LIMIT, source_of
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.dataset_checks.workbench import is_numeric
 
@@ -61,14 +61,15 @@ def propose_suite(
 ) -> dict[str, Any]:
     """A suite that the data passes, as JSON values.
 
-    :param data: as :func:`airflow_mlgov.data.file_tables.open_table` takes it
+    :param data: as :func:`airflow_mlgov.data.source.source_of` takes it
     :param name: of the suite; the data's file name where None
     :param types: also pin pandas' types of numbers and truth values, which takes Great Expectations itself to evaluate
     :raises ConfigurationError: no such data, an unreadable one, or no rows in it
     :raises AccessError: the file system refuses to read it
     :raises DependencyError: a file changed while it was being read
     """
-    with open_table(data, memory_limit=memory_limit) as table:
+    with source_of(data).open(memory_limit=memory_limit) as relation:
+        table = relation.in_duckdb()
         profiles = _profiles(table)
         rows = profiles[0].rows
         expectations = [_expectation("table_row_count_to_be_between", "warning", **_around(rows))]
@@ -89,7 +90,7 @@ def propose_suite(
     }
 
 
-def _profiles(table: FileTable) -> list[_Profile]:
+def _profiles(table: DuckTable) -> list[_Profile]:
     """Every column's aggregates, from one query and one more for each column whose values may all differ."""
     parts = [part for name, kind in table.types.items() for part in _aggregates(name, kind)]
     ((rows, *found),) = table.rows(f"SELECT count(*), {', '.join(parts)} FROM data")  # noqa: S608 - quoted
@@ -112,7 +113,7 @@ def _aggregates(name: str, kind: str) -> tuple[str, str, str, str]:
     return f"count({column})", f"approx_count_distinct({column})", f"min({measured})", f"max({measured})"
 
 
-def _for_column(table: FileTable, profile: _Profile, types: bool) -> Iterator[dict[str, Any]]:
+def _for_column(table: DuckTable, profile: _Profile, types: bool) -> Iterator[dict[str, Any]]:
     column = {"column": profile.name}
     yield _expectation("column_to_exist", "critical", **column)
     missing = 1 - profile.given / profile.rows
@@ -137,7 +138,7 @@ def _for_column(table: FileTable, profile: _Profile, types: bool) -> Iterator[di
         yield _expectation("column_values_to_be_between", "warning", **column, **span)
 
 
-def _shared_values(table: FileTable, profile: _Profile) -> dict[str, Any] | None:
+def _shared_values(table: DuckTable, profile: _Profile) -> dict[str, Any] | None:
     """A set of the values that many rows share; None where they are too many, or too few rows share them."""
     column = identifier(profile.name)
     if profile.distinct > 2 * _SET_SIZE:

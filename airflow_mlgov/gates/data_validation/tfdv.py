@@ -12,8 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from airflow_mlgov.data.files import FileSet, dataset_subject, opened, unchanged
-from airflow_mlgov.data.source import MEMORY_LIMIT, Relation, source_of
+from airflow_mlgov.data.files import FileSet, is_csv, opened, unchanged
+from airflow_mlgov.data.source import MEMORY_LIMIT, Relation, source_of, subject_of
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.children.environment import Backend, ask
 from airflow_mlgov.gates.data_validation.expectations import Expectation, Suite
@@ -194,7 +194,7 @@ def validate_anomalies(data: str | Path, anomalies: str | Path) -> GateResult:
     digest = hashlib.sha256(read_file(Path(anomalies), "anomalies")).hexdigest()
     return GateResult(
         GATE,
-        dataset_subject(str(data)),
+        subject_of(data),
         judge_anomalies(anomalies),
         inputs=(Subject("anomalies", str(anomalies), digest),),
         details={"anomalies_sha256": digest, "bound_to_data_by": "the caller"},
@@ -330,8 +330,7 @@ def _watched(stack: ExitStack, data: str | Path) -> FileSet:
 
 
 def _files(file_set: FileSet) -> list[str]:
-    kinds = {path.name.lower().rpartition(".")[2] in ("parquet", "pq") for path in file_set.files}
-    if len(kinds) > 1:
+    if len({is_csv(path) for path in file_set.files}) > 1:
         raise ConfigurationError(f"{file_set.data} holds csv and parquet files; TFDV takes one kind")
     if any("=" in part for path in file_set.files for part in path.relative_to(file_set.root).parts[:-1]):
         raise ConfigurationError(f"{file_set.data} has columns in the names of its folders, which TFDV would not see")

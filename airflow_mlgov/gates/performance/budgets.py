@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from airflow_mlgov.data.labels import canonical
+from airflow_mlgov.data.source import Relation, source_of
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import BoundsLike, parse_bounds
 from airflow_mlgov.gates.performance.clean_process import require_interpreter, run_in_clean_process
@@ -31,12 +32,12 @@ _CLEAN_ROWS = 1000
 
 def evaluate_model(
     model_dir: Path,
-    data: str,
+    data: Any,
     *,
     subject: Subject,
     bounds: BoundsLike,
     settings: Mapping[str, Any],
-    baseline: str | None = None,
+    baseline: Any = None,
     python: str | None = None,
     trusted_types: Collection[str] = (),
     timeout: float = 600,
@@ -44,7 +45,8 @@ def evaluate_model(
     """Score a table of features with the model, then judge its predictions and the model itself.
 
     :param model_dir: the downloaded MLflow model
-    :param data: csv or parquet with the features, the label, and the columns of slices
+    :param data: the features, the label, and the columns of slices, as :func:`airflow_mlgov.data.source.source_of`
+        takes them
     :param settings: those of :func:`airflow_mlgov.gates.performance.evaluate_performance`
     :param baseline: the champion's predictions on the same rows
     :param python: interpreter of an environment made for the model, for ``loads_in_clean_process``
@@ -53,8 +55,6 @@ def evaluate_model(
     :raises ConfigurationError: the model or the table is refused
     :raises ScoringError: the child crashed, took too long or wrote no usable scores
     """
-    from airflow_mlgov.data.files import dataset_subject
-
     _require_label(settings)
     asked = {item.metric for item in parse_bounds(bounds, KNOWN_METRICS)}
     slices = settings.get("slices") or ()
@@ -62,11 +62,10 @@ def evaluate_model(
     kept = list(dict.fromkeys(filter(None, [settings.get("label"), settings.get("row_id"), *sliced])))
     if python is not None:
         require_interpreter(python)
-    features = dataset_subject(data)
-    with TemporaryDirectory(prefix="mlgov-scores-") as folder:
+    with TemporaryDirectory(prefix="mlgov-scores-") as folder, source_of(data).open() as features:
         run = run_model(
             model_dir,
-            data,
+            features,
             Path(folder) / "scored.parquet",
             keep=kept,
             positive_label=settings.get("positive_label"),
@@ -76,7 +75,7 @@ def evaluate_model(
         )
         measured = {"model_size_mb": model_size(model_dir), **_latencies(run)}
         if CLEAN_PROCESS in asked or python is not None:
-            measured[CLEAN_PROCESS] = _clean(model_dir, run, data, python, timeout)
+            measured[CLEAN_PROCESS] = _clean(model_dir, run, features, python, timeout)
         result = evaluate_performance(
             str(_renamed(run, settings)),
             subject=subject,
@@ -85,25 +84,26 @@ def evaluate_model(
             measured=measured,
             **_with_columns(run, settings),
         )
+        judged_on = features.subject
     return replace(
         result,
-        inputs=(features, *result.inputs[1:]),
+        inputs=(judged_on, *result.inputs[1:]),
         details={**result.details, "model": _described(run)},
     )
 
 
 def evaluate_predictions(
-    data: str,
+    data: Any,
     download: Callable[[], AbstractContextManager[Path]] | None,
     *,
     subject: Subject,
     bounds: BoundsLike,
     settings: Mapping[str, Any],
-    baseline: str | None = None,
+    baseline: Any = None,
 ) -> GateResult:
     """Judge a table of predictions; the model itself is fetched only where its size is bounded, and never loaded.
 
-    :param data: csv or parquet with one row per prediction
+    :param data: one row per prediction, as :func:`airflow_mlgov.data.source.source_of` takes it
     :param download: gives the model's folder; None where no model is at hand
     :param settings: those of :func:`airflow_mlgov.gates.performance.evaluate_performance`
     :raises ConfigurationError: a bound needs the model loaded, or the table is refused
@@ -145,12 +145,10 @@ def _latencies(run: ModelRun) -> dict[str, Measurement]:
     return found
 
 
-def _clean(model_dir: Path, run: ModelRun, data: str, python: str | None, timeout: float) -> Measurement:
+def _clean(model_dir: Path, run: ModelRun, data: Relation, python: str | None, timeout: float) -> Measurement:
     import pandas as pd
 
-    from airflow_mlgov.data.pandas_files import read_table
-
-    features = read_table(data, list(run.columns)).head(_CLEAN_ROWS)
+    features = data.frame_as_stored(list(run.columns)).head(_CLEAN_ROWS)
     predicted = pd.read_parquet(run.path, columns=["prediction"])["prediction"].head(_CLEAN_ROWS).tolist()
     done = run_in_clean_process(
         model_dir.absolute(), run.stored, run.trusted, features, predicted, python=python, timeout=timeout

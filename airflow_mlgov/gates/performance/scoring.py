@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.data.labels import canonical
+from airflow_mlgov.data.source import Relation, source_of
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.children.network import without_network
 from airflow_mlgov.gates.children.process import ChildError, child_environment, clean, run_child
@@ -77,7 +78,7 @@ class ModelRun:
 
 def score_model(
     model_dir: str | Path,
-    features_path: str | Path,
+    data: Any,
     output_path: str | Path,
     *,
     columns: Sequence[str] | None = None,
@@ -86,22 +87,26 @@ def score_model(
     timeout: float = 600,
     allowed_loaders: Collection[str] = ALLOWED_LOADERS,
 ) -> Path:
-    """:func:`run_model` for its table alone."""
-    return run_model(
-        model_dir,
-        features_path,
-        output_path,
-        columns=columns,
-        keep=keep,
-        positive_label=positive_label,
-        timeout=timeout,
-        allowed_loaders=allowed_loaders,
-    ).path
+    """:func:`run_model` for its table alone.
+
+    :param data: the features and the kept columns, as :func:`airflow_mlgov.data.source.source_of` takes them
+    """
+    with source_of(data).open() as features:
+        return run_model(
+            model_dir,
+            features,
+            output_path,
+            columns=columns,
+            keep=keep,
+            positive_label=positive_label,
+            timeout=timeout,
+            allowed_loaders=allowed_loaders,
+        ).path
 
 
 def run_model(
     model_dir: str | Path,
-    features_path: str | Path,
+    features: Relation,
     output_path: str | Path,
     *,
     columns: Sequence[str] | None = None,
@@ -120,7 +125,7 @@ def run_model(
     sandbox against an author who means harm.
 
     :param model_dir: a downloaded MLflow model, the folder that holds ``MLmodel``
-    :param features_path: csv or parquet with the features and the kept columns
+    :param features: the features and the kept columns
     :param columns: the features, in the model's order; those of the model's signature where None
     :param keep: columns to carry over beside the scores: the label, sensitive features, a row id
     :param positive_label: the class whose probability is the score; the second of the model's classes where None
@@ -130,8 +135,6 @@ def run_model(
     :raises ConfigurationError: the model is refused, or a column is missing
     :raises ScoringError: the child crashed, took too long or wrote something else than a score for every row
     """
-    from airflow_mlgov.data.pandas_files import read_table
-
     model_dir, output_path = Path(model_dir).absolute(), Path(output_path).absolute()
     description = inspect_model(model_dir, allowed_loaders)
     stored = stored_model(model_dir, description)
@@ -141,7 +144,7 @@ def run_model(
     if taken or not columns:
         reason = f"the kept column {taken[0]} would be overwritten" if taken else "name the feature columns"
         raise ConfigurationError(f"cannot score: {reason}")
-    table = read_table(str(features_path), [*columns, *keep])
+    table = features.frame_as_stored([*columns, *keep])
     with tempfile.TemporaryDirectory(prefix="mlgov-scoring-", ignore_cleanup_errors=True) as scratch:
         work = Path(scratch)
         table[columns].to_parquet(work / "features.parquet", index=False)

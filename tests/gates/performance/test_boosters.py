@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 
+from airflow_mlgov.data.source import source_of
 from airflow_mlgov.gates.performance.budgets import evaluate_model
 from airflow_mlgov.gates.performance.scoring import run_model
 from airflow_mlgov.results import Check, GateResult, Outcome, Subject
@@ -98,7 +99,8 @@ def _expected(logged: Path, name: str) -> Any:
 )
 def test_of_two_classes(logged: Path, tmp_path: Path, name: str, stored: str) -> None:
     """A bare booster predicts the probability: it is the score, and the prediction is made from it."""
-    run = run_model(logged / name, logged / "cancer.parquet", tmp_path / "out.parquet", keep=["y"])
+    with source_of(logged / "cancer.parquet").open() as features:
+        run = run_model(logged / name, features, tmp_path / "out.parquet", keep=["y"])
     table = pd.read_parquet(run.path)
     assert table.score.to_numpy() == pytest.approx(_expected(logged, name), abs=1e-6)
     likely = table.score >= 0.5

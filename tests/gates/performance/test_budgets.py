@@ -22,6 +22,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from airflow_mlgov.data.source import source_of
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.children import network
 from airflow_mlgov.gates.performance import clean_process, scoring
@@ -292,7 +293,8 @@ def test_the_network_is_cut_off_or_said_not_to_be(forest: Path, tmp_path: Path) 
         mlflow.sklearn.save_model(
             Caller(), str(tmp_path / "model"), serialization_format="cloudpickle", pip_requirements=["scikit-learn"]
         )
-        run = run_model(tmp_path / "model", _table(tmp_path), tmp_path / "out.parquet", columns=FEATURES)
+        with source_of(_table(tmp_path)).open() as features:
+            run = run_model(tmp_path / "model", features, tmp_path / "out.parquet", columns=FEATURES)
     assert notes.read_text().startswith("refused" if run.network == network.CUT else "reached")
 
 
