@@ -271,7 +271,7 @@ def test_the_command_and_the_operator_hand_on_the_engine(people: str, tmp_path: 
     limited = DataValidationGateOperator(task_id="data", data=people, suite=str(rules), memory_limit="lots")
     with pytest.raises(ConfigurationError, match="memory_limit must be a size"):
         limited.evaluate()
-    with pytest.raises(ValueError, match="engine must be one of auto, duckdb, great_expectations, not 'spark'"):
+    with pytest.raises(ValueError, match="engine should be 'auto', 'duckdb' or 'great_expectations', not 'spark'"):
         DataValidationGateOperator(task_id="data", data=people, suite=str(rules), engine="spark")
 
 

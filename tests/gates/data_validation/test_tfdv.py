@@ -361,7 +361,7 @@ def test_on_the_command_line(run: Run, tmp_path: Path) -> None:
     command = ["gate", "tfdv", "--data", str(data)]
     code, out, err = run(*command, "--schema", schema)
     assert code == 0, err
-    assert "gate data_validation: PASS" in out
+    assert "gate tfdv: PASS" in out
     code, out, _ = run(*command, "--anomalies", tmp_path / "anomalies.pbtxt", "--json")
     assert code == 1
     assert [check["name"] for check in json.loads(out)["checks"]][:2] == ["validated", "anomaly(age)"]
