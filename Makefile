@@ -4,12 +4,22 @@ BIN := .venv/bin
 UV := $(BIN)/python -m uv
 # Exact versions; no address of a registry is in the lock, so your own index is used.
 LOCK := requirements.lock
+CORES := $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 2)')
+# Three workers mostly wait, each for an Airflow of its own: there are at least four, however few the cores.
+WORKERS ?= $(shell echo $$(( $(CORES) > 4 ? $(CORES) : 4 )))
+PYTEST := $(BIN)/python -m pytest
+# Coverage costs a fifth of the time: where CI is set (`make test CI=1` does it by hand).
+COVERED := airflow_mlgov/results.py,airflow_mlgov/data/*,airflow_mlgov/gates/*,airflow_mlgov/evidence/*,airflow_mlgov/governance/*,airflow_mlgov/registry/*,airflow_mlgov/release/*
 # Airflow, MLflow and their children start dozens of times: what they compile is kept, whatever the image says.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: install demo test bench lint lock clean
+.DEFAULT_GOAL := help
+.PHONY: help install demo check test soak bench lint lock clean
 
-install: .venv/.demo
+help: ## what there is (ARGS="…" goes to the command behind a target)
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+install: .venv/.demo ## the package, with what the demo needs, into .venv
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
@@ -24,27 +34,35 @@ install: .venv/.demo
 	$(UV) pip install --quiet --requirement $(LOCK) --editable .
 	touch $@ .venv/.demo
 
-demo: .venv/.demo
+demo: .venv/.demo ## the whole story on this machine
 	$(BIN)/mlgov demo $(ARGS)
 
-test: .venv/.test
-	$(BIN)/python -m coverage erase
-	$(BIN)/python -m pytest --cov --cov-report= $(ARGS)
-	$(BIN)/python -m coverage report --skip-covered
-	$(BIN)/python -m coverage report --fail-under=90 --include='airflow_mlgov/results.py,airflow_mlgov/data/*,airflow_mlgov/gates/*,airflow_mlgov/evidence/*,airflow_mlgov/governance/*,airflow_mlgov/registry/*,airflow_mlgov/release/*'
+check: lint ## for every commit: linters, and the tests that need no server
+	$(PYTEST) -q -n $(CORES) -m "not server and not live and not slow" $(ARGS)
 
-bench: .venv/.test
+test: .venv/.test ## every test, against real servers
+	$(PYTEST) -n $(WORKERS) $(if $(CI),--cov --cov-report=) $(ARGS)
+ifdef CI
+	$(BIN)/python -m coverage report --skip-covered
+	$(BIN)/python -m coverage report --fail-under=90 --include='$(COVERED)'
+endif
+
+soak: .venv/.test ## the tests that draw examples at random, fifty times as many examples
+	MLGOV_SOAK=50 $(PYTEST) -n $(CORES) -m soak --timeout 0 $(ARGS)
+
+bench: .venv/.test ## the gates against the libraries that they stand in for
 	$(BIN)/python -m benchmarks $(ARGS)
 
-lint: .venv/.test
+lint: .venv/.test ## ruff, codespell, mypy, and which floor may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-lock: .venv/bin/python
+lock: .venv/bin/python ## requirements.lock anew, for the versions in pyproject.toml
 	$(UV) pip compile --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate --quiet \
 		--extra test --extra lint pyproject.toml --output-file $(LOCK)
 
-clean:
+clean: ## .venv and what coverage left
 	rm -rf .venv .coverage

@@ -32,47 +32,89 @@ os.environ.update(
 
 import shutil  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
-from typing import TYPE_CHECKING  # noqa: E402
+from typing import TYPE_CHECKING, Any  # noqa: E402
 
 import pytest  # noqa: E402
 
+from tests.fixtures import lanes  # noqa: E402
+from tests.fixtures import run as test_run  # noqa: E402
 from tests.fixtures.airflow_runner import TaskRun, run_one_task  # noqa: E402
-from tests.fixtures.mlflow_server import MlflowServer, running_mlflow  # noqa: E402
+from tests.fixtures.mlflow_server import MlflowServer, start_shared  # noqa: E402
 from tests.fixtures.openbao import OpenBaoServer, running_openbao  # noqa: E402
-from tests.fixtures.postgres import postgres_bindir, running_postgres  # noqa: E402
+from tests.fixtures.postgres import new_database, postgres_bindir, start_postgres  # noqa: E402
 from tests.fixtures.shell import Run, command_line  # noqa: E402
 
 if TYPE_CHECKING:
     from tests.worlds.exceptions import Exceptions
     from tests.worlds.governed import Governed
+    from tests.worlds.live import LiveWorld
     from tests.worlds.release import Release
 
 
+def pytest_configure() -> None:
+    test_run.begin()
+
+
 def pytest_unconfigure() -> None:
+    test_run.end()
     shutil.rmtree(_HOME, ignore_errors=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        lanes.mark(item)
+    # the lanes take longest and mostly wait: beside other workers they begin first, in a single process they are last
+    worker = "PYTEST_XDIST_WORKER" in os.environ
+    items.sort(key=lambda item: lanes.place(item, first=worker))
+    if worker:
+        lanes.write_groups(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> lanes.Lanes:
+    config.option.loadscopereorder = False
+    return lanes.Lanes(config, log)
 
 
 @pytest.fixture(scope="session")
 def openbao(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenBaoServer]:
-    """A real Vault-compatible server with KV v2 at ``secret``, Transit and AppRole."""
+    """A real Vault-compatible server with KV v2 at ``secret``, Transit and AppRole. It starts in half a second, so each
+    worker has its own: keys, roles and policies have fixed names."""
     with running_openbao(tmp_path_factory.mktemp("openbao")) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    """A real MLflow server with basic authentication; about 15 seconds to start."""
-    with running_mlflow(tmp_path_factory.mktemp("mlflow")) as server:
-        yield server
+def mlflow_server() -> MlflowServer:
+    """A real MLflow server with basic authentication, one for all workers; about 15 seconds to start."""
+    return MlflowServer(**test_run.shared("mlflow", start_shared))
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The SQLAlchemy URL, without password, of a real PostgreSQL (password: ``tests.fixtures.postgres.PASSWORD``)."""
+def postgres_server() -> str:
+    """A real PostgreSQL, one for all workers: the URL of its own database, without password."""
     if postgres_bindir() is None:
         pytest.skip("no PostgreSQL binaries on this machine")
-    with running_postgres() as url:
-        yield url
+    return str(test_run.shared("postgres", start_postgres)["url"])
+
+
+@pytest.fixture(scope="module")
+def postgres(postgres_server: str) -> str:
+    """The SQLAlchemy URL, without password, of a new database (password: ``tests.fixtures.postgres.PASSWORD``)."""
+    return new_database(postgres_server)
+
+
+@pytest.fixture(scope="session")
+def live(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, mlflow_server: MlflowServer
+) -> Iterator["LiveWorld"]:
+    """Real Airflow, MLflow and OpenBao, on which every collected ``@attack`` is under way."""
+    from tests.worlds.live import attacks_under_way
+
+    server = request.getfixturevalue("postgres_server") if postgres_bindir() else None
+    with attacks_under_way(tmp_path_factory.mktemp("live"), mlflow_server, server, request.session.items) as world:
+        yield world
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from concurrent.futures import wait
 import pytest
 import sqlalchemy as sa
 
+from tests.live.waiting import HANGS
 from tests.worlds.live import USERS, LiveWorld
 
 
@@ -42,7 +43,8 @@ def found(live: LiveWorld, value: str) -> set[str]:
 
 
 @pytest.mark.live
-@pytest.mark.timeout(600)
+@pytest.mark.xdist_group("attacks-live")
+@pytest.mark.timeout(HANGS)
 def test_no_secret_is_anywhere_that_people_may_read(live: LiveWorld) -> None:
     wait(live.attacks.values())
     assert len(live.secrets) >= len(USERS) + 7

@@ -32,6 +32,7 @@ def _measured(contest: Contest) -> Measured:
     return measure(replace(contest, contenders=there), 1, ENVIRONMENTS, print, warm_up=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "key",
     ["fairness-20", "fairness-400", "two-groups", "intervals", "data", "cold-performance", "cold-task", "parse"],

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.live.waiting import HANGS, patience
+
 
 def processes_in(folder: Path) -> list[str]:
     """Command lines of processes that name a folder."""
@@ -22,12 +24,13 @@ def processes_in(folder: Path) -> list[str]:
 
 
 @pytest.mark.live
-@pytest.mark.timeout(900)
+@pytest.mark.xdist_group("demo")
+@pytest.mark.timeout(HANGS)
 def test_the_whole_story(tmp_path: Path) -> None:
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW", "MLFLOW"))}
     done = subprocess.run(
         [Path(sys.executable).parent / "mlgov", "demo", "--work-dir", tmp_path / "demo"],
-        capture_output=True, text=True, timeout=850, env=environment,
+        capture_output=True, text=True, timeout=patience(850), env=environment,
     )  # fmt: skip
     print(done.stdout[-12000:], done.stderr[-4000:])
     assert done.returncode == 0

@@ -76,6 +76,7 @@ def test_whoever_drops_the_triggers_is_found_out(
         ledger.verify()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
 def test_concurrent_writers_leave_no_gap(
     backend: str, tmp_path: Path, envelope: str, request: pytest.FixtureRequest

@@ -28,7 +28,7 @@ def database(server: OpenBaoServer, postgres: str) -> str:
         name="warehouse",
         plugin_name="postgresql-database-plugin",
         allowed_roles=["reader"],
-        connection_url=f"postgresql://{{{{username}}}}:{{{{password}}}}@{where.hostname}:{where.port}/postgres?sslmode=disable",
+        connection_url=f"postgresql://{{{{username}}}}:{{{{password}}}}@{where.hostname}:{where.port}{where.path}?sslmode=disable",
         username="postgres",
         password=PASSWORD,
     )
@@ -41,4 +41,4 @@ def database(server: OpenBaoServer, postgres: str) -> str:
         default_ttl="5m",
         max_ttl="10m",
     )
-    return f"host={where.hostname} port={where.port} dbname=postgres"
+    return f"host={where.hostname} port={where.port} dbname={where.path[1:]}"

@@ -134,7 +134,7 @@ def address(postgres: str) -> dict[str, Any]:
         ):
             connection.execute(sa.text(statement))
     where = urlsplit(postgres)
-    return {"host": where.hostname, "port": where.port, "schema": "postgres", "login": "postgres"}
+    return {"host": where.hostname, "port": where.port, "schema": where.path[1:], "login": "postgres"}
 
 
 def test_a_hook_that_gives_an_engine(provider: Path, address: dict[str, Any]) -> None:
@@ -145,8 +145,8 @@ def test_a_hook_that_gives_an_engine(provider: Path, address: dict[str, Any]) ->
         "torn": {"conn_type": "acme_keyed", **address, "extra": {"key": "torn"}},
     }
     said = _ask(provider, connections, log=f"{PASSWORD} mlgov-T%C3%A9st%24pw%2F1 t0ken")
-    bare = f"postgresql+psycopg://{address['host']}:{address['port']}/postgres"
-    shown = f"SqlSource('postgresql://{address['host']}:{address['port']}/postgres#table=loans')"
+    bare = f"postgresql+psycopg://{address['host']}:{address['port']}/{address['schema']}"
+    shown = f"SqlSource('postgresql://{address['host']}:{address['port']}/{address['schema']}#table=loans')"
     assert said["plain"] == {"url": bare, "shown": shown, "rows": 3}
     assert said["keyed"].pop("says").endswith("name vault_database_role, or set engine to duckdb")
     assert said["keyed"] == {

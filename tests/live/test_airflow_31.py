@@ -19,12 +19,13 @@ from airflow_mlgov.demo.airflow_api import Run
 from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.evidence.verification import collect
 from tests.fixtures.mlflow_server import MlflowServer
+from tests.fixtures.postgres import postgres_bindir
 from tests.live.older_airflow import CannotBuild, airflow31
-from tests.live.waiting import answered, asks, until
+from tests.live.waiting import HANGS, answered, asks, patience, until
 from tests.worlds.governed import PASSED, Governed
 from tests.worlds.live import USERS, Attacker, codes_in, ended, metadata_database
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.live, pytest.mark.xdist_group("airflow-31"), pytest.mark.timeout(HANGS)]
 
 POLICY = "version: 1\ngroups: {risk-officers: [olga, omar]}\nmodels:\n"
 SECTION = """\
@@ -110,14 +111,14 @@ def older(
     candidates = seed(folder, mlflow_server)
     (folder / "dags").mkdir()
     shutil.copy(Path(__file__).parent / "dags" / "approvals.py", folder / "dags")
+    database = metadata_database(request.getfixturevalue("postgres_server") if postgres_bindir() else None)
     with ExitStack() as stack:
-        database = stack.enter_context(metadata_database())
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "executable", str(python31))  # the servers' scripts are those beside it
             airflow = start(folder, mlflow_server, database)
         stack.enter_context(airflow)
         users = {name: Attacker(airflow, name) for name in ("alice", "olga")}
-        users["alice"].wait_for_dag("asks_shortly")
+        users["alice"].wait_for_dag("asks_shortly", timeout=patience(120))
         assert users["alice"].look("version")["version"].startswith("3.1.")
         runs = {name: users[who].trigger(dag, {"model": candidates[name].model}) for name, (who, dag) in CASES.items()}
         made = Older(airflow, candidates, runs)
@@ -144,6 +145,7 @@ def start(folder: Path, server: MlflowServer, database: Mapping[str, str]) -> se
             "environment": "test",
         },
         sections={"database": database},
+        timeout=patience(300),
     )
 
 

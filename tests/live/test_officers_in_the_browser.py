@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,52 +13,20 @@ from airflow_mlgov.evidence.statements import gate_statement
 from airflow_mlgov.evidence.verification import Evidence
 from airflow_mlgov.gates.fairness import evaluate_fairness
 from airflow_mlgov.registry.protocol import ModelVersion
-from tests.fixtures.mlflow_server import running_mlflow
 from tests.live.browser import CHROMIUM, Person, chromium
-from tests.live.waiting import answered, asks
-from tests.worlds import live as world
+from tests.live.waiting import HANGS, answered, asks, patience
 from tests.worlds.governed import PASSED
-from tests.worlds.live import LiveModel, LiveWorld, ended, live_world
+from tests.worlds.live import LiveModel, LiveWorld, ended
 
 pytest.importorskip("playwright", reason="the browser needs playwright, of the 'test' extra")
 pytestmark = [
     pytest.mark.live,
-    pytest.mark.timeout(600),
+    pytest.mark.xdist_group("attacks-live"),
+    pytest.mark.timeout(HANGS),
     pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no {CHROMIUM}: apt-get install chromium fonts-dejavu-core"),
 ]
 
-MODELS = ("credit_risk", "card_limits")
 WAIVED = "demographic_parity_ratio[sex]"
-POLICY = """\
-version: 1
-groups: {risk-officers: [olga, omar]}
-models:
-  live_credit_risk:
-    gates: &gates
-      performance: {label: y, score: score, roc_auc: {min: 0.75}}
-      fairness:
-        label: y
-        prediction: prediction
-        sensitive_features: {sex: [female, male]}
-        demographic_parity_ratio: {min: 0.8, max: 1.25}
-    targets:
-      production:
-        stage: Production
-        alias: champion
-        archive_previous: true
-        requires: [performance, fairness]
-        approvals: {count: 2, from: [risk-officers], not: [trainer, requester]}
-  live_card_limits:
-    gates: *gates
-    targets:
-      production:
-        stage: Production
-        alias: champion
-        archive_previous: true
-        requires: [performance, fairness]
-        approvals: {count: 1, from: [risk-officers], not: [trainer, requester]}
-        waivers: {max_days: 30, signers: 2, from: [risk-officers], audit_within: 14d}
-"""
 
 
 @dataclass(frozen=True)
@@ -76,25 +43,18 @@ class Office:
 
 
 @pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
-    """The world of the attacks, with an MLflow, models and a policy of its own."""
-    folder = tmp_path_factory.mktemp("office")
-    with pytest.MonkeyPatch.context() as patch, running_mlflow(folder / "mlflow") as server:
-        patch.setattr(world, "MODELS", MODELS)
-        (folder / "world").mkdir()
-        with live_world(folder / "world", server) as live:
-            (live.directory / "mlgov.yaml").write_text(POLICY)
-            shutil.copy(Path(__file__).parent / "dags" / "exceptions.py", live.directory / "dags")
-            alice, credit_risk, card_limits = live.user("alice"), live.model("credit_risk"), live.model("card_limits")
-            succession(credit_risk)
-            unfair(card_limits)
-            for dag in ("asks", "asks_for_a_waiver"):
-                alice.wait_for_dag(dag)
-            release = alice.trigger("asks", {"model": credit_risk.model, "version": "2"})
-            exception = alice.trigger("asks_for_a_waiver", {"model": card_limits.model})
-            asks(alice, release, "approve")
-            asks(alice, exception, "waiver")
-            yield Office(live, credit_risk, release, card_limits, exception)
+def office(live: LiveWorld) -> Office:
+    """The world that is attacked meanwhile, with two models that nobody attacks."""
+    alice, credit_risk, card_limits = live.user("alice"), live.model("credit_risk"), live.model("card_limits")
+    succession(credit_risk)
+    unfair(card_limits)
+    for dag in ("asks", "asks_for_a_waiver"):
+        alice.wait_for_dag(dag, timeout=patience(120))
+    release = alice.trigger("asks", {"model": credit_risk.model, "version": "2"})
+    exception = alice.trigger("asks_for_a_waiver", {"model": card_limits.model})
+    asks(alice, release, "approve")
+    asks(alice, exception, "waiver")
+    return Office(live, credit_risk, release, card_limits, exception)
 
 
 @pytest.fixture
@@ -170,7 +130,7 @@ def test_two_officers_sign_a_waiver(office: Office, sits_down: Callable[[str], P
     ):
         assert part in words
     (ratio,) = [row for row in olga.rows() if row[0] == WAIVED]
-    assert ratio == [WAIVED, "0.6 (0.4891 to 0.7184)", "", ">= 0.8 and <= 1.25", "FAIL"]
+    assert ratio == [WAIVED, "0.602 (0.5193 to 0.699)", "", ">= 0.8 and <= 1.25", "FAIL"]
     why = "a small product, and it ends in December"
     answered(lambda: olga.answer("Approve", why, shot="waiver-form"), lambda: len(signed()) == 1, alice, run, "waiver")
     asks(alice, run, "waiver")
@@ -184,7 +144,7 @@ def test_two_officers_sign_a_waiver(office: Office, sits_down: Callable[[str], P
     )
     asks(alice, run, "approve")
     olga.open_form(run, "approve")
-    assert f"Waived, not passed: {WAIVED} of fairness = 0.6" in olga.text()
+    assert f"Waived, not passed: {WAIVED} of fairness = 0.602" in olga.text()
     answered(lambda: olga.answer("Approve", "with the waiver"), lambda: bool(model.answers()), alice, run, "approve")
     ended(run, waiver="success", approve="success", promote="success")
     assert model.places() == {"1": PASSED}
@@ -192,7 +152,7 @@ def test_two_officers_sign_a_waiver(office: Office, sits_down: Callable[[str], P
     assert signed() == [("olga", "signed", why), ("omar", "signed", "the audit is planned")]
     assert [item.ours["verdict"] for item in model.evidence("gate") if item.gate == "fairness"] == ["FAIL"]
     waived = alice.look(f"{run.path}/taskInstances/promote/xcomEntries/return_value")["value"]["waived"]
-    assert [(use["gate"], use["check"], use["observed"]) for use in waived] == [("fairness", WAIVED, 0.6)]
+    assert [(use["gate"], use["check"], round(use["observed"], 3)) for use in waived] == [("fairness", WAIVED, 0.602)]
     assert f"waived, not passed: {WAIVED}" in run.log("promote")
 
 

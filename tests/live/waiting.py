@@ -1,6 +1,8 @@
-"""Asking and answering on a real Airflow, in spite of its race: an answer that comes before the scheduler has heard of
-the parked task fails the try, and the next try asks again."""
+"""Waiting for a real Airflow: how long follows the machine, and a form is answered in spite of Airflow's race.
+An answer that comes before the scheduler has heard of the parked task fails the try, and the next try asks again."""
 
+import functools
+import os
 import time
 from collections.abc import Callable
 
@@ -8,6 +10,45 @@ from airflow_mlgov.demo.airflow_api import HITL_SETTLE_SECONDS, AirflowUser, Run
 
 WAITING = {"awaiting_input", "deferred"}
 """The state of a task that asks: since Airflow 3.3, and before it."""
+QUICK = 0.15
+"""Seconds of processor time that :func:`_work` takes on the machine on which time-outs were chosen."""
+AT_MOST = 4.0
+HANGS = 2400
+"""Seconds after which pytest ends a live test: on the slowest machine it has hung by then."""
+
+
+def slowness() -> float:
+    """How many times slower than an idle machine this one is now: by its processor, and by how many want it.
+
+    :returns: 1 to :data:`AT_MOST`
+    """
+    crowd = os.getloadavg()[0] / (os.cpu_count() or 1)
+    return min(AT_MOST, max(1.0, crowd) * max(1.0, _work() / QUICK))
+
+
+def patience(seconds: float) -> float:
+    """What an idle machine would need, for this one."""
+    return seconds * slowness()
+
+
+@functools.cache
+def _work() -> float:
+    began = time.process_time()
+    sum(number * number for number in range(2_000_000))
+    return time.process_time() - began
+
+
+def until(done: Callable[[], bool], what: str, seen: Callable[[], object], timeout: float = 300.0) -> None:
+    """Poll until it is so.
+
+    :param timeout: seconds on an idle machine; a second of a machine that is busy meanwhile counts for less
+    """
+    spent, last = 0.0, time.monotonic()
+    while not done():
+        now = time.monotonic()
+        spent, last = spent + (now - last) / slowness(), now
+        assert spent < timeout, f"waited {timeout:.0f} s of an idle machine for {what}; last seen: {seen()}"
+        time.sleep(1.0)
 
 
 def asks(person: AirflowUser, run: Run, task: str) -> None:
@@ -37,11 +78,3 @@ def answered(give: Callable[[], int], taken: Callable[[], bool], person: Airflow
             return
         asks(person, run, task)
     raise AssertionError(f"Airflow lost every answer: {run.tasks()}")
-
-
-def until(done: Callable[[], bool], what: str, seen: Callable[[], object], timeout: float = 300.0) -> None:
-    """Poll until it is so."""
-    deadline = time.monotonic() + timeout
-    while not done():
-        assert time.monotonic() < deadline, f"waited {timeout:.0f} s for {what}; last seen: {seen()}"
-        time.sleep(1.0)

@@ -25,7 +25,7 @@ def warehouse(postgres: str, monkeypatch: pytest.MonkeyPatch) -> str:
     people(seed=3).to_sql("applicants", engine, if_exists="replace", index=False)
     engine.dispose()
     where = urlsplit(postgres)
-    given = {"conn_type": "postgres", "host": where.hostname, "port": where.port, "schema": "postgres"}
+    given = {"conn_type": "postgres", "host": where.hostname, "port": where.port, "schema": where.path[1:]}
     monkeypatch.setenv("AIRFLOW_CONN_PEOPLE", json.dumps({**given, "login": "postgres", "password": PASSWORD}))
     return "people"
 
@@ -47,7 +47,7 @@ def test_checks_over_a_table_are_in_the_evidence(
     checks = {"drift": {"reference": reference, "psi": PSI}, "leakage": {"label": "y", "exclude": ["prediction"]}}
     end = run(run_task, release, warehouse, engine=engine, checks=checks)
     assert end.state == "success", end.error
-    assert end.xcom["subject"].endswith("/postgres#table=applicants")
+    assert end.xcom["subject"].endswith("#table=applicants")
     signed = evidence(release)
     names = {item["name"] for item in signed["mlgov"]["checks"]}
     assert {"drift_psi(age)", "drift_psi(sex)", "label_leakage(age)"} <= names

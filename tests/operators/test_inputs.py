@@ -55,7 +55,7 @@ def warehouse(postgres: str, openbao: OpenBaoServer, monkeypatch: pytest.MonkeyP
         name="people",
         plugin_name="postgresql-database-plugin",
         allowed_roles=["people-reader"],
-        connection_url=f"postgresql://{{{{username}}}}:{{{{password}}}}@{where.hostname}:{where.port}/postgres?sslmode=disable",
+        connection_url=f"postgresql://{{{{username}}}}:{{{{password}}}}@{where.hostname}:{where.port}{where.path}?sslmode=disable",
         username="postgres",
         password=PASSWORD,
     )
@@ -70,7 +70,7 @@ def warehouse(postgres: str, openbao: OpenBaoServer, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("AIRFLOW__MLGOV__VAULT_CONN_ID", "bao")
     monkeypatch.setenv(
         "AIRFLOW_CONN_WAREHOUSE",
-        f'{{"conn_type": "postgres", "host": "{where.hostname}", "port": {where.port}, "schema": "postgres"}}',
+        f'{{"conn_type": "postgres", "host": "{where.hostname}", "port": {where.port}, "schema": "{where.path[1:]}"}}',
     )
     return owner.render_as_string(hide_password=False)
 

@@ -11,8 +11,9 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any, ClassVar
 import pytest
 import requests
 import sqlalchemy as sa
+from requests.adapters import HTTPAdapter
 from sqlalchemy.engine import make_url
 
 from airflow_mlgov.demo import servers, world
@@ -35,8 +37,8 @@ from airflow_mlgov.results import GateResult, Outcome
 from airflow_mlgov.vault.policy import key_name
 from airflow_mlgov.vault.transit import TransitSigner
 from tests.fixtures.mlflow_server import MlflowServer
-from tests.fixtures.postgres import PASSWORD, postgres_bindir, running_postgres
-from tests.live.waiting import until
+from tests.fixtures.postgres import PASSWORD
+from tests.live.waiting import HANGS, patience, until
 from tests.worlds.guarded import HEAD, SECTION, Guarded
 from tests.worlds.release import people
 
@@ -48,10 +50,21 @@ USERS = {"admin": "admin", "alice": "user", "olga": "user", "omar": "user", "vic
 WAITING = "awaiting_input"
 
 
+class Patient(HTTPAdapter):
+    """Waits for an answer as long as this machine may need."""
+
+    def send(self, request: Any, *given: Any, **options: Any) -> requests.Response:
+        return super().send(request, *given, **{**options, "timeout": patience(120)})
+
+
 class Attacker(AirflowUser):
     """A signed-in person who knows the whole REST API."""
 
     _writing: ClassVar[threading.Lock] = threading.Lock()
+
+    def __init__(self, airflow: servers.Airflow, name: str) -> None:
+        super().__init__(airflow, name)
+        self._http.mount("http://", Patient())
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> requests.Response:
         """Airflow on SQLite answers 500 where two write at once, and has done nothing then: in turn, and again."""
@@ -184,7 +197,7 @@ class LiveWorld:
     attacks: dict[str, Future[None]] = field(default_factory=dict)
 
     def model(self, name: str) -> LiveModel:
-        """One of :data:`MODELS`; all take one approval but ``twice``, which takes two."""
+        """One of :data:`MODELS`, which take one approval (``twice`` takes two), or of :data:`OFFICES`."""
         return LiveModel(
             self.directory, self.server, f"live_{name}", ENVIRONMENT, self.ledger_url, signers=self.signers
         )
@@ -202,14 +215,40 @@ MODELS = (
     "marked", "bulk", "forged", "own", "twice", "stale", "timed_out", "forgeable", "loosened", "skipped", "gateless",
     "conf", "another", "harmless",
 )  # fmt: skip
-"""The models of the live world. Each attack has its own, so that all can be made at once."""
+"""The models that are attacked. Each attack has its own, so that all can be made at once."""
+OFFICES = ("credit_risk", "card_limits")
+"""The models that people decide about in a browser: by two approvals; with a waiver that two people sign."""
+OFFICE = """\
+  live_credit_risk:
+    gates: &gates
+      performance: {label: y, score: score, roc_auc: {min: 0.75}}
+      fairness:
+        label: y
+        prediction: prediction
+        sensitive_features: {sex: [female, male]}
+        demographic_parity_ratio: {min: 0.8, max: 1.25}
+    targets:
+      production:
+        stage: Production
+        alias: champion
+        archive_previous: true
+        requires: [performance, fairness]
+        approvals: {count: 2, from: [risk-officers], not: [trainer, requester]}
+  live_card_limits:
+    gates: *gates
+    targets:
+      production:
+        stage: Production
+        alias: champion
+        archive_previous: true
+        requires: [performance, fairness]
+        approvals: {count: 1, from: [risk-officers], not: [trainer, requester]}
+        waivers: {max_days: 30, signers: 2, from: [risk-officers], audit_within: 14d}
+"""
 
 
-@contextmanager
-def live_world(directory: Path, server: MlflowServer) -> Iterator[LiveWorld]:
-    """Start Airflow and OpenBao beside a running MLflow, and furnish all three."""
-    copy_dags(directory / "dags")
-    names = [f"live_{name}" for name in MODELS]
+def governed_models() -> str:
+    """The policy of the live world."""
     sections = [
         SECTION.format(
             model=f"live_{name}",
@@ -219,9 +258,32 @@ def live_world(directory: Path, server: MlflowServer) -> Iterator[LiveWorld]:
         )
         for name in MODELS
     ]
-    (directory / "mlgov.yaml").write_text(HEAD + "".join(sections))
+    return HEAD + "".join(sections) + OFFICE
+
+
+@contextmanager
+def attacks_under_way(
+    directory: Path, server: MlflowServer, postgres: str | None, items: Sequence[pytest.Item]
+) -> Iterator[LiveWorld]:
+    """The live world, with every attack that is among the tests under way; on SQLite, which takes less, few at once.
+
+    :param postgres: where there is a server for Airflow's database, its URL
+    """
+    bodies = {item.name: getattr(getattr(item, "function", None), "attack", None) for item in items}
+    with live_world(directory, server, postgres) as world, ThreadPoolExecutor(32 if postgres else 4) as pool:
+        world.user("alice").wait_for_dag("judges_another", timeout=patience(120))
+        world.attacks.update({name: pool.submit(body, world) for name, body in bodies.items() if body})
+        yield world
+
+
+@contextmanager
+def live_world(directory: Path, server: MlflowServer, postgres: str | None) -> Iterator[LiveWorld]:
+    """Start Airflow and OpenBao beside a running MLflow, and furnish all three."""
+    copy_dags(directory / "dags")
+    names = [f"live_{name}" for name in MODELS + OFFICES]
+    (directory / "mlgov.yaml").write_text(governed_models())
+    database = metadata_database(postgres)
     with ExitStack() as stack:
-        database = stack.enter_context(metadata_database())
         openbao = stack.enter_context(servers.start_openbao(directory / "openbao"))
         passwords = {name: secrets.token_urlsafe(18) for name in set(world.ACCOUNTS.values())}
         connections = world.furnish_openbao(openbao, passwords, directory / "trust.json")
@@ -249,6 +311,7 @@ def live_world(directory: Path, server: MlflowServer) -> Iterator[LiveWorld]:
                     "mlflow_conn_id": "mlflow_default",
                     "environment": ENVIRONMENT,
                 },
+                timeout=patience(300),
                 sections={
                     "scheduler": {"use_job_schedule": "False", "trigger_timeout_check_interval": "2"},
                     "database": database,
@@ -266,24 +329,23 @@ def live_world(directory: Path, server: MlflowServer) -> Iterator[LiveWorld]:
         )
 
 
-@contextmanager
-def metadata_database() -> Iterator[dict[str, str]]:
-    """Options of ``[database]``: a PostgreSQL where there is one, for with SQLite, where so many things happen at once,
-    Airflow's scheduler can end with "database is locked"."""
-    if postgres_bindir() is None:
-        yield {}
-        return
-    with running_postgres() as address:
-        root = make_url(address).set(password=PASSWORD)
-        password = secrets.token_urlsafe(18)
-        with sa.create_engine(root, isolation_level="AUTOCOMMIT").connect() as connection:
-            connection.exec_driver_sql(f"CREATE ROLE airflow LOGIN PASSWORD '{password}'")
-            connection.exec_driver_sql("CREATE DATABASE airflow OWNER airflow")
-        where = f"airflow:{password}@{root.host}:{root.port}/airflow"
-        yield {
-            "sql_alchemy_conn": f"postgresql+psycopg2://{where}",
-            "sql_alchemy_conn_async": f"postgresql+psycopg://{where}",
-        }
+def metadata_database(server: str | None) -> dict[str, str]:
+    """Options of ``[database]``: a PostgreSQL where there is one, because with SQLite, where so many things happen at
+    once, Airflow's scheduler can end with "database is locked"."""
+    if server is None:
+        return {}
+    root = make_url(server).set(password=PASSWORD)
+    name, password = f"airflow_{uuid.uuid4().hex[:8]}", secrets.token_urlsafe(18)
+    engine = sa.create_engine(root, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'")
+        connection.exec_driver_sql(f"CREATE DATABASE {name} OWNER {name}")
+    engine.dispose()
+    where = f"{name}:{password}@{root.host}:{root.port}/{name}"
+    return {
+        "sql_alchemy_conn": f"postgresql+psycopg2://{where}",
+        "sql_alchemy_conn_async": f"postgresql+psycopg://{where}",
+    }
 
 
 def root_client(openbao: servers.OpenBao) -> Any:
@@ -335,7 +397,7 @@ def attack(body: Callable[[LiveWorld], None]) -> Callable[[LiveWorld], None]:
         live.attacks[body.__name__].result()
 
     test.attack = body  # type: ignore[attr-defined]
-    return pytest.mark.live(pytest.mark.timeout(600)(test))
+    return pytest.mark.xdist_group("attacks-live")(pytest.mark.live(pytest.mark.timeout(HANGS)(test)))
 
 
 def codes_in(log: str) -> set[str]:
@@ -352,5 +414,5 @@ def warned(live: LiveWorld, run: Run, task: str) -> None:
 
 def ended(run: Run, **expected: str) -> None:
     """The run has ended, and its tasks so; two underscores stand for the dot of a task group."""
-    states = run.wait()
+    states = run.wait(timeout=patience(300))
     assert states == {name.replace("__", "."): state for name, state in expected.items()}, json.dumps(states)

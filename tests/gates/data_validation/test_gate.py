@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from airflow_mlgov.gates.data_validation import validate_data
 from airflow_mlgov.gates.data_validation.suite import load_suite
 from airflow_mlgov.gates.report import write_report
 from airflow_mlgov.results import Check, Outcome, Severity
-from tests.fixtures.postgres import PASSWORD, postgres_bindir, running_postgres
+from tests.fixtures.postgres import PASSWORD, new_database
 from tests.worlds.suites import expect, suite
 
 PASS, FAIL, INCONCLUSIVE, ERROR = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.ERROR
@@ -777,26 +776,25 @@ def test_values_without_a_canonical_form_are_refused() -> None:
 
 
 @pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    if postgres_bindir() is None:
-        pytest.skip("no PostgreSQL binaries (initdb) on this machine")
-    with running_postgres() as url:
-        engine = sa.create_engine(sa.make_url(url).set(password=PASSWORD))
-        with engine.begin() as connection:
-            for statement in (
-                "CREATE SCHEMA risk",
-                "CREATE TABLE risk.loans (id int, age int, amount numeric(10, 2), at timestamptz, day date,"
-                " span interval, clock time, raw bytea, doc jsonb, list int[], uid uuid, ok boolean,"
-                " rate float8, name text)",
-                "INSERT INTO risk.loans SELECT i, 18 + mod(i, 60), i * 1.5, '2026-01-01Z', '2026-01-01',"
-                " '1 day', '12:00', 'x', jsonb_build_object('n', 1.5), array[1, i],"
-                " '6ba7b810-9dad-11d1-80b4-00c04fd430c8', true, i / 3.0,"
-                " 'zebra-' || i FROM generate_series(1, 600) AS i",
-                "CREATE ROLE stranger LOGIN PASSWORD 'stranger-pass'",
-            ):
-                connection.exec_driver_sql(statement)
-        engine.dispose()
-        yield url
+def postgres(postgres_server: str) -> str:
+    """A database with a schema ``risk`` that strangers may not look into."""
+    url = new_database(postgres_server)
+    engine = sa.create_engine(sa.make_url(url).set(password=PASSWORD))
+    with engine.begin() as connection:
+        for statement in (
+            "CREATE SCHEMA risk",
+            "CREATE TABLE risk.loans (id int, age int, amount numeric(10, 2), at timestamptz, day date,"
+            " span interval, clock time, raw bytea, doc jsonb, list int[], uid uuid, ok boolean,"
+            " rate float8, name text)",
+            "INSERT INTO risk.loans SELECT i, 18 + mod(i, 60), i * 1.5, '2026-01-01Z', '2026-01-01',"
+            " '1 day', '12:00', 'x', jsonb_build_object('n', 1.5), array[1, i],"
+            " '6ba7b810-9dad-11d1-80b4-00c04fd430c8', true, i / 3.0,"
+            " 'zebra-' || i FROM generate_series(1, 600) AS i",
+            "CREATE ROLE stranger LOGIN PASSWORD 'stranger-pass'",
+        ):
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+    return url
 
 
 @pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])

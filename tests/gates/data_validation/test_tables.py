@@ -76,6 +76,7 @@ def is_read_otherwise(item: dict[str, Any]) -> bool:
     return r"\\b" in json.dumps(item) or len(types) > 1
 
 
+@pytest.mark.slow
 def test_the_verdicts_are_great_expectations(database: SqlSource) -> None:
     kinds = set()
 
