@@ -18,5 +18,7 @@ def parse_duration(text: Any) -> timedelta:
     """
     match = re.fullmatch(r"([1-9][0-9]{0,5})([smhdw])", text) if isinstance(text, str) else None
     if not match:
-        raise ConfigurationError(f"{text!r} is not a duration: write a number and s, m, h, d or w, such as 7d")
+        raise ConfigurationError(
+            f"{text!r} is not a duration: write a number and s, m, h, d or w, such as 7d", code="duration.form"
+        )
     return timedelta(**{_UNITS[match[2]]: int(match[1])})

@@ -100,7 +100,7 @@ def read_file(path: str | Path, what: str) -> bytes:
             f"no such {what}: {path} (looked in {source.absolute().parent})", code="file.missing"
         ) from None
     except PermissionError:
-        raise AccessError(f"may not read the {what} {path}: permission denied") from None
+        raise AccessError(f"may not read the {what} {path}: permission denied", code="file.refused") from None
     except OSError as error:
         raise ConfigurationError(
             f"the {what} {path} cannot be read: {error.strerror or error}", code="file.unreadable"

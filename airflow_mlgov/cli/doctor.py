@@ -364,7 +364,9 @@ def _vault_connections(duties: Iterable[str]) -> Iterator[Finding]:
 
     text = option("vault_conn_id")
     if not text:
-        raise ConfigurationError("keys in Vault need an identity: set [mlgov] vault_conn_id")
+        raise ConfigurationError(
+            "keys in Vault need an identity: set [mlgov] vault_conn_id", code="vault.not_configured"
+        )
     names = sorted({filled("vault_conn_id", duty) for duty in duties})
     if "{duty}" not in text:
         yield _warning(

@@ -166,7 +166,9 @@ def _record(result: GateResult, given: Mapping[str, Any]) -> str:
     from airflow_mlgov.governance.policy import load_policy
 
     if not given["sign"]:
-        raise ConfigurationError("evidence is signed: pass --sign local:PATH or --sign vault:KEY with --ledger")
+        raise ConfigurationError(
+            "evidence is signed: pass --sign local:PATH or --sign vault:KEY with --ledger", code="option.missing"
+        )
     policy = load_policy(given["policy"]) if given["policy"] else None
     context = context_of(f"gate {result.gate}", given["environment"], policy)
     return open_ledger(given["ledger"]).attest(GateStatement.of(result, context), signer_for(given["sign"])).reference
@@ -176,6 +178,6 @@ def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except PermissionError:
-        raise AccessError(f"may not write {path}: permission denied") from None
+        raise AccessError(f"may not write {path}: permission denied", code="file.refused") from None
     except OSError as error:
-        raise ConfigurationError(f"cannot write {path}: {error.strerror or error}") from None
+        raise ConfigurationError(f"cannot write {path}: {error.strerror or error}", code="file.not_writable") from None

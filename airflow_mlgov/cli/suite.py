@@ -39,9 +39,11 @@ def propose(
         with out.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise ConfigurationError(f"{out} exists, and somebody may have edited it: write to another file") from None
+        raise ConfigurationError(
+            f"{out} exists, and somebody may have edited it: write to another file", code="file.exists"
+        ) from None
     except PermissionError:
-        raise AccessError(f"may not write {out}: permission denied") from None
+        raise AccessError(f"may not write {out}: permission denied", code="file.refused") from None
     except OSError as error:
-        raise ConfigurationError(f"cannot write {out}: {error.strerror or error}") from None
+        raise ConfigurationError(f"cannot write {out}: {error.strerror or error}", code="file.not_writable") from None
     typer.echo(f"{len(draft['expectations'])} expectations in {out}: a draft, read and edit every line", err=True)

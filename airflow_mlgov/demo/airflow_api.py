@@ -45,7 +45,9 @@ class AirflowUser:
                 return True
             errors = self._call("GET", "importErrors").json().get("import_errors") or []
             if errors:
-                raise DependencyError(f"Airflow cannot import the DAG:\n{errors[0]['stack_trace'][-2000:]}")
+                raise DependencyError(
+                    f"Airflow cannot import the DAG:\n{errors[0]['stack_trace'][-2000:]}", code="demo.dag_broken"
+                )
             return False
 
         _poll(parsed, timeout, f"the DAG {dag_id}")
@@ -66,7 +68,9 @@ class AirflowUser:
                 timeout=60,
             )
         except requests.RequestException as error:
-            raise DependencyError(f"Airflow does not answer: {type(error).__name__}") from None
+            raise DependencyError(
+                f"Airflow does not answer: {type(error).__name__}", code="demo.airflow_down"
+            ) from None
 
     def look(self, path: str) -> Any:
         """GET one document.
@@ -154,7 +158,9 @@ def _default(param: Any) -> Any:
 
 def _require(answer: requests.Response, what: str) -> None:
     if not answer.ok:
-        raise DependencyError(f"Airflow would not {what}: {answer.status_code} {answer.text[:300]}")
+        raise DependencyError(
+            f"Airflow would not {what}: {answer.status_code} {answer.text[:300]}", code="demo.airflow_refused"
+        )
 
 
 def _poll(
@@ -164,5 +170,5 @@ def _poll(
     while not done():
         if time.monotonic() > deadline:
             seen = f"; last seen: {state()}" if state else ""
-            raise DependencyError(f"waited {timeout:.0f} s for {what} in vain{seen}")
+            raise DependencyError(f"waited {timeout:.0f} s for {what} in vain{seen}", code="demo.timeout")
         time.sleep(every)

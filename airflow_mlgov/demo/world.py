@@ -112,7 +112,9 @@ def copy_dags(destination: Path) -> Path:
         if (source / "credit_risk_retraining.py").is_file():
             shutil.copytree(source, destination, ignore=shutil.ignore_patterns("__pycache__", "data"))
             return destination
-    raise DependencyError("the example DAG is not here: run the demo from a clone of the project")
+    raise DependencyError(
+        "the example DAG is not here: run the demo from a clone of the project", code="demo.not_installed"
+    )
 
 
 def make_mlflow_accounts(mlflow: Mlflow) -> dict[str, str]:
@@ -124,7 +126,9 @@ def make_mlflow_accounts(mlflow: Mlflow) -> dict[str, str]:
     def post(path: str, **body: Any) -> None:
         answer = http.post(f"{mlflow.url}/api/{path}", json=body, timeout=60)
         if not answer.ok:
-            raise DependencyError(f"MLflow refused {path}: {answer.status_code} {answer.text[:300]}")
+            raise DependencyError(
+                f"MLflow refused {path}: {answer.status_code} {answer.text[:300]}", code="demo.mlflow_refused"
+            )
 
     passwords = {name: secrets.token_urlsafe(18) for name in ("trainer", "gates", "promoter", "auditor")}
     post("2.0/mlflow/registered-models/create", name=MODEL)
@@ -186,7 +190,9 @@ def prepare_directory(directory: Path) -> Path:
     directory = directory.expanduser().resolve()
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     if any(directory.iterdir()):
-        raise ConfigurationError(f"{directory} is not empty: name a new folder, the demo keeps its ledger there")
+        raise ConfigurationError(
+            f"{directory} is not empty: name a new folder, the demo keeps its ledger there", code="folder.not_empty"
+        )
     return directory
 
 

@@ -89,7 +89,9 @@ def read_envelope(envelope: str) -> tuple[dict[str, str], dict[str, Any]]:
         if not all(isinstance(value, str) for value in index.values()):
             raise ValueError("its subject is not named by text")
     except (KeyError, TypeError, ValueError) as error:
-        raise EvidenceError(f"not an envelope with a statement of ours: {error!r}") from error
+        raise EvidenceError(
+            f"not an envelope with a statement of ours: {error!r}", code="envelope.malformed"
+        ) from error
     return index, statement
 
 
@@ -120,31 +122,36 @@ def walk(entries: Iterable[Entry], checkpoints: Iterable[Head] = (), *, withheld
             if checkpoint != Head(tree.size, prev, tree.hexdigest(), origin):
                 raise EvidenceError(
                     f"the ledger's first {tree.size} entries are not those of the checkpoint (root "
-                    f"{checkpoint.root[:16]}): they were rewritten, or it is another ledger ({checkpoint.origin})"
+                    f"{checkpoint.root[:16]}): they were rewritten, or it is another ledger ({checkpoint.origin})",
+                    code="checkpoint.differs",
                 )
     if expected:
         size = max(expected)
-        raise EvidenceError(f"the ledger has {tree.size} entries, a checkpoint says {size}: its tail was cut")
+        raise EvidenceError(
+            f"the ledger has {tree.size} entries, a checkpoint says {size}: its tail was cut", code="ledger.tail_cut"
+        )
     return Head(tree.size, prev, tree.hexdigest(), origin)
 
 
 def _check_entry(entry: Entry, seq: int, prev: str, withheld: bool) -> dict[str, Any] | None:
     if entry.seq != seq:
-        raise EvidenceError(f"ledger entry {seq} is missing: the next one is {entry.seq}")
+        raise EvidenceError(f"ledger entry {seq} is missing: the next one is {entry.seq}", code="ledger.entry_missing")
     if entry.prev != prev:
-        raise EvidenceError(f"ledger entry {seq} does not follow from the one before it")
+        raise EvidenceError(f"ledger entry {seq} does not follow from the one before it", code="ledger.chain_broken")
     row = asdict(entry)
     for name in ("seq", "prev", "hash", "envelope"):
         del row[name]
     if not all(isinstance(value, str) for value in row.values()) or entry.hash != link(prev, seq, row):
-        raise EvidenceError(f"ledger entry {seq} was changed after it was written")
+        raise EvidenceError(f"ledger entry {seq} was changed after it was written", code="ledger.entry_changed")
     if withheld and not entry.envelope:
         return None
     if hashlib.sha256(entry.envelope.encode()).hexdigest() != entry.envelope_sha256:
-        raise EvidenceError(f"ledger entry {seq} was changed after it was written")
+        raise EvidenceError(f"ledger entry {seq} was changed after it was written", code="ledger.entry_changed")
     copied, statement = read_envelope(entry.envelope)
     if any(row[name] != value for name, value in copied.items()):
-        raise EvidenceError(f"ledger entry {seq} is filed under another subject than its envelope names")
+        raise EvidenceError(
+            f"ledger entry {seq} is filed under another subject than its envelope names", code="ledger.entry_misfiled"
+        )
     return statement
 
 
@@ -165,5 +172,6 @@ def check_history(seq: int, statement: Mapping[str, Any] | None, head_at: Callab
     if type(size) is not int or not 0 <= size < seq or head_at(size) != seen.get("head"):
         raise EvidenceError(
             f"ledger entry {seq} was signed when the ledger held something else before it: entries were removed or "
-            "replaced since"
+            "replaced since",
+            code="ledger.history_rewritten",
         )

@@ -28,7 +28,7 @@ def make_checkpoint(ledger: Ledger, signer: Signer, context: Context) -> str:
     """
     now = ledger.verify()
     if not now.size:
-        raise ConfigurationError(f"the ledger {ledger.url} is empty: there is nothing to keep")
+        raise ConfigurationError(f"the ledger {ledger.url} is empty: there is nothing to keep", code="ledger.empty")
     return sign_statement(CheckpointStatement.of(now.origin, now.size, now.head, now.root, context), signer)
 
 
@@ -64,13 +64,15 @@ def write_checkpoint(envelope: str, where: str) -> None:
             with Path(where).open("x", encoding="utf-8") as stream:
                 stream.write(envelope + "\n")
     except FileExistsError as error:
-        raise ConfigurationError(f"{where} exists: a checkpoint is never overwritten, name a new file") from error
+        raise ConfigurationError(
+            f"{where} exists: a checkpoint is never overwritten, name a new file", code="file.exists"
+        ) from error
     except PermissionError as error:
-        raise AccessError(f"may not write {where}") from error
+        raise AccessError(f"may not write {where}", code="file.refused") from error
     except (FileNotFoundError, ImportError, ValueError) as error:
-        raise ConfigurationError(f"cannot write {where}: {error}") from error
+        raise ConfigurationError(f"cannot write {where}: {error}", code="file.not_writable") from error
     except OSError as error:
-        raise DependencyError(f"cannot write {where} now: {type(error).__name__}") from error
+        raise DependencyError(f"cannot write {where} now: {type(error).__name__}", code="store.down") from error
 
 
 def read_checkpoint(where: str) -> str:
@@ -85,7 +87,9 @@ def read_checkpoint(where: str) -> str:
         with fsspec.open(where, "r", encoding="utf-8") as stream:
             text: str = stream.read()
     except (FileNotFoundError, IsADirectoryError, ImportError, ValueError) as error:
-        raise ConfigurationError(f"cannot read the checkpoint {where}: {error}") from error
+        raise ConfigurationError(f"cannot read the checkpoint {where}: {error}", code="file.unreadable") from error
     except OSError as error:
-        raise DependencyError(f"cannot read the checkpoint {where} now: {type(error).__name__}") from error
+        raise DependencyError(
+            f"cannot read the checkpoint {where} now: {type(error).__name__}", code="store.down"
+        ) from error
     return text

@@ -21,7 +21,7 @@ def hash_file(path: str | Path) -> str:
         with Path(path).open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
-        raise ConfigurationError(f"cannot read {path}: {error.strerror or error}") from error
+        raise ConfigurationError(f"cannot read {path}: {error.strerror or error}", code="file.unreadable") from error
 
 
 def hash_tree(root: str | Path, exclude: Set[str] = frozenset()) -> str:
@@ -35,7 +35,7 @@ def hash_tree(root: str | Path, exclude: Set[str] = frozenset()) -> str:
     """
     base = Path(root)
     if not base.is_dir():
-        raise ConfigurationError(f"{base} is not a directory")
+        raise ConfigurationError(f"{base} is not a directory", code="folder.missing")
     lines = []
     for path in base.rglob("*"):
         name = path.relative_to(base).as_posix()
@@ -43,13 +43,19 @@ def hash_tree(root: str | Path, exclude: Set[str] = frozenset()) -> str:
         if stat.S_ISDIR(mode):
             continue
         if not stat.S_ISREG(mode):
-            raise EvidenceError(f"{name!r} is not a regular file: links and special files cannot be bound to a digest")
+            raise EvidenceError(
+                f"{name!r} is not a regular file: links and special files cannot be bound to a digest",
+                code="file.not_bindable",
+            )
         if any(character in name for character in "\n\r\\"):
-            raise EvidenceError(f"{name!r} has a line break or a backslash in its name and cannot be listed safely")
+            raise EvidenceError(
+                f"{name!r} has a line break or a backslash in its name and cannot be listed safely",
+                code="file.not_bindable",
+            )
         if name not in exclude:
             lines.append((name.encode(), hash_file(path)))
     if not lines:
-        raise EvidenceError(f"{base.name!r} holds no files, so its digest would bind nothing")
+        raise EvidenceError(f"{base.name!r} holds no files, so its digest would bind nothing", code="folder.empty")
     listing = b"".join(digest.encode() + b"  " + name + b"\n" for name, digest in sorted(lines))
     return hashlib.sha256(listing).hexdigest()
 
@@ -62,7 +68,7 @@ def canonical_json(value: Any) -> bytes:
     try:
         return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
     except ValueError as error:  # also a lone surrogate, which UTF-8 cannot carry
-        raise EvidenceError(f"evidence must be plain finite JSON: {error}") from error
+        raise EvidenceError(f"evidence must be plain finite JSON: {error}", code="json.not_plain") from error
 
 
 def hash_json(value: Any) -> str:
@@ -79,17 +85,19 @@ def parse_json(text: str | bytes) -> Any:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         keys = [key for key, _ in pairs]
         if len(keys) != len(set(keys)):
-            raise EvidenceError(f"the JSON repeats the key {next(key for key in keys if keys.count(key) > 1)!r}")
+            raise EvidenceError(
+                f"the JSON repeats the key {next(key for key in keys if keys.count(key) > 1)!r}", code="json.key_twice"
+            )
         return dict(pairs)
 
     def no_constant(name: str) -> Any:
-        raise EvidenceError(f"the JSON holds {name}")
+        raise EvidenceError(f"the JSON holds {name}", code="json.not_plain")
 
     try:
         return json.loads(text, object_pairs_hook=once, parse_constant=no_constant)
     except ValueError as error:
         if isinstance(error, EvidenceError):
             raise
-        raise EvidenceError(f"not JSON: {error}") from error
+        raise EvidenceError(f"not JSON: {error}", code="json.malformed") from error
     except RecursionError as error:
-        raise EvidenceError("the JSON is nested too deeply") from error
+        raise EvidenceError("the JSON is nested too deeply", code="json.too_deep") from error

@@ -97,7 +97,7 @@ class Ledger:
         with self._transaction() as connection:
             row = connection.execute(sa.select(table).where(table.c.seq == seq)).mappings().one_or_none()
         if row is None:
-            raise ConfigurationError(f"the ledger {self.url} has no entry {seq}")
+            raise ConfigurationError(f"the ledger {self.url} has no entry {seq}", code="ledger.no_entry")
         return Entry(**row)
 
     def last(self) -> tuple[int, str]:
@@ -167,10 +167,12 @@ def open_ledger(url: str | URL, timeout: float = 10.0) -> Ledger:
     try:
         parsed = make_url(url)
     except ArgumentError as error:
-        raise ConfigurationError("the ledger must be a SQLAlchemy URL, such as sqlite:////var/lib/ledger.db") from error
+        raise ConfigurationError(
+            "the ledger must be a SQLAlchemy URL, such as sqlite:////var/lib/ledger.db", code="ledger.address"
+        ) from error
     shown = parsed.set(username=None, password=None).render_as_string()
     if parsed.get_backend_name() not in STEPS:
-        raise ConfigurationError(f"the ledger {shown} must be SQLite or PostgreSQL")
+        raise ConfigurationError(f"the ledger {shown} must be SQLite or PostgreSQL", code="ledger.address")
     with _database_errors(shown):
         engine = open_engine(parsed, timeout)
         migrate(engine, shown)
@@ -200,7 +202,7 @@ def _locked_file(ledger: Ledger, _: str, deadline: float, busy: str) -> Iterator
     try:
         handle = open(f"{path.removeprefix('file:').partition('?')[0]}.lock", "w")  # noqa: SIM115 - closed below
     except OSError as error:
-        raise AccessError(f"cannot lock the ledger {ledger.url}: {error.strerror}") from error
+        raise AccessError(f"cannot lock the ledger {ledger.url}: {error.strerror}", code="ledger.refused") from error
     with handle:
         _wait(lambda: _try_flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB), deadline, busy)
         yield lambda: None
@@ -229,7 +231,10 @@ def _locked_key(ledger: Ledger, what: str, deadline: float, busy: str) -> Iterat
         def confirm() -> None:
             with _database_errors(ledger.url):
                 if connection.scalar(sa.select(sa.func.pg_backend_pid())) != backend:
-                    raise DependencyError(f"the lock of {what} was lost: the ledger's connection broke; try again")
+                    raise DependencyError(
+                        f"the lock of {what} was lost: the ledger's connection broke; try again",
+                        code="ledger.lock_lost",
+                    )
 
         try:
             yield confirm
@@ -240,7 +245,7 @@ def _locked_key(ledger: Ledger, what: str, deadline: float, busy: str) -> Iterat
 def _wait(done: Callable[[], bool], deadline: float, busy: str) -> None:
     while not done():
         if time.monotonic() >= deadline:
-            raise DependencyError(busy)
+            raise DependencyError(busy, code="ledger.lock_busy")
         time.sleep(_POLL_SECONDS)
 
 
@@ -252,18 +257,28 @@ def _database_errors(shown: str) -> Iterator[None]:
     except OperationalError as error:
         text = str(error.orig).lower()
         if "readonly" in text or "read-only" in text or "authentication failed" in text or "permission denied" in text:
-            raise AccessError(f"the ledger {shown} refuses this identity: {_first_line(error)}") from None
-        raise DependencyError(f"the ledger {shown} cannot be used now: {_first_line(error)}") from None
+            raise AccessError(
+                f"the ledger {shown} refuses this identity: {_first_line(error)}", code="ledger.refused"
+            ) from None
+        raise DependencyError(
+            f"the ledger {shown} cannot be used now: {_first_line(error)}", code="ledger.down"
+        ) from None
     except DBAPIError as error:
         if "permission denied" in str(error.orig).lower() or "read-only" in str(error.orig).lower():
-            raise AccessError(f"the ledger {shown} refuses this identity: {_first_line(error)}") from None
+            raise AccessError(
+                f"the ledger {shown} refuses this identity: {_first_line(error)}", code="ledger.refused"
+            ) from None
         if "append-only" in str(error.orig):
-            raise EvidenceError(f"the ledger {shown} is append-only") from None
+            raise EvidenceError(f"the ledger {shown} is append-only", code="ledger.append_only") from None
         if "not a database" in str(error.orig):
-            raise ConfigurationError(f"the ledger {shown} is not a database") from None
-        raise DependencyError(f"the ledger {shown} cannot be used now: {_first_line(error)}") from None
+            raise ConfigurationError(f"the ledger {shown} is not a database", code="ledger.unusable") from None
+        raise DependencyError(
+            f"the ledger {shown} cannot be used now: {_first_line(error)}", code="ledger.down"
+        ) from None
     except (SQLAlchemyError, ModuleNotFoundError) as error:
-        raise ConfigurationError(f"the ledger {shown} cannot be opened: {type(error).__name__}: {error}") from None
+        raise ConfigurationError(
+            f"the ledger {shown} cannot be opened: {type(error).__name__}: {error}", code="ledger.unusable"
+        ) from None
 
 
 def _first_line(error: DBAPIError) -> str:

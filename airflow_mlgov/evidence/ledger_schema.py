@@ -94,7 +94,9 @@ def open_engine(url: URL, timeout: float) -> Engine:
         try:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise AccessError(f"cannot make the folder of the ledger {url.database}: {error.strerror}") from error
+            raise AccessError(
+                f"cannot make the folder of the ledger {url.database}: {error.strerror}", code="ledger.refused"
+            ) from error
     engine = sa.create_engine(url, hide_parameters=True, connect_args={"timeout": timeout})
 
     @sa.event.listens_for(engine, "connect")
@@ -143,5 +145,7 @@ def _version(connection: Connection, shown: str) -> int:
         return 0
     version = connection.execute(sa.select(sa.func.max(_schema.c.version))).scalar() or 0
     if version > SCHEMA_VERSION:
-        raise ConfigurationError(f"the ledger {shown} has schema {version}; this package knows {SCHEMA_VERSION}")
+        raise ConfigurationError(
+            f"the ledger {shown} has schema {version}; this package knows {SCHEMA_VERSION}", code="ledger.schema_newer"
+        )
     return int(version)

@@ -47,7 +47,7 @@ def write_pack(ledger: Ledger, model: Subject, out: Path, checkpoint: str | None
             if checkpoint:
                 pack.writestr(_CHECKPOINT, checkpoint)
     except OSError as error:
-        raise ConfigurationError(f"cannot write {out}: {error.strerror}") from error
+        raise ConfigurationError(f"cannot write {out}: {error.strerror}", code="file.not_writable") from error
     return sum(entry.subject_digest in wanted for entry in entries), size
 
 
@@ -103,7 +103,8 @@ class Pack:
         missing = next((entry for entry in found if not entry.envelope), None)
         if missing is not None:
             raise EvidenceError(
-                f"the pack leaves out ledger entry {missing.seq}, which is about {missing.subject_name}"
+                f"the pack leaves out ledger entry {missing.seq}, which is about {missing.subject_name}",
+                code="pack.entry_withheld",
             )
         return found
 
@@ -134,11 +135,13 @@ def open_pack(path: Path, trust: TrustRoot) -> Pack:
         entries = tuple(_entries(texts[_ENTRIES]))
         checkpoint = open_checkpoint(texts[_CHECKPOINT], trust) if _CHECKPOINT in texts else None
     except OSError as error:
-        raise ConfigurationError(f"cannot read the pack {path}: {error.strerror}") from error
+        raise ConfigurationError(f"cannot read the pack {path}: {error.strerror}", code="file.unreadable") from error
     except (BadZipFile, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} is no evidence pack: {error}") from error
+        raise ConfigurationError(f"{path} is no evidence pack: {error}", code="pack.malformed") from error
     if manifest["version"] != _VERSION:
-        raise ConfigurationError(f"{path} is a pack of version {manifest['version']}; this package knows {_VERSION}")
+        raise ConfigurationError(
+            f"{path} is a pack of version {manifest['version']}; this package knows {_VERSION}", code="pack.version"
+        )
     return Pack(model, checkpoint, entries)
 
 
@@ -148,5 +151,7 @@ def _entries(text: str) -> Iterator[Entry]:
         if not isinstance(entry.seq, int) or not all(
             isinstance(value, str) for value in list(vars(entry).values())[1:]
         ):
-            raise EvidenceError(f"the pack holds a line that is no ledger entry: {line[:80]}")
+            raise EvidenceError(
+                f"the pack holds a line that is no ledger entry: {line[:80]}", code="pack.entry_malformed"
+            )
         yield entry

@@ -116,7 +116,9 @@ def _make_local_key(path: Path) -> None:
     except FileExistsError:
         return
     except OSError as error:
-        raise ConfigurationError(f"cannot make the local key {path}: {error.strerror}") from error
+        raise ConfigurationError(
+            f"cannot make the local key {path}: {error.strerror}", code="file.not_writable"
+        ) from error
     with os.fdopen(handle, "wb") as stream:
         stream.write(pem)
     log.warning("made a new local signing key at %s", path)
@@ -166,7 +168,9 @@ class TrustRoot:
         document = read_json(path, "trust root").content
         entries = document.get("keys") if isinstance(document, dict) else None
         if not isinstance(entries, list):
-            raise ConfigurationError(f'the trust root {path} needs the form {{"version": 1, "keys": [...]}}')
+            raise ConfigurationError(
+                f'the trust root {path} needs the form {{"version": 1, "keys": [...]}}', code="trust.malformed"
+            )
         return cls(tuple(_trusted_key(entry, f"{path}, key {i}") for i, entry in enumerate(entries)), str(path))
 
     def with_key(
@@ -186,7 +190,9 @@ class TrustRoot:
         :raises ConfigurationError: the key is there already
         """
         if any(item.key.keyid == key.keyid for item in self.keys):
-            raise ConfigurationError(f"the key {key.keyid[:16]} is in the trust root already ({self.source})")
+            raise ConfigurationError(
+                f"the key {key.keyid[:16]} is in the trust root already ({self.source})", code="trust.key_twice"
+            )
         moment, taken = now or datetime.now(UTC), frozenset(duties)
         ended = tuple(
             replace(item, valid_until=moment + _OVERLAP) if item.duties == taken and item.valid_until is None else item
@@ -230,39 +236,47 @@ class TrustRoot:
         try:
             envelope = Envelope.from_dict(document)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise EvidenceError(f"not a DSSE envelope: {error!r}") from error
+            raise EvidenceError(f"not a DSSE envelope: {error!r}", code="envelope.malformed") from error
         if envelope.payload_type != PAYLOAD_TYPE:
-            raise EvidenceError(f"payload type {envelope.payload_type!r}, expected {PAYLOAD_TYPE!r}")
+            raise EvidenceError(
+                f"payload type {envelope.payload_type!r}, expected {PAYLOAD_TYPE!r}", code="envelope.malformed"
+            )
         if len(envelope.signatures) != 1:
-            raise EvidenceError(f"{len(envelope.signatures)} signatures, expected exactly one")
+            raise EvidenceError(
+                f"{len(envelope.signatures)} signatures, expected exactly one", code="envelope.malformed"
+            )
         keyid = next(iter(envelope.signatures))
         if not isinstance(keyid, str):
-            raise EvidenceError(f"the key id is no text but {keyid!r}")
+            raise EvidenceError(f"the key id is no text but {keyid!r}", code="envelope.malformed")
         known = tuple(item for item in self.keys if item.key.keyid == keyid)
         if not known:
-            raise EvidenceError(f"signed by the key {keyid[:16]}, which is not in the trust root ({self.source})")
+            raise EvidenceError(
+                f"signed by the key {keyid[:16]}, which is not in the trust root ({self.source})", code="key.unknown"
+            )
         try:
             envelope.verify([known[0].key], 1)
         except (VerificationError, UnverifiedSignatureError, ValueError) as error:
-            raise EvidenceError("the signature does not fit the content") from error
+            raise EvidenceError("the signature does not fit the content", code="signature.wrong") from error
         statement = parse_json(envelope.payload)
         if not isinstance(statement, dict):
-            raise EvidenceError("the payload is not a statement")
+            raise EvidenceError("the payload is not a statement", code="envelope.malformed")
         return statement, known
 
 
 def _trusted_key(entry: Any, where: str) -> TrustedKey:
     if not isinstance(entry, dict):
-        raise ConfigurationError(f"{where}: an entry is an object")
+        raise ConfigurationError(f"{where}: an entry is an object", code="trust.malformed")
     data = dict(entry)
     duties, keyid = data.pop("duties", None), data.pop("keyid", None)
     dates = [_date(data.pop(name, None), f"{where}: {name}") for name in ("valid_from", "valid_until")]
     if not isinstance(duties, list) or not duties or not all(isinstance(d, str) and _DUTY.fullmatch(d) for d in duties):
-        raise ConfigurationError(f"{where}: duties must be names of gates, or {', '.join(OFFICES)}, not {duties!r}")
+        raise ConfigurationError(
+            f"{where}: duties must be names of gates, or {', '.join(OFFICES)}, not {duties!r}", code="trust.duty"
+        )
     try:
         key = SSlibKey.from_dict(keyid, data)
     except (KeyError, TypeError, ValueError) as error:
-        raise ConfigurationError(f"{where} is not a public key: {error!r}") from error
+        raise ConfigurationError(f"{where} is not a public key: {error!r}", code="trust.key") from error
     return TrustedKey(key, frozenset(duties), *dates)
 
 
@@ -272,5 +286,5 @@ def _date(text: Any, where: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"{where} is not an ISO 8601 date: {text!r}") from error
+        raise ConfigurationError(f"{where} is not an ISO 8601 date: {text!r}", code="trust.date") from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

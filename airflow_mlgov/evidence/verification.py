@@ -159,10 +159,10 @@ def verify_envelope(envelope: str, trust: TrustRoot, seq: int = 0, sha256: str =
 def _read(document: Mapping[str, Any]) -> Statement:
     """The typed statement in a document that has the form of its kind."""
     if document.get("_type") != STATEMENT:
-        raise EvidenceError(f"not an in-toto Statement v1 but {document.get('_type')!r}")
+        raise EvidenceError(f"not an in-toto Statement v1 but {document.get('_type')!r}", code="evidence.unknown_type")
     cls = CLASSES.get(str(document.get("predicateType")))
     if cls is None:
-        raise EvidenceError(f"unknown predicate type {document.get('predicateType')!r}")
+        raise EvidenceError(f"unknown predicate type {document.get('predicateType')!r}", code="evidence.unknown_type")
     try:
         form = form_of(document)
         error = next(_validator(form, cls.kind).iter_errors(document), None)

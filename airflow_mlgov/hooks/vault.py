@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.hashicorp.hooks.vault import VaultHook
 from airflow.sdk.log import mask_secret
 
-from airflow_mlgov.errors import AccessError, ConfigurationError, MlgovError
+from airflow_mlgov.errors import ConfigurationError, MlgovError
 from airflow_mlgov.vault.errors import vault_errors
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class MlgovVaultHook(VaultHook):  # type: ignore[misc]  # the provider ships no 
         :raises DependencyError: Vault is down or sealed
         :raises AccessError: the login was refused. A token is not tried out here: a wrong one is refused at first use
         """
-        with vault_errors("log in to Vault", invalid=AccessError):
+        with vault_errors("log in to Vault", login=True):
             client: hvac.Client = self.vault_client.client
         if client.token:
             mask_secret(client.token)

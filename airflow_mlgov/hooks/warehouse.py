@@ -90,24 +90,28 @@ def _engine(connection: Any) -> sa.Engine:
     except Exception as error:  # Airflow has no class of its own for it
         why = error if isinstance(error, ImportError) else type(error).__name__
         raise ConfigurationError(
-            f"{what}, and its hook cannot be loaded ({why}): pip install {package}, if the type is spelt right"
+            f"{what}, and its hook cannot be loaded ({why}): pip install {package}, if the type is spelt right",
+            code="connection.no_hook",
         ) from None
     name = type(hook).__name__
     if not hasattr(hook, "get_sqlalchemy_engine"):
         raise ConfigurationError(
             f"{what}, whose hook {name} is of no SQL database; the gates read postgres, sqlite and every type whose "
-            "hook gives a SQLAlchemy engine, such as mysql, snowflake, gcpbigquery, databricks or trino"
+            "hook gives a SQLAlchemy engine, such as mysql, snowflake, gcpbigquery, databricks or trino",
+            code="connection.not_sql",
         )
     try:
         engine: sa.Engine = hook.get_sqlalchemy_engine({"poolclass": sa.NullPool})
     except (ImportError, sa.exc.NoSuchModuleError) as error:
         raise ConfigurationError(
             f"{what}, and its SQLAlchemy dialect or its driver is not installed ({error}): install what the "
-            f"documentation of {package} names for SQLAlchemy"
+            f"documentation of {package} names for SQLAlchemy",
+            code="connection.no_driver",
         ) from None
     except Exception as error:  # of the hook's own making; its words may hold a credential
         raise ConfigurationError(
-            f"{what}, and its hook {name} gives no SQLAlchemy engine ({type(error).__name__})"
+            f"{what}, and its hook {name} gives no SQLAlchemy engine ({type(error).__name__})",
+            code="connection.no_engine",
         ) from None
     return engine
 

@@ -190,15 +190,19 @@ def _make(notifier: Notifier, kwargs: Mapping[str, Any]) -> Any:
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigurationError(
             f"there is no such class ({error}); install the package that ships it, or correct its path in "
-            "[mlgov] notifiers"
+            "[mlgov] notifiers",
+            code="notifier.unknown",
         ) from None
     if not (isinstance(found, type) and issubclass(found, BaseNotifier)):
-        raise ConfigurationError("it is no subclass of Airflow's BaseNotifier; name one in [mlgov] notifiers")
+        raise ConfigurationError(
+            "it is no subclass of Airflow's BaseNotifier; name one in [mlgov] notifiers", code="notifier.kind"
+        )
     try:
         return found(**kwargs)
     except Exception as error:
         raise ConfigurationError(
-            f"it cannot be made ({type(error).__name__}: {error}); correct its kwargs in [mlgov] notifiers"
+            f"it cannot be made ({type(error).__name__}: {error}); correct its kwargs in [mlgov] notifiers",
+            code="notifier.unusable",
         ) from None
 
 

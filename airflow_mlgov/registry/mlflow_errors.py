@@ -51,18 +51,25 @@ def _from_mlflow(code: str, message: str, what: str, uri: str) -> MlgovError:
     if code in _MISSING:
         return _from_status(404, what, uri)
     if code in _WRONG:
-        return ConfigurationError(f"cannot {what}: MLflow at {uri} refused it: {message[:_TEXT_LIMIT]}")
+        return ConfigurationError(
+            f"cannot {what}: MLflow at {uri} refused it: {message[:_TEXT_LIMIT]}", code="registry.invalid"
+        )
     found = _STATUS.search(message)  # downloads run in threads, and only the text of their failures survives
     if found:
         return _from_status(int(found[1]), what, uri)
-    return DependencyError(f"cannot {what}: MLflow at {uri} is down or answered with a server error ({code})")
+    return DependencyError(
+        f"cannot {what}: MLflow at {uri} is down or answered with a server error ({code})", code="registry.down"
+    )
 
 
 def _from_status(status: int, what: str, uri: str) -> MlgovError:
     if status in (401, 403):
-        return AccessError(f"cannot {what}: MLflow at {uri} refused the identity or it has no permission for this")
+        return AccessError(
+            f"cannot {what}: MLflow at {uri} refused the identity or it has no permission for this",
+            code="registry.refused",
+        )
     if status == 404:
-        return ConfigurationError(f"cannot {what}: MLflow at {uri} has no such thing")
+        return ConfigurationError(f"cannot {what}: MLflow at {uri} has no such thing", code="registry.not_found")
     if 400 <= status < 500 and status not in (408, 429):
-        return ConfigurationError(f"cannot {what}: MLflow at {uri} answered {status}")
-    return DependencyError(f"cannot {what}: MLflow at {uri} answered {status}")
+        return ConfigurationError(f"cannot {what}: MLflow at {uri} answered {status}", code="registry.invalid")
+    return DependencyError(f"cannot {what}: MLflow at {uri} answered {status}", code="registry.down")

@@ -101,5 +101,5 @@ class ModelVersionSensor(BaseSensorOperator):  # type: ignore[misc]  # untyped t
         if given in (None, "", "None"):
             return 0
         if not str(given).isdecimal():
-            raise ConfigurationError(f"newer_than must be a version number, not {given!r}")
+            raise ConfigurationError(f"newer_than must be a version number, not {given!r}", code="version.form")
         return int(str(given))

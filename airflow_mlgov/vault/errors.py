@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, MlgovError
+from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
 
 
 @contextmanager
-def vault_errors(what: str, *, invalid: type[MlgovError] = ConfigurationError) -> Iterator[None]:
+def vault_errors(what: str, *, login: bool = False) -> Iterator[None]:
     """Run Vault calls; raise our errors instead of theirs.
 
     :param what: what was being tried, to follow "cannot" in the message: ``read the secret 'mlflow/promotion'``
-    :param invalid: what a 400 means here; a login answers so to a wrong secret id
+    :param login: it is a login, which Vault answers with 400 if the secret id is wrong
     :raises DependencyError: Vault is down, sealed, or answered with a server error
     :raises AccessError: the token is wrong or expired, or its policy does not allow the path
     :raises ConfigurationError: the path, mount, key or role does not exist, or the client was set up wrongly
@@ -24,27 +24,38 @@ def vault_errors(what: str, *, invalid: type[MlgovError] = ConfigurationError) -
     try:
         yield
     except vault.VaultDown as error:
-        raise DependencyError(f"cannot {what}: Vault is sealed or not ready") from error
+        raise DependencyError(f"cannot {what}: Vault is sealed or not ready", code="vault.down") from error
     except (vault.Forbidden, vault.Unauthorized) as error:
         raise _refused(what) from error
     except vault.InvalidPath as error:
-        raise ConfigurationError(f"cannot {what}: Vault has nothing at this path or mount") from error
+        raise ConfigurationError(
+            f"cannot {what}: Vault has nothing at this path or mount", code="vault.no_path"
+        ) from error
     except (vault.InvalidRequest, vault.ParamValidationError, vault.UnsupportedOperation) as error:
-        raise invalid(
-            f"cannot {what}: Vault refused the request as invalid; check the names of the key, role and mount, and "
-            "the login"
+        if login:
+            raise _refused(what) from error
+        raise ConfigurationError(
+            f"cannot {what}: Vault refused the request as invalid; check the names of the key, role and mount",
+            code="vault.invalid",
         ) from error
     except vault.VaultError as error:
         if isinstance(error.__cause__, vault.Forbidden):  # the hashicorp provider says it so after a second try
             raise _refused(what) from error
         if type(error) is vault.VaultError:  # the hashicorp provider's word for a connection that lacks something
-            raise ConfigurationError(f"cannot {what}: the Vault connection is incomplete: {error}") from error
-        raise DependencyError(f"cannot {what}: Vault answered with {type(error).__name__}") from error
+            raise ConfigurationError(
+                f"cannot {what}: the Vault connection is incomplete: {error}", code="vault.connection"
+            ) from error
+        raise DependencyError(
+            f"cannot {what}: Vault answered with {type(error).__name__}", code="vault.down"
+        ) from error
     except requests.exceptions.RequestException as error:
-        raise DependencyError(f"cannot {what}: Vault cannot be reached ({type(error).__name__})") from error
+        raise DependencyError(
+            f"cannot {what}: Vault cannot be reached ({type(error).__name__})", code="vault.down"
+        ) from error
 
 
 def _refused(what: str) -> AccessError:
     return AccessError(
-        f"cannot {what}: Vault refused; the token or AppRole is wrong or expired, or its policy lacks this path"
+        f"cannot {what}: Vault refused; the token or AppRole is wrong or expired, or its policy lacks this path",
+        code="vault.refused",
     )

@@ -20,6 +20,6 @@ def vault_policy(duty: str) -> str:
     :raises ConfigurationError: there is no such duty
     """
     if duty not in duties():
-        raise ConfigurationError(f"unknown duty {duty!r}; known: {', '.join(duties())}")
+        raise ConfigurationError(f"unknown duty {duty!r}; known: {', '.join(duties())}", code="duty.unknown")
     template = Template((files("airflow_mlgov.vault") / "duty.hcl").read_text())
     return template.substitute(duty=duty, key=key_name(duty))
