@@ -6,6 +6,7 @@ import pytest
 
 from airflow_mlgov.duty import Duty
 from airflow_mlgov.errors import ConfigurationError
+from tests.codes import raises_code
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +23,7 @@ def test_defaults_work_together(home: Path) -> None:
     assert (home / "ledger.db").exists()
     assert duty.policy is None
     assert duty.vault() is None
-    with pytest.raises(ConfigurationError, match=r"\[mlgov\] policy"):
+    with raises_code(ConfigurationError, "policy.missing"):
         duty.required_policy()
 
 
@@ -30,11 +31,11 @@ def test_a_pinned_trust_root_is_never_extended(home: Path, monkeypatch: pytest.M
     monkeypatch.setenv("AIRFLOW__MLGOV__TRUST_ROOT", str(home / "pinned.json"))
     assert Duty("fairness").signer
     assert not (home / "trust.json").exists()
-    with pytest.raises(ConfigurationError, match=r"pinned\.json"):
+    with raises_code(ConfigurationError, "file.missing", match=r"pinned\.json"):
         _ = Duty("fairness").trust
 
 
 def test_a_vault_signer_without_vault_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__MLGOV__SIGN", "vault:mlgov-{duty}")
-    with pytest.raises(ConfigurationError, match="vault_conn_id"):
+    with raises_code(ConfigurationError, "vault.not_configured"):
         _ = Duty("data_validation").signer

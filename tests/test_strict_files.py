@@ -98,7 +98,7 @@ def test_lines_of_json_that_is_no_yaml_are_not_guessed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("read", [read_json, read_yaml])
 def test_files_that_cannot_be_read(tmp_path: Path, read: Any) -> None:
     def code(path: Path) -> str:
-        with pytest.raises(ConfigurationError, match="settings") as caught:
+        with pytest.raises(ConfigurationError) as caught:
             read(path, "settings")
         return caught.value.code
 

@@ -16,6 +16,7 @@ from airflow_mlgov.evidence.signing import TrustRoot, open_signer
 from airflow_mlgov.evidence.statements import gate_statement
 from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome
+from tests.codes import raises_code
 from tests.fixtures.mlflow_server import MlflowServer
 from tests.worlds.governed import PASSED
 from tests.worlds.guarded import Guarded
@@ -52,14 +53,14 @@ def test_the_newer_fail_deleted(owned: Guarded, second: ModelVersion) -> None:
     owned.refused(second)
     (fail,) = [entry.seq for entry in owned.ledger.entries(kind="gate")][-1:]
     rewrite(owned, lambda rows: [row for row in rows if row["seq"] != fail], relink=False)
-    owned.broken(second, f"entry {fail} is missing")
+    owned.broken(second, "ledger.entry_missing", f"entry {fail} ")
 
 
 def test_the_newer_fail_deleted_and_the_chain_linked_again(owned: Guarded, second: ModelVersion) -> None:
     owned.refused(second)
     (fail,) = [entry.seq for entry in owned.ledger.entries(kind="gate")][-1:]
     rewrite(owned, lambda rows: [row for row in rows if row["seq"] != fail])
-    owned.broken(second, "was signed when the ledger held something else before it")
+    owned.broken(second, "ledger.history_rewritten")
 
 
 def test_the_fail_moved_before_the_pass(owned: Guarded, second: ModelVersion) -> None:
@@ -69,7 +70,7 @@ def test_the_fail_moved_before_the_pass(owned: Guarded, second: ModelVersion) ->
         return [order.get(row["seq"], row) for row in rows]
 
     rewrite(owned, swap)
-    owned.broken(second, "was signed when the ledger held something else before it")
+    owned.broken(second, "ledger.history_rewritten")
 
 
 def test_the_fail_replaced_by_the_pass(owned: Guarded, second: ModelVersion) -> None:
@@ -88,13 +89,13 @@ def test_an_envelope_kept_under_another_subject(owned: Guarded, second: ModelVer
         return [*rows[:-1], {**rows[-1], "subject_digest": "f" * 64}]
 
     rewrite(owned, refiled)
-    owned.broken(second, "filed under another subject")
+    owned.broken(second, "ledger.entry_misfiled")
 
 
 def test_an_entry_put_in_between(owned: Guarded, second: ModelVersion) -> None:
     forged = forged_pass(owned, second)
     rewrite(owned, lambda rows: [*rows[:3], forged, *rows[3:-1]])
-    owned.broken(second, "was signed when the ledger held something else before it")
+    owned.broken(second, "ledger.history_rewritten")
 
 
 def test_an_entry_signed_with_a_key_of_ones_own(owned: Guarded, second: ModelVersion) -> None:
@@ -119,7 +120,7 @@ def test_a_row_edited_or_replaced_in_place(owned: Guarded, second: ModelVersion)
         raw.execute("UPDATE mlgov_ledger SET recorded_at = '2020-01-01' WHERE seq = 2")
         raw.commit()
     assert owned.ledger.missing_triggers() == ["mlgov_ledger_no_update"]
-    owned.broken(second, "entry 2 was changed after it was written")
+    owned.broken(second, "ledger.entry_changed", "entry 2 ")
 
 
 def test_the_whole_ledger_replaced_by_an_empty_one(owned: Guarded, second: ModelVersion) -> None:
@@ -141,12 +142,12 @@ def test_a_cut_tail_is_found_by_a_checkpoint_that_was_kept_elsewhere(
     checkpoint = kept(guarded)
     rewrite(guarded, lambda rows: rows[:-1])
     guarded.ledger.verify()
-    with pytest.raises(EvidenceError, match="its tail was cut"):
+    with raises_code(EvidenceError, "ledger.tail_cut"):
         guarded.ledger.verify([checkpoint])
-    with pytest.raises(EvidenceError, match="its tail was cut"):
+    with raises_code(EvidenceError, "ledger.tail_cut"):
         guarded.explain(version, checkpoints=[checkpoint])
     guarded.promote(version)  # not stopped: see docs/threat-model.md
-    with pytest.raises(EvidenceError, match="they were rewritten"):
+    with raises_code(EvidenceError, "checkpoint.differs"):
         guarded.explain(guarded.now(version), checkpoints=[checkpoint])
 
 

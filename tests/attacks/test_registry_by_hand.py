@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from airflow_mlgov.errors import PromotionRefused
 from airflow_mlgov.evidence.statements import gate_statement
 from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.release.promotion import promote
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity
+from tests.codes import refuses
 from tests.worlds.governed import PASSED, Governed
 
 
@@ -71,7 +71,7 @@ def test_a_version_that_was_rolled_back_from_put_back(governed: Governed) -> Non
     governed.roll_back()
     put_by_hand(governed, second)
     assert unfit(governed, second) == {"promotion.superseded"}
-    with pytest.raises(PromotionRefused, match=r"promotion\.withdrawn"):
+    with refuses("promotion.withdrawn"):
         governed.promote(second)
     assert set(incidents(governed, revert=True).values()) == {"reverted"}
     assert governed.places()[first.version] == PASSED
@@ -89,7 +89,7 @@ def test_forged_tags(governed: Governed) -> None:
         "mlgov.status": "promoted to production",
     }
     governed.registry.set_tags(version, lies)
-    with pytest.raises(PromotionRefused, match=r"evidence\.missing"):
+    with refuses("evidence.missing"):
         governed.promote(version)
     governed.registry.set_tags(version, lies)
     assert unfit(governed, version) == {"promotion.missing"}
@@ -143,10 +143,10 @@ def worse(governed: Governed) -> ModelVersion:
 
 
 def test_a_comparison_that_was_left_out(governed: Governed, worse: ModelVersion) -> None:
-    with pytest.raises(PromotionRefused, match=r"bound\.not_met: roc_auc_vs_champion"):
+    with refuses("bound.not_met", "roc_auc_vs_champion"):
         governed.promote(worse)
     compared(governed, worse, 0.76, -0.19)
-    with pytest.raises(PromotionRefused, match=r"gate\.not_passed"):
+    with refuses("gate.not_passed"):
         governed.promote(worse)
     assert governed.places()["1"] == PASSED
 
@@ -156,7 +156,7 @@ def test_a_comparison_with_the_champion_of_before(governed: Governed, worse: Mod
     better = governed.register(3.0)
     compared(governed, better, 0.99, 0.04)
     governed.promote(better)
-    with pytest.raises(PromotionRefused, match=r"comparison\.stale"):
+    with refuses("comparison.stale"):
         governed.promote(worse)
     assert governed.places()[better.version] == PASSED
 
@@ -169,7 +169,7 @@ def test_the_champion_hidden_by_moving_its_alias_by_hand(governed: Governed, wor
     else:
         governed.registry.set_alias(worse, "champion")
     before = governed.places()
-    with pytest.raises(PromotionRefused, match=r"bound\.not_met: roc_auc_vs_champion"):
+    with refuses("bound.not_met", "roc_auc_vs_champion"):
         governed.promote(worse)
     assert governed.places() == before
 
@@ -180,6 +180,6 @@ def test_the_rollback_blurred_by_moving_the_alias_by_hand_before(governed: Gover
     governed.promote(second)
     put_by_hand(governed, first)
     governed.roll_back()
-    with pytest.raises(PromotionRefused, match=r"promotion\.withdrawn"):
+    with refuses("promotion.withdrawn"):
         governed.promote(second)
     assert governed.places()[first.version] == PASSED

@@ -15,6 +15,7 @@ from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.release.case import build_case
 from airflow_mlgov.release.enforcement import enforce
 from airflow_mlgov.release.waivers import draft_terms
+from tests.codes import raises_code
 from tests.worlds.governed import PASSED
 from tests.worlds.guarded import Guarded
 
@@ -135,7 +136,7 @@ def test_no_waiver_where_the_policy_has_none(guarded: Guarded) -> None:
     guarded.approve(version)
     assert guarded.refused(version) == DENIED
     case = build_case(guarded.desk("waiver"), version, "production")
-    with pytest.raises(ConfigurationError, match="allows no waivers"):
+    with raises_code(ConfigurationError, "waiver.not_allowed"):
         draft_terms(
             case,
             gate="fairness",

@@ -11,6 +11,7 @@ from airflow_mlgov.evidence.checkpoints import make_checkpoint, open_checkpoint,
 from airflow_mlgov.evidence.ledger import Ledger, open_ledger
 from airflow_mlgov.evidence.signing import TrustRoot, open_signer
 from airflow_mlgov.evidence.statements import Context
+from tests.codes import raises_code
 from tests.worlds.statements import make_statement
 
 
@@ -20,7 +21,7 @@ def trust(signer) -> TrustRoot:
 
 
 def test_a_checkpoint_holds_while_the_ledger_only_grows(ledger: Ledger, signer, trust: TrustRoot) -> None:
-    with pytest.raises(ConfigurationError, match="is empty"):
+    with raises_code(ConfigurationError, "ledger.empty"):
         make_checkpoint(ledger, signer, Context("test"))
     for digest in "abc":
         ledger.attest(make_statement(digest=digest * 64), signer)
@@ -36,7 +37,7 @@ def test_a_checkpoint_of_another_ledger_does_not_hold(ledger: Ledger, signer, tr
     ledger.attest(make_statement(digest="a" * 64), signer)
     other.attest(make_statement(digest="b" * 64), signer)
     mark = open_checkpoint(make_checkpoint(other, signer, Context("test")), trust)
-    with pytest.raises(EvidenceError, match="not those of the checkpoint"):
+    with raises_code(EvidenceError, "checkpoint.differs"):
         ledger.verify([mark])
 
 
@@ -45,11 +46,11 @@ def test_only_the_checkpoint_key_signs_one(ledger: Ledger, signer, tmp_path: Pat
     envelope = make_checkpoint(ledger, signer, Context("test"))
     other = open_signer(f"local:{tmp_path / 'x.pem'}")
     gate_only = TrustRoot().with_key(signer.public_key, ["fairness"])
-    with pytest.raises(EvidenceError, match="may not sign for checkpoint"):
+    with raises_code(EvidenceError, "evidence.duty"):
         open_checkpoint(envelope, gate_only)
-    with pytest.raises(EvidenceError, match="not in the trust root"):
+    with raises_code(EvidenceError, "key.unknown"):
         open_checkpoint(envelope, TrustRoot().with_key(other.public_key, ["checkpoint"]))
-    with pytest.raises(EvidenceError, match="no checkpoint but a statement of kind gate"):
+    with raises_code(EvidenceError, "checkpoint.kind"):
         open_checkpoint(ledger.get(1).envelope, gate_only)
 
 
@@ -62,14 +63,14 @@ def test_kept_in_a_file_or_an_object_store_and_never_overwritten(
     envelope = make_checkpoint(ledger, signer, Context("test"))
     write_checkpoint(envelope, place)
     assert json.loads(read_checkpoint(place)) == json.loads(envelope)
-    with pytest.raises(ConfigurationError, match="never overwritten"):
+    with raises_code(ConfigurationError, "file.exists"):
         write_checkpoint("{}", place)
     assert json.loads(read_checkpoint(place)) == json.loads(envelope)
 
 
 @pytest.mark.parametrize("place", ["/nowhere/c.json", "nosuchstore://b/c.json"])
 def test_places_that_are_none(place: str) -> None:
-    with pytest.raises(ConfigurationError, match="cannot write"):
+    with raises_code(ConfigurationError, "file.not_writable"):
         write_checkpoint("{}", place)
-    with pytest.raises(ConfigurationError, match="cannot read"):
+    with raises_code(ConfigurationError, "file.unreadable"):
         read_checkpoint(place)

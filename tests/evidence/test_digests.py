@@ -6,6 +6,7 @@ import pytest
 
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
 from airflow_mlgov.evidence.digests import canonical_json, hash_file, hash_tree, parse_json
+from tests.codes import raises_code
 
 
 @pytest.fixture
@@ -59,11 +60,11 @@ def test_what_cannot_be_bound_is_refused(tree: Path, name: str) -> None:
 
 def test_missing_things_are_named(tmp_path: Path) -> None:
     (tmp_path / "empty" / "deep").mkdir(parents=True)
-    with pytest.raises(EvidenceError, match="'empty' holds no files"):
+    with raises_code(EvidenceError, "folder.empty"):
         hash_tree(tmp_path / "empty")
-    with pytest.raises(ConfigurationError, match=r"gone\.csv"):
+    with raises_code(ConfigurationError, "file.unreadable", match=r"gone\.csv"):
         hash_file(tmp_path / "gone.csv")
-    with pytest.raises(ConfigurationError, match="not a directory"):
+    with raises_code(ConfigurationError, "folder.missing"):
         hash_tree(tmp_path / "gone")
 
 
@@ -76,7 +77,7 @@ def test_ambiguous_json_is_refused(text: str) -> None:
 def test_canonical_json_is_one_form_and_finite() -> None:
     assert canonical_json({"b": 1, "a": "é"}) == '{"a":"é","b":1}'.encode()
     for value in (float("nan"), "\ud800"):
-        with pytest.raises(EvidenceError, match="plain finite JSON"):
+        with raises_code(EvidenceError, "json.not_plain"):
             canonical_json({"a": value})
-    with pytest.raises(EvidenceError, match="nested too deeply"):
+    with raises_code(EvidenceError, "json.too_deep"):
         parse_json("[" * 200_000)

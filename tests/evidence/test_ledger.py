@@ -8,6 +8,7 @@ import pytest
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, EvidenceError
 from airflow_mlgov.evidence.chain import GENESIS
 from airflow_mlgov.evidence.ledger import Ledger, open_ledger
+from tests.codes import raises_code
 
 
 def append_many(url: str, envelope: str, count: int) -> None:
@@ -27,7 +28,7 @@ def test_entries_are_numbered_chained_and_found(ledger: Ledger, envelope: str) -
 
 
 def test_an_unknown_number_is_named(ledger: Ledger) -> None:
-    with pytest.raises(ConfigurationError, match="no entry 7"):
+    with raises_code(ConfigurationError, "ledger.no_entry"):
         ledger.get(7)
 
 
@@ -47,24 +48,25 @@ def test_triggers_refuse_change(ledger: Ledger, envelope: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("sql", "message"),
+    ("sql", "code", "where"),
     [
         (
             "UPDATE mlgov_ledger SET envelope = replace(envelope, 'payload', 'Payload') WHERE seq = 2",
-            "entry 2 was changed",
+            "ledger.entry_changed",
+            "entry 2",
         ),
-        ("UPDATE mlgov_ledger SET subject_digest = 'b' WHERE seq = 2", "entry 2 was changed"),
-        ("UPDATE mlgov_ledger SET recorded_at = '2020' WHERE seq = 2", "entry 2 was changed"),
-        ("UPDATE mlgov_ledger SET kind = X'6761' WHERE seq = 2", "entry 2 was changed"),
-        ("UPDATE mlgov_ledger SET kind = 'approval' WHERE seq = 2", "entry 2 was changed"),
-        ("UPDATE mlgov_ledger SET hash = 'c' WHERE seq = 1", "entry 1 was changed"),
-        ("UPDATE mlgov_ledger SET prev = 'd' WHERE seq = 3", "entry 3 does not follow"),
-        ("DELETE FROM mlgov_ledger WHERE seq = 2", "entry 2 is missing"),
-        ("DELETE FROM mlgov_ledger WHERE seq = 1", "entry 1 is missing"),
+        ("UPDATE mlgov_ledger SET subject_digest = 'b' WHERE seq = 2", "ledger.entry_changed", "entry 2"),
+        ("UPDATE mlgov_ledger SET recorded_at = '2020' WHERE seq = 2", "ledger.entry_changed", "entry 2"),
+        ("UPDATE mlgov_ledger SET kind = X'6761' WHERE seq = 2", "ledger.entry_changed", "entry 2"),
+        ("UPDATE mlgov_ledger SET kind = 'approval' WHERE seq = 2", "ledger.entry_changed", "entry 2"),
+        ("UPDATE mlgov_ledger SET hash = 'c' WHERE seq = 1", "ledger.entry_changed", "entry 1"),
+        ("UPDATE mlgov_ledger SET prev = 'd' WHERE seq = 3", "ledger.chain_broken", "entry 3"),
+        ("DELETE FROM mlgov_ledger WHERE seq = 2", "ledger.entry_missing", "entry 2"),
+        ("DELETE FROM mlgov_ledger WHERE seq = 1", "ledger.entry_missing", "entry 1"),
     ],
 )
 def test_whoever_drops_the_triggers_is_found_out(
-    ledger: Ledger, envelope: str, tmp_path: Path, sql: str, message: str
+    ledger: Ledger, envelope: str, tmp_path: Path, sql: str, code: str, where: str
 ) -> None:
     for _ in range(3):
         ledger.append(envelope)
@@ -72,7 +74,7 @@ def test_whoever_drops_the_triggers_is_found_out(
     raw.executescript("DROP TRIGGER mlgov_ledger_no_update; DROP TRIGGER mlgov_ledger_no_delete")
     raw.execute(sql)
     raw.commit()
-    with pytest.raises(EvidenceError, match=message):
+    with raises_code(EvidenceError, code, match=where):
         ledger.verify()
 
 
@@ -112,7 +114,7 @@ def test_a_locked_ledger_is_a_dependency_that_is_down(tmp_path: Path, envelope: 
     ledger = open_ledger(url, timeout=0.2)
     raw = sqlite3.connect(tmp_path / "l.db", isolation_level=None)
     raw.execute("BEGIN EXCLUSIVE")
-    with pytest.raises(DependencyError, match="locked"):
+    with raises_code(DependencyError, "ledger.down"):
         ledger.append(envelope)
     raw.execute("ROLLBACK")
     assert ledger.append(envelope).seq == 1
@@ -122,7 +124,7 @@ def test_a_read_only_ledger_says_so(tmp_path: Path, envelope: str) -> None:
     open_ledger(f"sqlite:///{tmp_path / 'l.db'}").append(envelope)
     ledger = open_ledger(f"sqlite:///file:{tmp_path / 'l.db'}?mode=ro&uri=true")
     assert ledger.verify()[0] == 1
-    with pytest.raises(AccessError, match="readonly"):
+    with raises_code(AccessError, "ledger.refused"):
         ledger.append(envelope)
 
 
@@ -135,17 +137,17 @@ def unwritable(tmp_path: Path) -> Path:
 
 
 def test_ledgers_that_cannot_be(tmp_path: Path, unwritable: Path) -> None:
-    for url, error, message in (
-        ("nonsense", ConfigurationError, "SQLAlchemy URL"),
-        ("mysql://u:geheim@h/db", ConfigurationError, "SQLite or PostgreSQL"),
-        (f"sqlite:///{unwritable / 'x' / 'l.db'}", AccessError, "cannot make the folder"),
-        ("postgresql+psycopg://u:geheim@127.0.0.1:1/db", DependencyError, "cannot be used now"),
+    for url, error, code in (
+        ("nonsense", ConfigurationError, "ledger.address"),
+        ("mysql://u:geheim@h/db", ConfigurationError, "ledger.address"),
+        (f"sqlite:///{unwritable / 'x' / 'l.db'}", AccessError, "ledger.refused"),
+        ("postgresql+psycopg://u:geheim@127.0.0.1:1/db", DependencyError, "ledger.down"),
     ):
-        with pytest.raises(error, match=message) as caught:
+        with raises_code(error, code) as caught:
             open_ledger(url, timeout=1)
         assert "geheim" not in str(caught.value)
     (tmp_path / "text.db").write_text("this is no database, it is a text that goes on" * 50)
-    with pytest.raises(ConfigurationError, match="not a database"):
+    with raises_code(ConfigurationError, "ledger.unusable"):
         open_ledger(f"sqlite:///{tmp_path / 'text.db'}")
 
 
@@ -153,7 +155,7 @@ def test_a_newer_schema_is_refused(ledger: Ledger, tmp_path: Path) -> None:
     raw = sqlite3.connect(tmp_path / "ledger.db")
     raw.execute("INSERT INTO mlgov_ledger_schema VALUES (99)")
     raw.commit()
-    with pytest.raises(ConfigurationError, match="schema 99"):
+    with raises_code(ConfigurationError, "ledger.schema_newer"):
         open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
 
 
@@ -256,7 +258,7 @@ def test_one_at_a_time_and_the_dead_hold_nothing(backend: str, tmp_path: Path, r
     while not (tmp_path / "ready").exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    with pytest.raises(DependencyError, match="the model m is being changed"), ledger.exclusive("the model m", 0.3):
+    with raises_code(DependencyError, "ledger.lock_busy"), ledger.exclusive("the model m", 0.3):
         pass
     if backend == "postgresql":
         with ledger.exclusive("the model n", 0.3) as confirm:

@@ -15,6 +15,7 @@ from airflow_mlgov.evidence.checkpoints import make_checkpoint
 from airflow_mlgov.evidence.pack import open_pack, write_pack
 from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.release.explanation import explain_bytes
+from tests.codes import raises_code
 from tests.worlds.governed import Governed
 from tests.worlds.statements import make_statement
 
@@ -78,20 +79,26 @@ def test_the_command_needs_neither_mlflow_nor_airflow(packed: tuple[Governed, Pa
     assert "! no artifact was hashed" in done.stdout
 
 
-CHANGES: dict[str, tuple[Callable[[dict[str, list[str]]], Any], str]] = {
-    "an entry is left out": (lambda f: f["ledger.jsonl"].pop(2), "entry 3 is missing"),
-    "the tail is cut": (lambda f: f["ledger.jsonl"].pop(), "tail was cut"),
-    "an envelope about the model is withheld": (lambda f: edit(f, 2, envelope=""), "leaves out ledger entry 3"),
-    "a row is edited": (lambda f: edit(f, 2, recorded_at="2020"), "entry 3 was changed"),
+CHANGES: dict[str, tuple[Callable[[dict[str, list[str]]], Any], str, str]] = {
+    "an entry is left out": (lambda f: f["ledger.jsonl"].pop(2), "ledger.entry_missing", "entry 3"),
+    "the tail is cut": (lambda f: f["ledger.jsonl"].pop(), "ledger.tail_cut", ""),
+    "an envelope about the model is withheld": (lambda f: edit(f, 2, envelope=""), "pack.entry_withheld", "entry 3"),
+    "a row is edited": (lambda f: edit(f, 2, recorded_at="2020"), "ledger.entry_changed", "entry 3"),
     "an envelope is exchanged": (
         lambda f: edit(f, 2, envelope=json.loads(f["ledger.jsonl"][1])["envelope"]),
-        "entry 3 was changed",
+        "ledger.entry_changed",
+        "entry 3",
     ),
-    "a row of another model is edited": (lambda f: edit(f, 0, subject_digest="7" * 64), "entry 1 was changed"),
-    "a number is no number": (lambda f: edit(f, 2, seq="3"), "no ledger entry"),
+    "a row of another model is edited": (
+        lambda f: edit(f, 0, subject_digest="7" * 64),
+        "ledger.entry_changed",
+        "entry 1",
+    ),
+    "a number is no number": (lambda f: edit(f, 2, seq="3"), "pack.entry_malformed", ""),
     "the checkpoint is of another ledger": (
         lambda f: f.update({"checkpoint.json": [json.loads(f["ledger.jsonl"][5])["envelope"]]}),
-        "no checkpoint",
+        "checkpoint.kind",
+        "",
     ),
 }
 
@@ -99,25 +106,25 @@ CHANGES: dict[str, tuple[Callable[[dict[str, list[str]]], Any], str]] = {
 @pytest.mark.parametrize("name", CHANGES)
 def test_whatever_is_changed_is_found(packed: tuple[Governed, Path, TrustRoot], name: str) -> None:
     _, path, trust = packed
-    change, message = CHANGES[name]
+    change, code, where = CHANGES[name]
     rewrite(path, change)
-    with pytest.raises(EvidenceError, match=message):
+    with raises_code(EvidenceError, code, match=where):
         pack = open_pack(path, trust)
         explain_bytes(pack.subject(None), pack, trust)
 
 
 def test_files_that_are_no_packs(packed: tuple[Governed, Path, TrustRoot], tmp_path: Path) -> None:
     governed, path, trust = packed
-    with pytest.raises(ConfigurationError, match="cannot write"):
+    with raises_code(ConfigurationError, "file.not_writable"):
         write_pack(governed.ledger, open_pack(path, trust).model, path)
     (tmp_path / "text.zip").write_text("no zip")
-    for file, message in ((tmp_path / "text.zip", "no evidence pack"), (tmp_path / "gone.zip", "cannot read")):
-        with pytest.raises(ConfigurationError, match=message):
-            open_pack(file, trust)
+    for name, code in (("text.zip", "pack.malformed"), ("gone.zip", "file.unreadable")):
+        with raises_code(ConfigurationError, code):
+            open_pack(tmp_path / name, trust)
     rewrite(
         path, lambda f: f.update({"manifest.json": [f["manifest.json"][0], '"version": 2,', *f["manifest.json"][2:]]})
     )
-    with pytest.raises(ConfigurationError, match="version 2"):
+    with raises_code(ConfigurationError, "pack.version"):
         open_pack(path, trust)
 
 

@@ -14,6 +14,7 @@ from securesystemslib.signer import CryptoSigner
 
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
 from airflow_mlgov.evidence.signing import PAYLOAD_TYPE, TrustRoot, open_signer, sign_statement
+from tests.codes import raises_code
 
 
 def test_a_signature_verifies_with_nothing_of_ours(signer, envelope: str) -> None:
@@ -64,21 +65,19 @@ def test_the_signers_of_securesystemslib_are_asked_with_the_trust_roots_key(tmp_
     trust = TrustRoot().with_key(CryptoSigner.generate_ed25519().public_key, ["fairness"], valid_until=ended)
     uri = f"file2:{tmp_path / 'kms.pem'}"
     assert trust.key_for("fairness") is None
-    with pytest.raises(ConfigurationError) as caught:
+    with raises_code(ConfigurationError, "signer.no_public_key"):
         open_signer(uri, lambda: trust.key_for("fairness"))
-    assert caught.value.code == "signer.no_public_key"
     trust = trust.with_key(key.public_key, ["fairness"])
     signer = open_signer(uri, lambda: trust.key_for("fairness"))
     assert trust.open_envelope(sign_statement(statement, signer))[0] == statement
     (tmp_path / "kms.pem").write_bytes(CryptoSigner.generate_ed25519().private_bytes)
-    with pytest.raises(ConfigurationError) as caught:
+    with raises_code(ConfigurationError, "signer.unusable"):
         open_signer(uri, lambda: trust.key_for("fairness"))
-    assert caught.value.code == "signer.unusable"
 
 
 def test_a_file_that_is_no_key_is_refused(tmp_path: Path) -> None:
     (tmp_path / "key.pem").write_text("not a key")
-    with pytest.raises(ConfigurationError, match="not a readable private key"):
+    with raises_code(ConfigurationError, "signer.unreadable"):
         open_signer(f"local:{tmp_path / 'key.pem'}")
 
 
@@ -92,31 +91,40 @@ def test_trust_root_survives_the_file(tmp_path: Path, signer, envelope: str, sta
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", '{"keys": 1}', '{"keys": [{"duties": ["fairness"]}]}', '{"keys": [{"duties": ["rule"]}]}',
-             '{"keys": [1]}', '{"keys": [], "keys": []}',
-             '{"keys": [{"duties": ["fairness"], "valid_from": "soon"}]}']
-)  # fmt: skip
-def test_a_trust_root_that_does_not_hold_is_refused(tmp_path: Path, text: str) -> None:
+    ("text", "code"),
+    [
+        ("", "file.not_json"),
+        ("[]", "trust.malformed"),
+        ('{"keys": 1}', "trust.malformed"),
+        ('{"keys": [1]}', "trust.malformed"),
+        ('{"keys": [{"duties": ["fairness"]}]}', "trust.key"),
+        ('{"keys": [{"duties": ["rule 1"]}]}', "trust.duty"),
+        ('{"keys": [{"duties": []}]}', "trust.duty"),
+        ('{"keys": [{"duties": ["fairness"], "valid_from": "soon"}]}', "trust.date"),
+        ('{"keys": [], "keys": []}', "file.key_twice"),
+    ],
+)
+def test_a_trust_root_that_does_not_hold_is_refused(tmp_path: Path, text: str, code: str) -> None:
     (tmp_path / "trust.json").write_text(text)
-    with pytest.raises(ConfigurationError, match="trust"):
+    with raises_code(ConfigurationError, code, match=r"trust\.json"):
         TrustRoot.load(tmp_path / "trust.json")
-    with pytest.raises(ConfigurationError, match="no such trust root"):
+    with raises_code(ConfigurationError, "file.missing"):
         TrustRoot.load(tmp_path / "gone.json")
 
 
 def test_unknown_key_other_type_and_several_signatures_are_refused(tmp_path: Path, signer, envelope: str) -> None:
-    with pytest.raises(EvidenceError, match="not in the trust root"):
+    with raises_code(EvidenceError, "key.unknown"):
         TrustRoot().open_envelope(envelope)
     trust = TrustRoot().with_key(signer.public_key, ["fairness"])
-    for change, message in (
-        ({"payloadType": "text/plain"}, "payload type"),
-        ({"signatures": []}, "0 signatures"),
-        ({"signatures": [{"keyid": "b" * 64, "sig": "aaaa"}]}, "not in the trust root"),
+    for change, code in (
+        ({"payloadType": "text/plain"}, "envelope.malformed"),
+        ({"signatures": []}, "envelope.malformed"),
+        ({"signatures": [{"keyid": "b" * 64, "sig": "aaaa"}]}, "key.unknown"),
     ):
-        with pytest.raises(EvidenceError, match=message):
+        with raises_code(EvidenceError, code):
             trust.open_envelope(json.dumps({**json.loads(envelope), **change}))
     for text in ("{}", "[]", "null", '"x"'):
-        with pytest.raises(EvidenceError):
+        with raises_code(EvidenceError, "envelope.malformed"):
             trust.open_envelope(text)
 
 

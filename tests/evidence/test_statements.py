@@ -14,6 +14,7 @@ from airflow_mlgov.evidence import statements as st
 from airflow_mlgov.evidence.signing import TrustRoot, duties, open_signer, sign_statement
 from airflow_mlgov.evidence.verification import statement_schema, verify_envelope
 from airflow_mlgov.vault.transit import TransitSigner
+from tests.codes import raises_code
 from tests.fixtures.openbao import OpenBaoServer
 from tests.worlds.samples import STATEMENTS
 from tests.worlds.statements import make_statement
@@ -57,7 +58,7 @@ def test_a_statement_that_lacks_a_field_is_refused(kind: str, tmp_path: Path) ->
     for name in required:
         made = make(kind)
         del made["predicate"][name]
-        with pytest.raises(EvidenceError, match=f"not of the form of a {kind}: predicate: '{name}' is a required"):
+        with raises_code(EvidenceError, "evidence.form", match=f"predicate: '{name}' is a required"):
             verify_envelope(sign_statement(made, signer), trust)
 
 
@@ -100,5 +101,5 @@ def test_a_waiver_whose_digest_names_other_terms_is_refused(tmp_path: Path) -> N
     signer = open_signer(f"local:{tmp_path / 'k.pem'}")
     made = make("waiver")
     made["predicate"]["terms"]["expires"] = "2036-12-01T00:00:00+00:00"
-    with pytest.raises(EvidenceError, match="not those that its digest names"):
+    with raises_code(EvidenceError, "evidence.form"):
         verify_envelope(sign_statement(made, signer), TrustRoot().with_key(signer.public_key, duties()))

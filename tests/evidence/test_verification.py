@@ -7,6 +7,7 @@ from airflow_mlgov.evidence.ledger import Ledger
 from airflow_mlgov.evidence.signing import TrustRoot, sign_statement
 from airflow_mlgov.evidence.verification import collect, is_fresh, verify_entry
 from airflow_mlgov.results import Outcome
+from tests.codes import raises_code
 from tests.worlds.statements import make_statement
 
 
@@ -25,7 +26,7 @@ def test_evidence_says_what_was_signed(ledger: Ledger, signer, statement: dict) 
 def test_a_key_may_sign_only_its_own_gate(ledger: Ledger, signer, statement: dict) -> None:
     trust = TrustRoot().with_key(signer.public_key, ["performance"])
     entry = ledger.append(sign_statement(statement, signer))
-    with pytest.raises(EvidenceError, match="a key for performance, which may not sign for fairness"):
+    with raises_code(EvidenceError, "evidence.duty"):
         verify_entry(entry, trust)
     good, (bad,) = collect(ledger, trust, ["a" * 64])
     assert not good
@@ -37,7 +38,7 @@ def test_a_key_signs_only_within_its_dates(ledger: Ledger, signer) -> None:
     trust = TrustRoot().with_key(signer.public_key, ["fairness"], valid_until=ended)
     late = ledger.append(sign_statement(make_statement(), signer))
     early = ledger.append(sign_statement(make_statement(issued_at=ended - timedelta(days=1)), signer))
-    with pytest.raises(EvidenceError, match="outside its dates"):
+    with raises_code(EvidenceError, "evidence.key_dates"):
         verify_entry(late, trust)
     assert verify_entry(early, trust).seq == 2
 

@@ -12,6 +12,7 @@ from airflow_mlgov.evidence.verification import collect, only
 from airflow_mlgov.governance.policy import load_policy
 from airflow_mlgov.governance.replay import replay
 from airflow_mlgov.release.explanation import replay_all
+from tests.codes import raises_code
 from tests.worlds.governed import Governed
 
 
@@ -53,7 +54,7 @@ def test_under_another_policy_the_champions_of_today(decided: Governed, tmp_path
     assert [code for code, _ in found.now] == ["bound.not_met"]
     assert "does not meet the policy's >= 0.85" in found.now[0][1]
     (decided.folder / "other.yaml").write_text(stricter.replace(decided.model, "another"))
-    with pytest.raises(ConfigurationError, match="does not govern"):
+    with raises_code(ConfigurationError, "policy.model_unknown"):
         all_of(decided, policy=load_policy(decided.folder / "other.yaml"))
 
 

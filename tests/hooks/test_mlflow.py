@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
 from airflow_mlgov.evidence.digests import hash_tree
 from airflow_mlgov.hooks.mlflow import MlflowHook
+from tests.codes import raises_code
 from tests.fixtures.mlflow_server import MlflowServer
 from tests.fixtures.openbao import OpenBaoServer
 
@@ -40,20 +41,20 @@ def test_credentials_of_the_connection(connected):
 
 def test_credentials_from_vault(in_vault, mlflow_server):
     assert MlflowHook(duty="promotion").test_connection()[0]
-    with pytest.raises(ConfigurationError, match="given no duty"):
+    with raises_code(ConfigurationError, "connection.no_duty"):
         MlflowHook().registry()
 
 
 def test_a_vault_secret_that_is_none(in_vault):
     in_vault.put_secret("mlflow/promotion", {"user": "x", "password": "hidden-value"})
-    with pytest.raises(ConfigurationError, match="either username and password or token; it holds password, user") as c:
+    with raises_code(ConfigurationError, "connection.secret", match="holds password, user") as c:
         MlflowHook(duty="promotion").registry()
     assert "hidden-value" not in str(c.value)
 
 
 def test_an_identity_of_another_duty_may_not_read_it(in_vault, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_VAULT_FAIRNESS", os.environ["AIRFLOW_CONN_VAULT_PROMOTION"])
-    with pytest.raises(AccessError, match="'mlflow/fairness'"):
+    with raises_code(AccessError, "vault.refused", match="'mlflow/fairness'"):
         MlflowHook(duty="fairness").registry()
 
 
@@ -112,7 +113,7 @@ def test_addresses(connection, uri, monkeypatch):
 
 def test_what_a_connection_lacks(monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", '{"conn_type": "mlflow"}')
-    with pytest.raises(ConfigurationError, match="'mlflow_default' has no host"):
+    with raises_code(ConfigurationError, "connection.no_host"):
         MlflowHook().registry()
     monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", '{"conn_type": "mlflow", "host": "http://h", "login": "me"}')
     ok, message = MlflowHook().test_connection()

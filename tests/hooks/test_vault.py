@@ -7,6 +7,7 @@ from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyErro
 from airflow_mlgov.hooks.vault import MlgovVaultHook
 from airflow_mlgov.vault.errors import vault_errors
 from airflow_mlgov.vault.transit import TransitSigner
+from tests.codes import raises_code
 from tests.fixtures.openbao import SECRET, OpenBaoServer, running_openbao
 
 POLICY = """
@@ -52,19 +53,19 @@ def test_token_login_and_another_mount(token, server):
 
 
 def test_a_path_that_the_policy_denies(approle):
-    with pytest.raises(AccessError, match=r"'other/mlflow'.*policy lacks this path"):
+    with raises_code(AccessError, "vault.refused", match=r"'other/mlflow'.*policy lacks this path"):
         approle.secret("other/mlflow")
 
 
 def test_what_is_not_there(token, server):
-    with pytest.raises(ConfigurationError, match="no secret at 'team/nothing' under the mount 'secret'"):
+    with raises_code(ConfigurationError, "vault.no_secret", match="'team/nothing' under the mount 'secret'"):
         token.secret("team/nothing")
-    with pytest.raises(ConfigurationError, match="has no key 'user', but password, ports, username") as caught:
+    with raises_code(ConfigurationError, "vault.no_key", match="'user', but password, ports, username") as caught:
         token.secret("team/mlflow", "user")
     assert SECRET not in str(caught.value)
     server.put_secret("team/old", {"a": "b"})
     server.client.secrets.kv.v2.delete_latest_version_of_secret("team/old")
-    with pytest.raises(ConfigurationError, match="no secret at 'team/old'"):
+    with raises_code(ConfigurationError, "vault.no_secret"):
         token.secret("team/old")
 
 
@@ -75,7 +76,7 @@ def test_a_wrong_token_and_a_wrong_secret_id(server, monkeypatch):
     assert "s.wrong-token" not in str(caught.value)
     role_id, _ = server.make_approle("locked", POLICY)
     monkeypatch.setenv("AIRFLOW_CONN_LOCKED", server.connection(login=role_id, password="wrong-secret-id"))
-    with pytest.raises(AccessError, match="cannot log in to Vault"):
+    with raises_code(AccessError, "vault.refused"):
         MlgovVaultHook("locked").secret("team/mlflow")
     assert MlgovVaultHook("locked").test_connection()[0] is False
 
@@ -93,7 +94,7 @@ def test_a_revoked_token_is_refused(server, monkeypatch):
 def test_an_incomplete_connection(monkeypatch):
     monkeypatch.delenv("VAULT_TOKEN", raising=False)
     monkeypatch.setenv("AIRFLOW_CONN_EMPTY", '{"conn_type": "vault", "host": "127.0.0.1"}')
-    with pytest.raises(ConfigurationError, match=r"'empty'.*requires 'token'"):
+    with raises_code(ConfigurationError, "vault.connection", match=r"'empty'.*requires 'token'"):
         MlgovVaultHook("empty")
 
 
@@ -101,7 +102,7 @@ def test_down(monkeypatch):
     connection = '{"conn_type": "vault", "host": "127.0.0.1", "port": 9, "password": "tok-of-nobody"}'
     monkeypatch.setenv("AIRFLOW_CONN_DOWN", connection)
     hook = MlgovVaultHook("down")
-    with pytest.raises(DependencyError, match="Vault cannot be reached") as caught:
+    with raises_code(DependencyError, "vault.down") as caught:
         hook.secret("team/mlflow")
     assert "tok-of-nobody" not in str(caught.value)
     ok, message = hook.test_connection()
@@ -123,7 +124,7 @@ def test_sealed(tmp_path, monkeypatch):
             lambda: MlgovVaultHook("sealed_role").secret("team/mlflow"),
             lambda: signer.sign(b"payload"),
         ):
-            with pytest.raises(DependencyError, match="sealed"):
+            with raises_code(DependencyError, "vault.down"):
                 call()
 
 
@@ -135,17 +136,17 @@ def test_transit_signs_with_the_own_key_only(approle):
 
 
 def test_a_transit_key_that_is_not_there(token):
-    with pytest.raises(ConfigurationError, match="'mlgov-nothing'"):
+    with raises_code(ConfigurationError, "vault.no_path", match="'mlgov-nothing'"):
         TransitSigner(token.transit_client(), "mlgov-nothing")
 
 
 def test_other_answers_map_too():
-    for raised, ours in (
-        (hvac.exceptions.InternalServerError("x"), DependencyError),
-        (hvac.exceptions.BadGateway("x"), DependencyError),
-        (hvac.exceptions.UnsupportedOperation("x"), ConfigurationError),
+    for raised, ours, code in (
+        (hvac.exceptions.InternalServerError("x"), DependencyError, "vault.down"),
+        (hvac.exceptions.BadGateway("x"), DependencyError, "vault.down"),
+        (hvac.exceptions.UnsupportedOperation("x"), ConfigurationError, "vault.invalid"),
     ):
-        with pytest.raises(ours, match="cannot try"), vault_errors("try"):
+        with raises_code(ours, code), vault_errors("try"):
             raise raised
 
 
@@ -189,5 +190,5 @@ def test_a_revoke_that_fails_is_logged_and_does_not_hide_the_work(token, databas
 def test_a_role_that_is_not_there(token, approle, database):
     with pytest.raises(ConfigurationError, match="'nobody'"), token.database_credentials("nobody"):
         pass
-    with pytest.raises(AccessError, match="'reader'"), approle.database_credentials("reader"):
+    with raises_code(AccessError, "vault.refused", match="'reader'"), approle.database_credentials("reader"):
         pass

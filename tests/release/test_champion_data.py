@@ -15,6 +15,7 @@ from airflow_mlgov.governance.policy import load_policy
 from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.release.champion_data import RegistryLookup
 from airflow_mlgov.results import Outcome, Severity, Subject
+from tests.codes import raises_code
 from tests.worlds.governed import Governed
 
 DRIFT = {"reference": "champion", "ks": {"max": 0.1}}
@@ -51,7 +52,7 @@ def test_the_champion_by_the_ledger(governed: Governed, tmp_path: Path) -> None:
     assert lookup(governed).champion_data() is None  # registered, not promoted
     governed.promote(champion)
     assert lookup(governed).champion_data() == dataset_subject(first)
-    with pytest.raises(ConfigurationError, match="no verified provenance"):
+    with raises_code(ConfigurationError, "champion.no_provenance"):
         lookup(governed, "other").champion_data()
     result = run_checks(now, {"drift": DRIFT}, lookup=lookup(governed))
     by_name = {check.name: check for check in result.checks}
@@ -83,15 +84,15 @@ def test_what_a_champion_was_trained_on_must_be_known(governed: Governed, tmp_pa
     one, two = (dataset_subject(write(tmp_path, name, shift)) for shift, name in enumerate(("1.csv", "2.csv")))
     several = train(governed, 1.0, one, two)
     governed.registry.set_alias(several, "champion")
-    with pytest.raises(ConfigurationError, match=r"trained on 2 datasets \(.*1\.csv, .*2\.csv\)"):
+    with raises_code(ConfigurationError, "champion.several_datasets", match=r"\(.*1\.csv, .*2\.csv\)"):
         lookup(governed).champion_data()
     unsigned = governed.server.register(governed.model, 2.0)
     governed.registry.set_alias(unsigned, "champion")
-    with pytest.raises(ConfigurationError, match="no verified provenance of the champion"):
+    with raises_code(ConfigurationError, "champion.no_provenance"):
         lookup(governed).champion_data()
     forged = train(governed, 3.0, one, duty="performance")
     governed.registry.set_alias(forged, "champion")
-    with pytest.raises(ConfigurationError, match="no verified provenance of the champion"):
+    with raises_code(ConfigurationError, "champion.no_provenance"):
         lookup(governed).champion_data()
 
 

@@ -9,6 +9,7 @@ from airflow_mlgov.errors import EvidenceError
 from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
 from airflow_mlgov.release.incidents import UNFINISHED_AFTER
 from airflow_mlgov.release.reconciliation import reconcile, render_incidents
+from tests.codes import raises_code
 from tests.worlds.governed import PASSED, Governed, spoil, statement_of
 
 
@@ -169,5 +170,5 @@ def test_a_broken_ledger_stops_it(governed: Governed) -> None:
     governed.candidate()
     raw = sqlite3.connect(governed.folder / "ledger.db")
     raw.executescript("DROP TRIGGER mlgov_ledger_no_update; UPDATE mlgov_ledger SET recorded_at = '2020' WHERE seq = 1")
-    with pytest.raises(EvidenceError, match="entry 1 was changed"):
+    with raises_code(EvidenceError, "ledger.entry_changed", match="entry 1 "):
         governed.reconcile()

@@ -13,6 +13,7 @@ from airflow_mlgov.evidence.statements import approval_statement, gate_statement
 from airflow_mlgov.evidence.verification import collect
 from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Subject
+from tests.codes import raises_code
 from tests.worlds.governed import Governed
 
 TRAINING_DATA = Subject("dataset", "train.csv", "d" * 64)
@@ -123,12 +124,15 @@ class Guarded(Governed):
         assert self.decisions()[signed:] == [(version.version, codes)]
         return codes
 
-    def broken(self, version: ModelVersion, message: str) -> None:
-        """Neither a promotion nor an explanation gets past the ledger's chain; nothing in MLflow moves."""
+    def broken(self, version: ModelVersion, code: str, where: str = "") -> None:
+        """Neither a promotion nor an explanation gets past the ledger's chain; nothing in MLflow moves.
+
+        :param where: the entry that is named
+        """
         before = self.places()
-        with pytest.raises(EvidenceError, match=message):
+        with raises_code(EvidenceError, code, match=where):
             self.promote(version)
-        with pytest.raises(EvidenceError, match=message):
+        with raises_code(EvidenceError, code, match=where):
             self.explain(self.now(version))
         assert self.places() == before
 
