@@ -17,7 +17,7 @@ from airflow_mlgov.evidence.chain import read_envelope
 from airflow_mlgov.evidence.ledger import open_ledger
 from airflow_mlgov.gates.children import network
 from airflow_mlgov.gates.children.environment import ExternalError, ask
-from airflow_mlgov.gates.feature_store import (
+from airflow_mlgov.gates.feature_service.gate import (
     FEAST,
     judge_description,
     judge_feature_service,
@@ -303,7 +303,7 @@ def test_rules_in_a_file(tmp_path: Path) -> None:
     assert (rules.content, rules.name) == ({"max_age": "1d", "owner": "present"}, str(path))
     assert rules.digest == hashlib.sha256(path.read_bytes()).hexdigest()
     path.write_text("owner: [a]\nowner: present\n")
-    with pytest.raises(ConfigurationError, match="is not YAML"):
+    with pytest.raises(ConfigurationError, match="the key 'owner' stands twice"):
         load_rules(path)
     with pytest.raises(ConfigurationError, match=r"no such rules: .*absent.yaml"):
         load_rules(tmp_path / "absent.yaml")

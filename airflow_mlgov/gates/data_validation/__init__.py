@@ -2,13 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from airflow_mlgov.results import GateResult
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_mlgov.gates.protocol import Lookup
+    from airflow_mlgov.results import GateResult
 
 
-def validate_data(*args: Any, **kwargs: Any) -> GateResult:
-    """See :func:`airflow_mlgov.gates.data_validation.gate.validate_data`, which is imported when it is called."""
-    from airflow_mlgov.gates.data_validation import gate
+def validate_data(
+    data: Any,
+    suite: str | Path | Mapping[str, Any],
+    *,
+    lookup: Lookup | None = None,
+    memory_limit: str | None = None,
+    report_dir: str | Path | None = None,
+    **settings: Any,
+) -> GateResult:
+    """Validate a dataset against a suite.
 
-    return gate.validate_data(*args, **kwargs)
+    :param suite: Great Expectations 1.x suite: a JSON file, the same in YAML, or a mapping; or a ``schema.pbtxt`` of
+        TensorFlow Data Validation
+    :param settings: those of :class:`airflow_mlgov.gates.data_validation.spec.DataValidationSettings`
+    :raises ConfigurationError: the data, the suite or a setting is not what it should be; other parameters and errors
+        as of :func:`airflow_mlgov.gates.run.run_gate`
+    """
+    from airflow_mlgov.gates.data_validation.spec import GATE, DataValidationSettings
+    from airflow_mlgov.gates.run import run_gate
+
+    said = {
+        name: str(value) if isinstance(value, Path) else value for name, value in {"suite": suite, **settings}.items()
+    }
+    return run_gate(
+        GATE,
+        data,
+        DataValidationSettings.read(said, "the data gate"),
+        lookup=lookup,
+        memory_limit=memory_limit,
+        report_dir=report_dir,
+    )

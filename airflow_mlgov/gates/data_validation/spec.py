@@ -7,9 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, WithJsonSchema
 
-from airflow_mlgov.gates.protocol import Count, GateSettings, Local, Merge, Option, Place
-from airflow_mlgov.gates.run import Run, WholeGate
-from airflow_mlgov.results import GateResult
+from airflow_mlgov.gates.protocol import Count, Findings, Gate, GateSettings, Local, Merge, Option, Place, Question
 
 
 class Checks(Merge):
@@ -60,6 +58,13 @@ class DataValidationSettings(GateSettings):
         None, description="folder for Great Expectations' Data Docs, whose pages load assets from the web"
     )
 
+    @classmethod
+    def contradiction(cls, given: Mapping[str, Any]) -> str:
+        """Data Docs are pages of Great Expectations'."""
+        if given.get("engine") == "duckdb" and "data_docs_dir" in given:
+            return "Data Docs are made by Great Expectations: leave engine at auto, or data_docs_dir out"
+        return ""
+
     @property
     def all_checks(self) -> dict[str, Any] | None:
         """The checks, with the reference in those that name none."""
@@ -70,7 +75,7 @@ class DataValidationSettings(GateSettings):
         return None if self.checks is None else dict(self.checks)
 
 
-class DataValidationGate(WholeGate[DataValidationSettings]):
+class DataValidationGate(Gate[DataValidationSettings]):
     """A Great Expectations suite, and checks beyond it, over files, a table or a query.
 
     The evidence counts for every model that was made from these bytes.
@@ -88,22 +93,11 @@ class DataValidationGate(WholeGate[DataValidationSettings]):
 
         return needs_lookup(settings.all_checks)
 
-    def evaluate(self, run: Run[DataValidationSettings]) -> GateResult:
+    def judge(self, question: Question[DataValidationSettings]) -> Findings:
         """Run the suite and the checks."""
-        from airflow_mlgov.gates.data_validation.gate import validate_data
+        from airflow_mlgov.gates.data_validation.gate import judge
 
-        settings = run.settings
-        return validate_data(
-            run.data,
-            settings.suite,
-            engine=settings.engine,
-            memory_limit=run.memory_limit,
-            min_rows=settings.min_rows,
-            report_dir=run.report_dir,
-            data_docs_dir=settings.data_docs_dir,
-            checks=settings.all_checks,
-            lookup=run.lookup,
-        )
+        return judge(question)
 
 
 GATE = DataValidationGate()

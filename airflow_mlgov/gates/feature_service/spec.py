@@ -44,7 +44,7 @@ class FeatureServiceGate(WholeGate[FeatureServiceSettings]):
 
     def evaluate(self, run: Run[FeatureServiceSettings]) -> GateResult:
         """Ask Feast, then judge."""
-        from airflow_mlgov.gates.feature_store import judge_feature_service
+        from airflow_mlgov.gates.feature_service.gate import judge_feature_service
 
         settings = run.settings
         return judge_feature_service(

@@ -49,9 +49,9 @@ with warnings.catch_warnings():
         def contradiction(cls, given: Mapping[str, Any]) -> str:
             """One file is judged, and only TFDV itself compares."""
             if ("schema" in given) == ("anomalies" in given):
-                return "give either schema= or anomalies= (--schema or --anomalies)"
+                return "give either --schema or --anomalies (schema= or anomalies=)"
             if "python" not in given and ("previous" in given or "serving" in given):
-                return "previous and serving are for TFDV itself: name its interpreter with python= (--python)"
+                return "previous and serving are for TFDV itself: name its interpreter with --python (python=)"
             return ""
 
 

@@ -209,7 +209,9 @@ def test_a_missing_column_is_an_error_of_either_engine(people: str) -> None:
 
 
 def test_the_engine_must_be_one_that_is_known(people: str) -> None:
-    with pytest.raises(ConfigurationError, match="engine must be one of auto, duckdb, great_expectations, not 'spark'"):
+    with pytest.raises(
+        ConfigurationError, match="engine should be 'auto', 'duckdb' or 'great_expectations', not 'spark'"
+    ):
         validate_data(people, suite(BETWEEN), engine="spark")
     with pytest.raises(ConfigurationError, match="memory_limit must be a size such as 512MB"):
         validate_data(people, suite(BETWEEN), memory_limit="lots")
