@@ -57,7 +57,8 @@ def run_gate(
     if report_dir is not None:
         require_writable(report_dir)
     if isinstance(gate, WholeGate):
-        return gate.evaluate(Run(data, settings, judged, subject, baseline, lookup, artifact, limit, report_dir))
+        whole = gate.evaluate(Run(data, settings, judged, subject, baseline, lookup, artifact, limit))
+        return _reported(whole, report_dir, {})
     started = datetime.now(UTC)
     if elsewhere is not None:
         named, named_baseline = gate.named_data(settings, judged, elsewhere)
@@ -88,12 +89,16 @@ def run_gate(
         suite_digest=findings.suite_digest,
         dataset_checks=findings.dataset_checks,
     )
-    if report_dir is None:
+    return _reported(result, report_dir, findings.figures)
+
+
+def _reported(result: GateResult, directory: str | Path | None, figures: Mapping[str, str]) -> GateResult:
+    if directory is None:
         return result
     from airflow_mlgov.gates.report import write_report
 
-    title = f"{gate.name.replace('_', ' ').capitalize()} report"
-    written = {title: str(write_report(result, report_dir, findings.figures))}
+    title = f"{result.gate.replace('_', ' ').capitalize()} report"
+    written = {title: str(write_report(result, directory, figures))}
     return replace(result, reports={**result.reports, **written})
 
 
@@ -157,7 +162,6 @@ class Run(Generic[S]):
     lookup: Lookup | None
     artifact: Artifact | None
     memory_limit: str
-    report_dir: str | Path | None
 
     def judged(self) -> Subject:
         """What the verdict is about: the model version, the data itself if there is none."""

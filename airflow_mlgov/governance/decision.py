@@ -208,7 +208,7 @@ def policy_input(policy: GovernancePolicy, name: str, target_name: str) -> dict[
     """What the policy says about a model and a target, as the rules see it."""
     model, target = policy.model(name), policy.model(name).target(target_name)
     gates = load_all()
-    measuring = [gate for gate in gates if gate.metrics]
+    measuring = [gate for gate in gates if gate.metrics and gate.name in model.gates]
     return {
         "sha256": policy.digest,
         "tier": model.tier,

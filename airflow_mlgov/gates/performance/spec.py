@@ -129,7 +129,7 @@ class PerformanceGate(WholeGate[PerformanceSettings]):
         settings = run.settings
         given = {name: value for name, value in settings.given().items() if name not in _LOCAL}
         judged: dict[str, Any] = {"subject": run.judged(), "bounds": run.bounds, "baseline": run.baseline}
-        judged["settings"] = given
+        judged["settings"] = {**given, "memory_limit": run.memory_limit}
         if not settings.score_model:
             return evaluate_predictions(run.data, run.artifact, **judged)
         with run.need_artifact()() as folder:

@@ -78,7 +78,6 @@ class TfdvGate(WholeGate[TfdvSettings]):
                 environment=settings.schema_environment,
                 memory_limit=run.memory_limit,
                 min_rows=settings.min_rows,
-                report_dir=run.report_dir,
             )
         return tfdv.validate_with_tfdv(
             run.data,
