@@ -43,7 +43,7 @@ def test_a_spec_is_light(name: str) -> None:
         ({**FAIR, "min_group_size": True}, "setting.wrong", "min_group_size should be a whole number, not True"),
         ({**FAIR, "confidence": 1}, "setting.wrong", "confidence should be less than 1, not 1"),
         ({**FAIR, "threshold": float("nan")}, "setting.wrong", "threshold should be a finite number, not nan"),
-        ({**FAIR, "decide": "guess"}, "setting.wrong", "decide should be 'interval' or 'point', not 'guess'"),
+        ({**FAIR, "decide": "guess"}, "setting.wrong", "decide should be 'point' or 'interval', not 'guess'"),
         ({**FAIR, "sensitive_features": []}, "setting.wrong", "sensitive_features"),
     ],
 )
