@@ -8,8 +8,8 @@ from collections.abc import Sequence
 class MlgovError(Exception):
     """Base of every error this package raises on purpose. Its text is meant for the user, without a traceback.
 
-    :param code: what went wrong, as ``room.what`` (``bound.looser``, ``column.missing``): stable where the words are
-        not, so that tests, alerts and documents can name it
+    :param code: what went wrong, as ``room.what`` (``bound.looser``, ``column.missing``): the words may change, the
+        code does not, so that tests, alerts and documents can name it
     """
 
     code: str = "error"
@@ -18,6 +18,12 @@ class MlgovError(Exception):
         super().__init__(message)
         if code is not None:
             self.code = code
+
+    @property
+    def coded(self) -> str:
+        """Its text, with its code in brackets at the end of the first line."""
+        first, *rest = str(self).split("\n")
+        return "\n".join([f"{first} [{self.code}]", *rest])
 
 
 class ConfigurationError(MlgovError, ValueError):

@@ -107,7 +107,7 @@ def read_file(path: str | Path, what: str) -> bytes:
         ) from None
     if large:
         raise ConfigurationError(
-            f"the {what} {path} is larger than {MAX_BYTES // 1024**2} MiB, which is no file that people write",
+            f"the {what} {path} is larger than {MAX_BYTES // 1024**2} MiB, so people did not write it",
             code="file.too_large",
         )
     return raw
@@ -171,8 +171,8 @@ def parse_yaml(text: str, source: str, what: str, *, plain: bool = False) -> Any
     """The value that YAML holds.
 
     :param plain: see :func:`read_yaml`
-    :raises ConfigurationError: it is not YAML, a key stands twice in one mapping or is no plain value, a number is not
-        finite, it is nested too deeply, or its aliases unfold to too much; the message names the line if it is known
+    :raises ConfigurationError: it is not YAML, a key stands twice in one mapping or is not a plain value, a number is
+        not finite, it is nested too deeply, or its aliases unfold to too much; the message names the line if known
     """
     kind = PlainLoader if plain else yaml.SafeLoader
     try:
@@ -209,7 +209,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def _text(raw: bytes, path: str | Path, what: str) -> str:
-    """A file's text; a byte order mark is no part of it."""
+    """A file's text; a byte order mark is not part of it."""
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -276,7 +276,7 @@ def _finite(word: str, where: str) -> float:
 
 
 def _not_finite(where: str, word: str) -> NoReturn:
-    raise ConfigurationError(f"{where}: {word} is no finite number", code="file.not_finite")
+    raise ConfigurationError(f"{where}: {word} is not a finite number", code="file.not_finite")
 
 
 def _twice(where: str, key: str) -> NoReturn:

@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 
 import airflow_mlgov
+from airflow_mlgov import errors
 
 PACKAGE = Path(airflow_mlgov.__file__).parent
 CLASSES = {"MlgovError", "ConfigurationError", "DependencyError", "AccessError", "EvidenceError"}
@@ -26,3 +27,9 @@ def test_every_error_has_a_code() -> None:
 
 def test_the_rooms_that_have_no_codes_yet_are_rooms() -> None:
     assert [room for room in NOT_YET if not (PACKAGE / room).is_dir()] == []
+
+
+def test_a_code_stands_at_the_end_of_the_first_line() -> None:
+    error = errors.PromotionRefused("no", [("gate.not_passed", "FAIL")])
+    assert error.coded == "no [promotion.refused]\n  - gate.not_passed: FAIL"
+    assert errors.ConfigurationError("wrong", code="policy.empty").coded == "wrong [policy.empty]"

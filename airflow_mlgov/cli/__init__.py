@@ -13,7 +13,7 @@ from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyErro
 
 
 def main() -> None:
-    """Run the command line; an expected error is one message on stderr, without traceback unless ``--debug``."""
+    """Run the command line; an expected error is its code and message on stderr; ``--debug`` shows a traceback."""
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     try:
@@ -21,7 +21,7 @@ def main() -> None:
     except MlgovError as error:
         if debug:
             raise
-        print(f"mlgov: {error}", file=sys.stderr)
+        print(f"error [{error.code}]: {error}", file=sys.stderr)
         sys.exit(exit_code(error))
 
 

@@ -41,7 +41,7 @@ app.add_typer(trust_app, name="trust")
 @app.command()
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything up and print addresses and log-ins.")] = False,
-    work_dir: Annotated[Path | None, typer.Option(help="Folder to work in; a new temporary one where absent.")] = None,
+    work_dir: Annotated[Path | None, typer.Option(help="Folder to work in; if omitted, a new temporary one.")] = None,
 ) -> None:
     """The whole story on this machine: Vault, MLflow, Airflow, and five scenes."""
     from airflow_mlgov.demo.story import run_demo

@@ -52,7 +52,7 @@ def open_registry(uri: str | None) -> MlflowRegistry:
 def signer_for(uri: str) -> Signer:
     """The signer that ``--sign`` names; Vault's address and token come from the environment, as Vault's own tool does.
 
-    :raises ConfigurationError: it names none
+    :raises ConfigurationError: it does not name a signer
     """
     from airflow_mlgov.vault import signer_of
 

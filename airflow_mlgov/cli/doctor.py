@@ -49,9 +49,11 @@ class Finding:
     level: Literal["ok", "warning", "problem"]
     message: str
     mend: str = ""
-    """What to do about it; empty where it is fine, or where the message says it."""
+    """What to do about it; empty if it is fine, or if the message says it."""
     unreachable: bool = False
     """Whether it is a dependency that is down or refuses, and not what is configured."""
+    code: str = ""
+    """Of the error that was found; see docs/codes.md. Empty if the examination itself has found it."""
 
 
 def doctor(as_json: AsJson = False) -> None:
@@ -66,7 +68,8 @@ def doctor(as_json: AsJson = False) -> None:
         print_json({"problems": problems, "warnings": warnings, "findings": [asdict(item) for item in findings]})
     else:
         for item in findings:
-            typer.echo(f"{item.level:8} {item.area}: {item.message}")
+            code = f" [{item.code}]" if item.code else ""
+            typer.echo(f"{item.level:8} {item.area}: {item.message}{code}")
             if item.mend:
                 typer.echo(f"{'':8} mend: {item.mend}")
         typer.echo(f"{problems} problem(s), {warnings} warning(s)")
@@ -74,7 +77,7 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def exit_code(findings: Iterable[Finding]) -> int:
-    """0 for nothing worse than a warning, 4 where all problems are dependencies out of reach, else 2."""
+    """0 for nothing worse than a warning, 4 if all problems are dependencies out of reach, else 2."""
     problems = [item for item in findings if item.level == "problem"]
     if not problems:
         return 0
@@ -100,7 +103,7 @@ def examine() -> list[Finding]:
 
 @contextmanager
 def _all_connections() -> Iterator[None]:
-    """Outside of tasks Airflow looks for connections in its own database only where this says so."""
+    """Outside of tasks Airflow looks for connections in its own database only if this says so."""
     name = "_AIRFLOW_PROCESS_CONTEXT"
     before = os.environ.get(name)
     os.environ[name] = "server"
@@ -138,7 +141,8 @@ def _failed(error: Exception, about: str = "") -> Finding:
 
     if isinstance(error, MlgovError):
         mend = next((text for kind, text in _MENDS.items() if isinstance(error, kind)), "")
-        return replace(_problem(f"{about}{error}", mend), unreachable=isinstance(error, DependencyError | AccessError))
+        unreachable = isinstance(error, DependencyError | AccessError)
+        return replace(_problem(f"{about}{error}", mend), unreachable=unreachable, code=error.code)
     if isinstance(error, AirflowNotFoundException):
         return _problem(f"{about}{error}", "add the connection to Airflow, or correct its name in [mlgov]")
     if isinstance(error, OSError) and error.filename:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Version = Annotated[str, typer.Argument(help="models:/name/7")]
 Target = Annotated[str, typer.Option("--target", help="A target of the model in the policy.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is signed.")]
-Person = Annotated[str | None, typer.Option("--person", help="Who signs; the user of this shell where absent.")]
+Person = Annotated[str | None, typer.Option("--person", help="Who signs; if omitted, the user of this shell.")]
 
 
 def waive(
@@ -130,7 +130,7 @@ def obligations(
     model: Annotated[str | None, typer.Option("--model", help="Only this registered model.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """The audits that are owed for what is promoted now, soonest first; exit code 1 where one was not kept."""
+    """The audits that are owed for what is promoted now, soonest first; exit code 1 if one was not kept."""
     from airflow_mlgov.evidence.ledger import open_ledger
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.release.obligations import list_obligations

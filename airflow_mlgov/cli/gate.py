@@ -167,7 +167,7 @@ def _record(result: GateResult, given: Mapping[str, Any]) -> str:
 
     if not given["sign"]:
         raise ConfigurationError(
-            "evidence is signed: pass --sign local:PATH or --sign vault:KEY with --ledger", code="option.missing"
+            "evidence must be signed: pass --sign local:PATH or --sign vault:KEY with --ledger", code="option.missing"
         )
     policy = load_policy(given["policy"]) if given["policy"] else None
     context = context_of(f"gate {result.gate}", given["environment"], policy)

@@ -43,7 +43,7 @@ def promote(
     sign: SignWith,
     registry: RegistryUri = None,
     environment: Environment = "default",
-    requester: Annotated[str | None, typer.Option(help="Who asks; the user of this shell where absent.")] = None,
+    requester: Annotated[str | None, typer.Option(help="Who asks; if omitted, the user of this shell.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Verify the evidence, decide, move stage and alias, read back, sign."""
@@ -65,7 +65,7 @@ def rollback(
     policy: PolicyFile,
     sign: SignWith,
     registry: RegistryUri = None,
-    version: Annotated[str | None, typer.Option(help="To this version; the newest that holds where absent.")] = None,
+    version: Annotated[str | None, typer.Option(help="To this version; if omitted, the newest that holds.")] = None,
     environment: Environment = "default",
     as_json: AsJson = False,
 ) -> None:

@@ -22,7 +22,7 @@ def suite() -> None:
 def propose(
     data: Annotated[str, typer.Option("--data", help="csv or parquet file, a glob or a folder, that is trusted.")],
     out: Annotated[
-        Path | None, typer.Option("--out", help="File to write; stdout where absent. Not overwritten.")
+        Path | None, typer.Option("--out", help="File to write; if omitted, stdout. Not overwritten.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the suite.")] = None,
     types: Annotated[bool, typer.Option("--types", help="Also pin pandas' types; slower to evaluate.")] = False,

@@ -1,5 +1,5 @@
 """Starts the demo's servers (OpenBao, MLflow, Airflow) on free loopback ports, each in its own process group with a log
-file, and ends them again. Refuses to put a secret on a command line; where a server reads a file, not in its
+file, and ends them again. Refuses to put a secret on a command line; if a server reads a file, not in its
 environment either; and ends only what it started itself."""
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ class Story:
     # What the registry says, asked as the auditor, who may only read.
 
     def registry(self, path: str, **parameters: str) -> dict[str, Any] | None:
-        """One GET of MLflow's REST API; None where there is no such thing.
+        """One GET of MLflow's REST API; None if there is no such thing.
 
         :raises DependencyError: MLflow answers with an error
         """
@@ -113,7 +113,7 @@ class Story:
         return next((str(item["version"]) for item in aliases if item["alias"] == "champion"), None)
 
     def version(self, number: str) -> dict[str, Any]:
-        """One version as MLflow has it, tags as a mapping; empty where there is none."""
+        """One version as MLflow has it, tags as a mapping; empty if there is none."""
         found = self.registry("model-versions/get", name=MODEL, version=number)
         if found is None:
             return {}
@@ -329,7 +329,7 @@ SCENES: tuple[tuple[str, str, Callable[[Story, SceneResult], None]], ...] = (
 def run_demo(work_dir: Path | None = None, keep: bool = False, console: Console | None = None) -> int:
     """Set everything up, play the five scenes, show what happened; 0 only if each ended as it should.
 
-    :param work_dir: an empty or new folder for ledger, logs and data; a temporary one where None
+    :param work_dir: an empty or new folder for ledger, logs and data; if omitted, a temporary one
     :param keep: leave the servers up afterwards, show URLs and log-ins, and wait for Ctrl-C
     :raises ConfigurationError: ``work_dir`` is not empty
     :raises DependencyError: a server did not come up
@@ -451,7 +451,7 @@ def _show_mail(console: Console, title: str, body: str) -> None:
 
 @contextmanager
 def _stopped_by_signals() -> Iterator[None]:
-    """Turn SIGTERM into an ordinary unwinding, so that the servers are ended, and heed Ctrl-C even where a shell has
+    """Turn SIGTERM into an ordinary unwinding, so that the servers are ended, and heed Ctrl-C even if a shell has
     started us in the background with SIGINT ignored. Only the main thread can."""
     if threading.current_thread() is not threading.main_thread():
         yield

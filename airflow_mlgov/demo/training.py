@@ -98,7 +98,7 @@ def train_candidate(*, train: str, test: str, predictions: str, candidate: Candi
 
 def score_champion(registry: MlflowRegistry, *, model: str, test: str, scores: str) -> str:
     """Score the held-out file with today's champion, so that the performance gate can compare; returns ``scores``, or
-    an empty text where there is no champion yet. The champion is loaded in a child process without credentials."""
+    an empty text if there is no champion yet. The champion is loaded in a child process without credentials."""
     from airflow_mlgov.gates.performance.scoring import inspect_model, score_model, signature_columns
 
     champion = registry.holder(model, "champion")

@@ -38,7 +38,7 @@ class Entry:
     subject_name: str
     envelope_sha256: str
     envelope: str
-    """Empty where a pack withholds it, because it is about another model."""
+    """Empty if a pack withholds it because it is about another model."""
 
     @property
     def reference(self) -> str:
@@ -51,7 +51,7 @@ class Head(NamedTuple):
 
     size: int
     head: str
-    """``hash`` of the last entry; :data:`GENESIS` of none."""
+    """``hash`` of the last entry; :data:`GENESIS` of an empty ledger."""
     root: str
     """RFC 6962 Merkle tree hash over the entries' hashes."""
     origin: str

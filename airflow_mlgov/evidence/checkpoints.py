@@ -28,12 +28,12 @@ def make_checkpoint(ledger: Ledger, signer: Signer, context: Context) -> str:
     """
     now = ledger.verify()
     if not now.size:
-        raise ConfigurationError(f"the ledger {ledger.url} is empty: there is nothing to keep", code="ledger.empty")
+        raise ConfigurationError(f"the ledger {ledger.url} is empty, so there is nothing to keep", code="ledger.empty")
     return sign_statement(CheckpointStatement.of(now.origin, now.size, now.head, now.root, context), signer)
 
 
 def open_checkpoint(envelope: str, trust: TrustRoot) -> Head:
-    """What a checkpoint says; a promotion's envelope serves as well, for it carries one.
+    """What a checkpoint says; a promotion's envelope serves as well, because it carries one.
 
     :raises EvidenceError: it does not verify, or is another kind of statement
     """
@@ -42,7 +42,7 @@ def open_checkpoint(envelope: str, trust: TrustRoot) -> Head:
         return Head(statement.size, statement.head, statement.root, statement.origin)
     if isinstance(statement, PromotionStatement):
         return Head(**statement.checkpoint)
-    raise EvidenceError(f"this is no checkpoint but a statement of kind {statement.kind}", code="checkpoint.kind")
+    raise EvidenceError(f"this is not a checkpoint but a statement of kind {statement.kind}", code="checkpoint.kind")
 
 
 def write_checkpoint(envelope: str, where: str) -> None:
@@ -78,7 +78,7 @@ def write_checkpoint(envelope: str, where: str) -> None:
 def read_checkpoint(where: str) -> str:
     """A checkpoint's envelope from a file or URL.
 
-    :raises ConfigurationError: there is none
+    :raises ConfigurationError: it is not there, or no driver for the URL is installed
     :raises DependencyError: the store cannot be reached
     """
     import fsspec

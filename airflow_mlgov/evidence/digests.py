@@ -77,7 +77,7 @@ def hash_json(value: Any) -> str:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """JSON, strictly: a key given twice or a NaN is refused, for two readers would read two things.
+    """JSON, strictly: a key given twice or a NaN is refused, because two readers would read two things.
 
     :raises EvidenceError: it is not JSON, or it is ambiguous
     """

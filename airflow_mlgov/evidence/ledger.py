@@ -92,7 +92,7 @@ class Ledger:
     def get(self, seq: int) -> Entry:
         """One entry.
 
-        :raises ConfigurationError: there is none with this number
+        :raises ConfigurationError: no entry has this number
         """
         with self._transaction() as connection:
             row = connection.execute(sa.select(table).where(table.c.seq == seq)).mappings().one_or_none()
@@ -101,7 +101,7 @@ class Ledger:
         return Entry(**row)
 
     def last(self) -> tuple[int, str]:
-        """Number and hash of the last entry, without a walk; 0 and ``chain.GENESIS`` where there is none."""
+        """Number and hash of the last entry, without a walk; 0 and ``chain.GENESIS`` if there is none."""
         with self._transaction() as connection:
             return _last(connection)
 
@@ -124,7 +124,7 @@ class Ledger:
     def exclusive(self, what: str, timeout: float = 60.0) -> Iterator[Callable[[], None]]:
         """Only one process at a time is in this block for ``what``; a process that dies leaves it.
 
-        Yields a function that raises :class:`DependencyError` where the lock was lost meanwhile (PostgreSQL only: the
+        Yields a function that raises :class:`DependencyError` if the lock was lost meanwhile (PostgreSQL only: the
         connection broke); call it before each step that must not be taken twice. On SQLite there is one lock for the
         whole ledger.
 

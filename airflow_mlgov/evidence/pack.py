@@ -74,7 +74,7 @@ class Pack:
 
     model: Subject
     checkpoint: Head | None
-    """What its signed checkpoint says, None where it has none."""
+    """What its signed checkpoint says; None if it has none."""
     _entries: tuple[Entry, ...]
 
     def verify(self, checkpoints: Iterable[Head] = ()) -> Head:
@@ -109,7 +109,7 @@ class Pack:
         return found
 
     def subject(self, artifact: Path | None) -> Subject:
-        """The model version, by the bytes of ``artifact`` where they are given, else as the pack's maker hashed it."""
+        """The model version, by the bytes of ``artifact`` if given, else as the pack's maker hashed it."""
         digest = hash_tree(artifact, {_ADDED_BY_MLFLOW}) if artifact else self.model.digest
         return Subject(self.model.kind, self.model.name, digest, self.model.version, self.model.registry)
 
@@ -124,7 +124,7 @@ class Pack:
 def open_pack(path: Path, trust: TrustRoot) -> Pack:
     """Read a pack.
 
-    :raises ConfigurationError: there is no such file, or it is no pack
+    :raises ConfigurationError: there is no such file, or it is not a pack
     :raises EvidenceError: its entries are not of their form, or its checkpoint does not verify
     """
     try:
@@ -137,7 +137,7 @@ def open_pack(path: Path, trust: TrustRoot) -> Pack:
     except OSError as error:
         raise ConfigurationError(f"cannot read the pack {path}: {error.strerror}", code="file.unreadable") from error
     except (BadZipFile, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} is no evidence pack: {error}", code="pack.malformed") from error
+        raise ConfigurationError(f"{path} is not an evidence pack: {error}", code="pack.malformed") from error
     if manifest["version"] != _VERSION:
         raise ConfigurationError(
             f"{path} is a pack of version {manifest['version']}; this package knows {_VERSION}", code="pack.version"
@@ -152,6 +152,6 @@ def _entries(text: str) -> Iterator[Entry]:
             isinstance(value, str) for value in list(vars(entry).values())[1:]
         ):
             raise EvidenceError(
-                f"the pack holds a line that is no ledger entry: {line[:80]}", code="pack.entry_malformed"
+                f"the pack holds a line that is not a ledger entry: {line[:80]}", code="pack.entry_malformed"
             )
         yield entry

@@ -52,7 +52,7 @@ class LocalSigner(CryptoSigner):  # type: ignore[misc]  # securesystemslib ships
     def from_priv_key_uri(cls, priv_key_uri: str, public_key: Key | None = None, secrets_handler: Any = None) -> Signer:  # noqa: ARG003 - the file says which key it is, and has no passphrase
         """The key in the file.
 
-        :raises ConfigurationError: there is no readable private key in it
+        :raises ConfigurationError: it does not hold a readable private key
         """
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -162,7 +162,7 @@ class TrustRoot:
         """Read a trust root.
 
         :raises ConfigurationError: it is not there, not JSON, or an entry lacks a key, names an unknown duty, or has
-            a date that is none
+            something else in place of a date
         :raises AccessError: the file system refuses to read it
         """
         document = read_json(path, "trust root").content
@@ -185,7 +185,7 @@ class TrustRoot:
 
     def rotated(self, key: Key, duties: Iterable[str], now: datetime | None = None) -> TrustRoot:
         """A trust root in which a new key takes over some duties: the keys that have exactly these duties and no end
-        get one, an hour from now, for tasks under way may still sign with them.
+        get one, an hour from now, because tasks under way may still sign with them.
 
         :raises ConfigurationError: the key is there already
         """
@@ -247,7 +247,7 @@ class TrustRoot:
             )
         keyid = next(iter(envelope.signatures))
         if not isinstance(keyid, str):
-            raise EvidenceError(f"the key id is no text but {keyid!r}", code="envelope.malformed")
+            raise EvidenceError(f"the key id is not text but {keyid!r}", code="envelope.malformed")
         known = tuple(item for item in self.keys if item.key.keyid == keyid)
         if not known:
             raise EvidenceError(

@@ -46,7 +46,7 @@ class Request:
     withdrawn_at: int | None = None
     """Ledger number of the last rollback from this version: what was measured before does not bring it back."""
     rollback_problem: str | None = None
-    """Why no earlier version would do to go back to; None where one would, or where nothing was promoted yet."""
+    """Why no earlier version would do to go back to; None if one would, or if nothing was promoted yet."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Decision:
 
     allowed: bool
     reasons: tuple[tuple[str, str], ...]
-    """``(code, message)`` for each thing that is missing or wrong; empty where allowed."""
+    """``(code, message)`` for each thing that is missing or wrong; empty if it is allowed."""
     relied_on: tuple[Evidence, ...]
     needed: tuple[str, ...]
     """SHA-256 of the newest envelope of each required gate, and of each waiver's: what an approver has to be shown."""
@@ -88,7 +88,7 @@ def decide(
     now: datetime | None = None,
     history: Sequence[Evidence] = (),
 ) -> Decision:
-    """Evaluate ``data.mlgov.promotion.deny``, and ``data.mlgov.custom.deny`` where the policy names rules of its own.
+    """Evaluate ``data.mlgov.promotion.deny``, and ``data.mlgov.custom.deny`` if the policy names rules of its own.
 
     Undefined, no rules, an engine error, a panic or a time-out: deny, with the reason ``engine.error``.
 
@@ -164,7 +164,7 @@ def apply_rules(bundle: Mapping[str, str], document: Mapping[str, Any]) -> Answe
 
 def _reasons(denied: Any, prefix: str) -> set[tuple[str, str]]:
     if not isinstance(denied, list):
-        raise RulesError(f"deny is no set but {denied!r}")
+        raise RulesError(f"deny is not a set but {denied!r}")
     for item in denied:
         if not isinstance(item, Mapping) or not all(isinstance(item.get(key), str) for key in ("code", "message")):
             raise RulesError(f"a reason needs a code and a message, both strings, and is {item!r}")

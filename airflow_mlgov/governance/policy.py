@@ -57,7 +57,7 @@ class Target:
     archive_previous: bool = False
     approvals: int = 0
     approvers: frozenset[str] = frozenset()
-    """User names, groups resolved; the group's own name where the policy has no such group."""
+    """User names, groups resolved; the group's own name if the policy has no such group."""
     excluded: tuple[str, ...] = ()
     """``trainer`` and ``requester``: who may not approve."""
     rollback_required: bool = False
@@ -83,7 +83,7 @@ class ModelPolicy:
     def target(self, name: str) -> Target:
         """One target.
 
-        :raises ConfigurationError: the policy has none of this name
+        :raises ConfigurationError: the policy has no target of this name
         """
         if name not in self.targets:
             known = ", ".join(self.targets)
@@ -99,7 +99,7 @@ class ModelPolicy:
         return {key: value for key, value in section.items() if known is None or key in known}
 
     def max_tries(self, gate: str) -> dict[str, int | None]:
-        """``same_data`` and ``same_model``, None where there is no cap: see the schema."""
+        """``same_data`` and ``same_model``; None if there is no cap: see the schema."""
         caps = self.gates.get(gate, {}).get("max_tries", {})
         return {key: caps.get(key) for key in ("same_data", "same_model")}
 
@@ -220,7 +220,7 @@ class GovernancePolicy:
         )
 
     def _people(self, names: Iterable[str]) -> frozenset[str]:
-        """User names, groups resolved; a name that is no group is a person's."""
+        """User names, groups resolved; a name that is not a group's is a person's."""
         groups = self.document.get("groups", {})
         return frozenset(person for name in names for person in groups.get(name, [name]))
 

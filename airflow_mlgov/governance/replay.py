@@ -22,7 +22,7 @@ class Replay:
 
     decision: Evidence[DecisionStatement]
     then: Reasons
-    """The reasons it gave; empty where it allowed."""
+    """The reasons it gave; empty if it allowed."""
     now: Reasons
 
     @property

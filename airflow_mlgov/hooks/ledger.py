@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class LedgerHook(BaseHook):  # type: ignore[misc]  # Airflow's compat module is untyped to mypy here
-    """The ledger: PostgreSQL where the connection has a host, else SQLite at the path in its schema.
+    """The ledger: PostgreSQL if the connection has a host, else SQLite at the path in its schema.
 
-    :param ledger_conn_id: ``[mlgov] ledger_conn_id`` where None; where that is empty too, the URL in
+    :param ledger_conn_id: if omitted, ``[mlgov] ledger_conn_id``; if that is empty too, the URL in
         ``[mlgov] ledger``, and last ``$AIRFLOW_HOME/mlgov/ledger.db``
     """
 

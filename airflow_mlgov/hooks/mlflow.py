@@ -24,7 +24,7 @@ DEFAULT_CONNECTION = "mlflow_default"
 class MlflowHook(BaseHook):  # type: ignore[misc]  # the provider ships no types to mypy here
     """A connection of type ``mlflow``.
 
-    Host: a whole URL, or a host with port and schema (``https`` where there is none). Login and password: basic
+    Host: a whole URL, or a host with port and schema (``https`` if there is none). Login and password: basic
     authentication; a password alone: a bearer token. Or, in the extra, where Vault keeps them (a secret with
     ``username`` and ``password``, or ``token``)::
 

@@ -64,8 +64,8 @@ class MlgovVaultHook(VaultHook):  # type: ignore[misc]  # the provider ships no 
         """A KV secret: all of it as a dict, or one key's value.
 
         :param path: below the mount
-        :param key: the field wanted; all of them where None
-        :param mount: the KV mount; the connection's where None
+        :param key: the field wanted; if omitted, all of them
+        :param mount: the KV mount; if omitted, the connection's
         :raises ConfigurationError: no such secret, it was deleted, or it lacks the key
         :raises AccessError: the policy does not allow the path
         :raises DependencyError: Vault is down or sealed

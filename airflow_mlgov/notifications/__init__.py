@@ -195,7 +195,7 @@ def _make(notifier: Notifier, kwargs: Mapping[str, Any]) -> Any:
         ) from None
     if not (isinstance(found, type) and issubclass(found, BaseNotifier)):
         raise ConfigurationError(
-            "it is no subclass of Airflow's BaseNotifier; name one in [mlgov] notifiers", code="notifier.kind"
+            "it is not a subclass of Airflow's BaseNotifier; name one in [mlgov] notifiers", code="notifier.kind"
         )
     try:
         return found(**kwargs)
@@ -263,6 +263,6 @@ def page_of(context: Mapping[str, Any]) -> str | None:
 
 
 def approval_page(context: Mapping[str, Any]) -> str | None:
-    """The page where the form of the task of a context is answered; None where ``[api] base_url`` is not set."""
+    """The page where the form of the task of a context is answered; None if ``[api] base_url`` is not set."""
     page = page_of(context)
     return f"{page}/required_actions" if page else None

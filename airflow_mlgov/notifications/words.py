@@ -161,7 +161,7 @@ def render_gate_failed(
     """Subject line and plain-text body of the message to the owners.
 
     :param owners: who is told, from the policy
-    :param model: what to call the model; the result's subject where None
+    :param model: what to call the model; if omitted, the result's subject
     :param evidence: where the signed evidence is, such as ``ledger:7@1a2b3c4d5e6f``
     :param link: URL of the Airflow task, see :func:`~airflow_mlgov.notifications.page_of`
     """

@@ -42,9 +42,9 @@ def task_errors() -> Iterator[None]:
     try:
         yield
     except DependencyError as error:
-        raise AirflowException(str(error)) from None
+        raise AirflowException(error.coded) from None
     except MlgovError as error:
-        raise AirflowFailException(str(error)) from None
+        raise AirflowFailException(error.coded) from None
 
 
 class BaseGateOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped

@@ -85,7 +85,7 @@ def using(
 
 @contextmanager
 def setting(name: str, value: str, *, override: bool = False) -> Iterator[None]:
-    """An MLflow setting that is no secret, for as long as any block holds it; what the user has set wins unless
+    """An MLflow setting that is not secret, for as long as any block holds it; what the user has set wins unless
     ``override``."""
     with _lock:
         holders, before = _settings.get(name, (0, os.environ.get(name)))
@@ -106,7 +106,7 @@ def setting(name: str, value: str, *, override: bool = False) -> Iterator[None]:
 
 
 class OriginAuth:
-    """Adds the ``Authorization`` header that belongs to a request's origin, and none where there is none.
+    """Adds the ``Authorization`` header that belongs to a request's origin, and none if there is none.
 
     A redirect to another origin loses the header again: requests strips it.
     """

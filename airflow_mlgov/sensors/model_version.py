@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ModelVersionSensor(BaseSensorOperator):  # type: ignore[misc]  # untyped to mypy here
-    """Succeed with ``{"name", "version", "run_id"}`` of the newest version that fits; wait where there is none yet.
+    """Succeed with ``{"name", "version", "run_id"}`` of the newest version that fits; wait if there is none yet.
 
     A model that does not exist yet is waited for. MLflow or Vault being down fails the try, which Airflow retries.
 
@@ -26,9 +26,9 @@ class ModelVersionSensor(BaseSensorOperator):  # type: ignore[misc]  # untyped t
     :param newer_than: a version number, or the XCom of an earlier version: only versions above it count
     :param stage: only versions in this stage, such as ``Staging``
     :param alias: only the version that this alias points to, such as ``candidate``
-    :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` where None
-    :param duty: whose identity to use, where the connection's settings hold ``{duty}``
-    :param deferrable: wait in the triggerer; ``[operators] default_deferrable`` where None
+    :param mlflow_conn_id: connection to the model registry; if omitted, ``[mlgov] mlflow_conn_id``
+    :param duty: whose identity to use, if the connection's settings hold ``{duty}``
+    :param deferrable: wait in the triggerer; if omitted, ``[operators] default_deferrable``
     """
 
     template_fields: Sequence[str] = ("model", "newer_than", "stage", "alias", "mlflow_conn_id")
@@ -63,7 +63,7 @@ class ModelVersionSensor(BaseSensorOperator):  # type: ignore[misc]  # untyped t
         return PokeReturnValue(found is not None, version_event(found) if found else None)
 
     def execute(self, context: Context) -> Any:
-        """Look now; where there is nothing yet, wait here or in the triggerer."""
+        """Look now; if there is nothing yet, wait here or in the triggerer."""
         if not self._waits_in_triggerer():
             return super().execute(context)
         seen = self.poke(context)

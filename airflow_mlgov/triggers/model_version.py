@@ -69,7 +69,7 @@ class ModelVersionTrigger(BaseTrigger):
                 if isinstance(error, AccessError) and held_before:
                     registry = None  # the credentials may have been rotated since: fetch them again, once
                     continue
-                yield _event({"error": str(error)})
+                yield _event({"error": error.coded})
                 return
             if found is not None:
                 yield _event(version_event(found))

@@ -17,7 +17,7 @@ def key_name(duty: str) -> str:
 def vault_policy(duty: str) -> str:
     """The policy, in HCL: sign with the duty's own key, read that key's public half, read its own MLflow account.
 
-    :raises ConfigurationError: there is no such duty
+    :raises ConfigurationError: the duty is unknown
     """
     if duty not in duties():
         raise ConfigurationError(f"unknown duty {duty!r}; known: {', '.join(duties())}", code="duty.unknown")

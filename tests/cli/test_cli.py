@@ -91,9 +91,13 @@ PERFORMANCE = "gate performance --data {table} --label y --score score"
         (PERFORMANCE.replace("label y", "label z") + " --bound roc_auc>=0.7", 2, "z"),
         (PERFORMANCE + " --bound roc_auc>=x", 2, "not a number"),
         (PERFORMANCE, 2, "no bounds at all"),
-        ("ledger verify --ledger postgresql+psycopg://u:geheim@127.0.0.1:1/x", 4, "cannot be used now"),
+        ("ledger verify --ledger postgresql+psycopg://u:geheim@127.0.0.1:1/x", 4, "error [ledger.down]: "),
         ("ledger show 1", 2, "--ledger"),
-        ("verify models:/m/1 --ledger sqlite:///{folder}/v.db --trust /gone.json --policy /gone.yaml", 2, "/gone.json"),
+        (
+            "verify models:/m/1 --ledger sqlite:///{folder}/v.db --trust /gone.json --policy /gone.yaml",
+            2,
+            "error [file.missing]: ",
+        ),
     ],
 )
 def test_mistakes_have_exit_codes_and_no_traceback(run, table: Path, words: str, code: int, message: str) -> None:

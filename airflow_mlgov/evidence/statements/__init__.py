@@ -135,6 +135,6 @@ def form_of(document: Mapping[str, Any]) -> int:
 def read_statement(document: Mapping[str, Any]) -> Statement:
     """A statement that has the form that its schema says.
 
-    :raises ValueError: a word or a date in it is none
+    :raises ValueError: a word in it is unknown, or a date cannot be read
     """
     return CLASSES[document["predicateType"]].read(document["predicate"])

@@ -177,7 +177,7 @@ class Signed:
 def read_common(ours: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of :class:`Signed` from ``mlgov``.
 
-    :raises ValueError: a date is none, or has no zone: that was refused in every form
+    :raises ValueError: a date cannot be read, or has no zone: every form has refused that
     """
     issued, expires = (datetime.fromisoformat(ours[name]) for name in ("issuedAt", "expiresAt"))
     if issued.tzinfo is None or expires.tzinfo is None:
@@ -207,7 +207,7 @@ def rfc3339(moment: datetime) -> str:
 def moment_of(text: str) -> datetime:
     """A date of any form; without a zone (form 1 allowed it) it is read as UTC.
 
-    :raises ValueError: it is no date
+    :raises ValueError: it is not a date
     """
     moment = datetime.fromisoformat(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -216,7 +216,7 @@ def moment_of(text: str) -> datetime:
 def end_of(text: str) -> datetime:
     """When something ends that counts until then; :data:`LONG_AGO` if the date has no zone (form 1 allowed it).
 
-    :raises ValueError: it is no date
+    :raises ValueError: it is not a date
     """
     moment = datetime.fromisoformat(text)
     return moment if moment.tzinfo else LONG_AGO

@@ -186,7 +186,7 @@ class AuditStatement(Signed):
 def read_check(said: Mapping[str, Any]) -> Check:
     """A check as a statement has it.
 
-    :raises ValueError: its outcome, its severity or its bound is none
+    :raises ValueError: its outcome, its severity or its bound is unknown
     """
     bound = said.get("bound")
     if isinstance(bound, Mapping):

@@ -174,7 +174,7 @@ class WaiverStatement(Signed):
         if hash_json(predicate["terms"]) != predicate["terms_sha256"]:
             raise ValueError("the waiver's terms are not those that its digest names")
         terms = Terms.read(predicate["terms"])
-        terms.ends  # noqa: B018 - a date that is none is refused here
+        terms.ends  # noqa: B018 - refuses what is not a date
         return cls(
             **read_common(predicate["mlgov"]),
             terms=terms,

@@ -535,7 +535,7 @@ def test_a_suite_from_a_file_is_an_input_with_its_digest(data: str, tmp_path: Pa
         ("s.json", '{"expectations": {}}', "no `expectations` list"),
         ("s.json", '{"expectations": [], "expectation": []}', "unknown key expectation; known: expectations"),
         ("s.json", '{"expectations": [1], "expectations": []}', "the key 'expectations' stands twice"),
-        ("s.json", '{"expectations": [NaN]}', "NaN is no finite number"),
+        ("s.json", '{"expectations": [NaN]}', "NaN is not a finite number"),
         ("s.json", '{"expectation_suite_name": "s", "expectations": []}', r"0\.x"),
         ("s.json", '{"expectations": [{"expectation_type": "x"}]}', r"in 1\.x it is `type`"),
         ("s.json", '{"expectations":\n [{},\n "x"]}', r"s\.json:2 \(expectation 1\): `type` must be"),
