@@ -9,6 +9,7 @@ from airflow.sdk import DAG
 from airflow_mlgov.operators.approval import ApprovalGateOperator
 from airflow_mlgov.operators.audit import EnforceObligationsOperator, PostDeploymentAuditOperator
 from airflow_mlgov.operators.data_validation import DataValidationGateOperator
+from airflow_mlgov.operators.evaluation import EvaluationGateOperator
 from airflow_mlgov.operators.fairness import FairnessGateOperator
 from airflow_mlgov.operators.feature_store import FeatureServiceGateOperator
 from airflow_mlgov.operators.performance import PerformanceGateOperator
@@ -30,6 +31,7 @@ with DAG("every_operator", schedule=None, start_date=datetime(2026, 1, 1)):
     RegisterModelOperator(task_id="register", model="credit", run_id="run", datasets=["people.parquet"])
     PerformanceGateOperator(task_id="performance", model=MODEL, data="predictions.parquet")
     FairnessGateOperator(task_id="fairness", model=MODEL, data="predictions.parquet")
+    EvaluationGateOperator(task_id="evaluation", model=MODEL, data="scores.parquet")
     RequestWaiverOperator(
         task_id="waiver",
         model=MODEL,
