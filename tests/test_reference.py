@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from airflow_mlgov import catalogue
-from airflow_mlgov.reference import filled, settings_table
+from airflow_mlgov.reference import filled
+from airflow_mlgov.reference.settings import settings_table
 
 DOCS = Path(__file__).parents[1] / "docs" / "gates.md"
 

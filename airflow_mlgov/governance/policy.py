@@ -277,13 +277,13 @@ def _validate(policy: Document) -> None:
     if error is None:
         return
     path = tuple(str(part) for part in error.absolute_path)
-    message, code = error.message, "policy.invalid"
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        unknown = _unknown_keys(error.schema, error.instance)
-        if unknown:
-            path, code = (*path, unknown[0]), "policy.unknown_key"
-            message = f"unknown key {unknown[0]!r}{nearest(unknown[0], _words(error.schema))}"
-    raise ConfigurationError(f"{policy.where(*path)}: {'.'.join(path) or 'the policy'}: {message}", code=code)
+        for key in _unknown_keys(error.schema, error.instance)[:1]:
+            near = nearest(key, _words(error.schema))
+            where = f"{policy.where(*path, key)}: {'.'.join((*path, key))}"
+            raise ConfigurationError(f"{where}: unknown key {key!r}{near}", code="policy.unknown_key")
+    where = f"{policy.where(*path)}: {'.'.join(path) or 'the policy'}"
+    raise ConfigurationError(f"{where}: {error.message}", code="policy.invalid")
 
 
 def _unknown_keys(schema: Mapping[str, Any], instance: Mapping[str, Any]) -> list[str]:

@@ -31,7 +31,9 @@ class Reason:
 
 
 _OF_PYTHON = (
-    Reason("engine.error", "The rules could not be evaluated", "mend the policy's own rules; nothing is allowed until"),
+    Reason(
+        "engine.error", "The rules could not be evaluated", "mend the policy's own rules; all is refused until then"
+    ),
     Reason("promotion.missing", "These bytes were never promoted here", "promote the version"),
     Reason("promotion.superseded", "Another version has taken the target since", "serve that version"),
     Reason("decision.missing", "No verified decision allowed the promotion", "promote the version again"),

@@ -1,21 +1,14 @@
-"""A gate's settings as a table in Markdown, made from the gate. ``python -m airflow_mlgov.reference FILE`` writes
-them between the marks ``<!-- settings of NAME -->`` and ``<!-- end -->`` of a document.
-"""
+"""A gate's settings as a table in Markdown, made from the gate."""
 
 from __future__ import annotations
 
 import re
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlgov import catalogue
 from airflow_mlgov.gates.protocol import Gate, Local, Option, Strict, mark_of
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
-
-_BLOCK = re.compile(r"(<!-- settings of (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def settings_table(gate: Gate[Any]) -> str:
@@ -25,14 +18,6 @@ def settings_table(gate: Gate[Any]) -> str:
         for name, info in gate.Settings.model_fields.items()
     ]
     return "\n".join(["| setting | default | |", "|---|---|---|", *rows, ""])
-
-
-def filled(text: str) -> str:
-    """A document with each of its tables as the gate has it now.
-
-    :raises ConfigurationError: it marks a gate that is not installed
-    """
-    return _BLOCK.sub(lambda found: found[1] + settings_table(catalogue.load(found[2])) + found[3], text)
 
 
 def _name(name: str, info: FieldInfo) -> str:
@@ -49,7 +34,7 @@ def _default(info: FieldInfo) -> str:
 
 def _described(info: FieldInfo) -> str:
     strict, local = mark_of(info, Strict), mark_of(info, Local)
-    said = [_text(str(info.description))]
+    said = [text_of(str(info.description))]
     if strict is not None:
         stricter = f"`{strict.order[-1]}`" if strict.order else "more" if strict.larger_is == "stricter" else "less"
         said.append(f"**stricter: {stricter}**")
@@ -58,16 +43,6 @@ def _described(info: FieldInfo) -> str:
     return "; ".join(said)
 
 
-def _text(text: str) -> str:
+def text_of(text: str) -> str:
     """Words that are no markup and end no cell."""
     return re.sub(r"([|*<])", r"\\\1", text)
-
-
-def main() -> None:
-    """Fill the documents that are named."""
-    for path in map(Path, sys.argv[1:]):
-        path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
