@@ -220,7 +220,7 @@ def policy_input(policy: GovernancePolicy, name: str, target_name: str) -> dict[
         "settings": [setting for gate in gates for setting in _settings(model, gate)],
         "dataset_checks": model.gates.get("data_validation", {}).get("checks", {}),
         "bounds": [bound for gate in measuring for bound in _bounds(model, gate)],
-        "max_tries": {gate.name: model.max_tries(gate.name) for gate in measuring},
+        "max_tries": {gate.name: model.max_tries(gate.name) for gate in measuring if gate.name in target.requires},
         "approvals": {
             "count": target.approvals,
             "from": sorted(map(identity, target.approvers)),

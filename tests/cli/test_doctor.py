@@ -27,7 +27,7 @@ from airflow_mlgov.vault.transit import TransitSigner
 from tests.fixtures.mlflow_server import MlflowServer
 from tests.fixtures.openbao import OpenBaoServer
 
-DUTIES = ("data_validation", "performance", "fairness", "registration", "approval", "promotion", "reconcile")
+DUTIES = ("data_validation", "fairness", "performance", "registration", "approval", "promotion", "reconcile")
 POLICY = """\
 version: 1
 groups: {risk-officers: [olga, omar]}
