@@ -11,6 +11,8 @@ from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
 from tests.fixtures.mlflow_server import MlflowServer
 from tests.worlds.evaluations import ROWS, Evaluations, answers_of
 
+pytestmark = pytest.mark.slow
+
 
 def read(evaluations: Evaluations, run_id=None, *scores: str, **wanted) -> Results:
     model_id = wanted.pop("model_id", None)

@@ -138,6 +138,7 @@ def test_a_dag_may_loosen_nothing(given: dict[str, Any], bounds: dict[str, Any],
         held_to(GATE, policy, given, bounds, "the DAG")
 
 
+@pytest.mark.slow
 def test_an_evaluation_in_mlflow_and_the_champions(evaluations: Evaluations, scorers: Any, run: Any, tmp_path) -> None:
     mine = evaluations.run([scorers["toxic"], scorers["polite"], scorers["relevance"]])
     theirs = evaluations.run([scorers["toxic"], scorers["relevance"]], answers_of(bad=2))
