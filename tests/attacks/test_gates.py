@@ -186,9 +186,9 @@ FAILS_OPEN: dict[str, tuple[str, Callable[[], pd.DataFrame]]] = {
     "a label that is NaN": ("performance", lambda: nowhere("y")),
     "one class alone": ("performance", lambda: spoilt(y=1)),
     "one group alone": ("fairness", lambda: spoilt(sex="male")),
-    "a group of three people": ("fairness", lambda: spoilt(sex=["female"] * 3 + ["male"] * 597)),
-    "a group nobody declared": ("fairness", lambda: spoilt(sex=["other", "male"] * 300)),
-    "a group that is missing": ("fairness", lambda: spoilt(sex=[None, "male"] * 300)),
+    "a group of three people": ("fairness", lambda: spoilt(sex=["female"] * 3 + ["male"] * 1197)),
+    "a group nobody declared": ("fairness", lambda: spoilt(sex=["other", "male"] * 600)),
+    "a group that is missing": ("fairness", lambda: spoilt(sex=[None, "male"] * 600)),
     "nobody is selected": ("fairness", lambda: spoilt(prediction=0)),
     "a prediction that is NaN": ("fairness", lambda: nowhere("prediction")),
 }  # fmt: skip

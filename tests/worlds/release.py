@@ -72,6 +72,7 @@ def people(rows: int = 1200, bias: float = 0.0, seed: int = 7) -> pd.DataFrame:
     found = []
     for number in range(rows):
         sex, y = cells[number % 4]
+        y = 0 if number >= rows - 2 * (seed % 10) else y  # so that the labels of two seeds are not the same
         place = (number // 4 + 0.25 + 0.5 * random.random()) / -(-rows // 4)
         score = min(max(0.3 * y + 0.35 - 0.005 * (sex == "female") + noise.inv_cdf(place), 0.0), 1.0)
         selected = score >= 0.5 + bias * (sex == "female")
