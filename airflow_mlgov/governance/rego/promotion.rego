@@ -370,7 +370,7 @@ denied contains {"code": "promotion.withdrawn", "message": message} if {
 # title: The gate was tried too often
 # custom:
 #   code: tries.exceeded
-#   mend: "hold out fresh data if many models were judged on the same; train a new model if one was judged on many"
+#   mend: "hold out fresh data if many models were judged on the same; train a new model if one was judged on many; let the policy name row_id, because without it data with the same labels counts as the same"
 denied contains {"code": "tries.exceeded", "message": message} if {
 	some tried in input.tries
 	most := input.policy.max_tries[tried.gate].same_data
@@ -383,7 +383,7 @@ denied contains {"code": "tries.exceeded", "message": message} if {
 # title: The gate was tried too often
 # custom:
 #   code: tries.exceeded
-#   mend: "hold out fresh data if many models were judged on the same; train a new model if one was judged on many"
+#   mend: "hold out fresh data if many models were judged on the same; train a new model if one was judged on many; let the policy name row_id, because without it data with the same labels counts as the same"
 denied contains {"code": "tries.exceeded", "message": message} if {
 	some tried in input.tries
 	most := input.policy.max_tries[tried.gate].same_model
