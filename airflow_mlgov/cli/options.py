@@ -14,6 +14,7 @@ import typer
 from airflow_mlgov.cli.common import AsJson, Environment, RegistryUri
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.protocol import Option, mark_of, shown_default
+from airflow_mlgov.strict_files import read_yaml
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -139,7 +140,7 @@ def _words(annotation: Any) -> Sequence[str]:
 def _value(info: FieldInfo, flag: str, value: Any) -> Any:
     mark = mark_of(info, Option)
     if mark is not None and mark.file:
-        return read_mapping(value)
+        return read_mapping(value, flag.lstrip("-"))
     return _pairs(flag, value, mark, info.annotation) if _kind(info.annotation) == "pairs" else value
 
 
@@ -158,12 +159,14 @@ def _pairs(flag: str, given: Sequence[str], mark: Option | None, annotation: Any
     return {name: value.split(",") if value else None for name, _, value in pairs}
 
 
-def read_mapping(path: str | Path) -> dict[str, Any]:
+def read_mapping(path: str | Path, what: str) -> dict[str, Any]:
     """The mapping in a YAML or JSON file.
 
+    :param what: what it is, for messages: ``checks``
     :raises ConfigurationError: no such file, neither YAML nor JSON, no mapping, or a key that stands twice
     :raises AccessError: the file system refuses to read it
     """
-    from airflow_mlgov.gates.dataset_checks.checks import load_checks
-
-    return load_checks(path)
+    content = read_yaml(path, what).content
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"the {what} {path} must map names to their settings", code="file.no_mapping")
+    return content

@@ -1,5 +1,5 @@
 """Reads csv files in DuckDB as pandas would: one dialect, columns by the header's names, types by every value. Refuses
-to let DuckDB guess, for its guesses (hexadecimal numbers, headers left out) are not pandas' own."""
+to let DuckDB guess because its guesses (hexadecimal numbers, headers left out) are not pandas' own."""
 
 from __future__ import annotations
 
@@ -60,13 +60,17 @@ def header_of(path: Path) -> list[str]:
         with _OPENERS.get(path.suffix.lower(), open)(path, "rt", encoding="utf-8-sig", newline="") as file:
             header = next(csv.reader(file), [])
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{path} is not UTF-8 text (byte {error.start}); convert it first") from None
+        raise ConfigurationError(
+            f"{path} is not UTF-8 text (byte {error.start}); convert it first", code="file.not_text"
+        ) from None
     except (OSError, EOFError, csv.Error, lzma.LZMAError) as error:
         if isinstance(error, PermissionError):
             raise
-        raise ConfigurationError(f"{path} is not a readable csv file: {error}") from None
+        raise ConfigurationError(f"{path} is not a readable csv file: {error}", code="data.unreadable") from None
     if not header:
-        raise ConfigurationError(f"{path} begins with an empty line; its first line must name the columns")
+        raise ConfigurationError(
+            f"{path} begins with an empty line; its first line must name the columns", code="data.no_header"
+        )
     return [name or f"Unnamed: {position}" for position, name in enumerate(header)]
 
 
@@ -80,7 +84,7 @@ def readable(path: Path, target: Path) -> Path:
         with opener(path, "rb") as packed, target.open("wb") as plain:
             shutil.copyfileobj(packed, plain)
     except (OSError, EOFError, lzma.LZMAError) as error:
-        raise ConfigurationError(f"{path} is not a readable csv file: {error}") from None
+        raise ConfigurationError(f"{path} is not a readable csv file: {error}", code="data.unreadable") from None
     return target
 
 

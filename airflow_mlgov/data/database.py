@@ -34,7 +34,7 @@ _MYSQL_TEXT = frozenset({15, 247, 248, *range(249, 255)})
 class SqlSource:
     """A table or a query in a database that SQLAlchemy reaches.
 
-    :raises ConfigurationError: not exactly one of ``table`` and ``query``, or a URL that is none
+    :raises ConfigurationError: not exactly one of ``table`` and ``query``, or a text that is no URL
     """
 
     url: str = field(repr=False)
@@ -50,7 +50,7 @@ class SqlSource:
 
     def __post_init__(self) -> None:
         if bool(self.table) == bool(self.query):
-            raise ConfigurationError("a SqlSource needs a table or a query, and not both")
+            raise ConfigurationError("a SqlSource needs a table or a query, and not both", code="source.table_or_query")
         self._url()
 
     def __repr__(self) -> str:
@@ -75,7 +75,8 @@ class SqlSource:
             raise ConfigurationError(
                 f"{self.name}: Great Expectations logs in by a URL, and this connection has no password to put into "
                 "one (it has a key, a token or nothing); give it a user and a password, name vault_database_role, or "
-                "set engine to duckdb"
+                "set engine to duckdb",
+                code="connection.no_password",
             )
         return self._url()
 
@@ -87,7 +88,8 @@ class SqlSource:
         except (sa.exc.ArgumentError, ValueError):
             raise ConfigurationError(
                 "the data source's URL is not a SQLAlchemy URL; it looks like postgresql+psycopg://host:5432/database "
-                "or sqlite:///file.db (not shown here: it may hold a password)"
+                "or sqlite:///file.db (not shown here: it may hold a password)",
+                code="source.address",
             ) from None
         if self.username is not None:
             url = url.set(username=self.username)
@@ -117,11 +119,13 @@ class SqlSource:
             columns = tuple(result.keys())
             twice = sorted({name for name in columns if columns.count(name) > 1})
             if twice:
-                raise ConfigurationError(f"{self.name} gives more than one column named {', '.join(twice)}; name them")
+                raise ConfigurationError(
+                    f"{self.name} gives more than one column named {', '.join(twice)}; name them", code="column.twice"
+                )
             yield columns, iter(result)
 
     def schema_and_table(self) -> tuple[str | None, str]:
-        """``schema.name`` taken apart; the schema is None where none is written."""
+        """``schema.name`` taken apart; the schema is None if the name has none."""
         schema, _, name = (self.table or "").rpartition(".")
         return schema or None, name
 
@@ -294,7 +298,8 @@ def _new_engine(source: SqlSource) -> sa.Engine:
     except (sa.exc.ArgumentError, ImportError):
         raise ConfigurationError(
             f"no driver for {url.drivername}:// is installed; PostgreSQL needs psycopg "
-            "(pip install 'airflow-provider-mlgov[postgres]') and a URL that begins with postgresql+psycopg://"
+            "(pip install 'airflow-provider-mlgov[postgres]') and a URL that begins with postgresql+psycopg://",
+            code="connection.no_driver",
         ) from None
 
 
@@ -311,7 +316,8 @@ def _connect(source: SqlSource, engine: sa.Engine) -> sa.Connection:
     except Exception as error:  # a cloud's client has errors of its own, whose words may quote a key
         raise AccessError(
             f"{source.name}: logging in ended with {type(error).__name__}; look at the credentials that the connection "
-            "names"
+            "names",
+            code="database.refused",
         ) from None
 
 
@@ -320,7 +326,7 @@ def _require_sqlite_file(url: sa.URL) -> None:
     if url.get_backend_name() != "sqlite" or not url.database or url.database.startswith("file:"):
         return
     if url.database != ":memory:" and not Path(url.database).is_file():
-        raise ConfigurationError(f"no such SQLite file: {url.database}")
+        raise ConfigurationError(f"no such SQLite file: {url.database}", code="file.missing")
 
 
 _REFUSED = re.compile(
@@ -351,11 +357,13 @@ def _translate(source: SqlSource, error: sa.exc.DBAPIError) -> Exception:
     words = " ".join(str(original).split())
     said = source.scrub(_AFTERWORDS.split(words)[0])[:300]
     if state.startswith("28") or state == "42501" or _REFUSED.search(words):
-        return AccessError(f"{source.name}: the database refused access: {said}")
+        return AccessError(f"{source.name}: the database refused access: {said}", code="database.refused")
     if state.startswith("22"):  # a data exception: its words quote the value
         kind = type(original).__name__
-        return ConfigurationError(f"{source.name} cannot be read: a value in it made the database stop ({kind})")
+        return ConfigurationError(
+            f"{source.name} cannot be read: a value in it made the database stop ({kind})", code="data.unreadable"
+        )
     operational = isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError)
     if state[:2] in ("42", "3D", "3F") or _MISTAKEN.search(words) or (not operational and not state):
-        return ConfigurationError(f"{source.name} cannot be read: {said}")
-    return DependencyError(f"{source.name} cannot be reached: {said}")
+        return ConfigurationError(f"{source.name} cannot be read: {said}", code="database.query")
+    return DependencyError(f"{source.name} cannot be reached: {said}", code="database.down")

@@ -230,7 +230,8 @@ def our_errors(name: str) -> Iterator[None]:
         yield
     except duckdb.OutOfMemoryException:
         raise MemoryLimitError(
-            f"{name} needs more memory than the limit and cannot be spilled: raise memory_limit"
+            f"{name} needs more memory than the limit and cannot be spilled: raise memory_limit",
+            code="memory_limit.exceeded",
         ) from None
     except duckdb.IOException as error:
         raise ConfigurationError(

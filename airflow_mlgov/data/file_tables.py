@@ -43,7 +43,7 @@ class Files:
     @contextmanager
     def open(self, *, memory_limit: str = MEMORY_LIMIT) -> Iterator[FileTable]:
         """The files as the view ``data``; see :func:`open_table`. What DuckDB makes of them is found out by the first
-        question, for pandas may read what it refuses."""
+        question because pandas may read what it refuses."""
         with Duck(memory_limit) as duck, self.open_in(duck, "data") as table:
             yield table
 
@@ -163,7 +163,7 @@ def _plain(file_set: FileSet, scratch: Path) -> dict[Path, Path]:
     """The csv files, each with the copy of it that DuckDB can read."""
     for path in file_set.files:
         if path.stat().st_size == 0:
-            raise ConfigurationError(f"{path} is empty (0 bytes): it has not even a header")
+            raise ConfigurationError(f"{path} is empty (0 bytes): it has not even a header", code="data.empty")
     texts = filter(is_csv, file_set.files)
     return {path: csv_files.readable(path, scratch / f"{at}.csv") for at, path in enumerate(texts)}
 
@@ -227,18 +227,20 @@ def _require_alike(file_set: FileSet, headers: Mapping[Path, list[str]], keys: M
         twice = sorted({name for name in header if header.count(name) > 1})
         if twice:
             raise ConfigurationError(
-                f"{path} has more than one column named {', '.join(map(repr, twice))}; rename them"
+                f"{path} has more than one column named {', '.join(map(repr, twice))}; rename them", code="column.twice"
             )
         names = [name.lower() for name in (*header, *keys)]
         alike = sorted({name for name in (*header, *keys) if names.count(name.lower()) > 1})
         if alike:
             raise ConfigurationError(
                 f"{path} has columns (or key=value folders) whose names differ in case alone, or not at all: "
-                f"{', '.join(alike)}; rename them"
+                f"{', '.join(alike)}; rename them",
+                code="column.twice",
             )
         unlike = sorted(set(header) ^ set(headers[first]))
         if unlike:
             raise ConfigurationError(
                 f"the files of {file_set.data} have unlike columns: {', '.join(unlike)} not in both {first.name} and "
-                f"{path.name}"
+                f"{path.name}",
+                code="column.unlike",
             )

@@ -47,7 +47,9 @@ class FileSet:
         try:
             found = [path.stat() for path in self.files]
         except FileNotFoundError as error:
-            raise DependencyError(f"{error.filename} went away while {self.data} was being read; try again") from None
+            raise DependencyError(
+                f"{error.filename} went away while {self.data} was being read; try again", code="data.changed"
+            ) from None
         return tuple((one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns) for one in found)
 
     @property
@@ -63,7 +65,8 @@ class FileSet:
             if found.keys() != first.keys():
                 raise ConfigurationError(
                     f"the files of {self.data} lie in unlike key=value folders: {', '.join(found) or 'none'} above "
-                    f"{path.name}, {', '.join(first) or 'none'} above {self.files[0].name}"
+                    f"{path.name}, {', '.join(first) or 'none'} above {self.files[0].name}",
+                    code="folder.unlike",
                 )
         numbers = {
             key
@@ -114,7 +117,8 @@ def unchanged(file_set: FileSet) -> Iterator[None]:
     yield
     if file_set.stamps != before:
         raise DependencyError(
-            f"{file_set.data} changed while it was being read; try again when its writer has finished"
+            f"{file_set.data} changed while it was being read; try again when its writer has finished",
+            code="data.changed",
         )
 
 
@@ -129,18 +133,21 @@ def _fetched(url: str, folder: Path) -> FileSet:
     except (ValueError, ImportError) as error:
         raise ConfigurationError(
             f"data is a {scheme}:// URL, and fsspec cannot open it here ({first_line(error)}): install what it asks "
-            "for, or mount the files; a database goes in a SqlSource"
+            "for, or mount the files; a database goes in a SqlSource",
+            code="store.unknown",
         ) from None
     try:
         return _copied(store, path, shown, folder)
     except PermissionError:
-        raise AccessError(f"may not read {shown}: give the worker's identity read access") from None
+        raise AccessError(
+            f"may not read {shown}: give the worker's identity read access", code="file.refused"
+        ) from None
     except FileNotFoundError:
-        raise ConfigurationError(f"no such file: {shown}") from None
+        raise ConfigurationError(f"no such file: {shown}", code="file.missing") from None
     except MlgovError:
         raise
     except Exception as error:  # each store has exceptions of its own; their words may hold a signed URL
-        raise DependencyError(f"{shown} cannot be read: {type(error).__name__}") from None
+        raise DependencyError(f"{shown} cannot be read: {type(error).__name__}", code="store.down") from None
 
 
 def _copied(store: Any, path: str, shown: str, folder: Path) -> FileSet:
@@ -152,12 +159,14 @@ def _copied(store: Any, path: str, shown: str, folder: Path) -> FileSet:
     else:
         found, base = [path], path.rpartition("/")[0]
     if not found:
-        raise ConfigurationError(f"no csv or parquet file at {shown}")
+        raise ConfigurationError(f"no csv or parquet file at {shown}", code="file.missing")
     local = []
     for name in found:
         relative = PurePosixPath(name[len(base) :].lstrip("/"))
         if ".." in relative.parts:
-            raise ConfigurationError(f"{shown} holds a file whose name leaves its folder: {relative}")
+            raise ConfigurationError(
+                f"{shown} holds a file whose name leaves its folder: {relative}", code="file.outside"
+            )
         target = folder / relative
         _require_known(target)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -177,14 +186,16 @@ def _resolve(text: str) -> FileSet:
         if any(sign in text for sign in "*?["):
             return _glob(text, path)
     except PermissionError as error:
-        raise AccessError(f"may not read {text}: permission denied; give the worker's user read access") from error
-    raise ConfigurationError(f"no such file: {text} (looked in {path.absolute().parent})")
+        raise AccessError(
+            f"may not read {text}: permission denied; give the worker's user read access", code="file.refused"
+        ) from error
+    raise ConfigurationError(f"no such file: {text} (looked in {path.absolute().parent})", code="file.missing")
 
 
 def _folder(text: str, folder: Path) -> FileSet:
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not _is_marker(path.relative_to(folder)))
     if not files:
-        raise ConfigurationError(f"the folder {text} holds no csv or parquet file")
+        raise ConfigurationError(f"the folder {text} holds no csv or parquet file", code="folder.empty")
     for path in files:
         _require_known(path)
     return FileSet(text, folder, tuple(files))
@@ -196,7 +207,7 @@ def _glob(text: str, pattern: Path) -> FileSet:
     root = Path(*parts[:magic])
     files = sorted(path for path in root.glob(str(Path(*parts[magic:]))) if path.is_file())
     if not files:
-        raise ConfigurationError(f"no file matches {text} (looked in {root.absolute()})")
+        raise ConfigurationError(f"no file matches {text} (looked in {root.absolute()})", code="file.missing")
     for path in files:
         _require_known(path)
     return FileSet(text, root, tuple(files))
@@ -210,7 +221,9 @@ def _is_marker(relative: Path) -> bool:
 def _require_known(path: Path) -> None:
     if not path.name.lower().endswith(_CSV + _PARQUET):
         kinds = ", ".join(_CSV + _PARQUET)
-        raise ConfigurationError(f"{path} is of a kind that is not read here; known extensions: {kinds}")
+        raise ConfigurationError(
+            f"{path} is of a kind that is not read here; known extensions: {kinds}", code="file.kind"
+        )
 
 
 def _sha256(path: Path) -> str:
@@ -218,9 +231,11 @@ def _sha256(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except PermissionError as error:
-        raise AccessError(f"may not read {path}: permission denied; give the worker's user read access") from error
+        raise AccessError(
+            f"may not read {path}: permission denied; give the worker's user read access", code="file.refused"
+        ) from error
     except FileNotFoundError as error:
-        raise ConfigurationError(f"no such file: {path} (it was there a moment ago)") from error
+        raise ConfigurationError(f"no such file: {path} (it was there a moment ago)", code="file.missing") from error
 
 
 def _keys_of(relative: Path) -> dict[str, str | None]:

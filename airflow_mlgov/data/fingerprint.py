@@ -59,7 +59,7 @@ def fingerprint_rows(columns: tuple[str, ...], rows: Iterable[Sequence[Any]]) ->
 
 
 def fingerprint_frame(frame: pd.DataFrame) -> TableFingerprint:
-    """Bind a frame to its rows, in their order. The index is left out, for no expectation sees it.
+    """Bind a frame to its rows, in their order. The index is left out because no expectation sees it.
 
     ``sha256("mlgov-frame-v1" || JSON [[column name, kind], …, row count] || each column's values)``. Whole numbers are
     written as 8-byte little-endian integers (kind ``i`` or ``u``), truth values as single bytes (``b``), floats as
@@ -116,7 +116,8 @@ def _canonical(value: Any, column: str) -> tuple[bytes, bytes]:  # noqa: C901 - 
                 pass
     raise ConfigurationError(
         f'column "{column}" holds values of type {type(value).__name__}, which have no canonical form to hash; '
-        "select it as text in a query"
+        "select it as text in a query",
+        code="column.kind",
     )
 
 
@@ -130,7 +131,9 @@ def require_single(names: Sequence[str]) -> None:
     """Refuse two columns of one name."""
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ConfigurationError(f"the frame has more than one column named {', '.join(map(repr, twice))}; rename them")
+        raise ConfigurationError(
+            f"the frame has more than one column named {', '.join(map(repr, twice))}; rename them", code="column.twice"
+        )
 
 
 def _kind(column: pd.Series) -> str:

@@ -157,7 +157,7 @@ def _arrow(frame: pd.DataFrame, name: str) -> pa.Table:
         except (pa.ArrowException, TypeError, ValueError):  # their words quote values
             raise ConfigurationError(
                 f'the column "{column}" of the {name} holds values that no one type has: cast it to one',
-                code="frame.mixed",
+                code="column.mixed",
             ) from None
         if pa.types.is_dictionary(array.type):
             array = array.cast(array.type.value_type)

@@ -56,16 +56,20 @@ def binary_codes(
     labels = {canonical(value): value for found in values.values() for value in found}
     where = " and ".join(f'{role} column "{name}"' for role, name in names.items())
     if len(labels) > 2:
-        raise ConfigurationError(f"labels are not binary: {where} hold {_shown(labels.values())}")
+        raise ConfigurationError(
+            f"labels are not binary: {where} hold {_shown(labels.values())}", code="label.not_binary"
+        )
     positive = 1.0 if positive_label is None else canonical(positive_label)
     zero_one = set(labels) <= {0.0, 1.0}
     if positive_label is None and not zero_one:
         raise ConfigurationError(
-            f"declare positive_label: {where} hold {_shown(labels.values())}, and which one is positive is not guessed"
+            f"declare positive_label: {where} hold {_shown(labels.values())}, and which one is positive is not guessed",
+            code="label.positive_undeclared",
         )
     if positive not in labels and not (zero_one and positive in (0.0, 1.0)):
         raise ConfigurationError(
-            f"positive_label {positive_label!r} is in neither: {where} hold {_shown(labels.values())}"
+            f"positive_label {positive_label!r} is in neither: {where} hold {_shown(labels.values())}",
+            code="label.positive_unknown",
         )
     return {role: {value: int(canonical(value) == positive) for value in found} for role, found in values.items()}
 
@@ -78,7 +82,9 @@ def numeric_column(column: pd.Series, role: str) -> pd.Series:
     import pandas as pd
 
     if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
-        raise ConfigurationError(f'{role} column "{column.name}" must hold numbers, not {column.dtype}')
+        raise ConfigurationError(
+            f'{role} column "{column.name}" must hold numbers, not {column.dtype}', code="column.not_numeric"
+        )
     return column.astype("float64")
 
 
@@ -99,7 +105,8 @@ def _refuse_scores(role: str, name: str, values: Sequence[Any]) -> None:
     if role == "prediction" and fractions:
         raise ConfigurationError(
             f'prediction column "{name}" holds scores ({_shown(fractions)}), not binary predictions: '
-            f"name it as the score with a threshold, or give the predicted labels"
+            f"name it as the score with a threshold, or give the predicted labels",
+            code="prediction.not_binary",
         )
 
 

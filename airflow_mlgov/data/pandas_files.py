@@ -55,7 +55,9 @@ def _read_part(path: Path, keys: Mapping[str, int | str | None], wanted: list[st
     table = _read_file(path, stored or None)  # with no column of its own, a frame would have no rows
     for key, value in keys.items():
         if key in table.columns:
-            raise ConfigurationError(f"{path} has a column {key} and lies in a folder {key}=…; rename one of the two")
+            raise ConfigurationError(
+                f"{path} has a column {key} and lies in a folder {key}=…; rename one of the two", code="column.twice"
+            )
         table[key] = value
     return table if wanted is None else table[wanted]
 
@@ -63,12 +65,14 @@ def _read_part(path: Path, keys: Mapping[str, int | str | None], wanted: list[st
 def _read_file(path: Path, wanted: list[str] | None) -> pd.DataFrame:
     try:
         if path.stat().st_size == 0:
-            raise ConfigurationError(f"{path} is empty (0 bytes): it has not even a header")
+            raise ConfigurationError(f"{path} is empty (0 bytes): it has not even a header", code="data.empty")
         return _read_csv(path, wanted) if is_csv(path) else _read_parquet(path, wanted)
     except PermissionError as error:
-        raise AccessError(f"may not read {path}: permission denied; give the worker's user read access") from error
+        raise AccessError(
+            f"may not read {path}: permission denied; give the worker's user read access", code="file.refused"
+        ) from error
     except FileNotFoundError as error:
-        raise ConfigurationError(f"no such file: {path} (it was there a moment ago)") from error
+        raise ConfigurationError(f"no such file: {path} (it was there a moment ago)", code="file.missing") from error
 
 
 def _read_csv(path: Path, wanted: list[str] | None) -> pd.DataFrame:
@@ -84,15 +88,21 @@ def _read_csv(path: Path, wanted: list[str] | None) -> pd.DataFrame:
             warnings.simplefilter("error", pd.errors.ParserWarning)
             table = pd.read_csv(path, index_col=False, usecols=wanted, low_memory=False)
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{path} is not UTF-8 text (byte {error.start}); convert it first") from None
+        raise ConfigurationError(
+            f"{path} is not UTF-8 text (byte {error.start}); convert it first", code="file.not_text"
+        ) from None
     except pd.errors.ParserWarning:
-        raise ConfigurationError(f"{path} is not a sound csv file: a row has more fields than the header") from None
+        raise ConfigurationError(
+            f"{path} is not a sound csv file: a row has more fields than the header", code="data.unreadable"
+        ) from None
     except pd.errors.EmptyDataError:
-        raise ConfigurationError(f"{path} is empty: it has not even a header") from None
+        raise ConfigurationError(f"{path} is empty: it has not even a header", code="data.empty") from None
     except (pd.errors.ParserError, EOFError, OSError, ValueError) as error:
         if isinstance(error, ConfigurationError | PermissionError | FileNotFoundError):
             raise
-        raise ConfigurationError(f"{path} is not a readable csv file: {first_line(error)}") from None
+        raise ConfigurationError(
+            f"{path} is not a readable csv file: {first_line(error)}", code="data.unreadable"
+        ) from None
     return table if wanted is None else table[wanted]
 
 
@@ -111,7 +121,9 @@ def _read_parquet(path: Path, wanted: list[str] | None) -> pd.DataFrame:
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, PermissionError | FileNotFoundError):
             raise
-        raise ConfigurationError(f"{path} is not a readable parquet file: {first_line(error)}") from None
+        raise ConfigurationError(
+            f"{path} is not a readable parquet file: {first_line(error)}", code="data.unreadable"
+        ) from None
     if any(name is not None for name in table.index.names):
         table = table.reset_index()  # an index is data too: pandas may store it in the metadata alone
     require_columns(dict.fromkeys([*stored, *table.columns]), wanted or (), str(path))
@@ -121,7 +133,9 @@ def _read_parquet(path: Path, wanted: list[str] | None) -> pd.DataFrame:
 def _require_sound_header(path: Path, header: list[str], wanted: Iterable[str]) -> None:
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
-        raise ConfigurationError(f"{path} has more than one column named {', '.join(map(repr, twice))}; rename them")
+        raise ConfigurationError(
+            f"{path} has more than one column named {', '.join(map(repr, twice))}; rename them", code="column.twice"
+        )
     require_columns(header, wanted, str(path))
 
 
@@ -132,5 +146,6 @@ def _require_same_columns(file_set: FileSet, frames: Sequence[pd.DataFrame]) -> 
             unlike = sorted(map(str, set(frame.columns) ^ set(first)))
             raise ConfigurationError(
                 f"the files of {file_set.data} have unlike columns: {', '.join(unlike)} "
-                f"not in both {file_set.files[0].name} and {path.name}"
+                f"not in both {file_set.files[0].name} and {path.name}",
+                code="column.unlike",
             )

@@ -85,7 +85,8 @@ def take_snapshot(source: RowStream) -> Iterator[Snapshot]:
             why = os.strerror(error.errno or errno.EIO)
             raise DependencyError(
                 f"the rows of {source.name} cannot be kept in a temporary file ({why}): let TMPDIR name a folder with "
-                "room for them"
+                "room for them",
+                code="folder.not_writable",
             ) from None
         yield Snapshot(source.name, path, (path,), marked)
 
@@ -234,19 +235,21 @@ class _Column:
 
     def _refusal(self, why: str) -> ConfigurationError:
         return ConfigurationError(
-            f'the column "{self.name}" of {self._table} {why}: cast it to one type in a query, or leave it out there'
+            f'the column "{self.name}" of {self._table} {why}: cast it to one type in a query, or leave it out there',
+            code="column.mixed",
         )
 
 
 def _require_apart(name: str, columns: Sequence[str]) -> None:
     """Refuse columns that DuckDB cannot tell apart."""
     if not columns:
-        raise ConfigurationError(f"{name} has no columns")
+        raise ConfigurationError(f"{name} has no columns", code="data.no_columns")
     lower = [column.lower() for column in columns]
     alike = sorted(column for column in columns if lower.count(column.lower()) > 1)
     if alike:
         raise ConfigurationError(
-            f"{name} has columns whose names differ in case alone: {', '.join(alike)}; rename them in a query"
+            f"{name} has columns whose names differ in case alone: {', '.join(alike)}; rename them in a query",
+            code="column.twice",
         )
 
 

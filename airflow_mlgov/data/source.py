@@ -44,7 +44,7 @@ def source_of(data: Any) -> DataSource:
     :param data: a path of csv or parquet (a file, a glob, a folder, also of ``key=value`` folders), one at a URL that
         fsspec knows, a :class:`~airflow_mlgov.data.database.SqlSource`, a DataFrame of pandas or Spark, any frame with
         Arrow's interface (Polars, PyArrow, DuckDB), or a source already
-    :raises ConfigurationError: it is none of them
+    :raises ConfigurationError: it is of another type
     """
     if isinstance(data, str | Path):
         from airflow_mlgov.data.file_tables import Files

@@ -83,7 +83,7 @@ def aequitas_disparities(
 
     :param counts: group -> how many people are in each of :data:`CELLS`; see :func:`count_outcomes`
     :param python: interpreter of an environment with Aequitas
-    :param reference: the group that others are held against; the largest where None
+    :param reference: the group that others are held against; the largest if omitted
     :param tau: a disparity from tau to 1/tau counts as parity; above 0, up to 1
     :param timeout: seconds
     :raises ConfigurationError: the counts, the reference or tau is not what it should be, or Aequitas is missing there
@@ -91,19 +91,25 @@ def aequitas_disparities(
     """
     table = _sound(counts)
     if reference is not None and reference not in table:
-        raise ConfigurationError(f"the reference group {reference!r} is not among {', '.join(table)}")
+        raise ConfigurationError(
+            f"the reference group {reference!r} is not among {', '.join(table)}", code="group.unknown"
+        )
     if isinstance(tau, bool) or not isinstance(tau, int | float) or not 0 < tau <= 1:
-        raise ConfigurationError(f"tau must be above 0 and at most 1, not {tau!r}")
+        raise ConfigurationError(f"tau must be above 0 and at most 1, not {tau!r}", code="setting.wrong")
     request = {"counts": list(table.items()), "reference": reference, "tau": float(tau)}
     answer = ask(AEQUITAS, python, request, timeout=timeout)
     found = {item["group"]: item for item in answer.content["groups"]}
     for group, cells in table.items():
         seen = {cell: found.get(group, {}).get("metrics", {}).get(cell) for cell in CELLS}
         if seen != cells:
-            raise ExternalError(f"Aequitas counted other people than it was told in the group {group}")
+            raise ExternalError(
+                f"Aequitas counted other people than it was told in the group {group}", code="child.answer"
+            )
     references = {item["reference"] for item in found.values()}
     if len(found) != len(table) or len(references) != 1:
-        raise ExternalError("Aequitas gave other groups than it was told, or more than one reference group")
+        raise ExternalError(
+            "Aequitas gave other groups than it was told, or more than one reference group", code="child.answer"
+        )
     groups = {name: GroupAudit(item["metrics"], item["disparities"], item["parities"]) for name, item in found.items()}
     return AequitasAudit(
         references.pop(), float(tau), groups, answer.content["overall"], answer.libraries, answer.child
@@ -138,10 +144,13 @@ def count_outcomes(data: str | Path, *, attribute: str, label: str, prediction: 
         ((missing, unclear),) = table.rows(bad)
         if missing:
             raise ConfigurationError(
-                f"{missing} rows have no {attribute}; give them a group of their own, or drop them"
+                f"{missing} rows have no {attribute}; give them a group of their own, or drop them",
+                code="group.missing",
             )
         if unclear:
-            raise ConfigurationError(f"{unclear} rows have a {label} or a {prediction} that is neither 0 nor 1")
+            raise ConfigurationError(
+                f"{unclear} rows have a {label} or a {prediction} that is neither 0 nor 1", code="label.not_binary"
+            )
         found = table.rows(f"SELECT CAST({group} AS VARCHAR) AS g, {cells} FROM data GROUP BY g ORDER BY g")  # noqa: S608
     return {name: dict(zip(CELLS, map(int, values), strict=True)) for name, *values in found}
 
@@ -153,13 +162,15 @@ def _sound(counts: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, int]]
         )
         if not isinstance(group, str) or not sound or not sum(cells.values()):
             raise ConfigurationError(
-                f"the group {group!r} needs {', '.join(CELLS)} as whole numbers, not all 0, not {dict(cells)}"
+                f"the group {group!r} needs {', '.join(CELLS)} as whole numbers, not all 0, not {dict(cells)}",
+                code="group.counts",
             )
     if len(counts) < 2:
-        raise ConfigurationError(f"a disparity needs at least 2 groups, not {len(counts)}")
+        raise ConfigurationError(f"a disparity needs at least 2 groups, not {len(counts)}", code="group.too_few")
     total = sum(sum(cells.values()) for cells in counts.values())
     if total > _MOST_ROWS:
         raise ConfigurationError(
-            f"Aequitas works on rows, and {total} are more than {_MOST_ROWS}; the fairness gate works on counts"
+            f"Aequitas works on rows, and {total} are more than {_MOST_ROWS}; the fairness gate works on counts",
+            code="data.too_many_rows",
         )
     return {group: dict(cells) for group, cells in counts.items()}

@@ -4,6 +4,7 @@ policy's. Refuses unknown metrics, bounds that are not numbers, and a DAG that l
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -64,11 +65,12 @@ def parse_bounds(bounds: BoundsLike, known: Collection[str], *, source: str = "o
     elif isinstance(bounds, Iterable):
         parsed = [_parse_item(item, known, source) for item in bounds]
     else:
-        raise ConfigurationError(f"bounds must map metrics to bounds, not {bounds!r} ({source})")
+        raise ConfigurationError(f"bounds must map metrics to bounds, not {bounds!r} ({source})", code="bound.form")
     if not parsed:
         raise ConfigurationError(
             f"no bounds at all ({source}): a gate without a bound decides nothing; "
-            f'write one such as {{"{min(known, default="metric")}": {{"min": 0.8}}}}'
+            f'write one such as {{"{min(known, default="metric")}": {{"min": 0.8}}}}',
+            code="bound.missing",
         )
     joined: dict[str, MetricBound] = {}
     for item in parsed:
@@ -90,7 +92,9 @@ def parse_bound(metric: str, settings: Any, known: Collection[str], *, source: s
         return MetricBound(metric, settings, relative)
     if not isinstance(settings, Mapping):
         example = '{"min_change": -0.01}' if relative else '{"min": 0.75}'
-        raise ConfigurationError(f"the bound of {metric} must look like {example}, not {settings!r} ({source})")
+        raise ConfigurationError(
+            f"the bound of {metric} must look like {example}, not {settings!r} ({source})", code="bound.form"
+        )
     ends = _read_ends(metric, settings, relative, source)
     return MetricBound(metric, _make_bound(metric, ends, source), relative, _read_severity(metric, settings, source))
 
@@ -102,14 +106,16 @@ def parse_expression(expression: str, known: Collection[str], *, source: str = "
     """
     match = _EXPRESSION.fullmatch(expression)
     if not match or match[2] not in (">=", "<="):
-        raise ConfigurationError(f"the bound {expression!r} must look like roc_auc>=0.75 or log_loss<=0.6 ({source})")
+        raise ConfigurationError(
+            f"the bound {expression!r} must look like roc_auc>=0.75 or log_loss<=0.6 ({source})", code="bound.form"
+        )
     metric, sign, text = match.groups()
     _require_known(metric, known, source)
     try:
         number = float(text)
     except ValueError:
         raise ConfigurationError(
-            f"the bound of {metric} is not a number: {text!r} in {expression!r} ({source})"
+            f"the bound of {metric} is not a number: {text!r} in {expression!r} ({source})", code="bound.not_a_number"
         ) from None
     ends = {"min" if sign == ">=" else "max": number}
     return MetricBound(metric, _make_bound(metric, ends, source), metric.endswith(VS_CHAMPION))
@@ -129,12 +135,16 @@ def tighten(policy_bound: MetricBound, dag_bound: MetricBound) -> MetricBound:
     if looser_min or looser_max or looser_severity:
         raise ConfigurationError(
             f"a DAG may tighten a bound, never loosen it: the policy says {policy_bound}, the DAG says {dag_bound}; "
-            f"drop the DAG's bound or have the policy changed"
+            f"drop the DAG's bound or have the policy changed",
+            code="bound.looser",
         )
     low = policy.min if dag.min is None else dag.min
     high = policy.max if dag.max is None else dag.max
     if low is not None and high is not None and low > high:
-        raise ConfigurationError(f"nothing can satisfy both: the policy says {policy_bound}, the DAG says {dag_bound}")
+        raise ConfigurationError(
+            f"nothing can satisfy both: the policy says {policy_bound}, the DAG says {dag_bound}",
+            code="bound.unsatisfiable",
+        )
     source = policy.source if (low, high) == (policy.min, policy.max) else f"{dag.source}, within {policy.source}"
     return MetricBound(
         policy_bound.metric, Bound(low, high, source), policy_bound.relative_to_champion, dag_bound.severity
@@ -162,14 +172,16 @@ def _parse_item(item: Any, known: Collection[str], source: str) -> MetricBound:
         return item
     if isinstance(item, str):
         return parse_expression(item, known, source=source)
-    raise ConfigurationError(f"a bound must be an expression such as 'roc_auc>=0.75', not {item!r} ({source})")
+    raise ConfigurationError(
+        f"a bound must be an expression such as 'roc_auc>=0.75', not {item!r} ({source})", code="bound.form"
+    )
 
 
 def _join(first: MetricBound, second: MetricBound) -> MetricBound:
     one, two = first.bound, second.bound
     same_end_twice = (one.min is not None and two.min is not None) or (one.max is not None and two.max is not None)
     if same_end_twice or first.severity is not second.severity:
-        raise ConfigurationError(f"{first.metric} is bounded twice: {first} and {second}")
+        raise ConfigurationError(f"{first.metric} is bounded twice: {first} and {second}", code="bound.twice")
     ends = {
         "min": one.min if one.min is not None else two.min,
         "max": one.max if one.max is not None else two.max,
@@ -184,7 +196,9 @@ def _require_known(metric: Any, known: Collection[str], source: str) -> None:
     near = difflib.get_close_matches(str(metric), sorted(known), n=1)
     hint = f' Did you mean "{near[0]}"?' if near else ""
     shown = sorted(name for name in known if not (name.endswith(_ENDINGS) and name.rsplit("_", 2)[0] in known))
-    raise ConfigurationError(f'unknown metric "{metric}" ({source}).{hint} Known metrics: {", ".join(shown)}')
+    raise ConfigurationError(
+        f'unknown metric "{metric}" ({source}).{hint} Known metrics: {", ".join(shown)}', code="bound.unknown"
+    )
 
 
 def _read_ends(metric: str, settings: Mapping[str, Any], relative: bool, source: str) -> dict[str, Any]:
@@ -192,29 +206,36 @@ def _read_ends(metric: str, settings: Mapping[str, Any], relative: bool, source:
     unknown = sorted(str(key) for key in settings if key not in keys and key != "severity")
     if unknown and not relative and set(unknown) <= set(_CHANGE):
         raise ConfigurationError(
-            f"{metric} has {' and '.join(unknown)} ({source}): a change is bounded under {metric}{VS_CHAMPION}"
+            f"{metric} has {' and '.join(unknown)} ({source}): a change is bounded under {metric}{VS_CHAMPION}",
+            code="bound.form",
         )
     if unknown:
         raise ConfigurationError(
             f"the bound of {metric} has unknown keys {', '.join(unknown)} ({source}); "
-            f"known keys: {', '.join([*keys, 'severity'])}"
+            f"known keys: {', '.join([*keys, 'severity'])}",
+            code="bound.form",
         )
     return {keys[key]: value for key, value in settings.items() if key in keys}
 
 
 def _make_bound(metric: str, ends: Mapping[str, Any], source: str) -> Bound:
     for end, value in ends.items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ConfigurationError(f"the bound of {metric} is not a number: {end} is {value!r} ({source})")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise ConfigurationError(
+                f"the bound of {metric} is not a finite number: {end} is {value!r} ({source})",
+                code="bound.not_a_number",
+            )
     try:
         return Bound(ends.get("min"), ends.get("max"), source)
     except ValueError as error:
-        raise ConfigurationError(f"the bound of {metric}: {error}") from None
+        raise ConfigurationError(f"the bound of {metric}: {error}", code="bound.form") from None
 
 
 def _read_severity(metric: str, settings: Mapping[str, Any], source: str) -> Severity:
     severity = settings.get("severity", Severity.CRITICAL)
     if severity not in list(Severity):
         words = ", ".join(Severity)
-        raise ConfigurationError(f"the severity of {metric} is {severity!r} ({source}); known severities: {words}")
+        raise ConfigurationError(
+            f"the severity of {metric} is {severity!r} ({source}); known severities: {words}", code="bound.severity"
+        )
     return Severity(severity)

@@ -114,7 +114,8 @@ class GateSettings(BaseModel):
 
         :param given: by name; one that is None counts as not given
         :param where: who wrote them, for messages
-        :raises ConfigurationError: an unknown setting (the nearest is named), a missing one, or a value that is none
+        :raises ConfigurationError: an unknown setting (the nearest is named), a missing one, or a value of the
+            wrong type or range
         """
         said = {name: value for name, value in given.items() if value is not None}
         unknown = [name for name in said if name not in cls.model_fields]

@@ -29,7 +29,9 @@ def write_report(result: GateResult, directory: str | Path, figures: Mapping[str
         part.write_text(render_report(result, figures), encoding="utf-8")
         part.replace(path)
     except OSError as error:
-        raise ConfigurationError(f"cannot write the report into {folder}: {error.strerror or error}") from None
+        raise ConfigurationError(
+            f"cannot write the report into {folder}: {error.strerror or error}", code="folder.not_writable"
+        ) from None
     return path
 
 

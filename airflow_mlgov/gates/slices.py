@@ -61,12 +61,18 @@ class SliceRules:
     def __post_init__(self) -> None:
         for name, value in (("min_slice_size", self.min_size), ("suppress_below", self.suppress_below)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigurationError(f"{name} must be a whole number of at least 1, not {value!r}")
+                raise ConfigurationError(
+                    f"{name} must be a whole number of at least 1, not {value!r}", code="setting.wrong"
+                )
         share = self.max_share_left_out
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1:
-            raise ConfigurationError(f"max_share_left_out must be a share of rows from 0 to below 1, not {share!r}")
+            raise ConfigurationError(
+                f"max_share_left_out must be a share of rows from 0 to below 1, not {share!r}", code="setting.wrong"
+            )
         if any(not isinstance(name, str) or not all(parts(name)) for name in self.columns):
-            raise ConfigurationError(f"a slice is a column, or columns joined by *, not {list(self.columns)!r}")
+            raise ConfigurationError(
+                f"a slice is a column, or columns joined by *, not {list(self.columns)!r}", code="setting.wrong"
+            )
 
     @property
     def least(self) -> int:
@@ -143,7 +149,9 @@ def positions(table: pd.DataFrame, by: str) -> Iterator[tuple[str, np.ndarray[An
     joined = texts[0] if len(texts) == 1 else texts[0].str.cat(texts[1:], sep="*")
     codes, names = pd.factorize(joined, sort=True)
     if len(names) > _MOST_SLICES:
-        raise ConfigurationError(f"{by} makes {len(names)} slices, more than {_MOST_SLICES}: group its values first")
+        raise ConfigurationError(
+            f"{by} makes {len(names)} slices, more than {_MOST_SLICES}: group its values first", code="slice.too_many"
+        )
     order, ends = np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes, minlength=len(names)))
     for name, rows in zip(names, np.split(order, ends[:-1]), strict=True):
         yield str(name), rows

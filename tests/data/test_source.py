@@ -97,7 +97,7 @@ def test_rows_that_change_under_an_engine_that_reads_for_itself(tmp_path: Path) 
 def test_frames_that_no_table_holds() -> None:
     with source_of(pd.DataFrame({"a": [1, "x"]})).open() as relation, pytest.raises(ConfigurationError) as refused:
         relation.rows("SELECT * FROM data")
-    assert refused.value.code == "frame.mixed"
+    assert refused.value.code == "column.mixed"
     twice = pd.DataFrame([[1, 2]], columns=["a", "a"])
     with source_of(twice).open() as relation, pytest.raises(ConfigurationError, match="more than one column named 'a'"):
         relation.require("a")

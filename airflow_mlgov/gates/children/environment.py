@@ -39,7 +39,7 @@ _ENVELOPE = {
 
 class ExternalError(ChildError):
     """The process in the other environment crashed, took too long or gave no sound answer. Trying again helps only
-    where the machine was short of time or memory; the message holds what is known of the reason."""
+    if the machine was short of time or memory; the message holds what is known of the reason."""
 
 
 @dataclass(frozen=True)
@@ -105,12 +105,13 @@ def ask(
     if "missing" in said:
         raise ConfigurationError(
             f"{backend.name} cannot run with {interpreter}: {clean(', '.join(said['missing']))} is missing there; "
-            f"install it: {interpreter} -m pip install {backend.requirements}"
+            f"install it: {interpreter} -m pip install {backend.requirements}",
+            code="environment.incomplete",
         )
     if "refused" in said:
-        raise ConfigurationError(f"{backend.name}: {clean(said['refused'])}")
+        raise ConfigurationError(f"{backend.name}: {clean(said['refused'])}", code="child.refused")
     if "failed" in said:
-        raise ExternalError(f"{backend.name} failed: {clean(said['failed'])}")
+        raise ExternalError(f"{backend.name} failed: {clean(said['failed'])}", code="child.failed")
     _require_valid(said["answer"], backend.schema, backend.name)
     child = {"network": reach, "credentials": list(environment) or "none", "same_user": True}
     return Answer(said["answer"], said["libraries"], child)
@@ -121,15 +122,23 @@ def _interpreter(python: str | Path) -> Path:
     path = Path(python)
     if path.is_dir():
         inside = path / "bin" / "python"
-        raise ConfigurationError(f"{path} is a folder; name the interpreter in it, such as {inside}")
+        raise ConfigurationError(
+            f"{path} is a folder; name the interpreter in it, such as {inside}", code="environment.missing"
+        )
     if not path.is_file():
-        raise ConfigurationError(f"no such Python interpreter: {path} (looked in {path.absolute().parent})")
+        raise ConfigurationError(
+            f"no such Python interpreter: {path} (looked in {path.absolute().parent})", code="environment.missing"
+        )
     if not os.access(path, os.X_OK):
-        raise ConfigurationError(f"{path} is not executable, so it is no Python interpreter")
+        raise ConfigurationError(
+            f"{path} is not executable, so it is no Python interpreter", code="environment.unusable"
+        )
     try:  # unshare(1) would hand to a shell what the system cannot execute
         tried = subprocess.Popen([path.absolute(), "--version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     except OSError as error:
-        raise ConfigurationError(f"{path} cannot be started: {error.strerror or error}") from None
+        raise ConfigurationError(
+            f"{path} cannot be started: {error.strerror or error}", code="environment.unusable"
+        ) from None
     tried.kill()
     tried.wait()
     return path.absolute()
@@ -140,18 +149,20 @@ def _read(path: Path, name: str) -> Any:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
-        raise ExternalError(f"{name} ended without an answer; is it a Python interpreter that was named?") from None
+        raise ExternalError(
+            f"{name} ended without an answer; is it a Python interpreter that was named?", code="child.answer"
+        ) from None
     with os.fdopen(handle, "rb") as file:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
-            raise ExternalError(f"{name} gave an answer that is not a file")
+            raise ExternalError(f"{name} gave an answer that is not a file", code="child.answer")
         content = file.read(_ANSWER_LIMIT + 1)
     if len(content) > _ANSWER_LIMIT:
-        raise ExternalError(f"{name} gave an answer of more than {_ANSWER_LIMIT} bytes")
+        raise ExternalError(f"{name} gave an answer of more than {_ANSWER_LIMIT} bytes", code="child.answer")
     try:
         return json.loads(content, parse_constant=_no_constant)
     except (ValueError, RecursionError):
-        raise ExternalError(f"{name} gave an answer that is not JSON") from None
+        raise ExternalError(f"{name} gave an answer that is not JSON", code="child.answer") from None
 
 
 def _no_constant(word: str) -> Any:
@@ -164,4 +175,6 @@ def _require_valid(content: Any, schema: Mapping[str, Any], name: str) -> None:
     problem = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(dict(schema)).iter_errors(content))
     if problem is not None:
         where = clean(problem.json_path)
-        raise ExternalError(f"{name} gave an answer that is not one: {where} breaks the rule {problem.validator}")
+        raise ExternalError(
+            f"{name} gave an answer that is not one: {where} breaks the rule {problem.validator}", code="child.answer"
+        )

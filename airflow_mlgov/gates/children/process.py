@@ -19,8 +19,10 @@ _STDERR_TAIL = 16_384
 
 
 class ChildError(MlgovError):
-    """The child process crashed, took too long or wrote nothing usable. Trying again helps only where the machine was
+    """The child process crashed, took too long or wrote nothing usable. Trying again helps only if the machine was
     short of time or memory; the message holds the child's last line."""
+
+    code = "child.failed"
 
 
 def run_child(
@@ -59,10 +61,10 @@ def run_child(
                 os.killpg(child.pid, signal.SIGKILL)
             code = child.wait()
     if not in_time:
-        raise error(f"{what} took longer than {timeout:g} s and was stopped; raise timeout")
+        raise error(f"{what} took longer than {timeout:g} s and was stopped; raise timeout", code="child.timeout")
     if code:
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        raise error(f"{what} {how}: {_last_line(work / 'stderr.txt')}")
+        raise error(f"{what} {how}: {_last_line(work / 'stderr.txt')}", code="child.failed")
 
 
 def child_environment(work: Path, names: Sequence[str]) -> dict[str, str]:

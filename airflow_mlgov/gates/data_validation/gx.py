@@ -155,7 +155,9 @@ def run_suite(batch: Batch, suite: Suite, expectations: Sequence[Expectation], d
                 gx_suite, result_format=_RESULT_FORMAT, expectation_parameters=dict(suite.parameters)
             )
         except gx.exceptions.SuiteParameterError as error:
-            raise ConfigurationError(f"suite {suite.name}: a $PARAMETER has no value: {error}") from None
+            raise ConfigurationError(
+                f"suite {suite.name}: a $PARAMETER has no value: {error}", code="suite.parameter_missing"
+            ) from None
         except Exception as error:  # whatever it is, nothing is known, so nothing may pass
             return Run(dropped=dropped, crash=type(error).__name__)
         positions = {key: expectation.position for key, expectation in ids.items()}
@@ -188,9 +190,13 @@ def _build(ids: Mapping[str, Expectation]) -> tuple[dict[str, dict[str, Any]], d
             continue
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in error.errors())
-            raise ConfigurationError(f"{item.where}: {item.type} has wrong arguments: {wrong}") from None
+            raise ConfigurationError(
+                f"{item.where}: {item.type} has wrong arguments: {wrong}", code="suite.arguments"
+            ) from None
         except (TypeError, ValueError) as error:
-            raise ConfigurationError(f"{item.where}: {item.type} has wrong arguments: {error}") from None
+            raise ConfigurationError(
+                f"{item.where}: {item.type} has wrong arguments: {error}", code="suite.arguments"
+            ) from None
         configs[key] = config
     return configs, dropped
 

@@ -149,7 +149,8 @@ def _refuse_left(task: _Task, left: Mapping[int, str]) -> None:
         if item.position in left:
             raise ConfigurationError(
                 f"{item.where}: {item.type} cannot be evaluated by engine duckdb: {left[item.position]}; "
-                "leave engine at auto, which hands it to Great Expectations"
+                "leave engine at auto, which hands it to Great Expectations",
+                code="engine.cannot",
             )
 
 
@@ -344,7 +345,7 @@ def _bound(item: Expectation) -> str:
 
 
 def _unique_names(checks: Iterable[Check]) -> tuple[Check, ...]:
-    """Two checks of one name (the same expectation under two conditions) get numbers, for a waiver names its check."""
+    """Two checks of one name (one expectation under two conditions) get numbers because a waiver names its check."""
     seen: Counter[str] = Counter()
     named = []
     for check in checks:

@@ -62,7 +62,7 @@ def propose_suite(
     """A suite that the data passes, as JSON values.
 
     :param data: as :func:`airflow_mlgov.data.source.source_of` takes it
-    :param name: of the suite; the data's file name where None
+    :param name: of the suite; the data's file name if omitted
     :param types: also pin pandas' types of numbers and truth values, which takes Great Expectations itself to evaluate
     :raises ConfigurationError: no such data, an unreadable one, or no rows in it
     :raises AccessError: the file system refuses to read it
@@ -95,7 +95,9 @@ def _profiles(table: DuckTable) -> list[_Profile]:
     parts = [part for name, kind in table.types.items() for part in _aggregates(name, kind)]
     ((rows, *found),) = table.rows(f"SELECT count(*), {', '.join(parts)} FROM data")  # noqa: S608 - quoted
     if not rows:
-        raise ConfigurationError(f"{table.name} has no rows: propose a suite from data that is as it should be")
+        raise ConfigurationError(
+            f"{table.name} has no rows: propose a suite from data that is as it should be", code="data.empty"
+        )
     profiles = []
     for position, (name, kind) in enumerate(table.types.items()):
         given, distinct, low, high = found[4 * position : 4 * position + 4]

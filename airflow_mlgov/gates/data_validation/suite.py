@@ -32,7 +32,7 @@ def load_suite(suite: str | Path | Mapping[str, Any]) -> Suite:
         try:
             text = json.dumps(suite, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         except (TypeError, ValueError) as error:
-            raise ConfigurationError(f"the suite is not plain JSON data: {error}") from None
+            raise ConfigurationError(f"the suite is not plain JSON data: {error}", code="suite.form") from None
         return _suite("the suite", json.loads(json.dumps(suite)), hashlib.sha256(text.encode()).hexdigest(), None)
     path = Path(suite)
     if path.suffix.lower() == ".pbtxt":
@@ -42,22 +42,29 @@ def load_suite(suite: str | Path | Mapping[str, Any]) -> Suite:
     plain = path.suffix.lower() in (".yaml", ".yml")
     read = read_yaml(path, "suite", plain=True) if plain else read_json(path, "suite")
     if not isinstance(read.content, dict):
-        raise ConfigurationError(f"{path}: a suite is a mapping with an `expectations` list, not {_kind(read.content)}")
+        raise ConfigurationError(
+            f"{path}: a suite is a mapping with an `expectations` list, not {_kind(read.content)}", code="suite.form"
+        )
     return replace(_suite(str(path), read.content, read.sha256, read), source=str(suite))
 
 
 def _suite(source: str, content: Mapping[str, Any], digest: str, read: Document | None) -> Suite:
     if "expectation_suite_name" in content or "data_asset_type" in content:
         raise ConfigurationError(
-            f"{source} is a suite of Great Expectations 0.x; save it again with 1.x (`name`, `type`)"
+            f"{source} is a suite of Great Expectations 0.x; save it again with 1.x (`name`, `type`)",
+            code="suite.outdated",
         )
     _refuse_unknown(source, content, _SUITE_KEYS)
     entries = content.get("expectations")
     if not isinstance(entries, list):
-        raise ConfigurationError(f"{source} has no `expectations` list; it is where a suite says what to check")
+        raise ConfigurationError(
+            f"{source} has no `expectations` list; it is where a suite says what to check", code="suite.form"
+        )
     parameters = content.get("suite_parameters") or {}
     if not isinstance(parameters, Mapping):
-        raise ConfigurationError(f"{source}: `suite_parameters` must be a mapping, not {_kind(parameters)}")
+        raise ConfigurationError(
+            f"{source}: `suite_parameters` must be a mapping, not {_kind(parameters)}", code="suite.form"
+        )
     expectations = []
     for position, entry in enumerate(entries, start=1):
         where = read.where("expectations", str(position - 1)) if read else source
@@ -67,17 +74,25 @@ def _suite(source: str, content: Mapping[str, Any], digest: str, read: Document 
 
 def _expectation(where: str, position: int, entry: Any) -> Expectation:
     if not isinstance(entry, Mapping):
-        raise ConfigurationError(f"{where}: an expectation is a mapping with `type` and `kwargs`, not {_kind(entry)}")
+        raise ConfigurationError(
+            f"{where}: an expectation is a mapping with `type` and `kwargs`, not {_kind(entry)}", code="suite.form"
+        )
     if "expectation_type" in entry:
-        raise ConfigurationError(f"{where}: `expectation_type` is of Great Expectations 0.x; in 1.x it is `type`")
+        raise ConfigurationError(
+            f"{where}: `expectation_type` is of Great Expectations 0.x; in 1.x it is `type`", code="suite.outdated"
+        )
     _refuse_unknown(where, entry, _EXPECTATION_KEYS)
     kwargs = entry.get("kwargs", {})
     if not isinstance(entry.get("type"), str):
-        raise ConfigurationError(f"{where}: `type` must be the name of an expectation, not {_kind(entry.get('type'))}")
+        raise ConfigurationError(
+            f"{where}: `type` must be the name of an expectation, not {_kind(entry.get('type'))}", code="suite.form"
+        )
     if not isinstance(kwargs, Mapping):
-        raise ConfigurationError(f"{where}: `kwargs` must be a mapping, not {_kind(kwargs)}")
+        raise ConfigurationError(f"{where}: `kwargs` must be a mapping, not {_kind(kwargs)}", code="suite.form")
     if lacking := _asks_nothing(entry["type"], kwargs):
-        raise ConfigurationError(f"{where}: {entry['type']} holds whatever the data is: {lacking}")
+        raise ConfigurationError(
+            f"{where}: {entry['type']} holds whatever the data is: {lacking}", code="suite.vacuous"
+        )
     severity = entry.get("severity")
     return Expectation(position, entry["type"], dict(kwargs), "critical" if severity is None else severity, where)
 
@@ -107,7 +122,9 @@ def _asks_nothing(kind: str, kwargs: Mapping[str, Any]) -> str:
 def _refuse_unknown(where: str, content: Mapping[str, Any], known: frozenset[str]) -> None:
     unknown = sorted(str(key) for key in content if key not in known)
     if unknown:
-        raise ConfigurationError(f"{where}: unknown key {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+        raise ConfigurationError(
+            f"{where}: unknown key {', '.join(unknown)}; known: {', '.join(sorted(known))}", code="suite.unknown_key"
+        )
 
 
 def _kind(value: Any) -> str:

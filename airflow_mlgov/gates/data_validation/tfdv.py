@@ -186,7 +186,7 @@ def judge_anomalies(path: str | Path) -> tuple[Check, ...]:
 
 def validate_anomalies(data: str | Path, anomalies: str | Path) -> GateResult:
     """Judge the anomalies that a TFX pipeline found, as evidence about ``data``: that they are about these bytes is the
-    caller's word, for TFDV does not note what it read.
+    caller's word because TFDV does not note what it read.
 
     :raises ConfigurationError: no such data, no such file, or not anomalies
     :raises AccessError: the file system refuses
@@ -331,9 +331,14 @@ def _watched(stack: ExitStack, data: str | Path) -> FileSet:
 
 def _files(file_set: FileSet) -> list[str]:
     if len({is_csv(path) for path in file_set.files}) > 1:
-        raise ConfigurationError(f"{file_set.data} holds csv and parquet files; TFDV takes one kind")
+        raise ConfigurationError(
+            f"{file_set.data} holds csv and parquet files; TFDV takes one kind", code="data.mixed_kinds"
+        )
     if any("=" in part for path in file_set.files for part in path.relative_to(file_set.root).parts[:-1]):
-        raise ConfigurationError(f"{file_set.data} has columns in the names of its folders, which TFDV would not see")
+        raise ConfigurationError(
+            f"{file_set.data} has columns in the names of its folders, which TFDV would not see",
+            code="data.partitioned",
+        )
     return [str(path.absolute()) for path in file_set.files]
 
 
@@ -344,7 +349,7 @@ def _parse(content: str | bytes, source: str) -> Any:
     try:
         message.ParseFromString(content)
     except import_module("google.protobuf.message").DecodeError:
-        raise ConfigurationError(f"{source} is not a binary Anomalies message") from None
+        raise ConfigurationError(f"{source} is not a binary Anomalies message", code="tfdv.unreadable") from None
     return message
 
 
@@ -355,7 +360,9 @@ def _parse_text(text: str, module: str, kind: str, source: str) -> Any:
     except text_format.ParseError as error:
         where = f":{error.GetLine()}" if error.GetLine() else ""
         why = f": {error}" if kind == "Schema" else ""  # anomalies quote the data
-        raise ConfigurationError(f"{source}{where} is not text of a TFDV {kind} message{why}") from None
+        raise ConfigurationError(
+            f"{source}{where} is not text of a TFDV {kind} message{why}", code="tfdv.unreadable"
+        ) from None
 
 
 def _module(name: str) -> Any:
@@ -363,7 +370,8 @@ def _module(name: str) -> Any:
         return import_module(f"tensorflow_metadata.proto.v0.{name}")
     except ImportError:
         raise ConfigurationError(
-            "schema.pbtxt and anomalies.pbtxt need tensorflow-metadata: pip install 'airflow-provider-mlgov[tfdv]'"
+            "schema.pbtxt and anomalies.pbtxt need tensorflow-metadata: pip install 'airflow-provider-mlgov[tfdv]'",
+            code="library.missing",
         ) from None
 
 
@@ -384,4 +392,4 @@ def _text(raw: bytes, path: Path) -> str:
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{path} is not UTF-8 text (byte {error.start})") from None
+        raise ConfigurationError(f"{path} is not UTF-8 text (byte {error.start})", code="file.not_text") from None

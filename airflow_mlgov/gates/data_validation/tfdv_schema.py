@@ -100,7 +100,7 @@ def compile_schema(
     :param schema: a ``schema_pb2.Schema``
     :param source: the file's name, for messages
     :param text: its text, for line numbers
-    :param columns: the table's columns -> DuckDB's type; where None, features that may be absent are asked for, types
+    :param columns: the table's columns -> DuckDB's type; if omitted, features that may be absent are asked for, types
         become expectations, and unknown columns are refused where a feature may be absent
     :param environment: as TFDV's: only its features are expected
     :raises ConfigurationError: no feature, one named twice or not at all, an environment that the schema does not know
@@ -146,17 +146,18 @@ def feature_lines(text: str) -> list[int]:
 def _require_sound(schema: Any, source: str, environment: str | None) -> None:
     names = [feature.name for feature in schema.feature]
     if not names:
-        raise ConfigurationError(f"{source} names no feature, so it asks for nothing")
+        raise ConfigurationError(f"{source} names no feature, so it asks for nothing", code="suite.vacuous")
     if "" in names:
-        raise ConfigurationError(f"{source}: feature {names.index('') + 1} has no name")
+        raise ConfigurationError(f"{source}: feature {names.index('') + 1} has no name", code="tfdv.feature")
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ConfigurationError(f"{source}: more than one feature is named {', '.join(twice)}")
+        raise ConfigurationError(f"{source}: more than one feature is named {', '.join(twice)}", code="tfdv.feature")
     known = {*schema.default_environment}
     known |= {name for item in schema.feature for name in (*item.in_environment, *item.not_in_environment)}
     if environment is not None and environment not in known:
         raise ConfigurationError(
-            f"{source} knows no environment {environment}; it has: {', '.join(sorted(known)) or 'none'}"
+            f"{source} knows no environment {environment}; it has: {', '.join(sorted(known)) or 'none'}",
+            code="tfdv.environment",
         )
 
 

@@ -33,7 +33,6 @@ from airflow_mlgov.gates.dataset_checks.timeliness import (
 from airflow_mlgov.gates.dataset_checks.workbench import Reference, Workbench, is_same_path, open_workbench
 from airflow_mlgov.gates.strictness import agreed
 from airflow_mlgov.results import Check, GateResult, Outcome, Severity, Subject
-from airflow_mlgov.strict_files import read_yaml
 
 CHAMPION = "champion"
 """In the place of a path: the data that the champion was trained on."""
@@ -58,7 +57,7 @@ class Lookup(Protocol):
     """What only a registry and a ledger know."""
 
     def champion_data(self) -> Subject | None:
-        """The dataset that the champion was trained on, as its provenance names it; None where there is no champion."""
+        """The dataset that the champion was trained on, as its provenance names it; None if there is no champion."""
 
     def signature_of(self, model: str) -> AbstractContextManager[Path]:
         """The folder of a model version that ``models:/…`` names."""
@@ -84,26 +83,18 @@ def parse_checks(checks: Mapping[str, Any]) -> dict[str, Any]:
     """Each check's settings.
 
     :param checks: ``{"drift": {"reference": …, "psi": {"max": 0.2}}, "freshness": {…}, …}``
-    :raises ConfigurationError: nothing is asked for, an unknown check or key, or a value that is none
+    :raises ConfigurationError: nothing is asked for, an unknown check or key, or a value of the wrong type or range
     """
     if not isinstance(checks, Mapping):
-        raise ConfigurationError(f"checks must map names such as drift to their settings, not {checks!r}")
+        raise ConfigurationError(
+            f"checks must map names such as drift to their settings, not {checks!r}", code="checks.no_mapping"
+        )
     refuse_unknown("checks", checks, SETTINGS)
     if not checks:
-        raise ConfigurationError(f"checks is empty: ask for one of {', '.join(SETTINGS)}, or leave it out")
+        raise ConfigurationError(
+            f"checks is empty: ask for one of {', '.join(SETTINGS)}, or leave it out", code="checks.empty"
+        )
     return {kind: read_settings(kind, SETTINGS[kind], given) for kind, given in checks.items()}
-
-
-def load_checks(path: str | Path) -> dict[str, Any]:
-    """The mapping in a YAML or JSON file.
-
-    :raises ConfigurationError: no such file, neither YAML nor JSON, or no mapping, or a key that stands twice
-    :raises AccessError: the file system refuses to read it
-    """
-    content = read_yaml(path, "checks").content
-    if not isinstance(content, dict):
-        raise ConfigurationError(f"{path} must map names such as drift to their settings", code="checks.no_mapping")
-    return content
 
 
 def merge_checks(policy: Mapping[str, Any] | None, given: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -117,7 +108,9 @@ def merge_checks(policy: Mapping[str, Any] | None, given: Mapping[str, Any] | No
             merged[kind] = settings
             continue
         if not isinstance(settings, Mapping):
-            raise ConfigurationError(f"checks.{kind} must be a mapping of its settings, not {settings!r}")
+            raise ConfigurationError(
+                f"checks.{kind} must be a mapping of its settings, not {settings!r}", code="checks.no_mapping"
+            )
         for key, value in settings.items():
             merged[kind][key] = _added(kind, key, value, merged[kind])
     return merged
@@ -130,7 +123,9 @@ def with_reference(checks: Mapping[str, Any] | None, reference: str) -> dict[str
     """
     users = [kind for kind in ("drift", "volume") if isinstance((checks or {}).get(kind), Mapping)]
     if not users:
-        raise ConfigurationError("nothing would use the reference: ask for drift or volume in the checks")
+        raise ConfigurationError(
+            "nothing would use the reference: ask for drift or volume in the checks", code="reference.unused"
+        )
     filled = {kind: {"reference": reference, **(checks or {})[kind]} for kind in users}
     return {**(checks or {}), **filled}
 
@@ -151,7 +146,7 @@ def run_checks(
     :param checks: see :func:`parse_checks`
     :param expected: what the rest of the gate judged; both must be the same bytes
     :param lookup: needed for ``champion`` and ``models:/…``
-    :param now: what freshness is held against; the present where None
+    :param now: what freshness is held against; the present if omitted
     :raises ConfigurationError: a setting, a column, the data or a reference is not what it should be
     :raises AccessError: the file system or the registry refuses
     :raises DependencyError: data changed while it was being read, or the registry or ledger is down
@@ -228,7 +223,7 @@ def _asked(settings: Any) -> str:
 
 
 def _path(kind: str, asked: str, champion: Subject | None, data: str) -> str | None:
-    """What is compared with; None where that is nothing, or the data itself, which has not moved but overlaps."""
+    """What is compared with; None if that is nothing, or the data itself, which has not moved but overlaps."""
     if asked != CHAMPION:
         return asked
     if champion is None:
@@ -236,7 +231,8 @@ def _path(kind: str, asked: str, champion: Subject | None, data: str) -> str | N
     itself = is_same_path(champion.name, data)
     if is_table_name(champion.name) and not itself:
         raise ConfigurationError(
-            f"the champion was trained on {champion.name}, and the rows of a table cannot be had again: {_EXPORT}"
+            f"the champion was trained on {champion.name}, and the rows of a table cannot be had again: {_EXPORT}",
+            code="reference.gone",
         )
     return None if itself and kind != "overlap" else champion.name
 
@@ -265,7 +261,8 @@ def _signature(model: str, lookup: Lookup | None) -> Signature:
 def _needed(lookup: Lookup | None, what: str) -> Lookup:
     if lookup is None:
         raise ConfigurationError(
-            f"{what} needs the model registry and the ledger: name the model that the data is for, or give a path"
+            f"{what} needs the model registry and the ledger: name the model that the data is for, or give a path",
+            code="reference.not_named",
         )
     return lookup
 
@@ -283,7 +280,7 @@ def _copies(bench: Workbench) -> list[Check]:
 def _require_same(mine: Subject, expected: Subject | None, champion: Subject | None, bench: Workbench) -> None:
     """Refuse bytes that are not those which the gate judged, or which the champion's provenance names."""
     if expected is not None and mine.digest != expected.digest:
-        raise DependencyError(f"{mine.name} changed while it was being validated; try again")
+        raise DependencyError(f"{mine.name} changed while it was being validated; try again", code="data.changed")
     if champion is None:
         return
     reference = bench.references.get(champion.name)
@@ -293,7 +290,8 @@ def _require_same(mine: Subject, expected: Subject | None, champion: Subject | N
         raise ConfigurationError(
             f"the champion was trained on {champion.name} with sha256:{champion.digest[:12]}, and the "
             f"{'table' if is_table_name(champion.name) else 'file'} there now is sha256:{found.digest[:12]}: "
-            f"{_EXPORT if is_table_name(champion.name) else mend}"
+            f"{_EXPORT if is_table_name(champion.name) else mend}",
+            code="reference.gone",
         )
 
 
@@ -304,7 +302,8 @@ def _added(kind: str, key: str, value: Any, governed: Mapping[str, Any]) -> Any:
         if key in read_keys(kind) and key not in _OPEN_TO_CALLERS:
             raise ConfigurationError(
                 f"{name} is left to the governance policy, which has a {kind} check: leave it out, or have the policy "
-                "changed"
+                "changed",
+                code="setting.not_the_policys",
             )
         return value
     if kind == "drift" and key in STATISTICS:

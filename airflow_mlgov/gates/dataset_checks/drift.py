@@ -1,7 +1,7 @@
 """Drift of a dataset against reference data, column by column: population stability index, Jensen-Shannon distance,
 Kolmogorov-Smirnov. Refuses to call drift what chance alone would give, and to skip a column without saying so.
 
-Only counts leave the database: neither a bin's edge nor a category's name, for either may be a person's value.
+Only counts leave the database: neither a bin's edge nor a category's name because either may be a person's value.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ class DriftSettings:
         count_of("min_rows", self.min_rows, 1)
         if not self.bounds:
             raise ConfigurationError(
-                "give at least one bound, such as psi: {max: 0.2}, js: {max: 0.1} or ks: {max: 0.1}"
+                "give at least one bound, such as psi: {max: 0.2}, js: {max: 0.1} or ks: {max: 0.1}",
+                code="bound.missing",
             )
 
     @property
@@ -80,7 +81,9 @@ class DriftSettings:
         found = [parse_bound(name, value, STATISTICS, source="checks.drift") for name, value in given.items() if value]
         for item in found:
             if item.bound.max is None or item.bound.min is not None:
-                raise ConfigurationError(f"{item.metric} is bounded from above: {item.metric}: {{max: 0.2}}")
+                raise ConfigurationError(
+                    f"{item.metric} is bounded from above: {item.metric}: {{max: 0.2}}", code="bound.form"
+                )
         return tuple(found)
 
 
@@ -178,7 +181,9 @@ def check_drift(bench: Workbench, settings: DriftSettings, reference: Reference)
             else:
                 checks.append(_judge_bins(label, item, counts[name], sizes, settings.min_rows))
     if len(checks) == 1:
-        raise ConfigurationError("checks.drift bounds ks alone, and no column holds numbers: bound psi or js")
+        raise ConfigurationError(
+            "checks.drift bounds ks alone, and no column holds numbers: bound psi or js", code="checks.no_column"
+        )
     return checks
 
 
@@ -200,7 +205,9 @@ def _columns(bench: Workbench, settings: DriftSettings, reference: Reference) ->
         else:
             chosen.append(name)
     if not chosen:
-        raise ConfigurationError(f"{bench.table.name} and {reference.name} share no column that can be compared")
+        raise ConfigurationError(
+            f"{bench.table.name} and {reference.name} share no column that can be compared", code="checks.no_column"
+        )
     return chosen, left_out
 
 

@@ -98,7 +98,8 @@ def _label(bench: Workbench, name: str) -> _Label:
     if len(found) > _CLASSES:
         raise ConfigurationError(
             f'the label column "{name}" has more than {_CLASSES} values, so it holds no classes: leakage is judged '
-            f"for classes only"
+            f"for classes only",
+            code="label.too_many_classes",
         )
     tests = tuple(f"{column}::VARCHAR = {literal(value)}" for value, _ in found)
     return _Label(known, rows, tuple(count for _, count in found), tests)

@@ -34,7 +34,9 @@ class OverlapSettings:
         object.__setattr__(self, "keys", None if self.keys is None else names_of("keys", self.keys))
         object.__setattr__(self, "exclude", names_of("exclude", self.exclude))
         if self.keys == ():
-            raise ConfigurationError("keys must name a column; leave it out to compare all columns")
+            raise ConfigurationError(
+                "keys must name a column; leave it out to compare all columns", code="setting.wrong"
+            )
         number_of("max", self.max, 0, 1)
         severity_of(self.severity)
 
@@ -51,7 +53,9 @@ def check_overlap(bench: Workbench, settings: OverlapSettings, reference: Refere
     else:
         shared = [name for name in bench.types if name in reference.types]
         if not shared:
-            raise ConfigurationError(f"{bench.table.name} and {reference.name} share no column")
+            raise ConfigurationError(
+                f"{bench.table.name} and {reference.name} share no column", code="checks.no_column"
+            )
         keys = choose_columns(shared, None, [name for name in settings.exclude if name in shared], bench.table.name)
         require_columns({**bench.types, **reference.types}, settings.exclude, bench.table.name)
     same = " AND ".join(_same(name, bench.types[name], reference.types[name]) for name in keys)

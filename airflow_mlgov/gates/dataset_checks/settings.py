@@ -24,7 +24,9 @@ def read_settings(kind: str, cls: type[T], given: Any) -> T:
     :raises ConfigurationError: not a mapping, an unknown or a missing key, or what ``cls`` itself refuses
     """
     if not isinstance(given, Mapping):
-        raise ConfigurationError(f"checks.{kind} must be a mapping of its settings, not {given!r}")
+        raise ConfigurationError(
+            f"checks.{kind} must be a mapping of its settings, not {given!r}", code="checks.no_mapping"
+        )
     fields = {field.name.rstrip("_"): field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     refuse_unknown(f"checks.{kind}", given, fields)
     missing = [
@@ -33,11 +35,11 @@ def read_settings(kind: str, cls: type[T], given: Any) -> T:
         if name not in given and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
     ]
     if missing:
-        raise ConfigurationError(f"checks.{kind} needs {' and '.join(missing)}")
+        raise ConfigurationError(f"checks.{kind} needs {' and '.join(missing)}", code="setting.missing")
     try:
         return cls(**{fields[name].name: value for name, value in given.items()})
     except ConfigurationError as error:
-        raise ConfigurationError(f"checks.{kind}: {error}") from None
+        raise ConfigurationError(f"checks.{kind}: {error}", code="setting.wrong") from None
 
 
 def refuse_unknown(where: str, given: Mapping[str, Any], known: Iterable[str]) -> None:
@@ -50,7 +52,7 @@ def refuse_unknown(where: str, given: Mapping[str, Any], known: Iterable[str]) -
         if key not in names:
             near = get_close_matches(str(key), names, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
-            raise ConfigurationError(f"{where} has an unknown key {key!r}; {hint}")
+            raise ConfigurationError(f"{where} has an unknown key {key!r}; {hint}", code="setting.unknown")
 
 
 def names_of(key: str, value: Any) -> tuple[str, ...]:
@@ -59,7 +61,7 @@ def names_of(key: str, value: Any) -> tuple[str, ...]:
     :raises ConfigurationError: it is something else
     """
     if isinstance(value, str) or not isinstance(value, list | tuple) or not all(isinstance(x, str) for x in value):
-        raise ConfigurationError(f"{key} must be a list of column names, not {value!r}")
+        raise ConfigurationError(f"{key} must be a list of column names, not {value!r}", code="setting.wrong")
     return tuple(value)
 
 
@@ -71,7 +73,7 @@ def number_of(key: str, value: Any, low: float, high: float = math.inf) -> float
     sound = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if not sound or not low <= value <= high:
         span = f"of at least {low:g}" if high == math.inf else f"within {low:g} to {high:g}"
-        raise ConfigurationError(f"{key} must be a number {span}, not {value!r}")
+        raise ConfigurationError(f"{key} must be a number {span}, not {value!r}", code="setting.wrong")
     return float(value)
 
 
@@ -81,7 +83,7 @@ def count_of(key: str, value: Any, low: int, high: float = math.inf) -> int:
     :raises ConfigurationError: it is something else
     """
     if isinstance(value, float) or number_of(key, value, low, high) != int(value):
-        raise ConfigurationError(f"{key} must be a whole number, not {value!r}")
+        raise ConfigurationError(f"{key} must be a whole number, not {value!r}", code="setting.wrong")
     return int(value)
 
 
@@ -91,7 +93,7 @@ def text_of(key: str, value: Any) -> str:
     :raises ConfigurationError: it is something else
     """
     if not isinstance(value, str) or not value.strip():
-        raise ConfigurationError(f"{key} must be a text that is not empty, not {value!r}")
+        raise ConfigurationError(f"{key} must be a text that is not empty, not {value!r}", code="setting.wrong")
     return value
 
 
@@ -101,7 +103,7 @@ def severity_of(value: Any) -> Severity:
     :raises ConfigurationError: it is none
     """
     if value not in list(Severity):
-        raise ConfigurationError(f"severity must be one of {', '.join(Severity)}, not {value!r}")
+        raise ConfigurationError(f"severity must be one of {', '.join(Severity)}, not {value!r}", code="setting.wrong")
     return Severity(value)
 
 
@@ -113,4 +115,4 @@ def duration_of(key: str, value: Any) -> timedelta:
     try:
         return parse_duration(value)
     except ConfigurationError as error:
-        raise ConfigurationError(f"{key}: {error}") from None
+        raise ConfigurationError(f"{key}: {error}", code="setting.wrong") from None

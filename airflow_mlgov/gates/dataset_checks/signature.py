@@ -78,7 +78,7 @@ class Signature:
 def read_signature(path: str | Path, name: str | None = None) -> Signature:
     """The signature in an MLflow model's folder, its ``MLmodel``, or a JSON file (``{"inputs": [...]}``).
 
-    :param name: how evidence names it; the path where None
+    :param name: how evidence names it; the path if omitted
     :raises ConfigurationError: no such file, no signature in it, or one of tensors or without names
     :raises AccessError: the file system refuses to read it
     """
@@ -87,16 +87,20 @@ def read_signature(path: str | Path, name: str | None = None) -> Signature:
     try:
         raw = file.read_bytes()[: _LIMIT + 1]
     except PermissionError:
-        raise AccessError(f"may not read {shown}: permission denied") from None
+        raise AccessError(f"may not read {shown}: permission denied", code="file.refused") from None
     except OSError:
-        raise ConfigurationError(f"{shown} holds no signature: there is no file {file.name}") from None
+        raise ConfigurationError(
+            f"{shown} holds no signature: there is no file {file.name}", code="file.missing"
+        ) from None
     if len(raw) > _LIMIT:
-        raise ConfigurationError(f"{shown} holds no signature: {file.name} is larger than {_LIMIT} bytes")
+        raise ConfigurationError(
+            f"{shown} holds no signature: {file.name} is larger than {_LIMIT} bytes", code="file.too_large"
+        )
     return Signature(_inputs(shown, _parse(shown, raw)), Subject("signature", shown, sha256(raw).hexdigest()))
 
 
 def check_schema(bench: Workbench, signature: Signature, severity: Severity = Severity.CRITICAL) -> list[Check]:
-    """A check for each input of the model, and one, for information, of the columns that are none."""
+    """A check for each input of the model, and one, for information, of the columns that are no input."""
     named = {column.name for column in signature.inputs}
     extra = [name for name in bench.types if name not in named]
     checks = [_judge(bench, column, severity) for column in signature.inputs]
@@ -147,7 +151,9 @@ def _parse(shown: str, raw: bytes) -> Any:
     try:
         return yaml.safe_load(raw.decode("utf-8"))  # JSON is YAML too
     except (yaml.YAMLError, UnicodeDecodeError, ValueError):
-        raise ConfigurationError(f"{shown} holds no signature: it is neither JSON nor YAML") from None
+        raise ConfigurationError(
+            f"{shown} holds no signature: it is neither JSON nor YAML", code="signature.unreadable"
+        ) from None
 
 
 def _inputs(shown: str, content: Any) -> tuple[InputColumn, ...]:
@@ -158,16 +164,22 @@ def _inputs(shown: str, content: Any) -> tuple[InputColumn, ...]:
     except ValueError:
         listed = None
     if not isinstance(listed, list) or not listed:
-        raise ConfigurationError(f"{shown} names no inputs: log the model with a signature (mlflow infer_signature)")
+        raise ConfigurationError(
+            f"{shown} names no inputs: log the model with a signature (mlflow infer_signature)",
+            code="signature.no_inputs",
+        )
     columns = tuple(_column(shown, item) for item in listed)
     if len({column.name for column in columns}) < len(columns):
-        raise ConfigurationError(f"{shown} names an input twice")
+        raise ConfigurationError(f"{shown} names an input twice", code="column.twice")
     return columns
 
 
 def _column(shown: str, item: Any) -> InputColumn:
     kind, name = (item.get("type"), item.get("name")) if isinstance(item, Mapping) else (None, None)
     if not isinstance(kind, str) or not isinstance(name, str) or kind == "tensor":
-        raise ConfigurationError(f"{shown} has a signature of tensors or of columns without names; a table needs names")
+        raise ConfigurationError(
+            f"{shown} has a signature of tensors or of columns without names; a table needs names",
+            code="signature.no_inputs",
+        )
     required = item.get("required", not item.get("optional", False))
     return InputColumn(name, kind, bool(required))

@@ -1,5 +1,5 @@
 """Whether a dataset is recent enough and about as large as it should be. Refuses timestamps from the future and text
-that is no timestamp, for the newest one is then not known."""
+that is no timestamp because the newest one is then not known."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ class FreshnessSettings:
             ZoneInfo(text_of("timezone", self.timezone))
         except (KeyError, ValueError, OSError):
             raise ConfigurationError(
-                f"timezone {self.timezone!r} is not known: write one such as Europe/Berlin, or UTC"
+                f"timezone {self.timezone!r} is not known: write one such as Europe/Berlin, or UTC",
+                code="setting.wrong",
             ) from None
 
 
@@ -60,9 +61,11 @@ class VolumeSettings:
                 number_of(name, getattr(self, name), 0)
         severity_of(self.severity)
         if self.min_ratio is None and self.max_ratio is None:
-            raise ConfigurationError("give min_ratio or max_ratio, such as 0.5 and 2")
+            raise ConfigurationError("give min_ratio or max_ratio, such as 0.5 and 2", code="setting.missing")
         if self.min_ratio is not None and self.max_ratio is not None and self.min_ratio > self.max_ratio:
-            raise ConfigurationError(f"min_ratio {self.min_ratio:g} is above max_ratio {self.max_ratio:g}")
+            raise ConfigurationError(
+                f"min_ratio {self.min_ratio:g} is above max_ratio {self.max_ratio:g}", code="setting.contradiction"
+            )
 
 
 def check_freshness(bench: Workbench, settings: FreshnessSettings, now: datetime | None = None) -> Check:

@@ -84,7 +84,9 @@ def open_workbench(table: DuckTable, references: Iterable[str] = ()) -> Iterator
     by_path = {path: f"reference_{number}" for number, path in enumerate(dict.fromkeys(references), start=1)}
     for path in by_path:
         if is_same_path(path, table.name):
-            raise ConfigurationError(f"{path} would be compared with itself: name another dataset as the reference")
+            raise ConfigurationError(
+                f"{path} would be compared with itself: name another dataset as the reference", code="reference.same"
+            )
     table.prepare()
     with open_beside(table, {view: source_of(path) for path, view in by_path.items()}) as tables:
         yield Workbench(table, {path: Reference(view, tables[view]) for path, view in by_path.items()})
@@ -107,7 +109,9 @@ def choose_columns(
     require_columns(available, [*(columns or ()), *exclude], where)
     chosen = [name for name in (available if columns is None else columns) if name not in exclude]
     if not chosen:
-        raise ConfigurationError(f"{where} has no column left to judge: name some, or exclude fewer")
+        raise ConfigurationError(
+            f"{where} has no column left to judge: name some, or exclude fewer", code="checks.no_column"
+        )
     return chosen
 
 

@@ -296,7 +296,9 @@ def _traces(tracking: Tracking, experiment: str, spans: bool, **which: str) -> l
             before = len(found)
             found |= {trace.info.trace_id: trace for trace in page}
             if len(found) != before + len(page):
-                raise DependencyError(f"the traces of the {what} changed while they were read; try again")
+                raise DependencyError(
+                    f"the traces of the {what} changed while they were read; try again", code="data.changed"
+                )
             if len(found) > MOST_EXAMPLES:
                 raise ConfigurationError(
                     f"the {what} has more than {MOST_EXAMPLES} traces: write the scores to a file",

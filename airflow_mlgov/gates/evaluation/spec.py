@@ -108,7 +108,7 @@ def require_sensible(bounds: Iterable[MetricBound], settings: EvaluationSettings
     """Refuse bounds that the settings cannot give.
 
     :raises ConfigurationError: nothing but abstentions is bounded, slices or a row's name are wanted, or a bounded
-        category is none of the declared ones, or stands for a missing score
+        category is not declared, or stands for a missing score
     """
     bounds = tuple(bounds)
     if not judged_columns(bounds):
@@ -135,7 +135,7 @@ def require_sensible(bounds: Iterable[MetricBound], settings: EvaluationSettings
             near = nearest(wanted.category, declared)
             hint = f'; did you mean "{near}"?' if near else ""
             raise ConfigurationError(
-                f'{item.metric}: "{wanted.category}" is none of the categories that are declared of {wanted.column}: '
+                f'{item.metric}: "{wanted.category}" is not among the categories that are declared of {wanted.column}: '
                 f"{', '.join(declared)}{hint}",
                 code="bound.unknown_category",
             )

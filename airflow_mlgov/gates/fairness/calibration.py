@@ -100,7 +100,8 @@ def calibrate(
         if not all(low >= 0 and high <= 1 for low, high in zip(next(taken), next(taken), strict=True)):
             raise ConfigurationError(
                 f'score column "{name}" holds values outside 0 to 1, so they are no probabilities: calibration cannot '
-                "be judged"
+                "be judged",
+                code="score.not_a_probability",
             )
     sums = np.array([next(taken) for _ in scores], dtype=float)
     products = np.empty((len(scores), *sums.shape))

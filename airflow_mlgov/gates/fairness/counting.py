@@ -34,7 +34,7 @@ class Columns:
 
     label: str
     prediction: str | None = None
-    """The predicted label, or number of a regression; made from score and threshold where None."""
+    """The predicted label, or number of a regression; made from score and threshold if omitted."""
     score: str | None = None
     threshold: float = 0.5
     positive_label: Any = None
@@ -51,7 +51,9 @@ class Columns:
         """The column that predictions come from."""
         found = self.score if self.prediction is None else self.prediction
         if found is None:
-            raise ConfigurationError("name a prediction column, or a score column with a threshold")
+            raise ConfigurationError(
+                "name a prediction column, or a score column with a threshold", code="setting.missing"
+            )
         return found
 
 
@@ -112,7 +114,7 @@ class Pair:
 
     @property
     def subjects(self) -> tuple[Subject, ...]:
-        """The datasets bound to their bytes; none if a database or Spark has counted, for no row was read then."""
+        """The datasets bound to their bytes; none if a database or Spark has counted because no row was read then."""
         relations = filter(None, (self.data, self.baseline))
         return tuple(relation.subject for relation in relations) if self.data.is_local else ()
 
@@ -160,10 +162,11 @@ def count_cells(pair: Pair, columns: Columns, sensitive: Sequence[str]) -> Cells
     if len(found) > LIMIT:
         raise ConfigurationError(
             f"{pair.data.name} has more than {LIMIT} combinations of {', '.join(wanted)}: one of them holds scores, "
-            "ages or ids; name a column of groups (bins), and a score as the score"
+            "ages or ids; name a column of groups (bins), and a score as the score",
+            code="group.too_many",
         )
     if not found:
-        raise ConfigurationError(f"the predictions table {pair.data.name} has no rows")
+        raise ConfigurationError(f"the predictions table {pair.data.name} has no rows", code="data.empty")
     return _cells(found, columns, sensitive)
 
 
@@ -192,7 +195,9 @@ def paired_rows(pair: Pair, columns: Columns) -> str:
     :raises ConfigurationError: no row_id, or it is not in both tables
     """
     if columns.row_id is None:
-        raise ConfigurationError("a baseline needs row_id, the column that names a row in both tables")
+        raise ConfigurationError(
+            "a baseline needs row_id, the column that names a row in both tables", code="setting.missing"
+        )
     key = pair.data.quote(columns.row_id)
     pair.require(columns.row_id)
     return f"{pair.data.sql} c JOIN {pair.champion.sql} b ON c.{key} = b.{key}"
@@ -215,17 +220,20 @@ def require_same_rows(pair: Pair, columns: Columns) -> None:
     if ids < rows or other_ids < others:
         raise ConfigurationError(
             f'row_id column "{columns.row_id}" does not name rows: the candidate has {rows} rows and {ids} ids, the '
-            f"baseline {others} rows and {other_ids} ids"
+            f"baseline {others} rows and {other_ids} ids",
+            code="row_id.twice",
         )
     if both != rows or both != others:
         raise ConfigurationError(
             f'by row_id "{columns.row_id}" {both} rows are in both tables, but the candidate has {rows} and the '
-            f"baseline {others}: both must predict the same rows"
+            f"baseline {others}: both must predict the same rows",
+            code="baseline.other_rows",
         )
     if unlike:
         raise ConfigurationError(
             f'the label column "{columns.label}" of the baseline differs from the candidate\'s in {unlike} of {rows} '
-            "rows: they are not the same rows"
+            "rows: they are not the same rows",
+            code="baseline.other_rows",
         )
 
 

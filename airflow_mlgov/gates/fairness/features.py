@@ -50,10 +50,12 @@ def declared_features(features: Mapping[str, Sequence[Any] | None] | Sequence[st
         features = [features]
     named = dict(features) if isinstance(features, Mapping) else dict.fromkeys(features)
     if not named:
-        raise ConfigurationError("name at least one sensitive feature")
+        raise ConfigurationError("name at least one sensitive feature", code="setting.missing")
     for name in named:
         if not isinstance(name, str) or not all(columns_of(name)):
-            raise ConfigurationError(f"a sensitive feature is a column, or columns joined by *, not {name!r}")
+            raise ConfigurationError(
+                f"a sensitive feature is a column, or columns joined by *, not {name!r}", code="setting.wrong"
+            )
     return {name: None if groups is None else _declared_groups(name, groups) for name, groups in named.items()}
 
 
@@ -63,7 +65,7 @@ def columns_of(name: str) -> list[str]:
 
 
 def group_name(value: Any) -> str | None:
-    """One name for 1, 1.0 and "1", for a csv column of whole numbers comes as either; None for a missing value."""
+    """One name for 1, 1.0 and "1" because a csv column of whole numbers comes as either; None for a missing value."""
     value = value.item() if hasattr(value, "item") else value
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
@@ -110,10 +112,12 @@ def listed(texts: Sequence[str]) -> str:
 
 def _declared_groups(name: str, groups: Any) -> tuple[str, ...]:
     if isinstance(groups, str | bytes) or not isinstance(groups, Sequence) or not groups:
-        raise ConfigurationError(f"the groups of {name} must be a list such as [female, male], not {groups!r}")
+        raise ConfigurationError(
+            f"the groups of {name} must be a list such as [female, male], not {groups!r}", code="setting.wrong"
+        )
     names = tuple(group_name(group) or "" for group in groups)
     if len(set(names)) < len(names):
-        raise ConfigurationError(f"the groups of {name} name one twice: {', '.join(names)}")
+        raise ConfigurationError(f"the groups of {name} name one twice: {', '.join(names)}", code="setting.wrong")
     return names
 
 
@@ -132,7 +136,7 @@ def _joined(columns: Mapping[str, Sequence[str]]) -> list[str]:
         for part, groups in columns.items():
             if any("*" in group for group in set(groups)):
                 raise ConfigurationError(
-                    f'a group of "{part}" has * in its name, which joins the names of intersections'
+                    f'a group of "{part}" has * in its name, which joins the names of intersections', code="group.star"
                 )
     return ["*".join(names) for names in zip(*columns.values(), strict=True)]
 

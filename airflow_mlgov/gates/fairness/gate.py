@@ -222,7 +222,8 @@ def _codes(cells: Cells, settings: Settings) -> dict[str, list[list[int]]]:
         classes = sorted({name for found in known.values() for name in found}, key=str)
         if len(classes) > _MAX_CLASSES:
             raise ConfigurationError(
-                f"{len(classes)} different labels and predictions: more than {_MAX_CLASSES} are no classes"
+                f"{len(classes)} different labels and predictions: more than {_MAX_CLASSES} are no classes",
+                code="label.too_many_classes",
             )
         return {
             f"class {_shown(name)}": [[int(v == name) for v in found] for found in known.values()] for name in classes
@@ -247,9 +248,13 @@ def _require_sound(settings: Settings, bounds: Sequence[MetricBound]) -> None:
     columns, rules = settings.columns, settings.rules
     unknown = sorted(set(rules.reference) - set(settings.features))
     if unknown:
-        raise ConfigurationError(f"reference names {unknown[0]!r}, which is no sensitive feature of this gate")
+        raise ConfigurationError(
+            f"reference names {unknown[0]!r}, which is no sensitive feature of this gate", code="group.unknown"
+        )
     if columns.predictor == columns.label and settings.task == "regression":
-        raise ConfigurationError(f'column "{columns.label}" is named as the label and as what predicts it')
+        raise ConfigurationError(
+            f'column "{columns.label}" is named as the label and as what predicts it', code="setting.contradiction"
+        )
     for item in bounds:
         _require_measurable(item, settings)
 
@@ -260,13 +265,21 @@ def _require_measurable(item: MetricBound, settings: Settings) -> None:
     of_scores = any(measure in SCORE_MEASURES for measure in metric.measures)
     if of_errors != (settings.task == "regression"):
         other = "regression" if of_errors else "classification"
-        raise ConfigurationError(f"{metric.name} is of a {other}, and the task is {settings.task}: set task")
+        raise ConfigurationError(
+            f"{metric.name} is of a {other}, and the task is {settings.task}: set task", code="bound.other_task"
+        )
     if of_scores and settings.task != "binary":
-        raise ConfigurationError(f"{metric.name} is of binary scores, and the task is {settings.task}")
+        raise ConfigurationError(
+            f"{metric.name} is of binary scores, and the task is {settings.task}", code="bound.other_task"
+        )
     if of_scores and settings.columns.score is None:
-        raise ConfigurationError(f"{metric.name} needs scores, not predicted labels: name the column as score")
+        raise ConfigurationError(
+            f"{metric.name} needs scores, not predicted labels: name the column as score", code="bound.needs_scores"
+        )
     if metric.how == "disparity" and settings.task == "multiclass":
-        raise ConfigurationError(f"{metric.name} is of two classes, and the task is multiclass")
+        raise ConfigurationError(
+            f"{metric.name} is of two classes, and the task is multiclass", code="bound.other_task"
+        )
 
 
 def _measures_of(item: MetricBound) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ class Rules:
     on_no_champion: OnNoChampion = "record"
 
     def reference_of(self, feature: Feature) -> int | None:
-        """The position of the declared reference in the feature's groups; None where none is declared.
+        """The position of the declared reference in the feature's groups; None if there is no declared one.
 
         :raises ConfigurationError: the feature has no such group
         """
@@ -46,7 +46,8 @@ class Rules:
         if name is None or name in feature.groups:
             return None if name is None else feature.groups.index(name)
         raise ConfigurationError(
-            f"the reference of {feature.name} is {name!r}, which is none of its groups: {', '.join(feature.groups)}"
+            f"the reference of {feature.name} is {name!r}, which is not among its groups: {', '.join(feature.groups)}",
+            code="group.unknown",
         )
 
 

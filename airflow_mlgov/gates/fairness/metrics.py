@@ -1,5 +1,5 @@
 """What the fairness gate can measure: the rates of a group and the ways to compare groups by them. Imports nothing
-heavy, for policies and DAG files are checked against it."""
+heavy because policies and DAG files are checked against it."""
 
 from __future__ import annotations
 

@@ -130,11 +130,11 @@ def require_whole_number(name: str, value: Any) -> None:
     :raises ConfigurationError: not a whole number of at least 1
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"{name} must be a whole number of at least 1, not {value!r}")
+        raise ConfigurationError(f"{name} must be a whole number of at least 1, not {value!r}", code="setting.wrong")
 
 
 def _cells(confusion: Array) -> tuple[Array, Array, Array, Array]:
-    """TN, FP, FN, TP; added one by one, for summing over axes of two is slow."""
+    """TN, FP, FN, TP; added one by one because summing over axes of two is slow."""
     return confusion[..., 0, 0], confusion[..., 0, 1], confusion[..., 1, 0], confusion[..., 1, 1]
 
 

@@ -53,7 +53,9 @@ def sum_errors(pair: Pair, columns: Columns, sensitive: Sequence[str]) -> ErrorS
     :raises ConfigurationError: no rows, a missing column, a column that holds no numbers
     """
     if columns.prediction is None:
-        raise ConfigurationError("a regression needs the prediction column: name it as prediction")
+        raise ConfigurationError(
+            "a regression needs the prediction column: name it as prediction", code="setting.missing"
+        )
     pair.data.require(*dict.fromkeys([columns.label, columns.prediction, *sensitive]))
     label = f"1e0 * c.{pair.data.quote(columns.label)}"
     names, predictions, relation = _predicted(pair, columns)
@@ -72,7 +74,7 @@ def sum_errors(pair: Pair, columns: Columns, sensitive: Sequence[str]) -> ErrorS
     listing = ", ".join([*keys, "COUNT(*)", *asked])
     found = pair.data.rows(f"SELECT {listing} FROM {relation} GROUP BY {', '.join(keys)}")  # noqa: S608
     if not found:
-        raise ConfigurationError(f"the predictions table {pair.data.name} has no rows")
+        raise ConfigurationError(f"the predictions table {pair.data.name} has no rows", code="data.empty")
     taken = iter(zip(*found, strict=True))
     groups = {name: tuple(map(group_name, next(taken))) for name in sensitive}
     rows, labels = next(taken), next(taken)

@@ -62,7 +62,7 @@ def chance_allows(values: Array, samples: Array, how: How, confidence: float) ->
 
     The groups' intervals are made wide enough to hold all at once (the largest deviation of a resample, in standard
     errors), and the group that is surely high is held against the one that is surely low. Without this a perfect model
-    fails on many small groups, for the extremes of many estimates lie far apart by chance alone. Source: Hochberg &
+    fails on many small groups because the extremes of many estimates lie far apart by chance alone. Source: Hochberg &
     Tamhane, Multiple Comparison Procedures (1987), chapter 3.
 
     :param values: shape (groups,); NaN where a group has no estimate

@@ -108,7 +108,9 @@ def scored(pair: Pair, columns: Columns, paired: bool) -> tuple[list[str], str]:
     if paired and columns.champion_score:
         return [score, f"c.{pair.data.quote(columns.champion_score)}"], f"{pair.data.sql} c"
     if paired and columns.champion_prediction:
-        raise ConfigurationError("a change of AUC or calibration needs the champion's scores: name champion_score")
+        raise ConfigurationError(
+            "a change of AUC or calibration needs the champion's scores: name champion_score", code="setting.missing"
+        )
     return [score], f"{pair.data.sql} c"
 
 
@@ -125,7 +127,8 @@ def require_scores(unusable: Mapping[str, int], rows: int) -> None:
     for name, count in unusable.items():
         if count:
             raise ConfigurationError(
-                f'score column "{name}" has {count} missing or infinite values in {rows} rows; the gate drops no rows'
+                f'score column "{name}" has {count} missing or infinite values in {rows} rows; the gate drops no rows',
+                code="score.missing",
             )
 
 
@@ -221,7 +224,8 @@ def _rank_in_database(
     if len(np.unique(cell)) < len(cell):
         raise ConfigurationError(
             f"{pair.data.name} spells a group of {feature.name}, or a label, in several ways (with spaces around, "
-            "say), and the database ranks each apart: spell it in one way, in a query"
+            "say), and the database ranks each apart: spell it in one way, in a query",
+            code="group.spellings",
         )
 
     def by_cell(column: Sequence[Any]) -> Array:

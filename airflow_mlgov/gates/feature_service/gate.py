@@ -135,7 +135,9 @@ def load_rules(rules: str | Path | Mapping[str, Any]) -> Rules:
     problem = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(_RULES).iter_errors(content))
     if problem is not None:
         known = ", ".join(_RULES["properties"])  # type: ignore[arg-type]
-        raise ConfigurationError(f"{name}: {problem.json_path}: {problem.message}; known rules: {known}")
+        raise ConfigurationError(
+            f"{name}: {problem.json_path}: {problem.message}; known rules: {known}", code="rules.form"
+        )
     return Rules(content, name, hashlib.sha256(raw).hexdigest())
 
 
@@ -154,11 +156,11 @@ def judge_feature_service(
     :param repo: folder that holds ``feature_store.yaml``; where its registry is a file of this machine, Feast is cut
         off the network if Linux allows that
     :param rules: see :func:`load_rules`
-    :param python: interpreter of an environment with Feast; this one where None. Feast runs as a child process either
-        way, for a registry holds functions
+    :param python: interpreter of an environment with Feast; this one if omitted. Feast runs as a child process either
+        way because a registry holds functions
     :param environment: names of environment variables that Feast may see: those in ``feature_store.yaml``, credentials
     :param timeout: seconds
-    :param now: the time to count ages from, with a time zone; the clock's where None
+    :param now: the time to count ages from, with a time zone; the clock's if omitted
     :raises ConfigurationError: no such repository, service or interpreter, Feast is missing there, wrong rules
     :raises ExternalError: Feast crashed, took too long or could not read the registry
     """
@@ -315,7 +317,7 @@ _JUDGES: Mapping[str, Callable[[_Case], Check]] = {
 
 
 def _tagged(tags: Sequence[Mapping[str, Sequence[str]]], wanted: str) -> bool | None:
-    """Whether the tag is there and says yes; None where it is not there."""
+    """Whether the tag is there and says yes; None if it is not there."""
     said = [value for item in tags for key, values in item.items() if key.casefold() == wanted for value in values]
     return any(value.strip().casefold() not in _NOT_TAGGED for value in said) if said else None
 
@@ -328,6 +330,7 @@ def _own_python() -> str:
     if find_spec("feast") is None:
         raise ConfigurationError(
             "Feast is not installed beside Airflow (it needs pandas < 3): name the interpreter of an environment that "
-            "has it (python=, --python), made by: python -m venv feast && feast/bin/pip install 'feast>=0.40'"
+            "has it (python=, --python), made by: python -m venv feast && feast/bin/pip install 'feast>=0.40'",
+            code="environment.missing",
         )
     return sys.executable

@@ -113,8 +113,9 @@ def evaluate_predictions(
     needing = [metric for metric in NEEDS_LOADING if metric in asked]
     if needing:
         raise ConfigurationError(
-            f"{needing[0]} is measured by loading the model, which is off by default, for loading a model can run its "
-            f"code: set score_model, and give features as data"
+            f"{needing[0]} is measured by loading the model, which is off by default because loading a model can run "
+            "its code: set score_model, and give features as data",
+            code="setting.missing",
         )
     measured = {}
     if "model_size_mb" in asked and download is not None:
@@ -131,7 +132,9 @@ def model_size(model_dir: Path) -> Measurement:
 
 def _require_label(settings: Mapping[str, Any]) -> None:
     if not settings.get("label"):
-        raise ConfigurationError("name the column of the truth as label, in the policy or where the gate is called")
+        raise ConfigurationError(
+            "name the column of the truth as label, in the policy or where the gate is called", code="setting.missing"
+        )
 
 
 def _latencies(run: ModelRun) -> dict[str, Measurement]:

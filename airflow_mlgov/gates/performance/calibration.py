@@ -62,7 +62,7 @@ def binned_residuals(sample: Sample) -> tuple[Array, Array]:
 
 
 def recalibration(label: Array, probability: Array, confidence: float) -> Fit | None:
-    """Logistic regression of the label on the log odds of its probability, with Wald intervals; None where there is no
+    """Logistic regression of the label on the log odds of its probability, with Wald intervals; None if there is no
     finite fit: a probability of 0 or 1, one class, one probability alone, classes wholly apart.
 
     Source: Cox, Biometrika 45 (1958) 562-565; Van Calster et al., Journal of Clinical Epidemiology 74 (2016) 167-176.

@@ -69,7 +69,7 @@ def run_in_clean_process(
 
     :param features: the rows to predict; only the model's columns
     :param predicted: what the model said for these rows when it was judged
-    :param python: interpreter of an environment made for the model; this process's own where None
+    :param python: interpreter of an environment made for the model; this process's own if omitted
     :param timeout: seconds for each of two child processes
     :raises ConfigurationError: ``python`` is no interpreter that can be run
     """
@@ -108,7 +108,10 @@ def require_interpreter(python: str | Path) -> None:
     :raises ConfigurationError: no such program, or none that this user may run
     """
     if shutil.which(str(python)) is None:
-        raise ConfigurationError(f"cannot run python {python}: name the interpreter of an environment on this machine")
+        raise ConfigurationError(
+            f"cannot run python {python}: name the interpreter of an environment on this machine",
+            code="environment.missing",
+        )
 
 
 def declared_requirements(model_dir: Path) -> Declared:
@@ -170,7 +173,7 @@ def _ask(python: str, work: Path, order: Mapping[str, Any], timeout: float) -> t
         if not isinstance(given, dict):
             raise ValueError
     except (OSError, ValueError):
-        raise ChildError("the clean process gave no usable answer") from None
+        raise ChildError("the clean process gave no usable answer", code="child.answer") from None
     return given, network
 
 

@@ -48,7 +48,7 @@ class Estimate:
     outcome: Outcome = Outcome.INCONCLUSIVE
     """How a check on it ends when there is no number."""
     interval: Interval | None = None
-    """None where there is no number, or no method for its spread."""
+    """None if there is no number, or no method for its spread."""
     rows: int = 0
     asked: bool = False
     """Whether scikit-learn was asked; otherwise the number is a formula's."""
@@ -123,7 +123,7 @@ def draw(samples: list[Sample], metrics: Collection[str]) -> dict[str, Draws]:
 
 
 def bootstrap_interval(values: Array, confidence: float) -> Interval:
-    """The percentile interval; not defined where every resample gives the same, for then nothing is known of the
+    """The percentile interval; not defined where every resample gives the same because then nothing is known of the
     spread: ten rows without an error would otherwise have the interval 1 to 1."""
     interval = percentile(values, confidence)
     if interval.low == interval.high:

@@ -65,7 +65,7 @@ class Sample:
     prediction: Array
     """Like ``label``."""
     score: Array | None = None
-    """Shape (rows,), of the positive class of two; (rows, classes) of more; None where there is none."""
+    """Shape (rows,), of the positive class of two; (rows, classes) of more; None if there is none."""
     classes: tuple[str, ...] = ()
     """Names of the classes, in the order of their numbers; two where the task is binary."""
     problems: tuple[str, ...] = field(default=())
@@ -92,22 +92,32 @@ def require_columns_for(asked: Iterable[str], columns: Columns, task: Task) -> N
     asked = list(asked)
     if task == "regression" and columns.prediction is None:
         wanting = next((metric for metric in asked if metric not in BUDGETS), "a regression")
-        raise ConfigurationError(f"{wanting} needs the prediction column: name it as prediction")
+        raise ConfigurationError(
+            f"{wanting} needs the prediction column: name it as prediction", code="setting.missing"
+        )
     if task == "regression" and CHURN in asked:
-        raise ConfigurationError("churn is of decisions, and a regression makes none: bound a change of its error")
+        raise ConfigurationError(
+            "churn is of decisions, and a regression makes none: bound a change of its error", code="bound.other_task"
+        )
     has_scores = columns.score if task == "binary" else columns.class_scores
     for metric in asked:
         if needs_score(metric) and not has_scores:
             how = "the column as score" if task == "binary" else "a column for each class as class_scores"
-            raise ConfigurationError(f"{metric} needs scores, not predicted labels: name {how}")
+            raise ConfigurationError(
+                f"{metric} needs scores, not predicted labels: name {how}", code="bound.needs_scores"
+            )
     if not columns.predictors:
-        raise ConfigurationError("name a score column, a prediction column, or both")
+        raise ConfigurationError("name a score column, a prediction column, or both", code="setting.missing")
     if task == "multiclass" and not (columns.prediction or columns.class_scores):
-        raise ConfigurationError("more than two classes need a prediction column, class_scores, or both")
+        raise ConfigurationError(
+            "more than two classes need a prediction column, class_scores, or both", code="setting.missing"
+        )
     if columns.label in columns.predictors:
-        raise ConfigurationError(f'column "{columns.label}" is named as the label and as what predicts it')
+        raise ConfigurationError(
+            f'column "{columns.label}" is named as the label and as what predicts it', code="setting.contradiction"
+        )
     if isinstance(columns.threshold, bool) or not math.isfinite(columns.threshold):
-        raise ConfigurationError(f"the threshold must be a number, not {columns.threshold!r}")
+        raise ConfigurationError(f"the threshold must be a number, not {columns.threshold!r}", code="setting.wrong")
 
 
 def prepare(
@@ -120,7 +130,7 @@ def prepare(
     :raises ConfigurationError: no rows, or labels or scores that are not of the task
     """
     if table.empty:
-        raise ConfigurationError(f"the {whose}'s predictions table has no rows")
+        raise ConfigurationError(f"the {whose}'s predictions table has no rows", code="data.empty")
     roles = _roles(table, columns, task)
     problems = [missing_problem(column, f"{whose}'s {role}") for role, column in roles.items()]
     if any(problems):
@@ -144,13 +154,15 @@ def classes_of(tables: Iterable[pd.DataFrame], columns: Columns) -> tuple[float 
             found = {canonical(value) for value in table[name].dropna().unique()}
             if of_scores and found - of_scores:
                 raise ConfigurationError(
-                    f'column "{name}" holds classes without a column in class_scores: {_named(found - of_scores)}'
+                    f'column "{name}" holds classes without a column in class_scores: {_named(found - of_scores)}',
+                    code="score.class_missing",
                 )
             seen |= found
     if len(seen) > _MOST_CLASSES:
         raise ConfigurationError(
             f'"{columns.label}" has {len(seen)} different labels, more than the {_MOST_CLASSES} that are taken for '
-            f"classes; set task to regression where it holds a quantity"
+            f"classes; set task to regression where it holds a quantity",
+            code="label.too_many_classes",
         )
     return tuple(sorted(seen, key=lambda value: (isinstance(value, str), value)))
 
@@ -164,7 +176,8 @@ def align(table: pd.DataFrame, champion: pd.DataFrame, columns: Columns) -> pd.D
         if len(table) != len(champion):
             raise ConfigurationError(
                 f"the baseline has {len(champion)} rows and the candidate {len(table)}: both must predict the same "
-                f"rows; name a row_id column, or score the champion on the candidate's rows"
+                f"rows; name a row_id column, or score the champion on the candidate's rows",
+                code="baseline.other_rows",
             )
         aligned = champion.reset_index(drop=True)
     else:
@@ -175,7 +188,8 @@ def align(table: pd.DataFrame, champion: pd.DataFrame, columns: Columns) -> pd.D
         hint = "" if columns.row_id else "; if the order differs, name a row_id column"
         raise ConfigurationError(
             f'the label column "{columns.label}" of the baseline differs from the candidate\'s in {unlike} of '
-            f"{len(mine)} rows: they are not the same rows{hint}"
+            f"{len(mine)} rows: they are not the same rows{hint}",
+            code="baseline.other_rows",
         )
     return aligned
 
@@ -196,7 +210,7 @@ def _binary(roles: Mapping[str, pd.Series], columns: Columns) -> Sample:
     if "prediction" in coded:
         return Sample("binary", label, coded["prediction"].to_numpy(), score, _TWO)
     if score is None:
-        raise ConfigurationError("name a score column, a prediction column, or both")
+        raise ConfigurationError("name a score column, a prediction column, or both", code="setting.missing")
     return Sample("binary", label, (score >= columns.threshold).astype("int64"), score, _TWO)
 
 
@@ -224,13 +238,15 @@ def _align_by_id(table: pd.DataFrame, champion: pd.DataFrame, row_id: str) -> pd
         missing, twice = int(frame[row_id].isna().sum()), int(frame[row_id].duplicated().sum())
         if missing or twice:
             raise ConfigurationError(
-                f'row_id column "{row_id}" does not name rows: the {whose} has {missing} without and {twice} repeated'
+                f'row_id column "{row_id}" does not name rows: the {whose} has {missing} without and {twice} repeated',
+                code="row_id.twice",
             )
     mine, theirs = set(table[row_id]), set(champion[row_id])
     if mine != theirs:
         raise ConfigurationError(
             f'by row_id "{row_id}" {len(mine - theirs)} of the candidate\'s rows are not in the baseline and '
-            f"{len(theirs - mine)} of the baseline's not in the candidate: both must predict the same rows"
+            f"{len(theirs - mine)} of the baseline's not in the candidate: both must predict the same rows",
+            code="baseline.other_rows",
         )
     return champion.set_index(row_id, drop=False).loc[list(table[row_id])].reset_index(drop=True)
 

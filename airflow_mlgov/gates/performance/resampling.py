@@ -216,7 +216,7 @@ def _probabilities(sample: Sample) -> Array:
 def _mean(quantity: Array) -> Weighted:
     import numpy as np
 
-    # einsum, for matrix products wait on each other's threads where several tasks share a machine
+    # einsum because matrix products wait on each other's threads where several tasks share a machine
     return lambda weights: np.einsum("ij,j->i", weights, quantity) / weights.sum(1)
 
 

@@ -47,8 +47,9 @@ METRICS = (
 )  # fmt: skip
 """Everything that one table of predictions gives."""
 EXTREMES = ("neg_max_error",)
-"""Of the one row that is furthest off. They have no interval, for the bootstrap of an extreme is not consistent (Bickel
-& Freedman, Annals of Statistics 9 (1981) 1196-1217), so a bound is held against the estimate, whatever ``decide`` says.
+"""Of the one row that is furthest off. They have no interval because the bootstrap of an extreme is not consistent
+(Bickel & Freedman, Annals of Statistics 9 (1981) 1196-1217), so a bound is held against the estimate, whatever
+``decide`` says.
 """
 OWN_METRICS = (
     "log_loss", "brier_score", "rmse", "mae", "expected_calibration_error", "calibration_slope",
@@ -109,25 +110,30 @@ def task_of(asked: Collection[str], declared: Task | None, has_class_scores: boo
     :raises ConfigurationError: metrics of two tasks, or of another than the declared one
     """
     if declared is not None and declared not in TASKS:
-        raise ConfigurationError(f"task must be one of {', '.join(TASKS)}, not {declared!r}")
+        raise ConfigurationError(f"task must be one of {', '.join(TASKS)}, not {declared!r}", code="setting.wrong")
     regression = [metric for metric in asked if metric in REGRESSION_METRICS]
     classification = [metric for metric in asked if metric in METRICS and metric not in REGRESSION_METRICS]
     if regression and classification:
         raise ConfigurationError(
-            f"{regression[0]} is of a regression and {classification[0]} of a classification: bound only one kind"
+            f"{regression[0]} is of a regression and {classification[0]} of a classification: bound only one kind",
+            code="bound.other_task",
         )
     if regression:
         return _agreed("regression", declared, regression[0])
     two = [metric for metric in asked if metric in (*BINARY_SCORE_METRICS, *BINARY_LABEL_METRICS)]
     many = [metric for metric in asked if metric in MULTICLASS_SCORE_METRICS]
     if two and many:
-        raise ConfigurationError(f"{two[0]} is of two classes and {many[0]} of more: bound only one kind")
+        raise ConfigurationError(
+            f"{two[0]} is of two classes and {many[0]} of more: bound only one kind", code="bound.other_task"
+        )
     if two:
         return _agreed("binary", declared, two[0])
     if many:
         return _agreed("multiclass", declared, many[0])
     if declared == "regression" and classification:
-        raise ConfigurationError(f"{classification[0]} is of a classification, but task is declared 'regression'")
+        raise ConfigurationError(
+            f"{classification[0]} is of a classification, but task is declared 'regression'", code="bound.other_task"
+        )
     if declared is not None:
         return declared
     averaged = any(metric in AVERAGED_METRICS for metric in asked)
@@ -141,5 +147,7 @@ def without_ending(metric: str) -> str:
 
 def _agreed(task: Task, declared: Task | None, metric: str = "") -> Task:
     if declared is not None and declared != task:
-        raise ConfigurationError(f"{metric} is of a {task} task, but task is declared {declared!r}")
+        raise ConfigurationError(
+            f"{metric} is of a {task} task, but task is declared {declared!r}", code="bound.other_task"
+        )
     return task

@@ -38,8 +38,8 @@ _PATH_KEYS = ("model_path", "data", "pickled_model")
 
 
 class ScoringError(ChildError):
-    """The child process crashed, took too long or wrote no usable scores. Trying again helps only where the machine
-    was short of time or memory; the message holds the child's last line."""
+    """The child process crashed, took too long or wrote no usable scores. Trying again helps only if the machine was
+    short of time or memory; the message holds the child's last line."""
 
 
 @dataclass(frozen=True)
@@ -126,9 +126,9 @@ def run_model(
 
     :param model_dir: a downloaded MLflow model, the folder that holds ``MLmodel``
     :param features: the features and the kept columns
-    :param columns: the features, in the model's order; those of the model's signature where None
+    :param columns: the features, in the model's order; those of the model's signature if omitted
     :param keep: columns to carry over beside the scores: the label, sensitive features, a row id
-    :param positive_label: the class whose probability is the score; the second of the model's classes where None
+    :param positive_label: the class whose probability is the score; the second of the model's classes if omitted
     :param timeout: seconds before the child is killed
     :param trusted_types: what a skops file may hold besides ``serialization.TRUSTED_TYPES``
     :param latency: time single rows and a batch too
@@ -143,7 +143,7 @@ def run_model(
     taken = sorted({"score", "prediction"} & set(keep))
     if taken or not columns:
         reason = f"the kept column {taken[0]} would be overwritten" if taken else "name the feature columns"
-        raise ConfigurationError(f"cannot score: {reason}")
+        raise ConfigurationError(f"cannot score: {reason}", code="model.not_scorable")
     table = features.frame_as_stored([*columns, *keep])
     with tempfile.TemporaryDirectory(prefix="mlgov-scoring-", ignore_cleanup_errors=True) as scratch:
         work = Path(scratch)
@@ -187,19 +187,24 @@ def inspect_model(model_dir: str | Path, allowed_loaders: Collection[str] = ALLO
     model_dir = Path(model_dir)
     file = model_dir / "MLmodel"
     if not file.is_file() or file.stat().st_size > _MLMODEL_LIMIT:
-        raise ConfigurationError(f"{model_dir} is not an MLflow model: it holds no readable MLmodel file")
+        raise ConfigurationError(
+            f"{model_dir} is not an MLflow model: it holds no readable MLmodel file", code="model.unreadable"
+        )
     try:
         description = yaml.safe_load(file.read_text(encoding="utf-8"))
         flavors = description["flavors"]
         pyfunc = flavors["python_function"]
         loader = pyfunc["loader_module"]
     except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):
-        raise ConfigurationError(f"{file} names no python_function flavor with a loader_module") from None
+        raise ConfigurationError(
+            f"{file} names no python_function flavor with a loader_module", code="model.unreadable"
+        ) from None
     if not isinstance(loader, str) or loader not in allowed_loaders:
         allowed = ", ".join(sorted(allowed_loaders))
         raise ConfigurationError(
             f'refused to load {model_dir.name}: its loader_module is "{clean(str(loader))}", allowed are {allowed}; '
-            f"log the model with one of these flavors, or gate on a table of its predictions"
+            f"log the model with one of these flavors, or gate on a table of its predictions",
+            code="model.untrusted",
         )
     _refuse_code(model_dir, flavors)
     return dict(description)
@@ -221,17 +226,25 @@ def _refuse_code(model_dir: Path, flavors: Mapping[str, Any]) -> None:
         settings = flavor if isinstance(flavor, Mapping) else {}
         brought = [key for key in _CODE_KEYS if settings.get(key)]
         if brought:
-            raise ConfigurationError(f"refused to load {model_dir.name}: its {name} flavor brings code ({brought[0]})")
+            raise ConfigurationError(
+                f"refused to load {model_dir.name}: its {name} flavor brings code ({brought[0]})",
+                code="model.untrusted",
+            )
         for key in _PATH_KEYS:
             inside = PurePosixPath(str(settings.get(key) or ""))
             if inside.is_absolute() or ".." in inside.parts:
-                raise ConfigurationError(f"refused to load {model_dir.name}: {key} of {name} leaves the model's folder")
+                raise ConfigurationError(
+                    f"refused to load {model_dir.name}: {key} of {name} leaves the model's folder",
+                    code="model.untrusted",
+                )
     for path in model_dir.rglob("*"):
         relative = path.relative_to(model_dir)
         if path.is_symlink():
-            raise ConfigurationError(f"refused to load {model_dir.name}: {relative} is a link")
+            raise ConfigurationError(f"refused to load {model_dir.name}: {relative} is a link", code="model.untrusted")
         if relative.parts[0] == "code" or path.suffix == ".py":
-            raise ConfigurationError(f"refused to load {model_dir.name}: it brings code of its own ({relative})")
+            raise ConfigurationError(
+                f"refused to load {model_dir.name}: it brings code of its own ({relative})", code="model.untrusted"
+            )
 
 
 def _run_child(work: Path, timeout: float) -> str:
@@ -255,20 +268,24 @@ def _read_scores(path: Path, rows: int) -> pd.DataFrame:
     import pyarrow.parquet as pq
 
     if path.is_symlink() or not path.is_file():
-        raise ScoringError("the model's process wrote no scores")
+        raise ScoringError("the model's process wrote no scores", code="child.answer")
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
-        raise ScoringError(f"the model's process wrote scores that cannot be read: {clean(str(error))}") from None
+        raise ScoringError(
+            f"the model's process wrote scores that cannot be read: {clean(str(error))}", code="child.answer"
+        ) from None
     names = [name for name in ("score", "prediction") if name in table.column_names]
     names += [name for name in table.column_names if name.startswith(_OF_CLASS)]
     if "prediction" not in names or table.num_rows != rows:
-        raise ScoringError(f"the model gave {table.num_rows} predictions for {rows} rows")
+        raise ScoringError(f"the model gave {table.num_rows} predictions for {rows} rows", code="child.answer")
     for name in names:
         kind = table.schema.field(name).type
         plain = pa.types.is_floating(kind) or (name == "prediction" and _is_plain(kind))
         if not plain:
-            raise ScoringError(f"the model's process wrote a {clean(name)} of type {clean(str(kind))}")
+            raise ScoringError(
+                f"the model's process wrote a {clean(name)} of type {clean(str(kind))}", code="child.answer"
+            )
     return table.select(names).to_pandas(ignore_metadata=True)
 
 
@@ -289,7 +306,7 @@ def _read_latency(path: Path) -> dict[str, Latency]:
         if set(found) != {"row", "batch"} or not all(math.isfinite(number) and number > 0 for number in numbers):
             raise ValueError
     except (OSError, ValueError, TypeError, AttributeError):
-        raise ScoringError("the model's process wrote no usable latencies") from None
+        raise ScoringError("the model's process wrote no usable latencies", code="child.answer") from None
     return found
 
 

@@ -65,11 +65,15 @@ def stored_model(model_dir: Path, description: Mapping[str, Any]) -> Stored:
     named = next(filter(None, map(flavor.get, keys)), None) or flavors["python_function"].get("model_path")
     file = model_dir / str(named or "")
     if not named or not file.is_file():
-        raise ConfigurationError(f"{model_dir.name} is not whole: its MLmodel names the file {clean(str(named))}")
+        raise ConfigurationError(
+            f"{model_dir.name} is not whole: its MLmodel names the file {clean(str(named))}", code="model.unreadable"
+        )
     if library in _BOOSTERS:
         loads = str(flavor.get("model_class", _BOOSTERS[library]))
         if library == "xgboost" and not loads.startswith("xgboost."):
-            raise ConfigurationError(f"refused to load {model_dir.name}: {clean(loads)} is no class of XGBoost's")
+            raise ConfigurationError(
+                f"refused to load {model_dir.name}: {clean(loads)} is no class of XGBoost's", code="model.untrusted"
+            )
         if (library == "xgboost" or loads == _BOOSTERS[library]) and file.suffix not in _PICKLED:
             return Stored(library, file)
     format_ = str(flavor.get("serialization_format") or "pickle")
@@ -85,22 +89,28 @@ def require_trusted(file: Path, trusted: Collection[str] = TRUSTED_TYPES) -> lis
     try:
         import skops.io
     except ImportError:
-        raise DependencyError("the model is stored with skops, which is not installed here: install skops") from None
+        raise DependencyError(
+            "the model is stored with skops, which is not installed here: install skops", code="library.missing"
+        ) from None
     try:
         with zipfile.ZipFile(file) as packed:
             if packed.getinfo("schema.json").file_size > _SCHEMA_LIMIT:
                 raise ConfigurationError(
-                    f"refused to load {file.name}: its schema is larger than {_SCHEMA_LIMIT} bytes"
+                    f"refused to load {file.name}: its schema is larger than {_SCHEMA_LIMIT} bytes",
+                    code="model.untrusted",
                 )
         found = [str(name) for name in skops.io.get_untrusted_types(file=file)]
     except ConfigurationError:
         raise
-    except Exception as error:  # skops has no exception of its own for a file that is none of its
-        raise ConfigurationError(f"{file.name} is not a readable skops file: {clean(str(error))}") from None
+    except Exception as error:  # skops has no exception of its own for a file of another kind
+        raise ConfigurationError(
+            f"{file.name} is not a readable skops file: {clean(str(error))}", code="model.unreadable"
+        ) from None
     foreign = sorted(set(found) - set(trusted))
     if foreign:
         raise ConfigurationError(
             f"refused to load {file.name}: it holds the type {clean(', '.join(foreign[:5]))}, which is not trusted; "
-            f"name it in trusted_types once you have read what it does, or gate on a table of predictions"
+            f"name it in trusted_types once you have read what it does, or gate on a table of predictions",
+            code="model.untrusted",
         )
     return sorted(set(found))

@@ -52,7 +52,7 @@ def _estimates(part: Sample, metrics: Sequence[str], confidence: float) -> dict[
 
 
 def _too_few(metric: str, part: Sample) -> str:
-    """Why so few rows of a class say nothing; how many there are is not said, for they are few."""
+    """Why so few rows of a class say nothing; how many there are is not said because they are few."""
     import numpy as np
 
     counts = np.bincount(part.label, minlength=len(part.classes)) if part.task != "regression" else np.array([])

@@ -55,8 +55,8 @@ def placements(label: Array, scores: Sequence[Array]) -> tuple[Array, Array]:
 
 def area_interval(label: Array, score: Array, confidence: float) -> Interval:
     """The interval of one area. Where the classes are wholly apart, the variance is 0 and says nothing; then it is
-    Wilson's of as many disjoint pairs of a positive and a negative row as there are, for those are independent and each
-    is in order with the area's probability. Not defined where all scores tie."""
+    Wilson's of as many disjoint pairs of a positive and a negative row as there are because those are independent and
+    each is in order with the area's probability. Not defined where all scores tie."""
     areas, covariance = delong(label, [score])
     area, positives = float(areas[0]), int(label.sum())
     if area in (0.0, 1.0):

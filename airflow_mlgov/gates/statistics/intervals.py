@@ -102,6 +102,8 @@ def require_confidence(confidence: Any, decide: Any) -> None:
     :raises ConfigurationError: ``confidence`` is not within 0.5 to 1, or ``decide`` is neither interval nor point
     """
     if isinstance(confidence, bool) or not isinstance(confidence, int | float) or not 0.5 <= confidence < 1:
-        raise ConfigurationError(f"confidence must be at least 0.5 and below 1, such as 0.95, not {confidence!r}")
+        raise ConfigurationError(
+            f"confidence must be at least 0.5 and below 1, such as 0.95, not {confidence!r}", code="setting.wrong"
+        )
     if decide not in DECIDE:
-        raise ConfigurationError(f'decide must be "interval" or "point", not {decide!r}')
+        raise ConfigurationError(f'decide must be "interval" or "point", not {decide!r}', code="setting.wrong")

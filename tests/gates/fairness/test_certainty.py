@@ -208,7 +208,7 @@ def test_a_declared_reference(judge: Judge) -> None:
     assert checks["demographic_parity_difference[sex]"].observed == pytest.approx(
         max(rates["b"] - 0.3, 0.6 - rates["b"])
     )
-    with pytest.raises(ConfigurationError, match="reference of sex is 'z', which is none of its groups: a, b, c"):
+    with pytest.raises(ConfigurationError, match="reference of sex is 'z', which is not among its groups: a, b, c"):
         judge(frame, bounds, reference={"sex": "z"})
     with pytest.raises(ConfigurationError, match="reference names 'age'"):
         judge(frame, bounds, reference={"age": "z"})

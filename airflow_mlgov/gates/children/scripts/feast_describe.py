@@ -78,7 +78,7 @@ class _Views:
         }
 
     def add(self, name: str, columns: Any) -> None:
-        """Note that the service reads ``columns`` of a view; all of it where there are none."""
+        """Note that the service reads ``columns`` of a view; all of it if there are none."""
         kind, proto = self._known.get(name, ("absent", None))
         if proto is not None and name not in self.protos:
             self.protos[name] = proto

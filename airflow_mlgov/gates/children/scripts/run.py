@@ -36,7 +36,7 @@ def _versions(names: list[str]) -> tuple[dict[str, str], list[str]]:
 
 def _answer(script: str, request: Any) -> dict[str, Any]:
     """A script says ``SystemExit("why")`` where the user's request cannot be met. What libraries say is passed on only
-    where the script reads no rows (``READS_ROWS``), for their words quote values."""
+    where the script reads no rows (``READS_ROWS``) because their words quote values."""
     spec = importlib.util.spec_from_file_location("mlgov_external", script)
     if spec is None or spec.loader is None:
         raise FileNotFoundError(script)

@@ -1,5 +1,5 @@
 """Validates csv or parquet files against a schema with TensorFlow Data Validation. Refuses files whose columns stand in
-another order in each, for TFDV would read one under the other's names."""
+another order in each because TFDV would read one under the other's names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CSV: dict[str, Any] = {".csv": open, ".gz": gzip.open, ".bz2": bz2.open}
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     """The anomalies as text, which quotes values, and how many examples were seen.
 
-    :param request: ``schema`` (text format), lists of files in ``data`` and where given ``previous`` and ``serving``,
+    :param request: ``schema`` (text format), lists of files in ``data`` and, if given, ``previous`` and ``serving``,
         and ``environment``
     """
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
