@@ -86,7 +86,7 @@ def take_snapshot(source: RowStream) -> Iterator[Snapshot]:
             raise DependencyError(
                 f"the rows of {source.name} cannot be kept in a temporary file ({why}): let TMPDIR name a folder with "
                 "room for them",
-                code="folder.not_writable",
+                code="scratch.unusable",
             ) from None
         yield Snapshot(source.name, path, (path,), marked)
 

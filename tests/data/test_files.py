@@ -14,6 +14,7 @@ from airflow_mlgov.data.files import dataset_subject
 from airflow_mlgov.data.names import require_columns
 from airflow_mlgov.data.pandas_files import read_dataset, read_table
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
+from tests.codes import raises_code
 
 
 @pytest.fixture
@@ -80,21 +81,21 @@ def test_digest_of_many_files_binds_names_and_bytes_but_not_the_place(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("content", "code", "words"),
     [
-        (b"", "is empty"),
-        (b"\n\n", "is empty"),
-        (b"a,b\n1,2,3\n4,5,6\n", "more fields than the header"),
-        (b"a,b\n1,2\n4,5,6\n", "Expected 2 fields in line 3"),
-        (b"a,a\n1,2\n", "more than one column named 'a'"),
-        (b"a,b\n1,\xff\n", "not UTF-8"),
-        (b'a,b\n"1,2\n', "not a readable csv"),
+        (b"", "data.empty", ""),
+        (b"\n\n", "data.empty", ""),
+        (b"a,b\n1,2,3\n4,5,6\n", "data.unreadable", ""),
+        (b"a,b\n1,2\n4,5,6\n", "data.unreadable", "Expected 2 fields in line 3"),
+        (b"a,a\n1,2\n", "column.twice", "more than one column named 'a'"),
+        (b"a,b\n1,\xff\n", "file.not_text", "not UTF-8"),
+        (b'a,b\n"1,2\n', "data.unreadable", ""),
     ],
 )
-def test_refuses_a_csv_that_pandas_would_bend(tmp_path: Path, content: bytes, message: str) -> None:
+def test_refuses_a_csv_that_pandas_would_bend(tmp_path: Path, content: bytes, code: str, words: str) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(content)
-    with pytest.raises(ConfigurationError, match=message) as caught:
+    with raises_code(ConfigurationError, code, words) as caught:
         read_table(str(path))
     assert str(path) in str(caught.value)
 
@@ -102,7 +103,7 @@ def test_refuses_a_csv_that_pandas_would_bend(tmp_path: Path, content: bytes, me
 @pytest.mark.parametrize(("name", "kind"), [("a.parquet", "parquet"), ("a.csv.gz", "csv")])
 def test_refuses_what_is_not_what_its_name_says(tmp_path: Path, name: str, kind: str) -> None:
     (tmp_path / name).write_bytes(b"neither this nor that")
-    with pytest.raises(ConfigurationError, match=f"not a readable {kind}"):
+    with raises_code(ConfigurationError, "data.unreadable"):
         read_table(str(tmp_path / name))
 
 
@@ -112,24 +113,24 @@ def test_a_header_alone_is_a_table_of_no_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "message"),
+    ("data", "code"),
     [
-        ("missing.csv", "no such file"),
-        ("missing-*.csv", "no file matches"),
-        ("notes.txt", "known extensions: .csv"),
-        ("*.txt", "known extensions"),
-        ("hollow", "holds no csv or parquet"),
-        ("mixed", "known extensions"),
-        ("postgresql://me:pw@host/db", "postgresql:// URL"),
+        ("missing.csv", "file.missing"),
+        ("missing-*.csv", "file.missing"),
+        ("notes.txt", "file.kind"),
+        ("*.txt", "file.kind"),
+        ("hollow", "folder.empty"),
+        ("mixed", "file.kind"),
+        ("postgresql://me:pw@host/db", "store.unknown"),
     ],
 )
-def test_refuses_what_is_not_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: str, message: str) -> None:
+def test_refuses_what_is_not_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: str, code: str) -> None:
     (tmp_path / "notes.txt").write_text("a,b")
     (tmp_path / "hollow").mkdir()
     (tmp_path / "mixed").mkdir()
     (tmp_path / "mixed" / "a.csv.lz4").write_text("a")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigurationError, match=message) as caught:
+    with raises_code(ConfigurationError, code) as caught:
         dataset_subject(data)
     assert "pw" not in str(caught.value)
 
@@ -138,19 +139,21 @@ def test_refuses_what_is_not_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_missing_column_names_what_is_there_and_what_is_near(tmp_path: Path, frame: pd.DataFrame, name: str) -> None:
     path = str(tmp_path / name)
     frame.to_csv(path, index=False) if name.endswith("csv") else frame.to_parquet(path)
-    with pytest.raises(ConfigurationError, match=r'"scores" \(did you mean "score"\?\); it has: age, sex, score'):
+    with raises_code(
+        ConfigurationError, "column.missing", match=r'"scores" \(did you mean "score"\?\); it has: age, sex, score'
+    ):
         read_table(path, ["age", "scores"])
 
 
 def test_a_long_list_of_columns_is_cut() -> None:
-    with pytest.raises(ConfigurationError, match="and 40 more"):
+    with raises_code(ConfigurationError, "column.missing", match="and 40 more"):
         require_columns([f"c{number}" for number in range(100)], ["zzz"], "the table")
 
 
 def test_refuses_files_with_unlike_columns(tmp_path: Path, frame: pd.DataFrame) -> None:
     frame.to_csv(tmp_path / "a.csv", index=False)
     frame.drop(columns="sex").to_csv(tmp_path / "b.csv", index=False)
-    with pytest.raises(ConfigurationError, match=r"unlike columns: sex not in both a\.csv and b\.csv"):
+    with raises_code(ConfigurationError, "column.unlike"):
         read_table(str(tmp_path))
 
 
@@ -171,7 +174,7 @@ def test_refuses_a_file_that_changes_while_it_is_read(
 
     read = pandas_files.read_files
     monkeypatch.setattr(pandas_files, "read_files", read_then_append)
-    with pytest.raises(DependencyError, match="changed while it was being read"):
+    with raises_code(DependencyError, "data.changed"):
         read_dataset(str(path))
 
 
@@ -189,10 +192,11 @@ def test_a_file_that_may_not_be_read_or_goes_away(
     monkeypatch.setattr("pandas.read_csv", refuse)
     monkeypatch.setattr("pyarrow.parquet.ParquetFile", refuse)
     monkeypatch.setattr(Path, "open", refuse)
-    expected = AccessError if fault is PermissionError else ConfigurationError
-    with pytest.raises(expected, match="may not read" if fault is PermissionError else "no such file"):
+    refused = fault is PermissionError
+    expected, code = (AccessError, "file.refused") if refused else (ConfigurationError, "file.missing")
+    with raises_code(expected, code):
         read_table(path)
-    with pytest.raises(expected):
+    with raises_code(expected, code):
         dataset_subject(path)
 
 
@@ -201,5 +205,5 @@ def test_a_folder_that_may_not_be_entered(tmp_path: Path, monkeypatch: pytest.Mo
         raise PermissionError
 
     monkeypatch.setattr(Path, "is_file", refuse)
-    with pytest.raises(AccessError, match="permission denied"):
+    with raises_code(AccessError, "file.refused"):
         dataset_subject(str(tmp_path / "a.csv"))

@@ -19,6 +19,7 @@ from airflow_mlgov.data.database import SqlSource, fingerprint
 from airflow_mlgov.data.file_tables import open_table
 from airflow_mlgov.data.snapshot import take_snapshot
 from airflow_mlgov.errors import ConfigurationError, DependencyError
+from tests.codes import raises_code
 from tests.fixtures.postgres import PASSWORD
 
 UID = UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
@@ -189,7 +190,7 @@ def test_a_column_that_no_type_holds_is_refused_by_name(
     monkeypatch.setattr(snapshot, "_BATCH", batch)
     feed(monkeypatch, sqlite, *values)
     with (
-        pytest.raises(ConfigurationError, match=rf'the column "a" of .*#table=t holds .*{why}') as told,
+        raises_code(ConfigurationError, "column.mixed", match=rf'the column "a" of .*#table=t holds .*{why}') as told,
         take_snapshot(sqlite),
     ):
         pass
@@ -201,7 +202,7 @@ def test_a_column_that_no_type_holds_is_refused_by_name(
 def test_a_mixed_sqlite_column(sqlite: SqlSource) -> None:
     fill(sqlite, (1, 1), (2, "x"))
     with (
-        pytest.raises(ConfigurationError, match=r'column "b" .* several types \(texts, whole numbers\)'),
+        raises_code(ConfigurationError, "column.mixed", match=r'column "b" .* several types \(texts, whole numbers\)'),
         take_snapshot(sqlite),
     ):
         pass
@@ -243,7 +244,7 @@ def test_the_file_is_private_and_goes_away(sqlite: SqlSource, scratch: Path) -> 
     assert not list(scratch.iterdir())
     with pytest.raises(ValueError, match="mine"), take_snapshot(sqlite):
         raise ValueError("mine")
-    with pytest.raises(ConfigurationError, match="no such table"), take_snapshot(SqlSource(sqlite.url, table="none")):
+    with raises_code(ConfigurationError, "database.query"), take_snapshot(SqlSource(sqlite.url, table="none")):
         pass
     assert not list(scratch.iterdir())
 
@@ -255,7 +256,7 @@ def test_a_full_disk_can_be_tried_again(sqlite: SqlSource, scratch: Path, monkey
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(scratch))
 
     monkeypatch.setattr(snapshot._File, "_flush", full)
-    with pytest.raises(DependencyError, match="No space left on device") as told, take_snapshot(sqlite):
+    with raises_code(DependencyError, "scratch.unusable") as told, take_snapshot(sqlite):
         pass
     assert "TMPDIR" in str(told.value)
     assert str(scratch) not in str(told.value)
@@ -263,7 +264,10 @@ def test_a_full_disk_can_be_tried_again(sqlite: SqlSource, scratch: Path, monkey
 
 
 def test_columns_that_cannot_be_told_apart(postgres: str) -> None:
-    for query, message in (('SELECT 1 AS x, 2 AS "X"', "differ in case alone: X, x; rename"), ("SELECT", "no columns")):
+    for query, code, words in (
+        ('SELECT 1 AS x, 2 AS "X"', "column.twice", ": X, x; "),
+        ("SELECT", "data.no_columns", ""),
+    ):
         source = SqlSource(postgres, query=query, password=PASSWORD)
-        with pytest.raises(ConfigurationError, match=message), take_snapshot(source):
+        with raises_code(ConfigurationError, code, words), take_snapshot(source):
             pass

@@ -17,6 +17,7 @@ from airflow_mlgov.data.files import dataset_subject
 from airflow_mlgov.data.fingerprint import fingerprint_frame
 from airflow_mlgov.data.source import ColumnKind, open_beside, open_together, source_of, subject_of
 from airflow_mlgov.errors import ConfigurationError, DependencyError
+from tests.codes import raises_code
 
 FRAME = pd.DataFrame({"id": [1, 2, 3], "name": ["a", "b", None], "rate": [0.5, None, 2.5], "yes": [True, False, True]})
 KINDS = {"id": "integer", "name": "text", "rate": "float", "yes": "boolean"}
@@ -59,7 +60,7 @@ def test_every_kind_answers_alike(sources: dict[str, Any], kind: str) -> None:
             relation.frame(["rate", "id"]).astype({"id": "int64", "rate": "float64"}), FRAME[["rate", "id"]]
         )
         assert relation.subject == table.subject == subject_of(sources[kind])
-        with pytest.raises(ConfigurationError, match='did you mean "name"') as refused:
+        with raises_code(ConfigurationError, "column.missing", match='did you mean "name"') as refused:
             relation.require("names")
         assert refused.value.code == "column.missing"
 
@@ -86,7 +87,7 @@ def test_rows_that_change_under_an_engine_that_reads_for_itself(tmp_path: Path) 
     FRAME.to_sql("t", engine, index=False)
     source = source_of(SqlSource(f"sqlite:///{tmp_path / 'a.db'}", table="t"))
     with (
-        pytest.raises(DependencyError, match="changed while it was being validated"),
+        raises_code(DependencyError, "data.changed"),
         source.open() as relation,
         relation.handed_over() as batch,
     ):
@@ -99,7 +100,10 @@ def test_frames_that_no_table_holds() -> None:
         relation.rows("SELECT * FROM data")
     assert refused.value.code == "column.mixed"
     twice = pd.DataFrame([[1, 2]], columns=["a", "a"])
-    with source_of(twice).open() as relation, pytest.raises(ConfigurationError, match="more than one column named 'a'"):
+    with (
+        source_of(twice).open() as relation,
+        raises_code(ConfigurationError, "column.twice", match="more than one column named 'a'"),
+    ):
         relation.require("a")
 
 

@@ -10,6 +10,7 @@ import pytest
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.aequitas import CELLS, AequitasAudit, aequitas_disparities, count_outcomes
 from airflow_mlgov.gates.children import network
+from tests.codes import raises_code
 from tests.gates.environments import interpreter
 
 # Aequitas' compas_demo.ipynb: counts by race of ProPublica's two-years file, and its table of disparities.
@@ -97,32 +98,34 @@ def test_counts_of_a_table(tmp_path: Path) -> None:
         "m": {"tp": 0, "fp": 0, "fn": 1, "tn": 2},
     }
     path.write_text("sex,y,p\nf,1,1\n,0,1\n")
-    with pytest.raises(ConfigurationError, match="1 rows have no sex"):
+    with raises_code(ConfigurationError, "group.missing", match="1 rows have no sex"):
         count_outcomes(path, attribute="sex", label="y", prediction="p")
     for wrong in ("2", "0.5", "", "yes"):
         path.write_text(f"sex,y,p\nf,1,1\nm,{wrong},1\n")
-        with pytest.raises(ConfigurationError, match="1 rows have a y or a p that is neither 0 nor 1"):
+        with raises_code(
+            ConfigurationError, "label.not_binary", match="1 rows have a y or a p that is neither 0 nor 1"
+        ):
             count_outcomes(path, attribute="sex", label="y", prediction="p")
-    with pytest.raises(ConfigurationError, match='no column "gender"'):
+    with raises_code(ConfigurationError, "column.missing", match='no column "gender"'):
         count_outcomes(path, attribute="gender", label="y", prediction="p")
 
 
 @pytest.mark.parametrize(
-    ("counts", "options", "message"),
+    ("counts", "options", "code", "words"),
     [
-        ({"a": dict.fromkeys(CELLS, 1)}, {}, "at least 2 groups, not 1"),
-        ({}, {}, "at least 2 groups, not 0"),
-        ({**COUNTS, "x": dict.fromkeys(CELLS, 0)}, {}, "the group 'x' needs"),
-        ({**COUNTS, "x": {"tp": 1}}, {}, "the group 'x' needs"),
-        ({**COUNTS, "x": {**dict.fromkeys(CELLS, 1), "tp": 1.5}}, {}, "the group 'x' needs"),
-        ({**COUNTS, "x": {**dict.fromkeys(CELLS, 1), "tp": -1}}, {}, "the group 'x' needs"),
-        ({**COUNTS, "x": {**dict.fromkeys(CELLS, 1), "tp": 60_000_000}}, {}, "the fairness gate works on counts"),
-        (COUNTS, {"reference": "hispanic"}, "reference group 'hispanic' is not among"),
-        (COUNTS, {"tau": 0}, "tau must be"),
-        (COUNTS, {"tau": math.nan}, "tau must be"),
-        (COUNTS, {}, "aequitas is missing there; install it: .* 'aequitas>=1.1' 'pandas<3'"),
+        ({"a": dict.fromkeys(CELLS, 1)}, {}, "group.too_few", "at least 2 groups, not 1"),
+        ({}, {}, "group.too_few", "at least 2 groups, not 0"),
+        ({**COUNTS, "x": dict.fromkeys(CELLS, 0)}, {}, "group.counts", "the group 'x' needs"),
+        ({**COUNTS, "x": {"tp": 1}}, {}, "group.counts", "the group 'x' needs"),
+        ({**COUNTS, "x": {**dict.fromkeys(CELLS, 1), "tp": 1.5}}, {}, "group.counts", "the group 'x' needs"),
+        ({**COUNTS, "x": {**dict.fromkeys(CELLS, 1), "tp": -1}}, {}, "group.counts", "the group 'x' needs"),
+        ({**COUNTS, "x": {**dict.fromkeys(CELLS, 1), "tp": 60_000_000}}, {}, "data.too_many_rows", ""),
+        (COUNTS, {"reference": "hispanic"}, "group.unknown", "reference group 'hispanic' is not among"),
+        (COUNTS, {"tau": 0}, "setting.wrong", ""),
+        (COUNTS, {"tau": math.nan}, "setting.wrong", ""),
+        (COUNTS, {}, "environment.incomplete", "aequitas is missing there; install it: .* 'aequitas>=1.1' 'pandas<3'"),
     ],
 )
-def test_mistakes_of_the_user(counts: Any, options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigurationError, match=message):
+def test_mistakes_of_the_user(counts: Any, options: dict[str, Any], code: str, words: str) -> None:
+    with raises_code(ConfigurationError, code, words):
         aequitas_disparities(counts, python=sys.executable, **options)

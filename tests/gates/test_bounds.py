@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import MetricBound, parse_bound, parse_bounds, parse_expression, tighten, tighten_all
 from airflow_mlgov.results import Bound, Outcome, Severity
+from tests.codes import raises_code
 
 KNOWN = ("roc_auc", "log_loss", "demographic_parity_ratio", "roc_auc_vs_champion")
 
@@ -46,7 +47,7 @@ def test_reads_expressions(text: str, bound: Bound) -> None:
 
 @pytest.mark.parametrize("text", ["roc_auc", "roc_auc>0.75", "roc_auc==1", ">=0.8", "roc_auc=>0.8", ""])
 def test_refuses_what_is_no_expression(text: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"must look like roc_auc>=0.75"):
+    with raises_code(ConfigurationError, "bound.form", match=r"must look like roc_auc>=0.75"):
         parse_expression(text, KNOWN)
 
 
@@ -54,54 +55,56 @@ def test_two_expressions_on_one_metric_make_an_interval() -> None:
     ratio = "demographic_parity_ratio"
     (joined,) = parse_bounds([f"{ratio}>=0.8", f"{ratio}<=1.25"], KNOWN)
     assert (joined.bound.min, joined.bound.max) == (0.8, 1.25)
-    with pytest.raises(ConfigurationError, match=r"bounded twice"):
+    with raises_code(ConfigurationError, "bound.twice"):
         parse_bounds([f"{ratio}>=0.8", f"{ratio}>=0.7"], KNOWN)
-    with pytest.raises(ConfigurationError, match=r"above its max"):
+    with raises_code(ConfigurationError, "bound.form"):
         parse_bounds([f"{ratio}<=0.7", f"{ratio}>=0.8"], KNOWN)
 
 
 def test_unknown_metric_names_the_nearest_and_all() -> None:
-    with pytest.raises(ConfigurationError, match=r'"rocauc".*Did you mean "roc_auc".*Known metrics: .*log_loss'):
+    with raises_code(
+        ConfigurationError, "bound.unknown", match=r'"rocauc".*Did you mean "roc_auc".*Known metrics: .*log_loss'
+    ):
         parse_bounds({"rocauc": {"min": 0.8}}, KNOWN, source="mlgov.yaml:3")
-    with pytest.raises(ConfigurationError, match=r"unknown metric"):
+    with raises_code(ConfigurationError, "bound.unknown"):
         parse_bounds([parse_bound("roc_auc", {"min": 0.8}, KNOWN)], ["accuracy"])
-    with pytest.raises(ConfigurationError, match=r"unknown metric"):
+    with raises_code(ConfigurationError, "bound.unknown"):
         parse_bounds({"log_loss_vs_champion": {"max_change": 0}}, KNOWN)
 
 
 @pytest.mark.parametrize("value", ["0.8", None, True, [0.8], float("nan"), float("inf")])
 def test_refuses_a_bound_that_is_no_number(value: object) -> None:
-    with pytest.raises(ConfigurationError, match=r"bound of roc_auc.*number"):
+    with raises_code(ConfigurationError, "bound.not_a_number"):
         parse_bounds({"roc_auc": {"min": value}}, KNOWN)
 
 
 def test_refuses_a_bound_that_is_no_number_on_the_command_line() -> None:
-    with pytest.raises(ConfigurationError, match=r"roc_auc is not a number: 'high'"):
+    with raises_code(ConfigurationError, "bound.not_a_number", match=r"roc_auc is not a number: 'high'"):
         parse_expression("roc_auc>=high", KNOWN)
-    with pytest.raises(ConfigurationError, match=r"finite number"):
+    with raises_code(ConfigurationError, "bound.not_a_number"):
         parse_expression("roc_auc>=nan", KNOWN)
 
 
 @pytest.mark.parametrize(
-    ("bounds", "message"),
+    ("bounds", "code", "words"),
     [
-        ({}, "no bounds at all"),
-        ([], "no bounds at all"),
-        (None, "must map metrics"),
-        ([3], "must be an expression"),
-        ({"roc_auc": 0.8}, r'must look like \{"min": 0.75\}'),
-        ({"roc_auc_vs_champion": 0.8}, "min_change"),
-        ({"roc_auc": {}}, "needs a min or a max"),
-        ({"roc_auc": {"min": 0.9, "max": 0.8}}, "above its max"),
-        ({"roc_auc": {"minimum": 0.8}}, "unknown keys minimum"),
-        ({"roc_auc": {"min_change": -0.1}}, "under roc_auc_vs_champion"),
-        ({"roc_auc_vs_champion": {"min": -0.1}}, "known keys: min_change, max_change, severity"),
-        ({"roc_auc": {"min": 0.8, "severity": "fatal"}}, "known severities: critical, warning, info"),
-        ({"roc_auc": MetricBound("log_loss", Bound(max=1))}, "must look like"),
+        ({}, "bound.missing", ""),
+        ([], "bound.missing", ""),
+        (None, "bound.form", ""),
+        ([3], "bound.form", ""),
+        ({"roc_auc": 0.8}, "bound.form", r'must look like \{"min": 0.75\}'),
+        ({"roc_auc_vs_champion": 0.8}, "bound.form", ""),
+        ({"roc_auc": {}}, "bound.form", ""),
+        ({"roc_auc": {"min": 0.9, "max": 0.8}}, "bound.form", ""),
+        ({"roc_auc": {"minimum": 0.8}}, "bound.form", "unknown keys minimum"),
+        ({"roc_auc": {"min_change": -0.1}}, "bound.form", ""),
+        ({"roc_auc_vs_champion": {"min": -0.1}}, "bound.form", "known keys: min_change, max_change, severity"),
+        ({"roc_auc": {"min": 0.8, "severity": "fatal"}}, "bound.severity", "known severities: critical, warning, info"),
+        ({"roc_auc": MetricBound("log_loss", Bound(max=1))}, "bound.form", ""),
     ],
 )
-def test_refuses_what_bounds_nothing(bounds: object, message: str) -> None:
-    with pytest.raises(ConfigurationError, match=message):
+def test_refuses_what_bounds_nothing(bounds: object, code: str, words: str) -> None:
+    with raises_code(ConfigurationError, code, words):
         parse_bounds(bounds, KNOWN)  # type: ignore[arg-type]
 
 
@@ -123,12 +126,14 @@ def test_a_dag_may_tighten() -> None:
 def test_a_dag_may_not_loosen(looser: dict[str, object]) -> None:
     policy = _ratio("mlgov.yaml:20", min=0.8, max=1.25)
     dag = parse_bound("demographic_parity_ratio", looser, KNOWN, source="dag credit")
-    with pytest.raises(ConfigurationError, match=r"policy says .*0\.8 to 1\.25.*mlgov.yaml:20.*DAG says .*dag credit"):
+    with raises_code(
+        ConfigurationError, "bound.looser", match=r"policy says .*0\.8 to 1\.25.*mlgov.yaml:20.*DAG says .*dag credit"
+    ):
         tighten(policy, dag)
 
 
 def test_tightening_what_cannot_be_met_or_compared() -> None:
-    with pytest.raises(ConfigurationError, match=r"nothing can satisfy both"):
+    with raises_code(ConfigurationError, "bound.unsatisfiable"):
         tighten(_ratio("policy", max=0.5), _ratio("dag", min=0.6))
     with pytest.raises(ValueError, match=r"two metrics"):
         tighten(_ratio("policy", max=0.5), parse_bound("roc_auc", {"min": 0.6}, KNOWN))

@@ -21,6 +21,7 @@ from airflow_mlgov.gates.dataset_checks.drift import (
     population_stability_index,
 )
 from airflow_mlgov.results import Check, Outcome, Severity, json_safe
+from tests.codes import raises_code
 
 PASS, FAIL, INCONCLUSIVE, ERROR = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.ERROR
 ALL = {"psi": {"max": 0.2}, "js": {"max": 0.1}, "ks": {"max": 0.1}}
@@ -300,37 +301,37 @@ def test_points_in_time_are_compared_only_where_they_are_named(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("rules", "message"),
+    ("rules", "code", "words"),
     [
-        ({}, "at least one bound"),
-        ({"psi": {"max": 0.2, "maximum": 1}}, "unknown keys maximum"),
-        ({"psi": {"min": 0.2}}, r"psi: {max: 0.2}"),
-        ({"psi": 0.2}, "must look like"),
-        ({"psi": {"max": 0.2}, "colums": ["x"]}, "unknown key 'colums'; did you mean 'columns'"),
-        ({"psi": {"max": 0.2}, "columns": ["xx"]}, 'no column "xx"'),
-        ({"psi": {"max": 0.2}, "exclude": ["y"]}, 'no column "y"'),
-        ({"psi": {"max": 0.2}, "exclude": ["x"]}, "share no column"),
-        ({"psi": {"max": 0.2}, "columns": "x"}, "list of column names"),
-        ({"psi": {"max": 0.2}, "bins": 1}, "bins must be"),
-        ({"psi": {"max": 0.2}, "bins": 2.5}, "bins must be"),
-        ({"psi": {"max": 0.2}, "min_rows": 0}, "min_rows must be"),
-        ({"psi": {"max": math.nan}}, "finite number"),
+        ({}, "bound.missing", ""),
+        ({"psi": {"max": 0.2, "maximum": 1}}, "bound.form", "unknown keys maximum"),
+        ({"psi": {"min": 0.2}}, "bound.form", r"psi: {max: 0.2}"),
+        ({"psi": 0.2}, "bound.form", ""),
+        ({"psi": {"max": 0.2}, "colums": ["x"]}, "setting.unknown", "unknown key 'colums'; did you mean 'columns'"),
+        ({"psi": {"max": 0.2}, "columns": ["xx"]}, "column.missing", 'no column "xx"'),
+        ({"psi": {"max": 0.2}, "exclude": ["y"]}, "column.missing", 'no column "y"'),
+        ({"psi": {"max": 0.2}, "exclude": ["x"]}, "checks.no_column", ""),
+        ({"psi": {"max": 0.2}, "columns": "x"}, "setting.wrong", ""),
+        ({"psi": {"max": 0.2}, "bins": 1}, "setting.wrong", ""),
+        ({"psi": {"max": 0.2}, "bins": 2.5}, "setting.wrong", ""),
+        ({"psi": {"max": 0.2}, "min_rows": 0}, "setting.wrong", ""),
+        ({"psi": {"max": math.nan}}, "bound.not_a_number", ""),
     ],
 )
-def test_settings_that_do_not_hold(rules: dict[str, Any], message: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=message):
+def test_settings_that_do_not_hold(rules: dict[str, Any], code: str, words: str, tmp_path: Path) -> None:
+    with raises_code(ConfigurationError, code, words):
         compare(tmp_path, {"x": range(200)}, {"x": range(200)}, **{"bins": 10, **rules})
 
 
 def test_ks_alone_needs_numbers(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="no column holds numbers"):
+    with raises_code(ConfigurationError, "checks.no_column"):
         compare(tmp_path, {"x": ["a"] * 200}, {"x": ["a"] * 200}, ks={"max": 0.1})
 
 
 def test_a_file_is_not_compared_with_itself(tmp_path: Path) -> None:
     pd.DataFrame({"x": range(200)}).to_csv(tmp_path / "a.csv", index=False)
     path = str(tmp_path / "a.csv")
-    with pytest.raises(ConfigurationError, match="compared with itself"):
+    with raises_code(ConfigurationError, "reference.same"):
         run_checks(path, {"drift": {"reference": path, **ALL}})
 
 

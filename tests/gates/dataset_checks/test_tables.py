@@ -22,6 +22,7 @@ from airflow_mlgov.gates.dataset_checks.checks import add_checks
 from airflow_mlgov.governance.decision import decide
 from airflow_mlgov.governance.policy import load_policy
 from airflow_mlgov.results import Check, GateResult, Outcome, Subject
+from tests.codes import raises_code
 from tests.fixtures.postgres import PASSWORD
 from tests.worlds.champion import Champion, signature
 from tests.worlds.story import MODEL, REQUEST, Story
@@ -185,13 +186,13 @@ def test_what_a_check_refuses_is_told_by_the_tables_name(table: SqlSource, scrat
 
 
 def test_a_mistake_in_the_checks_is_told_before_the_rows_are_read(folder: Path) -> None:
-    with pytest.raises(ConfigurationError, match="unknown key 'drif'"):
+    with raises_code(ConfigurationError, "setting.unknown", match="unknown key 'drif'"):
         validate_data(SqlSource(f"sqlite:///{folder}/none.db", table="t"), SUITE, checks={"drif": {}})
 
 
 def test_the_rows_are_those_that_the_rest_of_the_gate_judged(table: SqlSource) -> None:
     other = GateResult("data_validation", Subject("dataset", table.name, "0" * 64), ())
-    with table.open() as rows, pytest.raises(DependencyError, match="changed while it was being validated"):
+    with table.open() as rows, raises_code(DependencyError, "data.changed"):
         add_checks(other, rows, {"freshness": {"column": "at", "max_age": "3d"}})
 
 
@@ -202,11 +203,13 @@ def test_the_champions_table(table: SqlSource) -> None:
     (check,) = checked(table, rules, lookup=Champion(trained_on))
     assert (check.outcome, "row for row" in check.detail) == (Outcome.PASS, True)
     moved = Subject("dataset", table.name, "1" * 64)
-    with pytest.raises(ConfigurationError, match=r"sha256:111111111111, and the table there now .*: export what"):
+    with raises_code(
+        ConfigurationError, "reference.gone", match=r"sha256:111111111111, and the table there now .*: export what"
+    ):
         checked(table, rules, lookup=Champion(moved))
-    with pytest.raises(ConfigurationError, match=r"rows of a table cannot be had again: export what"):
+    with raises_code(ConfigurationError, "reference.gone"):
         checked(exported(table), rules, lookup=Champion(trained_on))
-    with pytest.raises(ConfigurationError, match="compared with itself"):
+    with raises_code(ConfigurationError, "reference.same"):
         checked(table, {"overlap": {"with": "champion"}}, lookup=Champion(trained_on))
 
     people(seed=6).to_csv("before.csv", index=False)

@@ -13,6 +13,7 @@ from airflow_mlgov.gates.evaluation.gate import judge_scores
 from airflow_mlgov.gates.evaluation.grammar import METRICS, with_default
 from airflow_mlgov.gates.evaluation.spec import EvaluationSettings
 from airflow_mlgov.results import Check, Outcome, Severity
+from tests.codes import raises_code
 
 ROWS = 400
 
@@ -232,7 +233,7 @@ def test_a_comparison_needs_names_of_examples(table: pd.DataFrame) -> None:
 
 def test_a_champions_column_that_holds_something_else_is_named_as_its(table: pd.DataFrame) -> None:
     champion = table.assign(toxic="maybe")
-    with pytest.raises(ConfigurationError, match="champion's"):
+    with raises_code(ConfigurationError, "score.not_yes_or_no", match="champion's"):
         judged(table, ["toxic_rate_vs_champion<=0.02"], champion, row_id="id")
 
 
