@@ -15,7 +15,11 @@ from airflow_mlgov.error_codes import MEANINGS
 from airflow_mlgov.governance.reasons import reasons
 from airflow_mlgov.reference.settings import text_of
 
-_RETRY = {"DependencyError": "yes", "PromotionRefused": "once the reasons are gone"}
+_RETRY = {
+    "DependencyError": "yes",
+    "ChildError": "if time or memory was short",
+    "PromotionRefused": "once the reasons are gone",
+}
 """Does trying again help? It does not help with any other class."""
 
 
@@ -26,7 +30,7 @@ class Raised(NamedTuple):
     """Inside the package."""
     line: int
     of: str
-    """The class as the source names it; a variable's name if it is not known before."""
+    """The class of ``errors`` that it is, or the nearest one below :class:`MlgovError`."""
     code: str | None
     """As the source writes it; None if it gives none, or not as a literal."""
 
@@ -48,6 +52,7 @@ def raised() -> tuple[Raised, ...]:
 
 
 def _raised_in(path: str, tree: ast.Module, classes: dict[str, str]) -> Iterator[Raised]:
+    classes = {**classes, **_arguments(tree, classes)}
     for call in ast.walk(tree):
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in classes:
             of = classes[call.func.id]
@@ -58,13 +63,21 @@ def _raised_in(path: str, tree: ast.Module, classes: dict[str, str]) -> Iterator
 
 def _classes(*trees: ast.Module) -> dict[str, str]:
     """Each class of error -> itself, or the class of ``errors`` that it is made from."""
-    known = {name: name for name, item in vars(errors).items() if isinstance(item, type) and name != "MlgovError"}
-    for tree in trees:
-        for item in ast.walk(tree):
-            if isinstance(item, ast.ClassDef):
-                bases = [base.id for base in item.bases if isinstance(base, ast.Name) and base.id in known]
-                known.update({item.name: known[bases[0]]} if bases else {})
+    known = {name: name for name, item in vars(errors).items() if isinstance(item, type)}
+    defined = [item for tree in trees for item in ast.walk(tree) if isinstance(item, ast.ClassDef)]
+    for item in (*defined, *defined):  # a class may stand in an earlier file than its base
+        bases = [base.id for base in item.bases if isinstance(base, ast.Name) and base.id in known]
+        if bases:
+            known[item.name] = item.name if bases[0] == "MlgovError" else known[bases[0]]
     return known
+
+
+def _arguments(tree: ast.Module, classes: dict[str, str]) -> dict[str, str]:
+    """Each argument that is a class of error (``error: type[ChildError]``) -> that class."""
+    arguments = [item for item in ast.walk(tree) if isinstance(item, ast.arg)]
+    written = {item.arg: ast.unparse(item.annotation) for item in arguments if item.annotation is not None}
+    named = {name: text.removeprefix("type[").removesuffix("]") for name, text in written.items()}
+    return {name: classes[text] for name, text in named.items() if text in classes and text != written[name]}
 
 
 def errors_table() -> str:

@@ -39,7 +39,7 @@ def read_settings(kind: str, cls: type[T], given: Any) -> T:
     try:
         return cls(**{fields[name].name: value for name, value in given.items()})
     except ConfigurationError as error:
-        raise ConfigurationError(f"checks.{kind}: {error}", code=error.code) from None
+        raise type(error)(f"checks.{kind}: {error}", code=error.code) from None
 
 
 def refuse_unknown(where: str, given: Mapping[str, Any], known: Iterable[str]) -> None:
@@ -115,4 +115,4 @@ def duration_of(key: str, value: Any) -> timedelta:
     try:
         return parse_duration(value)
     except ConfigurationError as error:
-        raise ConfigurationError(f"{key}: {error}", code=error.code) from None
+        raise type(error)(f"{key}: {error}", code=error.code) from None
