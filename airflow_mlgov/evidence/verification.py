@@ -78,18 +78,6 @@ class Evidence(Generic[S]):
         return self.statement.context.environment
 
     @property
-    def predicate(self) -> Mapping[str, Any]:
-        """The predicate of the statement."""
-        predicate: Mapping[str, Any] = self.document["predicate"]
-        return predicate
-
-    @property
-    def ours(self) -> Mapping[str, Any]:
-        """The part of the predicate that this package defines."""
-        part: Mapping[str, Any] = self.predicate["mlgov"]
-        return part
-
-    @property
     def gate(self) -> str | None:
         """The gate's name, for gate results."""
         return self.statement.gate if isinstance(self.statement, GateStatement) else None

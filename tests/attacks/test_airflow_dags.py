@@ -48,7 +48,7 @@ def test_a_gate_that_judges_another_model(live: LiveWorld) -> None:
     harmless.gated(2.0, fair=False)
     run = alice.trigger("judges_another", {"model": model.model, "other": harmless.model})
     ended(run, fairness="success", promote="failed")
-    assert [item.ours["verdict"] for item in harmless.evidence("gate") if item.gate == "fairness"] == ["PASS"]
+    assert [item.statement.verdict for item in harmless.evidence("gate") if item.gate == "fairness"] == ["PASS"]
     assert model.decisions() == [("1", {"evidence.missing", "approval.missing"})]
     assert model.places() == harmless.places() == NOWHERE
 

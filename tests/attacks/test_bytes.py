@@ -8,7 +8,7 @@ import pytest
 
 from airflow_mlgov.data.files import dataset_subject
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.evidence.statements import gate_statement, provenance_statement
+from airflow_mlgov.evidence.statements import GateStatement, ProvenanceStatement
 from airflow_mlgov.gates.performance import evaluate_performance
 from airflow_mlgov.gates.performance.scoring import score_model
 from airflow_mlgov.results import Outcome
@@ -53,7 +53,7 @@ def test_the_data_changed_after_its_validation(guarded: Guarded) -> None:
     version = guarded.server.register(guarded.model)
     made_from = [dataset_subject(str(path))]
     subject = guarded.registry.subject(version)
-    guarded.attest("registration", provenance_statement(subject, made_from, ["tom"], {}, guarded.context()))
+    guarded.attest("registration", ProvenanceStatement(subject, guarded.context(), tuple(made_from), ("tom",)))
     guarded.judge(version)
     guarded.weigh(version)
     guarded.approve(version)
@@ -103,7 +103,7 @@ def test_a_model_that_runs_code_when_it_is_loaded(guarded: Guarded) -> None:
             score_model(folder, predictions, guarded.folder / "scored.parquet", columns=["age"])
     subject = guarded.registry.subject(version)
     result = evaluate_performance(str(predictions), subject=subject, label="y", score="score", bounds=["roc_auc>=0.75"])
-    guarded.attest("performance", gate_statement(result, guarded.context()))
+    guarded.attest("performance", GateStatement.of(result, guarded.context()))
     assert guarded.refused(version) == {"evidence.missing", "provenance.missing", "approval.missing"}
     assert guarded.unfit(version) == {"promotion.missing"}
     assert not mark.exists()

@@ -12,7 +12,7 @@ import pytest
 
 from airflow_mlgov import catalogue
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.evidence.statements import gate_statement
+from airflow_mlgov.evidence.statements import GateStatement
 from airflow_mlgov.gates.data_validation import validate_data
 from airflow_mlgov.gates.fairness import evaluate_fairness
 from airflow_mlgov.gates.fairness.spec import FairnessSettings
@@ -82,7 +82,7 @@ def test_a_pass_that_was_held_to_less_than_the_policy(guarded: Guarded) -> None:
     for name, (check, code) in LOOSER.items():
         result = GateResult("fairness", subject, (check, Check("rows", Outcome.PASS, 600)))
         assert result.verdict is Outcome.PASS
-        guarded.attest("fairness", gate_statement(result, guarded.context()))
+        guarded.attest("fairness", GateStatement.of(result, guarded.context()))
         assert guarded.refused(version) == {code, "approval.missing"}, name
 
 
@@ -117,7 +117,7 @@ def test_a_gate_made_easier_than_the_policy_says(guarded: Guarded, looser: dict[
             **settings,
         )
         assert result.verdict is Outcome.PASS
-        guarded.attest("fairness", gate_statement(result, guarded.context()))
+        guarded.attest("fairness", GateStatement.of(result, guarded.context()))
         return guarded.refused(version)
 
     assert "settings.looser" in weighed(**{**strict, **looser})
@@ -136,7 +136,7 @@ def tried(guarded: Guarded, version: ModelVersion, seed: int = 7, salt: int = 0)
     subject = guarded.subject(version)
     result = evaluate_performance(str(path), subject=subject, label="y", score="score", bounds=["roc_auc>=0.75"])
     assert result.verdict is Outcome.PASS
-    guarded.attest("performance", gate_statement(result, guarded.context()))
+    guarded.attest("performance", GateStatement.of(result, guarded.context()))
 
 
 def test_many_models_tried_on_the_same_evaluation_data(guarded: Guarded) -> None:
@@ -231,7 +231,7 @@ def test_a_gate_without_a_critical_check_decides_nothing(guarded: Guarded) -> No
     for checks in ((), (replace(good.checks[0], severity=Severity.INFO),)):
         result = replace(good, checks=checks)
         assert result.verdict is Outcome.ERROR
-        guarded.attest("fairness", gate_statement(result, guarded.context()))
+        guarded.attest("fairness", GateStatement.of(result, guarded.context()))
         assert "gate.not_passed" in guarded.refused(version)
 
 

@@ -13,7 +13,7 @@ import pytest
 from airflow_mlgov.errors import EvidenceError
 from airflow_mlgov.evidence.checkpoints import make_checkpoint, open_checkpoint
 from airflow_mlgov.evidence.signing import TrustRoot, open_signer
-from airflow_mlgov.evidence.statements import gate_statement
+from airflow_mlgov.evidence.statements import GateStatement
 from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome
 from tests.codes import raises_code
@@ -169,7 +169,7 @@ def forged_pass(guarded: Guarded, version: ModelVersion) -> dict[str, Any]:
     """Append a PASS under a key that nobody trusts; its row."""
     bound = Bound(0.8, 1.25)
     checks = (Check("demographic_parity_ratio[sex]", Outcome.PASS, 1.0, bound),)
-    statement = gate_statement(GateResult("fairness", guarded.registry.subject(version), checks), guarded.context())
+    statement = GateStatement.of(GateResult("fairness", guarded.registry.subject(version), checks), guarded.context())
     entry = guarded.ledger.attest(statement, open_signer(f"local:{guarded.folder / 'stranger.pem'}"))
     return asdict(entry)
 

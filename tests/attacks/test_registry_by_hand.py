@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from airflow_mlgov.evidence.statements import gate_statement
+from airflow_mlgov.evidence.statements import GateStatement
 from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.release.promotion import promote
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity
@@ -125,7 +125,7 @@ def compared(governed: Governed, version: ModelVersion, auc: float, change: floa
         relative = Check("roc_auc_vs_champion", least.judge(change), change, least)
     checks = (Check("roc_auc", bound.judge(auc), auc, bound), relative)
     result = GateResult("performance", governed.registry.subject(version), checks)
-    governed.attest("performance", gate_statement(result, governed.context()))
+    governed.attest("performance", GateStatement.of(result, governed.context()))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_mlgov.errors import EvidenceError
 from airflow_mlgov.evidence.chain import read_envelope
-from airflow_mlgov.evidence.statements import approval_statement, gate_statement, provenance_statement
+from airflow_mlgov.evidence.statements import ApprovalStatement, GateStatement, Person, ProvenanceStatement
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome
 from tests.worlds.guarded import TRAINING_DATA, Guarded
 
@@ -38,14 +38,14 @@ def test_evidence_of_another_environment(guarded: Guarded) -> None:
 def test_evidence_of_another_registry(guarded: Guarded) -> None:
     version = guarded.server.register(guarded.model)
     elsewhere = replace(guarded.registry.subject(version), registry="http://elsewhere.example")
-    guarded.attest("registration", provenance_statement(elsewhere, [TRAINING_DATA], ["tom"], {}, guarded.context()))
+    guarded.attest("registration", ProvenanceStatement(elsewhere, guarded.context(), (TRAINING_DATA,), ("tom",)))
     guarded.validate()
     for gate, name, bound in (
         ("performance", "roc_auc", Bound(min=0.75)),
         ("fairness", "demographic_parity_ratio[sex]", Bound(0.8, 1.25)),
     ):
         result = GateResult(gate, elsewhere, (Check(name, Outcome.PASS, 0.9, bound),))
-        guarded.attest(gate, gate_statement(result, guarded.context()))
+        guarded.attest(gate, GateStatement.of(result, guarded.context()))
     assert guarded.refused(version) == {"evidence.missing", "provenance.missing", "approval.missing"}
 
 
@@ -96,15 +96,15 @@ def test_an_approval_put_in_again_behind_the_rejection(guarded: Guarded) -> None
 def test_an_approval_of_another_target(guarded: Guarded) -> None:
     version = guarded.gated()
     shown = [entry.envelope_sha256 for entry in guarded.ledger.entries(kind="gate")]
-    statement = approval_statement(
+    statement = ApprovalStatement(
         guarded.registry.subject(version),
+        guarded.context(),
         target="canary",
-        approver={"id": "olga", "name": "olga"},
+        approver=Person("olga", "olga"),
         approved=True,
         reason="for the canary only",
-        shown=shown,
+        shown=tuple(shown),
         answered_at=datetime.now(UTC),
-        context=guarded.context(),
     )
     guarded.attest("approval", statement)
     assert guarded.refused(version) == {"approval.missing"}

@@ -10,7 +10,7 @@ import pytest
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.evidence.digests import hash_json
 from airflow_mlgov.evidence.signing import sign_statement
-from airflow_mlgov.evidence.statements import emergency_statement, waiver_statement
+from airflow_mlgov.evidence.statements import EmergencyStatement, Person, Terms, WaiverStatement
 from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.release.case import build_case
 from airflow_mlgov.release.enforcement import enforce
@@ -53,9 +53,8 @@ def sign(guarded: Guarded, version: ModelVersion, *people: str, state: str = "si
     context = guarded.context(**change.pop("context", {}))
     duty = change.pop("duty", "waiver")
     for name in people:
-        who = {"id": name, "name": name}
-        terms = {**TERMS, **change}
-        statement = waiver_statement(subject, terms=terms, state=state, signer=who, reason="yes", context=context)
+        terms = Terms.read({**TERMS, **change})
+        statement = WaiverStatement(subject, context, terms, state, Person(name, name), "yes")
         guarded.attest(duty, statement)
 
 
@@ -156,8 +155,7 @@ def test_terms_whose_name_was_borrowed(guarded: Guarded, failed: ModelVersion) -
     subject, context = guarded.subject(failed), guarded.context()
     narrow = {**TERMS, "min": 0.79}
     for name in ("olga", "omar"):
-        who = {"id": name, "name": name}
-        statement = waiver_statement(subject, terms=narrow, state="signed", signer=who, reason="yes", context=context)
+        statement = WaiverStatement(subject, context, Terms.read(narrow), "signed", Person(name, name), "yes")
         document = statement.as_json()
         assert document["predicate"]["terms_sha256"] == hash_json(narrow)
         document["predicate"]["terms_sha256"] = hash_json(TERMS)
@@ -178,13 +176,14 @@ def test_a_waiver_without_any_bound(guarded: Guarded, failed: ModelVersion) -> N
 
 def smash(guarded: Guarded, version: ModelVersion, by: str = "olga", hours: float = 1, **change: Any) -> None:
     duty = change.pop("duty", "waiver")
-    statement = emergency_statement(
+    target = change.pop("target", "production")
+    statement = EmergencyStatement(
         guarded.subject(version),
-        target=change.pop("target", "production"),
-        person={"id": by, "name": by},
+        guarded.context(**change),
+        target=target,
+        person=Person(by, by),
         reason="the old one loses money by the minute",
         expires=datetime.now(UTC) + timedelta(hours=hours),
-        context=guarded.context(**change),
     )
     guarded.attest(duty, statement)
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from airflow_mlgov.data.files import dataset_subject
-from airflow_mlgov.evidence.statements import provenance_statement
+from airflow_mlgov.evidence.statements import ProvenanceStatement
 from tests.worlds.governed import Governed
 
 POLICY = """\
@@ -161,7 +161,7 @@ def test_drift_against_the_champion(run, folder: Path, governed: Governed, monke
     assert drift("now.csv") == (0, {"drift": "PASS"})  # no champion yet
     version = governed.server.register(governed.model, 1.0)
     subject, trained_on = governed.registry.subject(version), dataset_subject("before.csv")
-    statement = provenance_statement(subject, [trained_on], ["tom"], {"run_id": "r"}, governed.context())
+    statement = ProvenanceStatement(subject, governed.context(), (trained_on,), ("tom",), {"run_id": "r"})
     governed.attest("registration", statement)
     governed.judge(version)
     governed.promote(version)

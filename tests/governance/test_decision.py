@@ -15,7 +15,7 @@ import pytest
 
 from airflow_mlgov.evidence.digests import hash_file
 from airflow_mlgov.evidence.signing import open_signer, sign_statement
-from airflow_mlgov.evidence.statements import provenance_statement
+from airflow_mlgov.evidence.statements import EmergencyStatement, Person, ProvenanceStatement, Terms, WaiverStatement
 from airflow_mlgov.evidence.verification import collect
 from airflow_mlgov.governance.decision import SHIPPED, Decision, apply_rules, decide
 from airflow_mlgov.governance.policy import GovernancePolicy, load_policy
@@ -89,7 +89,7 @@ SABOTAGE: dict[str, tuple[Callable[[Story], Any], str]] = {
     "an entry that does not verify": (
         lambda s: s.ledger.append(
             sign_statement(
-                provenance_statement(MODEL, (), (), {}, s.context()), open_signer(f"local:{s.folder / 'other.pem'}")
+                ProvenanceStatement(MODEL, s.context(), (), ()), open_signer(f"local:{s.folder / 'other.pem'}")
             )
         ),
         "evidence.unverified",
@@ -238,22 +238,23 @@ def test_the_least_that_evaluates_allows() -> None:
 
 def sign_exceptions(story: Story) -> None:
     """A waiver that two have signed and a break-glass, over a failed check."""
-    from airflow_mlgov.evidence.statements import emergency_statement, waiver_statement
-
-    expires = (datetime.now(UTC) + timedelta(days=1)).isoformat()
-    terms = {
-        **{"gate": "fairness", "check": "demographic_parity_ratio[sex]", "target": "production", "observed": 0.7},
-        **{"min": 0.6, "max": None, "reason": "r", "ticket": "t", "risk_owner": "o", "requesters": ["rita"]},
-        "expires": expires,
-    }
+    end = datetime.now(UTC) + timedelta(days=1)
+    terms = Terms(
+        gate="fairness",
+        check="demographic_parity_ratio[sex]",
+        target="production",
+        observed=0.7,
+        min=0.6,
+        max=None,
+        reason="r",
+        ticket="t",
+        risk_owner="o",
+        requesters=("rita",),
+        expires=end.isoformat(),
+    )
     for name in ("olga", "omar"):
-        who = {"id": name, "name": name}
-        story.sign(
-            waiver_statement(MODEL, terms=terms, state="signed", signer=who, reason="x", context=story.context())
-        )
-    olga = {"id": "olga", "name": "olga"}
-    emergency = {"target": "production", "person": olga, "reason": "x", "expires": datetime.fromisoformat(expires)}
-    story.sign(emergency_statement(MODEL, **emergency, context=story.context()))
+        story.sign(WaiverStatement(MODEL, story.context(), terms, "signed", Person(name, name), "x"))
+    story.sign(EmergencyStatement(MODEL, story.context(), "production", Person("olga", "olga"), "x", end))
 
 
 EXCEPTIONS = """\

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airflow_mlgov.demo.airflow_api import Run
-from airflow_mlgov.evidence.statements import gate_statement
+from airflow_mlgov.evidence.statements import GateStatement
 from airflow_mlgov.evidence.verification import Evidence
 from airflow_mlgov.gates.fairness import evaluate_fairness
 from airflow_mlgov.registry.protocol import ModelVersion
@@ -70,7 +70,7 @@ def test_two_officers_approve_and_the_requester_cannot(office: Office, sits_down
     gates = evidence_of(version, model, "gate")
 
     def signed() -> list[str]:
-        return [item.predicate["approver"]["name"] for item in evidence_of(version, model, "approval")]
+        return [item.statement.approver.name for item in evidence_of(version, model, "approval")]
 
     olga = sits_down("olga")
     subject = f"Approve {model.model} version 2 for production?"
@@ -100,7 +100,7 @@ def test_two_officers_approve_and_the_requester_cannot(office: Office, sits_down
     ended(run, approve="success", promote="success")
     assert model.places() == {"1": ("Archived", ()), "2": PASSED}
 
-    first, second = (item.predicate for item in evidence_of(version, model, "approval"))
+    first, second = (item.document["predicate"] for item in evidence_of(version, model, "approval"))
     assert (first["approver"], first["answer"], first["reason"]) == ({"id": "olga", "name": "olga"}, "approved", why)
     assert (second["approver"]["name"], second["answer"]) == ("omar", "approved")
     assert second["reason"] == "documents complete"
@@ -114,7 +114,7 @@ def test_two_officers_sign_a_waiver(office: Office, sits_down: Callable[[str], P
     alice, omar = office.world.user("alice"), office.world.user("omar")
 
     def signed() -> list[tuple[str, str, str]]:
-        found = [item.predicate for item in model.evidence("waiver")]
+        found = [item.document["predicate"] for item in model.evidence("waiver")]
         return [(said["signer"]["name"], said["state"], said["reason"]) for said in found]
 
     olga = sits_down("olga")
@@ -150,7 +150,7 @@ def test_two_officers_sign_a_waiver(office: Office, sits_down: Callable[[str], P
     assert model.places() == {"1": PASSED}
 
     assert signed() == [("olga", "signed", why), ("omar", "signed", "the audit is planned")]
-    assert [item.ours["verdict"] for item in model.evidence("gate") if item.gate == "fairness"] == ["FAIL"]
+    assert [item.statement.verdict for item in model.evidence("gate") if item.gate == "fairness"] == ["FAIL"]
     waived = alice.look(f"{run.path}/taskInstances/promote/xcomEntries/return_value")["value"]["waived"]
     assert [(use["gate"], use["check"], round(use["observed"], 3)) for use in waived] == [("fairness", WAIVED, 0.602)]
     assert f"waived, not passed: {WAIVED}" in run.log("promote")
@@ -177,7 +177,7 @@ def unfair(model: LiveModel) -> None:
         sensitive_features={"sex": ["female", "male"]},
         bounds={"demographic_parity_ratio": {"min": 0.8, "max": 1.25}},
     )
-    model.attest("fairness", gate_statement(result, model.context()))
+    model.attest("fairness", GateStatement.of(result, model.context()))
 
 
 def assert_shown(person: Person, version: ModelVersion, model: LiveModel, gates: list[Evidence]) -> None:
@@ -193,7 +193,7 @@ def assert_shown(person: Person, version: ModelVersion, model: LiveModel, gates:
     rows = {row[0]: row for row in person.rows()}
     for item in gates:
         assert f"{item.gate}: PASS (ledger:{item.seq}@{item.sha256[:12]})" in words
-        for check in item.ours["checks"]:
+        for check in item.document["predicate"]["mlgov"]["checks"]:
             ends = check["values"].get("interval")
             interval = f" ({ends['low']:.4g} to {ends['high']:.4g})" if ends else ""
             assert rows[check["name"]][1] == f"{check['observed']:.4g}{interval}"
@@ -210,4 +210,4 @@ def assert_shown(person: Person, version: ModelVersion, model: LiveModel, gates:
 
 def evidence_of(version: ModelVersion, model: LiveModel, kind: str) -> list[Evidence]:
     """What verifies about one version, of one kind."""
-    return [item for item in model.evidence(kind) if item.ours["subject"]["version"] == version.version]
+    return [item for item in model.evidence(kind) if item.subject.version == version.version]

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_mlgov.data.files import dataset_subject
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.evidence.statements import provenance_statement
+from airflow_mlgov.evidence.statements import ProvenanceStatement
 from airflow_mlgov.gates.dataset_checks import run_checks
 from airflow_mlgov.governance.policy import load_policy
 from airflow_mlgov.registry.protocol import ModelVersion
@@ -29,9 +29,8 @@ def lookup(governed: Governed, environment: str = "test") -> RegistryLookup:
 def train(governed: Governed, weight: float, *datasets: Subject, duty: str = "registration") -> ModelVersion:
     """A version that was made from these datasets."""
     version = governed.server.register(governed.model, weight)
-    statement = provenance_statement(
-        governed.registry.subject(version), datasets, ["tom"], {"run_id": "r"}, governed.context()
-    )
+    subject = governed.registry.subject(version)
+    statement = ProvenanceStatement(subject, governed.context(), datasets, ("tom",), {"run_id": "r"})
     governed.attest(duty, statement)
     return version
 

@@ -254,12 +254,12 @@ def test_a_moved_registry_that_does_not_read_back_is_an_error(
 
 
 def test_the_policy_is_kept_once_and_forged_copies_do_not_count(governed: Governed) -> None:
-    from airflow_mlgov.evidence.statements import policy_statement
+    from airflow_mlgov.evidence.statements import PolicyStatement
     from airflow_mlgov.release.case import build_case
 
     version = governed.candidate()
     case = build_case(governed.desk("promotion"), version, "production")
-    forged = policy_statement(case.decision.bundle_digest, {"mlgov.yaml": "anything goes"}, governed.context())
+    forged = PolicyStatement.of(case.decision.bundle_digest, {"mlgov.yaml": "anything goes"}, governed.context())
     governed.attest("fairness", forged)
     governed.promote(version)
     governed.promote(governed.candidate(2.0))
@@ -273,7 +273,7 @@ def test_the_policy_is_kept_once_and_forged_copies_do_not_count(governed: Govern
 
 def compared_with_nobody(governed: Governed, version: Any) -> None:
     """What the gate says of a first version: no champion to compare with."""
-    from airflow_mlgov.evidence.statements import gate_statement
+    from airflow_mlgov.evidence.statements import GateStatement
     from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity
 
     bound = Bound(min=0.75)
@@ -282,4 +282,4 @@ def compared_with_nobody(governed: Governed, version: Any) -> None:
         Check("roc_auc_vs_champion", Outcome.INCONCLUSIVE, 0.0, severity=Severity.INFO),
     )
     result = GateResult("performance", governed.registry.subject(version), checks)
-    governed.attest("performance", gate_statement(result, replace(governed.context())))
+    governed.attest("performance", GateStatement.of(result, replace(governed.context())))

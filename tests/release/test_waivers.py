@@ -63,18 +63,12 @@ def test_who_may_not_sign(exceptions: Exceptions, who: str, why: str) -> None:
 
 def test_signatures_by_people_who_may_not_sign_do_not_count(exceptions: Exceptions) -> None:
     """Whoever holds the waiver key can write any name; the rules look at it again."""
-    from airflow_mlgov.evidence.statements import waiver_statement
+    from airflow_mlgov.evidence.statements import Person, WaiverStatement
 
     terms = exceptions.terms()
     for name in ("olga", "Olga", "tom", "rita", "mallory"):
-        statement = waiver_statement(
-            exceptions.case().model,
-            terms=terms.as_dict(),
-            state="signed",
-            signer={"id": name, "name": name},
-            reason="x",
-            context=exceptions.governed.context(),
-        )
+        context = exceptions.governed.context()
+        statement = WaiverStatement(exceptions.case().model, context, terms, "signed", Person(name, name), "x")
         exceptions.governed.attest("waiver", statement)
     assert "gate.not_passed" in exceptions.codes()
 
@@ -103,11 +97,11 @@ def test_a_waiver_is_of_one_digest_one_check_one_target_and_one_time(exceptions:
     other = governed.register(2.0)
     governed.judge(other, auc=0.72)
     assert "gate.not_passed" in exceptions.codes(other)
-    from airflow_mlgov.evidence.statements import gate_statement
+    from airflow_mlgov.evidence.statements import GateStatement
 
     checks = (Check(CHECK, Outcome.FAIL, 0.72, Bound(min=0.75)), Check("accuracy", Outcome.FAIL, 0.5, Bound(min=0.9)))
     result = GateResult("performance", governed.registry.subject(exceptions.version), checks)
-    governed.attest("performance", gate_statement(result, governed.context()))
+    governed.attest("performance", GateStatement.of(result, governed.context()))
     assert exceptions.codes() == {"gate.not_passed"}
     g = governed
     later = g.context().issued_at + timedelta(days=15)

@@ -9,8 +9,8 @@ import pytest
 from airflow_mlgov.errors import EvidenceError, PromotionRefused
 from airflow_mlgov.evidence.chain import Entry
 from airflow_mlgov.evidence.signing import TrustRoot
-from airflow_mlgov.evidence.statements import approval_statement, gate_statement
-from airflow_mlgov.evidence.verification import collect
+from airflow_mlgov.evidence.statements import ApprovalStatement, DecisionStatement, GateStatement, Person
+from airflow_mlgov.evidence.verification import collect, only
 from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Subject
 from tests.codes import raises_code
@@ -70,20 +70,20 @@ class Guarded(Governed):
     def validate(self, data: Subject = TRAINING_DATA, outcome: Outcome = Outcome.PASS, **change: Any) -> Entry:
         """The data gate's evidence."""
         result = GateResult("data_validation", data, (Check("row_count", outcome, 600, Bound(min=1)),))
-        return self.attest("data_validation", gate_statement(result, self.context(**change)))
+        return self.attest("data_validation", GateStatement.of(result, self.context(**change)))
 
     def judge(self, version: ModelVersion, auc: float = 0.8, **change: Any) -> Entry:
         """The performance gate's evidence."""
         bound = Bound(min=0.75)
         result = GateResult("performance", self.subject(version), (Check("roc_auc", bound.judge(auc), auc, bound),))
-        return self.attest("performance", gate_statement(result, self.context(**change)))
+        return self.attest("performance", GateStatement.of(result, self.context(**change)))
 
     def weigh(self, version: ModelVersion, ratio: float = 0.9, duty: str = "fairness", **change: Any) -> Entry:
         """The fairness gate's evidence."""
         bound = Bound(0.8, 1.25)
         checks = (Check("demographic_parity_ratio[sex]", bound.judge(ratio), ratio, bound),)
         result = GateResult("fairness", self.subject(version), checks)
-        return self.attest(duty, gate_statement(result, self.context(**change)))
+        return self.attest(duty, GateStatement.of(result, self.context(**change)))
 
     def gated(self, weight: float = 1.0) -> ModelVersion:
         """A version that has all but its approval."""
@@ -102,15 +102,15 @@ class Guarded(Governed):
     def approve(self, version: ModelVersion, by: str = "olga", approved: bool = True) -> Entry:
         """A person's answer, given on all that gates and signers of waivers have said until now."""
         shown = [entry.envelope_sha256 for entry in self.ledger.entries() if entry.kind in ("gate", "waiver")]
-        statement = approval_statement(
+        statement = ApprovalStatement(
             self.subject(version),
+            self.context(),
             target="production",
-            approver={"id": by, "name": by},
+            approver=Person(by, by),
             approved=approved,
             reason="looked at it",
-            shown=shown,
+            shown=tuple(shown),
             answered_at=datetime.now(UTC),
-            context=self.context(),
         )
         return self.attest("approval", statement)
 
@@ -146,5 +146,6 @@ class Guarded(Governed):
         """Version and codes of each signed decision about the model, in order."""
         found = collect(self.ledger, TrustRoot.load(self.trust_file), kind="decision", model=self.model)[0]
         return [
-            (item.ours["subject"]["version"], {reason["code"] for reason in item.ours["reasons"]}) for item in found
+            (item.subject.version, {code for code, _ in item.statement.reasons})
+            for item in only(found, DecisionStatement)
         ]

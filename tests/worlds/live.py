@@ -28,7 +28,7 @@ from sqlalchemy.engine import make_url
 from airflow_mlgov.demo import servers, world
 from airflow_mlgov.demo.airflow_api import HITL_SETTLE_SECONDS, AirflowUser, Run
 from airflow_mlgov.evidence.signing import TrustRoot, duties
-from airflow_mlgov.evidence.statements import gate_statement
+from airflow_mlgov.evidence.statements import GateStatement
 from airflow_mlgov.evidence.verification import Evidence, collect
 from airflow_mlgov.gates.fairness import evaluate_fairness
 from airflow_mlgov.gates.performance import evaluate_performance
@@ -161,7 +161,7 @@ class LiveModel(Guarded):
 
     def answers(self) -> list[tuple[str, str]]:
         """Who answered what, as it was signed."""
-        return [(item.predicate["approver"]["name"], item.predicate["answer"]) for item in self.evidence("approval")]
+        return [(item.statement.approver.name, item.statement.answer) for item in self.evidence("approval")]
 
     def evidence(self, kind: str) -> list[Evidence]:
         """What verifies about the model, of one kind."""
@@ -179,7 +179,7 @@ class LiveModel(Guarded):
 
     def _attest(self, result: GateResult) -> None:
         assert result.verdict is Outcome.PASS, result.summary()
-        self.attest(result.gate, gate_statement(result, self.context()))
+        self.attest(result.gate, GateStatement.of(result, self.context()))
 
 
 @dataclass

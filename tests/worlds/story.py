@@ -8,7 +8,7 @@ from typing import Any
 from airflow_mlgov.evidence.digests import hash_file
 from airflow_mlgov.evidence.ledger import open_ledger
 from airflow_mlgov.evidence.signing import TrustRoot, duties, open_signer, sign_statement
-from airflow_mlgov.evidence.statements import Context, approval_statement, gate_statement, provenance_statement
+from airflow_mlgov.evidence.statements import ApprovalStatement, Context, GateStatement, Person, ProvenanceStatement
 from airflow_mlgov.evidence.verification import collect
 from airflow_mlgov.governance.decision import Decision, Request, decide
 from airflow_mlgov.governance.policy import GovernancePolicy
@@ -45,11 +45,11 @@ class Story:
     def provenance(
         self, datasets: tuple[Subject, ...] = (DATA,), trainers: tuple[str, ...] = ("tom",), **change: Any
     ) -> str:
-        return self.sign(provenance_statement(MODEL, datasets, trainers, {"run_id": "r"}, self.context(**change)))
+        return self.sign(ProvenanceStatement(MODEL, self.context(**change), datasets, trainers, {"run_id": "r"}))
 
     def gate(self, gate: str, *checks: Check, subject: Subject = MODEL, **change: Any) -> str:
         said = {name: change.pop(name) for name in FIELDS if name in change}
-        return self.sign(gate_statement(GateResult(gate, subject, checks, **said), self.context(**change)))
+        return self.sign(GateStatement.of(GateResult(gate, subject, checks, **said), self.context(**change)))
 
     def data(self, outcome: Outcome = Outcome.PASS, **change: Any) -> str:
         change.setdefault("suite_digest", hash_file(self.policy.path.parent / "suite.json"))
@@ -68,15 +68,15 @@ class Story:
 
     def approve(self, by: str = "olga", approved: bool = True, shown: list[str] | None = None, **change: Any) -> str:
         return self.sign(
-            approval_statement(
+            ApprovalStatement(
                 MODEL,
+                self.context(**change),
                 target="production",
-                approver={"id": by, "name": by},
+                approver=Person(by, by),
                 approved=approved,
                 reason="looked at it",
-                shown=self.decide().needed if shown is None else shown,
+                shown=tuple(self.decide().needed if shown is None else shown),
                 answered_at=datetime.now(UTC),
-                context=self.context(**change),
             )
         )
 

@@ -22,21 +22,6 @@ from airflow_mlgov.evidence.statements.common import (
     identity,
     rfc3339,
 )
-from airflow_mlgov.evidence.statements.functions import (
-    approval_statement,
-    audit_statement,
-    check_from,
-    checkpoint_statement,
-    decision_statement,
-    emergency_statement,
-    gate_statement,
-    incident_statement,
-    intent_statement,
-    policy_statement,
-    promotion_statement,
-    provenance_statement,
-    waiver_statement,
-)
 from airflow_mlgov.evidence.statements.gates import Audited, AuditStatement, GateStatement, read_check
 from airflow_mlgov.evidence.statements.people import ApprovalStatement, EmergencyStatement, Terms, WaiverStatement
 from airflow_mlgov.evidence.statements.releases import (
@@ -78,25 +63,12 @@ __all__ = [
     "Statement",
     "Terms",
     "WaiverStatement",
-    "approval_statement",
-    "audit_statement",
-    "check_from",
-    "checkpoint_statement",
-    "decision_statement",
-    "emergency_statement",
     "form_of",
-    "gate_statement",
     "identity",
-    "incident_statement",
-    "intent_statement",
-    "policy_statement",
-    "promotion_statement",
-    "provenance_statement",
     "read_check",
     "read_statement",
     "resource_uri",
     "rfc3339",
-    "waiver_statement",
 ]
 
 _ALL = (

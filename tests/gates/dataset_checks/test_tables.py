@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from airflow_mlgov.data.database import SqlSource, fingerprint
 from airflow_mlgov.data.files import dataset_subject
 from airflow_mlgov.errors import ConfigurationError, DependencyError
-from airflow_mlgov.evidence.statements import gate_statement
+from airflow_mlgov.evidence.statements import GateStatement
 from airflow_mlgov.evidence.verification import collect
 from airflow_mlgov.gates.data_validation import validate_data
 from airflow_mlgov.gates.dataset_checks.checks import add_checks
@@ -241,7 +241,7 @@ def test_a_promotion_asks_for_the_policys_checks_over_the_table(table: SqlSource
 
     def codes(checks: dict[str, Any] | None) -> set[str]:
         result = validate_data(table, "suite.json", engine="duckdb", checks=checks)
-        story.sign(gate_statement(result, story.context()))
+        story.sign(GateStatement.of(result, story.context()))
         good, bad = collect(story.ledger, story.trust, [MODEL.digest, result.subject.digest])
         return {code for code, _ in decide(REQUEST, story.policy, good, bad).reasons}
 
