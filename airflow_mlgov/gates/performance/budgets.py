@@ -5,23 +5,26 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.data.labels import canonical
-from airflow_mlgov.data.source import Relation, source_of
+from airflow_mlgov.data.source import Relation, open_beside, source_of
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.bounds import BoundsLike, parse_bounds
+from airflow_mlgov.gates.bounds import MetricBound
 from airflow_mlgov.gates.performance.clean_process import require_interpreter, run_in_clean_process
-from airflow_mlgov.gates.performance.gate import Measurement, evaluate_performance
-from airflow_mlgov.gates.performance.scorers import CLEAN_PROCESS, KNOWN_METRICS
+from airflow_mlgov.gates.performance.predictions import Columns
+from airflow_mlgov.gates.performance.scorers import CLEAN_PROCESS
 from airflow_mlgov.gates.performance.scoring import ModelRun, run_model
-from airflow_mlgov.gates.slices import parts
-from airflow_mlgov.results import GateResult, Outcome, Subject
+from airflow_mlgov.results import Outcome
+
+if TYPE_CHECKING:
+    from airflow_mlgov.gates.performance.spec import PerformanceSettings
+    from airflow_mlgov.gates.protocol import Question
 
 NEEDS_LOADING = ("latency_p95_ms", "batch_latency_p95_ms", CLEAN_PROCESS)
 """Budgets that cannot be measured without loading the model."""
@@ -30,86 +33,75 @@ _LATENCIES = {"latency_p95_ms": "row", "batch_latency_p95_ms": "batch"}
 _CLEAN_ROWS = 1000
 
 
-def evaluate_model(
-    model_dir: Path,
-    data: Any,
-    *,
-    subject: Subject,
-    bounds: BoundsLike,
-    settings: Mapping[str, Any],
-    baseline: Any = None,
-    python: str | None = None,
-    trusted_types: Collection[str] = (),
-    timeout: float = 600,
-) -> GateResult:
-    """Score a table of features with the model, then judge its predictions and the model itself.
+@dataclass(frozen=True)
+class Measurement:
+    """What was measured of the model itself, see ``scorers.BUDGETS``."""
 
-    :param model_dir: the downloaded MLflow model
-    :param data: the features, the label, and the columns of slices, as :func:`airflow_mlgov.data.source.source_of`
-        takes them
-    :param settings: those of :func:`airflow_mlgov.gates.performance.evaluate_performance`
-    :param baseline: the champion's predictions on the same rows
-    :param python: interpreter of an environment made for the model, for ``loads_in_clean_process``
-    :param trusted_types: what a skops file may hold besides what the gate trusts itself
-    :param timeout: seconds for each child process
-    :raises ConfigurationError: the model or the table is refused
+    value: float | None
+    detail: str = ""
+    values: Mapping[str, Any] | None = None
+    outcome: Outcome = Outcome.INCONCLUSIVE
+    """How a check on it ends when there is no number."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A table that the model has scored, and what was measured of the model meanwhile."""
+
+    table: Relation
+    columns: Columns
+    """Those of :attr:`table`, with the columns that the model's scores are in."""
+    measured: Mapping[str, Measurement]
+    described: Mapping[str, Any]
+    """The model and its child process, for the evidence."""
+
+
+@contextmanager
+def score(question: Question[PerformanceSettings], columns: Columns, also: Sequence[str]) -> Iterator[Scored]:
+    """Score a table of features with the model, and measure the model itself.
+
+    :param columns: as the settings, and so the champion's table, name them
+    :param also: columns to carry over beside the label and the row id, such as those of slices
+    :raises ConfigurationError: no model is named, or the model or the table is refused
     :raises ScoringError: the child crashed, took too long or wrote no usable scores
     """
-    _require_label(settings)
-    asked = {item.metric for item in parse_bounds(bounds, KNOWN_METRICS)}
-    slices = settings.get("slices") or ()
-    sliced = [part for name in ([slices] if isinstance(slices, str) else slices) for part in parts(name)]
-    kept = list(dict.fromkeys(filter(None, [settings.get("label"), settings.get("row_id"), *sliced])))
-    if python is not None:
-        require_interpreter(python)
-    with TemporaryDirectory(prefix="mlgov-scores-") as folder, source_of(data).open() as features:
+    settings = question.settings
+    if question.artifact is None:
+        raise ConfigurationError(
+            "the model that --model names is loaded by --score-model: name it", code="model.not_named"
+        )
+    if settings.python is not None:
+        require_interpreter(settings.python)
+    asked = {item.metric for item in question.bounds}
+    features = question.data.in_duckdb()
+    with question.artifact() as model_dir, TemporaryDirectory(prefix="mlgov-scores-") as folder:
         run = run_model(
             model_dir,
             features,
             Path(folder) / "scored.parquet",
-            keep=kept,
-            positive_label=settings.get("positive_label"),
-            timeout=timeout,
-            trusted_types=trusted_types,
+            keep=list(dict.fromkeys(filter(None, [columns.label, columns.row_id, *also]))),
+            positive_label=columns.positive_label,
+            timeout=settings.timeout,
+            trusted_types=settings.trusted_types,
             latency=bool(asked & set(_LATENCIES)),
         )
         measured = {"model_size_mb": model_size(model_dir), **_latencies(run)}
-        if CLEAN_PROCESS in asked or python is not None:
-            measured[CLEAN_PROCESS] = _clean(model_dir, run, features, python, timeout)
-        result = evaluate_performance(
-            str(_renamed(run, settings)),
-            subject=subject,
-            bounds=bounds,
-            baseline=baseline,
-            measured=measured,
-            **_with_columns(run, settings),
-        )
-        judged_on = features.subject
-    return replace(
-        result,
-        inputs=(judged_on, *result.inputs[1:]),
-        details={**result.details, "model": _described(run)},
-    )
+        if CLEAN_PROCESS in asked or settings.python is not None:
+            measured[CLEAN_PROCESS] = _clean(model_dir, run, features, settings.python, settings.timeout)
+        renamed = source_of(str(_renamed(run, columns)))
+        with open_beside(features, {"scored": renamed}) as tables:
+            yield Scored(tables["scored"], _with_scores(run, columns), measured, _described(run))
 
 
-def evaluate_predictions(
-    data: Any,
-    download: Callable[[], AbstractContextManager[Path]] | None,
-    *,
-    subject: Subject,
-    bounds: BoundsLike,
-    settings: Mapping[str, Any],
-    baseline: Any = None,
-) -> GateResult:
-    """Judge a table of predictions; the model itself is fetched only where its size is bounded, and never loaded.
+def weigh(
+    bounds: Sequence[MetricBound], artifact: Callable[[], AbstractContextManager[Path]] | None
+) -> dict[str, Measurement]:
+    """What can be measured of a model without loading it: its size, if that is bounded.
 
-    :param data: one row per prediction, as :func:`airflow_mlgov.data.source.source_of` takes it
-    :param download: gives the model's folder; None where no model is at hand
-    :param settings: those of :func:`airflow_mlgov.gates.performance.evaluate_performance`
-    :raises ConfigurationError: a bound needs the model loaded, or the table is refused
+    :param artifact: gives the model's folder; None if no model is at hand
+    :raises ConfigurationError: a bound needs the model loaded
     """
-    _require_label(settings)
-    asked = {item.metric for item in parse_bounds(bounds, KNOWN_METRICS)}
+    asked = {item.metric for item in bounds}
     needing = [metric for metric in NEEDS_LOADING if metric in asked]
     if needing:
         raise ConfigurationError(
@@ -117,24 +109,16 @@ def evaluate_predictions(
             "its code: set score_model, and give features as data",
             code="setting.missing",
         )
-    measured = {}
-    if "model_size_mb" in asked and download is not None:
-        with download() as folder:
-            measured["model_size_mb"] = model_size(folder)
-    return evaluate_performance(data, subject=subject, bounds=bounds, baseline=baseline, measured=measured, **settings)
+    if "model_size_mb" not in asked or artifact is None:
+        return {}
+    with artifact() as folder:
+        return {"model_size_mb": model_size(folder)}
 
 
 def model_size(model_dir: Path) -> Measurement:
     """The size of the model's files in MB of 1,000,000 bytes; none is read."""
     sizes = [path.stat().st_size for path in model_dir.rglob("*") if path.is_file() and not path.is_symlink()]
     return Measurement(sum(sizes) / 1e6, f"{len(sizes)} files")
-
-
-def _require_label(settings: Mapping[str, Any]) -> None:
-    if not settings.get("label"):
-        raise ConfigurationError(
-            "name the column of the truth as label, in the policy or where the gate is called", code="setting.missing"
-        )
 
 
 def _latencies(run: ModelRun) -> dict[str, Measurement]:
@@ -172,12 +156,12 @@ def _clean(model_dir: Path, run: ModelRun, data: Relation, python: str | None, t
     return Measurement(1.0, f"it loads and predicts, and has the {done.declared} packages that it declares", values)
 
 
-def _renamed(run: ModelRun, settings: Mapping[str, Any]) -> Path:
+def _renamed(run: ModelRun, columns: Columns) -> Path:
     """The scored table, with its columns named as the settings (and so the champion's table) name them."""
     import pandas as pd
 
-    names = {own: settings[own] for own in ("score", "prediction") if settings.get(own)}
-    wanted = {canonical(label): column for label, column in (settings.get("class_scores") or {}).items()}
+    names = {own: name for own, name in (("score", columns.score), ("prediction", columns.prediction)) if name}
+    wanted = {canonical(label): column for label, column in (columns.class_scores or {}).items()}
     for label, column in run.class_scores.items():
         names[column] = wanted.get(canonical(label), column)
     if all(own == name for own, name in names.items()):
@@ -187,16 +171,13 @@ def _renamed(run: ModelRun, settings: Mapping[str, Any]) -> Path:
     return target
 
 
-def _with_columns(run: ModelRun, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings, with the columns that the model's scores are in."""
-    filled = dict(settings)
+def _with_scores(run: ModelRun, columns: Columns) -> Columns:
+    """The columns, with those that the model's scores are in."""
     if run.has_score:
-        filled.setdefault("score", "score")
-    elif run.class_scores:
-        filled.setdefault("class_scores", dict(run.class_scores))
-    else:
-        filled.setdefault("prediction", "prediction")
-    return filled
+        return replace(columns, score=columns.score or "score")
+    if run.class_scores:
+        return replace(columns, class_scores=columns.class_scores or dict(run.class_scores))
+    return replace(columns, prediction=columns.prediction or "prediction")
 
 
 def _described(run: ModelRun) -> dict[str, Any]:

@@ -5,14 +5,14 @@ and to pass where no champion was there."""
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_mlgov.data.source import MEMORY_LIMIT, evaluation_digest, open_together, source_of
+from airflow_mlgov.data.source import Relation, evaluation_digest
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.bounds import VS_CHAMPION, WORST_SLICE, BoundsLike, MetricBound, parse_bounds, settle
+from airflow_mlgov.gates.bounds import VS_CHAMPION, WORST_SLICE, MetricBound, settle
+from airflow_mlgov.gates.performance.budgets import Measurement, score, weigh
 from airflow_mlgov.gates.performance.calibration import expected_calibration_error, recalibration, spiegelhalter_z
 from airflow_mlgov.gates.performance.comparison import Change, churn, compare_all, mcnemar, paired_draws
 from airflow_mlgov.gates.performance.estimates import Estimate, covered, estimate_all, point
@@ -23,19 +23,22 @@ from airflow_mlgov.gates.performance.scorers import (
     CHURN,
     CLEAN_PROCESS,
     EXTREMES,
-    KNOWN_METRICS,
     Task,
     recorded,
     task_of,
     without_ending,
 )
 from airflow_mlgov.gates.performance.slices import LEAST_OF_A_CLASS, cut, held
+from airflow_mlgov.gates.protocol import Findings, Question
 from airflow_mlgov.gates.slices import Sliced, SliceRules, slice_rules, worst_slice_check
-from airflow_mlgov.gates.statistics.intervals import Decide, judge, require_confidence
-from airflow_mlgov.results import Check, GateResult, Outcome, Severity, Subject
+from airflow_mlgov.gates.statistics.intervals import Decide, require_confidence
+from airflow_mlgov.gates.statistics.intervals import judge as judge_interval
+from airflow_mlgov.results import Check, Outcome, Severity
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from airflow_mlgov.gates.performance.spec import PerformanceSettings
 
 _TASK_NAMES: dict[Task, str] = {
     "binary": "binary classification",
@@ -44,17 +47,6 @@ _TASK_NAMES: dict[Task, str] = {
 }
 
 _OF_ONE_ROW = "the largest error of these rows, judged as it is: no interval of it can be estimated"
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """What was measured of the model itself, see ``scorers.BUDGETS``."""
-
-    value: float | None
-    detail: str = ""
-    values: Mapping[str, Any] | None = None
-    outcome: Outcome = Outcome.INCONCLUSIVE
-    """How a check on it ends when there is no number."""
 
 
 @dataclass(frozen=True)
@@ -75,88 +67,60 @@ class Judging:
             raise ConfigurationError(f'on_no_champion must be "record" or "fail", not {self.on_no_champion!r}')
 
 
-def evaluate_performance(
-    data: Any,
-    *,
-    subject: Subject,
-    label: str,
-    bounds: BoundsLike,
-    score: str | None = None,
-    prediction: str | None = None,
-    class_scores: Mapping[Any, str] | None = None,
-    task: Task | None = None,
-    positive_label: Any = None,
-    threshold: float = 0.5,
-    baseline: Any = None,
-    row_id: str | None = None,
-    on_no_champion: Literal["record", "fail"] = "record",
-    confidence: float = 0.95,
-    decide: Decide = "point",
-    slices: Sequence[str] | None = None,
-    min_slice_size: int = 30,
-    max_share_left_out: float = 0.05,
-    suppress_below: int = 5,
-    measured: Mapping[str, Measurement] | None = None,
-    memory_limit: str = MEMORY_LIMIT,
-) -> GateResult:
-    """Judge a model's predictions on held-out rows.
+def judge(question: Question[PerformanceSettings]) -> Findings:
+    """Judge a model's predictions on held-out rows; with ``score_model`` the rows are features, and the model predicts.
 
-    :param data: one row per prediction, as :func:`airflow_mlgov.data.source.source_of` takes it; a table's or Spark's
-        rows are copied to a temporary file
-    :param subject: the model version that made the predictions
-    :param bounds: metric -> bound. ``roc_auc_vs_champion`` bounds candidate minus champion, ``churn_vs_champion`` the
-        share of decisions that differ, ``roc_auc_worst_slice`` every slice; ``scorers.KNOWN_METRICS`` has all names
-    :param score: column with the score of the positive label; wanted by roc_auc, average_precision, log_loss and others
-    :param prediction: column with the predicted label (or number); made from scores (and threshold) where None
-    :param class_scores: of more than two classes: label -> the column with its probability
-    :param task: ``binary``, ``multiclass`` or ``regression``; told by the bounded metrics where None
-    :param baseline: the champion's predictions on the same rows, in columns of the same names; None: no champion yet
-    :param row_id: column that aligns the two tables; without it they must have identical labels in identical order
-    :param on_no_champion: what a ``_vs_champion`` bound says without a baseline: an info check, or FAIL
-    :param confidence: of the intervals, 0.5 to below 1
-    :param decide: ``point``: bounds are held against estimates. ``interval``: against their intervals, and one that
-        straddles its bound is INCONCLUSIVE
-    :param slices: columns to cut the rows by, ``a*b`` crosses two; for bounds that end in ``_worst_slice``
-    :param min_slice_size: rows below which a slice is not estimated
-    :param max_share_left_out: share of the rows that may be in slices without an estimate
-    :param suppress_below: slices with fewer rows are not named in the evidence
-    :param measured: what was measured of the model itself, for bounds on its latency and size
-    :param memory_limit: what reading may hold in memory before it spills to disk
-    :raises ConfigurationError: a bound, a column, the labels or the baseline are not what the gate can judge
+    A table's or Spark's rows are copied to a temporary file.
+
+    :raises ConfigurationError: a bound, a column, the labels, the baseline or the model are not what the gate can judge
+    :raises ScoringError: the child that scores crashed, took too long or wrote no usable scores
+    :raises AccessError: the file system or the database refuses
+    :raises DependencyError: the database is down, or a file changed while it was being read
     """
-    started_at = datetime.now(UTC)
-    columns = Columns(label, score, prediction, positive_label, threshold, row_id, class_scores)
-    parsed = parse_bounds(bounds, KNOWN_METRICS)
-    cuts = slice_rules(slices, min_slice_size, max_share_left_out, suppress_below)
-    judging = Judging(confidence, decide, on_no_champion, task, cuts)
-    _task(parsed, columns, judging)
-    sources = {"data": source_of(data)}
-    if baseline is not None:
-        sources["baseline"] = source_of(baseline)
-    case = [label, row_id] if row_id else [label]
-    with open_together(sources, memory_limit=memory_limit) as tables:
-        table = tables["data"].frame(list(dict.fromkeys([*columns.needed, *cuts.needed])))
-        champion = tables["baseline"].frame(columns.needed) if baseline is not None else None
-        digest = evaluation_digest(tables["data"], case)
-        inputs = tuple(each.subject for each in tables.values())
-    checks, details = judge_predictions(table, champion, columns, parsed, judging=judging, measured=measured)
-    return GateResult(
-        gate="performance",
-        subject=subject,
-        checks=checks,
-        inputs=inputs,
-        details=details,
-        settings={
-            "decide": decide,
-            "confidence": confidence,
-            "min_slice_size": min_slice_size,
-            "max_share_left_out": max_share_left_out,
-            "suppress_below": suppress_below,
-        },
-        evaluation_digest=digest,
-        libraries=_libraries("asked_of_scikit_learn" in details),
-        started_at=started_at,
+    settings = question.settings
+    columns, judging = _columns(settings), _judging(settings)
+    if settings.score_model:
+        with score(question, columns, judging.slices.needed) as scored:
+            findings = _judge_rows(question, scored.table, scored.columns, judging, scored.measured)
+        return replace(findings, details={**findings.details, "model": scored.described})
+    measured = weigh(question.bounds, question.artifact)
+    return _judge_rows(question, question.data.in_duckdb(), columns, judging, measured)
+
+
+def _judge_rows(
+    question: Question[PerformanceSettings],
+    data: Relation,
+    columns: Columns,
+    judging: Judging,
+    measured: Mapping[str, Measurement],
+) -> Findings:
+    _task(question.bounds, columns, judging)
+    table = data.frame(list(dict.fromkeys([*columns.needed, *judging.slices.needed])))
+    champion = None if question.baseline is None else question.baseline.frame(columns.needed)
+    checks, details = judge_predictions(table, champion, columns, question.bounds, judging=judging, measured=measured)
+    return Findings(
+        checks,
+        details,
+        evaluation_digest=evaluation_digest(data, [columns.label, *([columns.row_id] if columns.row_id else [])]),
+        libraries=("pandas", "numpy", *(["scikit-learn"] if "asked_of_scikit_learn" in details else [])),
     )
+
+
+def _columns(given: PerformanceSettings) -> Columns:
+    return Columns(
+        given.label,
+        given.score,
+        given.prediction,
+        given.positive_label,
+        given.threshold,
+        given.row_id,
+        given.class_scores,
+    )
+
+
+def _judging(given: PerformanceSettings) -> Judging:
+    cuts = slice_rules(given.slices, given.min_slice_size, given.max_share_left_out, given.suppress_below)
+    return Judging(given.confidence, given.decide, given.on_no_champion, given.task, cuts)
 
 
 def judge_predictions(
@@ -256,7 +220,7 @@ def _absolute_check(item: MetricBound, estimate: Estimate, judging: Judging) -> 
             f"{judging.confidence:.4g} confidence"
         )
         return Check(item.metric, item.bound.judge(observed), observed, item.bound, item.severity, detail, values)
-    outcome = judge(item.bound, observed, estimate.interval, judging.decide)
+    outcome = judge_interval(item.bound, observed, estimate.interval, judging.decide)
     detail = _straddling(estimate, outcome)
     return Check(item.metric, outcome, observed, item.bound, item.severity, detail, values)
 
@@ -275,7 +239,7 @@ def _relative_check(
         return Check(item.metric, change.outcome, None, item.bound, item.severity, change.reason, values)
     observed = settle(change.value)
     extreme = item.base_metric in EXTREMES
-    outcome = judge(item.bound, observed, change.interval, "point" if extreme else judging.decide)
+    outcome = judge_interval(item.bound, observed, change.interval, "point" if extreme else judging.decide)
     if change.candidate is None:
         said = f"{round(change.value * change.rows)} of {change.rows} decisions differ from the champion's"
     else:
@@ -394,9 +358,3 @@ def _calibration(candidate: Sample, confidence: float) -> dict[str, Any]:
         "intercept": fit and fit.intercept,
     }
     return {"calibration": found}
-
-
-def _libraries(asked: bool) -> dict[str, str]:
-    from importlib.metadata import version
-
-    return {name: version(name) for name in ("pandas", "numpy", *(["scikit-learn"] if asked else []))}

@@ -13,16 +13,17 @@ from airflow_mlgov.gates.protocol import (
     Columns,
     Confidence,
     Count,
+    Findings,
+    Gate,
     GateSettings,
     Label,
     Local,
     Option,
     Place,
+    Question,
     Share,
     Strict,
 )
-from airflow_mlgov.gates.run import Run, WholeGate
-from airflow_mlgov.results import GateResult
 
 
 def _listed(names: Any) -> Any:
@@ -104,10 +105,7 @@ class PerformanceSettings(GateSettings):
         return ""
 
 
-_LOCAL = ("score_model", "python", "trusted_types", "timeout")
-
-
-class PerformanceGate(WholeGate[PerformanceSettings]):
+class PerformanceGate(Gate[PerformanceSettings]):
     """Metrics of a model's predictions against bounds, on slices, and against the current champion on the same rows."""
 
     name = "performance"
@@ -122,25 +120,11 @@ class PerformanceGate(WholeGate[PerformanceSettings]):
     }
     next_step = "Next: compare with the champion, retrain, and start the run again. The bound is in the policy."
 
-    def evaluate(self, run: Run[PerformanceSettings]) -> GateResult:
+    def judge(self, question: Question[PerformanceSettings]) -> Findings:
         """Compute the metrics, or first the predictions if ``score_model`` was opted in."""
-        from airflow_mlgov.gates.performance.budgets import evaluate_model, evaluate_predictions
+        from airflow_mlgov.gates.performance.gate import judge
 
-        settings = run.settings
-        given = {name: value for name, value in settings.given().items() if name not in _LOCAL}
-        judged: dict[str, Any] = {"subject": run.judged(), "bounds": run.bounds, "baseline": run.baseline}
-        judged["settings"] = {**given, "memory_limit": run.memory_limit}
-        if not settings.score_model:
-            return evaluate_predictions(run.data, run.artifact, **judged)
-        with run.need_artifact()() as folder:
-            return evaluate_model(
-                folder,
-                run.data,
-                python=settings.python,
-                trusted_types=settings.trusted_types,
-                timeout=settings.timeout,
-                **judged,
-            )
+        return judge(question)
 
 
 GATE = PerformanceGate()

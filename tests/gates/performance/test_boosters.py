@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 
 from airflow_mlgov.data.source import source_of
-from airflow_mlgov.gates.performance.budgets import evaluate_model
+from airflow_mlgov.gates.performance import evaluate_performance
 from airflow_mlgov.gates.performance.scoring import run_model
 from airflow_mlgov.results import Check, GateResult, Outcome, Subject
 from tests.gates.environments import interpreter
@@ -82,7 +83,10 @@ def _beside_the_libraries(python: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def _judge(logged: Path, name: str, data: str, bounds: Any, **settings: Any) -> GateResult:
     table = str(logged / f"{data}.parquet")
-    return evaluate_model(logged / name, table, subject=MODEL, bounds=bounds, settings={"label": "y", **settings})
+    given = {"label": "y", "score_model": True, **settings}
+    return evaluate_performance(
+        table, subject=MODEL, bounds=bounds, artifact=lambda: nullcontext(logged / name), **given
+    )
 
 
 def _by_name(result: GateResult) -> dict[str, Check]:

@@ -4,6 +4,7 @@ import platform
 import shutil
 import sys
 import venv
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,8 @@ from sklearn.preprocessing import FunctionTransformer
 from airflow_mlgov.data.source import source_of
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.children import network
-from airflow_mlgov.gates.performance import clean_process, scoring
-from airflow_mlgov.gates.performance.budgets import evaluate_model, evaluate_predictions, model_size
+from airflow_mlgov.gates.performance import clean_process, evaluate_performance, scoring
+from airflow_mlgov.gates.performance.budgets import model_size
 from airflow_mlgov.gates.performance.clean_process import declared_requirements, mismatches, run_in_clean_process
 from airflow_mlgov.gates.performance.scoring import ScoringError, inspect_model, run_model
 from airflow_mlgov.gates.performance.serialization import require_trusted, stored_model
@@ -59,9 +60,14 @@ def forest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _save(path, estimator, CANCER.data[FEATURES], CANCER.target, skops_trusted_types=trusted)
 
 
-def _judge(model: Path, tmp_path: Path, bounds: Any, settings: Any = None, **kwargs: Any) -> GateResult:
-    given = {"label": "y", **(settings or {})}
-    return evaluate_model(model, _table(tmp_path), subject=MODEL, bounds=bounds, settings=given, **kwargs)
+def _judge(model: Path, tmp_path: Path, bounds: Any, **settings: Any) -> GateResult:
+    return _score(model, _table(tmp_path), bounds, label="y", **settings)
+
+
+def _score(model: Path, data: str, bounds: Any, **settings: Any) -> GateResult:
+    return evaluate_performance(
+        data, subject=MODEL, bounds=bounds, artifact=lambda: nullcontext(model), score_model=True, **settings
+    )
 
 
 def _by_name(result: GateResult) -> dict[str, Check]:
@@ -77,7 +83,7 @@ def test_a_model_is_scored_timed_weighed_and_tried(forest: Path, tmp_path: Path)
         "model_size_mb": {"max": 10},
         "loads_in_clean_process": {"min": 1},
     }
-    result = _judge(forest, tmp_path, bounds, {"slices": ["clinic"]})
+    result = _judge(forest, tmp_path, bounds, slices=["clinic"])
     checks = _by_name(result)
     assert result.verdict is Outcome.PASS, result.summary()
     size = sum(path.stat().st_size for path in forest.rglob("*") if path.is_file())
@@ -104,32 +110,32 @@ def test_a_budget_that_is_not_met_fails(forest: Path, tmp_path: Path) -> None:
 
 
 def test_what_needs_loading_is_refused_without_it(forest: Path, tmp_path: Path) -> None:
-    given = {"subject": MODEL, "settings": {"label": "y", "prediction": "clinic"}}
+    given = {"subject": MODEL, "label": "y", "prediction": "clinic"}
     for metric in ("latency_p95_ms", "batch_latency_p95_ms", "loads_in_clean_process"):
         with pytest.raises(ConfigurationError, match=rf"{metric} is measured by loading the model.* set score_model"):
-            evaluate_predictions(_table(tmp_path), None, bounds={metric: {"max": 1}}, **given)
+            evaluate_performance(_table(tmp_path), bounds={metric: {"max": 1}}, **given)
 
 
-def test_a_label_is_asked_for(forest: Path, tmp_path: Path) -> None:
+def test_a_label_and_a_model_are_asked_for(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="name the column of the truth as label"):
-        evaluate_model(forest, _table(tmp_path), subject=MODEL, bounds=["roc_auc>=0.5"], settings={})
-    with pytest.raises(ConfigurationError, match="name the column of the truth as label"):
-        evaluate_predictions(_table(tmp_path), None, subject=MODEL, bounds=["roc_auc>=0.5"], settings={})
+        evaluate_performance(_table(tmp_path), subject=MODEL, bounds=["roc_auc>=0.5"])
+    with pytest.raises(ConfigurationError) as refused:
+        evaluate_performance(_table(tmp_path), subject=MODEL, bounds=["roc_auc>=0.5"], label="y", score_model=True)
+    assert refused.value.code == "model.not_named"
 
 
 def test_a_size_needs_no_loading(tmp_path: Path) -> None:
-    from contextlib import nullcontext
-
     frame = pd.DataFrame({"y": [0, 1] * 20, "s": [0.2, 0.8] * 20})
     frame.to_parquet(tmp_path / "scored.parquet")
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "weights.bin").write_bytes(b"x" * 2_500_000)
-    result = evaluate_predictions(
+    result = evaluate_performance(
         str(tmp_path / "scored.parquet"),
-        lambda: nullcontext(tmp_path / "model"),
+        artifact=lambda: nullcontext(tmp_path / "model"),
         subject=MODEL,
         bounds={"model_size_mb": {"max": 2}, "accuracy": {"min": 0.5}},
-        settings={"label": "y", "score": "s"},
+        label="y",
+        score="s",
     )
     check = _by_name(result)["model_size_mb"]
     assert (check.observed, check.outcome) == (2.5, Outcome.FAIL)
@@ -159,17 +165,17 @@ def test_many_classes_and_a_champion_named_by_the_settings(tmp_path: Path) -> No
     names = {name: f"p_{name}" for name in iris.target_names}
     champion = pd.DataFrame(np.full((150, 3), 1 / 3), columns=list(names.values())).assign(y=label)
     champion.to_parquet(tmp_path / "champion.parquet")
-    result = evaluate_model(
+    result = _score(
         model,
         data,
-        subject=MODEL,
-        bounds=["roc_auc_ovr>=0.9", "neg_log_loss_vs_champion>=0", "accuracy_vs_champion>=0.5"],
-        settings={"label": "y", "class_scores": names},
+        ["roc_auc_ovr>=0.9", "neg_log_loss_vs_champion>=0", "accuracy_vs_champion>=0.5"],
+        label="y",
+        class_scores=names,
         baseline=str(tmp_path / "champion.parquet"),
     )
     assert result.verdict is Outcome.PASS, result.summary()
     assert result.details["classes"] == sorted(iris.target_names)
-    own = evaluate_model(model, data, subject=MODEL, bounds=["roc_auc_ovr>=0.9"], settings={"label": "y"})
+    own = _score(model, data, ["roc_auc_ovr>=0.9"], label="y")
     assert _by_name(own)["roc_auc_ovr"].observed == _by_name(result)["roc_auc_ovr"].observed
 
 
@@ -177,9 +183,7 @@ def test_a_regression_is_scored(tmp_path: Path) -> None:
     diabetes = load_diabetes(as_frame=True)
     model = _save(tmp_path / "model", LinearRegression(), diabetes.data, diabetes.target)
     diabetes.frame.to_parquet(tmp_path / "test.parquet")
-    settings = {"label": "target"}
-    data = str(tmp_path / "test.parquet")
-    result = evaluate_model(model, data, subject=MODEL, bounds=["r2>=0.4", "mae<=60"], settings=settings)
+    result = _score(model, str(tmp_path / "test.parquet"), ["r2>=0.4", "mae<=60"], label="target")
     assert result.verdict is Outcome.PASS, result.summary()
 
 

@@ -167,9 +167,9 @@ def test_a_regression_is_sliced_too(tmp_path: Path) -> None:
         ({"slices": ["regoin"]}, 'no column "regoin"'),
         ({"slices": ["region*"]}, "a slice is a column, or columns joined by"),
         ({"slices": ["s"]}, "s makes 1200 slices, more than 1000"),
-        ({"min_slice_size": 0}, "min_slice_size must be a whole number"),
-        ({"suppress_below": True}, "suppress_below must be a whole number"),
-        ({"max_share_left_out": 1}, "max_share_left_out must be a share"),
+        ({"min_slice_size": 0}, "min_slice_size should be greater than or equal to 1"),
+        ({"suppress_below": True}, "suppress_below should be a whole number"),
+        ({"max_share_left_out": 1}, "max_share_left_out should be less than 1"),
     ],
 )
 def test_bad_slices(tmp_path: Path, settings: dict[str, Any], message: str) -> None:
