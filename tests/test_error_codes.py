@@ -9,28 +9,17 @@ from airflow_mlgov.reference import filled
 from airflow_mlgov.reference.codes import raised
 
 DOCS = Path(__file__).parents[1] / "docs" / "codes.md"
-NOT_YET = {"gates"}
-"""Rooms whose errors have no codes yet: this set only shrinks."""
 
 
 def test_every_error_has_a_code() -> None:
     codes = re.compile(r"[a-z_]+\.[a-z_]+")
-    wrong = [
-        f"{item.path}:{item.line}"
-        for item in raised()
-        if item.room not in NOT_YET and not (item.code and codes.fullmatch(item.code))
-    ]
+    wrong = [f"{item.path}:{item.line}" for item in raised() if not (item.code and codes.fullmatch(item.code))]
     assert wrong == []
 
 
 def test_every_code_is_explained_and_every_explanation_is_of_a_code() -> None:
-    assert {item.code for item in raised() if item.code and item.room not in NOT_YET} <= set(MEANINGS)
-    assert set(MEANINGS) <= {item.code for item in raised()}
+    assert {item.code for item in raised()} == set(MEANINGS)
     assert list(MEANINGS) == sorted(MEANINGS)
-
-
-def test_a_room_that_has_codes_is_no_longer_excused() -> None:
-    assert {item.room for item in raised() if not item.code} == NOT_YET
 
 
 def test_the_documentation_has_every_code() -> None:

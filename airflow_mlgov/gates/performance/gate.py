@@ -64,7 +64,9 @@ class Judging:
     def __post_init__(self) -> None:
         require_confidence(self.confidence, self.decide)
         if self.on_no_champion not in ("record", "fail"):
-            raise ConfigurationError(f'on_no_champion must be "record" or "fail", not {self.on_no_champion!r}')
+            raise ConfigurationError(
+                f'on_no_champion must be "record" or "fail", not {self.on_no_champion!r}', code="setting.wrong"
+            )
 
 
 def judge(question: Question[PerformanceSettings]) -> Findings:
@@ -181,7 +183,9 @@ def _task(bounds: Sequence[MetricBound], columns: Columns, judging: Judging) -> 
     task = task_of(asked, judging.task, columns.class_scores is not None)
     require_columns_for(asked, columns, task)
     if judging.slices.columns == () and any(item.metric.endswith(WORST_SLICE) for item in bounds):
-        raise ConfigurationError("a bound on the worst slice needs slices: name the columns to cut the rows by")
+        raise ConfigurationError(
+            "a bound on the worst slice needs slices: name the columns to cut the rows by", code="setting.missing"
+        )
     return task
 
 
