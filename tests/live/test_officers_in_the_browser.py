@@ -130,7 +130,7 @@ def test_two_officers_sign_a_waiver(office: Office, sits_down: Callable[[str], P
     ):
         assert part in words
     (ratio,) = [row for row in olga.rows() if row[0] == WAIVED]
-    assert ratio == [WAIVED, "0.602 (0.5185 to 0.6965)", "", ">= 0.8 and <= 1.25", "FAIL"]
+    assert ratio == [WAIVED, "0.602 (0.5185 to 0.6928)", "", ">= 0.8 and <= 1.25", "FAIL"]
     why = "a small product, and it ends in December"
     answered(lambda: olga.answer("Approve", why, shot="waiver-form"), lambda: len(signed()) == 1, alice, run, "waiver")
     asks(alice, run, "waiver")
