@@ -165,7 +165,7 @@ def test_it_has_a_duty_of_its_own_and_its_evidence_is_signed_under_it(stranger: 
         from airflow_mlgov.evidence.ledger import open_ledger
         from airflow_mlgov.evidence.signing import TrustRoot
         from airflow_mlgov.evidence.verification import collect
-        good, bad = collect(open_ledger("sqlite:///ledger.db"), TrustRoot.load("trust.json"), kind="gate")
+        good, bad = collect(open_ledger("sqlite:///ledger.db").walk(), TrustRoot.load("trust.json"), kind="gate")
         print([item.gate for item in good], len(bad))
     """
     assert stranger.run(program).stdout.strip() == "['toxicity'] 0"

@@ -455,15 +455,22 @@ def _vault_rights(duty: str, signers: Mapping[str, str], vault: Any) -> Iterator
 # -- ledger, registry, Airflow -----------------------------------------------------------------------------------------
 
 
-def _ledger(governance: Duty) -> Iterator[Finding]:
+def _ledger(_: Duty) -> Iterator[Finding]:
     from airflow.providers.common.compat.sdk import conf
 
-    ledger = governance.ledger
-    missing = ledger.missing_triggers()
-    if missing:
+    from airflow_mlgov.hooks.ledger import LedgerHook
+
+    try:
+        ledger = LedgerHook(create=False).get_conn()
+    except ConfigurationError as error:
+        if error.code != "ledger.missing":
+            raise
+        yield _warning(str(error), "if evidence was signed before, it lies elsewhere: correct [mlgov] ledger")
+        return
+    for oddity in ledger.oddities():
         yield _problem(
-            f"the ledger {ledger.url} lacks the triggers that make it append-only: {', '.join(missing)}",
-            "find out who dropped them, hold the chain against a checkpoint, and make them again as "
+            f"the ledger {ledger.url} {oddity}",
+            "find out who did it, hold the chain against a checkpoint, and make it again as "
             "airflow_mlgov/evidence/ledger_schema.py does",
         )
     executors = str(conf.get("core", "executor", fallback="")).split(",")

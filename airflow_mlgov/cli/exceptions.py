@@ -135,7 +135,7 @@ def obligations(
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.release.obligations import list_obligations
 
-    found = list_obligations(open_ledger(ledger), TrustRoot.load(trust), datetime.now(UTC), model)
+    found = list_obligations(open_ledger(ledger, create=False).walk(), TrustRoot.load(trust), datetime.now(UTC), model)
     if as_json:
         print_json([item.as_dict() for item in found])
     else:

@@ -136,7 +136,7 @@ def _lookup(given: Mapping[str, Any]) -> RegistryLookup:
             code="option.missing",
         )
     goal = load_policy(policy).model(_name_of(model)).target(given["target"])
-    records, keys, registry = open_ledger(ledger), TrustRoot.load(trust), open_registry(given["registry"])
+    records, keys, registry = open_ledger(ledger, create=False), TrustRoot.load(trust), open_registry(given["registry"])
     return RegistryLookup(registry, records, keys, given["environment"], _name_of(model), goal)
 
 

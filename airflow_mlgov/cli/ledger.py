@@ -40,7 +40,7 @@ def ledger_verify(
     if checkpoint and trust is None:
         raise ConfigurationError("a checkpoint is signed: pass --trust with --checkpoint", code="option.missing")
     marks = open_checkpoints(checkpoint, TrustRoot.load(trust)) if trust else []
-    now = open_ledger(ledger).verify(marks)
+    now = open_ledger(ledger, create=False).verify(marks)
     if as_json:
         print_json({**now._asdict(), "checkpoints": [mark._asdict() for mark in marks]})
         return
@@ -55,7 +55,7 @@ def ledger_show(seq: int, ledger: LedgerUrl) -> None:
     from airflow_mlgov.evidence.digests import parse_json
     from airflow_mlgov.evidence.ledger import open_ledger
 
-    entry = open_ledger(ledger).get(seq)
+    entry = open_ledger(ledger, create=False).get(seq)
     envelope = parse_json(entry.envelope)
     print_json(
         {
@@ -80,7 +80,9 @@ def ledger_checkpoint(
     from airflow_mlgov.evidence.checkpoints import make_checkpoint, write_checkpoint
     from airflow_mlgov.evidence.ledger import open_ledger
 
-    envelope = make_checkpoint(open_ledger(ledger), signer_for(sign), context_of("ledger checkpoint", environment))
+    envelope = make_checkpoint(
+        open_ledger(ledger, create=False), signer_for(sign), context_of("ledger checkpoint", environment)
+    )
     write_checkpoint(envelope, out)
     typer.echo(f"checkpoint written to {out}")
 
@@ -101,7 +103,7 @@ def ledger_export(
     from airflow_mlgov.evidence.ledger import open_ledger
     from airflow_mlgov.evidence.pack import write_pack
 
-    client, records = open_registry(registry), open_ledger(ledger)
+    client, records = open_registry(registry), open_ledger(ledger, create=False)
     subject = client.subject(client.resolve(model))
     context = context_of("ledger export", environment)
     checkpoint = make_checkpoint(records, signer_for(sign), context) if sign else None

@@ -135,7 +135,7 @@ def verify(
         subject, notes = opened.subject(artifact), opened.notes(artifact)
     elif pack is None and model and ledger and artifact is None:
         client = open_registry(registry)
-        records, subject = open_ledger(ledger), client.subject(client.resolve(model))
+        records, subject = open_ledger(ledger, create=False), client.subject(client.resolve(model))
         target = target or _target_of(model, subject.name, again)
     else:
         raise ConfigurationError(
@@ -173,7 +173,7 @@ def replay(
     from airflow_mlgov.release.explanation import replay_all
 
     found = replay_all(
-        open_ledger(ledger),
+        open_ledger(ledger, create=False),
         TrustRoot.load(trust),
         policy=load_policy(policy) if policy else None,
         model=model,

@@ -1,17 +1,20 @@
 """The hash chain that ties ledger entries together, and the walk that finds whatever was edited, removed or put in.
 
-Knows no database: the ledger and an evidence pack both hand it their entries.
+The walk hands out the entries that it has hashed, and nothing else is decided on. Knows no database: the ledger and an
+evidence pack both hand it their entries.
 """
 
 from __future__ import annotations
 
 import hashlib
 from base64 import b64decode
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
-from airflow_mlgov.errors import EvidenceError
+from airflow_mlgov.errors import ConfigurationError, EvidenceError
 from airflow_mlgov.evidence.digests import hash_json, parse_json
 from airflow_mlgov.evidence.merkle import MerkleRoot
 from airflow_mlgov.evidence.statements import CLASSES
@@ -63,6 +66,90 @@ class Head(NamedTuple):
         return {"origin": self.origin, "size": self.size, "head": self.head, "root": self.root}
 
 
+@dataclass(frozen=True)
+class Verified:
+    """The entries of a chain that was walked from its first to its last, in memory. Made by :func:`verified` alone."""
+
+    _state: _State
+    _entries: Sequence[Entry]
+
+    @property
+    def head(self) -> Head:
+        """How long it is and what it holds."""
+        return self._state.head
+
+    def continued(self, entries: Iterable[Entry]) -> Verified:
+        """The chain and what was written since, without a walk over what was walked.
+
+        :param entries: from the last one that was walked on
+        :raises EvidenceError: they do not follow
+        """
+        since = iter(entries)
+        if self._entries and next(since, None) != self._entries[-1]:
+            raise EvidenceError(
+                f"ledger entry {len(self._entries)} was changed or removed while it was read",
+                code="ledger.entry_changed",
+            )
+        state, kept = self._state.copy(), list(self._entries)
+        for entry in since:
+            state.take(entry)
+            kept.append(entry)
+        return Verified(state, kept)
+
+    def entries(
+        self, digests: Iterable[str] | None = None, *, kind: str | None = None, model: str | None = None
+    ) -> list[Entry]:
+        """Entries in order.
+
+        :param digests: only about these subjects
+        :param kind: only of this kind
+        :param model: only about versions of this registered model
+        :raises EvidenceError: one that is asked for was withheld
+        """
+        if digests is None:
+            about = self._entries
+        else:
+            numbers = {number for digest in digests for number in self._by_digest.get(digest, ())}
+            about = [self._entries[number] for number in sorted(numbers)]
+        start = "" if model is None else f"models:/{model}/"
+        found = [entry for entry in about if kind in (None, entry.kind) and entry.subject_name.startswith(start)]
+        missing = next((entry for entry in found if not entry.envelope), None)
+        if missing is not None:
+            raise EvidenceError(
+                f"the pack leaves out ledger entry {missing.seq}, which is about {missing.subject_name}",
+                code="pack.entry_withheld",
+            )
+        return found
+
+    def get(self, seq: int) -> Entry:
+        """One entry.
+
+        :raises ConfigurationError: there is none with this number
+        """
+        if not 1 <= seq <= len(self._entries):
+            raise ConfigurationError(f"the ledger has no entry {seq}: it has {self.head.size}", code="ledger.no_entry")
+        return self._entries[seq - 1]
+
+    @cached_property
+    def _by_digest(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for number, entry in enumerate(self._entries):
+            found.setdefault(entry.subject_digest, []).append(number)
+        return found
+
+
+def verified(entries: Iterable[Entry], checkpoints: Iterable[Head] = (), *, withheld: bool = False) -> Verified:
+    """Walk the whole chain and keep what was walked; parameters and errors as for :func:`walk`."""
+    kept: list[Entry] = []
+
+    def passing() -> Iterable[Entry]:
+        for entry in entries:
+            kept.append(entry)
+            yield entry
+
+    return Verified(_follow(passing(), checkpoints, withheld), kept)
+
+
 def link(prev: str, seq: int, row: Mapping[str, str]) -> str:
     """The hash of an entry.
 
@@ -103,34 +190,55 @@ def walk(entries: Iterable[Entry], checkpoints: Iterable[Head] = (), *, withheld
     :raises EvidenceError: the first entry that was edited, removed or put in, a statement that was signed over another
         history, or a checkpoint that does not hold
     """
+    return _follow(entries, checkpoints, withheld).head
+
+
+class _State:
+    """A walk as far as it has come."""
+
+    def __init__(self) -> None:
+        self.tree, self.heads = MerkleRoot(), bytearray.fromhex(GENESIS)
+        self.origin, self.prev = "", GENESIS
+
+    @property
+    def head(self) -> Head:
+        return Head(self.tree.size, self.prev, self.tree.hexdigest(), self.origin)
+
+    def take(self, entry: Entry, withheld: bool = False) -> None:
+        statement = _check_entry(entry, self.tree.size + 1, self.prev, withheld)
+        check_history(entry.seq, statement, self._head_at)
+        self.tree.add(bytes.fromhex(entry.hash))
+        self.heads += bytes.fromhex(entry.hash)
+        self.origin, self.prev = self.origin or f"mlgov-ledger/{entry.hash[:16]}", entry.hash
+
+    def copy(self) -> _State:
+        return deepcopy(self)
+
+    def _head_at(self, size: int) -> str:
+        return self.heads[32 * size : 32 * size + 32].hex()
+
+
+def _follow(entries: Iterable[Entry], checkpoints: Iterable[Head], withheld: bool) -> _State:
     expected: dict[int, list[Head]] = {}
     for checkpoint in checkpoints:
         expected.setdefault(checkpoint.size, []).append(checkpoint)
-    tree, heads = MerkleRoot(), bytearray.fromhex(GENESIS)
-    origin, prev = "", GENESIS
-
-    def head_at(size: int) -> str:
-        return heads[32 * size : 32 * size + 32].hex()
-
+    state = _State()
     for entry in entries:
-        statement = _check_entry(entry, tree.size + 1, prev, withheld)
-        check_history(entry.seq, statement, head_at)
-        tree.add(bytes.fromhex(entry.hash))
-        heads += bytes.fromhex(entry.hash)
-        origin, prev = origin or f"mlgov-ledger/{entry.hash[:16]}", entry.hash
-        for checkpoint in expected.pop(tree.size, ()):
-            if checkpoint != Head(tree.size, prev, tree.hexdigest(), origin):
+        state.take(entry, withheld)
+        for checkpoint in expected.pop(state.tree.size, ()):
+            if checkpoint != state.head:
                 raise EvidenceError(
-                    f"the ledger's first {tree.size} entries are not those of the checkpoint (root "
+                    f"the ledger's first {state.tree.size} entries are not those of the checkpoint (root "
                     f"{checkpoint.root[:16]}): they were rewritten, or it is another ledger ({checkpoint.origin})",
                     code="checkpoint.differs",
                 )
     if expected:
         size = max(expected)
         raise EvidenceError(
-            f"the ledger has {tree.size} entries, a checkpoint says {size}: its tail was cut", code="ledger.tail_cut"
+            f"the ledger has {state.tree.size} entries, a checkpoint says {size}: its tail was cut",
+            code="ledger.tail_cut",
         )
-    return Head(tree.size, prev, tree.hexdigest(), origin)
+    return state
 
 
 def _check_entry(entry: Entry, seq: int, prev: str, withheld: bool) -> dict[str, Any] | None:

@@ -1,25 +1,49 @@
 """The append-only, hash-chained store of all evidence: one SQL table, SQLite by default, PostgreSQL for teams.
 
-It stores and chains envelopes and refuses to change one; what an envelope is worth is for ``verification`` to say.
+It stores and chains envelopes and refuses to change one; what an envelope is worth is for ``verification`` to say. Its
+database is not believed: what is read was walked, and what is written is read back.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
-from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, EvidenceError
-from airflow_mlgov.evidence.chain import GENESIS, Entry, Head, check_history, link, read_envelope, walk
-from airflow_mlgov.evidence.ledger_schema import STEPS, begin, migrate, missing_triggers, open_engine, table
+from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, EvidenceError, MlgovError
+from airflow_mlgov.evidence.chain import (
+    GENESIS,
+    Entry,
+    Head,
+    Verified,
+    check_history,
+    link,
+    read_envelope,
+    verified,
+    walk,
+)
+from airflow_mlgov.evidence.ledger_schema import (
+    STEPS,
+    begin,
+    has_ledger,
+    is_absent,
+    migrate,
+    open_engine,
+    table,
+)
+from airflow_mlgov.evidence.ledger_watch import look
 from airflow_mlgov.evidence.signing import sign_statement
 from airflow_mlgov.evidence.statements import LedgerMark, Signed
 
@@ -35,27 +59,30 @@ class Ledger:
     def __init__(self, engine: Engine, shown: str) -> None:
         self._engine = engine
         self.url = shown
-        """Where it is, without a password."""
+        """Where it is: dialect, host, port and database."""
 
-    def attest(self, statement: Signed, signer: Signer) -> Entry:
+    def attest(self, statement: Signed, signer: Signer, seen: Head | None = None) -> Entry:
         """Sign a statement together with what the ledger is now, and store it as the next entry.
 
         Since each statement holds the head of the ledger before it, whoever rewrites the past would have to sign again
         all that came after.
 
+        :param seen: what the ledger was when the statement was decided on, if it was decided on what was walked
         :raises DependencyError: the database or the signer's Vault is down; nothing was stored
         :raises AccessError: the identity may not sign or not write; nothing was stored
+        :raises EvidenceError: the database did not keep the entry as it was written
         """
-        size, head = self.last()
+        size, head = self.last() if seen is None else seen[:2]
         return self.append(sign_statement(replace(statement, ledger=LedgerMark(size, head)).as_json(), signer))
 
     def append(self, envelope: str) -> Entry:
-        """Store one envelope as the next entry.
+        """Store one envelope as the next entry, and read it back before and after the commit.
 
-        :raises DependencyError: the database is down or locked; nothing was stored
+        :raises DependencyError: the database is down or locked; nothing was stored, unless it went down after the
+            commit
         :raises AccessError: the ledger is read-only for this identity; nothing was stored
         :raises EvidenceError: the text is not an envelope with a statement of a known kind, or was signed over another
-            ledger
+            ledger; or the database did not keep the entry as it was written (``ledger.not_kept``)
         """
         with self._transaction(write=True) as connection:
             size, head = _last(connection)
@@ -68,37 +95,37 @@ class Ledger:
             }
             entry = Entry(seq=size + 1, prev=head, hash=link(head, size + 1, row), envelope=envelope, **row)
             connection.execute(table.insert().values(asdict(entry)))
+            self._read_back(connection, entry)
+        with self._transaction() as connection:
+            self._read_back(connection, entry)
         return entry
+
+    def walk(self, checkpoints: Iterable[Head] = (), *, since: Verified | None = None) -> Verified:
+        """Walk the whole chain in one read, and hand out what was walked: nothing else may be decided on.
+
+        :param checkpoints: verified checkpoints that were kept elsewhere, see ``evidence.checkpoints``
+        :param since: an earlier walk of this ledger, which is gone on with; checkpoints are not asked for then
+        :raises EvidenceError: the first entry that was edited, removed or put in, or a checkpoint that does not hold
+        """
+        with self._transaction() as connection:
+            if since is not None:
+                return since.continued(_rows(connection, since.head.size))
+            return verified(_rows(connection), checkpoints)
 
     def entries(
         self, digests: Iterable[str] | None = None, *, kind: str | None = None, model: str | None = None
     ) -> list[Entry]:
-        """Entries in order.
-
-        :param digests: only about these subjects
-        :param kind: only of this kind
-        :param model: only about versions of this registered model
+        """Entries of one :meth:`walk`; parameters and errors as for
+        :meth:`~airflow_mlgov.evidence.chain.Verified.entries`.
         """
-        query = sa.select(table).order_by(table.c.seq)
-        if digests is not None:
-            query = query.where(table.c.subject_digest.in_(list(digests)))
-        if kind is not None:
-            query = query.where(table.c.kind == kind)
-        if model is not None:
-            query = query.where(self._names_a_version_of(model))
-        with self._transaction() as connection:
-            return [Entry(**row) for row in connection.execute(query).mappings()]
+        return self.walk().entries(digests, kind=kind, model=model)
 
     def get(self, seq: int) -> Entry:
-        """One entry.
+        """One entry of one :meth:`walk`.
 
         :raises ConfigurationError: no entry has this number
         """
-        with self._transaction() as connection:
-            row = connection.execute(sa.select(table).where(table.c.seq == seq)).mappings().one_or_none()
-        if row is None:
-            raise ConfigurationError(f"the ledger {self.url} has no entry {seq}", code="ledger.no_entry")
-        return Entry(**row)
+        return self.walk().get(seq)
 
     def last(self) -> tuple[int, str]:
         """Number and hash of the last entry, without a walk; 0 and ``chain.GENESIS`` if there is none."""
@@ -106,19 +133,18 @@ class Ledger:
             return _last(connection)
 
     def verify(self, checkpoints: Iterable[Head] = ()) -> Head:
-        """Walk the whole chain.
+        """Walk the whole chain, and keep nothing of it in memory.
 
         :param checkpoints: verified checkpoints that were kept elsewhere, see ``evidence.checkpoints``
         :raises EvidenceError: the first entry that was edited, removed or put in, or a checkpoint that does not hold
         """
         with self._transaction() as connection:
-            rows = connection.execution_options(yield_per=1000).execute(sa.select(table).order_by(table.c.seq))
-            return walk((Entry(**row) for row in rows.mappings()), checkpoints)
+            return walk(_rows(connection), checkpoints)
 
-    def missing_triggers(self) -> list[str]:
-        """The append-only triggers that somebody has dropped or disabled."""
+    def oddities(self) -> list[str]:
+        """What somebody has added to, altered in or taken from the ledger's table in its database, a sentence each."""
         with self._transaction() as connection:
-            return missing_triggers(connection)
+            return look(connection)
 
     @contextmanager
     def exclusive(self, what: str, timeout: float = 60.0) -> Iterator[Callable[[], None]]:
@@ -140,11 +166,17 @@ class Ledger:
         """Give back the database connections."""
         self._engine.dispose()
 
-    def _names_a_version_of(self, model: str) -> sa.ColumnElement[bool]:
-        start = f"models:/{model}/"
-        if self._engine.dialect.name == "sqlite":  # its LIKE ignores case and so every index
-            return sa.and_(table.c.subject_name >= start, table.c.subject_name < f"models:/{model}0")
-        return table.c.subject_name.startswith(start, autoescape=True)
+    def _read_back(self, connection: Connection, entry: Entry) -> None:
+        """A trigger, a rule, a policy or a view may swallow or change what is written, and say nothing."""
+        query = sa.select(table).where(table.c.seq == entry.seq)
+        found = [dict(row) for row in connection.execute(query).mappings()]
+        if found != [asdict(entry)]:
+            how = "does not have it" if not found else "has something else there"
+            raise EvidenceError(
+                f"the ledger {self.url} was given entry {entry.seq} and {how}: its database swallows or changes what "
+                "is written; see what `mlgov doctor` finds in it",
+                code="ledger.not_kept",
+            )
 
     @contextmanager
     def _transaction(self, write: bool = False) -> Iterator[Connection]:
@@ -155,28 +187,50 @@ class Ledger:
                 connection.commit()
 
 
-def open_ledger(url: str | URL, timeout: float = 10.0) -> Ledger:
+def open_ledger(url: str | URL, timeout: float = 10.0, *, create: bool = True) -> Ledger:
     """Open the ledger at a SQLAlchemy URL; make its tables and triggers, or bring them up to date.
 
     :param url: ``sqlite:////path/ledger.db`` or ``postgresql+psycopg://user:password@host/db``
     :param timeout: seconds to wait for a lock or a connection
-    :raises ConfigurationError: not a URL, another database, or a schema newer than this package
+    :param create: False for whoever only reads: nothing is made or brought up to date
+    :raises ConfigurationError: not a URL, another database, a schema newer than this package; or there is none and
+        ``create`` is False (``ledger.missing``)
     :raises DependencyError: the database is down or locked
     :raises AccessError: the database refused the identity
     """
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError):  # whose text may hold the password
         raise ConfigurationError(
             "the ledger must be a SQLAlchemy URL, such as sqlite:////var/lib/ledger.db", code="ledger.address"
-        ) from error
-    shown = parsed.set(username=None, password=None).render_as_string()
+        ) from None
+    shown = shown_url(parsed)
     if parsed.get_backend_name() not in STEPS:
         raise ConfigurationError(f"the ledger {shown} must be SQLite or PostgreSQL", code="ledger.address")
     with _database_errors(shown):
-        engine = open_engine(parsed, timeout)
-        migrate(engine, shown)
+        engine = None if not create and is_absent(parsed) else open_engine(parsed, timeout, create=create)
+        if engine is None or not (create or has_ledger(engine, shown)):
+            raise ConfigurationError(
+                f"there is no ledger at {shown}: correct its URL; the first evidence makes one", code="ledger.missing"
+            )
+        if create:
+            migrate(engine, shown)
     return Ledger(engine, shown)
+
+
+def shown_url(url: URL) -> str:
+    """A database's URL as it may be shown: dialect, host, port and database; whatever else it has may be a secret."""
+    host, database = (str(part or "").rpartition("@")[2] for part in (url.host, url.database))
+    if url.get_backend_name() == "sqlite":
+        return f"{url.drivername}:///{str(url.database or '').partition('?')[0]}"
+    host = f"[{host}]" if ":" in host else host
+    return f"{url.drivername}://{host}{f':{url.port}' if url.port else ''}/{database.partition('?')[0]}"
+
+
+def _rows(connection: Connection, first: int = 0) -> Iterator[Entry]:
+    query = sa.select(table).order_by(table.c.seq)
+    rows = connection.execution_options(yield_per=1000).execute(query.where(table.c.seq >= first) if first else query)
+    return (Entry(**row) for row in rows.mappings())
 
 
 def _head_at(connection: Connection, size: int) -> str:
@@ -199,16 +253,39 @@ def _locked_file(ledger: Ledger, _: str, deadline: float, busy: str) -> Iterator
     if not path or path == ":memory:":
         yield lambda: None  # nobody else can see it
         return
+    file = path.removeprefix("file:").partition("?")[0]
+    handle = _own_file(ledger, f"{file}.lock", file)
     try:
-        handle = open(f"{path.removeprefix('file:').partition('?')[0]}.lock", "w")  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise AccessError(f"cannot lock the ledger {ledger.url}: {error.strerror}", code="ledger.refused") from error
-    with handle:
         _wait(lambda: _try_flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB), deadline, busy)
         yield lambda: None
+    finally:
+        os.close(handle)
 
 
-def _try_flock(handle: Any, how: int) -> bool:
+def _own_file(ledger: Ledger, path: str, beside: str) -> int:
+    """The lock file, open: never emptied, no link followed, nothing but a regular file of the user's or of the owner
+    of the ledger's file.
+
+    :raises AccessError: it is something else
+    """
+    try:
+        # without O_NONBLOCK a pipe that somebody put there would be waited for
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        why = "it is a link" if error.errno == errno.ELOOP else error.strerror
+        raise AccessError(f"cannot lock the ledger {ledger.url} by {path}: {why}", code="ledger.lock") from error
+    found = os.fstat(handle)
+    owners = {os.geteuid(), *(Path(name).stat().st_uid for name in (beside,) if Path(name).exists())}
+    if stat.S_ISREG(found.st_mode) and found.st_uid in owners:
+        return handle
+    os.close(handle)
+    raise AccessError(
+        f"cannot lock the ledger {ledger.url} by {path}: it is no regular file of yours; find out who put it there",
+        code="ledger.lock",
+    )
+
+
+def _try_flock(handle: int, how: int) -> bool:
     import fcntl
 
     try:
@@ -249,36 +326,49 @@ def _wait(done: Callable[[], bool], deadline: float, busy: str) -> None:
         time.sleep(_POLL_SECONDS)
 
 
+_ALTERED = (
+    "no such table",
+    "no such column",
+    "because it is a view",
+    "malformed",
+    "has no column named",
+    "already exists",
+)
+"""What SQLite says where the ledger's table was dropped, altered, or is a view."""
+_ALTERED_STATES = ("42P01", "42P07", "42703", "42710", "42809", "55000", "XX001", "XX002")
+"""What PostgreSQL says then: no such table or column, one too many, a view, a damaged table or index."""
+
+
 @contextmanager
 def _database_errors(shown: str) -> Iterator[None]:
     """Every database error as one of ours; messages carry neither parameters nor a password."""
     try:
         yield
-    except OperationalError as error:
-        text = str(error.orig).lower()
-        if "readonly" in text or "read-only" in text or "authentication failed" in text or "permission denied" in text:
-            raise AccessError(
-                f"the ledger {shown} refuses this identity: {_first_line(error)}", code="ledger.refused"
-            ) from None
-        raise DependencyError(
-            f"the ledger {shown} cannot be used now: {_first_line(error)}", code="ledger.down"
-        ) from None
     except DBAPIError as error:
-        if "permission denied" in str(error.orig).lower() or "read-only" in str(error.orig).lower():
-            raise AccessError(
-                f"the ledger {shown} refuses this identity: {_first_line(error)}", code="ledger.refused"
-            ) from None
-        if "append-only" in str(error.orig):
-            raise EvidenceError(f"the ledger {shown} is append-only", code="ledger.append_only") from None
-        if "not a database" in str(error.orig):
-            raise ConfigurationError(f"the ledger {shown} is not a database", code="ledger.unusable") from None
-        raise DependencyError(
-            f"the ledger {shown} cannot be used now: {_first_line(error)}", code="ledger.down"
-        ) from None
-    except (SQLAlchemyError, ModuleNotFoundError) as error:
+        raise _told(error, shown) from None
+    except (SQLAlchemyError, ModuleNotFoundError, TypeError) as error:
+        what = "" if isinstance(error, TypeError) else f": {error}"  # a driver that is given words it does not know
         raise ConfigurationError(
-            f"the ledger {shown} cannot be opened: {type(error).__name__}: {error}", code="ledger.unusable"
+            f"the ledger {shown} cannot be opened: {type(error).__name__}{what}", code="ledger.unusable"
         ) from None
+
+
+def _told(error: DBAPIError, shown: str) -> MlgovError:
+    text, line = str(error.orig).lower(), _first_line(error)
+    refused = ("readonly", "read-only", "authentication failed", "permission denied")
+    if any(word in text for word in refused):
+        return AccessError(f"the ledger {shown} refuses this identity: {line}", code="ledger.refused")
+    if "append-only" in text:
+        return EvidenceError(f"the ledger {shown} is append-only", code="ledger.append_only")
+    if "not a database" in text:
+        return ConfigurationError(f"the ledger {shown} is not a database", code="ledger.unusable")
+    if any(word in text for word in _ALTERED) or getattr(error.orig, "sqlstate", None) in _ALTERED_STATES:
+        return EvidenceError(
+            f"the ledger {shown} is not as it was made: {line}; trying again does not help: see what `mlgov doctor` "
+            "finds in its database",
+            code="ledger.altered",
+        )
+    return DependencyError(f"the ledger {shown} cannot be used now: {line}", code="ledger.down")
 
 
 def _first_line(error: DBAPIError) -> str:

@@ -69,28 +69,31 @@ STEPS: dict[str, tuple[list[str], ...]] = {
 """Backend -> the statements of schema 1, 2 …"""
 SCHEMA_VERSION = len(STEPS["sqlite"])
 
-TRIGGERS = {
-    "sqlite": ("mlgov_ledger_no_update", "mlgov_ledger_no_delete", "mlgov_ledger_no_replace"),
-    "postgresql": ("mlgov_ledger_no_change",),
-}
-"""Backend -> the triggers that make the table append-only, enabled."""
-_FIND_TRIGGERS = {
-    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'mlgov_ledger'",
-    "postgresql": "SELECT tgname FROM pg_trigger WHERE tgrelid = 'mlgov_ledger'::regclass AND tgenabled <> 'D'",
-}
+
+def file_of(url: URL) -> Path | None:
+    """The file of a SQLite URL; None if it is in memory, or in a server."""
+    name = str(url.database or "").removeprefix("file:").partition("?")[0]
+    return Path(name) if url.get_backend_name() == "sqlite" and name not in ("", ":memory:") else None
 
 
-def open_engine(url: URL, timeout: float) -> Engine:
-    """An engine for a SQLite or PostgreSQL URL; makes the folder of a SQLite file.
+def is_absent(url: URL) -> bool:
+    """Whether there is no such SQLite file, so that opening it would make it."""
+    file = file_of(url)
+    return file is not None and not file.is_file()
+
+
+def open_engine(url: URL, timeout: float, *, create: bool) -> Engine:
+    """An engine for a SQLite or PostgreSQL URL.
 
     :param timeout: seconds to wait for a lock or a connection
+    :param create: make the folder of a SQLite file
     :raises AccessError: the folder cannot be made
     """
     if url.get_backend_name() != "sqlite":
         return sa.create_engine(
             url, pool_pre_ping=True, hide_parameters=True, connect_args={"connect_timeout": max(1, int(timeout))}
         )
-    if url.database and url.database != ":memory:" and not url.database.startswith("file:"):
+    if create and url.database and url.database != ":memory:" and not url.database.startswith("file:"):
         try:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -115,6 +118,15 @@ def begin(connection: Connection, *, write: bool) -> None:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
 
 
+def has_ledger(engine: Engine, shown: str) -> bool:
+    """Whether a ledger was made in this database, by this package or an earlier one.
+
+    :raises ConfigurationError: the schema is newer than this package
+    """
+    with engine.connect() as connection:
+        return _version(connection, shown) > 0
+
+
 def migrate(engine: Engine, shown: str) -> None:
     """Make the tables, or take the steps that are missing, all or none.
 
@@ -131,13 +143,6 @@ def migrate(engine: Engine, shown: str) -> None:
                 connection.exec_driver_sql(statement)
             connection.execute(_schema.insert().values(version=number))
         connection.commit()
-
-
-def missing_triggers(connection: Connection) -> list[str]:
-    """The append-only triggers that are not there, or are disabled."""
-    backend = connection.dialect.name
-    found = set(connection.exec_driver_sql(_FIND_TRIGGERS[backend]).scalars())
-    return [name for name in TRIGGERS[backend] if name not in found]
 
 
 def _version(connection: Connection, shown: str) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
 
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
-from airflow_mlgov.evidence.chain import Entry, Head, read_envelope, walk
+from airflow_mlgov.evidence.chain import Entry, Head, Verified, read_envelope, verified
 from airflow_mlgov.evidence.checkpoints import open_checkpoint
 from airflow_mlgov.evidence.digests import hash_tree, parse_json
 from airflow_mlgov.evidence.ledger import Ledger
@@ -36,8 +36,7 @@ def write_pack(ledger: Ledger, model: Subject, out: Path, checkpoint: str | None
     :raises ConfigurationError: the file exists, or its folder does not
     :raises EvidenceError: the ledger's chain is broken
     """
-    size = ledger.verify().size
-    entries = ledger.entries()[:size]
+    entries = ledger.walk().entries()
     wanted = _about(entries, model)
     try:
         with ZipFile(out, "x", ZIP_DEFLATED) as pack:
@@ -48,7 +47,7 @@ def write_pack(ledger: Ledger, model: Subject, out: Path, checkpoint: str | None
                 pack.writestr(_CHECKPOINT, checkpoint)
     except OSError as error:
         raise ConfigurationError(f"cannot write {out}: {error.strerror}", code="file.not_writable") from error
-    return sum(entry.subject_digest in wanted for entry in entries), size
+    return sum(entry.subject_digest in wanted for entry in entries), len(entries)
 
 
 def _about(entries: Sequence[Entry], model: Subject) -> set[str]:
@@ -77,36 +76,13 @@ class Pack:
     """What its signed checkpoint says; None if it has none."""
     _entries: tuple[Entry, ...]
 
-    def verify(self, checkpoints: Iterable[Head] = ()) -> Head:
+    def walk(self, checkpoints: Iterable[Head] = ()) -> Verified:
         """Walk the whole chain, and hold it against the pack's own checkpoint too.
 
         :raises EvidenceError: it does not hold
         """
         own = [self.checkpoint] if self.checkpoint else []
-        return walk(self._entries, [*own, *checkpoints], withheld=True)
-
-    def entries(
-        self, digests: Iterable[str] | None = None, *, kind: str | None = None, model: str | None = None
-    ) -> list[Entry]:
-        """Entries in order, see :meth:`Ledger.entries`.
-
-        :raises EvidenceError: one that is asked for was left out
-        """
-        wanted = None if digests is None else set(digests)
-        found = [
-            entry
-            for entry in self._entries
-            if (wanted is None or entry.subject_digest in wanted)
-            and kind in (None, entry.kind)
-            and (model is None or entry.subject_name.startswith(f"models:/{model}/"))
-        ]
-        missing = next((entry for entry in found if not entry.envelope), None)
-        if missing is not None:
-            raise EvidenceError(
-                f"the pack leaves out ledger entry {missing.seq}, which is about {missing.subject_name}",
-                code="pack.entry_withheld",
-            )
-        return found
+        return verified(self._entries, [*own, *checkpoints], withheld=True)
 
     def subject(self, artifact: Path | None) -> Subject:
         """The model version, by the bytes of ``artifact`` if given, else as the pack's maker hashed it."""

@@ -14,7 +14,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Generic, Protocol, cast
 
 from airflow_mlgov.errors import EvidenceError
-from airflow_mlgov.evidence.chain import Entry, Head
+from airflow_mlgov.evidence.chain import Entry, Head, Verified
 from airflow_mlgov.evidence.digests import hash_json
 from airflow_mlgov.evidence.signing import TrustedKey, TrustRoot
 from airflow_mlgov.evidence.statements import (
@@ -42,13 +42,8 @@ else:
 class Records(Protocol):
     """Where evidence is read from: a ledger, or a pack that was exported from one."""
 
-    def verify(self, checkpoints: Iterable[Head] = ()) -> Head:
-        """Walk the whole chain."""
-
-    def entries(
-        self, digests: Iterable[str] | None = None, *, kind: str | None = None, model: str | None = None
-    ) -> list[Entry]:
-        """Entries in order, about some subjects, of one kind, about versions of one model."""
+    def walk(self, checkpoints: Iterable[Head] = ()) -> Verified:
+        """Walk the whole chain; what was walked is all that may be decided on."""
 
 
 @dataclass(frozen=True)
@@ -184,14 +179,15 @@ def _require_duty(keys: Iterable[TrustedKey], statement: Statement) -> None:
 
 
 def collect(
-    records: Records,
+    records: Verified,
     trust: TrustRoot,
     digests: Iterable[str] | None = None,
     *,
     kind: str | None = None,
     model: str | None = None,
 ) -> tuple[list[Evidence], list[Unverified]]:
-    """Evidence in ledger order, and what did not verify; parameters as for :meth:`Records.entries`.
+    """Evidence in ledger order, and what did not verify; parameters as for
+    :meth:`~airflow_mlgov.evidence.chain.Verified.entries`.
 
     A statement that stands in the ledger again counts where it stood first: an old PASS that was put in once more is
     not the newest.

@@ -39,6 +39,11 @@ _OF_PYTHON = (
     Reason("decision.missing", "No verified decision allowed the promotion", "promote the version again"),
     Reason("environment.differs", "The evidence is of another environment", "name the environment that it serves in"),
     Reason("gate.failed_since", "A gate has failed since the promotion", "roll back, or run the gate again"),
+    Reason(
+        "evidence.overlooked",
+        "The decision was made without evidence that stood in the ledger before it",
+        "run `mlgov doctor`, find out who bent the ledger's database, and promote the version again",
+    ),
     Reason("obligation.failed", "The audit that was owed has failed", "roll back, or promote a better version"),
     Reason("obligation.overdue", "The audit that was owed was not done in time", "run the audit"),
     Reason("obligation.expired", "The exception has run out", "promote a version that needs none"),

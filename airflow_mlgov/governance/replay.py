@@ -31,10 +31,13 @@ class Replay:
         return self.then == self.now
 
 
-def replay(decision: Evidence[DecisionStatement], bundles: Iterable[Evidence[PolicyStatement]]) -> Replay:
+def replay(
+    decision: Evidence[DecisionStatement], bundles: Iterable[Evidence[PolicyStatement]], overlooked: Reasons = ()
+) -> Replay:
     """Make a decision again, from its own input under its own policy and rules, as the ledger keeps them.
 
     :param bundles: verified evidence of kind ``policy``
+    :param overlooked: what it should have seen and did not, as reasons
     """
     recorded = decision.statement.document
     wanted = recorded.bundle_sha256
@@ -45,7 +48,7 @@ def replay(decision: Evidence[DecisionStatement], bundles: Iterable[Evidence[Pol
     if hash_json(recorded.input) != recorded.input_sha256:
         differs = ("input.differs", "the recorded input is not the one decided on")
         return Replay(decision, reasons_of(decision), (differs,))
-    return Replay(decision, reasons_of(decision), apply_rules(files, recorded.input).reasons)
+    return Replay(decision, reasons_of(decision), (*apply_rules(files, recorded.input).reasons, *overlooked))
 
 
 def replay_under(decision: Evidence[DecisionStatement], policy: GovernancePolicy) -> Reasons:

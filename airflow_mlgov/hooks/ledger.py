@@ -22,20 +22,23 @@ class LedgerHook(BaseHook):  # type: ignore[misc]  # Airflow's compat module is 
 
     :param ledger_conn_id: if omitted, ``[mlgov] ledger_conn_id``; if that is empty too, the URL in
         ``[mlgov] ledger``, and last ``$AIRFLOW_HOME/mlgov/ledger.db``
+    :param create: False for whoever only reads: a ledger that is not there is not made
     """
 
     conn_name_attr = "ledger_conn_id"
     conn_type = "mlgov_ledger"
     hook_name = "ML governance ledger"
 
-    def __init__(self, ledger_conn_id: str | None = None) -> None:
+    def __init__(self, ledger_conn_id: str | None = None, *, create: bool = True) -> None:
         super().__init__()
         self.ledger_conn_id = ledger_conn_id
+        self.create = create
 
     def get_conn(self) -> Ledger:
         """The open ledger.
 
         :raises DependencyError: the database is down
+        :raises ConfigurationError: there is none, and ``create`` is False (``ledger.missing``)
         """
         return self._ledger
 
@@ -53,10 +56,10 @@ class LedgerHook(BaseHook):  # type: ignore[misc]  # Airflow's compat module is 
 
         conn_id = self.ledger_conn_id or option("ledger_conn_id")
         if conn_id:
-            return open_ledger(self._connection_url(conn_id))
-        if not option("ledger"):
+            return open_ledger(self._connection_url(conn_id), create=self.create)
+        if self.create and not option("ledger"):
             home().mkdir(parents=True, exist_ok=True)
-        return open_ledger(option("ledger") or f"sqlite:///{home() / 'ledger.db'}")
+        return open_ledger(option("ledger") or f"sqlite:///{home() / 'ledger.db'}", create=self.create)
 
     def _connection_url(self, conn_id: str) -> URL:
         from sqlalchemy.engine import URL

@@ -54,14 +54,15 @@ class PostDeploymentAuditOperator(BaseOperator):  # type: ignore[misc]  # Airflo
         done: list[dict[str, str]] = []
         with task_errors():
             here = duty.evidence_context(context)
+            records = duty.ledger.walk()
             owed = [
                 item
-                for item in list_obligations(duty.ledger, duty.trust, here.issued_at, self.model, duty.environment)
+                for item in list_obligations(records, duty.trust, here.issued_at, self.model, duty.environment)
                 if item.target == self.target and item.state not in (ObligationState.MET, ObligationState.REVOKED)
             ]
             results = [self._run(gate, path, owed[0].model) for gate, path in self.data.items()] if owed else []
             for item in owed:
-                evidence, _ = collect(duty.ledger, duty.trust, [item.model.digest])
+                evidence, _ = collect(records, duty.trust, [item.model.digest])
                 verdict, entry = record_audit(
                     item,
                     results,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_mlgov.evidence.chain import Head
+from airflow_mlgov.evidence.chain import Verified
 from airflow_mlgov.governance.decision import Decision, Request, decide
 from airflow_mlgov.governance.policy import Target
 from airflow_mlgov.release.champion import champion_of, champion_since
@@ -28,7 +28,8 @@ class Case:
     dossier: Dossier
     timeline: Timeline
     decision: Decision
-    ledger_head: Head
+    records: Verified
+    """The ledger that was decided on."""
 
 
 def build_case(desk: Desk, version: ModelVersion, target: str, requesters: Sequence[str] = ()) -> Case:
@@ -40,8 +41,8 @@ def build_case(desk: Desk, version: ModelVersion, target: str, requesters: Seque
     """
     goal = desk.policy.model(version.name).target(target)
     model = desk.registry.subject(version)
-    head = desk.ledger.verify()
-    dossier = desk.dossier(model)
+    records = desk.walk()
+    dossier = desk.dossier(records, model)
     timeline = desk.timeline(dossier.history, model.name, target)
     champion = champion_of(desk.registry, version.version, goal, timeline)
     request = Request(
@@ -52,17 +53,21 @@ def build_case(desk: Desk, version: ModelVersion, target: str, requesters: Seque
         champion=champion,
         champion_since=champion_since(timeline, champion),
         withdrawn_at=timeline.withdrawn_at(version.version),
-        rollback_problem=_rollback_problem(desk, timeline, version, champion) if goal.rollback_required else None,
+        rollback_problem=_rollback_problem(desk, records, timeline, version, champion)
+        if goal.rollback_required
+        else None,
     )
     decision = decide(request, desk.policy, dossier.good, dossier.bad, desk.now, dossier.history)
-    return Case(model, goal, dossier, timeline, decision, head)
+    return Case(model, goal, dossier, timeline, decision, records)
 
 
-def _rollback_problem(desk: Desk, timeline: Timeline, version: ModelVersion, champion: str | None) -> str | None:
+def _rollback_problem(
+    desk: Desk, records: Verified, timeline: Timeline, version: ModelVersion, champion: str | None
+) -> str | None:
     """Why none of the versions promoted before would do to go back to; None if one would, or if there is none."""
     problems = []
     for promotion in timeline.earlier(version.version):
-        problem = why_unfit(desk, promotion)
+        problem = why_unfit(desk, records, promotion)
         if problem is None:
             return None
         problems.append(problem)

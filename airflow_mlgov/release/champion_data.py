@@ -41,8 +41,7 @@ class RegistryLookup:
         :raises ConfigurationError: the ledger has no provenance of the champion, or it names more than one dataset
         :raises EvidenceError: the ledger's chain is broken
         """
-        self.records.verify()
-        history, _ = collect(self.records, self.trust, model=self.model)
+        history, _ = collect(self.records.walk(), self.trust, model=self.model)
         timeline = Timeline(history, self.model, self.registry.uri, self.environment, self.goal.name)
         promoted = timeline.current
         holders = [version_of(promoted)] if promoted else holders_of(self.registry, self.model, self.goal)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from airflow_mlgov.evidence.chain import Entry
+from airflow_mlgov.evidence.chain import Entry, Head, Verified
 from airflow_mlgov.evidence.ledger import Ledger
 from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.evidence.statements import Context, Signed
@@ -47,17 +47,28 @@ class Desk:
         """The moment that is decided at."""
         return self.context.issued_at
 
-    def attest(self, statement: Signed) -> Entry:
-        """Sign a statement into the ledger."""
-        return self.ledger.attest(statement, self.signer)
+    def walk(self, since: Verified | None = None) -> Verified:
+        """The whole ledger, walked now: all that may be decided on.
 
-    def dossier(self, model: Subject) -> Dossier:
+        :param since: an earlier walk, which is gone on with
+        :raises EvidenceError: the chain is broken
+        """
+        return self.ledger.walk(since=since)
+
+    def attest(self, statement: Signed, seen: Head | None = None) -> Entry:
+        """Sign a statement into the ledger.
+
+        :param seen: what the ledger was when it was decided on
+        """
+        return self.ledger.attest(statement, self.signer, seen)
+
+    def dossier(self, records: Verified, model: Subject) -> Dossier:
         """All evidence about a model version; see :func:`~airflow_mlgov.release.timeline.evidence_for`."""
-        return evidence_for(self.ledger, self.trust, model)
+        return evidence_for(records, self.trust, model)
 
-    def history(self, name: str) -> list[Evidence]:
+    def history(self, records: Verified, name: str) -> list[Evidence]:
         """All that verifies about any version of a registered model."""
-        return collect(self.ledger, self.trust, model=name)[0]
+        return collect(records, self.trust, model=name)[0]
 
     def timeline(self, history: Sequence[Evidence], name: str, target: str) -> Timeline:
         """What has happened to a registered model at a target of this registry and environment."""

@@ -48,7 +48,7 @@ def enforce(desk: Desk, *, warn_within: timedelta, demote: bool = True) -> Enfor
     """
     mine = [
         item
-        for item in list_obligations(desk.ledger, desk.trust, desk.now, environment=desk.environment)
+        for item in list_obligations(desk.walk(), desk.trust, desk.now, environment=desk.environment)
         if item.model.registry == desk.registry.uri and item.model.name in desk.policy.models
     ]
     violated: list[tuple[Obligation, Demotion]] = []

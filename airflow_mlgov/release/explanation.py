@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.evidence.chain import Head
@@ -13,7 +14,7 @@ from airflow_mlgov.evidence.statements import DecisionStatement, PolicyStatement
 from airflow_mlgov.evidence.verification import Evidence, Records, collect, only
 from airflow_mlgov.governance.policy import GovernancePolicy
 from airflow_mlgov.governance.replay import Replay, reasons_of, replay, replay_under
-from airflow_mlgov.release.standing import judge_promotion, unverified
+from airflow_mlgov.release.standing import judge_promotion, overlooked, unverified
 from airflow_mlgov.release.timeline import Dossier, Timeline, evidence_for, version_of
 from airflow_mlgov.results import Subject
 
@@ -57,13 +58,14 @@ def explain_bytes(
     :param checkpoints: what the ledger was at some sizes, kept elsewhere
     :raises EvidenceError: the chain is broken, or a checkpoint does not hold
     """
-    now = records.verify(checkpoints)
+    walked = records.walk(checkpoints)
+    now = walked.head
     facts = [
         f"{model.name} version {model.version} hashes to sha256:{model.digest}",
         f"the ledger's chain holds: {now.size} entries, head {now.head[:16]}",
     ]
     facts += [f"it holds what the checkpoint of {item.size} entries says" for item in checkpoints]
-    dossier = evidence_for(records, trust, model)
+    dossier = evidence_for(walked, trust, model)
     promotion = last_promotion(dossier, model, target)
     if promotion is None:
         where = f" to {target!r}" if target else ""
@@ -87,13 +89,14 @@ def replay_all(
 
     :raises EvidenceError: the chain is broken
     """
-    records.verify()
-    made = only(collect(records, trust, kind="decision", model=model)[0], DecisionStatement)
+    walked = records.walk()
+    made = only(collect(walked, trust, kind="decision", model=model)[0], DecisionStatement)
     decisions = [item for item in made if seq in (None, item.seq)]
     if policy is None:
-        bundles = only(collect(records, trust, kind="policy")[0], PolicyStatement)
-        return [replay(item, bundles) for item in decisions]
-    moves = only(collect(records, trust, kind="promotion", model=model)[0], PromotionStatement)
+        bundles = only(collect(walked, trust, kind="policy")[0], PolicyStatement)
+        dossier_of = cache(lambda subject: evidence_for(walked, trust, subject))
+        return [replay(item, bundles, overlooked(item, dossier_of(item.subject))) for item in decisions]
+    moves = only(collect(walked, trust, kind="promotion", model=model)[0], PromotionStatement)
     newest = {
         (item.subject.registry, item.subject.name, item.environment, item.statement.target): item for item in moves
     }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from airflow_mlgov import catalogue
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
+from airflow_mlgov.evidence.chain import Verified
 from airflow_mlgov.evidence.statements import GateStatement, PromotionStatement
 from airflow_mlgov.evidence.verification import Evidence, only
 from airflow_mlgov.governance.policy import Target
@@ -70,7 +71,7 @@ class Incident:
         return f"{self.code}: {self.message}{done}"
 
 
-def look(desk: Desk, name: str, history: Sequence[Evidence]) -> Iterator[Incident]:
+def look(desk: Desk, records: Verified, name: str, history: Sequence[Evidence]) -> Iterator[Incident]:
     """Everything about one registered model that the registry says and the ledger does not.
 
     :param history: all that verifies about the model
@@ -82,7 +83,7 @@ def look(desk: Desk, name: str, history: Sequence[Evidence]) -> Iterator[Inciden
     for goal in desk.policy.model(name).targets.values():
         timeline = desk.timeline(history, name, goal.name)
         yield from _places(desk.registry, versions, goal, timeline)
-        yield from _incumbent(desk, goal, timeline)
+        yield from _incumbent(desk, records, goal, timeline)
         yield from _unfinished(timeline, desk.now)
     yield from _tags(desk.registry, versions, history)
 
@@ -146,7 +147,7 @@ def _misplaced(
     return Incident(code, subject, goal.name, f"{kind} {place} {is_at}; {said}", expected, f"{place}={observed}")
 
 
-def _incumbent(desk: Desk, goal: Target, timeline: Timeline) -> Iterator[Incident]:
+def _incumbent(desk: Desk, records: Verified, goal: Target, timeline: Timeline) -> Iterator[Incident]:
     """The bytes and the evidence of the version that belongs there."""
     current = timeline.current
     if current is None:
@@ -163,7 +164,7 @@ def _incumbent(desk: Desk, goal: Target, timeline: Timeline) -> Iterator[Inciden
         message = f"the artifact of version {number} is sha256:{digest[:12]} and was promoted as {current.digest[:12]}"
         yield Incident("artifact.changed", subject, goal.name, message, current.digest, digest)
         return
-    problem = why_unfit(desk, current)
+    problem = why_unfit(desk, records, current)
     if problem:
         yield Incident("evidence.broken", subject, goal.name, problem, None, None)
 

@@ -18,10 +18,11 @@ from airflow_mlgov.evidence.statements import (
     PromotionStatement,
     WaiverStatement,
 )
-from airflow_mlgov.evidence.verification import Evidence, Records, collect, only
+from airflow_mlgov.evidence.verification import Evidence, collect, only
 from airflow_mlgov.results import Outcome, Subject
 
 if TYPE_CHECKING:
+    from airflow_mlgov.evidence.chain import Verified
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.governance.decision import Decision
 
@@ -167,15 +168,13 @@ def _passes_now(gate: str | None, about: Sequence[Evidence]) -> bool:
 
 
 def list_obligations(
-    records: Records, trust: TrustRoot, now: datetime, model: str | None = None, environment: str | None = None
+    records: Verified, trust: TrustRoot, now: datetime, model: str | None = None, environment: str | None = None
 ) -> list[Obligation]:
     """Every obligation behind what is promoted now, soonest first.
 
     :param model: only of this registered model
     :param environment: only of promotions in this environment
-    :raises EvidenceError: the chain is broken
     """
-    records.verify()
     current: dict[tuple[Any, ...], Evidence[PromotionStatement]] = {}
     for item in only(collect(records, trust, kind="promotion", model=model)[0], PromotionStatement):
         current[item.subject.registry, item.subject.name, item.environment, item.statement.target] = item

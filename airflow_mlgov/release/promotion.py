@@ -88,7 +88,7 @@ def promote(desk: Desk, version: ModelVersion, target: str, *, requesters: Seque
             entry.envelope_sha256,
             action="promote",
             reason="",
-            mark=case.ledger_head,
+            mark=case.records.head,
             obligations=incurred(case.decision, case.dossier.good, desk.now),
         )
     _tag(desk.registry, version, {"mlgov.status": f"promoted to {target}", "mlgov.promotion": record})
@@ -110,7 +110,7 @@ def promote(desk: Desk, version: ModelVersion, target: str, *, requesters: Seque
 def _record_decision(desk: Desk, case: Case) -> Entry:
     """The policy and rules, unless the ledger has them already, then the decision."""
     decision = case.decision
-    if not collect(desk.ledger, desk.trust, [decision.bundle_digest], kind="policy")[0]:
+    if not collect(case.records, desk.trust, [decision.bundle_digest], kind="policy")[0]:
         desk.attest(PolicyStatement.of(decision.bundle_digest, decision.bundle, desk.context))
     statement = DecisionStatement(
         case.model,
@@ -124,7 +124,7 @@ def _record_decision(desk: Desk, case: Case) -> Entry:
         waived=decision.waived,
         excused=decision.excused,
     )
-    return desk.attest(statement)
+    return desk.attest(statement, case.records.head)
 
 
 def _tag(registry: Registry, version: ModelVersion, tags: Mapping[str, str]) -> None:

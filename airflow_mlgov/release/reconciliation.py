@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.errors import EvidenceError, MlgovError
+from airflow_mlgov.evidence.chain import Verified
 from airflow_mlgov.evidence.statements import Context, IncidentStatement
 from airflow_mlgov.evidence.verification import Evidence, only
 from airflow_mlgov.release.desk import Desk
@@ -66,16 +67,17 @@ def reconcile(desk: Desk, *, revert: bool = False, models: Sequence[str] | None 
     :raises EvidenceError: the ledger's chain is broken: there is nothing to compare with
     :raises DependencyError: MLflow, Vault or the ledger is down; try again
     """
-    desk.ledger.verify()
+    records = desk.walk()
     names = sorted(set(models) if models else {*desk.registry.names(), *desk.policy.models})
     found: list[Incident] = []
     resolved: list[str] = []
     for name in names:
         with desk.one_at_a_time(name):
-            history = desk.history(name)
-            seen = list(look(desk, name, history))
+            records = desk.walk(records)
+            history = desk.history(records, name)
+            seen = list(look(desk, records, name, history))
             if revert:
-                seen = [_reverted(desk, item, history) for item in seen]
+                seen = [_reverted(desk, item, records, history) for item in seen]
             noted, gone = _record(desk, seen, history)
             found += noted
             resolved += gone
@@ -92,13 +94,13 @@ def render_incidents(result: Reconciliation) -> str:
     return "\n".join(lines)
 
 
-def _reverted(desk: Desk, incident: Incident, history: Sequence[Evidence]) -> Incident:
+def _reverted(desk: Desk, incident: Incident, records: Verified, history: Sequence[Evidence]) -> Incident:
     """The incident with what was done about it."""
     try:
         if incident.code == "tags.forged":
             _write_true_tags(incident, desk.registry, history)
         elif incident.code in ("alias.moved", "stage.moved", "evidence.missing") and incident.target:
-            _put_back(desk, incident, desk.timeline(history, incident.model.name, incident.target))
+            _put_back(desk, incident, records, desk.timeline(history, incident.model.name, incident.target))
         else:
             return replace(incident, action="not reverted: roll back, or promote a version that holds")
     except MlgovError as error:
@@ -106,7 +108,7 @@ def _reverted(desk: Desk, incident: Incident, history: Sequence[Evidence]) -> In
     return replace(incident, action=REVERTED)
 
 
-def _put_back(desk: Desk, incident: Incident, timeline: Timeline) -> None:
+def _put_back(desk: Desk, incident: Incident, records: Verified, timeline: Timeline) -> None:
     registry, goal = desk.registry, desk.policy.model(timeline.model).target(timeline.target)
     place, _, observed = str(incident.observed).partition("=")
     intruder = None if observed == "None" else registry.resolve({"name": timeline.model, "version": observed})
@@ -117,7 +119,7 @@ def _put_back(desk: Desk, incident: Incident, timeline: Timeline) -> None:
         elif intruder:
             registry.transition_stage(intruder, "None")
         return
-    problem = why_unfit(desk, current)
+    problem = why_unfit(desk, records, current)
     if problem:
         raise EvidenceError(f"the version that belongs there does not hold: {problem}", code="incident.rightful_unfit")
     rightful = registry.resolve({"name": timeline.model, "version": version_of(current)})

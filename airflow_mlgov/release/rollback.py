@@ -6,6 +6,7 @@ Asks for no new approval, because that version had one; refuses if no version ho
 from __future__ import annotations
 
 from airflow_mlgov.errors import ConfigurationError, PromotionRefused
+from airflow_mlgov.evidence.chain import Verified
 from airflow_mlgov.evidence.statements import PromotionStatement
 from airflow_mlgov.evidence.verification import Evidence
 from airflow_mlgov.release.desk import Desk
@@ -33,10 +34,10 @@ def roll_back(desk: Desk, name: str, target: str, *, reason: str, to: str | None
         raise ConfigurationError("a rollback needs a reason", code="rollback.reason_missing")
     goal = desk.policy.model(name).target(target)
     with desk.one_at_a_time(name) as confirm:
-        head = desk.ledger.verify()
-        history = desk.history(name)
+        records = desk.walk()
+        history = desk.history(records, name)
         timeline = desk.timeline(history, name, target)
-        chosen = _choose(desk, timeline, to)
+        chosen = _choose(desk, records, timeline, to)
         version = desk.registry.resolve({"name": name, "version": version_of(chosen)})
         model = Subject("model", name, chosen.digest, version.version, desk.registry.uri)
         mover = Mover(desk, version, goal, timeline, confirm)
@@ -46,14 +47,14 @@ def roll_back(desk: Desk, name: str, target: str, *, reason: str, to: str | None
             decision,
             action="rollback",
             reason=reason.strip(),
-            mark=head,
+            mark=records.head,
             obligations=chosen.statement.obligations,
         )
     allowed_by = next((item.reference for item in history if item.sha256 == decision), "")
     return Promotion(model, goal, moved, allowed_by, record)
 
 
-def _choose(desk: Desk, timeline: Timeline, to: str | None) -> Evidence[PromotionStatement]:
+def _choose(desk: Desk, records: Verified, timeline: Timeline, to: str | None) -> Evidence[PromotionStatement]:
     current = timeline.current
     if current is None:
         raise PromotionRefused(
@@ -63,7 +64,7 @@ def _choose(desk: Desk, timeline: Timeline, to: str | None) -> Evidence[Promotio
     candidates = [item for item in timeline.earlier(version_of(current)) if to in (None, version_of(item))]
     problems: list[tuple[str, str]] = []
     for promotion in candidates:
-        problem = why_unfit(desk, promotion)
+        problem = why_unfit(desk, records, promotion)
         if problem is None:
             return promotion
         problems.append(("rollback.unfit", problem))

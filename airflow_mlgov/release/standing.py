@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from airflow_mlgov.errors import EvidenceError, MlgovError
+from airflow_mlgov.evidence.chain import Verified
 from airflow_mlgov.evidence.statements import (
     ApprovalStatement,
     DecisionStatement,
@@ -20,14 +21,14 @@ from airflow_mlgov.evidence.statements import (
 )
 from airflow_mlgov.evidence.verification import Evidence, only
 from airflow_mlgov.governance.policy import GovernancePolicy
-from airflow_mlgov.governance.replay import replay_under
+from airflow_mlgov.governance.replay import Reasons, replay_under
 from airflow_mlgov.release.desk import Desk
 from airflow_mlgov.release.obligations import owed_by
-from airflow_mlgov.release.timeline import Dossier, version_of
+from airflow_mlgov.release.timeline import Dossier, Timeline, version_of
 from airflow_mlgov.results import Outcome
 
 
-def why_unfit(desk: Desk, promotion: Evidence[PromotionStatement]) -> str | None:
+def why_unfit(desk: Desk, records: Verified, promotion: Evidence[PromotionStatement]) -> str | None:
     """Why a version that was promoted before would not do again: its artifact, its evidence, a gate that failed since.
 
     None if it would.
@@ -41,7 +42,7 @@ def why_unfit(desk: Desk, promotion: Evidence[PromotionStatement]) -> str | None
         return f"version {number}: {error}"
     if model.digest != promotion.digest:
         return f"version {number}: its artifact is sha256:{model.digest[:12]} and was sha256:{promotion.digest[:12]}"
-    _, reasons = judge_promotion(promotion, desk.dossier(model))
+    _, reasons = judge_promotion(promotion, desk.dossier(records, model))
     return f"version {number}: {'; '.join(message for _, message in reasons)}" if reasons else None
 
 
@@ -77,12 +78,57 @@ def judge_promotion(
     facts += [f"waived, not passed: {item}" for item in owed]
     reasons += [(f"obligation.{item.state}", str(item)) for item in owed if item.state.violated]
     facts.append(f"{promotion.reference}: {said} {moved.target!r} at {promotion.issued_at:%Y-%m-%d %H:%M:%S %Z}{why}")
-    return facts, [*reasons, *missing, *again, *_failed_since(dossier.good, decision.seq)]
+    # before decisions were signed over what was walked, the promotion alone said what that was
+    seen = min(_seen_by(decision), moved.checkpoint["size"])
+    hidden, failed = overlooked(decision, dossier, seen), _failed_since(dossier.good, seen)
+    return facts, [*reasons, *missing, *again, *hidden, *failed]
 
 
 def unverified(dossier: Dossier) -> list[tuple[str, str]]:
     """What is filed under its bytes and data and does not verify, as reasons."""
     return [("evidence.unverified", f"ledger:{item.seq} ({item.kind}): {item.problem}") for item in dossier.bad]
+
+
+def overlooked(decision: Evidence[DecisionStatement], dossier: Dossier, seen: int | None = None) -> Reasons:
+    """What stood in the ledger when it was decided and the decision does not know of: somebody has hidden it.
+
+    :param dossier: all evidence about the same bytes
+    :param seen: how many entries the ledger had then; as the decision has it if omitted
+    """
+    size = _seen_by(decision) if seen is None else seen
+    said = decision.statement.document.input
+    shown = said.get("evidence", ())
+    known = {item["seq"] for item in (*shown, *said.get("unverified", ()))}
+    about = {decision.digest, *(data["digest"] for item in shown for data in item.get("datasets", ()))}
+    hidden = [item for item in dossier.good if item.seq <= size and item.digest in about and item.seq not in known]
+    found = [f"{item.reference} ({item.kind})" for item in hidden]
+    found += _past_overlooked(decision, [item for item in dossier.history if item.seq <= size])
+    return tuple(
+        ("evidence.overlooked", f"{decision.reference} was made without {what}, which stood in the ledger before it")
+        for what in found
+    )
+
+
+def _past_overlooked(decision: Evidence[DecisionStatement], history: Sequence[Evidence]) -> list[str]:
+    """Whether it knew who held the target, and of the last rollback from its version."""
+    subject, request = decision.subject, decision.statement.document.input.get("request", {})
+    timeline = Timeline(history, subject.name, subject.registry, decision.environment, decision.statement.target)
+    found, number = [], version_of(decision)
+    current = timeline.current
+    if current is not None and "champion" in request:
+        champion = version_of(current)
+        if request["champion"] != (None if champion == number else champion):
+            found.append(f"{current.reference} (the promotion of version {champion})")
+    withdrawn = timeline.withdrawn_at(number)
+    if withdrawn is not None and request.get("withdrawn_at", withdrawn) != withdrawn:
+        found.append(f"ledger:{withdrawn} (the rollback from version {number})")
+    return found
+
+
+def _seen_by(decision: Evidence[DecisionStatement]) -> int:
+    """How many entries the ledger had when it was decided: the decision is signed over what was walked."""
+    mark = decision.statement.ledger
+    return decision.seq - 1 if mark is None else mark.size
 
 
 def _relied_on(

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from airflow_mlgov.evidence.chain import Verified
 from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.evidence.statements import IntentStatement, PromotionStatement, ProvenanceStatement
-from airflow_mlgov.evidence.verification import Evidence, Records, Unverified, collect, only
+from airflow_mlgov.evidence.verification import Evidence, Unverified, collect, only
 from airflow_mlgov.results import Subject
 
 
@@ -27,11 +28,8 @@ class Dossier:
     """All that verifies about any version of the registered model."""
 
 
-def evidence_for(records: Records, trust: TrustRoot, model: Subject) -> Dossier:
-    """All evidence about a model, the data it was made from and its other versions.
-
-    Call ``records.verify()`` first: this does not walk the chain.
-    """
+def evidence_for(records: Verified, trust: TrustRoot, model: Subject) -> Dossier:
+    """All evidence about a model, the data it was made from and its other versions."""
     good, bad = collect(records, trust, [model.digest])
     made = only(good, ProvenanceStatement)
     datasets = {item.digest for evidence in made for item in evidence.statement.datasets} - {model.digest}

@@ -50,7 +50,7 @@ class AuditDueSensor(BaseSensorOperator):  # type: ignore[misc]  # untyped to my
 
         duty, now = Duty("audit"), datetime.now(UTC)
         with task_errors():
-            found = list_obligations(duty.ledger, duty.trust, now, self.model, duty.environment)
+            found = list_obligations(duty.ledger.walk(), duty.trust, now, self.model, duty.environment)
         waits = (ObligationState.OPEN, ObligationState.OVERDUE, ObligationState.FAILED)
         due = [
             item.as_dict()

@@ -48,8 +48,8 @@ def tries(folder: Path, dress: Callable[[pd.DataFrame], pd.DataFrame], row_id: s
             str(path), subject=subject, label="y", score="s", row_id=row_id, bounds={"roc_auc": {"min": 0}}
         )
         story.sign(GateStatement.of(result, story.context()).as_json())
-    good, bad = collect(story.ledger, story.trust, [MODEL.digest])
-    history = collect(story.ledger, story.trust, model=MODEL.name)[0]
+    good, bad = collect(story.ledger.walk(), story.trust, [MODEL.digest])
+    history = collect(story.ledger.walk(), story.trust, model=MODEL.name)[0]
     answer = decide(REQUEST, story.policy, good, bad, history=history)
     return {code for code, _ in answer.reasons}
 

@@ -4,7 +4,7 @@ tail cut, the whole replaced."""
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from airflow_mlgov.evidence.checkpoints import make_checkpoint, open_checkpoint
 from airflow_mlgov.evidence.signing import TrustRoot, open_signer
 from airflow_mlgov.evidence.statements import GateStatement
 from airflow_mlgov.registry.protocol import ModelVersion
+from airflow_mlgov.release.explanation import replay_all
+from airflow_mlgov.release.timeline import Dossier, evidence_for
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome
 from tests.codes import raises_code
 from tests.fixtures.mlflow_server import MlflowServer
@@ -119,8 +121,59 @@ def test_a_row_edited_or_replaced_in_place(owned: Guarded, second: ModelVersion)
         raw.executescript("DROP TRIGGER mlgov_ledger_no_update")
         raw.execute("UPDATE mlgov_ledger SET recorded_at = '2020-01-01' WHERE seq = 2")
         raw.commit()
-    assert owned.ledger.missing_triggers() == ["mlgov_ledger_no_update"]
+    assert owned.ledger.oddities() == ["lacks the trigger mlgov_ledger_no_update"]
     owned.broken(second, "ledger.entry_changed", "entry 2 ")
+
+
+def test_the_fail_left_out_of_the_index_that_finds_it(owned: Guarded, second: ModelVersion) -> None:
+    owned.refused(second)
+    (fail,) = [entry.seq for entry in owned.ledger.entries(kind="gate")][-1:]
+    index = "CREATE INDEX ix_mlgov_ledger_subject_digest ON mlgov_ledger (subject_digest)"
+    with closing(sqlite3.connect(database(owned), isolation_level=None)) as raw:
+        raw.execute("DROP INDEX ix_mlgov_ledger_subject_digest")
+        raw.execute(f"{index} WHERE seq <> {fail}")
+        raw.execute("PRAGMA writable_schema = ON")
+        raw.execute(f"UPDATE sqlite_master SET sql = '{index}' WHERE name = 'ix_mlgov_ledger_subject_digest'")
+    assert owned.refused(second) == {"gate.not_passed", "bound.not_met", "approval.missing"}
+    assert any("an index leaves rows out" in oddity for oddity in owned.ledger.oddities())
+
+
+def test_the_fail_hidden_by_a_view(owned: Guarded, second: ModelVersion) -> None:
+    owned.refused(second)
+    (fail,) = [entry.seq for entry in owned.ledger.entries(kind="gate")][-1:]
+    with closing(sqlite3.connect(database(owned), isolation_level=None)) as raw:
+        raw.execute("ALTER TABLE mlgov_ledger RENAME TO kept")
+        raw.execute(f"CREATE VIEW mlgov_ledger AS SELECT * FROM kept WHERE seq <> {fail}")
+    owned.broken(second, "ledger.entry_missing", f"entry {fail} ")
+
+
+def test_an_entry_swallowed_moves_nothing(owned: Guarded, second: ModelVersion) -> None:
+    with closing(sqlite3.connect(database(owned), isolation_level=None)) as raw:
+        raw.execute("CREATE TRIGGER quiet BEFORE INSERT ON mlgov_ledger BEGIN SELECT RAISE(IGNORE); END")
+    for swallowed in (lambda: owned.promote(second), lambda: owned.weigh(second, ratio=0.5)):
+        with raises_code(EvidenceError, "ledger.not_kept"):
+            swallowed()
+
+
+def test_a_decision_that_was_made_without_the_fail_is_found_afterwards(
+    tmp_path: Path, mlflow_server: MlflowServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The promotion's own process was blinded: verification and replay read all that stood before the decision."""
+    guarded = Guarded(tmp_path, mlflow_server)
+    version = guarded.green()
+    assert guarded.explain(guarded.now(version)).reasons[0][0] == "promotion.missing"
+    fail = guarded.weigh(version, ratio=0.5)
+
+    def blind(*given: Any) -> Dossier:
+        seen = evidence_for(*given)
+        return replace(seen, good=[item for item in seen.good if item.seq != fail.seq])
+
+    monkeypatch.setattr("airflow_mlgov.release.desk.evidence_for", blind)
+    guarded.promote(version)
+    assert guarded.unfit(version) == {"evidence.overlooked"}
+    (replayed,) = replay_all(guarded.ledger, guarded.trust)
+    assert not replayed.same
+    assert fail.reference in replayed.now[0][1]
 
 
 def test_the_whole_ledger_replaced_by_an_empty_one(owned: Guarded, second: ModelVersion) -> None:

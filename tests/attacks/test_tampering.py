@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_mlgov.errors import EvidenceError
-from airflow_mlgov.evidence.chain import Entry, Head, read_envelope, walk
+from airflow_mlgov.evidence.chain import Entry, Head, Verified, read_envelope, verified, walk
 from airflow_mlgov.evidence.digests import canonical_json, hash_json
 from airflow_mlgov.evidence.pack import Pack
 from airflow_mlgov.evidence.signing import TrustRoot
@@ -51,20 +51,8 @@ class Records:
 
     kept: Sequence[Entry]
 
-    def verify(self, checkpoints: Iterable[Head] = ()) -> Head:
-        return walk(self.kept, checkpoints)
-
-    def entries(
-        self, digests: Iterable[str] | None = None, *, kind: str | None = None, model: str | None = None
-    ) -> list[Entry]:
-        wanted = None if digests is None else set(digests)
-        return [
-            entry
-            for entry in self.kept
-            if (wanted is None or entry.subject_digest in wanted)
-            and kind in (None, entry.kind)
-            and (model is None or entry.subject_name.startswith(f"models:/{model}/"))
-        ]
+    def walk(self, checkpoints: Iterable[Head] = ()) -> Verified:
+        return verified(self.kept, checkpoints)
 
 
 @pytest.fixture(scope="module")

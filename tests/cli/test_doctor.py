@@ -148,6 +148,7 @@ def run(*words: str) -> Any:
 
 
 def test_a_healthy_set_up_has_no_problem(world: World) -> None:
+    open_ledger(f"sqlite:///{world.folder}/ledger.db")
     findings = examine()
     assert [item for item in findings if item.level == "problem"] == []
     areas = ["versions", "policy", "trust root", "signing", "ledger", "mlflow", "airflow"]
@@ -440,7 +441,7 @@ def test_the_append_only_triggers(signed: World) -> None:
     assert found("warning", "ledger") == []
     with sqlite3.connect(signed.folder / "ledger.db") as raw:
         raw.execute("DROP TRIGGER mlgov_ledger_no_update")
-    assert "append-only: mlgov_ledger_no_update" in the_only("problem", "ledger")
+    assert "lacks the trigger mlgov_ledger_no_update" in the_only("problem", "ledger")
     with sqlite3.connect(signed.folder / "ledger.db") as raw:
         raw.execute("UPDATE mlgov_ledger SET recorded_at = '2020' WHERE seq = 1")
     _, edited = found("problem", "ledger")
@@ -462,6 +463,11 @@ def test_sqlite_and_workers_elsewhere(world: World, executor: str, warned: bool)
     open_ledger(f"sqlite:///{world.folder}/ledger.db")
     world.setenv("AIRFLOW__CORE__EXECUTOR", executor)
     assert any("file of one machine" in text for text in found("warning", "ledger")) == warned
+
+
+def test_a_ledger_that_is_not_there_is_not_made(world: World) -> None:
+    assert "there is no ledger at" in the_only("warning", "ledger")
+    assert not (world.folder / "ledger.db").exists()
 
 
 def test_a_ledger_that_is_down_is_out_of_reach(world: World) -> None:

@@ -188,7 +188,7 @@ def test_a_ledger_of_the_first_schema_is_brought_up_to_date(ledger: Ledger, enve
     for _ in range(2):
         opened = open_ledger(f"sqlite:///{tmp_path / 'old.db'}")
         assert opened.entries() == entries
-        assert opened.missing_triggers() == []
+        assert opened.oddities() == []
     assert [row[0] for row in old.execute("SELECT version FROM mlgov_ledger_schema ORDER BY version")] == [1, 2]
     assert opened.append(envelope).seq == 3
     assert opened.verify().size == 3
@@ -209,14 +209,14 @@ def test_dropped_and_disabled_triggers_are_named(ledger: Ledger, tmp_path: Path,
 
     raw = sqlite3.connect(tmp_path / "ledger.db")
     raw.execute("DROP TRIGGER mlgov_ledger_no_delete")
-    assert ledger.missing_triggers() == ["mlgov_ledger_no_delete"]
+    assert ledger.oddities() == ["lacks the trigger mlgov_ledger_no_delete"]
     shared = open_ledger(postgres_url)
-    assert shared.missing_triggers() == []
+    assert shared.oddities() == []
     engine = sa.create_engine(postgres_url)
-    for state, missing in (("DISABLE", ["mlgov_ledger_no_change"]), ("ENABLE", [])):
+    for state, missing in (("DISABLE", ["has the trigger mlgov_ledger_no_change disabled"]), ("ENABLE", [])):
         with engine.begin() as connection:
             connection.execute(sa.text(f"ALTER TABLE mlgov_ledger {state} TRIGGER mlgov_ledger_no_change"))
-        assert shared.missing_triggers() == missing
+        assert shared.oddities() == missing
 
 
 @pytest.mark.parametrize("backend", ["sqlite", "postgresql"])

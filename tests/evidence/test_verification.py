@@ -14,7 +14,7 @@ from tests.worlds.statements import make_statement
 def test_evidence_says_what_was_signed(ledger: Ledger, signer, statement: dict) -> None:
     trust = TrustRoot().with_key(signer.public_key, ["fairness"])
     ledger.append(sign_statement(statement, signer))
-    (evidence,), bad = collect(ledger, trust, ["a" * 64])
+    (evidence,), bad = collect(ledger.walk(), trust, ["a" * 64])
     assert not bad
     assert (evidence.kind, evidence.gate, evidence.digest, evidence.seq) == ("gate", "fairness", "a" * 64, 1)
     assert evidence.reference == ledger.get(1).reference
@@ -28,7 +28,7 @@ def test_a_key_may_sign_only_its_own_gate(ledger: Ledger, signer, statement: dic
     entry = ledger.append(sign_statement(statement, signer))
     with raises_code(EvidenceError, "evidence.duty"):
         verify_entry(entry, trust)
-    good, (bad,) = collect(ledger, trust, ["a" * 64])
+    good, (bad,) = collect(ledger.walk(), trust, ["a" * 64])
     assert not good
     assert bad.seq == 1
 

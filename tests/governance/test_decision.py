@@ -379,8 +379,8 @@ def test_tries_on_the_same_data_are_counted_and_capped(story: Story, policy_file
         story.gate("performance", *bounds, subject=model, evaluation_digest=data * 64)
 
     def answer_now() -> Decision:
-        good, bad = collect(story.ledger, story.trust, [MODEL.digest, DATA.digest])
-        history = collect(story.ledger, story.trust, model=MODEL.name)[0]
+        good, bad = collect(story.ledger.walk(), story.trust, [MODEL.digest, DATA.digest])
+        history = collect(story.ledger.walk(), story.trust, model=MODEL.name)[0]
         return decide(REQUEST, story.policy, good, bad, history=history)
 
     judge("a", "e")

@@ -60,9 +60,9 @@ def test_under_another_policy_the_champions_of_today(decided: Governed, tmp_path
 
 def test_a_policy_that_is_not_in_the_ledger_cannot_be_replayed(decided: Governed) -> None:
     trust = TrustRoot.load(decided.trust_file)
-    decision = only(collect(decided.ledger, trust, kind="decision")[0], DecisionStatement)[0]
+    decision = only(collect(decided.ledger.walk(), trust, kind="decision")[0], DecisionStatement)[0]
     assert [code for code, _ in replay(decision, []).now] == ["policy.missing"]
-    bundles = only(collect(decided.ledger, trust, kind="policy")[0], PolicyStatement)
+    bundles = only(collect(decided.ledger.walk(), trust, kind="policy")[0], PolicyStatement)
     assert replay(decision, bundles).same
     recorded = decision.statement.document
     other = {**recorded.input, "request": {**recorded.input["request"], "target": "elsewhere"}}

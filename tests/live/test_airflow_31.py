@@ -59,7 +59,7 @@ class Candidate(Governed):
 
     def answers(self) -> list[tuple[str, str, str]]:
         """Who answered what and why, as it was signed."""
-        found = collect(self.ledger, TrustRoot.load(self.trust_file), kind="approval", model=self.model)[0]
+        found = collect(self.ledger.walk(), TrustRoot.load(self.trust_file), kind="approval", model=self.model)[0]
         said = [item.document["predicate"] for item in found]
         return [(answer["approver"]["name"], answer["answer"], answer["reason"]) for answer in said]
 

@@ -68,7 +68,7 @@ class Exceptions:
 
     def obligations(self, **later: float) -> list[Obligation]:
         g = self.governed
-        return list_obligations(g.ledger, g.trust, g.context().issued_at + timedelta(**later), g.model)
+        return list_obligations(g.ledger.walk(), g.trust, g.context().issued_at + timedelta(**later), g.model)
 
     def audit(self, auc: float, gate: str = "performance") -> Outcome:
         g, (owed,) = self.governed, self.obligations()
@@ -76,7 +76,7 @@ class Exceptions:
         verdict, _ = record_audit(
             owed,
             [GateResult(gate, owed.model, checks)],
-            evidence=collect(g.ledger, g.trust, [owed.model.digest])[0],
+            evidence=collect(g.ledger.walk(), g.trust, [owed.model.digest])[0],
             ledger=g.ledger,
             signer=g.signer("audit"),
             context=g.context(),

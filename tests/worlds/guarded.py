@@ -144,7 +144,7 @@ class Guarded(Governed):
 
     def decisions(self) -> list[tuple[str, set[str]]]:
         """Version and codes of each signed decision about the model, in order."""
-        found = collect(self.ledger, TrustRoot.load(self.trust_file), kind="decision", model=self.model)[0]
+        found = collect(self.ledger.walk(), TrustRoot.load(self.trust_file), kind="decision", model=self.model)[0]
         return [
             (item.subject.version, {code for code, _ in item.statement.reasons})
             for item in only(found, DecisionStatement)

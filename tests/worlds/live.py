@@ -165,7 +165,7 @@ class LiveModel(Guarded):
 
     def evidence(self, kind: str) -> list[Evidence]:
         """What verifies about the model, of one kind."""
-        return collect(self.ledger, TrustRoot.load(self.trust_file), kind=kind, model=self.model)[0]
+        return collect(self.ledger.walk(), TrustRoot.load(self.trust_file), kind=kind, model=self.model)[0]
 
     def decided(self, count: int) -> set[str]:
         """Wait for the ``count``-th signed decision; its codes."""

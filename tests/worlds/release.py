@@ -190,5 +190,5 @@ def gated(release: Release) -> None:
 
 def evidence(release: Release) -> dict[str, Any]:
     """The newest result of the data gate."""
-    good, _ = collect(release.ledger, TrustRoot.load(release.folder / "trust.json"), kind="gate")
+    good, _ = collect(release.ledger.walk(), TrustRoot.load(release.folder / "trust.json"), kind="gate")
     return dict(good[-1].document["predicate"])

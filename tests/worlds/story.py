@@ -88,7 +88,7 @@ class Story:
         self.approve()
 
     def decide(self, request: Request = REQUEST) -> Decision:
-        good, bad = collect(self.ledger, self.trust, [MODEL.digest, DATA.digest])
+        good, bad = collect(self.ledger.walk(), self.trust, [MODEL.digest, DATA.digest])
         return decide(request, self.policy, good, bad)
 
     def codes(self, request: Request = REQUEST) -> set[str]:

@@ -242,7 +242,7 @@ def test_a_promotion_asks_for_the_policys_checks_over_the_table(table: SqlSource
     def codes(checks: dict[str, Any] | None) -> set[str]:
         result = validate_data(table, "suite.json", engine="duckdb", checks=checks)
         story.sign(GateStatement.of(result, story.context()))
-        good, bad = collect(story.ledger, story.trust, [MODEL.digest, result.subject.digest])
+        good, bad = collect(story.ledger.walk(), story.trust, [MODEL.digest, result.subject.digest])
         return {code for code, _ in decide(REQUEST, story.policy, good, bad).reasons}
 
     assert "data.not_checked" in codes(None)
