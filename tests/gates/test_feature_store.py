@@ -26,6 +26,7 @@ from airflow_mlgov.gates.feature_service.gate import (
 )
 from airflow_mlgov.operators.feature_store import FeatureServiceGateOperator
 from airflow_mlgov.results import Check, Outcome
+from tests.codes import raises_code
 from tests.fixtures.airflow_runner import TaskRun
 from tests.fixtures.shell import Run
 from tests.gates.environments import interpreter
@@ -234,7 +235,7 @@ def test_a_sql_registry_whose_address_is_in_the_environment(
         "credentials": ["REGISTRY_URL"],
         "same_user": True,
     }
-    with pytest.raises(ExternalError, match="Feast failed"):
+    with raises_code(ExternalError, "child.failed"):
         judge_feature_service(repo, "scoring", RULES, python=python)
 
 
@@ -279,20 +280,24 @@ def test_functions_in_the_registry_are_not_run(python: Path, repo: Path, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("rules", "message"),
+    ("rules", "code", "words"),
     [
-        ({}, "the rules: \\$: {} should be non-empty"),
-        ({"owners": "present"}, "'owners' was unexpected.*known rules: owner, description, ttl, max_age, pii"),
-        ({"owner": []}, "owner"),
-        ({"owner": True}, "owner"),
-        ({"max_age": "1 day"}, "max_age"),
-        ({"max_age": "0d"}, "max_age"),
-        ({"ttl": {"min": "1d"}}, "ttl"),
-        ({"pii": {"allow": ["x"]}}, "pii: 'tag' is a required property"),
+        ({}, "rules.form", ""),
+        (
+            {"owners": "present"},
+            "rules.form",
+            "'owners' was unexpected.*known rules: owner, description, ttl, max_age, pii",
+        ),
+        ({"owner": []}, "rules.form", ""),
+        ({"owner": True}, "rules.form", ""),
+        ({"max_age": "1 day"}, "rules.form", ""),
+        ({"max_age": "0d"}, "rules.form", ""),
+        ({"ttl": {"min": "1d"}}, "rules.form", ""),
+        ({"pii": {"allow": ["x"]}}, "rules.form", "pii: 'tag' is a required property"),
     ],
 )
-def test_rules_that_are_none(rules: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigurationError, match=message):
+def test_rules_that_are_none(rules: dict[str, Any], code: str, words: str) -> None:
+    with raises_code(ConfigurationError, code, words):
         load_rules(rules)
 
 
@@ -303,28 +308,30 @@ def test_rules_in_a_file(tmp_path: Path) -> None:
     assert (rules.content, rules.name) == ({"max_age": "1d", "owner": "present"}, str(path))
     assert rules.digest == hashlib.sha256(path.read_bytes()).hexdigest()
     path.write_text("owner: [a]\nowner: present\n")
-    with pytest.raises(ConfigurationError, match="the key 'owner' stands twice"):
+    with raises_code(ConfigurationError, "file.key_twice", match="the key 'owner' stands twice"):
         load_rules(path)
-    with pytest.raises(ConfigurationError, match=r"no such rules: .*absent.yaml"):
+    with raises_code(ConfigurationError, "file.missing"):
         load_rules(tmp_path / "absent.yaml")
 
 
 def test_mistakes_of_the_user(python: Path, repo: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="has no feature service skoring; it has: age_only, onboarding, scori"):
+    with raises_code(
+        ConfigurationError, "child.refused", match="has no feature service skoring; it has: age_only, onboarding, scori"
+    ):
         judge_feature_service(repo, "skoring", RULES, python=python)
-    with pytest.raises(ConfigurationError, match=r"holds no feature_store.yaml"):
+    with raises_code(ConfigurationError, "child.refused"):
         judge_feature_service(tmp_path, "scoring", RULES, python=python)
     (repo / "registry.db").unlink()
-    with pytest.raises(
-        ConfigurationError, match=r"the registry registry.db of .* is not there: run `feast apply` first"
-    ):
+    with raises_code(ConfigurationError, "child.refused"):
         judge_feature_service(repo, "scoring", RULES, python=python)
     assert not (repo / "registry.db").exists()
-    with pytest.raises(
-        ConfigurationError, match=r"Feast cannot run with .*: feast is missing there; install it: .*feast"
+    with raises_code(
+        ConfigurationError,
+        "environment.incomplete",
+        match=r"Feast cannot run with .*: feast is missing there; install it: .*feast",
     ):
         judge_feature_service(repo, "scoring", RULES, python=sys.executable)
-    with pytest.raises(ConfigurationError, match=r"Feast is not installed beside Airflow .*name the interpreter"):
+    with raises_code(ConfigurationError, "environment.missing"):
         judge_feature_service(repo, "scoring", RULES)
 
 

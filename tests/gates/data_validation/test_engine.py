@@ -23,6 +23,7 @@ from airflow_mlgov.gates.data_validation import validate_data
 from airflow_mlgov.gates.data_validation.one_query import COMPILED_TYPES
 from airflow_mlgov.gates.data_validation.portable_regex import portable_regex
 from airflow_mlgov.results import Check, Outcome
+from tests.codes import raises_code
 from tests.worlds.drawn import MANY, NAMES, SLOW, tables
 from tests.worlds.suites import QUANTILES, expect, suite, write_names
 
@@ -143,14 +144,14 @@ LINEAR = {"allow_relative_error": "linear"}
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_is_not_certain_is_great_expectations(people: str, item: dict[str, Any], why: str) -> None:
-    with pytest.raises(
-        ConfigurationError, match=r"\(expectation 1\): .*cannot be evaluated by engine duckdb: "
+    with raises_code(
+        ConfigurationError, "engine.cannot", match=r"\(expectation 1\): .*cannot be evaluated by engine duckdb: "
     ) as told:
         validate_data(people, suite(item, suite_parameters={"oldest": 400}), engine="duckdb")
     assert why in str(told.value)
     assert "leave engine at auto" in str(told.value)
     if item["kwargs"].get("meaning"):
-        with pytest.raises(ConfigurationError, match="has wrong arguments: meaning"):
+        with raises_code(ConfigurationError, "suite.arguments"):
             validate_data(people, suite(item))
         return
     result = validate_data(people, suite(item, BETWEEN, suite_parameters={"oldest": 400}))
@@ -204,22 +205,24 @@ def test_a_missing_column_is_an_error_of_either_engine(people: str) -> None:
         assert check.outcome is ERROR
         assert 'has no column "agee" (did you mean "age"?)' in check.detail
         assert {**check.as_dict(), "values": None} == {**reference.as_dict(), "values": None}
-    with pytest.raises(ConfigurationError, match="has wrong arguments: maximum"):
+    with raises_code(ConfigurationError, "suite.arguments"):
         validate_data(people, suite(expect("column_values_to_be_between", column="agee", min_value=0, maximum=1)))
 
 
 def test_the_engine_must_be_one_that_is_known(people: str) -> None:
-    with pytest.raises(
-        ConfigurationError, match="engine should be 'auto', 'duckdb' or 'great_expectations', not 'spark'"
+    with raises_code(
+        ConfigurationError,
+        "setting.wrong",
+        match="engine should be 'auto', 'duckdb' or 'great_expectations', not 'spark'",
     ):
         validate_data(people, suite(BETWEEN), engine="spark")
-    with pytest.raises(ConfigurationError, match="memory_limit must be a size such as 512MB"):
+    with raises_code(ConfigurationError, "memory_limit.form", match="memory_limit must be a size such as 512MB"):
         validate_data(people, suite(BETWEEN), memory_limit="lots")
-    with pytest.raises(ConfigurationError, match="engine duckdb is for csv and parquet files"):
+    with raises_code(ConfigurationError, "engine.frame"):
         validate_data(pd.DataFrame({"age": [1]}), suite(BETWEEN), engine="duckdb")
-    with pytest.raises(ConfigurationError, match="Data Docs are made by Great Expectations"):
+    with raises_code(ConfigurationError, "setting.contradiction"):
         validate_data(people, suite(BETWEEN), engine="duckdb", data_docs_dir=Path(people).parent / "docs")
-    with pytest.raises(ConfigurationError, match="data must be a path"):
+    with raises_code(ConfigurationError, "data.kind"):
         validate_data(3, suite(BETWEEN))  # type: ignore[arg-type]
 
 
@@ -268,7 +271,7 @@ def test_the_command_and_the_operator_hand_on_the_engine(people: str, tmp_path: 
         operator = DataValidationGateOperator(task_id="data", data=people, suite=str(rules), engine=engine)
         assert operator.evaluate().checks[1].values["engine"] == engine
     limited = DataValidationGateOperator(task_id="data", data=people, suite=str(rules), memory_limit="lots")
-    with pytest.raises(ConfigurationError, match="memory_limit must be a size"):
+    with raises_code(ConfigurationError, "memory_limit.form"):
         limited.evaluate()
     with pytest.raises(ValueError, match="engine should be 'auto', 'duckdb' or 'great_expectations', not 'spark'"):
         DataValidationGateOperator(task_id="data", data=people, suite=str(rules), engine="spark")
@@ -453,12 +456,18 @@ def test_a_csv_that_duckdb_reads_otherwise_is_read_by_pandas(tmp_path: Path, con
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
-    [(b"a,b\n1,2,3\n4,5,6\n", "more fields than the header"), (b"a,b\n1,\xff\n", "not UTF-8"), (b"", "is empty")],
+    ("content", "code", "words"),
+    [
+        (b"a,b\n1,2,3\n4,5,6\n", "data.unreadable", ""),
+        (b"a,b\n1,\xff\n", "file.not_text", "not UTF-8"),
+        (b"", "data.empty", ""),
+    ],
 )
-def test_a_csv_that_neither_reads_is_refused_in_pandas_words(tmp_path: Path, content: bytes, message: str) -> None:
+def test_a_csv_that_neither_reads_is_refused_in_pandas_words(
+    tmp_path: Path, content: bytes, code: str, words: str
+) -> None:
     (tmp_path / "bad.csv").write_bytes(content)
-    with pytest.raises(ConfigurationError, match=message):
+    with raises_code(ConfigurationError, code, words):
         validate_data(tmp_path / "bad.csv", suite(expect("column_values_to_not_be_null", column="a")))
 
 
@@ -509,7 +518,7 @@ def test_an_index_of_pandas_is_left_to_it(tmp_path: Path) -> None:
     result = validate_data(path, suite(expect("column_values_to_be_unique", column="key")))
     assert result.details["columns"] == ["key", "a"]
     assert (result.checks[1].values["engine"], result.checks[1].outcome) == ("great_expectations", FAIL)
-    with pytest.raises(ConfigurationError, match="holds an index of pandas"):
+    with raises_code(ConfigurationError, "engine.cannot"):
         validate_data(path, suite(expect("table_row_count_to_equal", value=2)), engine="duckdb")
 
 
@@ -554,9 +563,9 @@ def test_the_fingerprint_of_a_frame_does_not_hang_on_how_text_is_stored() -> Non
     assert fingerprint_frame(plain).digest == fingerprint_frame(plain.astype({"name": "category"})).digest
     shifted = plain.assign(day=plain["day"] + pd.Timedelta(1, "ns"))
     assert fingerprint_frame(shifted).digest != fingerprint_frame(plain).digest
-    with pytest.raises(ConfigurationError, match='column "odd" holds values of type object'):
+    with raises_code(ConfigurationError, "column.kind", match='column "odd" holds values of type object'):
         fingerprint_frame(pd.DataFrame({"odd": [object()]}))
-    with pytest.raises(ConfigurationError, match="more than one column named 'a'"):
+    with raises_code(ConfigurationError, "column.twice", match="more than one column named 'a'"):
         fingerprint_frame(pd.DataFrame([[1, 2]], columns=["a", "a"]))
 
 

@@ -19,6 +19,7 @@ from airflow_mlgov.gates.data_validation.one_query import run_query
 from airflow_mlgov.gates.data_validation.sql_semantics import decided_otherwise
 from airflow_mlgov.gates.data_validation.suite import load_suite
 from airflow_mlgov.results import Outcome
+from tests.codes import raises_code
 from tests.fixtures.postgres import PASSWORD
 from tests.worlds.drawn import MANY, NAMES, SLOW, tables
 from tests.worlds.suites import QUANTILES, expect, suite
@@ -145,8 +146,10 @@ def test_each_row_is_read_once(database: SqlSource, monkeypatch: pytest.MonkeyPa
 )
 def test_what_duckdb_would_not_decide_as_the_database_does(database: SqlSource, item: dict[str, Any], why: str) -> None:
     source = fill(database, COLUMNS, ROWS)
-    with pytest.raises(
-        ConfigurationError, match=rf"\(expectation 1\): .*by engine duckdb: {why}.*leave engine at auto"
+    with raises_code(
+        ConfigurationError,
+        "engine.cannot",
+        match=rf"\(expectation 1\): .*by engine duckdb: {why}.*leave engine at auto",
     ):
         validate_data(source, suite(item), engine="duckdb")
 
@@ -156,7 +159,7 @@ def test_nan_is_a_value_to_postgresql(postgres: str) -> None:
     source = SqlSource(postgres, query=query, password=PASSWORD)
     item = expect("column_values_to_be_between", column="rate", max_value=2)
     assert validate_data(source, suite(item)).checks[1].outcome is Outcome.FAIL
-    with pytest.raises(ConfigurationError, match='NaN stands in the column "rate"'):
+    with raises_code(ConfigurationError, "engine.cannot", match='NaN stands in the column "rate"'):
         validate_data(source, suite(item), engine="duckdb")
     other = expect("column_values_to_be_between", column="id", max_value=2)
     assert validate_data(source, suite(other), engine="duckdb").verdict is Outcome.PASS
@@ -174,5 +177,5 @@ def test_auto_is_great_expectations(database: SqlSource) -> None:
     source = fill(database, COLUMNS, ROWS)
     item = expect("column_values_to_not_be_null", column="id")
     assert validate_data(source, suite(item)).checks[1].values["engine"] == "great_expectations"
-    with pytest.raises(ConfigurationError, match="Data Docs are made by Great Expectations"):
+    with raises_code(ConfigurationError, "setting.contradiction"):
         validate_data(source, suite(item), engine="duckdb", data_docs_dir="docs")

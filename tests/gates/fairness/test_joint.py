@@ -22,6 +22,7 @@ from airflow_mlgov.gates.fairness import evaluate_fairness, scores
 from airflow_mlgov.gates.fairness.joint import Joint, Whole, joint_means
 from airflow_mlgov.gates.statistics.delong import delong
 from airflow_mlgov.results import Outcome
+from tests.codes import raises_code
 from tests.fixtures.postgres import PASSWORD
 from tests.worlds.counted import MODEL, Judge, by_name
 
@@ -280,7 +281,9 @@ def test_a_regressions_baseline(errors: pd.DataFrame, judge: Judge, tmp_path: Pa
     itself = by_name(judge(errors, bounds, **{**options, "baseline": str(tmp_path / "test.parquet")}))[name]
     assert (itself.observed, itself.outcome) == (0.0, Outcome.PASS)
     errors.assign(y=errors.y + 1).to_parquet(tmp_path / "champion.parquet")
-    with pytest.raises(ConfigurationError, match="differs from the candidate's in 2000 of 2000 rows"):
+    with raises_code(
+        ConfigurationError, "baseline.other_rows", match="differs from the candidate's in 2000 of 2000 rows"
+    ):
         judge(errors, bounds, **options)
     errors.assign(p=errors.c.where(errors.id > 4)).to_parquet(tmp_path / "champion.parquet")
     missing = judge(errors, bounds, **options)
@@ -330,10 +333,10 @@ def test_a_champion_without_scores(rows: pd.DataFrame, judge: Judge, tmp_path: P
     bounds = {"roc_auc_difference_vs_champion": {"max_change": 0.1}}
     alone = by_name(judge(rows, bounds, score="s"))["roc_auc_difference_vs_champion[sex]"]
     assert (alone.outcome, str(alone.severity)) == (Outcome.INCONCLUSIVE, "info")
-    with pytest.raises(ConfigurationError, match="needs the champion's scores: name champion_score"):
+    with raises_code(ConfigurationError, "setting.missing", match="needs the champion's scores: name champion_score"):
         judge(rows.assign(c=rows.p), bounds, score="s", champion_prediction="c")
     rows.drop(columns="s").to_parquet(tmp_path / "champion.parquet")
-    with pytest.raises(ConfigurationError, match='no column "s"'):
+    with raises_code(ConfigurationError, "column.missing", match='no column "s"'):
         judge(rows, bounds, score="s", baseline=str(tmp_path / "champion.parquet"), row_id="id")
 
 

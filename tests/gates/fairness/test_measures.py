@@ -14,6 +14,7 @@ from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.fairness import scores
 from airflow_mlgov.gates.fairness.scores import ranking
 from airflow_mlgov.results import Outcome
+from tests.codes import raises_code
 from tests.worlds.counted import Judge, by_name
 
 
@@ -118,7 +119,7 @@ def test_calibration_by_group(scored: pd.DataFrame, judge: Judge) -> None:
 
 def test_scores_that_are_no_probabilities(scored: pd.DataFrame, judge: Judge) -> None:
     scored["s"] = scored.s * 3
-    with pytest.raises(ConfigurationError, match="outside 0 to 1"):
+    with raises_code(ConfigurationError, "score.not_a_probability", match="outside 0 to 1"):
         judge(scored, {"expected_calibration_error_group_max": {"max": 0.5}}, prediction=None, score="s")
     assert judge(scored, {"roc_auc_group_min": {"min": 0.1}}, prediction=None, score="s").verdict is Outcome.PASS
 
@@ -183,28 +184,34 @@ def test_each_class_against_the_rest(judge: Judge) -> None:
     assert max(by_class, key=by_class.__getitem__) == "high"
     assert check.outcome is Outcome.FAIL
     assert set(check.values["by_group"]["a"]) == {f"true_positive_rate of class {name}" for name in by_class}
-    with pytest.raises(ConfigurationError, match="labels are not binary"):
+    with raises_code(ConfigurationError, "label.not_binary"):
         judge(frame, {"equal_opportunity_difference": {"max": 0.1}})
 
 
 @pytest.mark.parametrize(
-    ("bounds", "kwargs", "message"),
+    ("bounds", "kwargs", "code", "words"),
     [
-        ({"mean_error_difference": {"max": 1}}, {}, "is of a regression, and the task is binary"),
-        ({"accuracy_difference": {"max": 1}}, {"task": "regression"}, "is of a classification"),
-        ({"roc_auc_difference": {"max": 1}}, {}, "needs scores"),
-        ({"roc_auc_difference": {"max": 1}}, {"task": "multiclass", "score": "s"}, "is of binary scores"),
-        ({"fpr_disparity": {"max": 1}}, {"task": "multiclass"}, "is of two classes"),
+        ({"mean_error_difference": {"max": 1}}, {}, "bound.other_task", ""),
+        ({"accuracy_difference": {"max": 1}}, {"task": "regression"}, "bound.other_task", ""),
+        ({"roc_auc_difference": {"max": 1}}, {}, "bound.needs_scores", ""),
+        ({"roc_auc_difference": {"max": 1}}, {"task": "multiclass", "score": "s"}, "bound.other_task", ""),
+        ({"fpr_disparity": {"max": 1}}, {"task": "multiclass"}, "bound.other_task", ""),
         (
             {"accuracy_difference": {"max": 1}},
             {"task": "ranking"},
+            "setting.wrong",
             "task should be 'binary', 'multiclass' or 'regression'",
         ),
-        ({"accuracy_difference": {"max": 1}}, {"max_share_left_out": 1}, "max_share_left_out should be less than 1"),
+        (
+            {"accuracy_difference": {"max": 1}},
+            {"max_share_left_out": 1},
+            "setting.wrong",
+            "max_share_left_out should be less than 1",
+        ),
     ],
 )
 def test_what_cannot_be_measured(
-    scored: pd.DataFrame, judge: Judge, bounds: dict[str, object], kwargs: dict[str, object], message: str
+    scored: pd.DataFrame, judge: Judge, bounds: dict[str, object], kwargs: dict[str, object], code: str, words: str
 ) -> None:
-    with pytest.raises(ConfigurationError, match=message):
+    with raises_code(ConfigurationError, code, words):
         judge(scored.assign(p=(scored.s > 0.5).astype(int)), bounds, **kwargs)

@@ -17,6 +17,7 @@ from airflow_mlgov.data.database import SqlSource
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
 from airflow_mlgov.gates.fairness import counting, evaluate_fairness
 from airflow_mlgov.results import GateResult, Outcome
+from tests.codes import raises_code
 from tests.fixtures.postgres import PASSWORD
 from tests.worlds.counted import MODEL, Judge, by_name, rows_of
 
@@ -102,7 +103,7 @@ def test_a_group_spelt_in_two_ways_is_not_ranked_in_two_parts(frame: pd.DataFram
     settings = {**SETTINGS, "score": "s"}
     counted = evaluate_fairness(SqlSource(url, table="scored"), subject=MODEL, bounds=BOUNDS, **settings)
     assert set(counted.details["rates"]["sex"]) == {"f", "m"}
-    with pytest.raises(ConfigurationError, match="spells a group of sex, or a label, in several ways"):
+    with raises_code(ConfigurationError, "group.spellings"):
         evaluate_fairness(SqlSource(url, table="scored"), subject=MODEL, bounds=["roc_auc_difference<=0.5"], **settings)
 
 
@@ -113,21 +114,21 @@ def test_databases_that_refuse_or_are_down(postgres: str) -> None:
     def judged(**source: Any) -> GateResult:
         return evaluate_fairness(SqlSource(**source), subject=MODEL, bounds=BOUNDS, **SETTINGS)
 
-    with pytest.raises(ConfigurationError, match=r'no column "sexx".*did you mean "sex"'):
+    with raises_code(ConfigurationError, "column.missing", match=r'no column "sexx".*did you mean "sex"'):
         evaluate_fairness(
             SqlSource(postgres, table="tiny", password=PASSWORD),
             subject=MODEL,
             bounds=BOUNDS,
             **{**SETTINGS, "sensitive_features": ["sexx"]},
         )
-    with pytest.raises(ConfigurationError, match="nowhere"):
+    with raises_code(ConfigurationError, "database.query"):
         judged(url=postgres, table="nowhere", password=PASSWORD)
     with pytest.raises(AccessError) as refused:
         judged(url=postgres, table="tiny", password="wrong-secret")
     assert "wrong-secret" not in str(refused.value)
     with pytest.raises(DependencyError):
         judged(url="postgresql+psycopg://postgres@127.0.0.1:1/postgres", table="tiny", password="x")
-    with pytest.raises(ConfigurationError, match=r"no such file: a\.csv"):
+    with raises_code(ConfigurationError, "file.missing"):
         evaluate_fairness(
             SqlSource(postgres, table="tiny", password=PASSWORD),
             subject=MODEL,
@@ -241,7 +242,7 @@ def test_a_column_of_scores_is_no_group(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(counting, "LIMIT", 50)
     path = tmp_path / "a.parquet"
     pd.DataFrame({"sex": np.linspace(0, 1, 500), "y": 1, "p": 0}).to_parquet(path)
-    with pytest.raises(ConfigurationError, match="more than 50 combinations of y, p, sex"):
+    with raises_code(ConfigurationError, "group.too_many", match="more than 50 combinations of y, p, sex"):
         evaluate_fairness(str(path), subject=MODEL, bounds=BOUNDS, **SETTINGS)
 
 
@@ -322,24 +323,24 @@ def test_without_a_champion(frame: pd.DataFrame, judge: Judge) -> None:
 
 
 @pytest.mark.parametrize(
-    ("champion", "message"),
+    ("champion", "code", "words"),
     [
-        (lambda f: f.iloc[1:], "2999 rows are in both tables, but the candidate has 3000"),
-        (lambda f: f.assign(id=0), "3000 rows and 1 ids"),
-        (lambda f: f.assign(y=1 - f.y), "differs from the candidate's in 3000 of 3000 rows"),
-        (lambda f: f.drop(columns="p"), 'no column "p"'),
-        (lambda f: f.drop(columns="id"), 'no column "id"'),
+        (lambda f: f.iloc[1:], "baseline.other_rows", "2999 rows are in both tables, but the candidate has 3000"),
+        (lambda f: f.assign(id=0), "row_id.twice", "3000 rows and 1 ids"),
+        (lambda f: f.assign(y=1 - f.y), "baseline.other_rows", "differs from the candidate's in 3000 of 3000 rows"),
+        (lambda f: f.drop(columns="p"), "column.missing", 'no column "p"'),
+        (lambda f: f.drop(columns="id"), "column.missing", 'no column "id"'),
     ],
 )
 def test_a_champion_on_other_rows(
-    frame: pd.DataFrame, tmp_path: Path, judge: Judge, champion: Any, message: str
+    frame: pd.DataFrame, tmp_path: Path, judge: Judge, champion: Any, code: str, words: str
 ) -> None:
     champion(frame).to_parquet(tmp_path / "champion.parquet")
     bounds = {"accuracy_difference_vs_champion": {"max_change": 0.01}}
-    with pytest.raises(ConfigurationError, match=message):
+    with raises_code(ConfigurationError, code, words):
         judge(frame, bounds, baseline=str(tmp_path / "champion.parquet"), row_id="id")
 
 
 def test_a_champion_without_a_row_id(frame: pd.DataFrame, tmp_path: Path, judge: Judge) -> None:
-    with pytest.raises(ConfigurationError, match="a baseline needs row_id"):
+    with raises_code(ConfigurationError, "setting.missing"):
         judge(frame, {"accuracy_difference": {"max": 1}}, baseline=str(tmp_path / "test.parquet"))

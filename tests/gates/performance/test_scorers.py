@@ -17,6 +17,7 @@ from airflow_mlgov.gates.performance.spec import GATE, PerformanceSettings
 from airflow_mlgov.gates.strictness import held_to, merge_settings
 from airflow_mlgov.governance.policy import load_policy
 from airflow_mlgov.governance.schema import policy_schema
+from tests.codes import raises_code
 
 
 def test_every_scorer_of_scikit_learn_is_known_or_refused_with_a_reason() -> None:
@@ -49,12 +50,12 @@ def test_names_are_known_without_scikit_learn() -> None:
 
 @pytest.mark.parametrize("name", ["adjusted_rand_score", "v_measure_score", "f1_samples", "model_size_mb_vs_champion"])
 def test_what_predictions_do_not_give_is_refused(name: str) -> None:
-    with pytest.raises(ConfigurationError, match=f'unknown metric "{name}"'):
+    with raises_code(ConfigurationError, "bound.unknown", match=f'unknown metric "{name}"'):
         parse_bounds({name: {"min": 0}}, KNOWN_METRICS)
 
 
 def test_a_misspelt_scorer_has_a_near_one_and_a_list_without_endings() -> None:
-    with pytest.raises(ConfigurationError, match='Did you mean "balanced_accuracy"') as caught:
+    with raises_code(ConfigurationError, "bound.unknown", match='Did you mean "balanced_accuracy"') as caught:
         parse_bounds(["balanced_acuracy>=0.5"], KNOWN_METRICS)
     assert VS_CHAMPION not in str(caught.value).replace("churn_vs_champion", "")
     assert WORST_SLICE not in str(caught.value)
@@ -80,17 +81,22 @@ def test_the_task_of_metrics(asked: list[str], declared: Any, class_scores: bool
 
 
 @pytest.mark.parametrize(
-    ("asked", "declared", "message"),
+    ("asked", "declared", "code", "words"),
     [
-        (["roc_auc", "r2"], None, "r2 is of a regression and roc_auc of a classification"),
-        (["roc_auc", "roc_auc_ovr"], None, "roc_auc is of two classes and roc_auc_ovr of more"),
-        (["roc_auc"], "multiclass", "roc_auc is of a binary task, but task is declared 'multiclass'"),
-        (["accuracy"], "regression", "accuracy is of a classification, but task is declared"),
-        (["accuracy"], "ranking", "task must be one of binary, multiclass, regression"),
+        (["roc_auc", "r2"], None, "bound.other_task", "r2 is of a regression and roc_auc of a classification"),
+        (["roc_auc", "roc_auc_ovr"], None, "bound.other_task", ""),
+        (
+            ["roc_auc"],
+            "multiclass",
+            "bound.other_task",
+            "roc_auc is of a binary task, but task is declared 'multiclass'",
+        ),
+        (["accuracy"], "regression", "bound.other_task", ""),
+        (["accuracy"], "ranking", "setting.wrong", ""),
     ],
 )
-def test_tasks_that_do_not_agree(asked: list[str], declared: Any, message: str) -> None:
-    with pytest.raises(ConfigurationError, match=message):
+def test_tasks_that_do_not_agree(asked: list[str], declared: Any, code: str, words: str) -> None:
+    with raises_code(ConfigurationError, code, words):
         task_of(asked, declared, False)
 
 
@@ -129,17 +135,25 @@ models:
     assert model.settings("performance")["slices"] == ["region", "sex*age_band"]
     settings, bounds = held_to(GATE, model, {}, ["roc_auc_ovr>=0.95"], "the DAG")
     assert (settings.confidence, bounds[0].bound.min) == (0.9, 0.95)
-    with pytest.raises(ConfigurationError, match="decide is 'point' here, but the governance policy says 'interval'"):
+    with raises_code(
+        ConfigurationError,
+        "setting.not_the_policys",
+        match="decide is 'point' here, but the governance policy says 'interval'",
+    ):
         held_to(GATE, model, {"decide": "point"}, (), "the DAG")
     path.write_text(path.read_text().replace("        confidence: 0.9\n", ""))
     unsaid = load_policy(path).model("iris").settings("performance")
-    with pytest.raises(ConfigurationError, match=r"confidence is 0\.5 here, which is looser than the default of 0\.95"):
+    with raises_code(
+        ConfigurationError,
+        "setting.looser",
+        match=r"confidence is 0\.5 here, which is looser than the default of 0\.95",
+    ):
         merge_settings(PerformanceSettings, unsaid, {"confidence": 0.5}, governed=True)
     merged = merge_settings(PerformanceSettings, unsaid, {"confidence": 0.99}, governed=True)
     assert merged["confidence"] == 0.99
     path.write_text(path.read_text().replace("roc_auc_ovr:", "roc_auc_over:"))
-    with pytest.raises(ConfigurationError, match=r"mlgov.yaml:13: .*did you mean 'roc_auc_ovr'"):
+    with raises_code(ConfigurationError, "policy.unknown_key", match=r"mlgov.yaml:13: .*did you mean 'roc_auc_ovr'"):
         load_policy(path)
     path.write_text(path.read_text().replace("roc_auc_over:", "roc_auc_ovr:").replace("slices: [region", "# [region"))
-    with pytest.raises(ConfigurationError, match=r"mlgov.yaml:5: .*'slices' is a required property"):
+    with raises_code(ConfigurationError, "policy.invalid", match=r"mlgov.yaml:5: .*'slices' is a required property"):
         load_policy(path)

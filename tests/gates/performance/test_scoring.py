@@ -20,6 +20,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from airflow_mlgov.errors import ConfigurationError, MlgovError
 from airflow_mlgov.gates.performance import scoring
 from airflow_mlgov.gates.performance.scoring import ScoringError, inspect_model, score_model
+from tests.codes import raises_code
 
 FEATURES = ["income", "debt"]
 EVIL = """
@@ -124,19 +125,25 @@ def test_the_child_sees_no_secret(features: Path, tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize(
-    ("action", "message"),
+    ("action", "code", "words"),
     [
-        ("crash", r"exit code 1: RuntimeError: cannot reach postgresql://\*\*\*@db/prod with token=\*\*\*"),
-        ("die", "was killed by signal 9: "),
-        ("mute", "exit code 3: "),
-        ("quiet", "wrote no scores"),
-        ("short", "gave 3 predictions for 60 rows"),
-        ("nested", "wrote a prediction of type list"),
+        (
+            "crash",
+            "child.failed",
+            r"exit code 1: RuntimeError: cannot reach postgresql://\*\*\*@db/prod with token=\*\*\*",
+        ),
+        ("die", "child.failed", "was killed by signal 9: "),
+        ("mute", "child.failed", "exit code 3: "),
+        ("quiet", "child.answer", ""),
+        ("short", "child.answer", "gave 3 predictions for 60 rows"),
+        ("nested", "child.answer", ""),
     ],
 )
-def test_what_goes_wrong_in_the_child_is_told(features: Path, tmp_path: Path, action: str, message: str) -> None:
+def test_what_goes_wrong_in_the_child_is_told(
+    features: Path, tmp_path: Path, action: str, code: str, words: str
+) -> None:
     spy = _save_spy(tmp_path / "spy", action, tmp_path / "notes.json")
-    with pytest.raises(ScoringError, match=message) as caught:
+    with raises_code(ScoringError, code, words) as caught:
         score_model(spy, features, tmp_path / "out.parquet", columns=FEATURES)
     assert isinstance(caught.value, MlgovError)
     assert "tiger" not in str(caught.value)
@@ -148,7 +155,7 @@ def test_what_goes_wrong_in_the_child_is_told(features: Path, tmp_path: Path, ac
 def test_a_model_that_takes_too_long_is_stopped(features: Path, tmp_path: Path) -> None:
     spy = _save_spy(tmp_path / "spy", "sleep", tmp_path / "notes.json")
     started = time.monotonic()
-    with pytest.raises(ScoringError, match="longer than 1 s"):
+    with raises_code(ScoringError, "child.timeout", match="longer than 1 s"):
         score_model(spy, features, tmp_path / "out.parquet", columns=FEATURES, timeout=1)
     assert time.monotonic() - started < 20
 
@@ -160,7 +167,9 @@ def test_a_foreign_loader_is_refused_and_does_not_run(
     (broken / "code").mkdir()
     (broken / "code" / "evilmod.py").write_text(EVIL.format(ran=str(ran)))
     _edit(broken, loader_module="evilmod", code="code")
-    with pytest.raises(ConfigurationError, match=r'its loader_module is "evilmod", allowed are mlflow.lightgbm'):
+    with raises_code(
+        ConfigurationError, "model.untrusted", match=r'its loader_module is "evilmod", allowed are mlflow.lightgbm'
+    ):
         score_model(broken, features, tmp_path / "out.parquet", columns=FEATURES)
     assert not ran.exists()
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -169,54 +178,56 @@ def test_a_foreign_loader_is_refused_and_does_not_run(
 
 
 @pytest.mark.parametrize(
-    ("flavor", "settings", "message"),
+    ("flavor", "settings", "words"),
     [
         ("python_function", {"loader_module": "mlflow.pyfunc.model"}, "mlflow.pyfunc.model"),
         ("python_function", {"loader_module": ["mlflow.sklearn"]}, "loader_module"),
         ("python_function", {"loader_module": None}, "loader_module"),
         ("python_function", {"code": "code"}, r"brings code \(code\)"),
-        ("sklearn", {"code": "src"}, r"its sklearn flavor brings code"),
+        ("sklearn", {"code": "src"}, "its sklearn flavor brings code"),
         ("python_function", {"model_path": "../other.pkl"}, "leaves the model's folder"),
         ("sklearn", {"pickled_model": "/other.pkl"}, "leaves the model's folder"),
     ],
 )
-def test_models_with_code_are_refused(broken: Path, flavor: str, settings: dict[str, Any], message: str) -> None:
+def test_models_with_code_are_refused(broken: Path, flavor: str, settings: dict[str, Any], words: str) -> None:
     _edit(broken, flavor, **settings)
-    with pytest.raises(ConfigurationError, match=message):
+    with raises_code(ConfigurationError, "model.untrusted", words):
         inspect_model(broken)
 
 
 def test_files_that_a_model_must_not_hold(broken: Path) -> None:
     assert inspect_model(broken)["flavors"]["sklearn"]
     (broken / "helper.py").write_text("")
-    with pytest.raises(ConfigurationError, match=r"code of its own \(helper.py\)"):
+    with raises_code(ConfigurationError, "model.untrusted", match=r"\(helper.py\)"):
         inspect_model(broken)
     (broken / "helper.py").unlink()
     (broken / "link").symlink_to(broken / "model.skops")
-    with pytest.raises(ConfigurationError, match="link is a link"):
+    with raises_code(ConfigurationError, "model.untrusted", match="link is a link"):
         inspect_model(broken)
 
 
 @pytest.mark.parametrize("text", ["", "{", "flavors: [1]", "flavors: {sklearn: {}}", "flavors: {python_function: 3}"])
 def test_an_unreadable_mlmodel(tmp_path: Path, text: str) -> None:
-    with pytest.raises(ConfigurationError, match="holds no readable MLmodel"):
+    with raises_code(ConfigurationError, "model.unreadable"):
         inspect_model(tmp_path)
     (tmp_path / "MLmodel").write_text(text)
-    with pytest.raises(ConfigurationError, match="names no python_function flavor"):
+    with raises_code(ConfigurationError, "model.unreadable"):
         inspect_model(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("kwargs", "message"),
+    ("kwargs", "code", "words"),
     [
-        ({"columns": []}, "name the feature columns"),
-        ({}, "name the feature columns"),
-        ({"columns": FEATURES, "keep": ["score"]}, "kept column score would be overwritten"),
-        ({"columns": ["incom"]}, 'has no column "incom"'),
+        ({"columns": []}, "model.not_scorable", ""),
+        ({}, "model.not_scorable", ""),
+        ({"columns": FEATURES, "keep": ["score"]}, "model.not_scorable", ""),
+        ({"columns": ["incom"]}, "column.missing", 'has no column "incom"'),
     ],
 )
-def test_bad_columns(model: tuple[Path, Any], features: Path, tmp_path: Path, kwargs: Any, message: str) -> None:
-    with pytest.raises(ConfigurationError, match=message):
+def test_bad_columns(
+    model: tuple[Path, Any], features: Path, tmp_path: Path, kwargs: Any, code: str, words: str
+) -> None:
+    with raises_code(ConfigurationError, code, words):
         score_model(model[0], features, tmp_path / "out.parquet", **kwargs)
 
 
@@ -257,5 +268,5 @@ def test_the_signature_names_the_features(features: Path, tmp_path: Path) -> Non
 
 def test_scores_that_are_no_parquet(tmp_path: Path) -> None:
     (tmp_path / "scores.parquet").write_text("not parquet")
-    with pytest.raises(ScoringError, match="cannot be read"):
+    with raises_code(ScoringError, "child.answer"):
         scoring._read_scores(tmp_path / "scores.parquet", 3)
