@@ -32,6 +32,7 @@ from airflow_mlgov.gates.performance.clean_process import declared_requirements,
 from airflow_mlgov.gates.performance.scoring import ScoringError, inspect_model, run_model
 from airflow_mlgov.gates.performance.serialization import require_trusted, stored_model
 from airflow_mlgov.results import Check, GateResult, Outcome, Subject
+from tests.codes import raises_code
 
 MODEL = Subject("model", "cancer", "ab" * 32, version="7", registry="http://mlflow")
 CANCER = load_breast_cancer(as_frame=True)
@@ -112,12 +113,12 @@ def test_a_budget_that_is_not_met_fails(forest: Path, tmp_path: Path) -> None:
 def test_what_needs_loading_is_refused_without_it(forest: Path, tmp_path: Path) -> None:
     given = {"subject": MODEL, "label": "y", "prediction": "clinic"}
     for metric in ("latency_p95_ms", "batch_latency_p95_ms", "loads_in_clean_process"):
-        with pytest.raises(ConfigurationError, match=rf"{metric} is measured by loading the model.* set score_model"):
+        with raises_code(ConfigurationError, "setting.missing"):
             evaluate_performance(_table(tmp_path), bounds={metric: {"max": 1}}, **given)
 
 
 def test_a_label_and_a_model_are_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="name the column of the truth as label"):
+    with raises_code(ConfigurationError, "setting.missing"):
         evaluate_performance(_table(tmp_path), subject=MODEL, bounds=["roc_auc>=0.5"])
     with pytest.raises(ConfigurationError) as refused:
         evaluate_performance(_table(tmp_path), subject=MODEL, bounds=["roc_auc>=0.5"], label="y", score_model=True)
@@ -197,7 +198,9 @@ def test_a_skops_model_with_an_untrusted_type_is_refused_by_its_name(tmp_path: P
         CANCER.target,
         skops_trusted_types=["numpy.nan_to_num"],
     )
-    with pytest.raises(ConfigurationError, match=r"holds the type numpy.nan_to_num, which is not trusted"):
+    with raises_code(
+        ConfigurationError, "model.untrusted", match=r"holds the type numpy.nan_to_num, which is not trusted"
+    ):
         _judge(model, tmp_path, ["roc_auc>=0.5"])
     result = _judge(model, tmp_path, ["roc_auc>=0.5"], trusted_types=["numpy.nan_to_num"])
     assert result.verdict is Outcome.PASS, result.summary()
@@ -206,7 +209,7 @@ def test_a_skops_model_with_an_untrusted_type_is_refused_by_its_name(tmp_path: P
 def test_files_that_are_no_skops(tmp_path: Path) -> None:
     file = tmp_path / "model.skops"
     file.write_bytes(b"not a zip")
-    with pytest.raises(ConfigurationError, match=r"model.skops is not a readable skops file"):
+    with raises_code(ConfigurationError, "model.unreadable"):
         require_trusted(file)
     skops.io.dump(LogisticRegression(), file)
     assert require_trusted(file) == []
@@ -239,7 +242,7 @@ def test_files_that_are_no_skops(tmp_path: Path) -> None:
 )
 def test_how_a_model_is_stored(tmp_path: Path, loader: str, flavor: dict[str, str], file: str, expected: str) -> None:
     flavors = {"python_function": {"loader_module": loader}, loader.removeprefix("mlflow."): flavor}
-    with pytest.raises(ConfigurationError, match="is not whole"):
+    with raises_code(ConfigurationError, "model.unreadable"):
         stored_model(tmp_path, {"flavors": flavors})
     (tmp_path / file).write_bytes(b"x")
     stored = stored_model(tmp_path, {"flavors": flavors})
@@ -253,7 +256,7 @@ def test_xgboosts_file_is_read_by_xgboost(tmp_path: Path) -> None:
         "python_function": {"loader_module": "mlflow.xgboost"},
         "xgboost": {"data": "model.ubj", "model_class": "os.abort"},
     }
-    with pytest.raises(ConfigurationError, match=r"os.abort is no class of XGBoost's"):
+    with raises_code(ConfigurationError, "model.untrusted", match=r"os.abort is no class of XGBoost's"):
         stored_model(tmp_path, {"flavors": flavors})
 
 
@@ -271,7 +274,9 @@ def test_a_lightgbm_models_own_list_of_types_is_not_believed(tmp_path: Path) -> 
     }
     description["flavors"]["python_function"]["loader_module"] = "mlflow.lightgbm"
     (path / "MLmodel").write_text(yaml.safe_dump(description))
-    with pytest.raises(ConfigurationError, match=r"holds the type numpy.nan_to_num, which is not trusted"):
+    with raises_code(
+        ConfigurationError, "model.untrusted", match=r"holds the type numpy.nan_to_num, which is not trusted"
+    ):
         _judge(path, tmp_path, ["roc_auc>=0.5"])
 
 
@@ -321,7 +326,7 @@ def test_without_user_namespaces_nothing_is_claimed(monkeypatch: pytest.MonkeyPa
 )
 def test_latencies_are_believed_only_where_they_are_numbers(tmp_path: Path, text: str) -> None:
     (tmp_path / "latency.json").write_text(text)
-    with pytest.raises(ScoringError, match="no usable latencies"):
+    with raises_code(ScoringError, "child.answer"):
         scoring._read_latency(tmp_path / "latency.json")
 
 
@@ -357,7 +362,7 @@ def test_an_environment_without_the_packages_fails(forest: Path, tmp_path: Path)
     assert "scikit-learn is declared and not installed" in check.detail
     assert "No module named" in check.detail
     assert check.values["environment"] == "named interpreter"
-    with pytest.raises(ConfigurationError, match=r"cannot run python .*/nowhere/python"):
+    with raises_code(ConfigurationError, "environment.missing"):
         _judge(forest, tmp_path, ["roc_auc>=0.5"], python="/nowhere/python")
 
 

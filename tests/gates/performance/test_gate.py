@@ -16,6 +16,7 @@ from airflow_mlgov.gates.performance.gate import judge_predictions
 from airflow_mlgov.gates.performance.predictions import Columns
 from airflow_mlgov.gates.performance.scorers import KNOWN_METRICS
 from airflow_mlgov.results import Check, GateResult, Outcome, Severity, Subject
+from tests.codes import raises_code
 
 MODEL = Subject("model", "credit_risk", "ab" * 32, version="7", registry="http://mlflow")
 
@@ -112,24 +113,24 @@ def test_a_declared_positive_label_is_mapped(tmp_path: Path, names: dict[int, An
 
 
 @pytest.mark.parametrize(
-    ("labels", "positive", "message"),
+    ("labels", "positive", "code", "words"),
     [
-        ([0, 1, 2], None, "labels are not binary: .*0, 1, 2"),
-        (["a", "b", "c"], "a", "labels are not binary: .*a, b, c"),
-        ([1, 2], None, "declare positive_label: .*1, 2"),
-        (["no", "yes"], None, "declare positive_label: .*no, yes"),
-        (["no", "yes"], "ja", "positive_label 'ja' is in neither: .*no, yes"),
-        (list(range(30)), 1, "and 20 more"),
+        ([0, 1, 2], None, "label.not_binary", "labels are not binary: .*0, 1, 2"),
+        (["a", "b", "c"], "a", "label.not_binary", ""),
+        ([1, 2], None, "label.positive_undeclared", "declare positive_label: .*1, 2"),
+        (["no", "yes"], None, "label.positive_undeclared", ""),
+        (["no", "yes"], "ja", "label.positive_unknown", "positive_label 'ja' is in neither: .*no, yes"),
+        (list(range(30)), 1, "label.not_binary", "and 20 more"),
     ],
 )
-def test_labels_that_are_not_binary(tmp_path: Path, labels: list[Any], positive: Any, message: str) -> None:
+def test_labels_that_are_not_binary(tmp_path: Path, labels: list[Any], positive: Any, code: str, words: str) -> None:
     frame = pd.DataFrame({"y": labels * 20, "s": np.linspace(0, 1, 20 * len(labels))})
-    with pytest.raises(ConfigurationError, match=message):
+    with raises_code(ConfigurationError, code, words):
         _judge(frame, tmp_path, ["roc_auc>=0.5"], positive_label=positive)
 
 
 def test_scores_given_as_predictions(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"holds scores .* not binary predictions"):
+    with raises_code(ConfigurationError, "prediction.not_binary"):
         _judge(_frame(), tmp_path, ["accuracy>=0.5"], score=None, prediction="s")
 
 
@@ -154,7 +155,7 @@ def test_scores_that_are_no_probabilities(tmp_path: Path) -> None:
     assert checks["roc_auc"].outcome is Outcome.PASS
     assert checks["log_loss"].outcome is checks["brier_score"].outcome is Outcome.ERROR
     assert "not within 0 to 1" in checks["log_loss"].detail
-    with pytest.raises(ConfigurationError, match=r"must hold numbers"):
+    with raises_code(ConfigurationError, "column.not_numeric"):
         _judge(frame.assign(s="high"), tmp_path, ["roc_auc>=0.5"])
 
 
@@ -201,24 +202,26 @@ def test_rows_are_aligned_by_id(tmp_path: Path) -> None:
     aligned = _judge(candidate, tmp_path, bounds, baseline=shuffled, row_id="id")
     in_order = _judge(candidate, tmp_path, bounds, baseline=_save(champion, tmp_path / "b.csv"))
     assert aligned.checks[0].observed == pytest.approx(in_order.checks[0].observed)
-    with pytest.raises(ConfigurationError, match=r"differs from the candidate's .* name a row_id column"):
+    with raises_code(ConfigurationError, "baseline.other_rows"):
         _judge(candidate, tmp_path, bounds, baseline=shuffled)
 
 
 @pytest.mark.parametrize(
-    ("change", "row_id", "message"),
+    ("change", "row_id", "code", "words"),
     [
-        (lambda f: f.head(399), None, "baseline has 399 rows and the candidate 400"),
-        (lambda f: f.head(399), "id", "1 of the candidate's rows are not in the baseline"),
-        (lambda f: f.assign(id=7), "id", "the baseline has 0 without and 399 repeated"),
-        (lambda f: f.assign(y=1 - f.y), "id", "differs from the candidate's in 400 of 400 rows"),
-        (lambda f: f.drop(columns="s"), None, 'no column "s"'),
+        (lambda f: f.head(399), None, "baseline.other_rows", "baseline has 399 rows and the candidate 400"),
+        (lambda f: f.head(399), "id", "baseline.other_rows", "1 of the candidate's rows are not in the baseline"),
+        (lambda f: f.assign(id=7), "id", "row_id.twice", "the baseline has 0 without and 399 repeated"),
+        (lambda f: f.assign(y=1 - f.y), "id", "baseline.other_rows", "differs from the candidate's in 400 of 400 rows"),
+        (lambda f: f.drop(columns="s"), None, "column.missing", 'no column "s"'),
     ],
 )
-def test_a_baseline_of_other_rows_is_refused(tmp_path: Path, change: Any, row_id: str | None, message: str) -> None:
+def test_a_baseline_of_other_rows_is_refused(
+    tmp_path: Path, change: Any, row_id: str | None, code: str, words: str
+) -> None:
     baseline = _save(change(_frame(seed=1)), tmp_path / "champion.parquet")
     bounds = {"roc_auc_vs_champion": {"min_change": -1}}
-    with pytest.raises(ConfigurationError, match=message):
+    with raises_code(ConfigurationError, code, words):
         _judge(_frame(), tmp_path, bounds, baseline=baseline, row_id=row_id)
 
 
@@ -247,28 +250,28 @@ def test_no_champion_yet_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bounds", "kwargs", "message"),
+    ("bounds", "kwargs", "code", "words"),
     [
-        ({}, {}, "no bounds at all"),
-        ({"roc": {"min": 1}}, {}, 'unknown metric "roc"'),
-        (["roc_auc>=0.5"], {"score": None, "prediction": "p"}, "roc_auc needs scores"),
-        (["accuracy>=0.5"], {"score": None}, "name a score column"),
-        (["rmse<=1"], {}, "rmse needs the prediction column"),
-        (["rmse<=1", "accuracy>=0.5"], {"prediction": "p"}, "bound only one kind"),
-        (["roc_auc>=0.5"], {"score": "y"}, "named as the label and as what predicts it"),
-        (["roc_auc>=0.5"], {"score": "sc"}, 'no column "sc"'),
-        (["roc_auc>=0.5"], {"threshold": float("nan")}, "threshold should be a finite number"),
-        (["roc_auc>=0.5"], {"on_no_champion": "pass"}, "on_no_champion"),
+        ({}, {}, "bound.missing", ""),
+        ({"roc": {"min": 1}}, {}, "bound.unknown", 'unknown metric "roc"'),
+        (["roc_auc>=0.5"], {"score": None, "prediction": "p"}, "bound.needs_scores", ""),
+        (["accuracy>=0.5"], {"score": None}, "setting.missing", ""),
+        (["rmse<=1"], {}, "setting.missing", ""),
+        (["rmse<=1", "accuracy>=0.5"], {"prediction": "p"}, "bound.other_task", ""),
+        (["roc_auc>=0.5"], {"score": "y"}, "setting.contradiction", ""),
+        (["roc_auc>=0.5"], {"score": "sc"}, "column.missing", 'no column "sc"'),
+        (["roc_auc>=0.5"], {"threshold": float("nan")}, "setting.wrong", ""),
+        (["roc_auc>=0.5"], {"on_no_champion": "pass"}, "setting.wrong", ""),
     ],
 )
-def test_bad_configuration(tmp_path: Path, bounds: Any, kwargs: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigurationError, match=message):
+def test_bad_configuration(tmp_path: Path, bounds: Any, kwargs: dict[str, Any], code: str, words: str) -> None:
+    with raises_code(ConfigurationError, code, words):
         _judge(_frame(), tmp_path, bounds, **kwargs)
 
 
 def test_no_rows() -> None:
     bounds = parse_bounds(["accuracy>=0.5"], ["accuracy"])
-    with pytest.raises(ConfigurationError, match=r"has no rows"):
+    with raises_code(ConfigurationError, "data.empty"):
         judge_predictions(_frame().head(0), None, Columns("y", prediction="p"), bounds)
 
 
@@ -411,20 +414,20 @@ def test_multiclass_by_labels_alone_and_against_the_champion(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("change", "settings", "message"),
+    ("change", "settings", "code", "words"),
     [
-        ({}, {"class_scores": {"barolo": "p_barolo", "grignolino": "p_grignolino"}}, "without a column .*: barbera"),
-        ({}, {"class_scores": {"barolo": "p_rose", "barbera": "p_barbera"}}, 'no column "p_rose"'),
-        ({}, {"class_scores": None, "prediction": "p"}, "a column for each class as class_scores"),
-        ({"p": 0.5}, {"prediction": "p"}, r"without a column in class_scores: 0\.5"),
-        ({"p_barolo": "high"}, {}, "must hold numbers"),
+        ({}, {"class_scores": {"barolo": "p_barolo", "grignolino": "p_grignolino"}}, "score.class_missing", ""),
+        ({}, {"class_scores": {"barolo": "p_rose", "barbera": "p_barbera"}}, "column.missing", 'no column "p_rose"'),
+        ({}, {"class_scores": None, "prediction": "p"}, "bound.needs_scores", ""),
+        ({"p": 0.5}, {"prediction": "p"}, "score.class_missing", r"without a column in class_scores: 0\.5"),
+        ({"p_barolo": "high"}, {}, "column.not_numeric", ""),
     ],
 )
 def test_multiclass_tables_that_are_not_what_they_should_be(
-    tmp_path: Path, change: dict[str, Any], settings: dict[str, Any], message: str
+    tmp_path: Path, change: dict[str, Any], settings: dict[str, Any], code: str, words: str
 ) -> None:
     given = {"score": None, "class_scores": CLASS_SCORES, **settings}
-    with pytest.raises(ConfigurationError, match=message):
+    with raises_code(ConfigurationError, code, words):
         _judge(_species().assign(**change), tmp_path, ["roc_auc_ovr>=0.5"], **given)
 
 
@@ -446,7 +449,9 @@ def test_missing_class_scores_are_an_error(tmp_path: Path) -> None:
 
 def test_labels_that_are_a_quantity_are_no_classes(tmp_path: Path) -> None:
     frame = pd.DataFrame({"y": np.arange(300), "p": np.arange(300)})
-    with pytest.raises(ConfigurationError, match=r"300 different labels.* set task to regression"):
+    with raises_code(
+        ConfigurationError, "label.too_many_classes", match=r"300 different labels.* set task to regression"
+    ):
         _judge(frame, tmp_path, ["f1_macro>=0.5"], score=None, prediction="p")
 
 
@@ -474,7 +479,7 @@ def test_scorers_of_a_regression(tmp_path: Path) -> None:
     assert checks["neg_mean_poisson_deviance_vs_champion"].observed > 0  # type: ignore[operator]
     assert result.verdict is Outcome.PASS
     assert "mcnemar_p_value" not in checks
-    with pytest.raises(ConfigurationError, match="churn is of decisions"):
+    with raises_code(ConfigurationError, "bound.other_task"):
         _judge(frame, tmp_path, ["churn_vs_champion<=0.1", "r2>=0"], score=None, prediction="p")
 
 
@@ -511,13 +516,13 @@ def test_budgets_are_not_passed_where_nothing_was_measured(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("settings", "code", "words"),
     [
-        ({"confidence": 95}, "confidence should be less than 1"),
-        ({"decide": "both"}, "decide should be 'point' or 'interval'"),
-        ({"task": "ranking"}, "task should be 'binary', 'multiclass' or 'regression'"),
+        ({"confidence": 95}, "setting.wrong", "confidence should be less than 1"),
+        ({"decide": "both"}, "setting.wrong", "decide should be 'point' or 'interval'"),
+        ({"task": "ranking"}, "setting.wrong", "task should be 'binary', 'multiclass' or 'regression'"),
     ],
 )
-def test_bad_settings(tmp_path: Path, settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigurationError, match=message):
+def test_bad_settings(tmp_path: Path, settings: dict[str, Any], code: str, words: str) -> None:
+    with raises_code(ConfigurationError, code, words):
         _judge(_frame(), tmp_path, ["accuracy>=0.5"], **settings)
