@@ -57,6 +57,7 @@ MEANINGS: Mapping[str, str] = {
     "data.missing": "The gate needs rows to judge, and no data was named.",
     "data.mixed_kinds": "A dataset holds csv and parquet files, and TFDV takes one kind.",
     "data.no_columns": "A table or a query gives no columns.",
+    "data.no_files": "TFDV itself is to judge a table, a query or a frame, and it reads files alone.",
     "data.no_header": "A csv file begins with an empty line, so its columns have no names.",
     "data.partitioned": "A dataset has columns in the names of its folders, which TFDV does not see.",
     "data.too_many_rows": "The data has more rows than Aequitas is given.",

@@ -256,6 +256,7 @@ class Question(Generic[S]):
 
     settings: S
     data: Relation
+    """None, and not to be asked for, if the gate ``reads`` none."""
     baseline: Relation | None = None
     """The champion's rows, in columns of the same names."""
     bounds: tuple[MetricBound, ...] = ()
@@ -305,7 +306,8 @@ class Gate(ABC, Generic[S]):
     command: ClassVar[str] = ""
     """What the command line calls it; its name if empty."""
     reads: ClassVar[bool] = True
-    """Whether it is given data: files, a table, a query. One that is not finds its subject by its settings."""
+    """Whether it is given data: files, a table, a query. One that is not finds its subject by its settings, and names
+    it as the first of ``Findings.read``."""
     names_data: ClassVar[Collection[str]] = ()
     """Settings that name the data where only this gate can read it, in place of files, a table or a query."""
     compares: ClassVar[bool] = False

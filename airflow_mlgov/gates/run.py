@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import MetricBound
-from airflow_mlgov.gates.protocol import Elsewhere, Findings, Gate, Lookup, Question, S
+from airflow_mlgov.gates.protocol import Elsewhere, Gate, Lookup, Question, S
 from airflow_mlgov.results import GateResult, Subject
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def run_gate(
 ) -> GateResult:
     """Run a gate.
 
-    :param data: whatever :func:`airflow_mlgov.data.source.source_of` takes
+    :param data: whatever :func:`airflow_mlgov.data.source.source_of` takes; nothing for a gate that ``reads`` none
     :param subject: the model version that is judged; None: the data itself
     :param baseline: the champion's rows, for gates that compare
     :param lookup: needed if ``gate.needs_lookup(settings)``
@@ -56,17 +55,14 @@ def run_gate(
     require_memory_limit(limit)
     if report_dir is not None:
         require_writable(report_dir)
-    if isinstance(gate, WholeGate):
-        whole = gate.evaluate(Run(data, settings, judged, subject, baseline, lookup, artifact, limit))
-        return _reported(whole, report_dir, {})
     started = datetime.now(UTC)
     if elsewhere is not None:
         named, named_baseline = gate.named_data(settings, judged, elsewhere)
         data, baseline = _either(data, named, "data"), _either(baseline, named_baseline, "baseline")
-    if data is None:
+    if gate.reads and data is None:
         ways = " or ".join(["data", *gate.names_data])
         raise ConfigurationError(f"the gate {gate.name} needs rows to judge: name {ways}", code="data.missing")
-    with opened(data, baseline, limit) as (relation, champion):
+    with opened(data, baseline, limit) if gate.reads else _nothing() as (relation, champion):
         question = Question(
             settings, relation, champion, judged, lookup=lookup, artifact=artifact, report=report_dir is not None
         )
@@ -74,10 +70,9 @@ def run_gate(
         read = findings.read
         if read is None:
             read = tuple(each.subject for each in (relation, champion) if each is not None)
-        about = read[0] if subject is None else subject
     result = GateResult(
         gate=gate.name,
-        subject=about,
+        subject=read[0] if subject is None else subject,
         checks=findings.checks,
         inputs=(*(read if gate.about == "model" else read[1:]), *findings.inputs),
         details=findings.details,
@@ -121,6 +116,12 @@ def opened(data: Any, baseline: Any, memory_limit: str) -> Iterator[tuple[Relati
         yield tables["data"], tables["baseline"]
 
 
+@contextmanager
+def _nothing() -> Iterator[tuple[Any, None]]:
+    """No rows, for a gate that reads none."""
+    yield None, None
+
+
 def require_writable(directory: str | Path) -> None:
     """Found out before the work rather than after it.
 
@@ -148,47 +149,3 @@ def _versions(libraries: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
     from importlib.metadata import version
 
     return dict(libraries) if isinstance(libraries, Mapping) else {name: version(name) for name in libraries}
-
-
-@dataclass(frozen=True)
-class Run(Generic[S]):
-    """What a gate that opens its data itself is run with."""
-
-    data: Any
-    settings: S
-    bounds: tuple[MetricBound, ...]
-    subject: Subject | None
-    baseline: Any
-    lookup: Lookup | None
-    artifact: Artifact | None
-    memory_limit: str
-
-    def judged(self) -> Subject:
-        """What the verdict is about: the model version, the data itself if there is none."""
-        if self.subject is not None:
-            return self.subject
-        with opened(self.data, None, self.memory_limit) as (relation, _):
-            return relation.subject
-
-    def need_artifact(self) -> Artifact:
-        """The model's files.
-
-        :raises ConfigurationError: no model is named
-        """
-        if self.artifact is None:
-            raise ConfigurationError(
-                "the model that --model names is loaded by --score-model: name it", code="model.not_named"
-            )
-        return self.artifact
-
-
-class WholeGate(Gate[S]):
-    """A gate that opens its data itself and makes its own result."""
-
-    @abstractmethod
-    def evaluate(self, run: Run[S]) -> GateResult:
-        """Judge."""
-
-    def judge(self, question: Question[S]) -> Findings:
-        """Not asked of such a gate."""
-        raise NotImplementedError(type(self).__name__)

@@ -20,12 +20,15 @@ from airflow_mlgov.gates.children.environment import ExternalError, ask
 from airflow_mlgov.gates.feature_service.gate import (
     FEAST,
     judge_description,
-    judge_feature_service,
+    judge_service,
     load_rules,
     needs_network,
 )
+from airflow_mlgov.gates.feature_service.spec import FeatureServiceGate, FeatureServiceSettings
+from airflow_mlgov.gates.protocol import Findings, Question
+from airflow_mlgov.gates.run import run_gate
 from airflow_mlgov.operators.feature_store import FeatureServiceGateOperator
-from airflow_mlgov.results import Check, Outcome
+from airflow_mlgov.results import Check, GateResult, Outcome
 from tests.codes import raises_code
 from tests.fixtures.airflow_runner import TaskRun
 from tests.fixtures.shell import Run
@@ -117,13 +120,30 @@ def onboarding(python: Path, built: Path) -> dict[str, Any]:
     return ask(FEAST, python, {"repo": str(built), "service": "onboarding"}).content
 
 
+class _At(FeatureServiceGate):
+    """The gate by another clock."""
+
+    def __init__(self, now: datetime | None) -> None:
+        self.now = now
+
+    def judge(self, question: Question[FeatureServiceSettings]) -> Findings:
+        return judge_service(question.settings, self.now)
+
+
+def _judge(repo: Path, service: str, rules: Any, now: datetime | None = None, **more: Any) -> GateResult:
+    said = {"repo": str(repo), "service": service, "rules": rules, **more}
+    if "python" in said:
+        said["python"] = str(said["python"])
+    return run_gate(_At(now), None, FeatureServiceSettings.read(said))
+
+
 def _checks(found: dict[str, Any], rules: dict[str, Any], now: datetime = NOON) -> dict[str, Check]:
     return {check.name: check for check in judge_description(found, load_rules(rules), now)}
 
 
 def test_a_service_that_keeps_the_rules(python: Path, built: Path) -> None:
     before = hashlib.sha256((built / "registry.db").read_bytes()).hexdigest()
-    result = judge_feature_service(built, "scoring", RULES, python=python, now=NOON + timedelta(hours=5))
+    result = _judge(built, "scoring", RULES, python=python, now=NOON + timedelta(hours=5))
     assert result.verdict is Outcome.PASS, result.summary()
     assert (result.gate, result.subject.kind, result.subject.name) == (
         "feature_service",
@@ -189,7 +209,7 @@ def test_a_tag_on_the_view_counts_for_each_field(onboarding: dict[str, Any]) -> 
 
 
 def test_only_the_fields_that_the_service_reads_count(python: Path, built: Path) -> None:
-    result = judge_feature_service(built, "age_only", {"pii": {"tag": "pii"}}, python=python)
+    result = _judge(built, "age_only", {"pii": {"tag": "pii"}}, python=python)
     assert result.verdict is Outcome.PASS
 
 
@@ -226,9 +246,7 @@ def test_a_sql_registry_whose_address_is_in_the_environment(
     (repo / "feature_store.yaml").write_text(YAML % "{registry_type: sql, path: '${REGISTRY_URL}'}")
     monkeypatch.setenv("REGISTRY_URL", f"sqlite:///{tmp_path}/registry.sqlite")
     _run(python, repo, BUILD)
-    result = judge_feature_service(
-        repo, "scoring", RULES, python=python, environment=["REGISTRY_URL"], now=NOON + timedelta(hours=5)
-    )
+    result = _judge(repo, "scoring", RULES, python=python, environment=["REGISTRY_URL"], now=NOON + timedelta(hours=5))
     assert result.verdict is Outcome.PASS, result.summary()
     assert result.details["child"] == {
         "network": network.OPEN,
@@ -236,7 +254,7 @@ def test_a_sql_registry_whose_address_is_in_the_environment(
         "same_user": True,
     }
     with raises_code(ExternalError, "child.failed"):
-        judge_feature_service(repo, "scoring", RULES, python=python)
+        _judge(repo, "scoring", RULES, python=python)
 
 
 @pytest.mark.parametrize(
@@ -272,7 +290,7 @@ def test_functions_in_the_registry_are_not_run(python: Path, repo: Path, tmp_pat
         f"function.body_text = {evil!r}\n"
         "open('registry.db', 'wb').write(registry.SerializeToString())\n",
     )
-    result = judge_feature_service(repo, "scoring", RULES, python=python, now=NOON)
+    result = _judge(repo, "scoring", RULES, python=python, now=NOON)
     assert result.verdict is Outcome.PASS
     assert not ran.exists()
     _run(python, repo, "from feast import FeatureStore\nFeatureStore('.').get_on_demand_feature_view('ratio')")
@@ -318,21 +336,21 @@ def test_mistakes_of_the_user(python: Path, repo: Path, tmp_path: Path) -> None:
     with raises_code(
         ConfigurationError, "child.refused", match="has no feature service skoring; it has: age_only, onboarding, scori"
     ):
-        judge_feature_service(repo, "skoring", RULES, python=python)
+        _judge(repo, "skoring", RULES, python=python)
     with raises_code(ConfigurationError, "child.refused"):
-        judge_feature_service(tmp_path, "scoring", RULES, python=python)
+        _judge(tmp_path, "scoring", RULES, python=python)
     (repo / "registry.db").unlink()
     with raises_code(ConfigurationError, "child.refused"):
-        judge_feature_service(repo, "scoring", RULES, python=python)
+        _judge(repo, "scoring", RULES, python=python)
     assert not (repo / "registry.db").exists()
     with raises_code(
         ConfigurationError,
         "environment.incomplete",
         match=r"Feast cannot run with .*: feast is missing there; install it: .*feast",
     ):
-        judge_feature_service(repo, "scoring", RULES, python=sys.executable)
+        _judge(repo, "scoring", RULES, python=sys.executable)
     with raises_code(ConfigurationError, "environment.missing"):
-        judge_feature_service(repo, "scoring", RULES)
+        _judge(repo, "scoring", RULES)
 
 
 def test_on_the_command_line(run: Run, python: Path, built: Path, tmp_path: Path) -> None:

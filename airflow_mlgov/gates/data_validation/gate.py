@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.gates.data_validation.judging import GATE as GATE
-from airflow_mlgov.gates.data_validation.judging import judge_suite
+from airflow_mlgov.gates.data_validation.judging import findings_of, judge_suite
 from airflow_mlgov.gates.data_validation.suite import load_suite
 from airflow_mlgov.gates.dataset_checks import add_checks, parse_checks
 from airflow_mlgov.gates.protocol import Findings, Question
@@ -35,23 +35,13 @@ def judge(question: Question[DataValidationSettings]) -> Findings:
         from airflow_mlgov.gates.data_validation.tfdv import judge_schema
 
         # over files its types are DuckDB's, which Great Expectations' type lists cannot name
-        result = judge_schema(relation, Path(str(settings.suite)), min_rows=settings.min_rows, gate=GATE)
+        result = judge_schema(relation, Path(str(settings.suite)), min_rows=settings.min_rows)
     else:
         docs_dir = None if settings.data_docs_dir is None else Path(settings.data_docs_dir)
         if checks is not None:
             relation.in_duckdb()  # the rows that are bound are those that the checks read
         result = judge_suite(relation, rules, engine=settings.engine, min_rows=settings.min_rows, docs_dir=docs_dir)
-    result = add_checks(result, relation, checks, question.lookup)
-    return Findings(
-        result.checks,
-        result.details,
-        inputs=result.inputs,
-        read=(result.subject,),
-        suite_digest=result.suite_digest,
-        dataset_checks=result.dataset_checks,
-        libraries=result.libraries,
-        reports=result.reports,
-    )
+    return findings_of(add_checks(result, relation, checks, question.lookup))
 
 
 def _is_tfdv_schema(suite: str | Path | Mapping[str, Any]) -> bool:

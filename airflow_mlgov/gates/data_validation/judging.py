@@ -21,6 +21,7 @@ from airflow_mlgov.gates.data_validation import gx as _gx
 from airflow_mlgov.gates.data_validation.expectations import Expectation, Suite
 from airflow_mlgov.gates.data_validation.one_query import COMPILED_TYPES, QueryRun, run_query
 from airflow_mlgov.gates.data_validation.sql_semantics import decided_otherwise
+from airflow_mlgov.gates.protocol import Findings
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity, Subject, json_safe
 
 GATE = "data_validation"
@@ -91,6 +92,20 @@ def judge_suite(
         libraries=_libraries(answers),
         started_at=started_at,
         reports={} if docs is None else {"Data Docs": docs},
+    )
+
+
+def findings_of(result: GateResult) -> Findings:
+    """What a gate found, out of the result over its data alone."""
+    return Findings(
+        result.checks,
+        result.details,
+        inputs=result.inputs,
+        read=(result.subject,),
+        suite_digest=result.suite_digest,
+        dataset_checks=result.dataset_checks,
+        libraries=result.libraries,
+        reports=result.reports,
     )
 
 

@@ -10,19 +10,22 @@ from contextlib import ExitStack
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.data.files import FileSet, is_csv, opened, unchanged
-from airflow_mlgov.data.source import MEMORY_LIMIT, Relation, source_of, subject_of
+from airflow_mlgov.data.source import Relation
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.children.environment import Backend, ask
 from airflow_mlgov.gates.data_validation.expectations import Expectation, Suite
-from airflow_mlgov.gates.data_validation.judging import judge_suite
+from airflow_mlgov.gates.data_validation.judging import findings_of, judge_suite
 from airflow_mlgov.gates.data_validation.tfdv_schema import ACCEPTED, Compiled, Refusal, compile_schema
+from airflow_mlgov.gates.protocol import Findings
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity, Subject
 from airflow_mlgov.strict_files import read_file
 
-GATE = "tfdv"
+if TYPE_CHECKING:
+    from airflow_mlgov.gates.protocol import Question
+    from airflow_mlgov.gates.tfdv.spec import TfdvSettings
 
 TFDV = Backend(
     name="TensorFlow Data Validation",
@@ -63,42 +66,30 @@ def load_schema(path: str | Path) -> Suite:
     return Suite(str(path), digest, tuple(expectations), source=str(path))
 
 
-def validate_schema(
-    data: str | Path,
-    schema: str | Path,
-    *,
-    environment: str | None = None,
-    memory_limit: str = MEMORY_LIMIT,
-    min_rows: int = 1,
-    report_dir: str | Path | None = None,
-) -> GateResult:
-    """Hold csv or parquet files against a ``schema.pbtxt``, without TensorFlow: presence, types, domains, unique
-    counts, unknown columns, number of examples. What it asks for beyond that is an ERROR by name.
+def judge(question: Question[TfdvSettings]) -> Findings:
+    """Judge the anomalies that a TFX pipeline found, or hold the data against a ``schema.pbtxt``: without TensorFlow,
+    or by TFDV itself if the settings name the interpreter of an environment that has it.
 
-    :param data: as the data gate takes it
-    :param environment: as TFDV's: only its features are expected
-    :param memory_limit: what the query may hold in memory before it spills to disk, such as ``512MB``
-    :param min_rows: fewer rows than this fail the gate
-    :param report_dir: where to write a self-contained HTML report
-    :raises ConfigurationError: the data or the schema is not what it should be
+    :raises ConfigurationError: the data, a file or the interpreter is not what it should be, or TFDV is missing there
     :raises AccessError: the file system refuses
+    :raises ExternalError: TFDV crashed or took too long
     :raises DependencyError: the data changed while it was being validated
     """
-    from airflow_mlgov.gates.report import write_report
+    settings = question.settings
+    if settings.anomalies is not None:
+        return _findings_of_anomalies(Path(settings.anomalies))
+    if settings.python is not None:
+        return _ask_tfdv(question.data, settings, settings.python)
+    schema, environment = Path(str(settings.schema)), settings.schema_environment
+    return findings_of(judge_schema(question.data, schema, environment=environment, min_rows=settings.min_rows))
 
-    with source_of(data).open(memory_limit=memory_limit) as relation:
-        result = judge_schema(relation, Path(schema), environment=environment, min_rows=min_rows)
-    if report_dir is None:
-        return result
-    return replace(result, reports={"Data validation report": str(write_report(result, report_dir))})
 
+def judge_schema(relation: Relation, schema: Path, *, environment: str | None = None, min_rows: int = 1) -> GateResult:
+    """Hold a dataset that is open against a ``schema.pbtxt``, without TensorFlow: presence, types, domains, unique
+    counts, unknown columns, number of examples. What it asks for beyond that is an ERROR by name.
 
-def judge_schema(
-    relation: Relation, schema: Path, *, environment: str | None = None, min_rows: int = 1, gate: str = GATE
-) -> GateResult:
-    """:func:`validate_schema` of a dataset that is open.
-
-    :param gate: whose verdict it is: the data gate takes a schema for a suite
+    :param environment: as TFDV's: only its features are expected
+    :param min_rows: fewer rows than this fail the gate
     """
     parsed, text, digest = _read_schema(schema)
     columns = relation.in_duckdb().types
@@ -107,67 +98,11 @@ def judge_schema(
     result = judge_suite(relation, suite, min_rows=min_rows)
     return replace(
         result,
-        gate=gate,
         checks=(*result.checks, *_type_checks(compiled, columns), *_others(compiled)),
         inputs=(Subject("schema", str(schema), digest),),
         details={**result.details, "schema_environment": environment},
         suite_digest=digest,
         libraries={**result.libraries, "tensorflow-metadata": _metadata_version()},
-    )
-
-
-def validate_with_tfdv(
-    data: str | Path,
-    schema: str | Path,
-    python: str | Path,
-    *,
-    environment: str | None = None,
-    previous: str | Path | None = None,
-    serving: str | Path | None = None,
-    timeout: float = 3600,
-) -> GateResult:
-    """Let TensorFlow Data Validation itself judge csv or parquet files, in an environment that has it.
-
-    :param python: its interpreter
-    :param environment: as TFDV's: only its features are expected
-    :param previous: data of the span before, for drift comparators
-    :param serving: data as it is served, for skew comparators
-    :param timeout: seconds
-    :raises ConfigurationError: no such data, schema or interpreter, or TFDV is missing there
-    :raises AccessError: the file system refuses
-    :raises ExternalError: TFDV crashed or took too long
-    :raises DependencyError: a file changed while it was being read
-    """
-    path = Path(schema)
-    parsed, text, digest = _read_schema(path)
-    compile_schema(parsed, str(path), text, environment=environment)  # an unknown environment would expect nothing
-    given = {"data": data, "previous": previous, "serving": serving}
-    started = GateResult(GATE, Subject("dataset", str(data), ""), ())  # takes the time before the work
-    with ExitStack() as stack:
-        sets = {name: _watched(stack, files) for name, files in given.items() if files is not None}
-        request = {name: _files(sets[name]) if name in sets else None for name in given}
-        answer = ask(TFDV, python, {**request, "schema": text, "environment": environment}, timeout=timeout)
-        subjects = {name: files.subject for name, files in sets.items()}
-    anomalies = _parse(answer.content["anomalies"], "TFDV's answer")
-    return replace(
-        started,
-        subject=subjects["data"],
-        checks=(
-            _examples(parsed, answer.content["examples"], str(path)),
-            *_judge(anomalies, "TFDV's answer"),
-            *_comparisons(parsed, anomalies, str(path), request),
-        ),
-        inputs=(
-            Subject("schema", str(path), digest),
-            *(replace(subject, kind=name) for name, subject in subjects.items() if name != "data"),
-        ),
-        details={
-            "schema": str(path),
-            "schema_environment": environment,
-            "child": answer.child,
-        },
-        suite_digest=digest,
-        libraries=answer.libraries,
     )
 
 
@@ -184,21 +119,46 @@ def judge_anomalies(path: str | Path) -> tuple[Check, ...]:
     return _judge(_parse(raw if path.suffix == ".pb" else _text(raw, path), str(path)), str(path))
 
 
-def validate_anomalies(data: str | Path, anomalies: str | Path) -> GateResult:
-    """Judge the anomalies that a TFX pipeline found, as evidence about ``data``: that they are about these bytes is the
-    caller's word because TFDV does not note what it read.
-
-    :raises ConfigurationError: no such data, no such file, or not anomalies
-    :raises AccessError: the file system refuses
-    """
-    digest = hashlib.sha256(read_file(Path(anomalies), "anomalies")).hexdigest()
-    return GateResult(
-        GATE,
-        subject_of(data),
-        judge_anomalies(anomalies),
-        inputs=(Subject("anomalies", str(anomalies), digest),),
-        details={"anomalies_sha256": digest, "bound_to_data_by": "the caller"},
+def _findings_of_anomalies(path: Path) -> Findings:
+    """That the anomalies are about these bytes is the caller's word because TFDV does not note what it read."""
+    digest = hashlib.sha256(read_file(path, "anomalies")).hexdigest()
+    return Findings(
+        judge_anomalies(path),
+        {"anomalies_sha256": digest, "bound_to_data_by": "the caller"},
+        inputs=(Subject("anomalies", str(path), digest),),
         libraries={"tensorflow-metadata": _metadata_version()},
+    )
+
+
+def _ask_tfdv(relation: Relation, settings: TfdvSettings, python: str) -> Findings:
+    path, environment = Path(str(settings.schema)), settings.schema_environment
+    parsed, text, digest = _read_schema(path)
+    compile_schema(parsed, str(path), text, environment=environment)  # an unknown environment would expect nothing
+    others = {"previous": settings.previous, "serving": settings.serving}
+    with ExitStack() as stack:
+        sets = {name: _watched(stack, files) for name, files in others.items() if files is not None}
+        given = {"data": _files_of(relation), **sets}
+        request = {name: _files(given[name]) if name in given else None for name in ("data", *others)}
+        answer = ask(TFDV, python, {**request, "schema": text, "environment": environment}, timeout=settings.timeout)
+        subjects = {name: files.subject for name, files in sets.items()}
+    anomalies = _parse(answer.content["anomalies"], "TFDV's answer")
+    return Findings(
+        (
+            _examples(parsed, answer.content["examples"], str(path)),
+            *_judge(anomalies, "TFDV's answer"),
+            *_comparisons(parsed, anomalies, str(path), request),
+        ),
+        {
+            "schema": str(path),
+            "schema_environment": environment,
+            "child": answer.child,
+        },
+        inputs=(
+            Subject("schema", str(path), digest),
+            *(replace(subject, kind=name) for name, subject in subjects.items()),
+        ),
+        suite_digest=digest,
+        libraries=answer.libraries,
     )
 
 
@@ -327,6 +287,14 @@ def _watched(stack: ExitStack, data: str | Path) -> FileSet:
     file_set = stack.enter_context(opened(str(data)))
     stack.enter_context(unchanged(file_set))
     return file_set
+
+
+def _files_of(relation: Relation) -> FileSet:
+    """The files that the gate has opened, and watches."""
+    table = relation.in_duckdb().as_files() if relation.is_local else None
+    if table is None:
+        raise ConfigurationError(f"{relation.name}: TFDV reads csv and parquet files alone", code="data.no_files")
+    return table.files
 
 
 def _files(file_set: FileSet) -> list[str]:

@@ -7,21 +7,23 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from airflow_mlgov.durations import parse_duration
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.children.environment import Backend, ask
-from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity, Subject
+from airflow_mlgov.gates.protocol import Findings
+from airflow_mlgov.results import Bound, Check, Outcome, Severity, Subject
 from airflow_mlgov.strict_files import read_yaml
 
-GATE = "feature_service"
+if TYPE_CHECKING:
+    from airflow_mlgov.gates.feature_service.spec import FeatureServiceSettings
 
 _TEXT = {"type": "string", "maxLength": 10_000}
 _TAGS = {"type": "object", "additionalProperties": _TEXT}
@@ -141,56 +143,40 @@ def load_rules(rules: str | Path | Mapping[str, Any]) -> Rules:
     return Rules(content, name, hashlib.sha256(raw).hexdigest())
 
 
-def judge_feature_service(
-    repo: str | Path,
-    service: str,
-    rules: str | Path | Mapping[str, Any],
-    *,
-    python: str | Path | None = None,
-    environment: Sequence[str] = (),
-    timeout: float = 300,
-    now: datetime | None = None,
-) -> GateResult:
+def judge_service(settings: FeatureServiceSettings, now: datetime | None = None) -> Findings:
     """Hold the feature views of a feature service, also those behind on demand views, against rules.
 
-    :param repo: folder that holds ``feature_store.yaml``; where its registry is a file of this machine, Feast is cut
-        off the network if Linux allows that
-    :param rules: see :func:`load_rules`
-    :param python: interpreter of an environment with Feast; this one if omitted. Feast runs as a child process either
-        way because a registry holds functions
-    :param environment: names of environment variables that Feast may see: those in ``feature_store.yaml``, credentials
-    :param timeout: seconds
+    Feast runs as a child process because a registry holds functions. If its registry is a file of this machine, it is
+    cut off the network where Linux allows that.
+
     :param now: the time to count ages from, with a time zone; the clock's if omitted
     :raises ConfigurationError: no such repository, service or interpreter, Feast is missing there, wrong rules
     :raises ExternalError: Feast crashed, took too long or could not read the registry
     """
-    wanted = load_rules(rules)
-    started = GateResult(GATE, Subject("dataset", "feast", ""), ())  # takes the time before the work
-    request = {"repo": str(Path(repo).absolute()), "service": service}
+    wanted = load_rules(settings.rules)
     answer = ask(
         FEAST,
-        python or _own_python(),
-        request,
-        timeout=timeout,
-        environment=environment,
-        network=needs_network(repo),
+        settings.python or _own_python(),
+        {"repo": str(Path(settings.repo).absolute()), "service": settings.service},
+        timeout=settings.timeout,
+        environment=settings.environment,
+        network=needs_network(settings.repo),
     )
     found, project = answer.content, answer.content["project"]
-    return replace(
-        started,
-        subject=Subject("dataset", f"feast:{project}/{service}", found["definition_sha256"]),
-        checks=judge_description(found, wanted, now or datetime.now(UTC)),
-        inputs=(
-            Subject("feature_registry", f"feast:{project}", found["registry_sha256"]),
-            Subject("rules", wanted.name, wanted.digest),
-        ),
-        details={
+    return Findings(
+        judge_description(found, wanted, now or datetime.now(UTC)),
+        {
             "service": found["service"],
             "views": found["views"],
             "rules": dict(wanted.content),
             "registry_sha256": found["registry_sha256"],
             "child": answer.child,
         },
+        inputs=(
+            Subject("feature_registry", f"feast:{project}", found["registry_sha256"]),
+            Subject("rules", wanted.name, wanted.digest),
+        ),
+        read=(Subject("dataset", f"feast:{project}/{settings.service}", found["definition_sha256"]),),
         libraries=answer.libraries,
     )
 

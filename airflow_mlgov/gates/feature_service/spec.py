@@ -7,9 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from airflow_mlgov.gates.protocol import GateSettings, Local, Option, Place
-from airflow_mlgov.gates.run import Run, WholeGate
-from airflow_mlgov.results import GateResult
+from airflow_mlgov.gates.protocol import Findings, Gate, GateSettings, Local, Option, Place, Question
 
 
 class FeatureServiceSettings(GateSettings):
@@ -32,7 +30,7 @@ class FeatureServiceSettings(GateSettings):
     timeout: Annotated[float, Local()] = Field(300, strict=True, gt=0, description="seconds that Feast may take")
 
 
-class FeatureServiceGate(WholeGate[FeatureServiceSettings]):
+class FeatureServiceGate(Gate[FeatureServiceSettings]):
     """Owners, personal data, freshness and descriptions of the feature views of a Feast feature service."""
 
     name = "feature_service"
@@ -42,19 +40,11 @@ class FeatureServiceGate(WholeGate[FeatureServiceSettings]):
     reads = False
     next_step = "Next: mend the feature views that are named above, apply the repository, and start the run again."
 
-    def evaluate(self, run: Run[FeatureServiceSettings]) -> GateResult:
+    def judge(self, question: Question[FeatureServiceSettings]) -> Findings:
         """Ask Feast, then judge."""
-        from airflow_mlgov.gates.feature_service.gate import judge_feature_service
+        from airflow_mlgov.gates.feature_service.gate import judge_service
 
-        settings = run.settings
-        return judge_feature_service(
-            settings.repo,
-            settings.service,
-            settings.rules,
-            python=settings.python,
-            environment=settings.environment,
-            timeout=settings.timeout,
-        )
+        return judge_service(question.settings)
 
 
 GATE = FeatureServiceGate()

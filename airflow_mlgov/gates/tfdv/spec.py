@@ -8,9 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from airflow_mlgov.gates.protocol import Count, GateSettings, Local, Place
-from airflow_mlgov.gates.run import Run, WholeGate
-from airflow_mlgov.results import GateResult
+from airflow_mlgov.gates.protocol import Count, Findings, Gate, GateSettings, Local, Place, Question
 
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", message='Field name "schema"')  # of pydantic's own, which it calls deprecated
@@ -55,7 +53,7 @@ with warnings.catch_warnings():
             return ""
 
 
-class TfdvGate(WholeGate[TfdvSettings]):
+class TfdvGate(Gate[TfdvSettings]):
     """Data held against a TFDV schema, or the anomalies that a TFX pipeline found in it."""
 
     name = "tfdv"
@@ -63,31 +61,11 @@ class TfdvGate(WholeGate[TfdvSettings]):
     Settings = TfdvSettings
     next_step = "Next: mend the data at its source and start the run again; the model was not trained on it."
 
-    def evaluate(self, run: Run[TfdvSettings]) -> GateResult:
+    def judge(self, question: Question[TfdvSettings]) -> Findings:
         """Read what the pipeline found, or hold the data against the schema."""
-        from airflow_mlgov.gates.data_validation import tfdv
+        from airflow_mlgov.gates.data_validation.tfdv import judge
 
-        settings = run.settings
-        if settings.anomalies is not None:
-            return tfdv.validate_anomalies(run.data, settings.anomalies)
-        schema = str(settings.schema)
-        if settings.python is None:
-            return tfdv.validate_schema(
-                run.data,
-                schema,
-                environment=settings.schema_environment,
-                memory_limit=run.memory_limit,
-                min_rows=settings.min_rows,
-            )
-        return tfdv.validate_with_tfdv(
-            run.data,
-            schema,
-            settings.python,
-            environment=settings.schema_environment,
-            previous=settings.previous,
-            serving=settings.serving,
-            timeout=settings.timeout,
-        )
+        return judge(question)
 
 
 GATE = TfdvGate()

@@ -18,13 +18,10 @@ from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.children import environment, network
 from airflow_mlgov.gates.data_validation import validate_data
 from airflow_mlgov.gates.data_validation.suite import load_suite
-from airflow_mlgov.gates.data_validation.tfdv import (
-    judge_anomalies,
-    validate_anomalies,
-    validate_schema,
-    validate_with_tfdv,
-)
+from airflow_mlgov.gates.data_validation.tfdv import judge_anomalies
 from airflow_mlgov.gates.data_validation.tfdv_schema import feature_lines
+from airflow_mlgov.gates.run import run_gate
+from airflow_mlgov.gates.tfdv.spec import GATE, TfdvSettings
 from airflow_mlgov.results import Check, GateResult, Outcome, Severity
 from tests.codes import raises_code
 from tests.fixtures.shell import Run
@@ -115,8 +112,14 @@ def _write(folder: Path, columns: dict[str, Any], schema: str) -> tuple[Path, Pa
     return folder / "data.parquet", folder / "schema.pbtxt"
 
 
-def _validate(folder: Path, columns: dict[str, Any], schema: str, **options: Any) -> GateResult:
-    return validate_schema(*_write(folder, columns, schema), **options)
+def _validate(folder: Path, columns: dict[str, Any], schema: str, report_dir: Any = None, **more: Any) -> GateResult:
+    data, path = _write(folder, columns, schema)
+    return _judge(data, report_dir, schema=path, **more)
+
+
+def _judge(data: Any, report_dir: Path | None = None, **settings: Any) -> GateResult:
+    said = {name: str(value) for name, value in settings.items()}
+    return run_gate(GATE, data, TfdvSettings.read(said), report_dir=report_dir)
 
 
 def _failed(result: GateResult) -> dict[str, Outcome]:
@@ -135,7 +138,7 @@ def test_data_that_meets_the_schema(tmp_path: Path) -> None:
     assert checks["skipped(notes)"].severity is Severity.INFO
     assert [item.kind for item in result.inputs] == ["schema"]
     assert "great_expectations" not in result.libraries  # one query, and nothing else
-    assert "skipped(notes)" in Path(result.reports["Data validation report"]).read_text()
+    assert "skipped(notes)" in Path(result.reports["Tfdv report"]).read_text()
 
 
 @pytest.mark.parametrize(
@@ -179,10 +182,10 @@ def test_a_csv(tmp_path: Path) -> None:
         'feature { name: "day" type: BYTES }'
     )
     data.write_text("n,ok,day\n1,true,2026-01-01\n,false,2026-01-02\n")
-    result = validate_schema(data, schema)
+    result = _judge(data, schema=schema)
     assert result.verdict is Outcome.PASS, result.summary()
     data.write_text("n,ok,day\n1.5,true,2026-01-01\n,maybe,2026-01-02\n")
-    assert _failed(validate_schema(data, schema)) == {
+    assert _failed(_judge(data, schema=schema)) == {
         "type(n)": Outcome.FAIL,
         "expect_column_values_to_be_in_set(ok)": Outcome.FAIL,
     }
@@ -234,7 +237,7 @@ FEATURE = 'feature { name: "x" type: INT presence { min_count: 1 } %s }'
 def test_what_cannot_be_said_is_an_error_by_name(tmp_path: Path, schema: str, refused: str) -> None:
     columns: dict[str, Any] = {"x": [1.0, 2.0] if "FLOAT" in schema else [1, 2]}
     data, path = _write(tmp_path, columns, schema)
-    result = validate_schema(data, path)
+    result = _judge(data, schema=path)
     assert result.verdict is Outcome.ERROR
     errors = {check.name: check for check in result.checks if check.outcome is Outcome.ERROR}
     assert list(errors) == [f"schema({refused})"]
@@ -286,15 +289,15 @@ def test_environments(tmp_path: Path) -> None:
         'feature { name: "label" type: INT presence { min_count: 1 } not_in_environment: "SERVING" }'
     )
     only, both = {"x": [1]}, {"x": [1], "label": [0]}
-    assert _validate(tmp_path, only, schema, environment="SERVING").verdict is Outcome.PASS
-    assert _validate(tmp_path, both, schema, environment="SERVING").verdict is Outcome.FAIL
-    assert _validate(tmp_path, only, schema, environment="TRAINING").verdict is Outcome.FAIL
+    assert _validate(tmp_path, only, schema, schema_environment="SERVING").verdict is Outcome.PASS
+    assert _validate(tmp_path, both, schema, schema_environment="SERVING").verdict is Outcome.FAIL
+    assert _validate(tmp_path, only, schema, schema_environment="TRAINING").verdict is Outcome.FAIL
     assert _validate(tmp_path, only, schema).verdict is Outcome.FAIL
     assert _validate(tmp_path, both, schema).verdict is Outcome.PASS
     with raises_code(
         ConfigurationError, "tfdv.environment", match="knows no environment SERVICE; it has: SERVING, TRAINING"
     ):
-        _validate(tmp_path, only, schema, environment="SERVICE")
+        _validate(tmp_path, only, schema, schema_environment="SERVICE")
 
 
 @pytest.mark.parametrize(
@@ -370,7 +373,7 @@ def test_on_the_command_line(run: Run, tmp_path: Path) -> None:
     code, out, _ = run(*command, "--anomalies", tmp_path / "anomalies.pbtxt", "--json")
     assert code == 1
     assert [check["name"] for check in json.loads(out)["checks"]][:2] == ["validated", "anomaly(age)"]
-    assert validate_anomalies(data, tmp_path / "anomalies.pbtxt").details["bound_to_data_by"] == "the caller"
+    assert _judge(data, anomalies=tmp_path / "anomalies.pbtxt").details["bound_to_data_by"] == "the caller"
     code, _, err = run(*command)
     assert (code, "give either --schema or --anomalies" in err) == (2, True)
     code, _, err = run(*command, "--schema", schema, "--previous", data)
@@ -378,6 +381,12 @@ def test_on_the_command_line(run: Run, tmp_path: Path) -> None:
     code, _, err = run(*command, "--schema", schema, "--python", sys.executable)
     assert code == 2
     assert "-m pip install tensorflow-data-validation==1.16.1 dill" in err
+
+
+def test_tfdv_itself_reads_files_alone(tmp_path: Path) -> None:
+    _, schema = _write(tmp_path, COLUMNS, SCHEMA)
+    with raises_code(ConfigurationError, "data.no_files"):
+        _judge(pa.table(COLUMNS).to_pandas(), schema=schema, python=sys.executable)
 
 
 # Beside TFDV itself: 2.5 GB, so only where somebody has installed it.
@@ -483,7 +492,7 @@ def test_tfdv_itself(tfdv_python: str, tmp_path: Path) -> None:
         'feature { name: "age" type: INT int_domain { min: 18 } }'
         'feature { name: "grade" type: BYTES drift_comparator { infinity_norm { threshold: 0.4 } } }'
     )
-    result = validate_with_tfdv(data, schema, tfdv_python)
+    result = _judge(data, schema=schema, python=tfdv_python)
     assert result.libraries["tensorflow-data-validation"]
     assert result.details["child"]["network"] in (network.CUT, network.NOT_CUT)
     assert _failed(result) == {"anomaly(age)": Outcome.FAIL, "drift(grade)": Outcome.ERROR}
@@ -492,7 +501,7 @@ def test_tfdv_itself(tfdv_python: str, tmp_path: Path) -> None:
     before = tmp_path / "before.csv"
     before.write_text("age,grade\n30,A\n30,A\n")
     data.write_text("age,grade\n18,A\n30,B\n")
-    result = validate_with_tfdv(data, schema, tfdv_python, previous=before)
+    result = _judge(data, schema=schema, python=tfdv_python, previous=before)
     assert _failed(result) == {
         "row_count": Outcome.FAIL,
         "anomaly(grade)": Outcome.FAIL,
