@@ -30,7 +30,7 @@ class Raised(NamedTuple):
     """Inside the package."""
     line: int
     of: str
-    """The class of ``errors`` that it is, or the nearest one below :class:`MlgovError`."""
+    """The class of ``errors`` that it is, or the nearest one below :class:`~airflow_mlgov.errors.MlgovError`."""
     code: str | None
     """As the source writes it; None if it gives none, or not as a literal."""
 
