@@ -357,12 +357,15 @@ def start_airflow(
             "database": {"sql_alchemy_conn": f"sqlite:///{home}/airflow.db"},
             "api": {"host": LOOPBACK, "port": str(port), "workers": "1", "base_url": url},
             "api_auth": {"jwt_secret": secrets.token_urlsafe(64)},
-            "dag_processor": {"refresh_interval": "5", "min_file_process_interval": "5"},
+            "dag_processor": {"refresh_interval": "5", "min_file_process_interval": "30"},
             "scheduler": {"enable_health_check": "False"},
             "logging": {"base_log_folder": str(home / "logs"), "logging_level": "INFO"},
             "usage_data_collection": {"enabled": "False"},
             "secrets": backend,
-            "workers": {"secrets_" + key: value for key, value in backend.items()},
+            "workers": {
+                "execution_api_timeout": "60",  # a busy machine answers late, and a task would be killed after five
+                **{"secrets_" + key: value for key, value in backend.items()},
+            },
             "mlgov": dict(mlgov),
         }
     )
