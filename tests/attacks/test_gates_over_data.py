@@ -12,6 +12,7 @@ from airflow_mlgov.evidence.signing import TrustRoot, duties, open_signer, sign_
 from airflow_mlgov.evidence.statements import GateStatement
 from airflow_mlgov.evidence.verification import verify_envelope
 from airflow_mlgov.gates.data_validation import tfdv, validate_data
+from airflow_mlgov.gates.run import run_gate
 from airflow_mlgov.gates.tfdv.spec import GATE, TfdvSettings
 from airflow_mlgov.governance.policy import load_policy
 from airflow_mlgov.results import Check, GateResult, Outcome
@@ -55,8 +56,7 @@ def tfdv_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def by_tfdv(story: Story, folder: Path, **settings: Any) -> GateResult:
     given = TfdvSettings.read({"schema": str(folder / "schema.pbtxt"), **settings})
-    run = SimpleNamespace(data=str(folder / "data.csv"), settings=given, memory_limit="64MB", report_dir=None)
-    return GATE.evaluate(run)  # type: ignore[arg-type]
+    return run_gate(GATE, str(folder / "data.csv"), given, (), memory_limit="64MB")
 
 
 @pytest.mark.parametrize("python", [None, "/opt/tfdv/bin/python"])
