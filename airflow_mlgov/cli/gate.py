@@ -136,7 +136,8 @@ def _lookup(given: Mapping[str, Any]) -> RegistryLookup:
             code="option.missing",
         )
     goal = load_policy(policy).model(_name_of(model)).target(given["target"])
-    records, keys, registry = open_ledger(ledger, create=False), TrustRoot.load(trust), open_registry(given["registry"])
+    records = open_ledger(ledger, create=bool(given["sign"]))  # who signs, records in it afterwards
+    keys, registry = TrustRoot.load(trust), open_registry(given["registry"])
     return RegistryLookup(registry, records, keys, given["environment"], _name_of(model), goal)
 
 

@@ -44,7 +44,8 @@ class Evaluations:
         """MLflow's own functions write into this experiment."""
         import mlflow
 
-        with tracking(self.registry), patch.dict(os.environ, {"MLFLOW_GENAI_EVAL_MAX_WORKERS": "4"}):
+        before = patch("mlflow.tracking.fluent._active_experiment_id", None)  # of this process, whatever the server
+        with tracking(self.registry), before, patch.dict(os.environ, {"MLFLOW_GENAI_EVAL_MAX_WORKERS": "4"}):
             mlflow.set_experiment(self.experiment)
             yield
             mlflow.flush_trace_async_logging()
