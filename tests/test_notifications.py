@@ -258,7 +258,7 @@ def test_servers_that_are_down_or_mute_are_logged(
         ({"class": "airflow.providers.nowhere.Notifier"}, "install the package that ships it"),
         ({"class": f"{__name__}.Missing"}, "correct its path"),
         ({"class": "Missing"}, "there is no such class"),
-        ({"class": "os.system", "kwargs": {"command": "false"}}, "no subclass of Airflow's BaseNotifier"),
+        ({"class": "os.system", "kwargs": {"command": "false"}}, "not a subclass of Airflow's BaseNotifier"),
         ({"class": SMTP, "kwargs": {"too": "x"}}, "correct its kwargs"),
         (own(Kept), "correct its kwargs"),
         (own(Broken), "RuntimeError: out of order"),
