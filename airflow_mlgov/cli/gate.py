@@ -83,7 +83,8 @@ def run(gate: Gate[Any], given: Mapping[str, Any]) -> None:
     if gate.about == "model" and given["model"]:
         registry = open_registry(given["registry"])
         version = registry.resolve(given["model"])
-        subject, artifact, source = registry.subject(version), partial(registry.download, version), version.source
+        subject, source = registry.subject(version), version.source
+        artifact = partial(registry.download, version, subject.digest)
     result = run_gate(
         gate,
         _source(given) if gate.reads else None,
@@ -96,6 +97,7 @@ def run(gate: Gate[Any], given: Mapping[str, Any]) -> None:
         elsewhere=Elsewhere(lambda: open_registry(given["registry"]), source),
         report_dir=given["report_dir"],
         memory_limit=given.get("memory_limit"),
+        time_limit=given.get("time_limit"),
     )
     _conclude(result, given)
 

@@ -40,6 +40,7 @@ _DATA = {
     "table": _text("--table", "Table, if --data is a SQLAlchemy URL."),
     "query": _text("--query", "SELECT, if --data is a SQLAlchemy URL."),
     "memory_limit": _text("--memory-limit", "What a query over the data may hold before it spills; 512MB if omitted."),
+    "time_limit": _text("--time-limit", "How long reading and queries may take: 90, 30m, 2h; an hour if omitted."),
 }
 _BASELINE = {"baseline": _text("--baseline", "The champion's rows, in columns of the same names.")}
 _MODEL = {"model": _text("--model", "models:/name/7 that the result is about.")}

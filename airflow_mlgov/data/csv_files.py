@@ -3,16 +3,13 @@ to let DuckDB guess because its guesses (hexadecimal numbers, headers left out) 
 
 from __future__ import annotations
 
-import bz2
 import csv
-import gzip
-import lzma
 import re
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from airflow_mlgov.data.file_kinds import DELIMITERS
 from airflow_mlgov.data.quoting import file_literal, identifier, literal
 from airflow_mlgov.errors import ConfigurationError
 
@@ -24,8 +21,6 @@ NULLS = (
     "NULL", "NaN", "None", "n/a", "nan", "null",
 )  # fmt: skip
 """What a csv field holds where there is no value; pandas' own list, so that both readers agree."""
-
-_OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 _INTEGER = "-?[0-9]{1,18}"
 _NUMBER = "-?(?:[0-9]{1,18}(?:[.][0-9]*)?|[.][0-9]+)(?:[eE][-+]?[0-9]{1,3})?|-?inf"
@@ -57,13 +52,13 @@ def header_of(path: Path) -> list[str]:
     :raises ConfigurationError: not a csv file in UTF-8, or its first line is empty
     """
     try:
-        with _OPENERS.get(path.suffix.lower(), open)(path, "rt", encoding="utf-8-sig", newline="") as file:
-            header = next(csv.reader(file), [])
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            header = next(csv.reader(file, delimiter=delimiter_of(path)), [])
     except UnicodeDecodeError as error:
         raise ConfigurationError(
             f"{path} is not UTF-8 text (byte {error.start}); convert it first", code="file.not_text"
         ) from None
-    except (OSError, EOFError, csv.Error, lzma.LZMAError) as error:
+    except (OSError, csv.Error) as error:
         if isinstance(error, PermissionError):
             raise
         raise ConfigurationError(f"{path} is not a readable csv file: {error}", code="data.unreadable") from None
@@ -74,18 +69,9 @@ def header_of(path: Path) -> list[str]:
     return [name or f"Unnamed: {position}" for position, name in enumerate(header)]
 
 
-def readable(path: Path, target: Path) -> Path:
-    """The file itself, or a copy at ``target`` without a compression that DuckDB does not read."""
-    opener = _OPENERS.get(path.suffix.lower())
-    if opener is None or opener is gzip.open:
-        return path
-    try:
-        target.parent.mkdir(exist_ok=True)
-        with opener(path, "rb") as packed, target.open("wb") as plain:
-            shutil.copyfileobj(packed, plain)
-    except (OSError, EOFError, lzma.LZMAError) as error:
-        raise ConfigurationError(f"{path} is not a readable csv file: {error}", code="data.unreadable") from None
-    return target
+def delimiter_of(path: Path) -> str:
+    """What stands between the fields of a file, by its name."""
+    return DELIMITERS[path.suffix.lower()]
 
 
 def select(path: Path, columns: Mapping[str, str], nulls: Sequence[str] = NULLS) -> str:
@@ -94,11 +80,11 @@ def select(path: Path, columns: Mapping[str, str], nulls: Sequence[str] = NULLS)
     :param nulls: what a field holds where there is no value
     """
     types = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in columns.items())
-    compression = "gzip" if path.suffix.lower() == ".gz" else "none"
+    missing = ", ".join(map(literal, nulls))
     return (
         f"SELECT * FROM read_csv({file_literal(path)}, auto_detect=false, columns={{{types}}}, header=true, skip=0, "  # noqa: S608
-        f"delim=',', quote='\"', escape='\"', nullstr=[{', '.join(map(literal, nulls))}], strict_mode=true, "
-        f"hive_partitioning=false, compression='{compression}')"
+        f"delim={literal(delimiter_of(path))}, quote='\"', escape='\"', nullstr=[{missing}], "
+        "strict_mode=true, hive_partitioning=false, compression='none')"
     )
 
 
@@ -154,9 +140,8 @@ def is_text(column: str) -> str:
 def loosely_written(path: Path) -> bool:
     """Whether a space may stand between a quote and the end of a field, which DuckDB drops and pandas keeps; or a
     carriage return alone, which ends a line in one of the two."""
-    opener = gzip.open if path.suffix.lower() == ".gz" else open
     tail = b"\n"
-    with opener(path, "rb") as file:
+    with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             signs = any(sign in part for part in (tail, chunk) for sign in (b'"', b"\r"))
             if signs and _is_loose(tail + chunk):

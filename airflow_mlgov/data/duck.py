@@ -1,4 +1,4 @@
-"""An embedded DuckDB, bounded in memory, and a view of it as a relation. Refuses the network and extensions."""
+"""An embedded DuckDB, bounded in memory and time, and a view of it as a relation. Refuses network and extensions."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlgov.data.limits import deadline, stopped_at
 from airflow_mlgov.data.names import require_columns
 from airflow_mlgov.data.quoting import identifier
 from airflow_mlgov.data.relation import MEMORY_LIMIT, Batch, ColumnKind, require_memory_limit
@@ -63,7 +64,7 @@ class Duck:
 
     def __init__(self, memory_limit: str = MEMORY_LIMIT) -> None:
         require_memory_limit(memory_limit)
-        self._memory_limit = memory_limit
+        self.memory_limit = memory_limit
         self._stack = ExitStack()
 
     def __enter__(self) -> Duck:
@@ -85,7 +86,7 @@ class Duck:
         import duckdb
 
         settings = {
-            "memory_limit": self._memory_limit,
+            "memory_limit": self.memory_limit,
             "temp_directory": str(self.scratch / "spill"),
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
@@ -93,6 +94,7 @@ class Duck:
         }
         connection = self._stack.enter_context(duckdb.connect(":memory:", config=settings))  # type: ignore[arg-type]
         connection.execute("SET enable_progress_bar = false")  # it is for a terminal, and not a log
+        self._stack.enter_context(stopped_at(deadline(), connection.interrupt))
         return connection
 
 
@@ -226,8 +228,12 @@ def our_errors(name: str) -> Iterator[None]:
     """DuckDB's errors as ours; their words quote values, so only the kind and the line are kept."""
     import duckdb
 
+    until = deadline()
+    until.check(f"a query over {name}")
     try:
         yield
+    except duckdb.InterruptException:
+        raise until.error(f"a query over {name}") from None
     except duckdb.OutOfMemoryException:
         raise MemoryLimitError(
             f"{name} needs more memory than the limit and cannot be spilled: raise memory_limit",

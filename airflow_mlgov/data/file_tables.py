@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.data import csv_files
 from airflow_mlgov.data.duck import Duck, DuckTable, our_errors
-from airflow_mlgov.data.files import FileSet, is_csv, opened, public_name, unchanged
+from airflow_mlgov.data.files import FileSet, is_csv, opened, public_name
 from airflow_mlgov.data.quoting import file_literal, identifier, literal
 from airflow_mlgov.data.relation import MEMORY_LIMIT, Batch
 from airflow_mlgov.errors import ConfigurationError
@@ -50,7 +50,7 @@ class Files:
     @contextmanager
     def open_in(self, duck: Duck, view: str) -> Iterator[FileTable]:
         """The files as a view beside others."""
-        with _hashed(self.data) as hashed:
+        with _hashed(self.data, duck.memory_limit) as hashed:
             yield FileTable(duck, view, hashed)
 
 
@@ -110,9 +110,9 @@ class FileTable(DuckTable):
     @cached_property
     def _made(self) -> _View:
         with our_errors(self.name):
-            plain = _plain(self.files, self.duck.scratch / self._view)
-            loosely_written = self._hashed.thread.submit(lambda: any(map(csv_files.loosely_written, plain.values())))
-            sources = _sources(self.files, self.connection, plain)
+            texts = _texts(self.files)
+            loosely_written = self._hashed.thread.submit(lambda: any(map(csv_files.loosely_written, texts)))
+            sources = _sources(self.files, self.connection, texts)
             self.connection.execute(f"CREATE VIEW {identifier(self._view)} AS {_union(self.files, sources)}")
         return _View(sources, loosely_written)
 
@@ -150,37 +150,34 @@ class _Hashed:
 
 
 @contextmanager
-def _hashed(data: str | FileSet) -> Iterator[_Hashed]:
+def _hashed(data: str | FileSet, memory_limit: str) -> Iterator[_Hashed]:
     with ExitStack() as stack:
-        files = data if isinstance(data, FileSet) else stack.enter_context(opened(data))
-        if not isinstance(data, FileSet):
-            stack.enter_context(unchanged(files))  # so that its look at the files comes after the hashing
+        files = data if isinstance(data, FileSet) else stack.enter_context(opened(data, memory_limit=memory_limit))
         thread = stack.enter_context(ThreadPoolExecutor(1))
         yield _Hashed(files, thread.submit(lambda: files.subject), thread)
 
 
-def _plain(file_set: FileSet, scratch: Path) -> dict[Path, Path]:
-    """The csv files, each with the copy of it that DuckDB can read."""
+def _texts(file_set: FileSet) -> list[Path]:
+    """The csv files, none of the files being empty."""
     for path in file_set.files:
         if path.stat().st_size == 0:
             raise ConfigurationError(f"{path} is empty (0 bytes): it has not even a header", code="data.empty")
-    texts = filter(is_csv, file_set.files)
-    return {path: csv_files.readable(path, scratch / f"{at}.csv") for at, path in enumerate(texts)}
+    return [path for path in file_set.files if is_csv(path)]
 
 
-def _sources(file_set: FileSet, connection: duckdb.DuckDBPyConnection, plain: Mapping[Path, Path]) -> dict[Path, str]:
+def _sources(file_set: FileSet, connection: duckdb.DuckDBPyConnection, texts: Sequence[Path]) -> dict[Path, str]:
     """A SELECT for each file, its partition's keys behind its own columns."""
     headers = {
         path: csv_files.header_of(path) if is_csv(path) else _stored(path, connection) for path in file_set.files
     }
     partitions = file_set.partitions
     _require_alike(file_set, headers, next(iter(partitions.values())))
-    types = csv_files.types_of(connection, {plain[path]: headers[path] for path in plain}) if plain else {}
+    types = csv_files.types_of(connection, {path: headers[path] for path in texts}) if texts else {}
     sources = {}
     for path, header in headers.items():
         rows = (
-            csv_files.select(plain[path], {name: types.get(name, "VARCHAR") for name in header})
-            if path in plain
+            csv_files.select(path, {name: types.get(name, "VARCHAR") for name in header})
+            if path in texts
             else f"SELECT * FROM {_parquet([path])}"  # noqa: S608 - quoted
         )
         sources[path] = _with_keys(rows, partitions[path])

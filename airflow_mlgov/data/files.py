@@ -1,56 +1,64 @@
-"""Finds the csv and parquet files that a path, glob, folder or URL stands for, and names them by the SHA-256 of their
-bytes. Refuses files of other kinds, and files that change while they are read."""
+"""Finds the files that a path, glob, folder or URL stands for, takes private copies of them, and names them by the
+SHA-256 of their bytes. Refuses files of other kinds, and whatever is not what its name says."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import unquote
 
+from airflow_mlgov.data import file_kinds, packed, private_copies
+from airflow_mlgov.data.file_kinds import is_csv, require_known
+from airflow_mlgov.data.limits import deadline
+from airflow_mlgov.data.listing import listing_digest, looks_like_a_listing, require_bindable
+from airflow_mlgov.data.relation import MEMORY_LIMIT
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, MlgovError
 from airflow_mlgov.results import Subject
 
-_CSV = (".csv", ".csv.gz", ".csv.bz2", ".csv.xz")
-_PARQUET = (".parquet", ".pq")
+__all__ = ["FileSet", "dataset_subject", "first_line", "is_csv", "opened", "public_name"]
+
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 _WHOLE_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
+_CHUNK = 1 << 24
+
+
+@dataclass(frozen=True)
+class Original:
+    """What a private copy was made from."""
+
+    name: str
+    """In the listing."""
+    sha256: str | None = None
+    """If its bytes are not those of the copy, because it was unpacked or converted."""
 
 
 @dataclass(frozen=True)
 class FileSet:
-    """The files that one ``data`` argument stands for, on this machine."""
+    """The files that one ``data`` argument stands for: private copies, which nobody else writes to."""
 
     data: str
     """As it is named in evidence: the path or URL, without credentials."""
     root: Path
-    """What names in the digest are relative to."""
+    """What names in the digest are relative to; the one file itself if one was named."""
     files: tuple[Path, ...]
-    """Sorted; never empty."""
+    """In the order of the originals' names; never empty."""
+    originals: Mapping[Path, Original] = field(default_factory=dict)
 
     @property
     def subject(self) -> Subject:
         """The dataset bound to its bytes, see :func:`dataset_subject`; reads every byte."""
-        if self.files == (self.root,):
-            return Subject("dataset", self.data, _sha256(self.root))
-        lines = [f"{_sha256(path)}  {path.relative_to(self.root).as_posix()}\n" for path in self.files]
-        return Subject("dataset", self.data, hashlib.sha256("".join(lines).encode()).hexdigest())
+        entries = [(self._original(path).name, self._original(path).sha256 or _sha256(path)) for path in self.files]
+        single = self.files == (self.root,)
+        return Subject("dataset", self.data, entries[0][1] if single else listing_digest(entries))
 
-    @property
-    def stamps(self) -> tuple[tuple[int, ...], ...]:
-        """What the file system changes when somebody writes a file or puts another in its place."""
-        try:
-            found = [path.stat() for path in self.files]
-        except FileNotFoundError as error:
-            raise DependencyError(
-                f"{error.filename} went away while {self.data} was being read; try again", code="data.changed"
-            ) from None
-        return tuple((one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns) for one in found)
+    def _original(self, path: Path) -> Original:
+        return self.originals.get(path) or Original(path.relative_to(self.root).as_posix())
 
     @property
     def partitions(self) -> dict[Path, dict[str, int | str | None]]:
@@ -91,39 +99,132 @@ def dataset_subject(data: str) -> Subject:
 
 
 @contextmanager
-def opened(data: str) -> Iterator[FileSet]:
-    """The files of ``data``; those of a URL are fetched first into a folder that goes away at the end, so that what is
-    hashed is what is read.
+def opened(data: str, *, memory_limit: str = MEMORY_LIMIT) -> Iterator[FileSet]:
+    """Private copies of the files of ``data``, each opened once, in a folder that goes away at the end: what is hashed
+    is what is read, whatever happens to the path meanwhile. What is packed is unpacked.
 
-    :raises ConfigurationError: no such file, an unknown extension or an unknown kind of URL
+    Errors name the files as the caller does, and not the copies.
+
+    :param memory_limit: what converting a file may hold in memory
+    :raises ConfigurationError: no such file, an unknown extension or an unknown kind of URL, a file that is not what
+        its name says, or a link that leads out of the data set
     :raises AccessError: the file system or the object store refuses
-    :raises DependencyError: the object store cannot be reached
+    :raises DependencyError: the object store cannot be reached, a file changed while it was copied, or the temporary
+        folder has no room
     """
     text = str(data)
-    if "://" not in text:
-        yield _resolve(text)
-        return
-    with TemporaryDirectory(prefix="mlgov-data-") as folder:
-        yield _fetched(text, Path(folder))
+    with TemporaryDirectory(prefix="mlgov-data-") as name:
+        copies = _Copies(Path(name), memory_limit)
+        with copies.named_as_given():
+            if "://" in text:
+                yield _fetched(text, copies)
+            else:
+                yield _taken(text, _resolve(text), copies)
 
 
-@contextmanager
-def unchanged(file_set: FileSet) -> Iterator[None]:
-    """Refuses to end where a file was written to in between.
+class _Copies:
+    """Private copies in a folder, and what each was made from."""
 
-    :raises DependencyError: a file changed while it was being read
-    """
-    before = file_set.stamps
-    yield
-    if file_set.stamps != before:
-        raise DependencyError(
-            f"{file_set.data} changed while it was being read; try again when its writer has finished",
-            code="data.changed",
-        )
+    def __init__(self, folder: Path, memory_limit: str) -> None:
+        self._memory_limit = memory_limit
+        self._taken, self._root = folder / "taken", folder / "data"
+        self._originals: dict[Path, Original] = {}
+        self._shown: dict[str, str] = {}
+
+    @contextmanager
+    def adding(self, relative: PurePosixPath, shown: str) -> Iterator[Path]:
+        """A place for a copy, to be written to while the block runs.
+
+        :param relative: its name within the data set
+        :param shown: as errors name it
+        """
+        require_bindable(str(relative))
+        require_known(relative.name, shown)
+        target = self._taken / relative
+        self._shown[str(target)] = shown
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield target
+        self._settle(target, relative, shown)
+
+    def file_set(self, data: str, *, single: bool) -> FileSet:
+        """The copies, in the order in which they were added."""
+        files = tuple(self._originals)
+        if single and looks_like_a_listing(_beginning(files[0])):
+            raise ConfigurationError(
+                f"{data} begins like the listing of files or rows that a digest is made of, so its own digest could be "
+                "taken for that of another data set: it is no data",
+                code="file.not_bindable",
+            )
+        return FileSet(data, files[0] if single else self._root, files, self._originals)
+
+    @contextmanager
+    def named_as_given(self) -> Iterator[None]:
+        """Errors of the block name the originals."""
+        try:
+            yield
+        except MlgovError as error:
+            text = str(error)
+            for copy in sorted(self._shown, key=len, reverse=True):
+                text = text.replace(copy, self._shown[copy])
+            error.args = (text,)
+            raise
+
+    def _settle(self, taken: Path, relative: PurePosixPath, shown: str) -> None:
+        """Unpack and convert what no reader reads as it is."""
+        place, sha256 = self._root / relative, None
+        name = relative.name
+        if file_kinds.is_packed(name):
+            with taken.open("rb", buffering=0) as raw:
+                name = packed.member_of(name, raw, shown)
+                raw.seek(0)
+                require_bindable(name)
+                require_known(name, f"what is packed in {shown}", packed=False)
+                inner = self._unused(taken.with_name(name), shown)
+                sha256 = packed.unpack(shown, raw, taken.stat().st_size, inner)
+            taken.unlink()
+            taken = inner
+        file_kinds.require_content(taken, name, shown)
+        if file_kinds.is_converted(name):
+            from airflow_mlgov.data.conversion import as_parquet
+
+            sha256, name = sha256 or _sha256(taken), f"{name.rpartition('.')[0]}.parquet"
+            place = self._unused(place.with_name(name), shown)
+            as_parquet(taken, place, shown, self._memory_limit)
+            taken.unlink()
+        else:
+            place = self._unused(place.with_name(name), shown)
+            taken.rename(place)
+        self._originals[place] = Original(str(relative), sha256)
+
+    def _unused(self, path: Path, shown: str) -> Path:
+        """The path, or another beside it if that is there already."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        number, wanted = 0, path
+        while path.exists():
+            number += 1
+            path = wanted.with_name(f"{number}~{wanted.name}")
+        self._shown[str(path)] = shown
+        return path
 
 
-def _fetched(url: str, folder: Path) -> FileSet:
-    """The files at a URL, copied into ``folder``."""
+def _taken(text: str, found: _Found, copies: _Copies) -> FileSet:
+    """Copies of what is on this machine."""
+    with ExitStack() as stack:
+        if found.root is None:
+            (path,) = found.files
+            with copies.adding(PurePosixPath(path.name), str(path)) as target, private_copies.opened_alone(path) as raw:
+                private_copies.copy(raw, target)
+            return copies.file_set(text, single=True)
+        origin = stack.enter_context(private_copies.Origin(found.root))
+        for path in found.files:
+            relative = PurePosixPath(path.relative_to(found.root).as_posix())
+            with copies.adding(relative, str(path)) as target, origin.opened(path) as raw:
+                private_copies.copy(raw, target)
+    return copies.file_set(text, single=False)
+
+
+def _fetched(url: str, copies: _Copies) -> FileSet:
+    """Copies of the files at a URL."""
     import fsspec
 
     shown = public_name(url)
@@ -137,7 +238,7 @@ def _fetched(url: str, folder: Path) -> FileSet:
             code="store.unknown",
         ) from None
     try:
-        return _copied(store, path, shown, folder)
+        return _copied(store, path, shown, copies)
     except PermissionError:
         raise AccessError(
             f"may not read {shown}: give the worker's identity read access", code="file.refused"
@@ -150,37 +251,49 @@ def _fetched(url: str, folder: Path) -> FileSet:
         raise DependencyError(f"{shown} cannot be read: {type(error).__name__}", code="store.down") from None
 
 
-def _copied(store: Any, path: str, shown: str, folder: Path) -> FileSet:
+def _copied(store: Any, path: str, shown: str, copies: _Copies) -> FileSet:
     if any(sign in path for sign in "*?["):
         found, base = sorted(store.glob(path)), re.split(r"[*?\[]", path)[0].rpartition("/")[0]
     elif store.isdir(path):
-        found, base = sorted(store.find(path)), path.rstrip("/")
-        found = [name for name in found if not _is_marker(Path(name[len(base) :].lstrip("/")))]
+        everything, base = sorted(store.find(path)), path.rstrip("/")
+        _refuse_table_formats(shown, {PurePosixPath(name[len(base) :].lstrip("/")).parts[0] for name in everything})
+        found = [name for name in everything if not _is_marker(PurePosixPath(name[len(base) :].lstrip("/")))]
     else:
         found, base = [path], path.rpartition("/")[0]
     if not found:
-        raise ConfigurationError(f"no csv or parquet file at {shown}", code="file.missing")
-    local = []
+        raise ConfigurationError(f"no file of data at {shown}", code="file.missing")
     for name in found:
         relative = PurePosixPath(name[len(base) :].lstrip("/"))
         if ".." in relative.parts:
             raise ConfigurationError(
                 f"{shown} holds a file whose name leaves its folder: {relative}", code="file.outside"
             )
-        target = folder / relative
-        _require_known(target)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        store.get_file(name, str(target))
-        local.append(target)
-    return FileSet(shown, local[0] if found == [path] else folder, tuple(local))
+        single = found == [path]
+        with copies.adding(relative, shown if single else f"{shown.rstrip('/')}: {relative}") as target:
+            _fetch(store, name, target)
+    return copies.file_set(shown, single=found == [path])
 
 
-def _resolve(text: str) -> FileSet:
+def _fetch(store: Any, name: str, target: Path) -> None:
+    until = deadline()
+    with store.open(name, "rb") as remote, private_copies.writing(target) as file:
+        while chunk := remote.read(_CHUNK):
+            until.check(f"fetching {target.name}")
+            file.write(chunk)
+
+
+@dataclass(frozen=True)
+class _Found:
+    files: tuple[Path, ...]
+    root: Path | None = None
+    """The folder that holds them; None if one file was named."""
+
+
+def _resolve(text: str) -> _Found:
     path = Path(text)
     try:
         if path.is_file():
-            _require_known(path)
-            return FileSet(text, path, (path,))
+            return _Found((path,))
         if path.is_dir():
             return _folder(text, path)
         if any(sign in text for sign in "*?["):
@@ -189,41 +302,51 @@ def _resolve(text: str) -> FileSet:
         raise AccessError(
             f"may not read {text}: permission denied; give the worker's user read access", code="file.refused"
         ) from error
+    except MlgovError:
+        raise
+    except (OSError, ValueError) as error:  # too long a name, a loop of links, a NUL
+        raise ConfigurationError(f"{text!r} cannot be a file: {first_line(error)}", code="file.unreadable") from None
     raise ConfigurationError(f"no such file: {text} (looked in {path.absolute().parent})", code="file.missing")
 
 
-def _folder(text: str, folder: Path) -> FileSet:
+def _folder(text: str, folder: Path) -> _Found:
+    _refuse_table_formats(text, {path.name for path in folder.iterdir()})
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not _is_marker(path.relative_to(folder)))
     if not files:
-        raise ConfigurationError(f"the folder {text} holds no csv or parquet file", code="folder.empty")
-    for path in files:
-        _require_known(path)
-    return FileSet(text, folder, tuple(files))
+        raise ConfigurationError(f"the folder {text} holds no file of data", code="folder.empty")
+    return _Found(tuple(files), folder)
 
 
-def _glob(text: str, pattern: Path) -> FileSet:
+def _glob(text: str, pattern: Path) -> _Found:
     parts = pattern.parts
     magic = next(at for at, part in enumerate(parts) if any(sign in part for sign in "*?["))
     root = Path(*parts[:magic])
     files = sorted(path for path in root.glob(str(Path(*parts[magic:]))) if path.is_file())
     if not files:
         raise ConfigurationError(f"no file matches {text} (looked in {root.absolute()})", code="file.missing")
-    for path in files:
-        _require_known(path)
-    return FileSet(text, root, tuple(files))
+    return _Found(tuple(files), root)
 
 
-def _is_marker(relative: Path) -> bool:
+def _refuse_table_formats(text: str, names: set[str]) -> None:
+    """Refuse folders whose files are not all of the table: old versions and deleted rows lie beside it."""
+    formats = {"_delta_log": f"a Delta table: name it as delta:{text}@VERSION", ".hoodie": "a Hudi table: export it"}
+    formats |= {"metadata": f"an Iceberg table: name it as iceberg:{text}@SNAPSHOT"} if "data" in names else {}
+    for name, what in formats.items():
+        if name in names:
+            raise ConfigurationError(
+                f"the folder {text} is {what}, because its files hold rows that are not in the table any more",
+                code="folder.table",
+            )
+
+
+def _is_marker(relative: PurePosixPath | Path) -> bool:
     """``_SUCCESS``, ``.part-0.crc``, ``.ipynb_checkpoints/…``: what writers leave beside the data."""
     return any(part.startswith((".", "_")) for part in relative.parts)
 
 
-def _require_known(path: Path) -> None:
-    if not path.name.lower().endswith(_CSV + _PARQUET):
-        kinds = ", ".join(_CSV + _PARQUET)
-        raise ConfigurationError(
-            f"{path} is of a kind that is not read here; known extensions: {kinds}", code="file.kind"
-        )
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(80)
 
 
 def _sha256(path: Path) -> str:
@@ -246,11 +369,6 @@ def _keys_of(relative: Path) -> dict[str, str | None]:
 def public_name(data: str) -> str:
     """A path or URL as evidence names it: without credentials and parameters."""
     return re.sub(r"://[^/@]*@", "://", data.partition("?")[0]) if "://" in data else data
-
-
-def is_csv(path: Path) -> bool:
-    """Whether a file is read as csv, by its name."""
-    return path.name.lower().endswith(_CSV)
 
 
 def first_line(error: BaseException) -> str:

@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from airflow_mlgov.data.limits import deadline
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.results import Subject
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _MODULUS_BYTES = 512
 _CHUNK = 100_000
+_CHECKED = 4096
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,10 @@ def fingerprint_rows(columns: tuple[str, ...], rows: Iterable[Sequence[Any]]) ->
     """
     modulus = 1 << (8 * _MODULUS_BYTES)
     total = count = 0
+    until = deadline()
     for row in rows:
+        if count % _CHECKED == 0:
+            until.check("reading the rows of a table")
         hashed = hashlib.shake_256(b"".join(map(_encode, row, columns))).digest(_MODULUS_BYTES)
         total = (total + int.from_bytes(hashed)) % modulus
         count += 1

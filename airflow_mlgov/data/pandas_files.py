@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_mlgov.data.files import FileSet, first_line, is_csv, opened, unchanged
+from airflow_mlgov.data.csv_files import delimiter_of
+from airflow_mlgov.data.files import FileSet, first_line, is_csv, opened
 from airflow_mlgov.data.names import require_columns
 from airflow_mlgov.errors import AccessError, ConfigurationError
 from airflow_mlgov.results import Subject
@@ -31,11 +32,8 @@ def read_table(data: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
 
 
 def read_dataset(data: str, columns: Sequence[str] | None = None) -> tuple[pd.DataFrame, Subject]:
-    """:func:`read_table` and ``data.files.dataset_subject`` as one step, so that the digest is of the rows read.
-
-    :raises DependencyError: a file changed while it was being read
-    """
-    with opened(data) as file_set, unchanged(file_set):
+    """:func:`read_table` and ``data.files.dataset_subject`` as one step, so that the digest is of the rows read."""
+    with opened(data) as file_set:
         return read_files(file_set, columns), file_set.subject
 
 
@@ -78,15 +76,15 @@ def _read_file(path: Path, wanted: list[str] | None) -> pd.DataFrame:
 def _read_csv(path: Path, wanted: list[str] | None) -> pd.DataFrame:
     import pandas as pd
 
+    sign = delimiter_of(path)
     try:
-        header = [
-            str(name) for name in pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0]
-        ]
+        first = pd.read_csv(path, sep=sign, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0]
+        header = [str(name) for name in first]
         _require_sound_header(path, header, wanted or ())
         with warnings.catch_warnings():
             # pandas only warns when a row is longer than the header, then drops what is too much.
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            table = pd.read_csv(path, index_col=False, usecols=wanted, low_memory=False)
+            table = pd.read_csv(path, sep=sign, index_col=False, usecols=wanted, low_memory=False)
     except UnicodeDecodeError as error:
         raise ConfigurationError(
             f"{path} is not UTF-8 text (byte {error.start}); convert it first", code="file.not_text"

@@ -22,7 +22,8 @@ MEMORY_LIMIT = "512MB"
 """What a query may hold in memory before it spills to disk. DuckDB is no slower with it than with 1 GB: 10 million
 groups are spilled and merged in the time that a larger hash table takes to grow."""
 
-_SIZE = re.compile(r"[0-9]+(\.[0-9]+)? ?([KMGT]i?)?B", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([KMGT]i?)?B", re.IGNORECASE)
+_POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
 class ColumnKind(StrEnum):
@@ -163,3 +164,11 @@ def require_memory_limit(text: str) -> None:
         raise ConfigurationError(
             f"memory_limit must be a size such as 512MB or 2GB, not {text!r}", code="memory_limit.form"
         )
+
+
+def bytes_of(memory_limit: str) -> int:
+    """A memory limit as a number of bytes."""
+    found = _SIZE.fullmatch(memory_limit)
+    assert found is not None  # noqa: S101 - it was required
+    unit = (found[2] or "").upper()
+    return int(float(found[1]) * (1024 if unit.endswith("I") else 1000) ** _POWERS[unit[:1]])

@@ -9,6 +9,7 @@ from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
+from airflow_mlgov.data.listing import listing_digest, require_bindable
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
 
 
@@ -31,12 +32,12 @@ def hash_tree(root: str | Path, exclude: Set[str] = frozenset()) -> str:
     not bound.
 
     :param exclude: relative paths of files that do not count
-    :raises EvidenceError: a symbolic link, a special file, a name with a line break or a backslash, or no file at all
+    :raises EvidenceError: a symbolic link, a special file, a name that cannot stand in a listing, or no file at all
     """
     base = Path(root)
     if not base.is_dir():
         raise ConfigurationError(f"{base} is not a directory", code="folder.missing")
-    lines = []
+    files: list[tuple[str, Path]] = []
     for path in base.rglob("*"):
         name = path.relative_to(base).as_posix()
         mode = path.lstat().st_mode
@@ -47,17 +48,13 @@ def hash_tree(root: str | Path, exclude: Set[str] = frozenset()) -> str:
                 f"{name!r} is not a regular file: links and special files cannot be bound to a digest",
                 code="file.not_bindable",
             )
-        if any(character in name for character in "\n\r\\"):
-            raise EvidenceError(
-                f"{name!r} has a line break or a backslash in its name and cannot be listed safely",
-                code="file.not_bindable",
-            )
         if name not in exclude:
-            lines.append((name.encode(), hash_file(path)))
-    if not lines:
+            require_bindable(name, error=EvidenceError)
+            files.append((name, path))
+    if not files:
         raise EvidenceError(f"{base.name!r} holds no files, so its digest would bind nothing", code="folder.empty")
-    listing = b"".join(digest.encode() + b"  " + name + b"\n" for name, digest in sorted(lines))
-    return hashlib.sha256(listing).hexdigest()
+    entries = sorted(files, key=lambda entry: entry[0].encode())
+    return listing_digest(((name, hash_file(path)) for name, path in entries), error=EvidenceError)
 
 
 def canonical_json(value: Any) -> bytes:

@@ -34,6 +34,7 @@ def run_gate(
     elsewhere: Elsewhere | None = None,
     report_dir: str | Path | None = None,
     memory_limit: str | None = None,
+    time_limit: float | str | None = None,
 ) -> GateResult:
     """Run a gate.
 
@@ -45,10 +46,13 @@ def run_gate(
     :param elsewhere: needed if the settings name the data, see ``gate.names_data``
     :param report_dir: folder for a self-contained HTML report
     :param memory_limit: what a query over the data may hold in memory before it spills to disk, such as ``512MB``
+    :param time_limit: seconds, or a duration such as ``2h``, after which reading, queries and children are stopped; an
+        hour if omitted
     :raises ConfigurationError: a column, a setting or a bound is not what the gate can judge
     :raises AccessError: a file system, a database or a registry refuses
     :raises DependencyError: one is down, or the data changed while it was being judged
     """
+    from airflow_mlgov.data.limits import time_limit as limited_to
     from airflow_mlgov.data.relation import MEMORY_LIMIT, require_memory_limit
 
     limit, judged = memory_limit or MEMORY_LIMIT, tuple(bounds)
@@ -62,7 +66,10 @@ def run_gate(
     if gate.reads and data is None:
         ways = " or ".join(["data", *gate.names_data])
         raise ConfigurationError(f"the gate {gate.name} needs rows to judge: name {ways}", code="data.missing")
-    with opened(data, baseline, limit) if gate.reads else _nothing() as (relation, champion):
+    with (
+        limited_to(_seconds(time_limit)),
+        opened(data, baseline, limit) if gate.reads else _nothing() as (relation, champion),
+    ):
         question = Question(
             settings, relation, champion, judged, lookup=lookup, artifact=artifact, report=report_dir is not None
         )
@@ -137,6 +144,18 @@ def require_writable(directory: str | Path) -> None:
         raise ConfigurationError(
             f"cannot write into {directory}: {error.strerror or error}", code="folder.not_writable"
         ) from None
+
+
+def _seconds(time_limit: float | str | None) -> float:
+    from airflow_mlgov.data.limits import TIME_LIMIT
+    from airflow_mlgov.durations import parse_duration
+
+    if not isinstance(time_limit, str):
+        return TIME_LIMIT if time_limit is None else time_limit
+    try:
+        return float(time_limit)
+    except ValueError:
+        return parse_duration(time_limit).total_seconds()
 
 
 def _either(given: Any, named: Any, what: str) -> Any:

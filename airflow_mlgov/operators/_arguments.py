@@ -68,6 +68,13 @@ _SOURCE = (
         "what a query over the data may hold in memory before it spills to disk, such as 2GB; 512MB if omitted",
         templated=False,
     ),
+    Argument(
+        "time_limit",
+        "how long reading the data and queries over it may take, in seconds or as a duration such as 2h; an hour if "
+        "omitted",
+        float | str | None,
+        templated=False,
+    ),
 )
 _BASELINE = Argument(
     "baseline", "path of the champion's rows, in columns of the same names, for bounds that end in _vs_champion"

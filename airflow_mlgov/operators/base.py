@@ -193,19 +193,21 @@ class GateOperator(BaseGateOperator):
         given = {name: value for name, value in self.settings.items() if value != ""}
         settings, bounds = held_to(self.spec, self.policy, given, getattr(self, "bounds", None) or {}, "the DAG")
         version = self.version
+        subject = self.registry.subject(version) if version else None
         with ExitStack() as stack:
             return run_gate(
                 self.spec,
                 self._source(stack),
                 settings,
                 bounds,
-                subject=self.registry.subject(version) if version else None,
+                subject=subject,
                 baseline=getattr(self, "baseline", None) or None,
                 lookup=self._lookup() if self.spec.needs_lookup(settings) else None,
-                artifact=partial(self.registry.download, version) if version else None,
+                artifact=partial(self.registry.download, version, subject.digest) if version and subject else None,
                 elsewhere=Elsewhere(lambda: self.registry, version.source if version else None),
                 report_dir=self.report_dir or None,
                 memory_limit=getattr(self, "memory_limit", None),
+                time_limit=getattr(self, "time_limit", None),
             )
 
     def tag(self, result: GateResult, entry: Entry) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from airflow_mlgov.errors import ConfigurationError, EvidenceError
+from airflow_mlgov.errors import ConfigurationError, DependencyError, EvidenceError
 from airflow_mlgov.evidence.digests import hash_tree
 from airflow_mlgov.registry.credentials import origin, setting, using, without_credentials
 from airflow_mlgov.registry.mlflow_errors import mlflow_errors
@@ -200,13 +200,15 @@ class MlflowRegistry:
     # -- the exact bytes ----------------------------------------------------------------------------------------------
 
     @contextmanager
-    def download(self, version: ModelVersion) -> Iterator[Path]:
+    def download(self, version: ModelVersion, digest: str | None = None) -> Iterator[Path]:
         """The version's files in a temporary directory; nothing in them is run or loaded.
 
         They come from where the registry says they are, not through ``models:/``, which would add a file of MLflow's
         own to them.
 
+        :param digest: what they must have, because something is bound to it
         :raises ConfigurationError: the artifact is gone or empty
+        :raises DependencyError: the files have another digest
         """
         import mlflow.artifacts
 
@@ -220,6 +222,11 @@ class MlflowRegistry:
             if not path.is_dir() or next(path.iterdir(), None) is None:
                 raise ConfigurationError(
                     f"{version} in {self.uri} has no files: its artifact is gone or empty", code="registry.no_files"
+                )
+            if digest is not None and hash_tree(path) != digest:
+                raise DependencyError(
+                    f"the files of {version} in {self.uri} changed since they were hashed; start the gate again",
+                    code="artifact.changed",
                 )
             yield path
 

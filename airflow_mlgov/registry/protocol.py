@@ -69,7 +69,7 @@ class Registry(Protocol):
     def subject(self, version: ModelVersion) -> Subject:
         """The version bound to its bytes as they are now."""
 
-    def download(self, version: ModelVersion) -> AbstractContextManager[Path]:
+    def download(self, version: ModelVersion, digest: str | None = None) -> AbstractContextManager[Path]:
         """The version's files in a temporary directory; nothing in them is run or loaded."""
 
     # -- changing -----------------------------------------------------------------------------------------------------

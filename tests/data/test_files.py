@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from airflow_mlgov.data import pandas_files
+from airflow_mlgov.data import private_copies
 from airflow_mlgov.data.files import dataset_subject
 from airflow_mlgov.data.names import require_columns
 from airflow_mlgov.data.pandas_files import read_dataset, read_table
@@ -157,7 +158,7 @@ def test_refuses_files_with_unlike_columns(tmp_path: Path, frame: pd.DataFrame) 
         read_table(str(tmp_path))
 
 
-def test_refuses_a_file_that_changes_while_it_is_read(
+def test_refuses_a_file_that_is_written_to_while_it_is_copied(
     tmp_path: Path, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.csv"
@@ -166,38 +167,38 @@ def test_refuses_a_file_that_changes_while_it_is_read(
     assert len(table) == 3
     assert subject == dataset_subject(str(path))
 
-    def read_then_append(*given: Any) -> pd.DataFrame:
-        table = read(*given)
+    def copy_then_append(*given: Any) -> None:
+        copy(*given)
         with path.open("a") as file:
             file.write("1,f,0.1\n")
-        return table
 
-    read = pandas_files.read_files
-    monkeypatch.setattr(pandas_files, "read_files", read_then_append)
-    with raises_code(DependencyError, "data.changed"):
+    copy = private_copies.copy
+    monkeypatch.setattr(private_copies, "copy", copy_then_append)
+    with raises_code(DependencyError, "data.changed", match=str(path)):
         read_dataset(str(path))
 
 
-@pytest.mark.parametrize("fault", [PermissionError, FileNotFoundError])
-@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+@pytest.mark.parametrize(
+    ("fault", "error", "code"),
+    [(PermissionError, AccessError, "file.refused"), (FileNotFoundError, DependencyError, "data.changed")],
+)
 def test_a_file_that_may_not_be_read_or_goes_away(
-    tmp_path: Path, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, fault: type[OSError], name: str
+    tmp_path: Path, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, fault: type[OSError], error: type, code: str
 ) -> None:
-    path = str(tmp_path / name)
-    frame.to_csv(path, index=False) if name.endswith("csv") else frame.to_parquet(path)
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    real = os.open
 
-    def refuse(*_args: object, **_kwargs: object) -> None:  # root, who runs CI containers, may read everything
-        raise fault
+    def refuse(path: Any, *given: Any, **named: Any) -> int:  # root, who runs CI containers, may read everything
+        if str(path).endswith("a.csv"):
+            raise fault
+        return real(path, *given, **named)
 
-    monkeypatch.setattr("pandas.read_csv", refuse)
-    monkeypatch.setattr("pyarrow.parquet.ParquetFile", refuse)
-    monkeypatch.setattr(Path, "open", refuse)
-    refused = fault is PermissionError
-    expected, code = (AccessError, "file.refused") if refused else (ConfigurationError, "file.missing")
-    with raises_code(expected, code):
-        read_table(path)
-    with raises_code(expected, code):
-        dataset_subject(path)
+    monkeypatch.setattr(os, "open", refuse)
+    for data in (str(tmp_path / "a.csv"), str(tmp_path)):
+        with raises_code(error, code):
+            read_table(data)
+        with raises_code(error, code):
+            dataset_subject(data)
 
 
 def test_a_folder_that_may_not_be_entered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from airflow_mlgov.data.limits import deadline
 from airflow_mlgov.errors import MlgovError
 
 _LINE_LIMIT = 300
@@ -38,10 +39,14 @@ def run_child(
 
     :param environment: the child's whole environment
     :param what: what it does, for messages: ``scoring``
-    :param timeout: seconds before the child and every process of its group are killed
+    :param timeout: seconds before the child and every process of its group are killed; the deadline of what asks for it
+        may come earlier
     :raises ChildError: as ``error``: it took too long, was killed, or ended with another code than 0
+    :raises TimeLimitError: the deadline came
     :raises OSError: the command cannot be started
     """
+    until = deadline()
+    allowed = min(timeout, until.left)
     with (work / "stderr.txt").open("wb") as errors:
         child = subprocess.Popen(
             command,
@@ -54,13 +59,15 @@ def run_child(
             start_new_session=True,
         )
         try:
-            in_time = _wait(child.pid, timeout)
+            in_time = _wait(child.pid, allowed)
         finally:
             # before it is reaped, so that its id, which is also its session's, can be nobody else's yet
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(child.pid, signal.SIGKILL)
             code = child.wait()
     if not in_time:
+        if allowed < timeout:
+            raise until.error(what)
         raise error(f"{what} took longer than {timeout:g} s and was stopped; raise timeout", code="child.timeout")
     if code:
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"

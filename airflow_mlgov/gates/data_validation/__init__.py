@@ -18,6 +18,7 @@ def validate_data(
     *,
     lookup: Lookup | None = None,
     memory_limit: str | None = None,
+    time_limit: float | str | None = None,
     report_dir: str | Path | None = None,
     **settings: Any,
 ) -> GateResult:
@@ -41,5 +42,6 @@ def validate_data(
         DataValidationSettings.read(said, "the data gate"),
         lookup=lookup,
         memory_limit=memory_limit,
+        time_limit=time_limit,
         report_dir=report_dir,
     )

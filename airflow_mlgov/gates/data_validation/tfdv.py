@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlgov.data.files import FileSet, is_csv, opened, unchanged
+from airflow_mlgov.data.files import FileSet, is_csv, opened
 from airflow_mlgov.data.source import Relation
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.children.environment import Backend, ask
@@ -284,9 +284,7 @@ def _comparisons(schema: Any, anomalies: Any, source: str, request: Mapping[str,
 
 
 def _watched(stack: ExitStack, data: str | Path) -> FileSet:
-    file_set = stack.enter_context(opened(str(data)))
-    stack.enter_context(unchanged(file_set))
-    return file_set
+    return stack.enter_context(opened(str(data)))
 
 
 def _files_of(relation: Relation) -> FileSet:

@@ -18,6 +18,7 @@ def evaluate_fairness(
     bounds: BoundsLike,
     baseline: Any = None,
     memory_limit: str | None = None,
+    time_limit: float | str | None = None,
     report_dir: str | Path | None = None,
     **settings: Any,
 ) -> GateResult:
@@ -39,5 +40,6 @@ def evaluate_fairness(
         subject=subject,
         baseline=baseline,
         memory_limit=memory_limit,
+        time_limit=time_limit,
         report_dir=report_dir,
     )

@@ -20,6 +20,7 @@ def evaluate_performance(
     baseline: Any = None,
     artifact: Artifact | None = None,
     memory_limit: str | None = None,
+    time_limit: float | str | None = None,
     report_dir: str | Path | None = None,
     **settings: Any,
 ) -> GateResult:
@@ -46,5 +47,6 @@ def evaluate_performance(
         baseline=baseline,
         artifact=artifact,
         memory_limit=memory_limit,
+        time_limit=time_limit,
         report_dir=report_dir,
     )
