@@ -133,6 +133,7 @@ MEANINGS: Mapping[str, str] = {
     "group.too_many": "A column has too many values to be one of groups.",
     "group.unknown": "A reference names a group or a sensitive feature that does not exist.",
     "incident.rightful_unfit": "The version that belongs at a target does not hold, so nothing was put back.",
+    "internal.mistake": "A mistake of this package; please report it.",
     "json.key_twice": "Signed JSON repeats a key.",
     "json.malformed": "Signed text is not JSON.",
     "json.not_plain": "Evidence holds what JSON cannot carry: NaN, infinity, or half a character.",

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import errno
+import os
+from collections.abc import Iterable, Sequence
+from traceback import walk_tb
+
+from airflow_mlgov import words
 
 
 class MlgovError(Exception):
     """Base of every error this package raises on purpose. Its text is meant for the user, without a traceback.
 
+    :param message: one line; whatever it quotes cannot make it two
     :param code: what went wrong, as ``room.what`` (``bound.looser``, ``column.missing``): the words may change, the
         code does not, so that tests, alerts and documents can name it
+    :param more: further lines
     """
 
     code: str = "error"
 
-    def __init__(self, message: str = "", *, code: str | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str = "", *, code: str | None = None, more: Iterable[str] = ()) -> None:
+        super().__init__(words.lines([message, *more]))
         if code is not None:
             self.code = code
 
@@ -53,6 +60,38 @@ class EvidenceError(MlgovError):
     code = "evidence.unsound"
 
 
+class InternalError(MlgovError):
+    """A mistake of this package: something happened that no other error is for. Trying again does not help; please
+    report it."""
+
+    code = "internal.mistake"
+
+
+_OF_A_PATH = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}
+)
+_OF_RIGHTS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
+
+def told(error: Exception) -> MlgovError:
+    """What is said of any exception, at the edge where there is nobody left to know better. Of one that nobody expected
+    no word is quoted, for it may hold a secret."""
+    if isinstance(error, MlgovError):
+        return error
+    if isinstance(error, OSError) and error.filename is not None and error.errno in _OF_A_PATH | _OF_RIGHTS:
+        what = f"{words.plain(os.fsdecode(error.filename), 200)}: {error.strerror}"
+        if error.errno in _OF_RIGHTS:
+            return AccessError(what, code="file.refused")
+        return ConfigurationError(f"cannot use {what}", code="file.unreadable")
+    passed = list(walk_tb(error.__traceback__))
+    where = f" at {passed[-1][0].f_globals.get('__name__', '?')}:{passed[-1][1]}" if passed else ""
+    return InternalError(
+        f"{type(error).__name__}{where}: this is a mistake of airflow_mlgov, not yours. Please report it, with what "
+        "`--debug` (or, in a task, the log at level DEBUG) shows",
+        code="internal.mistake",
+    )
+
+
 class PromotionRefused(MlgovError):
     """The decision was deny. Trying again helps only after what the reasons name has changed.
 
@@ -63,5 +102,4 @@ class PromotionRefused(MlgovError):
 
     def __init__(self, message: str, reasons: Sequence[tuple[str, str]] = ()) -> None:
         self.reasons = tuple(reasons)
-        lines = "".join(f"\n  - {code}: {text}" for code, text in self.reasons)
-        super().__init__(message + lines)
+        super().__init__(message, more=[f"  - {code}: {text}" for code, text in self.reasons])

@@ -1,4 +1,4 @@
-"""What a gate says: a subject, its checks, their outcomes, one verdict. Plain frozen data; imports nothing of ours."""
+"""What a gate says: a subject, its checks, their outcomes, one verdict. Plain frozen data."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
+
+from airflow_mlgov import words
 
 
 class Outcome(StrEnum):
@@ -53,7 +55,7 @@ class Subject:
 
     def __str__(self) -> str:
         version = f"/{self.version}" if self.version else ""
-        return f"{self.kind} {self.name}{version} (sha256:{self.digest[:12]})"
+        return words.line(f"{self.kind} {self.name}{version} (sha256:{self.digest[:12]})")
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ class Check:
         observed = f"{self.observed:.4g}" if isinstance(self.observed, float) else str(self.observed)
         held = f" (bound {self.bound})" if self.bound is not None else ""
         why = f": {self.detail}" if self.detail else ""
-        return f"{self.outcome} {self.name} = {observed}{held}{why}"
+        return words.line(f"{self.outcome} {self.name} = {observed}{held}{why}")
 
 
 _FIELDS_IN_DETAILS = {
@@ -201,7 +203,7 @@ class GateResult:
         if not any(check.severity is Severity.CRITICAL for check in self.checks):
             lines.append("  no critical check was evaluated, so nothing was decided")
         lines += [f"  [{check.severity}] {check}" for check in self.failed]
-        return "\n".join(lines)
+        return words.lines(lines)
 
 
 def json_number(value: Any) -> Any:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -235,17 +235,11 @@ def _walk(node: yaml.Node, path: tuple[str, ...], lines: dict[tuple[str, ...], i
     if len(lines) > MAX_PARTS:
         raise ConfigurationError(f"{source}: holds more than {MAX_PARTS} values", code="file.too_many")
     lines.setdefault(path, node.start_mark.line + 1)
+    if isinstance(node, yaml.ScalarNode):
+        node.value = _whole(node.value, f"{source}:{node.start_mark.line + 1}")
     if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            line = key.start_mark.line + 1
-            if not isinstance(key, yaml.ScalarNode):
-                problem = f"{source}:{line}: a key must be a plain word, not a list or a mapping"
-                raise ConfigurationError(problem, code="file.key_not_text")
-            if key.value in seen:
-                _twice(f"{source}:{line}", key.value)
-            seen.add(key.value)
-            lines[(*path, key.value)] = line
+        for key, value in _keys(node, source):
+            lines[(*path, key.value)] = key.start_mark.line + 1
             _walk(value, (*path, key.value), lines, source)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
@@ -255,12 +249,37 @@ def _walk(node: yaml.Node, path: tuple[str, ...], lines: dict[tuple[str, ...], i
         _finite(node.value, f"{source}:{line}")
 
 
+def _keys(node: yaml.MappingNode, source: str) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
+    """The keys of a mapping, each a plain word and there once."""
+    seen: set[str] = set()
+    for key, value in node.value:
+        where = f"{source}:{key.start_mark.line + 1}"
+        if not isinstance(key, yaml.ScalarNode):
+            problem = f"{where}: a key must be a plain word, not a list or a mapping"
+            raise ConfigurationError(problem, code="file.key_not_text")
+        key.value = _whole(key.value, where)
+        if key.value in seen:
+            _twice(where, key.value)
+        seen.add(key.value)
+        yield key, value
+
+
 def _measure(value: Any, source: str, depth: int = 0) -> None:
     if depth > MAX_DEPTH:
         _too_deep(source)
+    if isinstance(value, str):
+        _whole(value, source)
     if isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
+        for item in (*value, *value.values()) if isinstance(value, dict) else value:
             _measure(item, source, depth + 1)
+
+
+def _whole(text: str, where: str) -> str:
+    """A text whose characters are whole; JSON writes some of them in two halves, which YAML takes for two."""
+    try:
+        return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{where}: holds half a character", code="file.not_text") from None
 
 
 def _finite(word: str, where: str) -> float:

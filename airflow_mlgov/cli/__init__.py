@@ -1,32 +1,61 @@
 """``mlgov``: the same gates and the same decision as the operators, without Airflow.
 
 Exit codes: 0 pass, allowed or verified; 1 fail, denied or tampered; 2 bad usage or configuration; 3 inconclusive;
-4 a dependency could not be reached.
+4 a dependency could not be reached; 5 a mistake of this package.
 """
 
 from __future__ import annotations
 
 import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 from airflow_mlgov.cli.app import app
-from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, MlgovError
+from airflow_mlgov.cli.common import Screen, say
+from airflow_mlgov.errors import (
+    AccessError,
+    ConfigurationError,
+    DependencyError,
+    InternalError,
+    MlgovError,
+    told,
+)
 
 
 def main() -> None:
-    """Run the command line; an expected error is its code and message on stderr; ``--debug`` shows a traceback."""
+    """Run the command line; whatever goes wrong is its code and message on stderr; ``--debug`` shows a traceback."""
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
-    try:
-        app(arguments)
-    except MlgovError as error:
-        if debug:
-            raise
-        print(f"error [{error.code}]: {error}", file=sys.stderr)
-        sys.exit(exit_code(error))
+    with _screened(arguments):
+        try:
+            app(arguments)
+        except Exception as error:
+            if debug:
+                traceback.print_exc()
+            _end(told(error))
 
 
 def exit_code(error: MlgovError) -> int:
     """The exit code of an error."""
     if isinstance(error, ConfigurationError):
         return 2
+    if isinstance(error, InternalError):
+        return 5
     return 4 if isinstance(error, DependencyError | AccessError) else 1
+
+
+def _end(error: MlgovError) -> None:
+    first, *more = str(error).split("\n")
+    say(f"error [{error.code}]: {first}", *more, to=sys.stderr)
+    sys.exit(exit_code(error))
+
+
+@contextmanager
+def _screened(arguments: list[str]) -> Iterator[None]:
+    """Nothing reaches the terminal that moves its cursor, whoever writes it. The demo draws in colours of its own."""
+    if arguments[:1] == ["demo"]:
+        yield
+        return
+    with redirect_stdout(Screen(sys.stdout)), redirect_stderr(Screen(sys.stderr)):
+        yield

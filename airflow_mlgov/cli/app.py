@@ -17,7 +17,9 @@ from airflow_mlgov.cli.trust import trust_app, vault_policy
 
 _HELP = "ML governance: gates, evidence and promotion, as Airflow's operators do them, from a shell."
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=_HELP)
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False, help=_HELP
+)
 app.add_typer(gate_app, name="gate")
 app.add_typer(suite_app, name="suite")
 _COMMANDS: dict[str, Callable[..., None]] = {

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import getpass
+import io
 import json
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from airflow_mlgov import words
 from airflow_mlgov.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -98,7 +100,41 @@ def who_asks() -> str:
     return getpass.getuser()
 
 
+class Screen(io.TextIOBase):
+    """A stream that shows the control characters that are written to it and does not obey them."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write; see :func:`airflow_mlgov.words.screened`."""
+        self._stream.write(words.screened(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush what is behind it."""
+        self._stream.flush()
+
+    def isatty(self) -> bool:
+        """No: nobody is to draw here."""
+        return False
+
+    def fileno(self) -> int:
+        """Of what is behind it."""
+        return self._stream.fileno()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """Of what is behind it."""
+        return self._stream.encoding
+
+
+def say(*text: Any, to: TextIO | None = None) -> None:
+    """Lines for a person, on stdout if not elsewhere: what a line quotes cannot make it two, nor move a cursor."""
+    print(words.lines(text), file=to or sys.stdout)
+
+
 def print_json(document: Any) -> None:
-    """One JSON document on stdout."""
+    """One JSON document on stdout; whatever is not ASCII is escaped."""
     json.dump(document, sys.stdout, indent=2, allow_nan=False)
     sys.stdout.write("\n")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import typer
 
-from airflow_mlgov.cli.common import AsJson, print_json
+from airflow_mlgov.cli.common import AsJson, print_json, say
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, EvidenceError, MlgovError
 
 if TYPE_CHECKING:
@@ -69,10 +69,10 @@ def doctor(as_json: AsJson = False) -> None:
     else:
         for item in findings:
             code = f" [{item.code}]" if item.code else ""
-            typer.echo(f"{item.level:8} {item.area}: {item.message}{code}")
+            say(f"{item.level:8} {item.area}: {item.message}{code}")
             if item.mend:
-                typer.echo(f"{'':8} mend: {item.mend}")
-        typer.echo(f"{problems} problem(s), {warnings} warning(s)")
+                say(f"{'':8} mend: {item.mend}")
+        say(f"{problems} problem(s), {warnings} warning(s)")
     raise typer.Exit(exit_code(findings))
 
 

@@ -17,6 +17,7 @@ from airflow_mlgov.cli.common import (
     TrustFile,
     open_desk,
     print_json,
+    say,
     who_asks,
 )
 from airflow_mlgov.errors import ConfigurationError
@@ -119,9 +120,9 @@ def break_glass(
     if as_json:
         print_json({"evidence": entry.reference, "excused": excused})
         return
-    typer.echo(f"{case.model}: {name} broke the glass for {target!r} for {hours:g} h ({entry.reference})")
-    for line in excused:
-        typer.echo(f"  - {line}")
+    say(f"{case.model}: {name} broke the glass for {target!r} for {hours:g} h ({entry.reference})")
+    for reason_excused in excused:
+        say(f"  - {reason_excused}")
 
 
 def obligations(
@@ -140,9 +141,9 @@ def obligations(
         print_json([item.as_dict() for item in found])
     else:
         for item in found:
-            typer.echo(f"{item.id}  {item}")
+            say(f"{item.id}  {item}")
         if not found:
-            typer.echo("nothing is owed")
+            say("nothing is owed")
     raise typer.Exit(1 if any(item.state.violated for item in found) else 0)
 
 
@@ -166,7 +167,7 @@ def _tell_waiver(case: Case, terms: Terms, state: str, signers: list[str], refer
         print_json(document)
         return
     what = f"waiver of {terms.check} of the gate {terms.gate} until {terms.expires}"
-    typer.echo(f"{case.model}: {what}: {state} ({reference})")
-    typer.echo(f"  terms {terms.sha256}")
+    say(f"{case.model}: {what}: {state} ({reference})")
+    say(f"  terms {terms.sha256}")
     if state == "signed":
-        typer.echo(f"  {len(signers)} of {needed} signatures: {', '.join(signers)}")
+        say(f"  {len(signers)} of {needed} signatures: {', '.join(signers)}")

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from airflow_mlgov import catalogue
-from airflow_mlgov.cli.common import context_of, open_registry, print_json, signer_for
+from airflow_mlgov.cli.common import context_of, open_registry, print_json, say, signer_for
 from airflow_mlgov.errors import AccessError, ConfigurationError
 from airflow_mlgov.results import GateResult, Outcome
 
@@ -41,7 +41,9 @@ class _Gates(TyperGroup):
         return _command(found[0], cmd_name) if found else None
 
 
-gate_app = typer.Typer(cls=_Gates, no_args_is_help=True, help="Run one gate over a file or a table.")
+gate_app = typer.Typer(
+    cls=_Gates, no_args_is_help=True, rich_markup_mode=None, help="Run one gate over a file or a table."
+)
 
 
 @gate_app.callback()
@@ -62,7 +64,7 @@ def _command(gate: Gate[Any], name: str) -> Any:
     parameters = parameters_of(gate)
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {item.name: item.annotation for item in parameters}
-    app = typer.Typer(add_completion=False)
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
     app.command(name, help=inspect.cleandoc(gate.__doc__ or ""))(command)
     return typer.main.get_command(app)
 
@@ -154,12 +156,12 @@ def _conclude(result: GateResult, given: Mapping[str, Any]) -> None:
         checks = [check.as_dict() for check in result.checks]
         print_json({"gate": result.gate, "verdict": str(result.verdict), "checks": checks, "evidence": record})
     else:
-        typer.echo(result.summary())
+        say(*result.summary().split("\n"))
         for check in result.checks:
             if check.outcome is Outcome.PASS:
-                typer.echo(f"  [{check.severity}] {check}")
+                say(f"  [{check.severity}] {check}")
         if record:
-            typer.echo(f"  evidence: {record}")
+            say(f"  evidence: {record}")
     raise typer.Exit(_EXIT[result.verdict])
 
 

@@ -19,11 +19,12 @@ from airflow_mlgov.cli.common import (
     open_checkpoints,
     open_registry,
     print_json,
+    say,
     signer_for,
 )
 from airflow_mlgov.errors import ConfigurationError
 
-ledger_app = typer.Typer(no_args_is_help=True, help="The audit trail.")
+ledger_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The audit trail.")
 
 
 @ledger_app.command("verify")
@@ -44,9 +45,9 @@ def ledger_verify(
     if as_json:
         print_json({**now._asdict(), "checkpoints": [mark._asdict() for mark in marks]})
         return
-    typer.echo(f"the chain holds: {now.size} entries, head {now.head}, root {now.root}")
+    say(f"the chain holds: {now.size} entries, head {now.head}, root {now.root}")
     for mark in marks:
-        typer.echo(f"it holds what the checkpoint of {mark.size} entries says")
+        say(f"it holds what the checkpoint of {mark.size} entries says")
 
 
 @ledger_app.command("show")
@@ -84,7 +85,7 @@ def ledger_checkpoint(
         open_ledger(ledger, create=False), signer_for(sign), context_of("ledger checkpoint", environment)
     )
     write_checkpoint(envelope, out)
-    typer.echo(f"checkpoint written to {out}")
+    say(f"checkpoint written to {out}")
 
 
 @ledger_app.command("export")
@@ -108,4 +109,4 @@ def ledger_export(
     context = context_of("ledger export", environment)
     checkpoint = make_checkpoint(records, signer_for(sign), context) if sign else None
     kept, size = write_pack(records, subject, out, checkpoint)
-    typer.echo(f"{out}: {kept} of {size} entries whole, the others as links of the chain")
+    say(f"{out}: {kept} of {size} entries whole, the others as links of the chain")

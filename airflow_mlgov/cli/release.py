@@ -20,6 +20,7 @@ from airflow_mlgov.cli.common import (
     open_desk,
     open_registry,
     print_json,
+    say,
     who_asks,
 )
 from airflow_mlgov.errors import ConfigurationError
@@ -100,7 +101,7 @@ def reconcile(
     if as_json:
         print_json(result.as_dict())
     else:
-        typer.echo(render_incidents(result))
+        say(*render_incidents(result).split("\n"))
     raise typer.Exit(1 if result.unsettled else 0)
 
 
@@ -148,9 +149,7 @@ def verify(
         document = {"allowed": answer.allowed, "facts": answer.facts, "reasons": answer.reasons, "notes": notes}
         print_json(document)
     else:
-        typer.echo(render_explanation(model or str(pack), answer))
-        for note in notes:
-            typer.echo(f"  ! {note}")
+        say(*explained(model or str(pack), answer), *(f"  ! {note}" for note in notes))
     raise typer.Exit(0 if answer.allowed else 1)
 
 
@@ -186,15 +185,15 @@ def replay(
         print_json([_replayed(item) for item in found])
     else:
         for item in found:
-            typer.echo(_replay_line(item, under=policy is not None))
+            say(*_replayed_lines(item, under=policy is not None))
     raise typer.Exit(1 if bad else 0)
 
 
-def render_explanation(model: str, answer: Explanation) -> str:
-    """The explanation as text for a terminal."""
+def explained(model: str, answer: Explanation) -> list[str]:
+    """The explanation as lines for a terminal."""
     head = f"{model} ({answer.model}): " + ("may serve, because" if answer.allowed else "MAY NOT SERVE")
-    lines = [f"  + {fact}" for fact in answer.facts] + [f"  - {code}: {message}" for code, message in answer.reasons]
-    return "\n".join([head, *lines])
+    why = [f"  + {fact}" for fact in answer.facts] + [f"  - {code}: {message}" for code, message in answer.reasons]
+    return [head, *why]
 
 
 def _target_of(reference: str, name: str, policy: GovernancePolicy | None) -> str | None:
@@ -209,7 +208,7 @@ def _tell(done: Promotion, what: str, as_json: bool) -> None:
         print_json(done.as_dict())
         return
     moved = ", ".join(f"{word} {item['to']} (was {item['previous'] or 'nobody'})" for word, item in done.moved.items())
-    typer.echo(f"{done.model} {what}: {moved or 'it was there already'}; {done.decision}, {done.record}")
+    say(f"{done.model} {what}: {moved or 'it was there already'}; {done.decision}, {done.record}")
 
 
 def _replayed(item: Replay) -> dict[str, object]:
@@ -225,10 +224,10 @@ def _replayed(item: Replay) -> dict[str, object]:
     }
 
 
-def _replay_line(item: Replay, *, under: bool) -> str:
+def _replayed_lines(item: Replay, *, under: bool) -> list[str]:
     subject, target = item.decision.subject, item.decision.statement.target
     then, now = ("allow" if not reasons else "deny" for reasons in (item.then, item.now))
     word = f"{then} then, {now} under this policy" if under else f"{then} then, {'the same' if item.same else now} now"
     head = f"{item.decision.reference} {subject.name}/{subject.version} to {target}: {word}"
     shown = item.now if under or not item.same else ()
-    return "\n".join([head, *(f"  - {code}: {message}" for code, message in shown)])
+    return [head, *(f"  - {code}: {message}" for code, message in shown)]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from airflow_mlgov.cli.common import print_json, say
 from airflow_mlgov.errors import AccessError, ConfigurationError
 
-suite_app = typer.Typer(no_args_is_help=True, help="Suites of expectations for the data gate.")
+suite_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Suites of expectations for the data gate.")
 
 
 @suite_app.callback()
@@ -31,10 +33,10 @@ def propose(
     from airflow_mlgov.gates.data_validation.propose import propose_suite
 
     draft = propose_suite(data, name=name, types=types)
-    text = json.dumps(draft, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if out is None:
-        typer.echo(text, nl=False)
+        print_json(draft)
         return
+    text = json.dumps(draft, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     try:
         with out.open("x", encoding="utf-8") as file:
             file.write(text)
@@ -46,4 +48,4 @@ def propose(
         raise AccessError(f"may not write {out}: permission denied", code="file.refused") from None
     except OSError as error:
         raise ConfigurationError(f"cannot write {out}: {error.strerror or error}", code="file.not_writable") from None
-    typer.echo(f"{len(draft['expectations'])} expectations in {out}: a draft, read and edit every line", err=True)
+    say(f"{len(draft['expectations'])} expectations in {out}: a draft, read and edit every line", to=sys.stderr)

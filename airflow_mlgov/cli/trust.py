@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
-from airflow_mlgov.cli.common import AsJson, SignWith, TrustFile, print_json, signer_for
+from airflow_mlgov.cli.common import AsJson, SignWith, TrustFile, print_json, say, signer_for
 from airflow_mlgov.errors import ConfigurationError
 
-trust_app = typer.Typer(no_args_is_help=True, help="The trust root: every public key that was ever allowed to sign.")
+trust_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="The trust root: every public key that was ever allowed to sign."
+)
 
 
 @trust_app.command("add")
@@ -31,7 +33,7 @@ def trust_add(
         )
     root = TrustRoot.load(trust) if trust.exists() else TrustRoot()
     root.rotated(signer_for(sign).public_key, duty).save(trust)
-    typer.echo(f"{trust}: {len(root.keys)} keys before, added one for {', '.join(duty)}")
+    say(f"{trust}: {len(root.keys)} keys before, added one for {', '.join(duty)}")
 
 
 @trust_app.command("show")
@@ -55,7 +57,7 @@ def trust_show(trust: TrustFile, as_json: AsJson = False) -> None:
         return
     for row in rows:
         dates = f"{row['valid_from'] or 'always'} to {row['valid_until'] or 'now'}"
-        typer.echo(f"{str(row['keyid'])[:16]}  {row['type']:8}  {', '.join(row['duties'])}  ({dates})")
+        say(f"{str(row['keyid'])[:16]}  {row['type']:8}  {', '.join(row['duties'])}  ({dates})")
 
 
 def vault_policy(
@@ -64,4 +66,4 @@ def vault_policy(
     """Print the Vault policy of a duty's identity, for `vault policy write mlgov-fairness -`."""
     from airflow_mlgov.vault.policy import vault_policy
 
-    typer.echo(vault_policy(duty), nl=False)
+    say(*vault_policy(duty).rstrip("\n").split("\n"))

@@ -25,6 +25,7 @@ from airflow_mlgov.errors import ConfigurationError, EvidenceError
 from airflow_mlgov.evidence.digests import canonical_json, parse_json
 from airflow_mlgov.evidence.statements import Statement
 from airflow_mlgov.strict_files import read_json
+from airflow_mlgov.words import line
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,8 @@ class LocalSigner(CryptoSigner):  # type: ignore[misc]  # securesystemslib ships
                 f"{path} is not a readable private key in PEM form: {type(error).__name__}", code="signer.unreadable"
             ) from error
         log.warning(
-            "evidence is signed with the local key file %s: whoever can read it can sign; use Vault in a team", path
+            "evidence is signed with the local key file %s: whoever can read it can sign; use Vault in a team",
+            line(path),
         )
         return signer
 
@@ -121,7 +123,7 @@ def _make_local_key(path: Path) -> None:
         ) from error
     with os.fdopen(handle, "wb") as stream:
         stream.write(pem)
-    log.warning("made a new local signing key at %s", path)
+    log.warning("made a new local signing key at %s", line(path))
 
 
 def sign_statement(statement: Statement | Mapping[str, Any], signer: Signer) -> str:

@@ -4,7 +4,6 @@ evidence does not hold."""
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.results import Check, GateResult, Outcome, Severity
+from airflow_mlgov.words import markdown, plain
 
 
 def write_report(result: GateResult, directory: str | Path, figures: Mapping[str, str] | None = None) -> Path:
@@ -41,7 +41,10 @@ def render_report(result: GateResult, figures: Mapping[str, str] | None = None) 
     import markupsafe
 
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("airflow_mlgov.gates"), autoescape=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.PackageLoader("airflow_mlgov.gates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=lambda value: value if isinstance(value, markupsafe.Markup) else plain(value),
     )
     environment.filters["figure"] = _figure
     green = [check for check in result.checks if check.outcome is Outcome.PASS]
@@ -56,13 +59,13 @@ def render_report(result: GateResult, figures: Mapping[str, str] | None = None) 
 
 def render_markdown(result: GateResult) -> str:
     """The checks as a table, for a summary that a CI system shows; what is not green comes first."""
-    lines = [f"## Gate {result.gate}: {result.verdict}", "", _cell(str(result.subject)), ""]
+    lines = [f"## Gate {markdown(result.gate)}: {result.verdict}", "", markdown(result.subject), ""]
     lines += ["| outcome | check | observed | bound | |", "|---|---|---|---|---|"]
     green = [check for check in result.checks if check.outcome is Outcome.PASS]
     for check in [*result.failed, *green]:
-        bound = "" if check.bound is None else str(check.bound)
+        bound = "" if check.bound is None else check.bound
         cells = (f"{check.outcome} ({check.severity})", check.name, _figure(check.observed), bound, check.detail)
-        lines.append("| " + " | ".join(map(_cell, cells)) + " |")
+        lines.append("| " + " | ".join(map(markdown, cells)) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -74,13 +77,13 @@ def render_junit(result: GateResult) -> str:
     for check in result.checks:
         kind = _junit_kind(check)
         counts[kind] += 1
-        said = f"<{kind} message={quoteattr(_printable(str(check)))}/>" if kind else ""
-        named = f"classname={quoteattr(result.gate)} name={quoteattr(_printable(check.name))}"
+        said = f"<{kind} message={quoteattr(plain(str(check)))}/>" if kind else ""
+        named = f"classname={quoteattr(result.gate)} name={quoteattr(plain(check.name))}"
         cases.append(f"  <testcase {named}>{said}</testcase>")
     numbers = " ".join(f'{word}="{counts[kind]}"' for word, kind in _JUNIT.items())
     began = f'timestamp="{result.started_at:%Y-%m-%dT%H:%M:%S}"'
     head = f'<testsuite name={quoteattr(result.gate)} tests="{len(cases)}" {numbers} {began}>'
-    about = f"  <system-out>{escape(_printable(str(result.subject)))}</system-out>"
+    about = f"  <system-out>{escape(plain(str(result.subject)))}</system-out>"
     return "\n".join(['<?xml version="1.0" encoding="UTF-8"?>', head, *cases, about, "</testsuite>", ""])
 
 
@@ -93,16 +96,6 @@ def _junit_kind(check: Check) -> str:
     if check.severity is not Severity.CRITICAL:
         return "skipped"
     return "error" if check.outcome is Outcome.ERROR else "failure"
-
-
-def _printable(text: str) -> str:
-    """Without what XML cannot hold."""
-    return "".join(char if char.isprintable() else " " for char in text)
-
-
-def _cell(text: str) -> str:
-    """Text that is no markup in a table of Markdown, whatever a column is called."""
-    return re.sub(r"([\\`*_{}\[\]<>|#!])", r"\\\1", " ".join(text.split()))
 
 
 def _figure(value: Any) -> str:

@@ -13,6 +13,7 @@ from airflow.sdk.log import mask_secret
 
 from airflow_mlgov.errors import ConfigurationError, MlgovError
 from airflow_mlgov.vault.errors import vault_errors
+from airflow_mlgov.words import line
 
 if TYPE_CHECKING:
     import hvac
@@ -120,7 +121,7 @@ class MlgovVaultHook(VaultHook):  # type: ignore[misc]  # the provider ships no 
             with vault_errors(f"revoke the lease of the role {role!r}"):
                 client.sys.revoke_lease(credentials.lease_id)
         except MlgovError as error:
-            self.log.warning("%s; Vault drops the user by itself in %s s", error, credentials.lease_seconds)
+            self.log.warning("%s; Vault drops the user by itself in %s s", line(error), line(credentials.lease_seconds))
 
     def test_connection(self) -> tuple[bool, str]:
         """Whether Vault can be reached and knows the identity."""

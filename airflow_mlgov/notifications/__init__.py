@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.notifications.words import one_line
+from airflow_mlgov.words import chat, line, lines, plain
 
 EVENTS = frozenset(
     {
@@ -54,18 +54,18 @@ def notify(event: str, subject: str, body: str, *, owners: Sequence[str], contex
     :param owners: who is told, from the policy
     :param context: Airflow's task context, which notifiers expect
     """
-    subject = one_line(subject)
-    _LOG.warning("%s\n%s", subject, body)
+    subject, body, owners = plain(subject), lines(body.split("\n")), [plain(owner) for owner in owners]
+    _LOG.warning("%s\n%s", plain(subject), lines(body.split("\n")))
     words = {
         "subject": subject,
         "body": body,
         "html": f"<pre>{escape(body)}</pre>",
-        "chat": escape(f"{subject}\n\n{body}", quote=False),
+        "chat": chat(f"{subject}\n\n{body}"),
         "owners": ", ".join(owners),
         "event": event,
     }
     for notifier in _notifiers_of(event):
-        _send(notifier, words, list(owners), context)
+        _send(notifier, words, owners, context)
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Notifier:
     """Dotted path of a subclass of Airflow's ``BaseNotifier``."""
     kwargs: Mapping[str, Any]
     """What it is made with. Strings may hold ``{subject}``, ``{body}`` (plain text), ``{html}`` (the body, escaped, in
-    ``<pre>``), ``{chat}`` (subject and body with ``&``, ``<`` and ``>`` escaped, as Slack asks), ``{event}`` and
+    ``<pre>``), ``{chat}`` (subject and body for Slack, with nothing in them that it reads as markup), ``{event}`` and
     ``{owners}``: a list where it stands alone, spliced into a list that it stands in, joined by commas elsewhere. Jinja
     in them is not evaluated."""
     events: frozenset[str] | None
@@ -147,7 +147,7 @@ def _notifiers_of(event: str) -> list[Notifier]:
     except Exception as error:
         found, mistakes = [], [f"it could not be read: {type(error).__name__}: {error}"]
     for mistake in mistakes:
-        _LOG.error("[mlgov] notifiers: %s", mistake)
+        _LOG.error("[mlgov] notifiers: %s", line(mistake))
     return [notifier for notifier in found if notifier.events is None or event in notifier.events]
 
 
@@ -164,9 +164,11 @@ def _send(notifier: Notifier, words: Mapping[str, str], owners: list[str], conte
     except (Exception, AirflowTaskTimeout) as error:
         failure = error
     if failure is None:
-        _LOG.info("%s was sent by %s", words["event"], notifier.path)
+        _LOG.info("%s was sent by %s", line(words["event"]), line(notifier.path))
     else:
-        _LOG.error("%s was not sent by %s: %s", words["event"], notifier.path, _explained(failure, owners))
+        _LOG.error(
+            "%s was not sent by %s: %s", line(words["event"]), line(notifier.path), line(_explained(failure, owners))
+        )
 
 
 def _explained(failure: BaseException, owners: list[str]) -> str:

@@ -1,5 +1,5 @@
 """The words of notifications: pure rendering to plain text. Aggregates only; text that comes from data is never
-evaluated as a template.
+evaluated as a template, and each value that is filled in stays one line.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow_mlgov.results import Bound, GateResult
+from airflow_mlgov.words import plain
 
 _TO = """\
 To: {{ owners | join(", ") if owners else "nobody: the policy names no owners" }}
@@ -28,12 +29,12 @@ Airflow task: {{ link }}
 _GATE_FAILED = (
     _TO
     + """\
-The {{ result.gate }} gate says {{ result.verdict }} on {{ subject | one_line }}.
+The {{ result.gate }} gate says {{ result.verdict }} on {{ subject }}.
 It stays where it is: nothing was promoted.
 
 What did not hold:
 {% for check in result.failed -%}
-- {{ check | one_line }}
+- {{ check }}
 {%- if check.bound is not none and check.bound.source is defined %} [{{ check.bound.source }}]{% endif %}
 {% else -%}
 - no check was evaluated, so nothing was decided
@@ -52,12 +53,12 @@ Airflow task: {{ link }}
 _APPROVAL_WANTED = (
     _TO
     + """\
-{{ model | one_line }} is waiting to go to {{ target }}. Nothing moves until people have approved it.
+{{ model }} is waiting to go to {{ target }}. Nothing moves until people have approved it.
 Approvals needed: {{ needed }}, of {{ approvers | join(", ") if approvers else "nobody: the policy names none" }}
 
 What was measured:
 {% for check in checks -%}
-- {{ check | one_line }}
+- {{ check }}
 {% else -%}
 - nothing is named here; the form shows the evidence
 {% endfor %}
@@ -71,13 +72,13 @@ Next: read the evidence in the form, then approve or reject with a reason. Silen
 _WAIVER_WANTED = (
     _TO
     + """\
-A waiver is wanted for {{ model | one_line }}, to go to {{ terms["target"] }} although a check fails.
+A waiver is wanted for {{ model }}, to go to {{ terms["target"] }} although a check fails.
 
-Gate {{ terms["gate"] }}, check {{ terms["check"] | one_line }}: measured {{ observed }}
+Gate {{ terms["gate"] }}, check {{ terms["check"] }}: measured {{ observed }}
 With the waiver it passes while {{ bound }}, and no worse.
-Reason: {{ terms["reason"] | one_line }}
-Ticket: {{ terms["ticket"] | one_line }}
-Answers for the risk: {{ terms["risk_owner"] | one_line }}
+Reason: {{ terms["reason"] }}
+Ticket: {{ terms["ticket"] }}
+Answers for the risk: {{ terms["risk_owner"] }}
 Asked for by: {{ terms["requesters"] | join(", ") if terms["requesters"] else "nobody is named" }}
 Ends: {{ terms["expires"] }}
 May sign: {{ signers | join(", ") if signers else "nobody: the policy names no signers" }}
@@ -129,15 +130,15 @@ _ANY_OBLIGATION = ("audit obligation", "Audits are owed:", "Next: run each audit
 _EMERGENCY = (
     _TO
     + """\
-{{ person | one_line }} has broken the glass for {{ model | one_line }}: until {{ expires }} it may go to {{ target }}
+{{ person }} has broken the glass for {{ model }}: until {{ expires }} it may go to {{ target }}
 without everything that the policy requires.
 
-Reason: {{ reason | one_line }}
+Reason: {{ reason }}
 """
     + _TASK
     + """
 Next: an audit is owed for it; run it in time. If you do not know of this emergency, roll the model back now and ask
-{{ person | one_line }}.
+{{ person }}.
 """
 )
 
@@ -175,7 +176,7 @@ def render_gate_failed(
         next_step=_next_step(result.gate),
     )
     named = model or f"{result.subject.name}" + (f" v{result.subject.version}" if result.subject.version else "")
-    return f"[mlgov] {named}: {result.gate} {result.verdict}", body
+    return _subject(f"{named}: {result.gate} {result.verdict}"), body
 
 
 def render_approval_wanted(
@@ -205,7 +206,7 @@ def render_approval_wanted(
         link=link,
         verb="Approve or reject it",
     )
-    return f"[mlgov] {one_line(model)}: approval wanted for {target}", body
+    return _subject(f"{model}: approval wanted for {target}"), body
 
 
 def render_waiver_wanted(
@@ -234,7 +235,7 @@ def render_waiver_wanted(
         link=link,
         verb="Sign or refuse it",
     )
-    return f"[mlgov] {one_line(model)}: waiver wanted for {one_line(terms['check'])}", body
+    return _subject(f"{model}: waiver wanted for {terms['check']}"), body
 
 
 def render_obligations(
@@ -290,7 +291,7 @@ def render_emergency(
         owners=list(owners),
         link=link,
     )
-    return f"[mlgov] {one_line(model)}: emergency at {target}, by {one_line(person)}", body
+    return _subject(f"{model}: emergency at {target}, by {person}"), body
 
 
 def _listed(
@@ -298,22 +299,21 @@ def _listed(
 ) -> tuple[str, str]:
     from textwrap import shorten
 
-    flat = [one_line(line).removeprefix("- ") for line in lines]
+    flat = [plain(line).removeprefix("- ") for line in lines]
     body = _render(_LINES, opening=opening, lines=flat, next_step=next_step, owners=list(owners), link=link)
     about = f": {shorten(flat[0].split(': ')[0], 100, placeholder=' …')}" if flat else ""
     more = f" and {len(flat) - 1} more" if len(flat) > 1 else ""
-    return f"[mlgov] {title}{about}{more}", body
+    return _subject(f"{title}{about}{more}"), body
 
 
-def one_line(value: Any) -> str:
-    """Without line breaks: what somebody has typed must not look like a line of ours."""
-    return " ".join(str(value).split())
+def _subject(words: str) -> str:
+    """As the header of a mail holds it."""
+    return f"[mlgov] {plain(words, 300)}"
 
 
 def _render(template: str, **values: Any) -> str:
     from jinja2 import Environment, StrictUndefined
 
     # Plain text for mail and chat, not a page: escaping would garble names.
-    environment = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701
-    environment.filters["one_line"] = one_line
+    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, finalize=plain)  # noqa: S701
     return environment.from_string(template).render(values)

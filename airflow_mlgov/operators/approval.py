@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException
-
+from airflow_mlgov.operators.base import final
 from airflow_mlgov.operators.form import Form, FormOperator, PersonsAnswer, owners_of
 from airflow_mlgov.results import Bound
+from airflow_mlgov.words import line, markdown
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -40,11 +40,11 @@ class ApprovalGateOperator(FormOperator):
 
         missing = [reason for reason in case.decision.reasons if not reason[0].startswith("approval.")]
         if missing:
-            lines = "".join(f"\n  - {code}: {message}" for code, message in missing)
-            raise AirflowFailException(f"there is nothing to approve: {case.model} would be refused anyway{lines}")
+            why = [f"  - {code}: {message}" for code, message in missing]
+            raise final(f"there is nothing to approve: {case.model} would be refused anyway", *why)
         if not case.decision.allowed:
             for code, message in case.decision.reasons:
-                self.log.warning("%s: %s", code, message)
+                self.log.warning("%s", line(f"{code}: {message}"))
             return None
         approvals = only(case.decision.relied_on, ApprovalStatement)
         return {
@@ -80,7 +80,7 @@ class ApprovalGateOperator(FormOperator):
             earlier=tuple(item.sha256 for item in answers_to(case)),
         )
         entry = desk.attest(statement)
-        self.log.info("%s by %s (%s)", statement.answer, answer.who.name, entry.reference)
+        self.log.info("%s", line(f"{statement.answer} by {answer.who.name} ({entry.reference})"))
         return not answer.approved and identity(answer.who.name) in set(map(identity, case.goal.approvers))
 
     def announce(self, case: Case, context: Context) -> None:
@@ -120,17 +120,17 @@ def render_case(case: Case) -> str:
     the same data has been tried, and every waiver and earlier answer."""
     model, target, decision = case.model, case.goal, case.decision
     places = " and ".join(
-        f"{word} `{name}`" for word, name in (("stage", target.stage), ("alias", target.alias)) if name
+        f"{word} {markdown(name)}" for word, name in (("stage", target.stage), ("alias", target.alias)) if name
     )
     champion = decision.input["request"]["champion"]
     lines = [
-        f"**{model.name}** version **{model.version}** to **{target.name}** ({places}), "
-        + (f"in place of version **{champion}**" if champion else "where nothing is yet"),
+        f"**{markdown(model.name)}** version **{markdown(model.version)}** to **{markdown(target.name)}** ({places}), "
+        + (f"in place of version **{markdown(champion)}**" if champion else "where nothing is yet"),
         "",
         f"Artifact `sha256:{model.digest}`",
         "",
-        f"{target.approvals} approval(s) needed, from {', '.join(sorted(target.approvers))}. Policy and rules "
-        f"`sha256:{decision.bundle_digest[:16]}`",
+        f"{target.approvals} approval(s) needed, from {', '.join(map(markdown, sorted(target.approvers)))}. Policy and "
+        f"rules `sha256:{decision.bundle_digest[:16]}`",
         "",
         *_waiver_lines(case),
         *_answer_lines(case),
@@ -151,20 +151,21 @@ def gates_shown(case: Case) -> list[Evidence[GateStatement]]:
 def _gate_lines(case: Case, item: Evidence[GateStatement]) -> list[str]:
     tries = {tried["gate"]: tried for tried in case.decision.input["tries"]}
     before = _champions_values(case, item.statement.gate)
-    lines = [f"### {item.gate}: {item.statement.verdict} ({item.reference})", ""]
+    lines = [f"### {markdown(item.gate)}: {item.statement.verdict} ({item.reference})", ""]
     if item.gate in tries:
         lines += [_tries_sentence(tries[item.gate]), ""]
     lines += ["| check | observed | champion | bound | outcome |", "|---|---|---|---|---|"]
     for check in item.statement.result.checks:
         weight = "" if check.severity == "critical" else f" ({check.severity})"
-        cells = (check.name, _measured(check), before.get(check.name, ""), _held_to(check), f"{check.outcome}{weight}")
-        lines.append(f"| {' | '.join(_cell(cell) for cell in cells)} |")
+        champion = before.get(check.name, "")
+        cells = (markdown(check.name), _measured(check), champion, _held_to(check), f"{check.outcome}{weight}")
+        lines.append(f"| {' | '.join(cells)} |")
     return [*lines, ""]
 
 
 def _held_to(check: Check) -> str:
     if not isinstance(check.bound, Bound):
-        return check.bound or ""
+        return markdown(check.bound or "")
     ends = ((">=", check.bound.min), ("<=", check.bound.max))
     return " and ".join(f"{sign} {end:g}" for sign, end in ends if end is not None)
 
@@ -198,8 +199,9 @@ def _waiver_lines(case: Case) -> list[str]:
     for use in case.decision.waived:
         said = terms[use["waiver"]]
         lines.append(
-            f"- **Waived, not passed**: {_cell(use['check'])} of {use['gate']} = {_number(use['observed'])}, until "
-            f"{said.expires}, ticket {_cell(said.ticket)}, risk owner {_cell(said.risk_owner)}: {_cell(said.reason)}"
+            f"- **Waived, not passed**: {markdown(use['check'])} of {markdown(use['gate'])} = "
+            f"{_number(use['observed'])}, until {markdown(said.expires)}, ticket {markdown(said.ticket)}, risk owner "
+            f"{markdown(said.risk_owner)}: {markdown(said.reason)}"
         )
     return [*lines, ""] if lines else []
 
@@ -219,8 +221,8 @@ def answers_to(case: Case) -> list[Evidence[ApprovalStatement]]:
 def _answer_lines(case: Case) -> list[str]:
     """Every answer so far, also those before a task was cleared."""
     lines = [
-        f"- {item.statement.answer} by {_cell(item.statement.approver.name)} at "
-        f"{item.statement.answered_at.isoformat()[:16]} ({item.reference}): {_cell(item.statement.reason)}"
+        f"- {item.statement.answer} by {markdown(item.statement.approver.name)} at "
+        f"{item.statement.answered_at.isoformat()[:16]} ({item.reference}): {markdown(item.statement.reason)}"
         for item in answers_to(case)
     ]
     return ["Answers so far:", "", *lines, ""] if lines else []
@@ -237,8 +239,4 @@ def _tries_sentence(tried: Mapping[str, Any]) -> str:
 
 
 def _number(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _cell(value: Any) -> str:
-    return "" if value is None else str(value).replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+    return f"{value:.4g}" if isinstance(value, float) else str(value) if isinstance(value, int) else markdown(value)

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
+from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_mlgov.duty import Duty
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.operators.base import task_errors
+from airflow_mlgov.operators.base import final, task_errors
+from airflow_mlgov.words import line, lines
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -72,11 +73,11 @@ class PostDeploymentAuditOperator(BaseOperator):  # type: ignore[misc]  # Airflo
                     context=here,
                 )
                 done.append({"id": item.id, "verdict": str(verdict), "evidence": entry.reference})
-                self.log.info("%s: audit %s (%s)", item, verdict, entry.reference)
+                self.log.info("%s: audit %s (%s)", line(item), line(verdict), line(entry.reference))
         xcom = {"model": self.model, "target": self.target, "audits": done}
         if any(item["verdict"] != "PASS" for item in done):
             context["ti"].xcom_push(key="return_value", value=xcom)
-            raise AirflowFailException("\n".join(["the audit failed", *(result.summary() for result in results)]))
+            raise final("the audit failed", *(row for result in results for row in result.summary().split("\n")))
         return xcom
 
     def _run(self, name: str, path: str, model: Subject) -> GateResult:
@@ -139,8 +140,8 @@ class EnforceObligationsOperator(BaseOperator):  # type: ignore[misc]  # Airflow
         }
         if result.unsettled:
             context["ti"].xcom_push(key="return_value", value=xcom)
-            raise AirflowFailException(text)
-        self.log.info("%s", text)
+            raise final(*text.split("\n"))
+        self.log.info("%s", lines(text.split("\n")))
         return xcom
 
     def _tell_all(self, policy: GovernancePolicy, result: Enforcement, context: Context) -> None:

@@ -7,6 +7,7 @@ their documentation and their checks are made from the gate's settings.
 from __future__ import annotations
 
 import inspect
+import logging
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -16,10 +17,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, BaseOperator
 
 from airflow_mlgov.duty import Duty
-from airflow_mlgov.errors import ConfigurationError, DependencyError, MlgovError
+from airflow_mlgov.errors import ConfigurationError, DependencyError, MlgovError, told
 from airflow_mlgov.hooks.warehouse import require_one_source, table_source
 from airflow_mlgov.operators._arguments import arguments_of, described, settings_of
 from airflow_mlgov.results import GateResult, Outcome
+from airflow_mlgov.words import line, lines
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -32,19 +34,29 @@ if TYPE_CHECKING:
     from airflow_mlgov.registry.protocol import ModelVersion
     from airflow_mlgov.release.champion_data import RegistryLookup
 
+_LOG = logging.getLogger("airflow.task")
+
 ModelRef = str | Mapping[str, Any]
 """``models:/name/7``, ``models:/name@alias``, or the XCom of ``RegisterModelOperator``. It only names the subject."""
 
 
+def final(*said: Any) -> AirflowFailException:
+    """The failure of a task that is not tried again, a line for each part; what a part quotes cannot make it two."""
+    return AirflowFailException(lines(said))
+
+
 @contextmanager
 def task_errors() -> Iterator[None]:
-    """Turn this package's errors into Airflow's: retryable where a dependency is down, final otherwise."""
+    """Turn what goes wrong into Airflow's errors: retryable where a dependency is down, final otherwise. What nobody
+    expected is a mistake of ours, and no outage."""
     try:
         yield
-    except DependencyError as error:
-        raise AirflowException(error.coded) from None
-    except MlgovError as error:
-        raise AirflowFailException(error.coded) from None
+    except AirflowException:
+        raise
+    except Exception as error:
+        said = told(error)
+        _LOG.debug("the task ends", exc_info=error)
+        raise (AirflowException if isinstance(said, DependencyError) else AirflowFailException)(said.coded) from None
 
 
 class BaseGateOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
@@ -83,14 +95,14 @@ class BaseGateOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it 
             entry = self._sign(result, context)
             self.tag(result, entry)
         xcom = self._xcom(result, entry)
-        self.log.info("%s (%s)", result.summary(), entry.reference)
+        self.log.info("%s (%s)", result.summary(), line(entry.reference))
         for title, path in result.reports.items():
-            self.log.info("%s: %s", title, path)
+            self.log.info("%s: %s", line(title), line(path))
         if result.verdict is Outcome.PASS or self.on_fail == "record":
             return xcom
         context["ti"].xcom_push(key="return_value", value=xcom)
         self._notify(result, entry, context)
-        raise AirflowFailException(f"{result.summary()}\n  evidence: {entry.reference}")
+        raise final(*result.summary().split("\n"), f"  evidence: {entry.reference}")
 
     def tag(self, result: GateResult, entry: Entry) -> None:
         """Leave a readable trace in the registry; gates over a model do, others have nothing to tag."""
@@ -221,7 +233,7 @@ class GateOperator(BaseGateOperator):
         try:
             self.registry.set_tags(self.version, tags)
         except MlgovError as error:
-            self.log.warning("the version was not tagged: %s", error)
+            self.log.warning("the version was not tagged: %s", line(error))
 
     def _require_one_source(self, *given: str | None) -> None:
         named = [name for name in self.spec.names_data if self.settings.get(name)]

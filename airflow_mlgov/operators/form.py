@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param
 
 from airflow_mlgov.duty import Duty, requester
 from airflow_mlgov.exposure import exposures, simple_auth_manager
-from airflow_mlgov.operators.base import ModelRef, task_errors
+from airflow_mlgov.operators.base import ModelRef, final, task_errors
+from airflow_mlgov.words import line, lines
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -95,7 +95,7 @@ class FormOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it 
     def result(self, case: Case, context: Context) -> dict[str, Any] | None:
         """The XCom where enough people have answered already; None where more have to.
 
-        Raises this package's errors, or :class:`AirflowFailException` where there is nothing to ask.
+        Raises this package's errors, or :func:`~airflow_mlgov.operators.base.final` where there is nothing to ask.
         """
 
     @abstractmethod
@@ -136,25 +136,25 @@ class FormOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it 
 
         if "error" in event:
             if event.get("error_type") != "timeout":  # before Airflow 3.3 a trigger checks the answer
-                raise AirflowFailException(f"the answer cannot be taken: {event['error']}")
+                raise final(f"the answer cannot be taken: {event['error']}")
             with whatever_happens(self.log):
                 self._say_that_nobody_answered(context)
-            raise AirflowFailException("nobody answered in time; a time-out never approves")
+            raise final("nobody answered in time; a time-out never approves")
         who = event.get("responded_by_user")
         if not who:
-            raise AirflowFailException("no person answered; a default never approves")
+            raise final("no person answered; a default never approves")
         given = event.get("params_input") or {}
         reason = str(given.get("reason") or "").strip()
         with task_errors():
             case = self._case(context)
             stands = self.form(case, context).digest
         if given.get("evidence") != stands:
-            raise AirflowFailException(
+            raise final(
                 f"the answer by {who['name']} was given on evidence {str(given.get('evidence'))[:12]}, but "
                 f"{stands[:12]} stands now. Airflow keeps a task's first form: trigger a new run to ask again"
             )
         if not reason:
-            self.log.warning("the answer by %s has no reason, so it does not count; asking again", who["name"])
+            self.log.warning("the answer by %s has no reason, so it does not count; asking again", line(who["name"]))
             self._ask(context, case)
         person = Person(str(who["id"]), str(who["name"]))
         answer = PersonsAnswer(person, event["chosen_options"] == [self.APPROVE], reason, event["responded_at"])
@@ -163,7 +163,7 @@ class FormOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it 
             case = self._case(context)
             done = None if ends else self.result(case, context)
         if ends:
-            raise AirflowFailException(f"rejected by {who['name']}: {reason}")
+            raise final(f"rejected by {who['name']}: {reason}")
         if done is None:
             self._ask(context, case)
         return done
@@ -177,7 +177,7 @@ class FormOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it 
     def _ask(self, context: Context, case: Case) -> None:
         """Park the task; does not return."""
         form = self.form(case, context)
-        self.subject, self.body = form.subject, form.body
+        self.subject, self.body = line(form.subject), form.body
         # not in __init__, for Airflow holds every parameter against JSON Schema each time a DAG file is parsed
         self.params["reason"] = Param("", type="string", description="Why? Required.")
         self.params["evidence"] = Param(
@@ -190,7 +190,7 @@ class FormOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it 
     def _refuse_where_forgeable(self, case: Case) -> None:
         if case.decision.input["policy"]["tier"] == "high" and (found := exposures()):
             why = "; ".join(f"{problem}: {mend}" for problem, mend in found)
-            raise AirflowFailException(f"{case.model.name} is of tier high, and an answer could be forged here: {why}")
+            raise final(f"{case.model.name} is of tier high, and an answer could be forged here: {why}")
 
     def _say_that_nobody_answered(self, context: Context) -> None:
         from airflow_mlgov.notifications import approval_page, notify
@@ -203,7 +203,7 @@ class FormOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it 
         notify(
             "approval_timed_out",
             f"[mlgov] {name}: nobody answered in time",
-            f"{body}\n{link or ''}".strip(),
+            lines([body, *([link] if link else [])]),
             owners=known.owners if known else (),
             context=context,
         )

@@ -9,6 +9,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_mlgov.duty import Duty, requester
 from airflow_mlgov.operators.base import ModelRef, task_errors
+from airflow_mlgov.words import line, lines
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -46,9 +47,11 @@ class PromoteModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands
         with task_errors():
             desk = Duty("promotion", self.mlflow_conn_id).desk(context)
             done = promote(desk, desk.registry.resolve(self.model), self.target, requesters=requester(context))
-        self.log.info("%s is at %r (%s)", done.model, self.target, done.record)
+        self.log.info("%s is at %r (%s)", line(done.model), line(self.target), line(done.record))
         for use in done.waived:
-            self.log.warning("waived, not passed: %s = %s of the gate %s", use["check"], use["observed"], use["gate"])
+            self.log.warning(
+                "waived, not passed: %s", line(f"{use['check']} = {use['observed']} of the gate {use['gate']}")
+            )
         if done.emergency is not None:
             with whatever_happens(self.log):
                 self._alert(desk, done, done.emergency, context)
@@ -69,5 +72,5 @@ class PromoteModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands
             owners=owners,
             link=page_of(context),
         )
-        past = "".join(f"\n- {code}: {message}" for code, message in done.excused)
-        notify("emergency", subject, f"{body}\nIt went past:{past}\n", owners=owners, context=context)
+        past = lines(["It went past:", *(f"- {code}: {message}" for code, message in done.excused)])
+        notify("emergency", subject, f"{body}\n{past}\n", owners=owners, context=context)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
+from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_mlgov.duty import Duty
-from airflow_mlgov.operators.base import task_errors
+from airflow_mlgov.operators.base import final, task_errors
+from airflow_mlgov.words import lines
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -60,10 +61,10 @@ class ReconcileRegistryOperator(BaseOperator):  # type: ignore[misc]  # Airflow 
         text = render_incidents(result)
         xcom = result.as_dict()
         if not result.unsettled or not self.fail_on_incident:
-            self.log.info("%s", text)
+            self.log.info("%s", lines(text.split("\n")))
             return xcom
         context["ti"].xcom_push(key="return_value", value=xcom)
-        raise AirflowFailException(text)
+        raise final(*text.split("\n"))
 
     def _tell(self, policy: GovernancePolicy, result: Reconciliation, context: Context) -> None:
         """The owners of each model hear of what is new; nobody is told twice of one incident."""

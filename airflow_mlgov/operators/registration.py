@@ -9,6 +9,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_mlgov.duty import Duty, requester
 from airflow_mlgov.operators.base import task_errors
+from airflow_mlgov.words import line
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -71,7 +72,7 @@ class RegisterModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
                     "mlgov.provenance": entry.reference,
                 },
             )
-        self.log.info("registered %s (%s)", subject, entry.reference)
+        self.log.info("registered %s (%s)", line(subject), line(entry.reference))
         return {
             "name": version.name,
             "version": version.version,

@@ -9,6 +9,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_mlgov.duty import Duty
 from airflow_mlgov.operators.base import task_errors
+from airflow_mlgov.words import line
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -54,5 +55,5 @@ class RollbackModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
             desk = Duty("promotion", self.mlflow_conn_id).desk(context)
             to = str(self.version) if self.version else None
             done = roll_back(desk, self.model, self.target, reason=self.reason, to=to)
-        self.log.info("%s is at %r again (%s)", done.model, self.target, done.record)
+        self.log.info("%s is at %r again (%s)", line(done.model), line(self.target), line(done.record))
         return done.as_dict()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlgov.duty import requester
 from airflow_mlgov.operators.base import ModelRef
 from airflow_mlgov.operators.form import Form, FormOperator, PersonsAnswer, owners_of
+from airflow_mlgov.words import line, markdown
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -96,11 +97,11 @@ class RequestWaiverOperator(FormOperator):
         terms = self._terms(case, context)
         problem = why_not(case, terms, answer.who.name)
         if problem:
-            self.log.warning("the answer does not count: %s", problem)
+            self.log.warning("the answer does not count: %s", line(problem))
             return False
         act = sign_waiver if answer.approved else revoke_waiver
         entry = act(self.governance.desk(context), case, terms, answer.who, answer.reason)
-        self.log.info("waiver %s by %s (%s)", act.__name__, answer.who.name, entry.reference)
+        self.log.info("%s", line(f"waiver {act.__name__} by {answer.who.name} ({entry.reference})"))
         return not answer.approved
 
     def announce(self, case: Case, context: Context) -> None:
@@ -139,14 +140,16 @@ def render_terms(terms: Terms, needed: int, people: frozenset[str]) -> str:
     bound = " and ".join(f"{sign} {end:g}" for sign, end in ((">=", terms.min), ("<=", terms.max)) if end is not None)
     return "\n".join(
         [
-            f"**{terms.check}** of the gate **{terms.gate}** is **{terms.observed:g}** and failed. The waiver lets "
-            f"it go to **{terms.target}** while it is **{bound}**, until **{terms.expires}**.",
+            f"**{markdown(terms.check)}** of the gate **{markdown(terms.gate)}** is **{terms.observed:g}** and failed. "
+            f"The waiver lets it go to **{markdown(terms.target)}** while it is **{bound}**, until "
+            f"**{markdown(terms.expires)}**.",
             "",
-            f"- Reason: {terms.reason}",
-            f"- Ticket: {terms.ticket}",
-            f"- Risk owner: {terms.risk_owner}",
-            f"- Asked for by: {', '.join(terms.requesters) or 'nobody: a scheduled run'}",
-            f"- {needed} signature(s) needed, from {', '.join(sorted(people))}. An audit on live data will be owed.",
+            f"- Reason: {markdown(terms.reason)}",
+            f"- Ticket: {markdown(terms.ticket)}",
+            f"- Risk owner: {markdown(terms.risk_owner)}",
+            f"- Asked for by: {', '.join(map(markdown, terms.requesters)) or 'nobody: a scheduled run'}",
+            f"- {needed} signature(s) needed, from {', '.join(map(markdown, sorted(people)))}. An audit on live data "
+            "will be owed.",
         ]
     )
 

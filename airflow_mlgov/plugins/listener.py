@@ -11,6 +11,8 @@ from typing import Any
 
 from airflow.listeners import hookimpl
 
+from airflow_mlgov.words import line
+
 log = logging.getLogger(__name__)
 
 _GOVERNED = {
@@ -50,8 +52,6 @@ def on_task_instance_success(previous_state: Any, task_instance: Any) -> None:
     """Warn where a gate became green without running: the API server fires this with no previous state."""
     if previous_state is None and getattr(task_instance, "operator", None) in _governed():
         log.warning(
-            "%s.%s (run %s) was set to success by hand: it has no evidence from this, and promotion will not count it",
-            task_instance.dag_id,
-            task_instance.task_id,
-            task_instance.run_id,
+            "%s was set to success by hand: it has no evidence from this, and promotion will not count it",
+            line(f"{task_instance.dag_id}.{task_instance.task_id} (run {task_instance.run_id})"),
         )

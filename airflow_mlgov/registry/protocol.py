@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from airflow_mlgov.results import Subject
+from airflow_mlgov.words import line
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class ModelVersion:
         return f"models:/{self.name}/{self.version}"
 
     def __str__(self) -> str:
-        return f"{self.name} version {self.version}"
+        return line(f"{self.name} version {self.version}")
 
 
 class Registry(Protocol):

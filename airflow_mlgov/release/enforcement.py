@@ -9,6 +9,7 @@ from airflow_mlgov.errors import PromotionRefused
 from airflow_mlgov.release.desk import Desk
 from airflow_mlgov.release.obligations import Obligation, ObligationState, list_obligations
 from airflow_mlgov.release.rollback import roll_back
+from airflow_mlgov.words import lines
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,6 @@ def _next_date(item: Obligation) -> datetime:
 
 def render_enforcement(result: Enforcement) -> str:
     """The words that go to a log and to the owners."""
-    lines = [f"  - soon: {item}" for item in result.warned]
-    lines += [f"  - {item.state}: {item} [{demotion}]" for item, demotion in result.violated]
-    return "\n".join([f"{len(result.violated)} obligation(s) violated, {len(result.warned)} due soon", *lines])
+    found = [f"  - soon: {item}" for item in result.warned]
+    found += [f"  - {item.state}: {item} [{demotion}]" for item, demotion in result.violated]
+    return lines([f"{len(result.violated)} obligation(s) violated, {len(result.warned)} due soon", *found])

@@ -20,6 +20,7 @@ from airflow_mlgov.release.desk import Desk
 from airflow_mlgov.release.standing import why_unfit
 from airflow_mlgov.release.timeline import Timeline, version_of
 from airflow_mlgov.results import Subject
+from airflow_mlgov.words import line
 
 if TYPE_CHECKING:
     from airflow_mlgov.registry.protocol import ModelVersion, Registry
@@ -68,7 +69,7 @@ class Incident:
 
     def __str__(self) -> str:
         done = "" if self.action == "none" else f" [{self.action}]"
-        return f"{self.code}: {self.message}{done}"
+        return line(f"{self.code}: {self.message}{done}")
 
 
 def look(desk: Desk, records: Verified, name: str, history: Sequence[Evidence]) -> Iterator[Incident]:

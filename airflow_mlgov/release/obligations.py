@@ -20,6 +20,7 @@ from airflow_mlgov.evidence.statements import (
 )
 from airflow_mlgov.evidence.verification import Evidence, collect, only
 from airflow_mlgov.results import Outcome, Subject
+from airflow_mlgov.words import line
 
 if TYPE_CHECKING:
     from airflow_mlgov.evidence.chain import Verified
@@ -70,7 +71,7 @@ class Obligation:
         what = f"{self.check} of the gate {self.gate} is waived" if self.kind == "waiver" else "the glass was broken"
         until, due = (f"{moment:%Y-%m-%d %H:%M %Z}" for moment in (self.expires, self.due))
         where = f"{self.model.name} version {self.model.version} at {self.target!r}"
-        return f"{where}: {what} until {until}, audit due {due}: {self.state}"
+        return line(f"{where}: {what} until {until}, audit due {due}: {self.state}")
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON."""

@@ -23,6 +23,7 @@ from airflow_mlgov.release.desk import Desk
 from airflow_mlgov.release.mover import Mover
 from airflow_mlgov.release.obligations import incurred
 from airflow_mlgov.results import Subject
+from airflow_mlgov.words import line
 
 if TYPE_CHECKING:
     from airflow_mlgov.registry.protocol import ModelVersion, Registry
@@ -132,4 +133,4 @@ def _tag(registry: Registry, version: ModelVersion, tags: Mapping[str, str]) -> 
     try:
         registry.set_tags(version, {**tags, "mlgov.updated": datetime.now(UTC).isoformat(timespec="seconds")})
     except MlgovError as error:
-        log.warning("the tags of %s version %s were not written: %s", version.name, version.version, error)
+        log.warning("the tags of %s were not written: %s", line(version), line(error))

@@ -15,6 +15,7 @@ from airflow_mlgov.release.desk import Desk
 from airflow_mlgov.release.incidents import NO_EVIDENCE, REVERTED, Incident, look, tags_by_evidence
 from airflow_mlgov.release.standing import why_unfit
 from airflow_mlgov.release.timeline import Timeline, version_of
+from airflow_mlgov.words import lines
 
 if TYPE_CHECKING:
     from airflow_mlgov.registry.protocol import Registry
@@ -88,10 +89,10 @@ def render_incidents(result: Reconciliation) -> str:
     """The words that go to a log and to the owners."""
     if not result.open and not result.resolved:
         return f"the registry agrees with the ledger: {result.models} models"
-    lines = [f"{len(result.open)} incident(s) in {result.models} models"]
-    lines += [f"  - {item.model.name} {item.target or ''}: {item} ({item.reference})" for item in result.open]
-    lines += [f"  - resolved: {reference}" for reference in result.resolved]
-    return "\n".join(lines)
+    found = [f"{len(result.open)} incident(s) in {result.models} models"]
+    found += [f"  - {item.model.name} {item.target or ''}: {item} ({item.reference})" for item in result.open]
+    found += [f"  - resolved: {reference}" for reference in result.resolved]
+    return lines(found)
 
 
 def _reverted(desk: Desk, incident: Incident, records: Verified, history: Sequence[Evidence]) -> Incident:

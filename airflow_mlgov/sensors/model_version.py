@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseSensorOperator, PokeReturnValue, conf
+from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnValue, conf
 
 from airflow_mlgov.duty import Duty
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.operators.base import task_errors
+from airflow_mlgov.operators.base import final, task_errors
 from airflow_mlgov.triggers.model_version import ModelVersionTrigger, version_event
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class ModelVersionSensor(BaseSensorOperator):  # type: ignore[misc]  # untyped t
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002
         """Take what the trigger found."""
         if "error" in event:
-            raise AirflowFailException(event["error"])
+            raise final(event["error"])
         return dict(event)
 
     def _waits_in_triggerer(self) -> bool:

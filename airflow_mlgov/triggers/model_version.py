@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_mlgov.errors import AccessError, DependencyError, MlgovError
+from airflow_mlgov.words import line
 
 if TYPE_CHECKING:
     from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
@@ -63,7 +64,7 @@ class ModelVersionTrigger(BaseTrigger):
                 registry = registry if registry is not None else await asyncio.to_thread(self._registry)
                 found = await asyncio.to_thread(self._look, registry)
             except DependencyError as error:
-                self.log.warning("%s; looking again in %s s", error, self.poll_interval)
+                self.log.warning("%s; looking again in %s s", line(error), line(self.poll_interval))
                 continue
             except MlgovError as error:
                 if isinstance(error, AccessError) and held_before:

@@ -108,10 +108,14 @@ def test_mistakes_have_exit_codes_and_no_traceback(run, table: Path, words: str,
     assert "geheim" not in out + err
 
 
-def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["mlgov", "--debug", "ledger", "verify", "--ledger", "mysql://x/y"])
-    with pytest.raises(cli.ConfigurationError):
+    with pytest.raises(SystemExit) as end:
         cli.main()
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert "Traceback" in said
+    assert said.splitlines()[-1].startswith("error [ledger.address]")
 
 
 def test_verify_explains_and_notices(run, release: Release, monkeypatch: pytest.MonkeyPatch) -> None:

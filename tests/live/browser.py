@@ -83,17 +83,21 @@ class Person:
         """Whether a button of the form lets itself be pressed."""
         return self.page.get_by_role("button", name=button, exact=True).is_enabled()
 
+    def fill(self, reason: str, *, shot: str | None = None) -> None:
+        """Type the reason; see :meth:`answer`."""
+        if shot:
+            self.page.set_viewport_size(WHOLE_FORM)
+        self.page.locator("#element_reason").fill(reason)
+        if shot:
+            self.shoot(shot)
+
     def answer(self, button: str, reason: str, *, shot: str | None = None) -> int:
         """Type the reason and press a button; the HTTP status with which Airflow took it.
 
         :param shot: name of a picture of the filled form
         """
-        if shot:
-            self.page.set_viewport_size(WHOLE_FORM)
-        self.page.locator("#element_reason").fill(reason)
+        self.fill(reason, shot=shot)
         pressed = self.page.get_by_role("button", name=button, exact=True)
-        if shot:
-            self.shoot(shot)
         with self.page.expect_response(lambda response: response.request.method == "PATCH") as caught:
             pressed.click()
         return caught.value.status

@@ -26,6 +26,7 @@ pytestmark = [
     pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no {CHROMIUM}: apt-get install chromium fonts-dejavu-core"),
 ]
 
+EVIL = "evil.example"
 WAIVED = "demographic_parity_ratio[sex]"
 
 
@@ -79,7 +80,9 @@ def test_two_officers_approve_and_the_requester_cannot(office: Office, sits_down
     olga.open(subject)
     assert_shown(olga, version, model, gates)
     assert not olga.may_press("Approve"), "without a reason"
-    why = "as good as version 1, and the gap is small"
+    why = (
+        f"as good as version 1, the gap is small <!-- [see](https://{EVIL}) https://{EVIL} ![](https://{EVIL}/p) **b**"
+    )
     answered(
         lambda: olga.answer("Approve", why, shot="approval-form"), lambda: "olga" in signed(), alice, run, "approve"
     )
@@ -96,6 +99,10 @@ def test_two_officers_approve_and_the_requester_cannot(office: Office, sits_down
     omar = sits_down("omar")
     omar.required_actions()
     omar.open(subject)
+    assert "approved by olga at 2" in omar.text()
+    assert why in omar.text(), "what olga has typed is words, and hides none of the evidence behind it"
+    assert omar.page.locator(f"[href*='{EVIL}'], [src*='{EVIL}']").count() == 0
+    assert_shown(omar, version, model, gates)
     answered(lambda: omar.answer("Approve", "documents complete"), lambda: "omar" in signed(), alice, run, "approve")
     ended(run, approve="success", promote="success")
     assert model.places() == {"1": ("Archived", ()), "2": PASSED}

@@ -4,11 +4,11 @@ that the evidence does not hold."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from typing import Any
 
 from airflow_mlgov.gates.fairness.metrics import FAIRNESS_METRICS, FairnessMetric
 from airflow_mlgov.results import Bound, Check
+from airflow_mlgov.words import html
 
 _LEFT, _WIDTH, _RIGHT, _ROW, _TOP, _BOTTOM = 180, 460, 90, 24, 10, 34
 _MOST = 40
@@ -78,7 +78,7 @@ def _figure(
         parts.append(_text(_LEFT + _WIDTH + 10, y + 4, f"{rates[group]:.4g}", "start"))
     total = _LEFT + _WIDTH + _RIGHT
     return (
-        f'<svg role="img" aria-label="{escape(check.name)}" viewBox="0 0 {total} {height}" width="{total}" '
+        f'<svg role="img" aria-label="{html(check.name)}" viewBox="0 0 {total} {height}" width="{total}" '
         f'height="{height}" font-family="system-ui, sans-serif" font-size="12">{"".join(parts)}</svg>'
     )
 
@@ -103,4 +103,4 @@ def _band_text(metric: FairnessMetric, check: Check) -> str:
 
 
 def _text(x: float, y: float, words: Any, anchor: str) -> str:
-    return f'<text x="{x}" y="{y}" text-anchor="{anchor}" fill="currentColor">{escape(str(words))}</text>'
+    return f'<text x="{x}" y="{y}" text-anchor="{anchor}" fill="currentColor">{html(words)}</text>'
