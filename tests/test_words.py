@@ -23,7 +23,7 @@ SAFE = {"line", "lines", "plain", "summary"}
         ("a\r\n\x0b\x0c\x1c\x85\u2028\u2029\t b", "a b"),
         ("\x1b[31mred\x9b0m", "\\x1b[31mred\\x9b0m"),
         ("abc\u202edef\u2066\u200b\ufeff", "abc\\u202edef\\u2066\\u200b\\ufeff"),
-        ("caf\udce9.csv", "caf\\udce9.csv"),
+        ("data\udce9.csv", "data\\udce9.csv"),
         ("Zoë Müller-Łukasz 山田 עברית", "Zoë Müller-Łukasz 山田 עברית"),
         ("a" + "\u0301" * 40, "a" + "\u0301" * 4 + "\\u0301" * 36),
         ("\u3164x\ufe0f", "\\u3164x\\ufe0f"),

@@ -1,5 +1,5 @@
-"""Evaluates Rego rules, embedded, in a child process with a time limit. Whatever goes wrong is a :class:`RulesError`,
-never an empty answer."""
+"""Evaluates Rego rules, embedded, in a child process with limits on time and memory. Whatever goes wrong is a
+:class:`RulesError`, never an empty answer."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from airflow_mlgov.evidence.digests import canonical_json, parse_json
+from airflow_mlgov.governance.rego_child import MAX_MEMORY
 
 TIMEOUT_SECONDS = 20.0
 _INHERITED = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
@@ -38,7 +39,7 @@ def evaluate(jobs: Sequence[Job], document: Mapping[str, Any], timeout: float = 
 
     :param timeout: seconds for all of it
     :raises RulesError: a syntax or safety error, a rule that does not exist or is undefined, a built-in that failed or
-        is refused, a panic, a time-out
+        is refused, a panic, too much memory, a time-out
     """
     asked = {"jobs": [asdict(job) for job in jobs], "input": canonical_json(document).decode()}
     try:
@@ -55,7 +56,8 @@ def evaluate(jobs: Sequence[Job], document: Mapping[str, Any], timeout: float = 
     except OSError as error:
         raise RulesError(f"the engine cannot be started: {error.strerror}") from error
     if done.returncode:
-        raise RulesError(f"the engine ended with code {done.returncode}: {done.stderr.strip()[-300:]}")
+        why = f"{done.stderr.strip()[-300:]}; rules that take more than {MAX_MEMORY // 1024**2} MiB end so too"
+        raise RulesError(f"the engine ended with code {done.returncode}: {why.lstrip('; ')}")
     answer = parse_json(done.stdout)
     if "error" in answer:
         raise RulesError(answer["error"])

@@ -1,20 +1,25 @@
 """The child process in which Rego is evaluated: jobs in on stdin, results out on stdout, both JSON. Started by
-``engine.evaluate``; holds no secret and imports nothing of ours.
+``engine.evaluate``; holds no secret and imports nothing of ours but what judges the rules' calls.
 
-A crash, a panic or an endless loop of the engine ends this process and not the one that has to decide.
+A crash, a panic, an endless loop or the memory of the engine ends this process and not the one that has to decide.
 """
 
 from __future__ import annotations
 
 import json
+import resource
 import sys
-from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
-REFUSED = frozenset(
-    {"http.send", "opa.runtime", "net.lookup_ip_addr", "rand.intn", "uuid.rfc4122", "time.now_ns", "trace"}
-)
-"""Built-in functions whose answer is not in the input, so that a decision could not be replayed."""
+from airflow_mlgov.governance.rego_calls import refusals
+
+MAX_MEMORY = 1024**3
+"""Bytes that this process may map; the engine and Python take an eighth of it."""
+MAX_SECONDS = 60
+"""Of processor time; the time-out on the clock is the caller's."""
+MAX_ANSWER = 16 * 1024**2
+"""Characters."""
 
 
 def run(job: dict[str, Any], document: str) -> list[Any]:
@@ -22,7 +27,7 @@ def run(job: dict[str, Any], document: str) -> list[Any]:
 
     :param job: ``modules``, name -> source; ``rules``, the paths to evaluate; ``counted``, the name of a partial set
         that needs at least one rule, empty if none does
-    :raises ValueError: a module calls a function that is refused, or no rule adds to the set
+    :raises ValueError: a module calls what it may not, see ``rego_calls``, or no rule adds to the set
     """
     import regorus
 
@@ -33,11 +38,9 @@ def run(job: dict[str, Any], document: str) -> list[Any]:
     modules = json.loads(ast) if isinstance(ast, str) else ast
     if job["counted"] and count_rules(modules, job["counted"]) < 1:
         raise ValueError(f"no rule adds to {job['counted']}: the rules would evaluate to nothing")
-    refused = sorted(set(calls(modules)) & REFUSED)
+    refused = refusals(modules)
     if refused:
-        raise ValueError(
-            f"the rules call {', '.join(refused)}, whose answer is not in the input and cannot be replayed"
-        )
+        raise ValueError("; ".join(refused[:5]))
     engine.set_input_json(document)
     return [json.loads(engine.eval_rule_as_json(rule)) for rule in job["rules"]]
 
@@ -49,33 +52,28 @@ def count_rules(modules: Any, name: str) -> int:
     return sum(head.get("refr", {}).get("Var", {}).get("value") == name for head in heads)
 
 
-def calls(node: Any) -> Iterator[str]:
-    """Dotted names of every function that a syntax tree calls."""
-    if isinstance(node, dict):
-        if "Call" in node:
-            yield _dotted(node["Call"]["fcn"])
-        for value in node.values():
-            yield from calls(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from calls(value)
-
-
-def _dotted(reference: Any) -> str:
-    if "RefDot" in reference:
-        return f"{_dotted(reference['RefDot']['refr'])}.{reference['RefDot']['field'][1]}"
-    return str(reference.get("Var", {}).get("value", "?"))
+def limit_itself() -> None:
+    """Bound what this process may take; without effect where the system cannot."""
+    limits = {resource.RLIMIT_AS: MAX_MEMORY, resource.RLIMIT_CPU: MAX_SECONDS, resource.RLIMIT_CORE: 0}
+    for what, most in {**limits, resource.RLIMIT_FSIZE: 0}.items():
+        with suppress(ValueError, OSError):
+            hard = resource.getrlimit(what)[1]
+            most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.setrlimit(what, (most, most))
 
 
 def main() -> None:
     """Read, evaluate, answer ``{"results": …}`` or ``{"error": …}``."""
     asked = json.load(sys.stdin)
     try:
-        answer: dict[str, Any] = {"results": [run(job, asked["input"]) for job in asked["jobs"]]}
+        answer = json.dumps({"results": [run(job, asked["input"]) for job in asked["jobs"]]})
+        if len(answer) > MAX_ANSWER:
+            raise ValueError(f"the rules answer with more than {MAX_ANSWER // 1024**2} MiB")
     except BaseException as error:  # a Rust panic is no Exception
-        answer = {"error": f"{type(error).__name__}: {str(error).strip()}"}
-    json.dump(answer, sys.stdout)
+        answer = json.dumps({"error": f"{type(error).__name__}: {str(error).strip()[:2000]}"})
+    sys.stdout.write(answer)
 
 
 if __name__ == "__main__":
+    limit_itself()
     main()

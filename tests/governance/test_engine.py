@@ -28,6 +28,33 @@ def test_jobs_are_apart_and_answers_in_order() -> None:
         ("y := 1", "not a valid rule path"),
         ("x := y", "unsafe"),
         ("x := to_number(input.text)", "to_number"),
+        ('x := time["now_ns"]()', "time.now_ns"),
+        ('x := opa["runtime"]().env', "opa.runtime"),
+        ('n := "now_ns"\nx := time[n]()', "expecting"),
+        ("x := y if { some n in [`now_ns`]; y := time[n]() }", "expecting"),
+        ("x := input.f(1)", "input.f"),
+        ("x := data.time.now_ns()", "data.time.now_ns"),
+        ("import data.time as clock\nx := clock.now_ns()", "clock.now_ns"),
+        ("x := y if { y := count([1]) with count as sum }", "replace count"),
+        ("f(a) := a\nx := y if { y := f(1) with data.a.f as time.now_ns }", "replace data.a.f"),
+        ("x := y if { y := data.a.z with data.a.z as 1 }\nz := 2", "replace data.a.z"),
+        ("default x := time.now_ns()", "time.now_ns"),
+        ("x := [y | y := time.now_ns()]", "time.now_ns"),
+        ("x := {`a`: time.now_ns()}", "time.now_ns"),
+        ("f(a) := time.now_ns()\nx := f(1)", "time.now_ns"),
+        ("x if { every n in [1] { time.now_ns() > n } }", "time.now_ns"),
+        ("x if not time.now_ns() == 1", "time.now_ns"),
+        ("x := 1 if false else := time.now_ns()", "time.now_ns"),
+        ('x := io.jwt.decode("a")', "io.jwt.decode"),
+        ('x := net.cidr_contains("10.0.0.0/8", "10.0.0.1")', "net.cidr_contains"),
+        ("x := rego.metadata.rule()", "rego.metadata.rule"),
+        ('x := uuid.rfc4122("")', "uuid.rfc4122"),
+        ("x contains v if { [p, v] := walk(input) }", "walk"),
+        ("x := {y | y := walk(input)}", "walk"),
+        ("x if not {1 == 2}", "not"),
+        ('x if {"a", "b" in input.s}', "pair"),
+        ("import future.keywords.not\nx := 1", "future.keywords.not"),
+        ("import time.now_ns as now\nx := now()", "import"),
         ('x := http.send({"method": "get", "url": "http://127.0.0.1"})', "http.send"),
         ("x := y if { y := time.now_ns() with input as {} }", "time.now_ns"),
         ("x := opa.runtime().env", "opa.runtime"),
@@ -38,6 +65,37 @@ def test_what_cannot_be_answered_or_replayed_is_an_error(rules: str, message: st
     with pytest.raises(RulesError) as caught:
         evaluate([Job({"a.rego": RULES + rules}, ["data.a.x"])], {"text": "no number"})
     assert message in str(caught.value)
+
+
+def test_rules_call_their_own_functions_and_what_is_a_function_of_its_input() -> None:
+    lib = "package lib.texts\nimport rego.v1\nlong(t) if count(t) > input.most\nmade[`x`](t) := upper(t)\n"
+    rules = (
+        "import data.lib.texts\nimport data.lib.texts.long as is_long\nsame(t) := t\n"
+        "x contains t if { some t in input.texts; is_long(t); texts.long(same(t)); data.lib.texts.long(t) }\n"
+        "x contains v if { walk(input.deep, [path, v]); count(path) == 2; is_string(v) }\n"
+        "y := t if { t := sprintf(`%s`, [object.get(input, `most`, 0)]) with input.most as 9 }\n"
+        'z := data["a"]["same"](regex["match"](`^a`, `ab`))'
+    )
+    document = {"texts": ["a", "abc"], "most": 2, "deep": {"a": {"b": "c"}}}
+    modules = {"a.rego": RULES + rules, "lib.rego": lib}
+    assert evaluate([Job(modules, ["data.a.x", "data.a.y", "data.a.z"])], document) == [[["abc", "c"], "9", True]]
+
+
+def doubled(times: int) -> str:
+    """A text of sixteen letters, doubled so often."""
+    steps = "".join(f"t{n + 1} := concat(``, [t{n}, t{n}])\n" for n in range(times))
+    return f"{RULES}t0 := `aaaaaaaaaaaaaaaa`\n{steps}x := t{times}"
+
+
+def test_rules_that_take_all_memory_end_alone() -> None:
+    """A gigabyte and no more, well before the time-out."""
+    with pytest.raises(RulesError, match="more than 1024 MiB end so"):
+        evaluate([Job({"a.rego": doubled(28)}, ["data.a.x"])], {}, timeout=60)
+
+
+def test_an_answer_without_measure_is_refused() -> None:
+    with pytest.raises(RulesError, match="more than 16 MiB"):
+        evaluate([Job({"a.rego": doubled(21)}, ["data.a.x"])], {}, timeout=60)
 
 
 def test_rules_that_do_not_end_are_stopped() -> None:

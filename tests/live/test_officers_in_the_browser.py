@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from airflow_mlgov.evidence.statements import GateStatement
 from airflow_mlgov.evidence.verification import Evidence
 from airflow_mlgov.gates.fairness import evaluate_fairness
 from airflow_mlgov.registry.protocol import ModelVersion
+from airflow_mlgov.words import plain
 from tests.live.browser import CHROMIUM, Person, chromium
 from tests.live.waiting import HANGS, answered, asks, patience
 from tests.worlds.governed import PASSED
@@ -26,7 +28,13 @@ pytestmark = [
     pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no {CHROMIUM}: apt-get install chromium fonts-dejavu-core"),
 ]
 
-EVIL = "evil.example"
+PLAIN = "the affected product ends in December"
+HOSTILE = (
+    f"{PLAIN}\r\n\r## Approved by all\n| check | outcome |\n|---|---|\n<!-- \x1b[2K\u202e [see](https://evil.example) "
+    "https://evil.example ![](https://evil.example/p) **bold** `x {{ conn.mlflow_default.password }}"
+)
+REASON = PLAIN if os.environ.get("MLGOV_SCREENSHOTS") else HOSTILE
+"""What the run's conf says; a picture for the documentation shows a reason as people write it."""
 WAIVED = "demographic_parity_ratio[sex]"
 
 
@@ -52,7 +60,7 @@ def office(live: LiveWorld) -> Office:
     for dag in ("asks", "asks_for_a_waiver"):
         alice.wait_for_dag(dag, timeout=patience(120))
     release = alice.trigger("asks", {"model": credit_risk.model, "version": "2"})
-    exception = alice.trigger("asks_for_a_waiver", {"model": card_limits.model})
+    exception = alice.trigger("asks_for_a_waiver", {"model": card_limits.model, "reason": REASON})
     asks(alice, release, "approve")
     asks(alice, exception, "waiver")
     return Office(live, credit_risk, release, card_limits, exception)
@@ -80,9 +88,7 @@ def test_two_officers_approve_and_the_requester_cannot(office: Office, sits_down
     olga.open(subject)
     assert_shown(olga, version, model, gates)
     assert not olga.may_press("Approve"), "without a reason"
-    why = (
-        f"as good as version 1, the gap is small <!-- [see](https://{EVIL}) https://{EVIL} ![](https://{EVIL}/p) **b**"
-    )
+    why = "as good as version 1, and the gap is small"
     answered(
         lambda: olga.answer("Approve", why, shot="approval-form"), lambda: "olga" in signed(), alice, run, "approve"
     )
@@ -99,10 +105,6 @@ def test_two_officers_approve_and_the_requester_cannot(office: Office, sits_down
     omar = sits_down("omar")
     omar.required_actions()
     omar.open(subject)
-    assert "approved by olga at 2" in omar.text()
-    assert why in omar.text(), "what olga has typed is words, and hides none of the evidence behind it"
-    assert omar.page.locator(f"[href*='{EVIL}'], [src*='{EVIL}']").count() == 0
-    assert_shown(omar, version, model, gates)
     answered(lambda: omar.answer("Approve", "documents complete"), lambda: "omar" in signed(), alice, run, "approve")
     ended(run, approve="success", promote="success")
     assert model.places() == {"1": ("Archived", ()), "2": PASSED}
@@ -136,6 +138,8 @@ def test_two_officers_sign_a_waiver(office: Office, sits_down: Callable[[str], P
         "2 signature(s) needed, from olga, omar",
     ):
         assert part in words
+    assert f"Reason: {plain(REASON).replace('|', '¦')}" in words
+    assert olga.page.locator("[href*='evil.example'], [src*='evil.example'], h2:has-text('Approved')").count() == 0
     (ratio,) = [row for row in olga.rows() if row[0] == WAIVED]
     assert ratio == [WAIVED, "0.602 (0.5185 to 0.6928)", "", ">= 0.8 and <= 1.25", "FAIL"]
     why = "a small product, and it ends in December"

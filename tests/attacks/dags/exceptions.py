@@ -10,13 +10,19 @@ from airflow_mlgov.operators.waiver import RequestWaiverOperator
 
 SUBJECT = {"model": "models:/{{ params.model }}/1", "target": "production"}
 
-with DAG("asks_for_a_waiver", schedule=None, start_date=datetime(2026, 1, 1), catchup=False, params={"model": ""}):
+with DAG(
+    "asks_for_a_waiver",
+    schedule=None,
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    params={"model": "", "reason": "none"},
+):
     waiver = RequestWaiverOperator(
         task_id="waiver",
         gate="fairness",
         check="demographic_parity_ratio[sex]",
         stretch={"min": 0.55},
-        reason="the affected product ends in December",
+        reason="{{ params.reason }}",
         ticket="RISK-12",
         risk_owner="head of retail",
         retries=1,
