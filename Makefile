@@ -37,7 +37,7 @@ install: .venv/.demo ## the package, with what the demo needs, into .venv
 demo: .venv/.demo ## the whole story on this machine
 	$(BIN)/mlgov demo $(ARGS)
 
-check: lint ## for every commit: linters, and the tests that need no server
+check: lint ## for every commit: linters, and the quick tests that need no server
 	$(PYTEST) -q -n $(CORES) -m "not server and not live and not slow" $(ARGS)
 
 test: .venv/.test ## every test, against real servers

@@ -20,6 +20,8 @@ from airflow_mlgov.gates.bounds import MetricBound
 from airflow_mlgov.gates.protocol import Column, Count, Findings, Gate, GateSettings, Question, Strict
 from airflow_mlgov.results import Check, Outcome
 
+pytestmark = pytest.mark.slow
+
 
 class Settings(GateSettings):
     """What is counted."""

@@ -9,6 +9,8 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 DAG_FILE = """
 import sys
 from datetime import datetime
@@ -23,6 +25,7 @@ with DAG("probe", schedule=None, start_date=datetime(2026, 1, 1), description=" 
 """
 
 
+@pytest.mark.slow
 def test_operators_are_imported_before_the_processor_forks(tmp_path: Path) -> None:
     (tmp_path / "dags").mkdir()
     (tmp_path / "dags" / "probe.py").write_text(DAG_FILE)

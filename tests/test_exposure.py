@@ -54,6 +54,7 @@ def test_airflow_cfg_in_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert api_secret_source() == "airflow.cfg"
 
 
+@pytest.mark.slow
 def test_the_airflow_cfg_that_airflow_itself_writes_counts(cfg: Path) -> None:
     """On one machine all components share it, tasks too."""
     environment = {**os.environ, "AIRFLOW__CORE__UNIT_TEST_MODE": "False"}

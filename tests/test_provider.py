@@ -78,6 +78,7 @@ def test_every_option_that_is_read_is_described() -> None:
     assert read == set(get_provider_info()["config"]["mlgov"]["options"])
 
 
+@pytest.mark.slow
 def test_airflow_lists_the_provider() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "airflow", "providers", "get", "airflow-provider-mlgov", "--full", "-o", "json"],

@@ -51,6 +51,7 @@ def test_it_says_no_bound(dag):
     assert not any(metric in source for metric in ("roc_auc", "parity", "odds"))
 
 
+@pytest.mark.slow
 def test_importing_it_loads_nothing_heavy():
     code = (
         f"import sys, runpy; runpy.run_path({str(FILE)!r}); print([name for name in {HEAVY!r} if name in sys.modules])"

@@ -82,6 +82,7 @@ VALUES = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.one_of(st.none(), st.floats()), min_size=1, max_size=60))
 def test_duckdb_writes_floats_as_python_does(values: list[float | None]) -> None:
@@ -89,6 +90,7 @@ def test_duckdb_writes_floats_as_python_does(values: list[float | None]) -> None
     assert digest(frame, "v") == digest_of_counts(((value,), 1) for value in values)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.one_of(st.none(), st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")))))
 def test_duckdb_writes_texts_as_python_does(values: list[str | None]) -> None:

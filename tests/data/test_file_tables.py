@@ -276,6 +276,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, frame: pd.DataFrame, monkey
         table.subject  # noqa: B018 - the digest is asked for
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_spills_to_a_folder_that_goes_away(tmp_path: Path) -> None:
     path = str(tmp_path / "many.parquet")
     write_names(path, rows=2_000_000, different=2_000_000)

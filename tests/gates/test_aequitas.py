@@ -13,6 +13,8 @@ from airflow_mlgov.gates.children import network
 from tests.codes import raises_code
 from tests.gates.environments import interpreter
 
+pytestmark = pytest.mark.slow
+
 # Aequitas' compas_demo.ipynb: counts by race of ProPublica's two-years file, and its table of disparities.
 FP_FN_TN_TP = {
     "African-American": (805, 532, 990, 1369),

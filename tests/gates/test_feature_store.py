@@ -58,6 +58,8 @@ from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, File
 from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Float64, String
 
+pytestmark = pytest.mark.slow
+
 noon = datetime(2026, 11, 1, 12, tzinfo=timezone.utc)
 rows = {"applicant": [1, 2], "income": [1.0, 2.0], "debt": [1.0, 1.0], "ssn": ["a", "b"], "seen": [noon] * 2}
 pd.DataFrame(rows).to_parquet("rows.parquet")

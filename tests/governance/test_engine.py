@@ -104,6 +104,7 @@ def test_rules_that_do_not_end_are_stopped() -> None:
         evaluate([Job({"a.rego": endless}, ["data.a.x"])], {}, timeout=0.5)
 
 
+@pytest.mark.slow
 def test_a_stack_that_overflows_takes_only_the_child_with_it() -> None:
     deep = RULES + "x := " + "[" * 20000 + "]" * 20000
     with pytest.raises(RulesError):

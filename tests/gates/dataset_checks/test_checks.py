@@ -377,6 +377,7 @@ def test_what_is_no_signature(content: str, code: str, folder: Path) -> None:
         run("t.csv", schema={"model": "nowhere.json"})
 
 
+@pytest.mark.slow
 def test_names_that_the_queries_use_themselves(folder: Path) -> None:
     """Columns may be called what a query calls its own, and hold quotes."""
     random = np.random.default_rng(2)

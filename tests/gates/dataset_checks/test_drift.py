@@ -133,6 +133,7 @@ numbers = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(reference=numbers, data=numbers, grid=st.sampled_from([1, 3, 500]))
 @pytest.mark.filterwarnings("ignore:divide by zero")  # SciPy, of one row a side

@@ -73,6 +73,7 @@ def _rate_above(at: float) -> float:
     return 1 - (at - 0.15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("wanted", "truth"), [(MEAN, 0.5), (MEDIAN, 0.5)])
 def test_changes_of_scores_hold_the_truth_as_often_as_they_say(wanted: Statistic, truth: float) -> None:
     random = np.random.default_rng(9)

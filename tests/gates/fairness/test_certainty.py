@@ -26,6 +26,7 @@ def _sexes(female: tuple[int, int, int, int], male: tuple[int, int, int, int]) -
 # --- intervals
 
 
+@pytest.mark.slow
 def test_the_interval_is_fairlearns_row_bootstrap(judge: Judge) -> None:
     """The same distribution: Fairlearn's quantiles of 300 resamples of the rows, within their Monte Carlo error."""
     frame = rows_of({("a",): (60, 40, 30, 70), ("b",): (80, 30, 40, 50), ("c",): (50, 20, 30, 40)}, "sex")

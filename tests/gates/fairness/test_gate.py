@@ -129,6 +129,7 @@ _functions = {
 _cell = st.integers(1, 12)
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(
     counts=st.lists(st.tuples(_cell, _cell, _cell, _cell), min_size=2, max_size=4),

@@ -26,6 +26,8 @@ from tests.codes import raises_code
 from tests.fixtures.postgres import PASSWORD
 from tests.worlds.counted import MODEL, Judge, by_name
 
+pytestmark = pytest.mark.slow
+
 Statistic = Callable[[pd.DataFrame], float]
 LOOSE = {"min_change": -9}
 

@@ -48,6 +48,7 @@ def test_auc_by_group_is_sklearns(rows: list[tuple[int, int, float]]) -> None:
             assert found.auc[at] == pytest.approx(roc_auc_score(label[mine], score[mine]), abs=1e-12)
 
 
+@pytest.mark.slow
 def test_delongs_error_is_the_bootstraps(scored: pd.DataFrame) -> None:
     codes = scored.sex.map({"a": 0, "b": 1, "c": 2}).to_numpy()
     found = ranking(scored.s.to_numpy(), scored.y.to_numpy(), codes, 3)

@@ -174,6 +174,7 @@ _SPELLINGS = {
 }
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     names=st.lists(
@@ -220,6 +221,7 @@ def test_counting_is_fairlearn_on_rows(
         assert rates[name]["true_positive_rate"] == (None if tpr is None else pytest.approx(tpr, abs=1e-12))
 
 
+@pytest.mark.slow
 def test_hundreds_of_groups(tmp_path: Path) -> None:
     generator = np.random.default_rng(11)
     frame = pd.DataFrame({"sex": generator.choice(["f", "m"], 60_000), "zip": generator.integers(0, 200, 60_000)})

@@ -25,6 +25,8 @@ import json
 import lightgbm, mlflow.lightgbm, mlflow.xgboost, pandas, xgboost
 from mlflow.models import infer_signature
 
+pytestmark = pytest.mark.slow
+
 def of(name, take=lambda y: y):
     table = pandas.read_parquet(f"{name}.parquet")
     return table[["a", "b", "c", "d"]], take(table.y)

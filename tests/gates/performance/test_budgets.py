@@ -34,6 +34,8 @@ from airflow_mlgov.gates.performance.serialization import require_trusted, store
 from airflow_mlgov.results import Check, GateResult, Outcome, Subject
 from tests.codes import raises_code
 
+pytestmark = pytest.mark.slow
+
 MODEL = Subject("model", "cancer", "ab" * 32, version="7", registry="http://mlflow")
 CANCER = load_breast_cancer(as_frame=True)
 FEATURES = list(CANCER.data.columns[:5])

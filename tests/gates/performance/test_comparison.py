@@ -61,6 +61,7 @@ def test_delong_is_its_definition() -> None:
     assert midranks(scores[0]) == pytest.approx(stats.rankdata(scores[0]))
 
 
+@pytest.mark.slow
 def test_delong_against_a_paired_bootstrap() -> None:
     candidate, champion = _sample(1.0), _sample(1.3, seed=1)
     rng, found = np.random.default_rng(0), []

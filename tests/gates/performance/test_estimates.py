@@ -106,6 +106,7 @@ def test_what_is_resampled_is_the_metric(sample: Sample, names: tuple[str, ...])
             assert one.interval.low < one.value < one.interval.high, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["f1_macro", "matthews_corrcoef", "jaccard_weighted", "neg_log_loss", "roc_auc_ovo"])
 def test_the_spread_is_that_of_rows_taken_again(name: str) -> None:
     """Against the plain loop: take rows with replacement, call scikit-learn."""
@@ -118,6 +119,7 @@ def test_the_spread_is_that_of_rows_taken_again(name: str) -> None:
     assert (interval.low, interval.high) == pytest.approx((low, high), abs=0.25 * (high - low))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["average_precision", "roc_auc", "precision", "accuracy", "brier_score"])
 def test_the_spread_of_two_classes(name: str) -> None:
     sample, rng = _binary(400), np.random.default_rng(1)
@@ -240,6 +242,7 @@ def test_every_metric_is_estimated_somehow() -> None:
     assert set(ROW_METRICS) | set(OF_LABELS) | special == set(scorers.METRICS)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.integers(2, 5).flatmap(lambda size: arrays(np.int64, (size, size), elements=st.integers(0, 4))))
 def test_confusion_formulas_are_scikit_learns_on_any_counts(counts: np.ndarray) -> None:

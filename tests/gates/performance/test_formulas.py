@@ -49,6 +49,7 @@ def regression_samples(draw: Any) -> Sample:
     return Sample("regression", label, prediction)
 
 
+@pytest.mark.slow
 @given(binary_samples())
 @settings(max_examples=60, deadline=None)
 def test_of_two_classes(sample: Sample) -> None:

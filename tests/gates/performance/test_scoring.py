@@ -63,6 +63,7 @@ def _edit(model_dir: Path, flavor: str = "python_function", **settings: Any) -> 
     (model_dir / "MLmodel").write_text(yaml.safe_dump(description))
 
 
+@pytest.mark.slow
 def test_scores_in_a_child_and_keeps_columns(model: tuple[Path, Any], features: Path, tmp_path: Path) -> None:
     path, fitted = model
     out = score_model(path, features, tmp_path / "out.parquet", columns=FEATURES, keep=["y", "sex"])
@@ -124,6 +125,7 @@ def test_the_child_sees_no_secret(features: Path, tmp_path: Path, monkeypatch: p
     assert list(pd.read_parquet(out).columns) == ["y", "prediction"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("action", "code", "words"),
     [
