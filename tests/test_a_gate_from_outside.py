@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = '''
 """A gate that counts how often a column says yes."""
 
@@ -19,8 +21,6 @@ from pydantic import Field
 from airflow_mlgov.gates.bounds import MetricBound
 from airflow_mlgov.gates.protocol import Column, Count, Findings, Gate, GateSettings, Question, Strict
 from airflow_mlgov.results import Check, Outcome
-
-pytestmark = pytest.mark.slow
 
 
 class Settings(GateSettings):

@@ -45,6 +45,7 @@ def test_operators_are_imported_before_the_processor_forks(tmp_path: Path) -> No
     assert heavy == ""
 
 
+@pytest.mark.slow
 def test_other_components_import_nothing() -> None:
     program = (
         "import sys\n"

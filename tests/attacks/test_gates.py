@@ -235,6 +235,7 @@ def test_a_gate_without_a_critical_check_decides_nothing(guarded: Guarded) -> No
         assert "gate.not_passed" in guarded.refused(version)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "expectations",
     [

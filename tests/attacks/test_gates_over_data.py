@@ -74,6 +74,7 @@ def test_tfdv_itself_counts_under_the_policys_schema(
     assert story.codes() == {"suite.differs"}
 
 
+@pytest.mark.slow
 def test_the_data_gate_signs_a_schema_as_its_suite(tmp_path: Path) -> None:
     story = tell(tmp_path)
     result = validate_data(str(tmp_path / "data.csv"), tmp_path / "schema.pbtxt")

@@ -34,6 +34,8 @@ from tests.fixtures.airflow_runner import TaskRun
 from tests.fixtures.shell import Run
 from tests.gates.environments import interpreter
 
+pytestmark = pytest.mark.slow
+
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 RULES = {
     "owner": ["risk@bank.example"],
@@ -57,8 +59,6 @@ import pandas as pd
 from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, FileSource, ValueType
 from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Float64, String
-
-pytestmark = pytest.mark.slow
 
 noon = datetime(2026, 11, 1, 12, tzinfo=timezone.utc)
 rows = {"applicant": [1, 2], "income": [1.0, 2.0], "debt": [1.0, 1.0], "ssn": ["a", "b"], "seen": [noon] * 2}

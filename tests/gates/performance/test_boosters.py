@@ -19,13 +19,13 @@ from airflow_mlgov.gates.performance.scoring import run_model
 from airflow_mlgov.results import Check, GateResult, Outcome, Subject
 from tests.gates.environments import interpreter
 
+pytestmark = pytest.mark.slow
+
 MODEL = Subject("model", "boosted", "ab" * 32, version="1", registry="http://mlflow")
 TRAIN = """
 import json
 import lightgbm, mlflow.lightgbm, mlflow.xgboost, pandas, xgboost
 from mlflow.models import infer_signature
-
-pytestmark = pytest.mark.slow
 
 def of(name, take=lambda y: y):
     table = pandas.read_parquet(f"{name}.parquet")

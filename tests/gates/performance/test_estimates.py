@@ -133,6 +133,7 @@ def test_the_spread_of_two_classes(name: str) -> None:
     assert interval.method == {"roc_auc": "delong", "precision": "wilson", "accuracy": "wilson"}.get(name, "bootstrap")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["neg_median_absolute_error", "d2_absolute_error_score", "explained_variance", "rmse"])
 def test_the_spread_of_a_regression(name: str) -> None:
     sample, rng = _regression(300), np.random.default_rng(1)

@@ -58,6 +58,7 @@ def test_of_two_classes(sample: Sample) -> None:
             _compare(metric, sample)
 
 
+@pytest.mark.slow
 @given(regression_samples())
 @settings(max_examples=60, deadline=None)
 def test_of_quantities(sample: Sample) -> None:
@@ -88,6 +89,7 @@ def test_every_formula_is_a_metric_and_gives_a_number_somewhere() -> None:
         assert by_formula(metric, quantities if metric in REGRESSION_METRICS else two) is not None, metric
 
 
+@pytest.mark.slow
 def test_the_gate_asks_scikit_learn_only_where_it_must(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     label = rng.integers(0, 2, 200)

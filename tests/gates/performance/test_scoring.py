@@ -103,6 +103,7 @@ def _save_spy(path: Path, action: str, notes: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_child_sees_no_secret(features: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AIRFLOW__CORE__FERNET_KEY", "MLFLOW_TRACKING_PASSWORD", "VAULT_TOKEN", "AWS_SECRET_ACCESS_KEY", "X"):
         monkeypatch.setenv(name, "hunter2")
@@ -258,6 +259,7 @@ def test_a_regression_has_predictions_only(tmp_path: Path) -> None:
     assert scores.prediction.to_numpy() == pytest.approx(table.income.to_numpy())
 
 
+@pytest.mark.slow
 def test_the_signature_names_the_features(features: Path, tmp_path: Path) -> None:
     table = _table()[["debt", "income"]]
     fitted = LogisticRegression().fit(table, _table().y)
