@@ -13,6 +13,7 @@ from airflow_mlgov.evidence.chain import Head
 from airflow_mlgov.evidence.signing import TrustRoot, sign_statement
 from airflow_mlgov.evidence.statements import CheckpointStatement, Context, PromotionStatement
 from airflow_mlgov.evidence.verification import verify_envelope
+from airflow_mlgov.strict_files import MAX_BYTES, read_text
 
 if TYPE_CHECKING:
     from securesystemslib.signer import Signer
@@ -81,11 +82,13 @@ def read_checkpoint(where: str) -> str:
     :raises ConfigurationError: it is not there, or no driver for the URL is installed
     :raises DependencyError: the store cannot be reached
     """
+    if "://" not in where:
+        return read_text(where, "checkpoint")
     import fsspec
 
     try:
-        with fsspec.open(where, "r", encoding="utf-8") as stream:
-            text: str = stream.read()
+        with fsspec.open(where, "rb") as stream:
+            text: str = stream.read(MAX_BYTES).decode()
     except (FileNotFoundError, IsADirectoryError, ImportError, ValueError) as error:
         raise ConfigurationError(f"cannot read the checkpoint {where}: {error}", code="file.unreadable") from error
     except OSError as error:

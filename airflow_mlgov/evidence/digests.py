@@ -11,15 +11,17 @@ from typing import Any
 
 from airflow_mlgov.data.listing import listing_digest, require_bindable
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
+from airflow_mlgov.strict_files import regular
 
 
 def hash_file(path: str | Path) -> str:
     """SHA-256 of a file's bytes as lower-case hex, read as a stream.
 
-    :raises ConfigurationError: the file is not there or cannot be read
+    :raises ConfigurationError: the file is not there, cannot be read, or is not regular
+    :raises AccessError: the file system refuses
     """
     try:
-        with Path(path).open("rb") as stream:
+        with regular(path, "file") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise ConfigurationError(f"cannot read {path}: {error.strerror or error}", code="file.unreadable") from error

@@ -8,23 +8,31 @@ there as a link of the chain, without its envelope, so that nothing can have bee
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
 
-from airflow_mlgov.errors import ConfigurationError, EvidenceError
+from airflow_mlgov.errors import ConfigurationError, EvidenceError, MlgovError
 from airflow_mlgov.evidence.chain import Entry, Head, Verified, read_envelope, verified
 from airflow_mlgov.evidence.checkpoints import open_checkpoint
 from airflow_mlgov.evidence.digests import hash_tree, parse_json
 from airflow_mlgov.evidence.ledger import Ledger
 from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.results import Subject
+from airflow_mlgov.strict_files import regular
 
 _VERSION = 1
 _ADDED_BY_MLFLOW = "registered_model_meta"
 """A file that MLflow puts beside a model's own when it downloads one by ``models:/``."""
+MAX_UNPACKED = 256 * 1024**2
+"""Bytes of one file of a pack: a ledger of a quarter of a million entries."""
+MAX_RATIO = 200
+"""How often its packed size a file may be."""
+_ALWAYS = 1024**2
+"""Bytes that are read however well they were packed."""
 _MANIFEST, _ENTRIES, _CHECKPOINT = "manifest.json", "ledger.jsonl", "checkpoint.json"
 
 
@@ -98,35 +106,65 @@ class Pack:
 
 
 def open_pack(path: Path, trust: TrustRoot) -> Pack:
-    """Read a pack.
+    """Read a pack: its own files and nothing else, of which each is measured before it is unpacked.
 
-    :raises ConfigurationError: there is no such file, or it is not a pack
+    :raises ConfigurationError: there is no such file, it is not a pack, of another version, encrypted, or unpacks to
+        more than :data:`MAX_UNPACKED` bytes
     :raises EvidenceError: its entries are not of their form, or its checkpoint does not verify
     """
     try:
-        with ZipFile(path) as pack:
-            texts = {name: pack.read(name).decode() for name in pack.namelist()}
-        manifest = parse_json(texts[_MANIFEST])
-        model = Subject(**manifest["model"])
-        entries = tuple(_entries(texts[_ENTRIES]))
-        checkpoint = open_checkpoint(texts[_CHECKPOINT], trust) if _CHECKPOINT in texts else None
+        with regular(path, "pack") as file, ZipFile(file) as pack:
+            manifest = parse_json(_member(pack, _MANIFEST, path))
+            if not isinstance(manifest, dict):
+                raise KeyError("model")
+            if manifest.get("version") != _VERSION:
+                known = f"this package knows {_VERSION}"
+                raise ConfigurationError(
+                    f"{path} is a pack of version {manifest.get('version')!r}; {known}", code="pack.version"
+                )
+            model = _model(manifest["model"])
+            entries = tuple(_entries(_member(pack, _ENTRIES, path)))
+            kept = _CHECKPOINT in pack.namelist()
+            checkpoint = open_checkpoint(_member(pack, _CHECKPOINT, path), trust) if kept else None
     except OSError as error:
         raise ConfigurationError(f"cannot read the pack {path}: {error.strerror}", code="file.unreadable") from error
-    except (BadZipFile, KeyError, TypeError, UnicodeDecodeError) as error:
+    except (BadZipFile, KeyError, TypeError, ValueError, NotImplementedError, EOFError, zlib.error) as error:
+        if isinstance(error, MlgovError):
+            raise
         raise ConfigurationError(f"{path} is not an evidence pack: {error}", code="pack.malformed") from error
-    if manifest["version"] != _VERSION:
-        raise ConfigurationError(
-            f"{path} is a pack of version {manifest['version']}; this package knows {_VERSION}", code="pack.version"
-        )
     return Pack(model, checkpoint, entries)
 
 
+def _member(pack: ZipFile, name: str, path: Path) -> str:
+    """The text of one file of a pack, which may say of itself that it is smaller than it is."""
+    if pack.namelist().count(name) > 1:
+        raise ConfigurationError(f"{path} holds {name} more than once", code="pack.malformed")
+    info = pack.getinfo(name)
+    if info.flag_bits & 1:
+        raise ConfigurationError(f"{path} is encrypted: a pack is signed, and never encrypted", code="pack.malformed")
+    with pack.open(info) as packed:
+        raw = packed.read(MAX_UNPACKED + 1) if info.file_size <= MAX_UNPACKED else b""
+    if (not raw and info.file_size) or len(raw) > min(MAX_UNPACKED, max(info.compress_size * MAX_RATIO, _ALWAYS)):
+        raise ConfigurationError(
+            f"{name} of {path} unpacks to more than {MAX_UNPACKED // 1024**2} MiB, or {MAX_RATIO} times its size",
+            code="archive.bomb",
+        )
+    return raw.decode()
+
+
+def _model(said: Any) -> Subject:
+    model = Subject(**said)
+    if not all(isinstance(value, str) for value in (model.kind, model.name, model.digest, model.version)):
+        raise TypeError("its manifest names no model version")
+    if not isinstance(model.registry, str | None):
+        raise TypeError("its manifest names no registry")
+    return model
+
+
 def _entries(text: str) -> Iterator[Entry]:
-    for line in text.splitlines():
+    for line in text.removesuffix("\n").split("\n"):
         entry = Entry(**parse_json(line))
-        if not isinstance(entry.seq, int) or not all(
-            isinstance(value, str) for value in list(vars(entry).values())[1:]
-        ):
+        if type(entry.seq) is not int or not all(isinstance(value, str) for value in list(vars(entry).values())[1:]):
             raise EvidenceError(
                 f"the pack holds a line that is not a ledger entry: {line[:80]}", code="pack.entry_malformed"
             )

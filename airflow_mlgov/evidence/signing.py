@@ -24,7 +24,7 @@ from airflow_mlgov import catalogue
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
 from airflow_mlgov.evidence.digests import canonical_json, parse_json
 from airflow_mlgov.evidence.statements import Statement
-from airflow_mlgov.strict_files import read_json
+from airflow_mlgov.strict_files import read_file, read_json
 from airflow_mlgov.words import line
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class LocalSigner(CryptoSigner):  # type: ignore[misc]  # securesystemslib ships
         if not path.exists():
             _make_local_key(path)
         try:
-            signer = cls(load_pem_private_key(path.read_bytes(), password=None))
+            signer = cls(load_pem_private_key(read_file(path, "key file"), password=None))
         except (OSError, ValueError, TypeError) as error:
             raise ConfigurationError(
                 f"{path} is not a readable private key in PEM form: {type(error).__name__}", code="signer.unreadable"

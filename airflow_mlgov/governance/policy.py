@@ -15,10 +15,10 @@ from typing import Any
 
 from airflow_mlgov import catalogue
 from airflow_mlgov.durations import parse_duration
-from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.errors import ConfigurationError, MlgovError
 from airflow_mlgov.evidence.digests import hash_file
 from airflow_mlgov.gates.protocol import Local
-from airflow_mlgov.strict_files import Document, nearest, read_yaml
+from airflow_mlgov.strict_files import Document, nearest, read_text, read_yaml
 
 _FOR_THE_DECISION = {"max_tries"}
 """Keys of a gate's section that are neither settings of the gate nor bounds."""
@@ -259,10 +259,10 @@ def _organisations_rules(policy: Document) -> dict[str, str]:
     found = {}
     for index, name in enumerate(policy.content.get("rules", ())):
         try:
-            found[name] = (Path(policy.source).parent / name).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            found[name] = read_text(Path(policy.source).parent / name, "rules")
+        except MlgovError as error:
             raise ConfigurationError(
-                f"{policy.where('rules', str(index))}: cannot read {name}: {error}", code="policy.rules_unreadable"
+                f"{policy.where('rules', str(index))}: {error}", code="policy.rules_unreadable"
             ) from error
     return found
 

@@ -68,9 +68,11 @@ def test_kept_in_a_file_or_an_object_store_and_never_overwritten(
     assert json.loads(read_checkpoint(place)) == json.loads(envelope)
 
 
-@pytest.mark.parametrize("place", ["/nowhere/c.json", "nosuchstore://b/c.json"])
-def test_places_that_are_none(place: str) -> None:
+@pytest.mark.parametrize(
+    ("place", "code"), [("/nowhere/c.json", "file.missing"), ("nosuchstore://b/c.json", "file.unreadable")]
+)
+def test_places_that_are_none(place: str, code: str) -> None:
     with raises_code(ConfigurationError, "file.not_writable"):
         write_checkpoint("{}", place)
-    with raises_code(ConfigurationError, "file.unreadable"):
+    with raises_code(ConfigurationError, code):
         read_checkpoint(place)

@@ -118,7 +118,7 @@ def test_files_that_are_no_packs(packed: tuple[Governed, Path, TrustRoot], tmp_p
     with raises_code(ConfigurationError, "file.not_writable"):
         write_pack(governed.ledger, open_pack(path, trust).model, path)
     (tmp_path / "text.zip").write_text("no zip")
-    for name, code in (("text.zip", "pack.malformed"), ("gone.zip", "file.unreadable")):
+    for name, code in (("text.zip", "pack.malformed"), ("gone.zip", "file.missing")):
         with raises_code(ConfigurationError, code):
             open_pack(tmp_path / name, trust)
     rewrite(
