@@ -202,7 +202,6 @@ MEANINGS: Mapping[str, str] = {
     "registry.credentials": "The credentials for MLflow do not fit together, or not the address.",
     "registry.down": "MLflow is down or answered with a server error.",
     "registry.invalid": "MLflow has refused the request as invalid.",
-    "registry.name": "The name holds both kinds of quotes, so MLflow cannot search for it.",
     "registry.no_auth_provider": "MLflow does not know this package's request auth provider.",
     "registry.no_files": "The model version has no files.",
     "registry.no_logged_model": "The run has logged no such model.",
@@ -248,6 +247,9 @@ MEANINGS: Mapping[str, str] = {
     "suite.parameter_missing": "A $PARAMETER of the suite has no value.",
     "suite.unknown_key": "The suite has a key that nothing reads.",
     "suite.vacuous": "An expectation holds whatever the data is, or a schema asks for nothing.",
+    "table.form": "A Delta or Iceberg table is not named as one.",
+    "table.missing": "There is no such Delta or Iceberg table, or a file of that version is gone.",
+    "table.no_version": "The table has no such snapshot.",
     "tfdv.environment": "The TFDV schema does not know the environment that was named.",
     "tfdv.feature": "A feature of the TFDV schema has no name, or two have one.",
     "tfdv.unreadable": "A file is not the TFDV message that it should be.",
@@ -275,5 +277,7 @@ MEANINGS: Mapping[str, str] = {
     "waiver.too_long": "The waiver would live longer than the policy allows.",
     "waiver.unknown": "No signed waiver begins with this digest, or several do.",
     "waiver.word_missing": "A waiver needs a reason, a ticket and a risk owner.",
+    "weight.no_metric": "The metric takes no sample weights.",
+    "weight.unsound": "A sample weight is no number, missing, negative or infinite, or all are 0.",
 }
 """Code of an error -> what is wrong, in general; the error's message names the thing and the mend."""

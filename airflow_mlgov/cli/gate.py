@@ -104,15 +104,11 @@ def run(gate: Gate[Any], given: Mapping[str, Any]) -> None:
     _conclude(result, given)
 
 
-def _name_of(model: str) -> str:
-    """The registered model's name, of ``credit_risk`` or ``models:/credit_risk/7``."""
-    return model.removeprefix("models:/").split("/")[0].split("@")[0]
-
-
 def _policy(path: Path | None, model: str | None) -> ModelPolicy | None:
     from airflow_mlgov.governance.policy import load_policy
+    from airflow_mlgov.registry.protocol import name_in
 
-    return load_policy(path).model(_name_of(model)) if path is not None and model else None
+    return load_policy(path).model(name_in(model)) if path is not None and model else None
 
 
 def _source(given: Mapping[str, Any]) -> Any:
@@ -131,6 +127,7 @@ def _lookup(given: Mapping[str, Any]) -> RegistryLookup:
     from airflow_mlgov.evidence.ledger import open_ledger
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.governance.policy import load_policy
+    from airflow_mlgov.registry.protocol import name_in
     from airflow_mlgov.release.champion_data import RegistryLookup
 
     model, ledger, trust, policy = (given[name] for name in ("model", "ledger", "trust", "policy"))
@@ -139,10 +136,10 @@ def _lookup(given: Mapping[str, Any]) -> RegistryLookup:
             "a check names the champion or a registered model: pass --model, --ledger, --trust and --policy",
             code="option.missing",
         )
-    goal = load_policy(policy).model(_name_of(model)).target(given["target"])
+    goal = load_policy(policy).model(name_in(model)).target(given["target"])
     records = open_ledger(ledger, create=bool(given["sign"]))  # who signs, records in it afterwards
     keys, registry = TrustRoot.load(trust), open_registry(given["registry"])
-    return RegistryLookup(registry, records, keys, given["environment"], _name_of(model), goal)
+    return RegistryLookup(registry, records, keys, given["environment"], name_in(model), goal)
 
 
 def _conclude(result: GateResult, given: Mapping[str, Any]) -> None:

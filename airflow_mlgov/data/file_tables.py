@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.data import csv_files
 from airflow_mlgov.data.duck import Duck, DuckTable, our_errors
-from airflow_mlgov.data.files import FileSet, is_csv, opened, public_name
+from airflow_mlgov.data.files import FileSet, Store, is_csv, opened, public_name
 from airflow_mlgov.data.quoting import file_literal, identifier, literal
 from airflow_mlgov.data.relation import MEMORY_LIMIT, Batch
 from airflow_mlgov.errors import ConfigurationError
@@ -32,8 +32,9 @@ class Files:
     """csv or parquet files as a source."""
 
     data: str | FileSet
-    """As :func:`airflow_mlgov.data.pandas_files.read_table` takes it, or files that are open already and that the
-    caller watches."""
+    """As :func:`airflow_mlgov.data.pandas_files.read_table` takes it, or files that are open already."""
+    store: Store | None = field(default=None, repr=False, compare=False)
+    """Of a URL the file system that has it, with its credentials, and the path in it; made from the URL if omitted."""
 
     @property
     def name(self) -> str:
@@ -50,7 +51,7 @@ class Files:
     @contextmanager
     def open_in(self, duck: Duck, view: str) -> Iterator[FileTable]:
         """The files as a view beside others."""
-        with _hashed(self.data, duck.memory_limit) as hashed:
+        with _hashed(self.data, duck.memory_limit, self.store) as hashed:
             yield FileTable(duck, view, hashed)
 
 
@@ -150,9 +151,13 @@ class _Hashed:
 
 
 @contextmanager
-def _hashed(data: str | FileSet, memory_limit: str) -> Iterator[_Hashed]:
+def _hashed(data: str | FileSet, memory_limit: str, store: Store | None) -> Iterator[_Hashed]:
     with ExitStack() as stack:
-        files = data if isinstance(data, FileSet) else stack.enter_context(opened(data, memory_limit=memory_limit))
+        files = (
+            data
+            if isinstance(data, FileSet)
+            else stack.enter_context(opened(data, memory_limit=memory_limit, store=store))
+        )
         thread = stack.enter_context(ThreadPoolExecutor(1))
         yield _Hashed(files, thread.submit(lambda: files.subject), thread)
 

@@ -26,6 +26,8 @@ __all__ = ["FileSet", "dataset_subject", "first_line", "is_csv", "opened", "publ
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 _WHOLE_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 _CHUNK = 1 << 24
+Store = tuple[Any, str]
+"""A file system of fsspec, and a path in it."""
 
 
 @dataclass(frozen=True)
@@ -99,13 +101,14 @@ def dataset_subject(data: str) -> Subject:
 
 
 @contextmanager
-def opened(data: str, *, memory_limit: str = MEMORY_LIMIT) -> Iterator[FileSet]:
+def opened(data: str, *, memory_limit: str = MEMORY_LIMIT, store: Store | None = None) -> Iterator[FileSet]:
     """Private copies of the files of ``data``, each opened once, in a folder that goes away at the end: what is hashed
     is what is read, whatever happens to the path meanwhile. What is packed is unpacked.
 
     Errors name the files as the caller does, and not the copies.
 
     :param memory_limit: what converting a file may hold in memory
+    :param store: of a URL the file system of fsspec that has it, and the path in it; made from the URL if omitted
     :raises ConfigurationError: no such file, an unknown extension or an unknown kind of URL, a file that is not what
         its name says, or a link that leads out of the data set
     :raises AccessError: the file system or the object store refuses
@@ -117,7 +120,7 @@ def opened(data: str, *, memory_limit: str = MEMORY_LIMIT) -> Iterator[FileSet]:
         copies = _Copies(Path(name), memory_limit)
         with copies.named_as_given():
             if "://" in text:
-                yield _fetched(text, copies)
+                yield _fetched(text, copies, store)
             else:
                 yield _taken(text, _resolve(text), copies)
 
@@ -223,14 +226,15 @@ def _taken(text: str, found: _Found, copies: _Copies) -> FileSet:
     return copies.file_set(text, single=False)
 
 
-def _fetched(url: str, copies: _Copies) -> FileSet:
+def _fetched(url: str, copies: _Copies, given: Store | None) -> FileSet:
     """Copies of the files at a URL."""
     import fsspec
 
     shown = public_name(url)
     scheme = shown.partition("://")[0]
     try:
-        store, path = fsspec.core.url_to_fs(url)
+        store, path = fsspec.core.url_to_fs(url) if given is None else given
+        path = store._strip_protocol(path)
     except (ValueError, ImportError) as error:
         raise ConfigurationError(
             f"data is a {scheme}:// URL, and fsspec cannot open it here ({first_line(error)}): install what it asks "

@@ -41,13 +41,18 @@ __all__ = [
 def source_of(data: Any) -> DataSource:
     """Whatever a caller names or holds, as a source.
 
-    :param data: a path of csv or parquet (a file, a glob, a folder, also of ``key=value`` folders), one at a URL that
-        fsspec knows, a :class:`~airflow_mlgov.data.database.SqlSource`, a DataFrame of pandas or Spark, any frame with
-        Arrow's interface (Polars, PyArrow, DuckDB), or a source already
+    :param data: a path of files that :mod:`airflow_mlgov.data.file_kinds` knows (a file, a glob, a folder, also of
+        ``key=value`` folders), one at a URL that fsspec knows, ``delta:PLACE@VERSION`` or ``iceberg:PLACE@SNAPSHOT``,
+        a :class:`~airflow_mlgov.data.database.SqlSource`, a DataFrame of pandas or Spark, any frame with Arrow's
+        interface (Polars, PyArrow, DuckDB), or a source already
     :raises ConfigurationError: it is of another type
     """
     if isinstance(data, str | Path):
         from airflow_mlgov.data.file_tables import Files
+        from airflow_mlgov.data.stored_tables import StoredTable, names_stored_table
+
+        if names_stored_table(str(data)):
+            return StoredTable(str(data))
 
         return Files(str(data))
     if _is_pandas_frame(data):

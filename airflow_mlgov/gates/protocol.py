@@ -45,14 +45,17 @@ Place = Annotated[str, Field(min_length=1)]
 @dataclass(frozen=True)
 class Strict:
     """Marks a setting that decides how hard a gate is to pass: a caller may make it stricter than the default or the
-    policy, never looser, and the evidence states it as it was applied."""
+    policy, never looser, and the evidence states it as it was applied. One that changes what is estimated has no
+    stricter side: it is ``same``, and only what the policy says, or nothing, will do."""
 
-    larger_is: Literal["stricter", "looser"] = "stricter"
+    larger_is: Literal["stricter", "looser", "same"] = "stricter"
     order: tuple[str, ...] = ()
     """Of a setting of words: from the mildest to the strictest."""
 
-    def rank(self, value: Any) -> float | None:
-        """The value as a number that can be compared; None if it is no value of this setting."""
+    def rank(self, value: Any) -> float | str | None:
+        """The value as a number that can be compared (of ``same``, itself); None if it is no value of this setting."""
+        if self.larger_is == "same":
+            return None if value is None else str(value)
         if isinstance(value, str):
             return self.order.index(value) if value in self.order else None
         return value if isinstance(value, int | float) and not isinstance(value, bool) else None
@@ -60,7 +63,9 @@ class Strict:
     def allows(self, value: Any, held: Any) -> bool:
         """Whether ``value`` is at least as strict as ``held``; what is no value of the setting is left to its type."""
         mine, theirs = self.rank(value), self.rank(held)
-        if mine is None or theirs is None:
+        if self.larger_is == "same":
+            return mine == theirs
+        if not isinstance(mine, int | float) or not isinstance(theirs, int | float):
             return True
         return mine >= theirs if self.larger_is == "stricter" else mine <= theirs
 
@@ -174,8 +179,18 @@ class GateSettings(BaseModel):
     @property
     def applied(self) -> dict[str, Any]:
         """What evidence states: the settings that decide how hard the gate is to pass."""
-        return {name: getattr(self, name) for name in type(self).marks(Strict)}
+        marks = type(self).marks(Strict).items()
+        found = {name: getattr(self, name) for name, mark in marks}
+        return {name: found[name] for name, mark in marks if mark.larger_is != "same" or found[name] is not None}
 
+
+SampleWeight = Annotated[Column | None, Strict(larger_is="same")]
+"""The column of the rows' weights, of a survey or of exposures."""
+WEIGHT_FIELD = Field(
+    None,
+    description="column of the rows' weights (of a survey, of exposures); minimum counts are then held against Kish's "
+    "effective sample size, and intervals are resampled. A policy that names none allows none",
+)
 
 M = TypeVar("M")
 S = TypeVar("S", bound=GateSettings)

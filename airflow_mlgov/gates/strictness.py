@@ -102,6 +102,12 @@ def merge_settings(
         if name not in policy:
             strict = mark_of(info, Strict)
             if governed and strict is not None and not strict.allows(value, info.default):
+                if strict.larger_is == "same":
+                    raise ConfigurationError(
+                        f"{name} is {value!r} here, and the governance policy names none: it changes what is "
+                        "estimated, so only the policy may say so; leave it out, or have the policy changed",
+                        code="setting.not_the_policys",
+                    )
                 raise ConfigurationError(
                     f"{name} is {value!r} here, which is looser than the default of {info.default!r}: only the "
                     "governance policy may say so; leave it out, or have the policy changed",

@@ -218,6 +218,7 @@ def policy_input(policy: GovernancePolicy, name: str, target_name: str) -> dict[
         "rollback_required": target.rollback_required,
         "suites": policy.suites(name),
         "settings": [setting for gate in gates for setting in _settings(model, gate)],
+        "fixed_settings": [setting for gate in gates for setting in _fixed(model, gate)],
         "dataset_checks": model.gates.get("data_validation", {}).get("checks", {}),
         "bounds": [bound for gate in measuring for bound in _bounds(model, gate)],
         "max_tries": {gate.name: model.max_tries(gate.name) for gate in measuring if gate.name in target.requires},
@@ -307,7 +308,17 @@ def _settings(model: ModelPolicy, gate: Gate[Any]) -> list[dict[str, Any]]:
             "text": stated[name],
         }
         for name, mark in gate.Settings.marks(Strict).items()
-        if name in stated
+        if name in stated and mark.larger_is != "same"
+    ]
+
+
+def _fixed(model: ModelPolicy, gate: Gate[Any]) -> list[dict[str, Any]]:
+    """Each setting that must be what the policy says, or nothing if it says nothing."""
+    stated = model.settings(gate.name)
+    return [
+        {"gate": gate.name, "name": name, "value": mark.rank(stated.get(name))}
+        for name, mark in gate.Settings.marks(Strict).items()
+        if mark.larger_is == "same" and gate.name in model.gates
     ]
 
 

@@ -18,6 +18,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 from airflow_mlgov.duty import Duty
 from airflow_mlgov.errors import ConfigurationError, DependencyError, MlgovError, told
+from airflow_mlgov.hooks.object_store import stored
 from airflow_mlgov.hooks.warehouse import require_one_source, table_source
 from airflow_mlgov.operators._arguments import arguments_of, described, settings_of
 from airflow_mlgov.results import GateResult, Outcome
@@ -213,7 +214,7 @@ class GateOperator(BaseGateOperator):
                 settings,
                 bounds,
                 subject=subject,
-                baseline=getattr(self, "baseline", None) or None,
+                baseline=stored(getattr(self, "baseline", None) or None),
                 lookup=self._lookup() if self.spec.needs_lookup(settings) else None,
                 artifact=partial(self.registry.download, version, subject.digest) if version and subject else None,
                 elsewhere=Elsewhere(lambda: self.registry, version.source if version else None),
@@ -245,7 +246,7 @@ class GateOperator(BaseGateOperator):
     def _source(self, stack: ExitStack) -> Any:
         """The data, as the gate is given it; None of a gate that reads none."""
         if not self.spec.reads or self.conn_id is None:
-            return getattr(self, "data", None)
+            return stored(getattr(self, "data", None))
         return table_source(self.conn_id, self.table, self.query, self.vault_database_role, self.gate, stack)
 
     def _lookup(self) -> RegistryLookup | None:

@@ -194,10 +194,11 @@ class FormOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it 
 
     def _say_that_nobody_answered(self, context: Context) -> None:
         from airflow_mlgov.notifications import approval_page, notify
+        from airflow_mlgov.registry.protocol import name_in
 
         policy = self.governance.required_policy()
         name = str(self.model["name"]) if isinstance(self.model, Mapping) else str(self.model)
-        known = policy.models.get(name.removeprefix("models:/").split("/")[0].split("@")[0])
+        known = policy.models.get(name_in(name))
         body = f"Nobody answered {self.task_id} for {name} to {self.target!r} in time, so nothing was promoted."
         link = approval_page(context)
         notify(

@@ -5,7 +5,6 @@ It executes nothing of a model, and never takes MLflow's silence for success.
 
 from __future__ import annotations
 
-import re
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from airflow_mlgov.errors import ConfigurationError, DependencyError, EvidenceEr
 from airflow_mlgov.evidence.digests import hash_tree
 from airflow_mlgov.registry.credentials import origin, setting, using, without_credentials
 from airflow_mlgov.registry.mlflow_errors import mlflow_errors
-from airflow_mlgov.registry.protocol import ModelVersion
+from airflow_mlgov.registry.protocol import REFERENCE, ModelVersion
 from airflow_mlgov.results import Subject
 
 if TYPE_CHECKING:
@@ -38,7 +37,6 @@ _PATIENCE = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 _SHOWN = 5
-_REFERENCE = re.compile(r"(?:models:/)?(?P<name>[^/@:]+)(?:/(?P<which>[^/@]+)|@(?P<alias>[^/@]+))")
 
 
 class MlflowRegistry:
@@ -77,10 +75,13 @@ class MlflowRegistry:
         """The version that a reference means now.
 
         :param reference: ``models:/name/7``, ``models:/name@alias``, ``models:/name/Production``,
-            ``models:/name/latest``, the same without ``models:/``, or a mapping with ``name`` and ``version``
+            ``models:/name/latest``, the same without ``models:/``, or a mapping with ``name`` and ``version``. The name
+            is taken as it is written; if there is no such model, ``%20`` in it is a space
         :raises ConfigurationError: it is none of these, or no such model or version exists; the message says which do
         """
         name, which, alias = _parse(reference)
+        if "%" in name and self._registered(name) is None:
+            name = unquote(name)
         if alias:
             found = self.holder(name, alias)
         elif which.isdecimal():
@@ -103,7 +104,8 @@ class MlflowRegistry:
 
         :param run_id: only those registered from this run
         """
-        wanted = f"name={_quoted(name)}" + (f" and run_id={_quoted(run_id)}" if run_id else "")
+        parts = [f"name={_quoted(name)}"] if _can_be_quoted(name) else []
+        wanted = " and ".join([*parts, *([f"run_id={_quoted(run_id)}"] if run_id else [])])
         found: list[MlflowVersion] = []
         token = None
         with self.calling(f"list the versions of the model {name!r}") as client:
@@ -113,7 +115,8 @@ class MlflowRegistry:
                 token = page.token
                 if not token:
                     break
-        return tuple(sorted(map(_version, found), key=lambda item: int(item.version), reverse=True))
+        mine = [_version(item) for item in found if item.name == name]
+        return tuple(sorted(mine, key=lambda item: int(item.version), reverse=True))
 
     def names(self) -> tuple[str, ...]:
         """Every registered model that this identity may see."""
@@ -422,14 +425,14 @@ def _parse(reference: str | Mapping[str, Any]) -> tuple[str, str, str]:
                 f"a model version needs a name and a version number, not {dict(reference)!r}", code="registry.reference"
             )
         return name, str(number), ""
-    match = _REFERENCE.fullmatch(reference)
+    match = REFERENCE.fullmatch(reference)
     if match is None:
         raise ConfigurationError(
             f"{reference!r} names no model version: write models:/name/7, models:/name@alias or "
             "models:/name/Production",
             code="registry.reference",
         )
-    return unquote(match["name"]), match["which"] or "", match["alias"] or ""
+    return match["name"], match["which"] or "", match["alias"] or ""
 
 
 def _stage(stage: str) -> str | None:
@@ -440,12 +443,13 @@ def _stage(stage: str) -> str | None:
     return None if found == "None" else found
 
 
+def _can_be_quoted(text: str) -> bool:
+    """Whether MLflow's search has a way to write it; it has none for both kinds of quotes, or for a backslash."""
+    return "\\" not in text and not ("'" in text and '"' in text)
+
+
 def _quoted(text: str) -> str:
-    if "'" not in text:
-        return f"'{text}'"
-    if '"' not in text:
-        return f'"{text}"'
-    raise ConfigurationError(f"MLflow cannot search for {text!r}: it holds both kinds of quotes", code="registry.name")
+    return f'"{text}"' if "'" in text else f"'{text}'"
 
 
 def _version(entity: MlflowVersion) -> ModelVersion:

@@ -5,6 +5,7 @@ Whoever serves these methods reads back what it has set, and never takes silence
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -14,6 +15,15 @@ from typing import Any, Protocol
 
 from airflow_mlgov.results import Subject
 from airflow_mlgov.words import line
+
+REFERENCE = re.compile(r"(?:models:/)?(?P<name>[^/:]+)(?:/(?P<which>[^/@]+)|@(?P<alias>[^/@]+))")
+"""``models:/name/7``, ``models:/name@alias``, the same without ``models:/``; no name holds ``/`` or ``:``."""
+
+
+def name_in(reference: str) -> str:
+    """The model's name in a reference, or in what is a name alone."""
+    match = REFERENCE.fullmatch(reference)
+    return match["name"] if match else reference.removeprefix("models:/")
 
 
 @dataclass(frozen=True)

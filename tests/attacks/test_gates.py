@@ -21,6 +21,7 @@ from airflow_mlgov.gates.strictness import held_to, merge_settings
 from airflow_mlgov.governance.policy import load_policy
 from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity, Subject
+from tests.codes import raises_code
 from tests.worlds.guarded import Guarded
 from tests.worlds.release import people
 
@@ -122,6 +123,43 @@ def test_a_gate_made_easier_than_the_policy_says(guarded: Guarded, looser: dict[
 
     assert "settings.looser" in weighed(**{**strict, **looser})
     assert "settings.looser" not in weighed(**strict)
+
+
+def test_weights_are_what_the_policy_says(guarded: Guarded) -> None:
+    """A weight for each row can make any number: only the policy says whose weights count, or that none do."""
+    gate, good = catalogue.load("fairness"), str(guarded.folder / "good.parquet")
+    people().assign(w=1.0, v=2.0).to_parquet(good)
+
+    def held(**given: Any) -> Any:
+        return held_to(gate, load_policy(guarded.policy_file).model(guarded.model), given, {}, "the DAG")[0]
+
+    def weighed(version: ModelVersion, weight: str | None) -> set[str]:
+        result = evaluate_fairness(
+            good,
+            subject=guarded.subject(version),
+            label="y",
+            prediction="prediction",
+            sensitive_features={"sex": ["female", "male"]},
+            bounds={"demographic_parity_ratio": {"min": 0.8, "max": 1.25}},
+            sample_weight=weight,
+        )
+        assert result.verdict is Outcome.PASS
+        guarded.attest("fairness", GateStatement.of(result, guarded.context()))
+        return guarded.refused(version)
+
+    version = guarded.gated()
+    with raises_code(ConfigurationError, "setting.not_the_policys", match="policy names none"):
+        held(sample_weight="w")
+    assert "settings.other" in weighed(version, "w")
+    assert "settings.other" not in weighed(version, None)
+    guarded.change_policy("prediction: prediction\n", "prediction: prediction\n        sample_weight: w\n")
+    assert held().sample_weight == held(sample_weight="w").sample_weight == "w"
+    with raises_code(ConfigurationError, "setting.not_the_policys"):
+        held(sample_weight="v")
+    version = guarded.gated()
+    assert "settings.other" in weighed(version, None)
+    assert "settings.other" in weighed(version, "v")
+    assert "settings.other" not in weighed(version, "w")
 
 
 # -- trying until it passes -------------------------------------------------------------------------------------------

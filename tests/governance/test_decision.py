@@ -76,6 +76,10 @@ SABOTAGE: dict[str, tuple[Callable[[Story], Any], str]] = {
         lambda s: s.fairness(settings={"min_group_size": 29}),
         "settings.looser",
     ),
+    "weights that the policy does not name": (
+        lambda s: s.fairness(settings={"min_group_size": 30, "sample_weight": "w"}),
+        "settings.other",
+    ),
     "settings that nobody knows": (lambda s: s.fairness(settings={}), "settings.looser"),
     "another suite": (lambda s: s.data(suite_digest="e" * 64), "suite.differs"),
     "no suite at all": (lambda s: s.data(suite_digest=None), "suite.differs"),

@@ -12,7 +12,7 @@ import pytest
 
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, EvidenceError
 from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
-from airflow_mlgov.registry.protocol import ModelVersion
+from airflow_mlgov.registry.protocol import ModelVersion, name_in
 from tests.fixtures.mlflow_server import MlflowServer, tracking
 
 
@@ -276,3 +276,26 @@ def test_a_registry_in_a_database_without_a_server(tmp_path):
     version = local.register("local", run.info.run_id, source=f"{tmp_path}/files")
     assert local.subject(version).registry == f"sqlite:///{tmp_path}/mlflow.db"
     assert local.digest(replace(version, tags={})) == local.digest(version)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Crédit risk O'Neil (v2)", 'weird "quoted" %20 name', "日本語モデル", "a=b & c;d", "cat.schema.model", "100%",
+     "50%25", "it's \"both\"", "back\\slash", "who@where", "a?b#c", "a+b", "tab\there", "%2e%2e"],
+)  # fmt: skip
+def test_odd_names_are_found_and_hashed(registry, mlflow_server, name):
+    version = mlflow_server.register(name)
+    registry.set_alias(version, "champion")
+    for reference in (f"models:/{name}/1", f"{name}@champion", f"models:/{name}/latest", {"name": name, "version": 1}):
+        assert registry.resolve(reference).name == name
+    subject = registry.subject(version)
+    assert (subject.name, len(subject.digest)) == (name, 64)
+    assert [item.version for item in registry.versions(name)] == ["1"]
+    assert name_in(version.uri) == name_in(f"{name}@champion") == name
+
+
+def test_a_space_may_be_written_as_in_a_url(registry, mlflow_server):
+    mlflow_server.register("two words")
+    assert registry.resolve("models:/two%20words/1").name == "two words"
+    mlflow_server.register("two%20words")
+    assert registry.resolve("models:/two%20words/1").name == "two%20words"

@@ -6,13 +6,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.gates.bounds import settle
 from airflow_mlgov.gates.evaluation.grammar import Statistic
 from airflow_mlgov.gates.slices import Estimated
-from airflow_mlgov.gates.statistics.intervals import Decide, Interval, wilson
+from airflow_mlgov.gates.statistics.intervals import Decide, Interval, percentile, wilson
+from airflow_mlgov.gates.statistics.weights import effective_size
 from airflow_mlgov.results import Bound, Outcome
 
 if TYPE_CHECKING:
@@ -45,12 +47,20 @@ class Estimate:
     """How a check on it ends when there is no number."""
 
 
-def estimate(values: Array, wanted: Statistic, confidence: float, at_least: int, of: Range | None = None) -> Estimate:
+def estimate(
+    values: Array,
+    wanted: Statistic,
+    confidence: float,
+    at_least: int,
+    of: Range | None = None,
+    weights: Array | None = None,
+) -> Estimate:
     """A statistic of examples.
 
     :param values: what :func:`airflow_mlgov.gates.evaluation.scores.measured` gives, shape (examples,)
     :param at_least: scores below which nothing is estimated; abstentions are counted however few there are
     :param of: the lowest and the highest possible score, if they are known
+    :param weights: how much each example counts, shape (examples,); None: once
     """
     import numpy as np
 
@@ -59,6 +69,8 @@ def estimate(values: Array, wanted: Statistic, confidence: float, at_least: int,
     least = 1 if wanted.how == "abstention" else max(1, at_least)
     if rows < least:
         return Estimate(None, rows=rows, reason=f"fewer than {least} examples have a score")
+    if weights is not None:
+        return _weighted(known, weights[~np.isnan(values)], wanted, confidence, least, of)
     if wanted.how in ("rate", "abstention"):
         return Estimate(float(known.mean()), wilson(int(known.sum()), rows, confidence), rows)
     if wanted.quantile is not None:
@@ -72,6 +84,49 @@ def estimate(values: Array, wanted: Statistic, confidence: float, at_least: int,
         )
         return Estimate(quantile(known, wanted.quantile), interval, rows)
     return Estimate(float(known.mean()), mean_interval(known, confidence, of), rows)
+
+
+def _weighted(
+    values: Array, weights: Array, wanted: Statistic, confidence: float, least: int, of: Range | None
+) -> Estimate:
+    """A statistic of weighted scores, by :func:`resample` of scores with their weights; of scores that are all the same
+    what Kish's effective number of them says."""
+    import numpy as np
+
+    rows, worth = len(values), effective_size(weights)
+    if worth < least:
+        reason = f"the {rows} scores are worth fewer than {least} by their weights"
+        return Estimate(None, rows=rows, reason=reason)
+    values, weights = values[weights > 0], weights[weights > 0]
+    statistic = _weighted_mean if wanted.quantile is None else partial(_weighted_quantile, share=wanted.quantile)
+    whole = float(statistic(np.stack([values, weights])[:, None, :])[0])
+    if wanted.how in ("rate", "abstention") and values.min() == values.max():
+        number = int(worth)
+        return Estimate(whole, wilson(number if whole else 0, number, confidence), rows)
+    if values.min() == values.max():
+        return Estimate(whole, _of_the_range(whole, int(worth), confidence, of), rows)
+    order = np.lexsort((weights, values))
+    draws = resample(np.stack([values, weights])[:, order], statistic, whole)
+    return Estimate(whole, percentile(draws, confidence), rows)
+
+
+def _weighted_mean(columns: Array) -> Array:
+    values, weights = columns
+    result: Array = (values * weights).sum(-1) / weights.sum(-1)
+    return result
+
+
+def _weighted_quantile(columns: Array, share: float) -> Array:
+    """As :func:`quantile`: the smallest score whose weight, with that of all smaller ones, reaches the share."""
+    import numpy as np
+
+    values, weights = columns
+    order = np.argsort(values, axis=-1, kind="stable")
+    values, weights = np.take_along_axis(values, order, -1), np.take_along_axis(weights, order, -1)
+    reached = np.cumsum(weights, axis=-1)
+    place = (reached < share * reached[:, -1:] * (1 - 1e-12)).sum(-1)
+    result: Array = np.take_along_axis(values, place[:, None], -1)[:, 0]
+    return result
 
 
 def hold(bound: Bound, estimate: Estimated, decide: Decide) -> Outcome:
@@ -143,9 +198,13 @@ def spread_interval(values: Array, confidence: float, of: Range | None = None) -
     """
     if values.min() != values.max():
         return bias_corrected(values, confidence)
+    return _of_the_range(float(values[0]), len(values), confidence, of)
+
+
+def _of_the_range(value: float, rows: int, confidence: float, of: Range | None) -> Interval:
     if of is None:
         return Interval(math.nan, math.nan, confidence, "bootstrap BCa")
-    value, others = float(values[0]), wilson(0, len(values), confidence).high
+    others = wilson(0, rows, confidence).high
     low, high = value - others * (value - of[0]), value + others * (of[1] - value)
     return Interval(low, high, confidence, "wilson, of the range")
 

@@ -17,6 +17,7 @@ from airflow_mlgov.gates.evaluation.estimates import RESAMPLES, SEED, Estimate, 
 from airflow_mlgov.gates.evaluation.grammar import Statistic, compared_columns, judged_columns, statistic_of
 from airflow_mlgov.gates.evaluation.scores import Scores, measured, never_seen, probably_meant, read_scores
 from airflow_mlgov.gates.slices import Estimated, SliceRules, cut_by, worst_slice_check
+from airflow_mlgov.gates.statistics.weights import SOURCE, effective_size, sound_weights
 from airflow_mlgov.results import Bound, Check, Outcome, Severity
 
 if TYPE_CHECKING:
@@ -37,12 +38,13 @@ def judge_scores(
     :param champion: the champion's scores of the same examples, in columns of the same names
     :raises ConfigurationError: a column holds no scores, or the examples have no names to be paired by
     """
-    compared = compared_columns(bounds)
+    compared, weight = compared_columns(bounds), settings.sample_weight
     judging = Judging(
         table,
         read_scores(table, judged_columns(bounds), settings),
         settings,
         _champion(table, champion, compared, settings) if champion is not None and compared else None,
+        None if weight is None else sound_weights(table[weight], weight),
     )
     return tuple(judging.check(item) for item in bounds), judging.details
 
@@ -63,6 +65,8 @@ class Judging:
     scores: Mapping[str, Scores]
     settings: EvaluationSettings
     champion: Champion | None = None
+    weights: Array | None = None
+    """How much each example counts; None: once."""
 
     def check(self, item: MetricBound) -> Check:
         """How one bound ends."""
@@ -91,6 +95,13 @@ class Judging:
         for name in ("slices", "missing", "categories", "ranges"):
             if declared := getattr(self.settings, name):
                 found[name] = _plain(declared)
+        if self.weights is not None:
+            found["sample_weight"] = {
+                "column": self.settings.sample_weight,
+                "sum": float(self.weights.sum()),
+                "effective_sample_size": effective_size(self.weights),
+                "method": SOURCE,
+            }
         if self.champion is not None:
             found["comparison"] = self.champion.pairs.as_dict()
         return found
@@ -118,8 +129,8 @@ class Judging:
     def _range(self, wanted: Statistic) -> tuple[float, float] | None:
         return self.settings.ranges.get(wanted.column) if wanted.column is not None else None
 
-    def _estimate(self, numbers: Array, wanted: Statistic, at_least: int) -> Estimate:
-        return estimate(numbers, wanted, self.settings.confidence, at_least, self._range(wanted))
+    def _estimate(self, numbers: Array, wanted: Statistic, at_least: int, weights: Array | None = None) -> Estimate:
+        return estimate(numbers, wanted, self.settings.confidence, at_least, self._range(wanted), weights)
 
     def _hold(self, wanted: Statistic) -> Callable[[Bound, Estimated], Outcome]:
         """How bounds are held. Abstentions are counted, not estimated: they say how much of these very examples the
@@ -128,7 +139,7 @@ class Judging:
         return lambda bound, found: hold(bound, found, "point" if counted else self.settings.decide)
 
     def _absolute(self, check: Check, bound: Bound, wanted: Statistic, numbers: Array) -> Check:
-        found = self._estimate(numbers, wanted, self.settings.min_examples)
+        found = self._estimate(numbers, wanted, self.settings.min_examples, self.weights)
         values = {**_values(found), "missing": len(numbers) - found.rows}
         if found.value is None:
             return replace(check, outcome=found.outcome, detail=found.reason, values=values)
@@ -155,7 +166,8 @@ class Judging:
         """Every slice against the bound."""
 
         def estimates(rows: Array) -> dict[str, Estimate]:
-            return {wanted.name: self._estimate(numbers[rows], wanted, self.settings.min_slice_size)}
+            weights = None if self.weights is None else self.weights[rows]
+            return {wanted.name: self._estimate(numbers[rows], wanted, self.settings.min_slice_size, weights)}
 
         cuts = [cut_by(self.table, by, self._rules, estimates) for by in self.settings.slices]
         return worst_slice_check(check.name, wanted.name, bound, check.severity, cuts, self._rules, self._hold(wanted))

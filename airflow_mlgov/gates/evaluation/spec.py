@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, field_validator
 
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.bounds import WORST_SLICE, MetricBound
+from airflow_mlgov.gates.bounds import VS_CHAMPION, WORST_SLICE, MetricBound
 from airflow_mlgov.gates.evaluation.grammar import (
     ABSTENTION,
     METRICS,
@@ -20,6 +20,7 @@ from airflow_mlgov.gates.evaluation.grammar import (
     with_default,
 )
 from airflow_mlgov.gates.protocol import (
+    WEIGHT_FIELD,
     Column,
     Columns,
     Confidence,
@@ -31,9 +32,11 @@ from airflow_mlgov.gates.protocol import (
     Local,
     Option,
     Question,
+    SampleWeight,
     Share,
     Strict,
 )
+from airflow_mlgov.gates.statistics.weights import not_weighted
 
 if TYPE_CHECKING:
     from airflow_mlgov.data.relation import DataSource
@@ -43,6 +46,7 @@ class EvaluationSettings(GateSettings):
     """Everything that may be said about the gate besides its bounds."""
 
     row_id: Column | None = Field(None, description="column that names an example, to pair with the champion's")
+    sample_weight: SampleWeight = WEIGHT_FIELD
     slices: Annotated[Columns, Option("slice")] = Field((), description="columns to cut the examples by; a*b crosses")
     missing: Annotated[tuple[str | int | float, ...], Field()] = Field(
         (), description="values that stand for a missing score, such as not_rated or -1"
@@ -103,6 +107,11 @@ class EvaluationSettings(GateSettings):
         """The columns that the examples are cut by, each once."""
         return tuple(dict.fromkeys(part.strip() for name in self.slices for part in name.split("*")))
 
+    @property
+    def weight_columns(self) -> tuple[str, ...]:
+        """The column of weights, if there is one."""
+        return () if self.sample_weight is None else (self.sample_weight,)
+
 
 def require_sensible(bounds: Iterable[MetricBound], settings: EvaluationSettings) -> None:
     """Refuse bounds that the settings cannot give.
@@ -119,6 +128,13 @@ def require_sensible(bounds: Iterable[MetricBound], settings: EvaluationSettings
         )
     for item in bounds:
         wanted = statistic_of(item.metric)
+        if settings.sample_weight is not None and wanted.ending == VS_CHAMPION:
+            raise not_weighted(item.metric)
+        if settings.sample_weight is not None and settings.sample_weight in (wanted.column, *settings.slice_columns):
+            raise ConfigurationError(
+                f'column "{settings.sample_weight}" is named as sample_weight and as something else',
+                code="setting.contradiction",
+            )
         if wanted.ending == WORST_SLICE and not settings.slices:
             raise ConfigurationError(
                 f"{item.metric} needs slices: name the columns to cut the examples by", code="setting.missing"
@@ -171,7 +187,7 @@ class EvaluationGate(Gate[EvaluationSettings]):
                 code="mlflow.other_model",
             )
         named = [settings.row_id] if settings.row_id is not None else []
-        others = tuple(dict.fromkeys([*named, *settings.slice_columns]))
+        others = tuple(dict.fromkeys([*named, *settings.slice_columns, *settings.weight_columns]))
         scores, overridden = judged_columns(bounds), settings.overridden
         data = champion = None
         if settings.mlflow_run or model_id:
@@ -196,7 +212,8 @@ class EvaluationGate(Gate[EvaluationSettings]):
         champion, compared = None, compared_columns(bounds)
         if question.baseline is not None and compared:
             champion = question.baseline.frame(list(dict.fromkeys([*named, *compared])))
-        table = data.frame(list(dict.fromkeys([*named, *judged_columns(bounds), *settings.slice_columns])))
+        also = [*settings.slice_columns, *settings.weight_columns]
+        table = data.frame(list(dict.fromkeys([*named, *judged_columns(bounds), *also])))
         checks, details = judge_scores(table, champion, bounds, settings)
         if isinstance(data, MlflowTable):
             details["mlflow"] = data.notes

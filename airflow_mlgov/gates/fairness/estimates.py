@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlgov.gates.fairness.calibration import Calibration
+from airflow_mlgov.gates.fairness.counting import Cells
 from airflow_mlgov.gates.fairness.disparity import Values
 from airflow_mlgov.gates.fairness.features import Feature
 from airflow_mlgov.gates.fairness.joint import Joint, joint_means
 from airflow_mlgov.gates.fairness.rates import Minimums, fairlearn_rates, rates_of, too_few, totals
 from airflow_mlgov.gates.fairness.regression import ErrorSums
-from airflow_mlgov.gates.fairness.resampling import resample
+from airflow_mlgov.gates.fairness.resampling import resample, resample_weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,6 +64,39 @@ class Estimates:
     """Measure -> one entry, or one for each class."""
     confusion: Array | None = None
     """Counts of label x prediction, shape (groups, 2, 2); of a binary model."""
+    weights: Mapping[str, Array] | None = None
+    """What ``counts`` has, by the rows' weights; None if they have none."""
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """The rows' weights by label x prediction (x the champion's)."""
+
+    sums: Array
+    """Shape (groups, 2, 2) or (groups, 2, 2, 2)."""
+    squares: Array
+    """Sums of their squares."""
+    drawn: Array
+    """The sums of resampled rows, shape (resamples, groups, 2, 2) and so on."""
+
+
+def weighed_of(feature: Feature, codes: Sequence[Sequence[int]], cells: Cells) -> Weighed | None:
+    """The weights of the cells; None if they have none.
+
+    :param codes: as :func:`confusion_of` takes them
+    """
+    import numpy as np
+
+    if not cells.weights:
+        return None
+    shape = (len(feature.groups), *(2 for _ in codes))
+    at = (np.asarray(feature.members, dtype=int), *map(np.asarray, codes))
+    rows, weights = np.asarray(cells.rows), np.asarray(cells.weights, dtype=float)
+    sums, squares = np.zeros(shape), np.zeros(shape)
+    np.add.at(sums, at, weights)
+    np.add.at(squares, at, np.asarray(cells.squares, dtype=float))
+    drawn = resample_weights(np.ravel_multi_index(at, shape), rows, weights, shape)
+    return Weighed(sums, squares, drawn)
 
 
 def confusion_of(feature: Feature, codes: Sequence[Sequence[int]], rows: Sequence[int]) -> Array:
@@ -85,32 +119,40 @@ def estimate_rates(
     minimums: Minimums,
     suppress_below: int,
     engine: Engine,
+    weighed: Mapping[str, Weighed | None] | None = None,
 ) -> Estimates:
     """The rates of a feature's groups.
 
     :param tables: ``""`` -> counts as :func:`confusion_of` gives them; of a multiclass model, class -> counts of that
         class against the rest
     :param names: rates of a confusion matrix
+    :param weighed: the weights of the same, by which rates are then computed and groups found large enough
     """
     wanted = tuple(names)
     measures: dict[str, list[Measured]] = {name: [] for name in wanted}
     compute = fairlearn_rates if engine == "fairlearn" else rates_of
-    for of_class, table in tables.items():
-        paired = table.ndim == 4
-        candidate = table.sum(3) if paired else table
-        drawn = resample(table)
-        point, samples = _rates(candidate, wanted, compute), _rates(drawn.sum(4) if paired else drawn, wanted, rates_of)
+    weights = None
+    for of_class, counted in tables.items():
+        paired = counted.ndim == 4
+        candidate = counted.sum(3) if paired else counted
+        weight = (weighed or {}).get(of_class)
+        table, drawn = (counted, resample(counted)) if weight is None else (weight.sums, weight.drawn)
+        point = _rates(table.sum(3) if paired else table, wanted, compute)
+        samples = _rates(drawn.sum(4) if paired else drawn, wanted, rates_of)
         theirs = _rates(table.sum(2), wanted, rates_of) if paired else {}
         their_samples = _rates(drawn.sum(3), wanted, rates_of) if paired else {}
         counts = totals(candidate)
+        effective = None
+        if weight is not None:
+            weights, effective = _totals_by_weight(weight, paired)
         for name in wanted:
-            short = too_few(name, feature.groups, counts, minimums, suppress_below)
+            short = too_few(name, feature.groups, counts, minimums, suppress_below, effective)
             short |= _unbelievable(name, feature, point[name], short)
             champion = (theirs[name], their_samples[name]) if paired else None
             measures[name].append(Measured(point[name], samples[name], short, of_class, champion).without(short))
     if len(tables) > 1:
-        return Estimates(feature, {"rows": counts["rows"]}, measures)
-    return Estimates(feature, counts, measures, candidate)
+        return Estimates(feature, {"rows": counts["rows"]}, measures, weights=weights)
+    return Estimates(feature, counts, measures, candidate, weights)
 
 
 def estimate_scores(
@@ -153,6 +195,15 @@ def estimate_errors(feature: Feature, errors: ErrorSums, minimums: Minimums, sup
         short = too_few(name, feature.groups, {"rows": rows}, minimums, suppress_below)
         measures[name] = [_measured(joint_means(rows, sums, products).measured(), short)]
     return Estimates(feature, {"rows": rows.astype(np.int64)}, measures)
+
+
+def _totals_by_weight(weight: Weighed, paired: bool) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Sums of weights, and Kish's effective numbers of rows."""
+    import numpy as np
+
+    sums, squares = (totals(part.sum(3) if paired else part) for part in (weight.sums, weight.squares))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return sums, {what: np.where(squares[what] > 0, sums[what] ** 2 / squares[what], 0.0) for what in sums}
 
 
 def _measured(of_models: Sequence[tuple[Values, Values]], short: Mapping[int, str]) -> Measured:

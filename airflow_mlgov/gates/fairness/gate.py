@@ -15,10 +15,12 @@ from airflow_mlgov.gates.fairness.counting import Cells, Columns, Pair, aggregat
 from airflow_mlgov.gates.fairness.estimates import (
     Engine,
     Estimates,
+    Weighed,
     confusion_of,
     estimate_errors,
     estimate_rates,
     estimate_scores,
+    weighed_of,
 )
 from airflow_mlgov.gates.fairness.features import (
     Declared,
@@ -43,6 +45,7 @@ from airflow_mlgov.gates.fairness.rates import Minimums
 from airflow_mlgov.gates.fairness.regression import ErrorSums, sum_errors
 from airflow_mlgov.gates.fairness.scores import rank_groups
 from airflow_mlgov.gates.protocol import Findings, Question
+from airflow_mlgov.gates.statistics.weights import SOURCE, not_weighted
 from airflow_mlgov.results import Check, Outcome
 
 if TYPE_CHECKING:
@@ -84,10 +87,12 @@ def judge(question: Question[FairnessSettings]) -> Findings:
     given = question.settings
     settings = _plan(given)
     _require_sound(settings, question.bounds)
-    pair = Pair(question.data, question.baseline)
+    pair = Pair(question.data if given.sample_weight is None else question.data.in_duckdb(), question.baseline)
     evaluate = _judge_errors if given.task == "regression" else _judge_labels
     checks, judged, counted = evaluate(pair, settings, question.bounds)
     details = published(sum(counted.rows), settings.rules, judged, given.suppress_below)
+    if given.sample_weight is not None and isinstance(counted, Cells):
+        details["sample_weight"] = _weights_of(given.sample_weight, counted, judged, given.suppress_below)
     figures = {}
     if question.report:
         from airflow_mlgov.gates.fairness.plots import draw_rates
@@ -116,6 +121,7 @@ def _plan(given: FairnessSettings) -> Settings:
             given.champion_prediction,
             given.row_id,
             given.champion_score,
+            given.sample_weight,
         ),
         declared_features(given.sensitive_features),
         given.task,
@@ -146,9 +152,10 @@ def _judge_labels(
             judged.append(Estimates(feature, {}, {}))
             continue
         tables = {name: confusion_of(feature, each, cells.rows) for name, each in codes.items()}
-        judged.append(_estimated(pair, settings, bounds, feature, tables, _positive(cells, codes)))
+        weighed = {name: weighed_of(feature, each, cells) for name, each in codes.items()}
+        judged.append(_estimated(pair, settings, bounds, feature, tables, weighed, _positive(cells, codes)))
     checks = _checks(cells.problems, judged, bounds, settings)
-    if settings.task == "binary":
+    if settings.task == "binary" and not cells.weights:
         checks += [judge_four_fifths(each, settings.rules) for each in judged]
     return tuple(checks), judged, cells
 
@@ -192,11 +199,12 @@ def _estimated(
     bounds: Sequence[MetricBound],
     feature: Feature,
     tables: Mapping[str, Any],
+    weighed: Mapping[str, Weighed | None],
     positive: Mapping[Any, int],
 ) -> Estimates:
     asked = {measure for item in bounds for measure in _measures_of(item)}
     rates = list(dict.fromkeys([*RATES, *(measure for measure in asked if is_binary(measure))]))
-    found = estimate_rates(feature, tables, rates, settings.minimums, settings.suppress_below, settings.engine)
+    found = estimate_rates(feature, tables, rates, settings.minimums, settings.suppress_below, settings.engine, weighed)
     of_scores = asked.intersection(SCORE_MEASURES)
     if not of_scores:
         return found
@@ -251,6 +259,11 @@ def _require_sound(settings: Settings, bounds: Sequence[MetricBound]) -> None:
         raise ConfigurationError(
             f"reference names {unknown[0]!r}, which is no sensitive feature of this gate", code="group.unknown"
         )
+    if columns.sample_weight is not None and columns.sample_weight in _roles_of(settings):
+        raise ConfigurationError(
+            f'column "{columns.sample_weight}" is named as sample_weight and as something else',
+            code="setting.contradiction",
+        )
     if columns.predictor == columns.label and settings.task == "regression":
         raise ConfigurationError(
             f'column "{columns.label}" is named as the label and as what predicts it', code="setting.contradiction"
@@ -259,8 +272,34 @@ def _require_sound(settings: Settings, bounds: Sequence[MetricBound]) -> None:
         _require_measurable(item, settings)
 
 
+def _roles_of(settings: Settings) -> set[str | None]:
+    columns = settings.columns
+    return {columns.label, columns.predictor, columns.score, *settings.sensitive}
+
+
+def _weights_of(column: str, cells: Cells, judged: Sequence[Estimates], suppress_below: int) -> dict[str, Any]:
+    """What evidence says of the weights; the share of a group of few rows could point at a person."""
+    total, squares = sum(cells.weights), sum(cells.squares)
+    return {
+        "column": column,
+        "sum": total,
+        "effective_sample_size": total**2 / squares,
+        "method": SOURCE,
+        "shares": {
+            each.feature.name: {
+                group: float(each.weights["rows"][at]) / total if each.counts["rows"][at] >= suppress_below else None
+                for at, group in enumerate(each.feature.groups)
+            }
+            for each in judged
+            if each.weights is not None
+        },
+    }
+
+
 def _require_measurable(item: MetricBound, settings: Settings) -> None:
     metric = FAIRNESS_METRICS[item.base_metric]
+    if settings.columns.sample_weight is not None and not all(map(is_binary, metric.measures)):
+        raise not_weighted(metric.name)
     of_errors = any(measure in ERROR_MEASURES for measure in metric.measures)
     of_scores = any(measure in SCORE_MEASURES for measure in metric.measures)
     if of_errors != (settings.task == "regression"):

@@ -184,7 +184,7 @@ def _disparity(check: Check, item: MetricBound, measured: Measured, estimates: E
     """Every group's value by the reference's; the group that is furthest from 1 is shown, and the worst counts."""
     feature = estimates.feature
     at = rules.reference_of(feature)
-    at = int(estimates.counts["rows"].argmax()) if at is None else at
+    at = int((estimates.weights or estimates.counts)["rows"].argmax()) if at is None else at
     ratios = disparities(Values(measured.values.groups, measured.values.groups[..., at]))
     samples = disparities(Values(measured.samples.groups, measured.samples.groups[..., at]))
     others = [
@@ -300,7 +300,12 @@ def _closed_form(metric: FairnessMetric, estimates: Estimates, rules: Rules) -> 
     feature, confusion = estimates.feature, estimates.confusion
     if metric.measures != ("selection_rate",) or metric.how not in ("difference", "ratio"):
         return {}
-    if confusion is None or len(feature.groups) != 2 or not _between_groups(feature, rules):
+    if (
+        confusion is None
+        or estimates.weights is not None
+        or len(feature.groups) != 2
+        or not _between_groups(feature, rules)
+    ):
         return {}
     shares = [
         (int(selected), int(rows))

@@ -40,7 +40,8 @@ def _rates(each: Estimates) -> dict[str, dict[str, float | None]]:
 
 
 def _intervals(each: Estimates, confidence: float) -> dict[str, dict[str, list[float]]]:
-    """Wilson's interval of a rate, the resampled one of anything else; of the groups that have an estimate."""
+    """Wilson's interval of a rate, the resampled one of anything else and of rows with weights; of the groups that
+    have an estimate."""
     found: dict[str, dict[str, list[float]]] = {group: {} for group in each.feature.groups}
     for name, measured in each.measures.items():
         for item in measured:
@@ -49,7 +50,7 @@ def _intervals(each: Estimates, confidence: float) -> dict[str, dict[str, list[f
                 value = float(item.values.groups[at])
                 if not math.isfinite(value):
                     continue
-                trials = each.counts.get(DENOMINATORS.get(name, ""))
+                trials = each.counts.get(DENOMINATORS.get(name, "")) if each.weights is None else None
                 interval = (
                     percentile(item.samples.groups[:, at], confidence)
                     if trials is None

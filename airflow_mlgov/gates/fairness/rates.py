@@ -113,14 +113,24 @@ def fairlearn_rates(confusion: Array, names: tuple[str, ...]) -> dict[str, Array
 
 
 def too_few(
-    rate: str, groups: tuple[str, ...], counts: Mapping[str, Array], minimums: Minimums, suppress_below: int
+    rate: str,
+    groups: tuple[str, ...],
+    counts: Mapping[str, Array],
+    minimums: Minimums,
+    suppress_below: int,
+    effective: Mapping[str, Array] | None = None,
 ) -> dict[int, str]:
-    """Position of each group that is too small for ``rate`` -> why: ``youth has 7 positives, 10 needed``."""
+    """Position of each group that is too small for ``rate`` -> why: ``youth has 7 positives, 10 needed``.
+
+    :param effective: of rows with weights, what ``counts`` are worth by Kish's effective sample size
+    """
     reasons: dict[int, str] = {}
     for what in ("rows", *NEEDS.get(rate, ())):
         needed = minimums.of(what)
-        for at in (counts[what] < needed).nonzero()[0].tolist():
-            reasons.setdefault(at, _shortage(groups[at], what, int(counts[what][at]), needed, suppress_below))
+        enough = counts if effective is None else effective
+        for at in (enough[what] < needed).nonzero()[0].tolist():
+            worth = None if effective is None else float(effective[what][at])
+            reasons.setdefault(at, _shortage(groups[at], what, int(counts[what][at]), needed, suppress_below, worth))
     return dict(sorted(reasons.items()))
 
 
@@ -138,9 +148,11 @@ def _cells(confusion: Array) -> tuple[Array, Array, Array, Array]:
     return confusion[..., 0, 0], confusion[..., 0, 1], confusion[..., 1, 0], confusion[..., 1, 1]
 
 
-def _shortage(group: str, what: str, count: int, needed: int, suppress_below: int) -> str:
+def _shortage(group: str, what: str, count: int, needed: int, suppress_below: int, worth: float | None) -> str:
     if what == "rows" and not count:
         return f"{group} has no rows"
+    if worth is not None and count >= suppress_below:
+        return f"{group} has {count} {_WORDS[what]} that are worth {worth:.1f} by their weights, {needed} needed"
     many = "no" if not count else str(count) if count >= suppress_below else f"fewer than {suppress_below}"
     return f"{group} has {many} {_WORDS[what]}, {needed} needed"
 

@@ -38,6 +38,31 @@ def resample(counts: Array) -> Array:
     return drawn.reshape(-1, *counts.shape)
 
 
+def resample_weights(place: Array, rows: Array, weights: Array, shape: tuple[int, ...]) -> Array:
+    """Sums of weights by cell, as they would come from drawing as many rows again with replacement, each with its
+    weight.
+
+    Source: as :func:`resample`; for weights Rao & Wu, JASA 83 (1988) 231-241, of one stratum.
+
+    :param place: of each set of rows with one weight, the position of its cell in the flat table
+    :param rows: how many rows it has
+    :param weights: their sum of weights
+    :returns: shape (resamples, *shape)
+    """
+    import numpy as np
+
+    order = np.argsort(place, kind="stable")
+    places, starts = np.unique(place[order], return_index=True)
+    total, mean = int(rows.sum()), (weights / rows)[order]
+    random, count = np.random.default_rng(SEED), resamples_of(len(rows))
+    drawn = np.zeros((count, math.prod(shape)))
+    step = max(1, _DRAWS // len(rows))
+    for start in range(0, count, step):
+        taken = random.multinomial(total, rows[order] / total, size=min(step, count - start)) * mean
+        drawn[start : start + step, places] = np.add.reduceat(taken, starts, axis=1)
+    return drawn.reshape(-1, *shape)
+
+
 def resamples_of(cells: int) -> int:
     """How often a table of so many cells is drawn."""
     return min(RESAMPLES, max(400, _DRAWS // max(cells, 1)))

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.fairness.metrics import METRICS, Task
 from airflow_mlgov.gates.protocol import (
+    WEIGHT_FIELD,
     Column,
     Confidence,
     Count,
@@ -20,6 +21,7 @@ from airflow_mlgov.gates.protocol import (
     Merge,
     Option,
     Question,
+    SampleWeight,
     Share,
     Strict,
 )
@@ -66,6 +68,7 @@ class FairnessSettings(GateSettings):
     )
     threshold: float = Field(0.5, strict=True, description="score from which a row counts as predicted positive")
     positive_label: Label | None = Field(None, description="the favourable label; needed unless labels are 0 and 1")
+    sample_weight: SampleWeight = WEIGHT_FIELD
     sensitive_features: Annotated[
         Groups,
         BeforeValidator(_named),

@@ -79,7 +79,7 @@ def score(question: Question[PerformanceSettings], columns: Columns, also: Seque
             model_dir,
             features,
             Path(folder) / "scored.parquet",
-            keep=list(dict.fromkeys(filter(None, [columns.label, columns.row_id, *also]))),
+            keep=list(dict.fromkeys(filter(None, [columns.label, columns.row_id, columns.sample_weight, *also]))),
             positive_label=columns.positive_label,
             timeout=settings.timeout,
             trusted_types=settings.trusted_types,

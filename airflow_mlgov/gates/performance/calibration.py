@@ -110,13 +110,16 @@ def _newton(design: Array, offset: Array, label: Array) -> tuple[Array, Array] |
         information = design.T @ (design * (fitted * (1 - fitted))[:, None])
         try:
             step = np.linalg.solve(information, design.T @ (label - fitted))
-            errors = np.sqrt(np.diag(np.linalg.inv(information)))
+            variances = np.diag(np.linalg.inv(information))
         except np.linalg.LinAlgError:
+            return None
+        if not (variances > 0).all():  # classes that are nearly apart: rounding is all that is left
             return None
         coefficients = coefficients + step
         if not np.isfinite(coefficients).all() or np.abs(coefficients).max() > 1e3:
             return None
         if np.abs(step).max() < 1e-10:
+            errors = np.sqrt(variances)
             return (coefficients, errors) if np.isfinite(errors).all() else None
     return None
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_mlgov.gates.performance.estimates import Estimate, agrees, bootstrap_interval, draw, point
 from airflow_mlgov.gates.performance.predictions import Sample
-from airflow_mlgov.gates.performance.resampling import Draws
+from airflow_mlgov.gates.performance.resampling import Draws, resample_rows
 from airflow_mlgov.gates.statistics.delong import difference_interval
 from airflow_mlgov.gates.statistics.intervals import Interval, wilson
 from airflow_mlgov.results import Outcome
@@ -31,6 +31,8 @@ class Change:
     """How a check on it ends when there is no number."""
     interval: Interval | None = None
     rows: int = 0
+    weighted: bool = False
+    """Of a churn: whether it is a share of the rows' weight."""
 
     def as_dict(self) -> dict[str, Any]:
         """JSON form."""
@@ -82,7 +84,12 @@ def compare_all(
         interval: Interval | None = None
         if _identical(candidate, champion):
             interval = Interval(0.0, 0.0, confidence, "identical predictions")
-        elif metric == "roc_auc" and candidate.score is not None and champion.score is not None:
+        elif (
+            metric == "roc_auc"
+            and candidate.weight is None
+            and candidate.score is not None
+            and champion.score is not None
+        ):
             interval = difference_interval(candidate.label, candidate.score, champion.score, confidence)
         elif metric in draws and _are_of(draws[metric], mine.value, theirs.value):
             interval = bootstrap_interval(draws[metric].values[0] - draws[metric].values[1], confidence)
@@ -103,7 +110,13 @@ def paired_draws(candidate: Sample, champion: Sample, of_champion: Mapping[str, 
 
 
 def churn(candidate: Sample, champion: Sample, confidence: float) -> Estimate:
-    """The share of rows whose decision differs, with Wilson's interval."""
+    """The share of rows (or of their weight) whose decision differs, with Wilson's interval; resampled if weighted."""
+    if candidate.weight is not None:  # the accuracy of who takes the champion's decisions for the truth
+        agreeing = replace(candidate, label=champion.prediction)
+        same = resample_rows([agreeing], ["accuracy"])["accuracy"]
+        return Estimate(
+            float(1 - same.whole[0]), interval=bootstrap_interval(1 - same.values[0], confidence), rows=len(candidate)
+        )
     differing = int((candidate.prediction != champion.prediction).sum())
     rows = len(candidate)
     return Estimate(differing / rows, interval=wilson(differing, rows, confidence), rows=rows)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlgov.gates.performance.calibration import recalibration
 from airflow_mlgov.gates.performance.formulas import by_formula
 from airflow_mlgov.gates.performance.predictions import Sample
-from airflow_mlgov.gates.performance.resampling import ROW_METRICS, Draws, resample_labels, resample_rows
+from airflow_mlgov.gates.performance.resampling import ROW_METRICS, Draws, resample_labels, resample_rows, weighted
 from airflow_mlgov.gates.performance.scorers import (
     BINARY_LABEL_METRICS,
     LABEL_METRICS,
@@ -58,7 +58,7 @@ def estimate_all(
     sample: Sample, metrics: Collection[str], confidence: float, draws: Mapping[str, Draws] | None = None
 ) -> dict[str, Estimate]:
     """Each metric with its interval: DeLong's for ``roc_auc``, Wilson's for proportions of rows, Wald's for the
-    calibration's fit, the bootstrap's for the others.
+    calibration's fit, the bootstrap's for the others and for all metrics of rows with weights.
 
     :param metrics: names of ``scorers.METRICS`` that are of the sample's task
     :param draws: of this sample first and another, where they were drawn already
@@ -86,11 +86,25 @@ def point(metric: str, sample: Sample) -> Estimate:
     problem = _score_problem(metric, sample)
     if problem:
         return Estimate(None, problem, Outcome.ERROR)
+    if sample.weight is not None:
+        return _weighted_point(metric, sample.take(sample.weight > 0))
     reason = _undefined(metric, sample)
     if reason:
         return Estimate(None, reason)
     value = by_formula(metric, sample)
     return asked_of_scikit_learn(metric, sample) if value is None else Estimate(value)
+
+
+def _weighted_point(metric: str, sample: Sample) -> Estimate:
+    """A metric of rows with weights, by the formula that is resampled: scikit-learn's with ``sample_weight``, to 1e-9
+    in the tests."""
+    import numpy as np
+
+    reason = _undefined(metric, sample)
+    if reason:
+        return Estimate(None, reason)
+    value = float(weighted(metric, sample)(np.ones((1, len(sample))))[0])
+    return Estimate(value) if math.isfinite(value) else Estimate(None, f"{metric} has no value: a denominator is 0")
 
 
 def asked_of_scikit_learn(metric: str, sample: Sample) -> Estimate:
@@ -116,6 +130,8 @@ def draw(samples: list[Sample], metrics: Collection[str]) -> dict[str, Draws]:
 
     :param metrics: those that every table has a number of
     """
+    if samples[0].weight is not None:
+        return resample_rows(samples, metrics) if metrics else {}
     labels = [metric for metric in metrics if metric in OF_LABELS and not (len(samples) == 1 and _is_share(metric))]
     rows = [metric for metric in metrics if metric in ROW_METRICS]
     found = resample_labels(samples, labels) if labels else {}
@@ -143,6 +159,9 @@ def agrees(whole: float, value: float) -> bool:
 
 
 def _interval(metric: str, sample: Sample, value: float, draws: Draws | None, confidence: float) -> Interval | None:
+    if sample.weight is not None:
+        known = draws is not None and agrees(float(draws.whole[0]), value)
+        return bootstrap_interval(draws.values[0], confidence) if known and draws is not None else None
     if metric == "roc_auc":
         return area_interval(sample.label, _score(sample), confidence)
     if _is_share(metric):

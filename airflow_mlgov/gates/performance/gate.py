@@ -23,6 +23,7 @@ from airflow_mlgov.gates.performance.scorers import (
     CHURN,
     CLEAN_PROCESS,
     EXTREMES,
+    UNWEIGHTED,
     Task,
     recorded,
     task_of,
@@ -33,6 +34,7 @@ from airflow_mlgov.gates.protocol import Findings, Question
 from airflow_mlgov.gates.slices import Sliced, SliceRules, slice_rules, worst_slice_check
 from airflow_mlgov.gates.statistics.intervals import Decide, require_confidence
 from airflow_mlgov.gates.statistics.intervals import judge as judge_interval
+from airflow_mlgov.gates.statistics.weights import SOURCE, effective_size, not_weighted, sound_weights
 from airflow_mlgov.results import Check, Outcome, Severity
 
 if TYPE_CHECKING:
@@ -97,7 +99,7 @@ def _judge_rows(
     measured: Mapping[str, Measurement],
 ) -> Findings:
     _task(question.bounds, columns, judging)
-    table = data.frame(list(dict.fromkeys([*columns.needed, *judging.slices.needed])))
+    table = data.frame(list(dict.fromkeys([*columns.weighted, *judging.slices.needed])))
     champion = None if question.baseline is None else question.baseline.frame(columns.needed)
     checks, details = judge_predictions(table, champion, columns, question.bounds, judging=judging, measured=measured)
     return Findings(
@@ -117,6 +119,7 @@ def _columns(given: PerformanceSettings) -> Columns:
         given.threshold,
         given.row_id,
         given.class_scores,
+        given.sample_weight,
     )
 
 
@@ -144,6 +147,10 @@ def judge_predictions(
     classes = classes_of(tables, columns) if task == "multiclass" else ()
     candidate = prepare(table, columns, task, "candidate", classes)
     baseline = None if aligned is None else prepare(aligned, columns, task, "champion", classes)
+    if columns.sample_weight is not None:
+        weight = sound_weights(table[columns.sample_weight], columns.sample_weight)
+        candidate = replace(candidate, weight=weight)
+        baseline = None if baseline is None else replace(baseline, weight=weight)
     metrics = _metrics(bounds, columns, task)
     theirs = {} if baseline is None else {metric: point(metric, baseline) for metric in metrics}
     draws = {} if baseline is None else paired_draws(candidate, baseline, theirs)
@@ -180,6 +187,9 @@ def judge_predictions(
 
 def _task(bounds: Sequence[MetricBound], columns: Columns, judging: Judging) -> Task:
     asked = [without_ending(item.metric) for item in bounds]
+    refused = next((metric for metric in asked if metric in UNWEIGHTED), None)
+    if columns.sample_weight is not None and refused is not None:
+        raise not_weighted(refused)
     task = task_of(asked, judging.task, columns.class_scores is not None)
     require_columns_for(asked, columns, task)
     if judging.slices.columns == () and any(item.metric.endswith(WORST_SLICE) for item in bounds):
@@ -193,7 +203,8 @@ def _metrics(bounds: Sequence[MetricBound], columns: Columns, task: Task) -> tup
     """What is estimated of the whole table: what a task records anyway, and what is bounded."""
     has_scores = columns.score is not None if task == "binary" else bool(columns.class_scores)
     asked = [without_ending(item.metric) for item in bounds if item.metric not in BUDGETS]
-    return tuple(dict.fromkeys([*recorded(task, has_scores), *(metric for metric in asked if metric != CHURN)]))
+    wanted = dict.fromkeys([*recorded(task, has_scores), *(metric for metric in asked if metric != CHURN)])
+    return tuple(metric for metric in wanted if columns.sample_weight is None or metric not in UNWEIGHTED)
 
 
 def _decisions(candidate: Sample, champion: Sample, judging: Judging) -> dict[str, Change]:
@@ -204,7 +215,9 @@ def _decisions(candidate: Sample, champion: Sample, judging: Judging) -> dict[st
     if candidate.task == "regression":
         return {}
     differing = churn(candidate, champion, judging.confidence)
-    return {CHURN: Change(None, None, differing.value, interval=differing.interval, rows=differing.rows)}
+    weighted = candidate.weight is not None
+    interval = differing.interval
+    return {CHURN: Change(None, None, differing.value, interval=interval, rows=differing.rows, weighted=weighted)}
 
 
 def _data_check(name: str, problem: str) -> Check:
@@ -244,7 +257,9 @@ def _relative_check(
     observed = settle(change.value)
     extreme = item.base_metric in EXTREMES
     outcome = judge_interval(item.bound, observed, change.interval, "point" if extreme else judging.decide)
-    if change.candidate is None:
+    if change.candidate is None and change.weighted:
+        said = f"{100 * change.value:.4g} % of the decisions by weight differ from the champion's"
+    elif change.candidate is None:
         said = f"{round(change.value * change.rows)} of {change.rows} decisions differ from the champion's"
     else:
         said = f"candidate {change.candidate:.4g}, champion {change.champion:.4g} on the same rows"
@@ -303,9 +318,14 @@ def _comparison_checks(
     """What is recorded of a champion whether it is bounded or not."""
     if candidate.task == "regression" or candidate.problems or champion.problems:
         return []
-    test = mcnemar(candidate, champion)
-    said = f"{test.rule}: {test.candidate_only} rows right by the candidate alone, {test.champion_only} by the champion"
-    checks = [Check("mcnemar_p_value", Outcome.PASS, test.p_value, None, Severity.INFO, said, test.as_dict())]
+    checks = []
+    if candidate.weight is None:
+        test = mcnemar(candidate, champion)
+        said = (
+            f"{test.rule}: {test.candidate_only} rows right by the candidate alone, {test.champion_only} by the "
+            "champion"
+        )
+        checks.append(Check("mcnemar_p_value", Outcome.PASS, test.p_value, None, Severity.INFO, said, test.as_dict()))
     if CHURN + VS_CHAMPION not in bounded:
         change = changes[CHURN]
         name, detail = CHURN + VS_CHAMPION, "recorded, no bound"
@@ -338,6 +358,13 @@ def _details(table: pd.DataFrame, candidate: Sample, columns: Columns, judging: 
         "decide": judging.decide,
         "resamples": {"labels": LABEL_RESAMPLES, "rows": ROW_RESAMPLES, "seed": SEED},
     }
+    if candidate.weight is not None and columns.sample_weight is not None:
+        details["sample_weight"] = {
+            "column": columns.sample_weight,
+            "sum": float(candidate.weight.sum()),
+            "effective_sample_size": effective_size(candidate.weight),
+            "method": SOURCE,
+        }
     if judging.slices.columns:
         details["slices"] = {**vars(judging.slices), "min_of_a_class": LEAST_OF_A_CLASS}
     if candidate.problems:
@@ -352,7 +379,12 @@ def _details(table: pd.DataFrame, candidate: Sample, columns: Columns, judging: 
 
 def _calibration(candidate: Sample, confidence: float) -> dict[str, Any]:
     """How the probabilities are calibrated, where the scores are such."""
-    if candidate.score is None or candidate.score.min() < 0 or candidate.score.max() > 1:
+    if (
+        candidate.weight is not None
+        or candidate.score is None
+        or candidate.score.min() < 0
+        or candidate.score.max() > 1
+    ):
         return {}
     fit = recalibration(candidate.label, candidate.score, confidence)
     found = {

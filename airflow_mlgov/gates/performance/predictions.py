@@ -41,10 +41,17 @@ class Columns:
     """Names a row in both the candidate's and the champion's table."""
     class_scores: Mapping[Any, str] | None = None
     """Of more than two classes: label -> the column of its probability."""
+    sample_weight: str | None = None
+    """How much each row counts; the candidate's table has it for both."""
+
+    @property
+    def weighted(self) -> list[str]:
+        """The columns to read of the candidate."""
+        return list(dict.fromkeys([*self.needed, *([self.sample_weight] if self.sample_weight else [])]))
 
     @property
     def needed(self) -> list[str]:
-        """The columns to read."""
+        """The columns to read of either table."""
         names = (self.row_id, self.label, self.score, self.prediction, *(self.class_scores or {}).values())
         return list(dict.fromkeys(name for name in names if name is not None))
 
@@ -70,6 +77,8 @@ class Sample:
     """Names of the classes, in the order of their numbers; two where the task is binary."""
     problems: tuple[str, ...] = field(default=())
     """Missing or infinite values: nothing is computed then."""
+    weight: Array | None = None
+    """Shape (rows,); None if every row counts once."""
 
     def __len__(self) -> int:
         return len(self.label)
@@ -80,7 +89,8 @@ class Sample:
         :param rows: a mask or positions
         """
         score = None if self.score is None else self.score[rows]
-        return replace(self, label=self.label[rows], prediction=self.prediction[rows], score=score)
+        weight = None if self.weight is None else self.weight[rows]
+        return replace(self, label=self.label[rows], prediction=self.prediction[rows], score=score, weight=weight)
 
 
 def require_columns_for(asked: Iterable[str], columns: Columns, task: Task) -> None:
@@ -115,6 +125,11 @@ def require_columns_for(asked: Iterable[str], columns: Columns, task: Task) -> N
     if columns.label in columns.predictors:
         raise ConfigurationError(
             f'column "{columns.label}" is named as the label and as what predicts it', code="setting.contradiction"
+        )
+    if columns.sample_weight in (columns.label, *columns.predictors):
+        raise ConfigurationError(
+            f'column "{columns.sample_weight}" is named as sample_weight and as the label or what predicts it',
+            code="setting.contradiction",
         )
     if isinstance(columns.threshold, bool) or not math.isfinite(columns.threshold):
         raise ConfigurationError(f"the threshold must be a number, not {columns.threshold!r}", code="setting.wrong")

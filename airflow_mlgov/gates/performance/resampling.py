@@ -72,20 +72,21 @@ def resample_labels(samples: Sequence[Sample], metrics: Collection[str]) -> dict
 def resample_rows(samples: Sequence[Sample], metrics: Collection[str]) -> dict[str, Draws]:
     """Metrics of scores and quantities, from multinomial draws of how often each row is taken.
 
-    :param samples: tables of the same rows
-    :param metrics: keys of :data:`ROW_METRICS`
+    :param samples: tables of the same rows; rows with weights keep them
+    :param metrics: keys of :data:`ROW_METRICS`; of samples with weights also metrics of labels, ``roc_auc`` and
+        ``churn``, see :func:`weighted`
     """
     import numpy as np
 
     rows, random = len(samples[0]), np.random.default_rng(SEED)
     once = np.ones((1, rows))
-    whole = {metric: np.array([ROW_METRICS[metric](sample)(once)[0] for sample in samples]) for metric in metrics}
+    whole = {metric: np.array([weighted(metric, sample)(once)[0] for sample in samples]) for metric in metrics}
     drawn, narrower = samples, 1.0
     if rows > MOST_ROWS:
         chosen = random.choice(rows, MOST_ROWS, replace=False)
         drawn, narrower = [sample.take(chosen) for sample in samples], (MOST_ROWS / rows) ** 0.5
     count, step = len(drawn[0]), max(1, _AT_ONCE // len(drawn[0]))
-    functions = {metric: [ROW_METRICS[metric](sample) for sample in drawn] for metric in metrics}
+    functions = {metric: [weighted(metric, sample) for sample in drawn] for metric in metrics}
     found: dict[str, list[Array]] = {metric: [] for metric in metrics}
     for start in range(0, ROW_RESAMPLES, step):
         weights = np.empty((min(step, ROW_RESAMPLES - start), count))
@@ -101,6 +102,33 @@ def resample_rows(samples: Sequence[Sample], metrics: Collection[str]) -> dict[s
             values = middle[:, None] + (values - centre[:, None]) * narrower
         result[metric] = Draws(values, middle)
     return result
+
+
+def weighted(metric: str, sample: Sample) -> Weighted:
+    """A metric as a function of how often each row is taken, times the row's weight if it has one."""
+    if metric in ROW_METRICS:
+        function = ROW_METRICS[metric](sample)
+    elif metric == "roc_auc":
+        function = _area(_binary_score(sample), sample.label == 1)
+    else:
+        function = _of_labels(metric, sample)
+    weight = sample.weight
+    return function if weight is None else lambda taken: function(taken * weight)
+
+
+def _of_labels(metric: str, sample: Sample) -> Weighted:
+    import numpy as np
+
+    size = max(2, len(sample.classes))
+    cells, place = np.unique(sample.label * size + sample.prediction, return_inverse=True)
+    order, starts = _ties(place)
+
+    def function(weights: Array) -> Array:
+        matrices = np.zeros((len(weights), size * size))
+        matrices[:, cells] = _summed(np.take(weights, order, axis=1), starts)
+        return label_metric(metric, matrices.reshape(-1, size, size))
+
+    return function
 
 
 def label_metric(metric: str, matrices: Array) -> Array:

@@ -51,6 +51,8 @@ EXTREMES = ("neg_max_error",)
 (Bickel & Freedman, Annals of Statistics 9 (1981) 1196-1217), so a bound is held against the estimate, whatever
 ``decide`` says.
 """
+UNWEIGHTED = (*EXTREMES, "calibration_slope", "calibration_intercept", "roc_auc_ovo", "roc_auc_ovo_weighted")
+"""Metrics that take no sample weights, here or in scikit-learn."""
 OWN_METRICS = (
     "log_loss", "brier_score", "rmse", "mae", "expected_calibration_error", "calibration_slope",
     "calibration_intercept",

@@ -9,6 +9,7 @@ from airflow_mlgov.gates.bounds import settle
 from airflow_mlgov.gates.performance.estimates import Estimate, estimate_all
 from airflow_mlgov.gates.slices import Estimated, Sliced, SliceRules, cut_by
 from airflow_mlgov.gates.statistics.intervals import Decide, judge
+from airflow_mlgov.gates.statistics.weights import effective_size
 from airflow_mlgov.results import Bound, Outcome
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from airflow_mlgov.gates.performance.predictions import Sample
+
+    Array = np.ndarray[Any, Any]
 
 LEAST_OF_A_CLASS = 10
 """Rows of a class that a slice needs before a rate over them, or a ranking of them, counts as an estimate."""
@@ -35,7 +38,11 @@ def cut(
     """
 
     def estimates(rows: np.ndarray[Any, Any]) -> Mapping[str, Estimate]:
-        return _estimates(sample.take(rows), metrics, confidence)
+        part = sample.take(rows)
+        if part.weight is not None and effective_size(part.weight) < rules.min_size:
+            reason = f"an effective sample size below {rules.min_size} by its weights"
+            return {metric: Estimate(None, reason) for metric in metrics}
+        return _estimates(part, metrics, confidence)
 
     return [cut_by(table, by, rules, estimates) for by in rules.columns]
 
@@ -55,7 +62,7 @@ def _too_few(metric: str, part: Sample) -> str:
     """Why so few rows of a class say nothing; how many there are is not said because they are few."""
     import numpy as np
 
-    counts = np.bincount(part.label, minlength=len(part.classes)) if part.task != "regression" else np.array([])
+    counts = _of_classes(part) if part.task != "regression" else np.array([])
     if part.task == "multiclass" and metric.startswith("roc_auc_ov") and counts.min() < LEAST_OF_A_CLASS:
         return f"fewer than {LEAST_OF_A_CLASS} rows of a class"
     if part.task != "binary":
@@ -64,6 +71,17 @@ def _too_few(metric: str, part: Sample) -> str:
         return f"fewer than {LEAST_OF_A_CLASS} rows with a positive label"
     if metric in _OF_BOTH and counts[0] < LEAST_OF_A_CLASS:
         return f"fewer than {LEAST_OF_A_CLASS} rows with a negative label"
-    if metric == "precision" and int(part.prediction.sum()) < LEAST_OF_A_CLASS:
+    if metric == "precision" and _worth(part, part.prediction == 1) < LEAST_OF_A_CLASS:
         return f"fewer than {LEAST_OF_A_CLASS} rows predicted positive"
     return ""
+
+
+def _of_classes(part: Sample) -> Array:
+    import numpy as np
+
+    return np.array([_worth(part, part.label == one) for one in range(len(part.classes))])
+
+
+def _worth(part: Sample, rows: Array) -> float:
+    """How many rows there are; by their weights, how many equally weighted ones they are worth."""
+    return float(rows.sum()) if part.weight is None else effective_size(part.weight[rows])

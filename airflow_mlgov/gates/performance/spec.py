@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from airflow_mlgov.gates.performance.scorers import BUDGETS, KNOWN_METRICS, Task
 from airflow_mlgov.gates.protocol import (
+    WEIGHT_FIELD,
     Column,
     Columns,
     Confidence,
@@ -21,6 +22,7 @@ from airflow_mlgov.gates.protocol import (
     Option,
     Place,
     Question,
+    SampleWeight,
     Share,
     Strict,
 )
@@ -42,6 +44,7 @@ class PerformanceSettings(GateSettings):
     prediction: Column | None = Field(
         None, description="column of the predicted label (or number); made from scores (and threshold) if omitted"
     )
+    sample_weight: SampleWeight = WEIGHT_FIELD
     row_id: Column | None = Field(
         None,
         description="column that names a row, to align it with the baseline's; without it both must have the same "

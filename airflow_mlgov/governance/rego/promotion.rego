@@ -431,6 +431,21 @@ denied contains {"code": "settings.looser", "message": message} if {
 	message := sprintf("the gate %s (ledger:%d) was run with a looser %s than the policy's %v", [setting.gate, item.seq, setting.name, setting.text])
 }
 
+# METADATA
+# title: The gate was run with another setting than the policy's
+# description: what changes the estimate itself, such as the rows' weights, is what the policy says, or not there
+# custom:
+#   code: settings.other
+#   mend: "run the gate with the policy's settings"
+denied contains {"code": "settings.other", "message": message} if {
+	some setting in input.policy.fixed_settings
+	setting.gate in input.policy.requires
+	item := newest(setting.gate, input.request.digest)
+	used := object.get(item.settings, setting.name, null)
+	used != setting.value
+	message := sprintf("the gate %s (ledger:%d) was run with %s %v, and the policy says %v", [setting.gate, item.seq, setting.name, used, setting.value])
+}
+
 as_strict(item, setting) if {
 	setting.stricter == "more"
 	is_number(item.settings[setting.name])
@@ -509,7 +524,7 @@ waived contains {"gate": gate, "check": check.name, "observed": check.observed, 
 # Break-glass: what verification itself found wrong, a person's rejection, and where the model comes from stay.
 excusable := {
 	"evidence.missing", "evidence.stale", "gate.not_passed", "bound.not_checked", "bound.not_met", "suite.differs",
-	"data.not_checked", "settings.looser", "approval.missing", "approval.not_allowed", "comparison.stale", "tries.exceeded", "promotion.withdrawn",
+	"data.not_checked", "settings.looser", "settings.other", "approval.missing", "approval.not_allowed", "comparison.stale", "tries.exceeded", "promotion.withdrawn",
 	"rollback.missing",
 }
 

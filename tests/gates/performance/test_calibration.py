@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -87,3 +88,11 @@ def test_spiegelhalters_z_is_standard_normal_for_calibrated_scores() -> None:
     assert found.std() == pytest.approx(1, abs=0.15)
     assert abs(spiegelhalter_z(*_drawn(5000, stretch=2))) > 5
     assert math.isnan(spiegelhalter_z(np.array([0, 1]), np.array([0.0, 1.0])))
+
+
+def test_perfect_scores_have_no_fit_and_no_warning() -> None:
+    label = np.array([0, 1] * 30)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for score in (np.where(label, 0.99, 0.01), np.where(label, 1 - 1e-9, 1e-9), np.where(label, 1.0, 0.0)):
+            assert recalibration(label, score, 0.95) is None
