@@ -35,7 +35,11 @@ def _path(flag: str, help_text: str) -> Any:
 
 _DATA = {
     "data": Annotated[
-        str, typer.Option("--data", help="csv or parquet file, a folder, a glob, a URL of them, or a SQLAlchemy URL.")
+        str,
+        typer.Option(
+            "--data",
+            help="File (csv, tsv, jsonl, parquet, Arrow), folder, glob, URL, delta: or iceberg: table, SQLAlchemy URL.",
+        ),
     ],
     "table": _text("--table", "Table, if --data is a SQLAlchemy URL."),
     "query": _text("--query", "SELECT, if --data is a SQLAlchemy URL."),

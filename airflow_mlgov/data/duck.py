@@ -244,7 +244,17 @@ def our_errors(name: str) -> Iterator[None]:
             f"{name} cannot be read: {str(error).splitlines()[0][:200]}", code="data.unreadable"
         ) from None
     except duckdb.Error as error:
-        line = re.search(r"Line: (\d+)", str(error))
-        where = f" (line {line[1]})" if line else ""
+        if "This file is not utf-8 encoded" in str(error):
+            raise ConfigurationError(
+                f"{name} is not UTF-8 text in line {_line(error)}, though it begins so: convert it first",
+                code="file.not_text",
+            ) from None
+        line = _line(error)
+        where = f" (line {line})" if line else ""
         first = str(error).splitlines()[0].split('"')[0][:120]
         raise ConfigurationError(f"{name} cannot be read{where}: {first}", code="data.unreadable") from None
+
+
+def _line(error: BaseException) -> str:
+    found = re.search(r"Line: (\d+)", str(error))
+    return found[1] if found else ""

@@ -315,7 +315,15 @@ def _resolve(text: str) -> _Found:
 
 def _folder(text: str, folder: Path) -> _Found:
     _refuse_table_formats(text, {path.name for path in folder.iterdir()})
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not _is_marker(path.relative_to(folder)))
+    found = [path for path in folder.rglob("*") if not _is_marker(path.relative_to(folder))]
+    files = sorted(path for path in found if path.is_file())
+    for path in found:
+        if not path.is_file() and (path.is_symlink() or not path.is_dir()):
+            raise ConfigurationError(
+                f"{path} is a link to a folder or to nothing, or a special file, so its rows would be left out: put "
+                "the files themselves there",
+                code="file.kind",
+            )
     if not files:
         raise ConfigurationError(f"the folder {text} holds no file of data", code="folder.empty")
     return _Found(tuple(files), folder)

@@ -48,7 +48,12 @@ _FOR_MODEL = Argument(
 )
 _TARGET = Argument("target", "whose champion is meant, where something is compared with it", str, "production")
 _SOURCE = (
-    Argument("data", "path, folder or glob of csv or parquet files, or a URL of them; omit it for a database"),
+    Argument(
+        "data",
+        "path, folder or glob of files (csv, tsv, JSON lines, parquet, Arrow, also packed), a URL of them, also with "
+        "an Airflow connection (s3://conn_id@bucket/key), delta:PLACE@VERSION or iceberg:PLACE@SNAPSHOT; omit it for a "
+        "database",
+    ),
     Argument(
         "conn_id",
         "Airflow connection of a database, with table or query: postgres, sqlite, or any type whose hook gives a "

@@ -51,10 +51,11 @@ class RegisterModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
         """Register, hash, sign; returns ``name``, ``version``, ``run_id``, ``digest`` and the evidence."""
         from airflow_mlgov.data.source import subject_of
         from airflow_mlgov.evidence.statements import ProvenanceStatement
+        from airflow_mlgov.hooks.object_store import stored
 
         duty = Duty("registration", self.mlflow_conn_id)
         with task_errors():
-            datasets = [subject_of(path) for path in self.datasets]
+            datasets = [subject_of(stored(path)) for path in self.datasets]
             registry = duty.mlflow.registry()
             version = registry.register(self.model, self.run_id, self.artifact_path)
             subject = registry.subject(version)

@@ -201,8 +201,21 @@ def test_what_is_no_regular_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.csv")
     with raises_code(ConfigurationError, "file.missing"):
         dataset_subject(str(tmp_path / "a.csv"))
-    with raises_code(ConfigurationError, "folder.empty"):
+    with raises_code(ConfigurationError, "file.kind"):
         dataset_subject(str(tmp_path))
+
+
+def test_rows_that_would_be_left_out_of_a_folder_silently(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "folder", tmp_path / "elsewhere"
+    for place in (folder, elsewhere):
+        place.mkdir()
+        (place / "a.csv").write_text("a\n1\n")
+    assert dataset_subject(str(folder)).digest
+    for target in (elsewhere, tmp_path / "nothing"):
+        (folder / "more").symlink_to(target)
+        with raises_code(ConfigurationError, "file.kind"):
+            dataset_subject(str(folder))
+        (folder / "more").unlink()
 
 
 # -- files that unpack without end -------------------------------------------------------------------------------------

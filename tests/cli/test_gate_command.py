@@ -76,3 +76,11 @@ def test_reports_for_ci_systems(run: Any, tmp_path: Path) -> None:
     assert len(list((tmp_path / "html").glob("performance-*.html"))) == 1
     code, _, err = run("gate", "performance", "--data", _table(tmp_path), *words[:-1], tmp_path / "no" / "r.md")
     assert (code, "cannot write" in err) == (2, True)
+
+
+def test_a_time_limit_is_seconds_or_a_duration(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("y,p\n" + "1,1\n0,0\n" * 50)
+    asked = ["gate", "performance", "--data", str(tmp_path / "a.csv"), "--label", "y", "--prediction", "p"]
+    asked += ["--bound", "accuracy>=0.5", "--time-limit"]
+    for limit, code in (("90", 0), ("30m", 0), ("0", 2), ("soon", 2), ("0.000001", 2)):
+        assert run(*asked, limit)[0] == code, limit

@@ -219,7 +219,7 @@ def test_files_that_are_open_already_are_read_where_they_are(tmp_path: Path, fra
         (b"a,A\n1,2\n", "column.twice", ""),
         (b"a,\xff\n1,2\n", "file.not_text", "not UTF-8"),
         (b"a,b\n1,\xff\n", "file.not_text", "not UTF-8"),
-        (b"a,b\n" + b"1,2\n" * 9000 + b"1,\xff\n", "data.unreadable", ""),
+        (b"a,b\n" + b"1,2\n" * 9000 + b"1,\xff\n", "file.not_text", "in line 9002"),
     ],
 )
 def test_refuses_a_csv_that_could_be_read_two_ways(tmp_path: Path, content: bytes, code: str, words: str) -> None:

@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlgov.data.file_kinds import DELIMITERS
 from airflow_mlgov.data.files import FileSet, is_csv, opened
 from airflow_mlgov.data.source import Relation
 from airflow_mlgov.errors import ConfigurationError
@@ -299,6 +300,10 @@ def _files(file_set: FileSet) -> list[str]:
     if len({is_csv(path) for path in file_set.files}) > 1:
         raise ConfigurationError(
             f"{file_set.data} holds csv and parquet files; TFDV takes one kind", code="data.mixed_kinds"
+        )
+    if any(path.suffix.lower() in DELIMITERS and DELIMITERS[path.suffix.lower()] != "," for path in file_set.files):
+        raise ConfigurationError(
+            f"{file_set.data} is not separated by commas; TFDV reads csv with commas alone", code="data.mixed_kinds"
         )
     if any("=" in part for path in file_set.files for part in path.relative_to(file_set.root).parts[:-1]):
         raise ConfigurationError(

@@ -85,7 +85,10 @@ def read_signature(path: str | Path, name: str | None = None) -> Signature:
     file = Path(path) / "MLmodel" if Path(path).is_dir() else Path(path)
     shown = name or str(path)
     try:
-        raw = file.read_bytes()[: _LIMIT + 1]
+        if not file.is_file():
+            raise FileNotFoundError
+        with file.open("rb") as stream:
+            raw = stream.read(_LIMIT + 1)
     except PermissionError:
         raise AccessError(f"may not read {shown}: permission denied", code="file.refused") from None
     except OSError:
