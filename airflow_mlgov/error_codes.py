@@ -164,6 +164,7 @@ MEANINGS: Mapping[str, str] = {
     "ledger.tail_cut": "The ledger is shorter than a checkpoint says.",
     "ledger.unusable": "What is at the ledger's address cannot be opened as a database.",
     "library.missing": "An optional library is not installed here.",
+    "memory.short": "The rows need more memory than the machine or the container has left.",
     "memory_limit.exceeded": "A query needs more memory than its limit.",
     "memory_limit.form": "A memory limit is not a size.",
     "mlflow.examples": "An evaluation run has other numbers of examples and of rows.",

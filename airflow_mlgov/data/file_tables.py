@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.data import csv_files
-from airflow_mlgov.data.duck import Duck, DuckTable, our_errors
+from airflow_mlgov.data.duck import Duck, DuckTable, kind_of, our_errors
 from airflow_mlgov.data.files import FileSet, Store, is_csv, opened, public_name
+from airflow_mlgov.data.limits import require_memory
 from airflow_mlgov.data.quoting import file_literal, identifier, literal
-from airflow_mlgov.data.relation import MEMORY_LIMIT, Batch
+from airflow_mlgov.data.relation import MEMORY_LIMIT, Batch, ColumnKind
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.results import Subject
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
     import duckdb
     import pandas as pd
+
+
+_TEXT_IN_MEMORY = 3
+"""A text file as a frame is about so many times as large."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,26 @@ class FileTable(DuckTable):
         :raises ConfigurationError: an unreadable file, unlike columns, a header that names a column twice
         """
         self._made  # noqa: B018 - made once
+
+    def frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """The named columns, if they fit into memory.
+
+        :raises MemoryShortError: they do not
+        """
+        self.require(*(columns or ()))
+        require_memory(self._size_in_memory(columns), self.name)
+        return super().frame(columns)
+
+    def _size_in_memory(self, columns: Sequence[str] | None) -> int:
+        """About how many bytes the columns take as a frame: of text files a multiple of their size."""
+        share = 1.0 if columns is None else len(set(columns)) / max(1, len(self.types))
+        texts = sum(path.stat().st_size for path in self.files.files if is_csv(path))
+        stored = [path for path in self.files.files if not is_csv(path)]
+        size = int(texts * share * _TEXT_IN_MEMORY)
+        if stored:
+            rows = sum(self.rows(f"SELECT count(*) FROM ({self.sources[path]})")[0][0] for path in stored)  # noqa: S608
+            size += rows * sum(_width(self.types[name]) for name in (self.types if columns is None else set(columns)))
+        return size
 
     def frame_as_stored(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """The named columns as pandas reads them, with the types that it noted itself."""
@@ -204,6 +229,13 @@ def _union(file_set: FileSet, sources: Mapping[Path, str]) -> str:
 def _parquet(paths: Sequence[Path]) -> str:
     listed = ", ".join(map(file_literal, paths))
     return f"read_parquet([{listed}], union_by_name=true, hive_partitioning=false)"
+
+
+def _width(stored: str) -> int:
+    """About how many bytes a value of a DuckDB type takes in a frame."""
+    if stored in ("BOOLEAN", "TINYINT", "UTINYINT"):
+        return 1
+    return 64 if kind_of(stored) in (ColumnKind.TEXT, ColumnKind.NESTED, ColumnKind.BINARY) else 8
 
 
 def _with_keys(rows: str, keys: Mapping[str, int | str | None]) -> str:

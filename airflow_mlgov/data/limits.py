@@ -1,5 +1,5 @@
 """How long work may take: a deadline for whatever a block does, which every engine asks for, and a watch that stops
-what cannot ask. Refuses to go on behind it."""
+what cannot ask; and whether rows fit into memory. Refuses to go on behind the one, and to begin without the other."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from pathlib import Path
 
 from airflow_mlgov.errors import ConfigurationError
 
@@ -116,3 +117,61 @@ def stopped_at(until: Deadline, stop: Callable[[], None]) -> Iterator[None]:
     finally:
         ended.set()
         watcher.join()
+
+
+class MemoryShortError(ConfigurationError):
+    """What is to be held in memory does not fit into what the machine, or the container, has left. A retry does not
+    help unless others let go of theirs."""
+
+    code = "memory.short"
+
+
+def require_memory(size: int, what: str) -> None:
+    """Refuse before the work what would not fit, because a worker that is killed for it says nothing.
+
+    :param size: estimated bytes
+    :param what: what is to be held, for the message: ``a.parquet``
+    :raises MemoryShortError: less is available
+    """
+    free = available_memory()
+    if free is not None and size > free:
+        raise MemoryShortError(
+            f"the rows of {what} need about {size / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are available: give "
+            "the worker more, or fewer rows or columns to judge",
+            code="memory.short",
+        )
+
+
+def available_memory() -> int | None:
+    """Bytes that the machine has left, or the control group that this process is in; None if nobody says."""
+    found = [_left_of_group(folder) for folder in _groups()]
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        found += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    except (OSError, ValueError, IndexError):
+        pass
+    known = [free for free in found if free is not None]
+    return min(known) if known else None
+
+
+def _groups() -> list[Path]:
+    """The folders of this process's control groups of memory, of version 2 and 1; within a container it is the root."""
+    root = Path("/sys/fs/cgroup")
+    folders = [root, root / "memory"]
+    try:
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if not controllers or "memory" in controllers.split(","):
+                folders.append((root / "memory" if controllers else root) / path.lstrip("/"))
+    except (OSError, ValueError):
+        pass
+    return folders
+
+
+def _left_of_group(folder: Path) -> int | None:
+    for most, used in (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")):
+        try:
+            return int((folder / most).read_text()) - int((folder / used).read_text())
+        except (OSError, ValueError):  # none such, or no limit ("max")
+            continue
+    return None

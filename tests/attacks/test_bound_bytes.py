@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from airflow_mlgov.data import limits, packed
@@ -239,6 +241,20 @@ def test_a_column_of_one_value_is_read_within_the_memory_limit(tmp_path: Path) -
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"a\n" + b"x1\n" * 10_000_000))
     with open_table(str(tmp_path / "a.csv.gz"), memory_limit="64MB") as table:
         assert table.rows("SELECT count(*), max(a) FROM data") == [(10_000_000, "x1")]
+
+
+def test_a_small_parquet_file_of_endless_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A column of one value is a few bytes in parquet, whatever the number of rows; a frame of it is not."""
+    one = pa.table({"y": pa.array([1], pa.int64()).take(pa.array([0] * 1_000_000)), "p": [1] * 1_000_000})
+    with pq.ParquetWriter(tmp_path / "a.parquet", one.schema) as writer:
+        for _ in range(20):
+            writer.write_table(one)
+    assert (tmp_path / "a.parquet").stat().st_size < 250_000
+    monkeypatch.setattr(limits, "available_memory", lambda: 200 << 20)
+    with raises_code(limits.MemoryShortError, "memory.short", match=r"about 0\.3 GB"):
+        evaluate_performance(str(tmp_path / "a.parquet"), label="y", prediction="p", bounds=["accuracy>=0.9"])
+    monkeypatch.undo()
+    assert limits.available_memory() > 100 << 20  # type: ignore[operator]
 
 
 def test_the_time_limit_stops_queries_reading_and_children(tmp_path: Path) -> None:
