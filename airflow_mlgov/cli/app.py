@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from airflow_mlgov.cli import exceptions, release
+from airflow_mlgov.cli.data import data_app
 from airflow_mlgov.cli.doctor import doctor
 from airflow_mlgov.cli.gate import gate_app
 from airflow_mlgov.cli.ledger import ledger_app
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 app.add_typer(gate_app, name="gate")
 app.add_typer(suite_app, name="suite")
+app.add_typer(data_app, name="data")
 _COMMANDS: dict[str, Callable[..., None]] = {
     "promote": release.promote,
     "rollback": release.rollback,

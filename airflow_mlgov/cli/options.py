@@ -13,7 +13,7 @@ import typer
 
 from airflow_mlgov.cli.common import AsJson, Environment, RegistryUri
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.protocol import Option, mark_of, shown_default
+from airflow_mlgov.gates.protocol import CsvSettings, GateSettings, Option, mark_of, shown_default
 from airflow_mlgov.strict_files import read_yaml
 
 if TYPE_CHECKING:
@@ -85,15 +85,34 @@ def parameters_of(gate: Gate[Any]) -> list[Parameter]:
     ]
 
 
+def csv_parameters() -> list[Parameter]:
+    """The options that say how csv is read."""
+    fields = CsvSettings.model_fields
+    made = {SETTING + name: _of_setting(name, info) for name, info in fields.items()}
+    return [Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=option) for name, option in made.items()]
+
+
+def csv_settings_of(given: Mapping[str, Any]) -> CsvSettings:
+    """What the command line says of how csv is read.
+
+    :raises ConfigurationError: it is not what it should be
+    """
+    return CsvSettings.read(_said(CsvSettings, given), "the command line")
+
+
 def settings_of(gate: Gate[Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """What the command line says of the gate's settings; what it does not say is left out.
 
     :raises ConfigurationError: a pair without its sign, or a file that does not hold
     :raises AccessError: a file may not be read
     """
-    said = {name: given[SETTING + name] for name in gate.Settings.model_fields}
+    return _said(gate.Settings, given)
+
+
+def _said(settings: type[GateSettings], given: Mapping[str, Any]) -> dict[str, Any]:
+    said = {name: given[SETTING + name] for name in settings.model_fields}
     return {
-        name: _value(gate.Settings.model_fields[name], flag_of(name, gate.Settings.model_fields[name]), value)
+        name: _value(settings.model_fields[name], flag_of(name, settings.model_fields[name]), value)
         for name, value in said.items()
         if not (value is None or value is False or value == [])
     }

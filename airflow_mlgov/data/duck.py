@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlgov.data.limits import deadline, stopped_at
 from airflow_mlgov.data.names import require_columns
 from airflow_mlgov.data.quoting import identifier
+from airflow_mlgov.data.reading import PLAIN, Reading
 from airflow_mlgov.data.relation import MEMORY_LIMIT, Batch, ColumnKind, require_memory_limit
 from airflow_mlgov.errors import ConfigurationError
 
@@ -45,6 +47,8 @@ _BEGINNINGS = (
     ("MAP", ColumnKind.NESTED),
     ("UNION", ColumnKind.NESTED),
 )
+_EXACT: dict[ColumnKind, Callable[[str], Any]] = {ColumnKind.INTEGER: int, ColumnKind.DECIMAL: Decimal}
+"""What makes a Python object of a number that no type of NumPy holds."""
 _INTEGERS = re.compile(r"U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)")
 
 
@@ -102,6 +106,8 @@ class DuckTable(ABC):
     """Rows as a view of an embedded DuckDB: a relation."""
 
     is_local = True
+    reading: Reading = PLAIN
+    """How csv is read."""
 
     def __init__(self, duck: Duck, view: str, name: str) -> None:
         self.duck = duck
@@ -128,6 +134,15 @@ class DuckTable(ABC):
     def in_duckdb(self) -> DuckTable:
         """Itself."""
         return self
+
+    @property
+    def read_as(self) -> dict[str, Any]:
+        """What was read as what, where a file does not say; nothing here."""
+        return {}
+
+    def remark(self, column: str) -> str:  # noqa: ARG002 - for those that read text
+        """Why a column is not of the type that most of its values look like; empty if there is nothing to remark."""
+        return ""
 
     def as_files(self) -> FileTable | None:
         """Itself if the rows lie in files, whose types a writer chose; None if they lie in memory."""
@@ -196,9 +211,19 @@ class DuckTable(ABC):
         :raises ConfigurationError: a column is missing
         """
         self.require(*(columns or ()))
-        listing = "*" if columns is None else ", ".join(map(identifier, columns))
+        names = list(self.types if columns is None else columns)
+        exact = {name: _EXACT[kind] for name in names if (kind := self.columns[name]) in _EXACT}
+        exact = {name: make for name, make in exact.items() if _is_wide(self.types[name])}
+        listing = ", ".join(
+            f"{identifier(name)}::VARCHAR AS {identifier(name)}" if name in exact else identifier(name)
+            for name in names
+        )
         with in_order(self.connection), our_errors(self.name):
-            return self.connection.execute(f"SELECT {listing} FROM {self.sql}").df()  # noqa: S608 - quoted
+            found = self.connection.execute(f"SELECT {listing} FROM {self.sql}").df()  # noqa: S608 - quoted
+        for name, make in exact.items():
+            texts = found[name].astype(object)
+            found[name] = texts.map(make, na_action="ignore").astype(object).where(texts.notna(), None)
+        return found
 
 
 @contextmanager
@@ -209,6 +234,11 @@ def in_order(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         yield
     finally:
         connection.execute("SET preserve_insertion_order = false")
+
+
+def _is_wide(stored: str) -> bool:
+    """Whether pandas would make floats of a type's numbers."""
+    return stored.endswith("HUGEINT") or stored.startswith("DECIMAL")
 
 
 def kind_of(stored: str) -> ColumnKind:
@@ -244,13 +274,16 @@ def our_errors(name: str) -> Iterator[None]:
             f"{name} cannot be read: {str(error).splitlines()[0][:200]}", code="data.unreadable"
         ) from None
     except duckdb.Error as error:
-        if "This file is not utf-8 encoded" in str(error):
-            raise ConfigurationError(
-                f"{name} is not UTF-8 text in line {_line(error)}, though it begins so: convert it first",
-                code="file.not_text",
-            ) from None
+        if "Expected Number of Columns" in str(error):
+            raise _ragged(name, str(error)) from None
         line = _line(error)
         where = f" (line {line})" if line else ""
+        if "utf-8" in str(error).lower() or "unicode" in str(error).lower():
+            raise ConfigurationError(
+                f"{name} is not UTF-8 text{where.replace('(', 'in ').replace(')', '')}, though it begins so: name its "
+                "encoding, such as encoding: cp1252, or convert it first",
+                code="file.not_text",
+            ) from None
         first = str(error).splitlines()[0].split('"')[0][:120]
         raise ConfigurationError(f"{name} cannot be read{where}: {first}", code="data.unreadable") from None
 
@@ -258,3 +291,18 @@ def our_errors(name: str) -> Iterator[None]:
 def _line(error: BaseException) -> str:
     found = re.search(r"Line: (\d+)", str(error))
     return found[1] if found else ""
+
+
+def _ragged(name: str, said: str) -> ConfigurationError:
+    """A row that does not fit its header, in our words."""
+    counts = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", said)
+    line = re.search(r"Line: (\d+)", said)
+    where = f"line {line[1]}" if line else "a line"
+    what = (
+        f"{counts[2]} fields where the header names {counts[1]}" if counts else "more or fewer fields than its header"
+    )
+    return ConfigurationError(
+        f"{name} is not a sound csv file: {where} has {what}; mend the row, or put quotes around a field that "
+        "holds the delimiter",
+        code="data.dialect",
+    )

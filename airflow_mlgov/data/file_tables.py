@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.data import csv_files
 from airflow_mlgov.data.duck import Duck, DuckTable, kind_of, our_errors
-from airflow_mlgov.data.files import FileSet, Store, is_csv, opened, public_name
+from airflow_mlgov.data.files import FileSet, Store, first_line, is_csv, opened, public_name
 from airflow_mlgov.data.limits import require_memory
+from airflow_mlgov.data.names import require_apart
 from airflow_mlgov.data.quoting import file_literal, identifier, literal
+from airflow_mlgov.data.reading import PLAIN, Reading, word_of
 from airflow_mlgov.data.relation import MEMORY_LIMIT, Batch, ColumnKind
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.results import Subject
@@ -24,8 +26,10 @@ from airflow_mlgov.results import Subject
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    import duckdb
     import pandas as pd
+
+_MOST_TOLD = 300
+"""Columns whose types evidence names; of more, those that are declared."""
 
 
 _TEXT_IN_MEMORY = 3
@@ -40,6 +44,8 @@ class Files:
     """As :func:`airflow_mlgov.data.pandas_files.read_table` takes it, or files that are open already."""
     store: Store | None = field(default=None, repr=False, compare=False)
     """Of a URL the file system that has it, with its credentials, and the path in it; made from the URL if omitted."""
+    reading: Reading = PLAIN
+    """How csv is read."""
 
     @property
     def name(self) -> str:
@@ -57,16 +63,19 @@ class Files:
     def open_in(self, duck: Duck, view: str) -> Iterator[FileTable]:
         """The files as a view beside others."""
         with _hashed(self.data, duck.memory_limit, self.store) as hashed:
-            yield FileTable(duck, view, hashed)
+            yield FileTable(duck, view, hashed, self.reading)
 
 
 class FileTable(DuckTable):
     """Files as a view, ``data`` unless named otherwise."""
 
-    def __init__(self, duck: Duck, view: str, hashed: _Hashed) -> None:
+    def __init__(self, duck: Duck, view: str, hashed: _Hashed, reading: Reading = PLAIN) -> None:
         super().__init__(duck, view, hashed.files.data)
+        self.reading = reading
         self.files = hashed.files
         self._hashed = hashed
+        self._as_written: set[str] = set()
+        self._looked: dict[str, str] | None = None
 
     @property
     def subject(self) -> Subject:
@@ -96,7 +105,8 @@ class FileTable(DuckTable):
     def prepare(self) -> None:
         """Make the view.
 
-        :raises ConfigurationError: an unreadable file, unlike columns, a header that names a column twice
+        :raises ConfigurationError: an unreadable file, unlike columns, a header that names a column twice, values that
+            are not of their declared type
         """
         self._made  # noqa: B018 - made once
 
@@ -120,8 +130,66 @@ class FileTable(DuckTable):
             size += rows * sum(_width(self.types[name]) for name in (self.types if columns is None else set(columns)))
         return size
 
+    @property
+    def read_as(self) -> dict[str, Any]:
+        """What the columns of csv were read as, and what was declared of it; nothing of other files."""
+        if not self.is_text:
+            return {}
+        types = {name: word_of(kind) for name, kind in self.types.items()}
+        if len(types) > _MOST_TOLD:
+            types = {name: kind for name, kind in types.items() if name in self.reading.types}
+        return {"columns": types, "declared": self.reading.said}
+
+    def guessed(self, column: str) -> bool:
+        """Whether a column's type is what its values look like, so that they can be had as written too."""
+        return column in self._made.guessed
+
+    def writes_one_value_in_two_ways(self, column: str) -> bool:
+        """Whether more texts stand in a guessed column than it has values, such as 1.10 and 1.1."""
+        if self.types[column] not in ("DOUBLE", "BOOLEAN") or not self.guessed(column):
+            return False
+        name = identifier(column)
+        value = csv_files.plain_number(name, self.reading) if self.types[column] == "DOUBLE" else name
+        (texts, values) = self.rows(
+            f"SELECT count(DISTINCT {name}), count(DISTINCT CAST({value} AS {self.types[column]})) "  # noqa: S608
+            f"FROM ({self.written}) WHERE {name} IS NOT NULL"
+        )[0]
+        return bool(texts > values)
+
+    def read_as_written(self, column: str) -> None:
+        """Have a guessed column as text, as it is written, from now on."""
+        if not self.guessed(column) or self.types[column] == "VARCHAR":
+            return
+        self._as_written.add(column)
+        for name in ("_made", "types", "columns"):
+            self.__dict__.pop(name, None)
+        self.prepare()
+
+    @property
+    def written(self) -> str:
+        """A SELECT of the csv's own columns as they are written."""
+        return self._made.written
+
+    def remark(self, column: str) -> str:
+        """Why a csv's column is text though nearly all its values are numbers, with the declaration that mends it;
+        empty if there is nothing to remark."""
+        if column not in self._made.guessed or self.types.get(column) != "VARCHAR" or column in self._as_written:
+            return ""
+        name = identifier(column)
+        odd = self.rows(
+            f"SELECT {name}, count(*) FROM ({self.written}) "  # noqa: S608 - quoted
+            f"WHERE {name} IS NOT NULL AND NOT {csv_files.look_of(name, self.reading)} "
+            "GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 3"
+        )
+        (numbers,) = self.rows(
+            f"SELECT count(*) FROM ({self.written}) WHERE {csv_files.look_of(name, self.reading)}"  # noqa: S608
+        )[0]
+        return csv_files.remark_on(column, odd, numbers, self.reading)
+
     def frame_as_stored(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """The named columns as pandas reads them, with the types that it noted itself."""
+        """The named columns with the types that pandas noted itself; of csv, which notes none, as DuckDB reads them."""
+        if self.is_text:
+            return self.frame(columns)
         from airflow_mlgov.data.pandas_files import read_files
 
         return read_files(self.files, columns)
@@ -136,32 +204,77 @@ class FileTable(DuckTable):
     @cached_property
     def _made(self) -> _View:
         with our_errors(self.name):
-            texts = _texts(self.files)
-            loosely_written = self._hashed.thread.submit(lambda: any(map(csv_files.loosely_written, texts)))
-            sources = _sources(self.files, self.connection, texts)
-            self.connection.execute(f"CREATE VIEW {identifier(self._view)} AS {_union(self.files, sources)}")
-        return _View(sources, loosely_written)
+            plain = _plain(self.files, self.duck.scratch / self._view, self.reading)
+            loosely_written = self._hashed.thread.submit(lambda: any(map(csv_files.loosely_written, plain.values())))
+            headers = _headers(self.files, plain, self.reading)
+            looked = self._looked_at(headers, plain)
+            types = looked | self.reading.stored_types | dict.fromkeys(self._as_written, "VARCHAR")
+            sources = _sources(self.files, headers, plain, types, self.reading)
+            written = csv_files.texts({plain[path]: headers[path] for path in plain}, self.reading)
+            self._require_declared(headers, written)
+            view = identifier(self._view)
+            self.connection.execute(f"CREATE OR REPLACE VIEW {view} AS {_union(self.files, sources)}")
+        return _View(sources, loosely_written, frozenset(looked), written)
+
+    def _looked_at(self, headers: Mapping[Path, list[str]], plain: Mapping[Path, Path]) -> dict[str, str]:
+        """The types of csv columns that nobody declared, found once."""
+        if self._looked is None:
+            of_texts = {plain[path]: headers[path] for path in plain}
+            self._looked = csv_files.types_of(self.connection, of_texts, self.reading) if plain else {}
+        return self._looked
+
+    def _require_declared(self, headers: Mapping[Path, list[str]], written: str) -> None:
+        """Refuse values that are not of their declared type."""
+        declared = self.reading.stored_types
+        names = next(iter(headers.values()))
+        if not self.is_text:
+            return
+        counted = [(name, stored) for name, stored in declared.items() if name in names and stored != "VARCHAR"]
+        if not counted:
+            return
+        wrong = [csv_files.misfits(identifier(name), stored, self.reading) for name, stored in counted]
+        asked = ", ".join(f"count(*) FILTER ({sql})" for sql in wrong)
+        found = self.connection.execute(f"SELECT {asked} FROM ({written})").fetchall()[0]  # noqa: S608 - quoted
+        for (name, _), sql, count in zip(counted, wrong, found, strict=True):
+            if count:
+                column = identifier(name)
+                often = self.connection.execute(
+                    f"SELECT {column}, count(*) FROM ({written}) WHERE {sql} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 3"  # noqa: S608
+                ).fetchall()
+                raise ConfigurationError(
+                    f'the column "{name}" of {self.name} is declared as {self.reading.types[name]}, and {count} '
+                    f"{'value is' if count == 1 else 'values are'} none{csv_files.words_among(often)}: mend them, "
+                    "declare what stands for a missing value (missing_values), or declare text",
+                    code="column.not_declared_type",
+                )
 
 
 @dataclass(frozen=True)
 class _View:
     sources: Mapping[Path, str]
     loosely_written: Future[bool]
+    guessed: frozenset[str]
+    """The columns of csv whose types nobody declared."""
+    written: str
+    """A SELECT of the csv's columns as they are written."""
 
 
 @contextmanager
-def open_table(data: str | FileSet, *, memory_limit: str = MEMORY_LIMIT) -> Iterator[FileTable]:
+def open_table(
+    data: str | FileSet, *, memory_limit: str = MEMORY_LIMIT, reading: Reading = PLAIN
+) -> Iterator[FileTable]:
     """The files of ``data`` as one table.
 
     :param data: as :func:`airflow_mlgov.data.pandas_files.read_table` takes it, or files that are open already and
         that the caller watches; columns are matched by name, and a folder of ``key=value`` folders has its keys as
-        columns. A csv column is BOOLEAN, BIGINT or DOUBLE where all its values are, otherwise text
+        columns. A csv column is of its declared type, or else of the type that all its values are: BOOLEAN, BIGINT,
+        HUGEINT, DECIMAL or DOUBLE, otherwise text
     :param memory_limit: such as ``500MB``; what does not fit spills to a folder that goes away at the end
     :raises ConfigurationError: no such file, an unreadable one, unlike columns, a header that names a column twice
     :raises AccessError: the file system refuses to read it
     :raises DependencyError: a file changed while it was being read
     """
-    with Files(data).open(memory_limit=memory_limit) as table:
+    with Files(data, reading=reading).open(memory_limit=memory_limit) as table:
         table.prepare()
         yield table
 
@@ -187,27 +300,38 @@ def _hashed(data: str | FileSet, memory_limit: str, store: Store | None) -> Iter
         yield _Hashed(files, thread.submit(lambda: files.subject), thread)
 
 
-def _texts(file_set: FileSet) -> list[Path]:
-    """The csv files, none of the files being empty."""
+def _plain(file_set: FileSet, scratch: Path, reading: Reading) -> dict[Path, Path]:
+    """The csv files, each with the copy of it that DuckDB can read."""
     for path in file_set.files:
         if path.stat().st_size == 0:
             raise ConfigurationError(f"{path} is empty (0 bytes): it has not even a header", code="data.empty")
-    return [path for path in file_set.files if is_csv(path)]
-
-
-def _sources(file_set: FileSet, connection: duckdb.DuckDBPyConnection, texts: Sequence[Path]) -> dict[Path, str]:
-    """A SELECT for each file, its partition's keys behind its own columns."""
-    headers = {
-        path: csv_files.header_of(path) if is_csv(path) else _stored(path, connection) for path in file_set.files
+    texts = filter(is_csv, file_set.files)
+    return {
+        path: csv_files.readable(path, scratch / f"{at}{path.suffix.lower()}", reading) for at, path in enumerate(texts)
     }
+
+
+def _headers(file_set: FileSet, plain: Mapping[Path, Path], reading: Reading) -> dict[Path, list[str]]:
+    """File -> the names of its columns."""
+    headers = {path: csv_files.header_of(path, reading) if path in plain else _stored(path) for path in file_set.files}
+    _require_alike(file_set, headers, next(iter(file_set.partitions.values())))
+    return headers
+
+
+def _sources(
+    file_set: FileSet,
+    headers: Mapping[Path, list[str]],
+    plain: Mapping[Path, Path],
+    types: Mapping[str, str],
+    reading: Reading,
+) -> dict[Path, str]:
+    """A SELECT for each file, its partition's keys behind its own columns."""
     partitions = file_set.partitions
-    _require_alike(file_set, headers, next(iter(partitions.values())))
-    types = csv_files.types_of(connection, {path: headers[path] for path in texts}) if texts else {}
     sources = {}
     for path, header in headers.items():
         rows = (
-            csv_files.select(path, {name: types.get(name, "VARCHAR") for name in header})
-            if path in texts
+            csv_files.select(plain[path], {name: types.get(name, "VARCHAR") for name in header}, reading)
+            if path in plain
             else f"SELECT * FROM {_parquet([path])}"  # noqa: S608 - quoted
         )
         sources[path] = _with_keys(rows, partitions[path])
@@ -249,10 +373,19 @@ def _with_keys(rows: str, keys: Mapping[str, int | str | None]) -> str:
     return f"SELECT *, {values} FROM ({rows})"  # noqa: S608 - quoted
 
 
-def _stored(path: Path, connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """The columns of a parquet file: its own schema's leaves have paths, so the top level is asked for."""
-    described = connection.execute(f"DESCRIBE SELECT * FROM {_parquet([path])}")  # noqa: S608 - quoted
-    return [name for name, *_ in described.fetchall()]
+def _stored(path: Path) -> list[str]:
+    """The columns of a parquet file as it names them: DuckDB would call ``ID`` beside ``Id`` ``ID_1``."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return list(pq.read_schema(path).names)
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, PermissionError | FileNotFoundError):
+            raise
+        raise ConfigurationError(
+            f"{path} is not a readable parquet file: {first_line(error)}", code="data.unreadable"
+        ) from None
 
 
 def _require_alike(file_set: FileSet, headers: Mapping[Path, list[str]], keys: Mapping[str, Any]) -> None:
@@ -263,14 +396,7 @@ def _require_alike(file_set: FileSet, headers: Mapping[Path, list[str]], keys: M
             raise ConfigurationError(
                 f"{path} has more than one column named {', '.join(map(repr, twice))}; rename them", code="column.twice"
             )
-        names = [name.lower() for name in (*header, *keys)]
-        alike = sorted({name for name in (*header, *keys) if names.count(name.lower()) > 1})
-        if alike:
-            raise ConfigurationError(
-                f"{path} has columns (or key=value folders) whose names differ in case alone, or not at all: "
-                f"{', '.join(alike)}; rename them",
-                code="column.twice",
-            )
+        require_apart([*header, *keys], f"{path} (with its key=value folders)" if keys else str(path))
         unlike = sorted(set(header) ^ set(headers[first]))
         if unlike:
             raise ConfigurationError(

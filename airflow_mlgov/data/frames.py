@@ -16,7 +16,7 @@ from airflow_mlgov.data.fingerprint import (
     fingerprint_frame,
     require_single,
 )
-from airflow_mlgov.data.names import require_columns
+from airflow_mlgov.data.names import require_apart, require_columns
 from airflow_mlgov.data.relation import MEMORY_LIMIT, Batch, ColumnKind
 from airflow_mlgov.data.remote import RemoteRelation, copied
 from airflow_mlgov.errors import ConfigurationError
@@ -140,6 +140,7 @@ class FrameTable(DuckTable):
     @cached_property
     def _registered(self) -> pa.Table:
         table = _arrow(self._frame, self.name)
+        require_apart(table.column_names, f"the {self.name}")
         self.connection.register(self._view, table)
         return table
 
@@ -223,6 +224,7 @@ class SparkRelation(RemoteRelation):
 
         :raises ConfigurationError: one is missing; the message has the nearest name
         """
+        require_apart(self.source.data.columns, f"the {self.name}")
         require_columns(self.columns, columns, self.name)
 
     def rows(self, select: str) -> list[tuple[Any, ...]]:

@@ -91,6 +91,14 @@ class Relation(Protocol):
         :raises ConfigurationError: one is missing; the message has the nearest name
         """
 
+    @property
+    def read_as(self) -> Mapping[str, Any]:
+        """What was read as what, where a file does not say (csv); nothing of what has types."""
+
+    def remark(self, column: str) -> str:
+        """Why a csv's column is text though nearly all its values are numbers, and the declaration that mends it; empty
+        if there is nothing to remark."""
+
     def rows(self, select: str) -> list[tuple[Any, ...]]:
         """What a SELECT gives.
 

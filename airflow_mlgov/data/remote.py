@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from airflow_mlgov.data.duck import Duck, DuckTable
 from airflow_mlgov.data.file_tables import Files
@@ -78,6 +78,15 @@ class RemoteRelation(ABC):
     def subject(self) -> Subject:
         """The data set, bound to its rows, which are read once for it."""
         return self.fingerprint.subject(self.name)
+
+    @property
+    def read_as(self) -> dict[str, Any]:
+        """Nothing: a database says what its columns are."""
+        return {}
+
+    def remark(self, column: str) -> str:  # noqa: ARG002 - a database says what its columns are
+        """Nothing."""
+        return ""
 
     def arrays(self, select: str) -> None:  # noqa: ARG002 - the rows stay where they are
         """None: the rows stay where they are."""

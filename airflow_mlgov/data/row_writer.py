@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from airflow_mlgov.data.limits import deadline
+from airflow_mlgov.data.names import require_apart
 from airflow_mlgov.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -213,13 +214,7 @@ def _require_apart(name: str, columns: Sequence[str]) -> None:
     """Refuse columns that DuckDB cannot tell apart."""
     if not columns:
         raise ConfigurationError(f"{name} has no columns", code="data.no_columns")
-    lower = [column.lower() for column in columns]
-    alike = sorted(column for column in columns if lower.count(column.lower()) > 1)
-    if alike:
-        raise ConfigurationError(
-            f"{name} has columns whose names differ in case alone: {', '.join(alike)}; rename them in a query",
-            code="column.twice",
-        )
+    require_apart(columns, name)
 
 
 def _kinds(values: Sequence[Any]) -> set[str]:

@@ -15,9 +15,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
+from airflow_mlgov.data.reading import PLAIN, Reading
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.results import Check, Subject
 
@@ -91,6 +92,13 @@ class Merge:
         :raises ConfigurationError: the caller says something that the policy does not allow
         """
         raise NotImplementedError
+
+    def added(self, name: str, given: Any) -> Any:  # noqa: ARG002 - for those that refuse
+        """What counts of a caller's value if a policy governs the gate and is silent about the setting.
+
+        :raises ConfigurationError: only the policy may say it
+        """
+        return given
 
 
 @dataclass(frozen=True)
@@ -191,6 +199,70 @@ WEIGHT_FIELD = Field(
     description="column of the rows' weights (of a survey, of exposures); minimum counts are then held against Kish's "
     "effective sample size, and intervals are resampled. A policy that names none allows none",
 )
+
+
+class Adds(Merge):
+    """Marks a mapping that a caller may add to, and may not change."""
+
+    def merge(self, name: str, stated: Mapping[str, Any], given: Any) -> Any:
+        """Both.
+
+        :raises ConfigurationError: the caller says something else of a name that the policy speaks of
+        """
+        other = [key for key, value in given.items() if stated.get(key, value) != value]
+        if other:
+            raise ConfigurationError(
+                f"{name} is {given[other[0]]!r} for {other[0]} here, but the governance policy says "
+                f"{stated[other[0]]!r}: leave it out, or have the policy changed",
+                code="setting.not_the_policys",
+            )
+        return {**stated, **given}
+
+
+def _columns_or_not(header: Any) -> Any:
+    """``a,b`` and ``false``, as a command line writes them."""
+    if not isinstance(header, str):
+        return header
+    return {"true": True, "false": False}.get(header.lower(), header.split(","))
+
+
+class CsvSettings(GateSettings):
+    """Base of the settings of gates that read data: how csv is read. What nobody says is told from the file, see
+    :mod:`airflow_mlgov.data.csv_files`."""
+
+    types: Annotated[Mapping[Column, str], Adds(), Option("--type", example="zip=text")] = Field(
+        {},
+        description="csv column -> text, int64, float64, boolean, date, timestamp, time or decimal(18,2); a column "
+        "without a type is of what all its values are",
+    )
+    missing_values: Annotated[tuple[str, ...] | None, Option("--missing-value")] = Field(
+        None, description="what a csv field holds where there is no value; the empty field alone if omitted"
+    )
+    delimiter: str | None = Field(None, description="what separates the fields of csv; a comma if omitted")
+    encoding: str | None = Field(None, description="encoding of csv, such as cp1252; UTF-8 if omitted")
+    decimal: str | None = Field(None, description="decimal sign of csv numbers; a point if omitted")
+    thousands: str | None = Field(None, description="sign between the thousands of csv numbers; none if omitted")
+    quote: str | None = Field(None, description='what stands around csv fields; " if omitted, nothing if empty')
+    header: Annotated[bool | tuple[Column, ...] | None, BeforeValidator(_columns_or_not)] = Field(
+        None, description="names of a csv's columns, if it has no header; false calls them column_1, column_2 …"
+    )
+    skip_rows: Annotated[int, Field(strict=True, ge=0)] | None = Field(
+        None, description="lines of csv before its header; none if omitted"
+    )
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        try:
+            self.reading  # noqa: B018 - it refuses
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    @property
+    def reading(self) -> Reading:
+        """How csv is read."""
+        return Reading.of({name: getattr(self, name) for name in self.model_fields_set}, "csv")
+
 
 M = TypeVar("M")
 S = TypeVar("S", bound=GateSettings)
@@ -356,6 +428,10 @@ class Gate(ABC, Generic[S]):
         """
         return None, None
 
+    def reading(self, settings: S) -> Reading:
+        """How csv is read."""
+        return settings.reading if isinstance(settings, CsvSettings) else PLAIN
+
     def needs_lookup(self, settings: S) -> bool:  # noqa: ARG002 - for overriders
         """Whether it asks the registry and the ledger."""
         return False
@@ -401,5 +477,7 @@ def _wrong(cls: type[GateSettings], problem: Any, where: str) -> ConfigurationEr
     text = _WORDS.get(problem["type"], said)
     value = problem["input"]
     shown = repr(value) if not isinstance(value, float) or math.isfinite(value) else str(value)
+    if not name:
+        return ConfigurationError(f"{where}: {text}", code="setting.wrong")
     inner = "".join(f"[{part!r}]" for part in problem["loc"][1:2])
     return ConfigurationError(f"{where}: {name}{inner} {text}, not {shown}", code="setting.wrong")

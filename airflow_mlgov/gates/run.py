@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlgov.data.reading import PLAIN, Reading
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import MetricBound
 from airflow_mlgov.gates.protocol import Elsewhere, Gate, Lookup, Question, S
@@ -54,6 +55,7 @@ def run_gate(
     """
     from airflow_mlgov.data.limits import time_limit as limited_to
     from airflow_mlgov.data.relation import MEMORY_LIMIT, require_memory_limit
+    from airflow_mlgov.data.source import require_declared
 
     limit, judged = memory_limit or MEMORY_LIMIT, tuple(bounds)
     require_memory_limit(limit)
@@ -66,10 +68,13 @@ def run_gate(
     if gate.reads and data is None:
         ways = " or ".join(["data", *gate.names_data])
         raise ConfigurationError(f"the gate {gate.name} needs rows to judge: name {ways}", code="data.missing")
+    reading = gate.reading(settings)
     with (
         limited_to(_seconds(time_limit)),
-        opened(data, baseline, limit) if gate.reads else _nothing() as (relation, champion),
+        opened(data, baseline, limit, reading) if gate.reads else _nothing() as (relation, champion),
     ):
+        if relation is not None and reading.types:
+            require_declared(relation, reading)
         question = Question(
             settings, relation, champion, judged, lookup=lookup, artifact=artifact, report=report_dir is not None
         )
@@ -77,12 +82,13 @@ def run_gate(
         read = findings.read
         if read is None:
             read = tuple(each.subject for each in (relation, champion) if each is not None)
+        read_as = {each.name: found for each in (relation, champion) if each is not None and (found := each.read_as)}
     result = GateResult(
         gate=gate.name,
         subject=read[0] if subject is None else subject,
         checks=findings.checks,
         inputs=(*(read if gate.about == "model" else read[1:]), *findings.inputs),
-        details=findings.details,
+        details={**findings.details, "read_as": read_as} if read_as else findings.details,
         libraries=_versions(findings.libraries),
         started_at=started,
         reports=findings.reports,
@@ -105,9 +111,12 @@ def _reported(result: GateResult, directory: str | Path | None, figures: Mapping
 
 
 @contextmanager
-def opened(data: Any, baseline: Any, memory_limit: str) -> Iterator[tuple[Relation, Relation | None]]:
+def opened(
+    data: Any, baseline: Any, memory_limit: str, reading: Reading = PLAIN
+) -> Iterator[tuple[Relation, Relation | None]]:
     """The rows where they are; with the champion's beside them, both in one DuckDB.
 
+    :param reading: how csv is read
     :raises ConfigurationError: no such file, table or column
     :raises AccessError: the file system or the database refuses
     :raises DependencyError: the database is down, or a file changed while it was being read
@@ -115,10 +124,10 @@ def opened(data: Any, baseline: Any, memory_limit: str) -> Iterator[tuple[Relati
     from airflow_mlgov.data.source import open_together, source_of
 
     if baseline is None:
-        with source_of(data).open(memory_limit=memory_limit) as relation:
+        with source_of(data, reading).open(memory_limit=memory_limit) as relation:
             yield relation, None
         return
-    sources = {"data": source_of(data), "baseline": source_of(baseline)}
+    sources = {"data": source_of(data, reading), "baseline": source_of(baseline, reading)}
     with open_together(sources, memory_limit=memory_limit) as tables:
         yield tables["data"], tables["baseline"]
 

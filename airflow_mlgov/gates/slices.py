@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_mlgov.data.labels import canonical
+from airflow_mlgov.data.labels import distinct
+from airflow_mlgov.data.values import keys_of
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import settle
 from airflow_mlgov.gates.statistics.intervals import Interval
@@ -196,13 +197,9 @@ def worst_slice_check(
 
 
 def _texts(column: pd.Series) -> pd.Series:
-    named = {value: f"{column.name}={_text(value)}" for value in column.dropna().unique()}
+    keys = keys_of(distinct(column.dropna(), "slice"))
+    named = {value: f"{column.name}={key.written}" for value, key in keys.items()}
     return column.map(named).astype(object).where(column.notna(), f"{column.name}={MISSING}")
-
-
-def _text(value: Any) -> str:
-    known = canonical(value)
-    return f"{known:g}" if isinstance(known, float) and not isinstance(value, str | bool) else str(value)
 
 
 def _badness(bound: Bound, estimate: Estimated, judged: Callable[[Bound, Estimated], Outcome]) -> tuple[int, float]:

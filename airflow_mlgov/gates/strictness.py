@@ -113,7 +113,8 @@ def merge_settings(
                     "governance policy may say so; leave it out, or have the policy changed",
                     code="setting.looser",
                 )
-            merged[name] = value
+            how = mark_of(info, Merge)
+            merged[name] = how.added(name, value) if governed and how is not None else value
             continue
         merged[name] = agreed(name, policy[name], value, mark_of(info, Merge))
     return merged

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlgov.gates.protocol import Gate, Local, Option, Strict, mark_of
+from airflow_mlgov.gates.protocol import CsvSettings, Gate, Local, Option, Strict, mark_of
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 
 def settings_table(gate: Gate[Any]) -> str:
-    """One row for each setting: its name, its default, what it does."""
-    rows = [
-        f"| {_name(name, info)} | {_default(info)} | {_described(info)} |"
-        for name, info in gate.Settings.model_fields.items()
-    ]
+    """One row for each setting: its name, its default, what it does. Those that say how csv is read have a table of
+    their own."""
+    shared = CsvSettings.model_fields if issubclass(gate.Settings, CsvSettings) else {}
+    return _table({name: info for name, info in gate.Settings.model_fields.items() if name not in shared})
+
+
+def csv_table() -> str:
+    """The settings of all gates that read data."""
+    return _table(CsvSettings.model_fields)
+
+
+def _table(fields: Mapping[str, FieldInfo]) -> str:
+    rows = [f"| {_name(name, info)} | {_default(info)} | {_described(info)} |" for name, info in fields.items()]
     return "\n".join(["| setting | default | |", "|---|---|---|", *rows, ""])
 
 

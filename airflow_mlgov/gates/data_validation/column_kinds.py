@@ -109,8 +109,14 @@ def _key_kinds(table: FileTable) -> dict[str, tuple[Kind, str]]:
 def _csv_kinds(table: FileTable, files: list[Path], names: list[str]) -> dict[str, tuple[Kind, str]]:
     """By DuckDB's types, which are those of every value, provided that pandas finds the same in each file alone."""
     types = {"BIGINT": Kind.INTEGER, "DOUBLE": Kind.FLOAT, "BOOLEAN": Kind.BOOLEAN, "VARCHAR": Kind.TEXT}
-    kinds = {name: (types[table.types[name]], "") for name in names}
-    asked = [name for name in names if len(files) > 1 or kinds[name][0] is Kind.TEXT]
+    kinds = {
+        name: (types[stored], "")
+        if (stored := table.types[name]) in types
+        else (Kind.OPAQUE, f"it is read as {stored}")
+        for name in names
+    }
+    asked = [name for name in names if kinds[name][0] is not Kind.OPAQUE]
+    asked = [name for name in asked if len(files) > 1 or kinds[name][0] is Kind.TEXT]
     for path in files if asked else ():
         witnesses = ", ".join(_witness(table.sources[path], name, kinds[name][0]) for name in asked)
         for name, found in zip(asked, table.rows(f"SELECT {witnesses}")[0], strict=True):

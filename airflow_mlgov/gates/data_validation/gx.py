@@ -265,6 +265,8 @@ def _result(item: Mapping[str, Any], nonnull: int | None) -> Result:
     undefined = "observed_value" in raw and (
         (public and observed is None) or (isinstance(observed, float) and not math.isfinite(observed))
     )
+    # a divergence that is infinite is above every threshold, which says more than that nothing is known
+    undefined = undefined and not (kind == "expect_column_kl_divergence_to_be_less_than" and observed == math.inf)
     shown = json_safe(observed) if public else None
     withheld = "observed_value" in raw and not public
     return Result(success is True, _counts(raw), shown, withheld, undefined, error, nonnull)

@@ -142,7 +142,7 @@ def _of_files(relation: Relation, table: FileTable, task: _Task) -> _Answers:
         query = run_query(table, task.sound, close_calls=task.engine == "duckdb")
         subject, columns = table.subject, tuple(table.types)
     except ConfigurationError as error:
-        if task.engine == "duckdb" or isinstance(error, MemoryLimitError):
+        if task.engine == "duckdb" or isinstance(error, MemoryLimitError) or error.code == "column.twice":
             raise
         return _handed_over(relation, task)  # pandas reads it, or says what is wrong with it
     rest = [item for item in task.sound if item.position in query.left]

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, WithJsonSchema
 
-from airflow_mlgov.gates.protocol import Count, Findings, Gate, GateSettings, Local, Merge, Option, Place, Question
+from airflow_mlgov.data.reading import NAMES, Reading
+from airflow_mlgov.gates.protocol import Count, CsvSettings, Findings, Gate, Local, Merge, Option, Place, Question
 
 
 class Checks(Merge):
@@ -23,7 +24,7 @@ class Checks(Merge):
         return merge_checks(stated, given)
 
 
-class DataValidationSettings(GateSettings):
+class DataValidationSettings(CsvSettings):
     """What the data is held against, and by which engine."""
 
     suite: Annotated[
@@ -92,6 +93,16 @@ class DataValidationGate(Gate[DataValidationSettings]):
         from airflow_mlgov.gates.dataset_checks.checks import needs_lookup
 
         return needs_lookup(settings.all_checks)
+
+    def reading(self, settings: DataValidationSettings) -> Reading:
+        """What the suite's ``meta`` says of csv, and the policy or the caller, who come first."""
+        from airflow_mlgov.gates.data_validation.suite import reading_of
+
+        said = {name: getattr(settings, name) for name in NAMES if name in settings.model_fields_set}
+        of_suite = reading_of(settings.suite)
+        if said.get("types") and of_suite.get("types"):
+            said["types"] = {**of_suite["types"], **said["types"]}
+        return Reading.of({**of_suite, **said}, "csv")
 
     def judge(self, question: Question[DataValidationSettings]) -> Findings:
         """Run the suite and the checks."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from airflow_mlgov.data.reading import NAMES
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.data_validation.expectations import Expectation, Suite
 from airflow_mlgov.strict_files import Document, read_json, read_yaml
@@ -46,6 +47,25 @@ def load_suite(suite: str | Path | Mapping[str, Any]) -> Suite:
             f"{path}: a suite is a mapping with an `expectations` list, not {_kind(read.content)}", code="suite.form"
         )
     return replace(_suite(str(path), read.content, read.sha256, read), source=str(suite))
+
+
+def reading_of(suite: str | Path | Mapping[str, Any]) -> dict[str, Any]:
+    """What the ``meta`` of a suite says of how csv is read, by the names of
+    :class:`airflow_mlgov.data.reading.Reading`; nothing of a TFDV schema.
+
+    :raises ConfigurationError: no such file, or not JSON or YAML
+    :raises AccessError: the file system refuses to read it
+    """
+    if isinstance(suite, Mapping):
+        content: Any = suite
+    elif Path(suite).suffix.lower() == ".pbtxt":
+        return {}
+    elif Path(suite).suffix.lower() in (".yaml", ".yml"):
+        content = read_yaml(suite, "suite", plain=True).content
+    else:
+        content = read_json(suite, "suite").content
+    meta = content.get("meta") if isinstance(content, Mapping) else None
+    return {name: meta[name] for name in NAMES if name in meta} if isinstance(meta, Mapping) else {}
 
 
 def _suite(source: str, content: Mapping[str, Any], digest: str, read: Document | None) -> Suite:

@@ -169,13 +169,18 @@ def check_drift(bench: Workbench, settings: DriftSettings, reference: Reference)
     counts = compared.binned(settings.bins) | {
         name: _by_category(bench, reference, name) for name in judged if name not in numeric
     }
+    words = [name for name in judged if name not in numeric]
+    if all(item.metric == "ks" for item in settings.bounds):
+        unlike |= _not_for_ks(bench, words if settings.columns is not None else ())
+        left_out |= _not_for_ks(bench, words if settings.columns is None else ())
     checks = [_scope(bench, settings, reference, left_out)]
     for item in settings.bounds:
         applies = columns if item.metric != "ks" else [name for name in columns if name in numeric or name in unlike]
         for name in applies:
             label = f"drift_{item.metric}({name})"
             if name in unlike:
-                checks.append(Check(label, Outcome.ERROR, None, item.bound, item.severity, unlike[name]))
+                detail = "; ".join(filter(None, [unlike[name], bench.table.remark(name)]))
+                checks.append(Check(label, Outcome.ERROR, None, item.bound, item.severity, detail))
             elif item.metric == "ks":
                 checks.append(_judge_ks(label, item, compared.ks(name), settings.min_rows))
             else:
@@ -209,6 +214,13 @@ def _columns(bench: Workbench, settings: DriftSettings, reference: Reference) ->
             f"{bench.table.name} and {reference.name} share no column that can be compared", code="checks.no_column"
         )
     return chosen, left_out
+
+
+def _not_for_ks(bench: Workbench, names: Sequence[str]) -> dict[str, str]:
+    """Columns of words, and why they are not compared."""
+    return {
+        name: f"it holds {bench.types[name]}, and ks compares numbers: bound psi or js, or exclude it" for name in names
+    }
 
 
 def _unlike(kind: str, reference: str) -> str:

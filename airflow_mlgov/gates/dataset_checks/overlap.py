@@ -8,6 +8,8 @@ from typing import Any
 
 from airflow_mlgov.data.names import require_columns
 from airflow_mlgov.data.quoting import identifier
+from airflow_mlgov.data.source import compared_together
+from airflow_mlgov.data.values import require_comparable
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.dataset_checks.settings import names_of, number_of, severity_of, text_of
 from airflow_mlgov.gates.dataset_checks.workbench import Reference, Workbench, choose_columns, is_numeric, is_temporal
@@ -58,14 +60,20 @@ def check_overlap(bench: Workbench, settings: OverlapSettings, reference: Refere
             )
         keys = choose_columns(shared, None, [name for name in settings.exclude if name in shared], bench.table.name)
         require_columns({**bench.types, **reference.types}, settings.exclude, bench.table.name)
+    bound = Bound(max=settings.max, source="checks.overlap")
+    severity = Severity(settings.severity)
+    for name in keys:
+        compared_together([(bench.table, name), (reference.table, name)])
+        try:
+            require_comparable(bench.table, reference.table, name, "key")
+        except ConfigurationError as error:
+            return Check("overlap", Outcome.ERROR, None, bound, severity, str(error))
     same = " AND ".join(_same(name, bench.types[name], reference.types[name]) for name in keys)
     rows, others, both = bench.row(
         f"SELECT (SELECT count(*) FROM data), (SELECT count(*) FROM {reference.view}), "  # noqa: S608 - quoted
         f"(SELECT count(*) FROM data SEMI JOIN {reference.view} AS other ON {same})"
     )
-    bound = Bound(max=settings.max, source="checks.overlap")
     values = {"rows": rows, "reference_rows": others, "rows_in_both": both, "columns": keys}
-    severity = Severity(settings.severity)
     if not rows or not others:
         side = bench.table.name if not rows else reference.name
         return Check("overlap", Outcome.INCONCLUSIVE, None, bound, severity, f"{side} has no rows", values)
@@ -85,10 +93,9 @@ def _same(name: str, kind: str, reference: str) -> str:
 
 
 def _written(column: str, kind: str, beside: str) -> str:
-    """A value as text: a number or a point in time as DuckDB writes it, and a text that holds one the same way."""
-    for test, common in ((is_numeric, "DOUBLE"), (is_temporal, "TIMESTAMPTZ")):
-        if test(kind):
-            return f"{column}::{common}::VARCHAR"
-        if test(beside):
-            return f"coalesce(try_cast({column}::VARCHAR AS {common})::VARCHAR, {column}::VARCHAR)"
+    """A value as text: a point in time as DuckDB writes it, and a text that holds one the same way."""
+    if is_temporal(kind):
+        return f"{column}::TIMESTAMPTZ::VARCHAR"
+    if is_temporal(beside):
+        return f"coalesce(try_cast({column}::VARCHAR AS TIMESTAMPTZ)::VARCHAR, {column}::VARCHAR)"
     return f"{column}::VARCHAR"

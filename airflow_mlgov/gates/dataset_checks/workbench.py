@@ -88,7 +88,7 @@ def open_workbench(table: DuckTable, references: Iterable[str] = ()) -> Iterator
                 f"{path} would be compared with itself: name another dataset as the reference", code="reference.same"
             )
     table.prepare()
-    with open_beside(table, {view: source_of(path) for path, view in by_path.items()}) as tables:
+    with open_beside(table, {view: source_of(path, table.reading) for path, view in by_path.items()}) as tables:
         yield Workbench(table, {path: Reference(view, tables[view]) for path, view in by_path.items()})
 
 

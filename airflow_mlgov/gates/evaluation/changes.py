@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlgov.data.labels import distinct
+from airflow_mlgov.data.values import Key, keys_of, require_one_sort
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.evaluation.estimates import Estimate, Range, quantile, resample, spread_interval
 from airflow_mlgov.gates.evaluation.grammar import Statistic
@@ -62,10 +64,11 @@ def pair(candidate: pd.Series, champion: pd.Series) -> Pairs:
     :raises ConfigurationError: a name is missing or stands twice
     """
     import numpy as np
-    import pandas as pd
 
     mine, theirs = (_names(column, whose) for column, whose in ((candidate, "candidate"), (champion, "champion")))
-    at = pd.Index(theirs).get_indexer(pd.Index(mine))
+    require_one_sort({"the candidate's row_id": set(mine), "the champion's": set(theirs)}, "names of examples")
+    position = {key: number for number, key in enumerate(theirs)}
+    at = np.array([position.get(key, -1) for key in mine], dtype=np.int64)
     matched = np.flatnonzero(at >= 0)
     return Pairs(matched, at[matched], len(mine) - len(matched), len(theirs) - len(matched))
 
@@ -154,14 +157,15 @@ def _quantile_interval(mine: Array, theirs: Array, share: float, confidence: flo
     return Interval(float(low), float(high), confidence, "bootstrap")
 
 
-def _names(column: pd.Series, whose: str) -> list[Any]:
+def _names(column: pd.Series, whose: str) -> list[Key]:
     missing = int(column.isna().sum())
     if missing:
         raise ConfigurationError(
             f'the {whose}\'s row_id column "{column.name}" has {missing} missing values in {len(column)} rows',
             code="row_id.missing",
         )
-    names = list(column)
+    keys = keys_of(distinct(column, "row_id"))
+    names = [keys[value] for value in column]
     twice = len(names) - len(set(names))
     if twice:
         raise ConfigurationError(

@@ -7,6 +7,7 @@ from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_mlgov.data.values import key_of, keys_of, meant, number_in
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.evaluation.grammar import Statistic, nearest
 
@@ -183,12 +184,10 @@ def _yes(scores: Scores, wanted: Statistic) -> Array:
 def _place(scores: Scores, category: str) -> float:
     """The number that stands for a category; one that nothing equals if no example has it."""
     if scores.kind == "numbers":
-        try:
-            return float(category)
-        except ValueError:
-            raise ConfigurationError(
-                f'{scores.title} holds numbers, and "{category}" is none', code="score.kind"
-            ) from None
+        number = number_in(category)
+        if number is None:
+            raise ConfigurationError(f'{scores.title} holds numbers, and "{category}" is none', code="score.kind")
+        return float(number)
     names = scores.categories
     if scores.kind == "yes or no":
         if category.casefold() not in names:
@@ -203,15 +202,9 @@ def _place(scores: Scores, category: str) -> float:
 def _sentinels(missing: Sequence[str | int | float], values: pd.Series) -> list[Any]:
     """What stands for a missing score: numbers by value, also where a command line could only write them as text; a
     truth value is neither."""
-    wanted = {*missing, *(number for text in missing if (number := _number(text)) is not None)}
-    return [value for value in values.dropna().unique() if not isinstance(value, bool) and value in wanted]
-
-
-def _number(text: str | int | float) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
+    keys = keys_of(value for value in values.dropna().unique() if not isinstance(value, bool))
+    wanted = {meant(word, keys.values()) if isinstance(word, str) else key_of(word) for word in missing}
+    return [value for value, key in keys.items() if key in wanted]
 
 
 def _floats(values: pd.Series) -> Array:

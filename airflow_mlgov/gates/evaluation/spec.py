@@ -25,10 +25,10 @@ from airflow_mlgov.gates.protocol import (
     Columns,
     Confidence,
     Count,
+    CsvSettings,
     Elsewhere,
     Findings,
     Gate,
-    GateSettings,
     Local,
     Option,
     Question,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from airflow_mlgov.data.relation import DataSource
 
 
-class EvaluationSettings(GateSettings):
+class EvaluationSettings(CsvSettings):
     """Everything that may be said about the gate besides its bounds."""
 
     row_id: Column | None = Field(None, description="column that names an example, to pair with the champion's")
@@ -202,7 +202,8 @@ class EvaluationGate(Gate[EvaluationSettings]):
 
     def judge(self, question: Question[EvaluationSettings]) -> Findings:
         """Hold the scores against the bounds."""
-        from airflow_mlgov.data.source import evaluation_digest
+        from airflow_mlgov.data.source import compared_together, evaluation_digest
+        from airflow_mlgov.data.values import require_plain
         from airflow_mlgov.gates.evaluation.gate import judge_scores
         from airflow_mlgov.gates.evaluation.mlflow_source import MlflowTable
 
@@ -210,6 +211,15 @@ class EvaluationGate(Gate[EvaluationSettings]):
         require_sensible(bounds, settings)
         named = [settings.row_id] if settings.row_id is not None else []
         champion, compared = None, compared_columns(bounds)
+        sides = [data, *([question.baseline] if question.baseline is not None and compared else [])]
+        for column in named:
+            for side in sides:
+                side.require(column)
+            compared_together([(side, column) for side in sides])
+        data.require(*settings.slice_columns)
+        require_plain(data, dict.fromkeys(settings.slice_columns, "slice"))
+        for column in settings.slice_columns:
+            compared_together([(data, column)])
         if question.baseline is not None and compared:
             champion = question.baseline.frame(list(dict.fromkeys([*named, *compared])))
         also = [*settings.slice_columns, *settings.weight_columns]

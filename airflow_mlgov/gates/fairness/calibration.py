@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.fairness.counting import Columns, Pair
+from airflow_mlgov.gates.fairness.counting import Columns, Pair, group_sql
 from airflow_mlgov.gates.fairness.disparity import Values
 from airflow_mlgov.gates.fairness.features import Feature, columns_of
 from airflow_mlgov.gates.fairness.joint import Joint, joint_means
@@ -86,7 +86,8 @@ def calibrate(
 
     scores, relation = scored(pair, columns, paired)
     pairs = [(one, other) for one in range(len(scores)) for other in range(one + 1)]
-    keys = [f"c.{pair.data.quote(name)}" for name in (*columns_of(feature.name), columns.label)]
+    keys = [group_sql(pair, columns, name) for name in columns_of(feature.name)]
+    keys.append(f"c.{pair.data.quote(columns.label)}")
     listing = ", ".join([*keys, *map(_bin, scores)])
     asked = [f"{function}({score})" for score in scores for function in ("COUNT", "MIN", "MAX")]
     asked += [f"SUM(1e0 * {score})" for score in scores]

@@ -9,13 +9,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from airflow_mlgov.data.cases import digest_of_counts
-from airflow_mlgov.data.labels import canonical
-from airflow_mlgov.data.source import ColumnKind, Relation, open_together, source_of
+from airflow_mlgov.data.source import ColumnKind, Relation, compared_together, open_together, source_of
+from airflow_mlgov.data.values import key_of, require_comparable, require_numbers, require_plain
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.fairness.features import group_name
+from airflow_mlgov.gates.fairness.features import group_name, group_names
 from airflow_mlgov.gates.statistics.weights import refuse_unsound, unsound
 from airflow_mlgov.results import Subject
 
@@ -52,6 +53,8 @@ class Columns:
     """The champion's score on the same row, where the table has one."""
     sample_weight: str | None = None
     """How much each row counts."""
+    bins: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Sensitive column of numbers -> the edges that cut it into groups."""
 
     @property
     def predictor(self) -> str:
@@ -96,7 +99,7 @@ class Cells:
     def table(self) -> list[list[Any]]:
         """One row for each cell: the groups by column name, label, prediction, number of rows."""
         names = [self.groups[column] for column in sorted(self.groups)]
-        values = [map(canonical, self.label), map(canonical, self.prediction), self.rows]
+        values = [map(_marked, self.label), map(_marked, self.prediction), self.rows]
         return [list(row) for row in zip(*names, *values, strict=True)]
 
     @property
@@ -150,6 +153,37 @@ def open_pair(data: Any, baseline: Any, memory_limit: str) -> Iterator[Pair]:
         yield Pair(tables["data"], tables["baseline"])
 
 
+def as_written(pair: Pair, columns: Columns, sensitive: Sequence[str], *, labels: bool) -> None:
+    """Have the names that stand in csv (labels, groups, ids) as they are written, see
+    :func:`airflow_mlgov.data.source.compared_together`; and refuse lists as groups, and scores that are no numbers.
+
+    :param labels: whether label and prediction are classes, not numbers
+    """
+    sides = list(filter(None, (pair.data, pair.baseline)))
+    pair.data.require(*sensitive)
+    require_plain(pair.data, dict.fromkeys(sensitive, "sensitive"))
+    for name in sensitive:
+        compared_together([(pair.data, name)])
+    if columns.row_id is not None and pair.baseline is not None:
+        pair.require(columns.row_id)
+        compared_together([(side, columns.row_id) for side in sides])
+    pair.require(columns.label)
+    if labels:
+        pair.data.require(*filter(None, (columns.prediction, columns.champion_prediction)))
+        pair.require(*([columns.prediction] if columns.prediction else []))
+        found = [(side, name) for side in sides for name in (columns.label, columns.prediction) if name]
+        found += [(pair.data, columns.champion_prediction)] if columns.champion_prediction else []
+        for side, name in found:
+            require_plain(side, {name: "label" if name == columns.label else "prediction"})
+        compared_together(found, "labels")
+    numbers = {columns.score: "score"} if columns.score else {}
+    if not labels:
+        numbers |= {columns.label: "label"} | ({columns.prediction: "prediction"} if columns.prediction else {})
+    for side in sides:
+        side.require(*numbers)
+        require_numbers(side, numbers)
+
+
 def count_cells(pair: Pair, columns: Columns, sensitive: Sequence[str]) -> Cells:
     """Every combination of group, label and prediction with its number of rows.
 
@@ -160,7 +194,7 @@ def count_cells(pair: Pair, columns: Columns, sensitive: Sequence[str]) -> Cells
     pair.require(*wanted)
     wanted += [name for name in dict.fromkeys([*sensitive, columns.champion_prediction]) if name]
     pair.data.require(*wanted)
-    expressions = [f"c.{pair.data.quote(name)}" for name in (*sensitive, columns.label)]
+    expressions = [*(group_sql(pair, columns, name) for name in sensitive), f"c.{pair.data.quote(columns.label)}"]
     expressions.append(_predicted(pair, columns, "c"))
     relation = f"{pair.data.sql} c"
     if pair.baseline is not None:
@@ -180,7 +214,7 @@ def count_cells(pair: Pair, columns: Columns, sensitive: Sequence[str]) -> Cells
     if len(found) > LIMIT:
         raise ConfigurationError(
             f"{pair.data.name} has more than {LIMIT} combinations of {', '.join(wanted)}: one of them holds scores, "
-            "ages or ids; name a column of groups (bins), and a score as the score",
+            "ages or ids; cut a quantity into groups (bins: {age: [25, 45, 65]}), and name a score as the score",
             code="group.too_many",
         )
     if not found:
@@ -204,10 +238,80 @@ def _require_sound_weights(data: Relation, name: str) -> None:
     refuse_unsound(name, missing, negative, infinite, total or 0.0)
 
 
+def group_sql(pair: Pair, columns: Columns, name: str) -> str:
+    """A sensitive column's group as SQL: the column, or the bin that its number lies in, by name."""
+    column = f"c.{pair.data.quote(name)}"
+    edges = columns.bins.get(name)
+    if not edges:
+        return column
+    lows = [f"{column} >= -{LARGEST}", *(f"{column} >= {edge!r}" for edge in edges)]
+    highs = [*(f"{column} < {edge!r}" for edge in edges), f"{column} <= {LARGEST}"]
+    ladder = " ".join(
+        f"WHEN {low} AND {high} THEN '{group}'" for low, high, group in zip(lows, highs, bin_names(edges), strict=True)
+    )
+    return f"CASE {ladder} END"
+
+
+def bin_names(edges: Sequence[float]) -> list[str]:
+    """``below 25``, ``25 to below 45``, ``45 and above``."""
+    names = [group_name(edge) for edge in edges]
+    between = [f"{low} to below {high}" for low, high in pairwise(names)]
+    return [f"below {names[0]}", *between, f"{names[-1]} and above"]
+
+
+def edges_of(relation: Relation, name: str, wanted: int | Sequence[float]) -> tuple[float, ...]:
+    """The edges of a column's bins.
+
+    :param wanted: the edges themselves, or how many bins of about equal size there are to be
+    :raises ConfigurationError: the column holds no numbers, or too few different ones
+    """
+    relation.require(name)
+    require_numbers(relation, {name: "binned"})
+    if not isinstance(wanted, int):
+        return tuple(wanted)
+    column = f"c.{relation.quote(name)}"
+    there = f"{column} >= -{LARGEST} AND {column} <= {LARGEST}"
+    found = relation.rows(
+        f"SELECT {column}, COUNT(*) FROM {relation.sql} c WHERE {there} GROUP BY {column} LIMIT {LIMIT + 1}"  # noqa: S608
+    )
+    if len(found) > LIMIT and not relation.is_local:
+        raise ConfigurationError(
+            f'"{name}" has more than {LIMIT} different numbers in {relation.name}: give the edges of its bins',
+            code="group.too_many",
+        )
+    if len(found) > LIMIT:
+        shares = ", ".join(repr(at / wanted) for at in range(1, wanted))
+        (((low, *rest),),) = relation.rows(
+            f"SELECT list_prepend(min({column})::DOUBLE, quantile_disc({column}::DOUBLE, [{shares}])) "  # noqa: S608
+            f"FROM {relation.sql} c WHERE {there}"
+        )
+    else:
+        counts = sorted((float(value), int(count)) for value, count in found)
+        low, rest = (counts[0][0] if counts else 0.0), _quantiles(counts, wanted)
+    edges = tuple(sorted({float(edge) for edge in rest} - {float(low)}))
+    if not edges:
+        raise ConfigurationError(
+            f'"{name}" of {relation.name} has too few different numbers to be cut into {wanted} bins: give the edges, '
+            "or take the numbers as groups",
+            code="group.bins",
+        )
+    return edges
+
+
+def _quantiles(counts: Sequence[tuple[float, int]], bins: int) -> list[float]:
+    """Where each bin but the first begins, so that all have about as many rows."""
+    total, below, found = sum(count for _, count in counts), 0, []
+    starts = [at * total / bins for at in range(1, bins)]
+    for value, count in counts:
+        found += [value for start in starts if below <= start < below + count]
+        below += count
+    return found
+
+
 def aggregate_subject(name: str, table: Sequence[Sequence[Any]]) -> Subject:
     """A database table as far as it was judged: the SHA-256 of the aggregates that were asked of it, sorted."""
     lines = sorted(json.dumps([None if value is None else str(value) for value in row]) for row in table)
-    text = json.dumps(["mlgov-aggregates-v1", *lines])
+    text = json.dumps(["mlgov-aggregates-v2", *lines])
     return Subject("dataset", name, hashlib.sha256(text.encode()).hexdigest())
 
 
@@ -234,6 +338,8 @@ def paired_rows(pair: Pair, columns: Columns) -> str:
         )
     key = pair.data.quote(columns.row_id)
     pair.require(columns.row_id)
+    require_comparable(pair.data, pair.champion, columns.row_id, "row_id")
+    require_comparable(pair.data, pair.champion, columns.label, "label")
     return f"{pair.data.sql} c JOIN {pair.champion.sql} b ON c.{key} = b.{key}"
 
 
@@ -275,8 +381,7 @@ def _cells(found: Sequence[tuple[Any, ...]], columns: Columns, sensitive: Sequen
     weighted = columns.sample_weight is not None
     weights, squares = zip(*(row[-2:] for row in found), strict=True) if weighted else ((), ())
     *values, rows = zip(*(row[:-2] if weighted else row for row in found), strict=True)
-    names = {value: group_name(value) for column in values[: len(sensitive)] for value in column}
-    groups = {name: tuple(names[value] for value in values[at]) for at, name in enumerate(sensitive)}
+    groups = {name: group_names(values[at]) for at, name in enumerate(sensitive)}
     label, prediction, *rest = values[len(sensitive) :]
     if columns.prediction is None:
         role, prediction = "score", tuple(_SCORED.get(value, value) for value in prediction)
@@ -291,6 +396,12 @@ def _cells(found: Sequence[tuple[Any, ...]], columns: Columns, sensitive: Sequen
     stored = tuple(values[at] for at, _ in sorted(enumerate(sensitive), key=lambda pair: pair[1]))
     champion = rest[0] if rest else ()
     return Cells(groups, label, prediction, champion, rows, stored, found_problems, weights, squares)
+
+
+def _marked(value: Any) -> str | None:
+    """A label with its sort, so that the text 1 is not the number 1."""
+    key = key_of(value)
+    return None if key is None else f"{key.sort}: {key.written}"
 
 
 def _problem(values: Sequence[Any], rows: Sequence[int], what: str) -> str:

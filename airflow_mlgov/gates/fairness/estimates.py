@@ -146,7 +146,7 @@ def estimate_rates(
         if weight is not None:
             weights, effective = _totals_by_weight(weight, paired)
         for name in wanted:
-            short = too_few(name, feature.groups, counts, minimums, suppress_below, effective)
+            short = too_few(name, feature.labels, counts, minimums, suppress_below, effective)
             short |= _unbelievable(name, feature, point[name], short)
             champion = (theirs[name], their_samples[name]) if paired else None
             measures[name].append(Measured(point[name], samples[name], short, of_class, champion).without(short))
@@ -172,7 +172,7 @@ def estimate_scores(
     feature, counts = estimates.feature, estimates.counts
     measures = dict(estimates.measures)
     for name, of_models in found.items():
-        measures[name] = [_measured(of_models, too_few(name, feature.groups, counts, minimums, suppress_below))]
+        measures[name] = [_measured(of_models, too_few(name, feature.labels, counts, minimums, suppress_below))]
     return replace(estimates, measures=measures)
 
 
@@ -192,7 +192,7 @@ def estimate_errors(feature: Feature, errors: ErrorSums, minimums: Minimums, sup
         products = np.empty((len(sums), *sums.shape))
         for (one, other), each in errors.products[name].items():
             products[one, other] = products[other, one] = by_group(each)
-        short = too_few(name, feature.groups, {"rows": rows}, minimums, suppress_below)
+        short = too_few(name, feature.labels, {"rows": rows}, minimums, suppress_below)
         measures[name] = [_measured(joint_means(rows, sums, products).measured(), short)]
     return Estimates(feature, {"rows": rows.astype(np.int64)}, measures)
 
@@ -224,7 +224,7 @@ def _unbelievable(name: str, feature: Feature, values: Values, known: Mapping[in
     """Groups that are large enough and have no rate within 0 to 1 all the same."""
     possible = (values.groups >= 0) & (values.groups <= 1)
     return {
-        at: f"{name} of {feature.groups[at]} came out as {values.groups[at]}"
+        at: f"{name} of {feature.labels[at]} came out as {values.groups[at]}"
         for at in (~possible).nonzero()[0].tolist()
         if at not in known
     }

@@ -3,16 +3,22 @@ nobody declared, and rows without a group unless the policy gives them one."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, Literal
 
+from airflow_mlgov.data.values import Sort, key_of, keys_of
 from airflow_mlgov.errors import ConfigurationError
 
 MISSING = "(missing)"
 """The group of rows whose sensitive value is missing, under ``missing_sensitive: group``."""
+
+UNNAMED = "a group that is not named"
+"""One with so few rows that its name could point at a person."""
+MOST_NUMBERS = 20
+"""A sensitive column with more different numbers holds a quantity."""
 
 OnMissing = Literal["error", "group"]
 Declared = Mapping[str, tuple[str, ...] | None]
@@ -31,6 +37,23 @@ class Feature:
     members: tuple[int, ...] = ()
     """For each counted cell, the position of its group in ``groups``."""
     problem: str = ""
+    hidden: frozenset[int] = frozenset()
+    """Positions of groups that nobody declared and that have so few rows that a name could point at a person."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What texts call the groups, by position."""
+        return tuple(UNNAMED if at in self.hidden else group for at, group in enumerate(self.groups))
+
+    @property
+    def positioned(self) -> list[tuple[int, str]]:
+        """Position and name of the groups that may be named."""
+        return [(at, group) for at, group in enumerate(self.groups) if at not in self.hidden]
+
+    @property
+    def named(self) -> list[str]:
+        """The groups that may be named."""
+        return [group for _, group in self.positioned]
 
     def positions(self, values: Sequence[Sequence[Any]]) -> list[int]:
         """The positions of the groups that values stand for.
@@ -38,7 +61,8 @@ class Feature:
         :param values: for each of the feature's columns, as stored
         """
         at = {group: position for position, group in enumerate(self.groups)}
-        return [at["*".join(group_name(value) or MISSING for value in row)] for row in zip(*values, strict=True)]
+        columns = [[name or MISSING for name in group_names(column)] for column in values]
+        return [at["*".join(row)] for row in zip(*columns, strict=True)]
 
 
 def declared_features(features: Mapping[str, Sequence[Any] | None] | Sequence[str]) -> dict[str, Any]:
@@ -65,24 +89,39 @@ def columns_of(name: str) -> list[str]:
 
 
 def group_name(value: Any) -> str | None:
-    """One name for 1, 1.0 and "1" because a csv column of whole numbers comes as either; None for a missing value."""
-    value = value.item() if hasattr(value, "item") else value
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value).strip() or None
+    """Text as written; one name for the numbers 1, 1.0 and Decimal 1; None for a missing value and for text
+    of nothing but blanks, which names nobody."""
+    key = key_of(value)
+    return None if key is None or not key.written.strip() else key.written
+
+
+def group_names(values: Sequence[Any]) -> tuple[str | None, ...]:
+    """The names of one column's values. Text of one length that ends in blanks is a database's CHAR, which fills up
+    what it holds: the blanks are not the name's."""
+    keys = keys_of(values)
+    texts = {key.value for key in keys.values() if key.sort is Sort.TEXT}
+    padded = len({len(text) for text in texts}) == 1 and any(text.endswith(" ") for text in texts)
+    padded = padded and len({text.rstrip(" ") for text in texts}) == len(texts)
+    names = {value: key.written.rstrip(" ") if padded else key.written for value, key in keys.items()}
+    return tuple(name if (name := names.get(value)) and name.strip() else None for value in values)
 
 
 def find_groups(
-    name: str, found: Mapping[str, Sequence[str | None]], rows: Sequence[int], declared: Declared, on_missing: OnMissing
+    name: str,
+    found: Mapping[str, Sequence[str | None]],
+    rows: Sequence[int],
+    declared: Declared,
+    on_missing: OnMissing,
+    *,
+    suppress_below: int = 1,
+    numbers: Collection[str] = (),
 ) -> Feature:
     """The groups of one feature among the counted cells.
 
     :param found: column -> the group's name in each cell
     :param rows: how many rows each cell stands for
+    :param suppress_below: rows below which a group that nobody declared is not named
+    :param numbers: columns that hold numbers, which are a quantity if they are many
     """
     parts = columns_of(name)
     columns = {part: list(found[part]) for part in parts}
@@ -91,23 +130,67 @@ def find_groups(
     problems = [_missing(part, columns[part], rows) for part in parts]
     if any(problems):
         return Feature(name, problem="; ".join(problem for problem in problems if problem))
+    if declared[name] is None:
+        problems = [_quantity(part, columns[part], declared) for part in parts if part in numbers]
+        if any(problems):
+            return Feature(name, problem="; ".join(filter(None, problems)))
     names = _joined(columns)  # type: ignore[arg-type]  # no name is missing any more
     seen = set(names)
     expected = declared[name]
     unknown: Iterable[str] = sorted(seen - set(expected) - {MISSING}) if expected is not None else ()
     if expected is None and len(parts) > 1:
         expected, unknown = _crossed(columns, declared)  # type: ignore[arg-type]
+    size = _sizes(names, rows)
     if unknown:
-        return Feature(name, problem=f"{name} has undeclared groups: {listed(list(unknown))}; declare or repair them")
+        few = [group for group in unknown if size.get(group, suppress_below) < suppress_below]
+        shown = listed([group for group in unknown if group not in few])
+        more = f"{' and ' if shown else ''}{len(few)} of fewer than {suppress_below} rows each" if few else ""
+        return Feature(name, problem=f"{name} has undeclared groups: {shown}{more}; declare or repair them")
     groups = tuple(sorted({*seen, *(expected or ())}))
     at = {group: position for position, group in enumerate(groups)}
-    return Feature(name, groups, tuple(at[group] for group in names))
+    hidden = frozenset[int]()
+    if declared[name] is None:
+        rare = {part: _rare(columns[part], rows, declared.get(part), suppress_below) for part in parts}  # type: ignore[arg-type]
+        hidden = frozenset(
+            at[group] for group in groups if 0 < size.get(group, 0) < suppress_below or _has_rare(group, parts, rare)
+        )
+    return Feature(name, groups, tuple(at[group] for group in names), hidden=hidden)
 
 
 def listed(texts: Sequence[str]) -> str:
     """The first ten, and how many more there are."""
     more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
     return ", ".join(texts[:_SHOWN]) + more
+
+
+def _sizes(names: Sequence[str], rows: Sequence[int]) -> Counter[str]:
+    sizes = Counter[str]()
+    for group, count in zip(names, rows, strict=True):
+        sizes[group] += count
+    return sizes
+
+
+def _rare(names: Sequence[str], rows: Sequence[int], declared: Sequence[str] | None, below: int) -> set[str]:
+    """The groups of one column that have few rows and that nobody declared."""
+    known = {*(declared or ()), MISSING}
+    return {group for group, count in _sizes(names, rows).items() if count < below and group not in known}
+
+
+def _has_rare(group: str, parts: Sequence[str], rare: Mapping[str, Collection[str]]) -> bool:
+    each = group.split("*") if len(parts) > 1 else [group]
+    return any(name in rare[part] for part, name in zip(parts, each, strict=True))
+
+
+def _quantity(column: str, names: Sequence[str | None], declared: Declared) -> str:
+    """Why a column of numbers is no column of groups; empty if it is one."""
+    many = len(set(names) - {MISSING})
+    if many <= MOST_NUMBERS or declared.get(column) is not None:
+        return ""
+    return (
+        f'"{column}" holds {many} different numbers: a quantity is no group, so cut it by bins, at its edges '
+        f"(bins: {{{column}: [25, 45, 65]}}, --bins {column}=25,45,65) or into so many of equal size "
+        f"(bins: {{{column}: 4}}); if the numbers are codes of groups, declare the groups"
+    )
 
 
 def _declared_groups(name: str, groups: Any) -> tuple[str, ...]:

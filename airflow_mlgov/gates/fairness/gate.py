@@ -4,14 +4,25 @@ Refuses what the libraries let through: groups too small to estimate, absent, un
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlgov.data.labels import binary_codes, canonical
+from airflow_mlgov.data.labels import binary_codes, classes_among
+from airflow_mlgov.data.source import ColumnKind, Relation, evaluation_digest
+from airflow_mlgov.data.values import Sort, key_of
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import MetricBound
 from airflow_mlgov.gates.fairness.calibration import calibrate
-from airflow_mlgov.gates.fairness.counting import Cells, Columns, Pair, aggregate_subject, count_cells
+from airflow_mlgov.gates.fairness.counting import (
+    Cells,
+    Columns,
+    Pair,
+    aggregate_subject,
+    as_written,
+    bin_names,
+    count_cells,
+    edges_of,
+)
 from airflow_mlgov.gates.fairness.estimates import (
     Engine,
     Estimates,
@@ -70,6 +81,8 @@ class Settings:
     engine: Engine
     suppress_below: int
     rules: Rules
+    numbers: frozenset[str] = frozenset()
+    """Sensitive columns that hold numbers and are not cut into bins."""
 
     @property
     def sensitive(self) -> list[str]:
@@ -88,6 +101,8 @@ def judge(question: Question[FairnessSettings]) -> Findings:
     settings = _plan(given)
     _require_sound(settings, question.bounds)
     pair = Pair(question.data if given.sample_weight is None else question.data.in_duckdb(), question.baseline)
+    settings = _cut(settings, given.bins, pair.data)
+    as_written(pair, settings.columns, settings.sensitive, labels=given.task != "regression")
     evaluate = _judge_errors if given.task == "regression" else _judge_labels
     checks, judged, counted = evaluate(pair, settings, question.bounds)
     details = published(sum(counted.rows), settings.rules, judged, given.suppress_below)
@@ -98,13 +113,18 @@ def judge(question: Question[FairnessSettings]) -> Findings:
         from airflow_mlgov.gates.fairness.plots import draw_rates
 
         figures = draw_rates(checks, details, given.confidence)
+    digest = counted.case_digest
+    if bins := settings.columns.bins:
+        details["bins"] = {name: {"edges": list(edges), "groups": bin_names(edges)} for name, edges in bins.items()}
+        # other bins are other groups of the same rows
+        digest = evaluation_digest(question.data, [given.label, *sorted(settings.sensitive)])
     if given.task != "regression" and given.prediction is None:
         details["prediction"] = f"{given.score} >= {given.threshold:g}"
     return Findings(
         checks,
         details,
         read=pair.subjects or (aggregate_subject(pair.data.name, counted.table),),
-        evaluation_digest=counted.case_digest,
+        evaluation_digest=digest,
         libraries=_LIBRARIES[given.engine],
         figures=figures,
     )
@@ -138,6 +158,32 @@ def _plan(given: FairnessSettings) -> Settings:
             given.on_no_champion,
         ),
     )
+
+
+def _cut(settings: Settings, bins: Mapping[str, int | tuple[float, ...]], data: Relation) -> Settings:
+    """The settings with the edges of the bins; refuses bins of what is no sensitive column.
+
+    :raises ConfigurationError: so it is, or the column holds no numbers
+    """
+    other = sorted(set(bins) - set(settings.sensitive))
+    if other:
+        raise ConfigurationError(
+            f"bins cut {other[0]!r}, which is no sensitive column of this gate: {', '.join(settings.sensitive)}",
+            code="group.unknown",
+        )
+    data.require(*settings.sensitive)
+    edges = {name: edges_of(data, name, wanted) for name, wanted in bins.items()}
+    numbers = frozenset(name for name in settings.sensitive if name not in edges and _holds_numbers(data, name))
+    return replace(settings, columns=replace(settings.columns, bins=edges), numbers=numbers)
+
+
+def _holds_numbers(data: Relation, name: str) -> bool:
+    kind = data.columns.get(name, ColumnKind.UNKNOWN)
+    if kind is not ColumnKind.UNKNOWN:
+        return kind in (ColumnKind.INTEGER, ColumnKind.DECIMAL, ColumnKind.FLOAT)
+    ((least,),) = data.rows(f"SELECT MIN(c.{data.quote(name)}) FROM {data.sql} c")  # noqa: S608 - quoted
+    key = key_of(least)
+    return key is not None and key.sort is Sort.NUMBER
 
 
 def _judge_labels(
@@ -190,7 +236,18 @@ def _features(
 ) -> list[Feature]:
     if problems:
         return [Feature(name, problem="; ".join(problems)) for name in settings.features]
-    return [find_groups(name, groups, rows, settings.features, settings.on_missing) for name in settings.features]
+    return [
+        find_groups(
+            name,
+            groups,
+            rows,
+            settings.features,
+            settings.on_missing,
+            suppress_below=settings.suppress_below,
+            numbers=settings.numbers,
+        )
+        for name in settings.features
+    ]
 
 
 def _estimated(
@@ -225,19 +282,17 @@ def _codes(cells: Cells, settings: Settings) -> dict[str, list[list[int]]]:
     values = {"label": cells.label, "prediction": cells.prediction}
     if cells.champion:
         values["champion's prediction"] = cells.champion
+    names = {"label": columns.label, "prediction": columns.predictor}
+    names["champion's prediction"] = columns.champion_prediction or columns.predictor
     if settings.task == "multiclass":
-        known = {role: [canonical(value) for value in found] for role, found in values.items()}
-        classes = sorted({name for found in known.values() for name in found}, key=str)
+        classes = classes_among({f'{role} column "{names[role]}"': found for role, found in values.items()})
+        known = {role: [key_of(value) for value in found] for role, found in values.items()}
         if len(classes) > _MAX_CLASSES:
             raise ConfigurationError(
                 f"{len(classes)} different labels and predictions: more than {_MAX_CLASSES} are no classes",
                 code="label.too_many_classes",
             )
-        return {
-            f"class {_shown(name)}": [[int(v == name) for v in found] for found in known.values()] for name in classes
-        }
-    names = {"label": columns.label, "prediction": columns.predictor}
-    names["champion's prediction"] = columns.champion_prediction or columns.predictor
+        return {f"class {key.written}": [[int(v == key) for v in found] for found in known.values()] for key in classes}
     predicted = [role for role in values if columns.prediction is not None or role == "label"]
     codes = binary_codes(
         {role: list(dict.fromkeys(values[role])) for role in predicted},
@@ -288,7 +343,7 @@ def _weights_of(column: str, cells: Cells, judged: Sequence[Estimates], suppress
         "shares": {
             each.feature.name: {
                 group: float(each.weights["rows"][at]) / total if each.counts["rows"][at] >= suppress_below else None
-                for at, group in enumerate(each.feature.groups)
+                for at, group in each.feature.positioned
             }
             for each in judged
             if each.weights is not None
@@ -323,7 +378,3 @@ def _require_measurable(item: MetricBound, settings: Settings) -> None:
 
 def _measures_of(item: MetricBound) -> tuple[str, ...]:
     return FAIRNESS_METRICS[item.base_metric].measures
-
-
-def _shown(value: float | str) -> str:
-    return f"{value:g}" if isinstance(value, float) else value

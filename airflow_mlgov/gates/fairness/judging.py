@@ -12,8 +12,8 @@ from airflow_mlgov.gates.bounds import MetricBound, settle
 from airflow_mlgov.gates.fairness import four_fifths
 from airflow_mlgov.gates.fairness.disparity import Method, Values, compare, disparities
 from airflow_mlgov.gates.fairness.estimates import Estimates, Measured
-from airflow_mlgov.gates.fairness.features import Feature, listed
-from airflow_mlgov.gates.fairness.metrics import FAIRNESS_METRICS, FairnessMetric, is_binary
+from airflow_mlgov.gates.fairness.features import Feature, columns_of, listed
+from airflow_mlgov.gates.fairness.metrics import DENOMINATORS, FAIRNESS_METRICS, FairnessMetric, is_binary
 from airflow_mlgov.gates.fairness.resampling import chance_allows, closed_form, widened
 from airflow_mlgov.gates.statistics.intervals import Decide, Interval, judge, percentile
 from airflow_mlgov.results import WORST_FIRST, Bound, Check, Outcome, Severity
@@ -46,7 +46,7 @@ class Rules:
         if name is None or name in feature.groups:
             return None if name is None else feature.groups.index(name)
         raise ConfigurationError(
-            f"the reference of {feature.name} is {name!r}, which is not among its groups: {', '.join(feature.groups)}",
+            f"the reference of {feature.name} is {name!r}, which is not among its groups: {', '.join(feature.named)}",
             code="group.unknown",
         )
 
@@ -112,7 +112,7 @@ def judge_four_fifths(estimates: Estimates, rules: Rules) -> Check:
         outcome = Outcome.INCONCLUSIVE
     word = "significant" if tested.is_significant else "not significant"
     detail = (
-        f"{feature.groups[low]} against {feature.groups[high]}: {word} at 5 % "
+        f"{feature.labels[low]} against {feature.labels[high]}: {word} at 5 % "
         f"({tested.test}, p = {tested.p_value:.2g}, {abs(tested.deviations):.2f} standard deviations)"
     )
     values = {"test": tested.test, "p_value": tested.p_value, "standard_deviations": tested.deviations}
@@ -190,25 +190,25 @@ def _disparity(check: Check, item: MetricBound, measured: Measured, estimates: E
     others = [
         position for position in range(len(feature.groups)) if position != at and position not in measured.too_few
     ]
-    values = {**check.values, "reference": feature.groups[at]}
+    values = {**check.values, "reference": feature.labels[at]}
     if not others:
-        detail = f"no group but the reference {feature.groups[at]} can be estimated: nothing to compare with it"
+        detail = f"no group but the reference {feature.labels[at]} can be estimated: nothing to compare with it"
         return replace(check, detail=detail, values=values)
     if at in measured.too_few or not all(math.isfinite(ratios[position]) for position in others):
-        detail = f"the reference {feature.groups[at]} has no rate to divide by"
+        detail = f"the reference {feature.labels[at]} has no rate to divide by"
         return replace(check, detail=detail, values=values)
     judged = {}
     for position in others:
         interval = percentile(samples[:, position], rules.confidence)
         judged[position] = _judged(check, item.bound, float(ratios[position]), interval, rules, "")
     values["disparities"] = {
-        feature.groups[position]: {"value": each.observed, "outcome": str(each.outcome)}
+        feature.labels[position]: {"value": each.observed, "outcome": str(each.outcome)}
         for position, each in judged.items()
     }
     outcome = next(worst for worst in WORST_FIRST if worst in {each.outcome for each in judged.values()})
     worst_groups = [position for position in others if judged[position].outcome is outcome]
     shown = max(worst_groups, key=lambda position: abs(math.log(ratios[position])) if ratios[position] else math.inf)
-    detail = f"{feature.groups[shown]} against {feature.groups[at]}{judged[shown].detail}"
+    detail = f"{feature.labels[shown]} against {feature.labels[at]}{judged[shown].detail}"
     return replace(check, outcome=outcome, observed=judged[shown].observed, detail=detail, values=values)
 
 
@@ -229,8 +229,14 @@ def _left_out(measured: Sequence[Measured], estimates: Estimates, rules: Rules) 
         return "", {}
     rows = estimates.counts["rows"]
     share = sum(int(rows[at]) for at in reasons) / int(rows.sum())
-    left_out = {estimates.feature.groups[at]: why for at, why in sorted(reasons.items())}
+    left_out = {estimates.feature.labels[at]: why for at, why in sorted(reasons.items())}
+    empty = [at for at in reasons if not rows[at]]
     why = f"cannot be estimated: {listed(list(dict.fromkeys(left_out.values())))}"
+    if empty and len(columns_of(estimates.feature.name)) > 1:
+        why += (
+            f"; if there are no such people, declare the groups of {estimates.feature.name} that there are, under "
+            "sensitive_features, without those"
+        )
     if not rules.max_share_left_out or any(not rows[at] for at in reasons):
         return why, left_out
     if share > rules.max_share_left_out:
@@ -242,12 +248,15 @@ def _left_out(measured: Sequence[Measured], estimates: Estimates, rules: Rules) 
 def _only_one(feature: Feature) -> str:
     if len(feature.groups) > 1:
         return ""
-    return f"only one group in {feature.name} ({feature.groups[0]}): nothing to compare with"
+    return f"only one group in {feature.name} ({feature.labels[0]}): nothing to compare with"
 
 
 def _nobody_selected(metric: FairnessMetric, estimates: Estimates) -> str:
     selected = estimates.counts.get("selected")
-    counts = selected is not None and all(is_binary(measure) and measure != "accuracy" for measure in metric.measures)
+    of_the_others = {"accuracy", *(rate for rate, counted in DENOMINATORS.items() if counted == "unselected")}
+    counts = selected is not None and all(
+        is_binary(measure) and measure not in of_the_others for measure in metric.measures
+    )
     if counts and selected is not None and not selected.any():
         return "nobody is predicted positive in any group, so the groups cannot differ"
     return ""
@@ -268,8 +277,8 @@ def _extremes(metric: FairnessMetric, measured: Sequence[Measured], feature: Fea
         of_class = f" of {each.of_class}" if each.of_class else ""
         values = each.values.groups
         texts.append(
-            f"{name}{of_class} from {values[low]:.4g} ({feature.groups[low]}) to {values[high]:.4g} "
-            f"({feature.groups[high]})" + ("" if at is None else f", against {values[at]:.4g} ({feature.groups[at]})")
+            f"{name}{of_class} from {values[low]:.4g} ({feature.labels[low]}) to {values[high]:.4g} "
+            f"({feature.labels[high]})" + ("" if at is None else f", against {values[at]:.4g} ({feature.labels[at]})")
         )
     return ", ".join(texts[:6])
 
@@ -281,11 +290,11 @@ def _ends(values: Array) -> tuple[int, int]:
 
 
 def _by_group(metric: FairnessMetric, estimates: Estimates) -> dict[str, dict[str, float | None]]:
-    found: dict[str, dict[str, float | None]] = {group: {} for group in estimates.feature.groups}
+    found: dict[str, dict[str, float | None]] = {group: {} for group in estimates.feature.named}
     for measure in metric.measures:
         for each in estimates.measures[measure]:
             name = f"{measure} of {each.of_class}" if each.of_class else measure
-            for at, group in enumerate(estimates.feature.groups):
+            for at, group in estimates.feature.positioned:
                 value = float(each.values.groups[at])
                 found[group][name] = value if math.isfinite(value) else None
     return found

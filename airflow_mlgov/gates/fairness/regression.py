@@ -9,8 +9,8 @@ from typing import Any
 
 from airflow_mlgov.data.cases import digest_of_counts
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.fairness.counting import Columns, Pair, paired_rows, require_same_rows
-from airflow_mlgov.gates.fairness.features import group_name
+from airflow_mlgov.gates.fairness.counting import Columns, Pair, group_sql, paired_rows, require_same_rows
+from airflow_mlgov.gates.fairness.features import group_names
 
 Sums = tuple[float, ...]
 """One number for each combination of sensitive values."""
@@ -65,7 +65,7 @@ def sum_errors(pair: Pair, columns: Columns, sensitive: Sequence[str]) -> ErrorS
         "mean_absolute_error": [f"ABS({error})" for error in errors],
         "mean_prediction": predictions,
     }
-    keys = [f"c.{pair.data.quote(name)}" for name in sensitive]
+    keys = [group_sql(pair, columns, name) for name in sensitive]
     pairs = [(one, other) for one in range(len(errors)) for other in range(one + 1)]
     asked = [f"SUM({label})", *(f"COUNT({value})" for value in (label, *predictions))]
     for of_models in values.values():
@@ -76,7 +76,7 @@ def sum_errors(pair: Pair, columns: Columns, sensitive: Sequence[str]) -> ErrorS
     if not found:
         raise ConfigurationError(f"the predictions table {pair.data.name} has no rows", code="data.empty")
     taken = iter(zip(*found, strict=True))
-    groups = {name: tuple(map(group_name, next(taken))) for name in sensitive}
+    groups = {name: group_names(next(taken)) for name in sensitive}
     rows, labels = next(taken), next(taken)
     total = sum(rows)
     problems = [

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.fairness.counting import LARGEST, Columns, Pair, paired_rows
+from airflow_mlgov.gates.fairness.counting import LARGEST, Columns, Pair, group_sql, paired_rows
 from airflow_mlgov.gates.fairness.features import Feature, columns_of
 from airflow_mlgov.gates.fairness.joint import Joint, Whole, mean_of
 from airflow_mlgov.gates.statistics.delong import placements
@@ -143,16 +143,17 @@ def _read(
     """The group's position, the label as 0 or 1 and each score, of every row."""
     import numpy as np
 
-    names = [pair.data.quote(name) for name in (*columns_of(feature.name), columns.label)]
+    names = [group_sql(pair, columns, name) for name in columns_of(feature.name)]
+    names.append(f"c.{pair.data.quote(columns.label)}")
     listing = ", ".join(f"{name} AS k{at}" for at, name in enumerate(names))
     pair.data.rows(
         "CREATE OR REPLACE TEMP TABLE ranked AS SELECT *, row_number() OVER () - 1 AS cell FROM "  # noqa: S608
-        f"(SELECT DISTINCT {listing} FROM {pair.data.sql})"
+        f"(SELECT DISTINCT {listing} FROM {pair.data.sql} c)"
     )
     *values, labels, _ = zip(*pair.data.rows("SELECT * FROM ranked ORDER BY cell"), strict=True)
     members = np.array(feature.positions(values))
     truth = np.array([positive[label] for label in labels])
-    same = " AND ".join(f"c.{name} IS NOT DISTINCT FROM k.k{at}" for at, name in enumerate(names))
+    same = " AND ".join(f"{name} IS NOT DISTINCT FROM k.k{at}" for at, name in enumerate(names))
     read = ", ".join(f"CAST({score} AS DOUBLE) AS s{at}" for at, score in enumerate(scores))
     found = pair.data.arrays(f"SELECT k.cell, {read} FROM {relation} JOIN ranked k ON {same}")  # noqa: S608
     assert found is not None  # noqa: S101 - the caller has looked whether the rows are here
@@ -194,7 +195,7 @@ def _rank_in_database(
     label are below it."""
     import numpy as np
 
-    parts = [f"c.{pair.data.quote(name)}" for name in columns_of(feature.name)]
+    parts = [group_sql(pair, columns, name) for name in columns_of(feature.name)]
     label = f"c.{pair.data.quote(columns.label)}"
 
     def mid_rank(among: Sequence[str], score: str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.fairness.metrics import METRICS, Task
@@ -14,9 +15,9 @@ from airflow_mlgov.gates.protocol import (
     Column,
     Confidence,
     Count,
+    CsvSettings,
     Findings,
     Gate,
-    GateSettings,
     Label,
     Merge,
     Option,
@@ -54,7 +55,57 @@ class Features(Merge):
         return stated
 
 
-class FairnessSettings(GateSettings):
+Edges = Annotated[tuple[float, ...], Field(min_length=1)]
+Bins = Annotated[int, Field(strict=True, ge=2, le=20)] | Edges
+"""How many groups of about equal size, or the edges between groups."""
+
+
+def _cuts(bins: Any) -> Any:
+    """``age=4`` of a command line is so many bins, ``age=25,45`` and ``age=65,`` are edges."""
+    if not isinstance(bins, Mapping):
+        return bins
+    found = {}
+    for name, cut in bins.items():
+        words = [word for word in cut if word != ""] if isinstance(cut, list | tuple) else cut
+        alone = isinstance(cut, list) and len(cut) == 1 and isinstance(cut[0], str) and cut[0].isdigit()
+        found[name] = int(cut[0]) if alone else words
+    return found
+
+
+def _rising(bins: Mapping[str, int | tuple[float, ...]]) -> Mapping[str, int | tuple[float, ...]]:
+    for name, cut in bins.items():
+        if not isinstance(cut, int) and any(low >= high for low, high in pairwise(cut)):
+            raise ValueError(f"must have edges that rise, and those of {name} are {', '.join(map(str, cut))}")
+    return bins
+
+
+class OfThePolicy(Merge):
+    """Marks a setting that only the policy says where one governs the gate."""
+
+    def merge(self, name: str, stated: Any, given: Any) -> Any:
+        """Nothing else than what the policy says.
+
+        :raises ConfigurationError: the caller says something else
+        """
+        raise ConfigurationError(
+            f"{name} is {given!r} here, but the governance policy says {stated!r}: leave it out, or have the policy "
+            "changed",
+            code="setting.not_the_policys",
+        )
+
+    def added(self, name: str, given: Any) -> Any:
+        """Nothing.
+
+        :raises ConfigurationError: always
+        """
+        raise ConfigurationError(
+            f"{name} is {given!r} here: how groups are cut is the governance policy's to say; leave it out, or have "
+            "the policy changed",
+            code="setting.not_the_policys",
+        )
+
+
+class FairnessSettings(CsvSettings):
     """How groups are found, estimated and compared."""
 
     label: Column = Field(description="column of the truth")
@@ -90,6 +141,17 @@ class FairnessSettings(GateSettings):
         min_length=1,
         description="column (or columns joined by *, an intersection) -> the groups that must be there, or nothing to "
         "take them as they come; a list of columns will do too. The groups of an intersection are named female*black",
+    )
+    bins: Annotated[
+        Mapping[Column, Bins],
+        BeforeValidator(_cuts),
+        AfterValidator(_rising),
+        OfThePolicy(),
+        Option("--bins", example="age=25,45,65"),
+    ] = Field(
+        {},
+        description="sensitive column of numbers -> the edges that cut it into groups (25 to below 45), or the number "
+        "of groups of about equal size; a column with more than 20 different numbers needs it, or declared groups",
     )
     task: Task = Field(
         "binary",

@@ -12,8 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlgov.data.labels import canonical
 from airflow_mlgov.data.source import Relation, open_beside, source_of
+from airflow_mlgov.data.values import key_of, meant
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import MetricBound
 from airflow_mlgov.gates.performance.clean_process import require_interpreter, run_in_clean_process
@@ -161,9 +161,11 @@ def _renamed(run: ModelRun, columns: Columns) -> Path:
     import pandas as pd
 
     names = {own: name for own, name in (("score", columns.score), ("prediction", columns.prediction)) if name}
-    wanted = {canonical(label): column for label, column in (columns.class_scores or {}).items()}
     for label, column in run.class_scores.items():
-        names[column] = wanted.get(canonical(label), column)
+        key = key_of(label)
+        given = columns.class_scores or {}
+        meant_so = [own for name, own in given.items() if key is not None and key == meant(name, {key})]
+        names[column] = meant_so[0] if meant_so else column
     if all(own == name for own, name in names.items()):
         return run.path
     target = run.path.with_name("renamed.parquet")

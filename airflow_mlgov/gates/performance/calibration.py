@@ -57,7 +57,8 @@ def binned_residuals(sample: Sample) -> tuple[Array, Array]:
         happened = (sample.score.argmax(axis=1) == sample.label).astype(float)
     else:
         probability, happened = sample.score, sample.label.astype(float)
-    bins = np.clip((probability * BINS).astype("int64"), 0, BINS - 1)
+    edges = np.linspace(0.0, 1.0, BINS + 1)
+    bins = np.searchsorted(edges[1:-1], probability)  # a bin holds its upper edge, as in the paper
     return bins, happened - probability
 
 

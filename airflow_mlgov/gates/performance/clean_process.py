@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlgov.data.labels import canonical
+from airflow_mlgov.data.values import Sort, key_of
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.children.network import without_network
 from airflow_mlgov.gates.children.process import ChildError, child_environment, clean, run_child
@@ -185,7 +185,8 @@ def _compare(given: Any, predicted: Sequence[Any]) -> list[str]:
 
 
 def _same(one: Any, two: Any) -> bool:
-    first, second = canonical(one), canonical(two)
-    if isinstance(first, float) and isinstance(second, float):
-        return math.isclose(first, second, rel_tol=1e-6, abs_tol=1e-9)
+    # JSON and parquet tell truth values from 0 and 1, but a model's two versions need not
+    first, second = (key_of(int(value) if isinstance(value, bool) else value) for value in (one, two))
+    if first is not None and second is not None and first.sort is second.sort is Sort.NUMBER:
+        return math.isclose(first.value, second.value, rel_tol=1e-6, abs_tol=1e-9)
     return first == second

@@ -17,6 +17,7 @@ from airflow_mlgov.gates.performance.scorers import (
     BINARY_LABEL_METRICS,
     LABEL_METRICS,
     MULTICLASS_SCORE_METRICS,
+    OF_TWO_OR_MORE,
     SCORE_METRICS,
     needs_score,
 )
@@ -217,7 +218,8 @@ def _undefined(metric: str, sample: Sample) -> str:
     seen = len(np.unique(sample.label))
     if metric in _TWO_CLASSES and seen < 2:
         return f"only one class among {len(sample)} labels: there is nothing to rank"
-    if metric in MULTICLASS_SCORE_METRICS and (seen < len(sample.classes) or seen < 3):
+    of_each = metric in MULTICLASS_SCORE_METRICS or (sample.task == "multiclass" and metric in OF_TWO_OR_MORE)
+    if of_each and (seen < len(sample.classes) or seen < 3):
         return f"needs rows of three classes or more and of each: the labels hold {seen} of {len(sample.classes)}"
     return _undefined_of_two(metric, sample) if sample.task == "binary" else ""
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_mlgov.data.source import Relation, evaluation_digest
+from airflow_mlgov.data.source import Relation, compared_together, evaluation_digest
+from airflow_mlgov.data.values import require_numbers, require_plain
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import VS_CHAMPION, WORST_SLICE, MetricBound, settle
 from airflow_mlgov.gates.performance.budgets import Measurement, score, weigh
@@ -98,7 +99,9 @@ def _judge_rows(
     judging: Judging,
     measured: Mapping[str, Measurement],
 ) -> Findings:
-    _task(question.bounds, columns, judging)
+    task = _task(question.bounds, columns, judging)
+    sides = [data, *([question.baseline] if question.baseline is not None else [])]
+    _require_sound(sides, columns, judging, task)
     table = data.frame(list(dict.fromkeys([*columns.weighted, *judging.slices.needed])))
     champion = None if question.baseline is None else question.baseline.frame(columns.needed)
     checks, details = judge_predictions(table, champion, columns, question.bounds, judging=judging, measured=measured)
@@ -108,6 +111,26 @@ def _judge_rows(
         evaluation_digest=evaluation_digest(data, [columns.label, *([columns.row_id] if columns.row_id else [])]),
         libraries=("pandas", "numpy", *(["scikit-learn"] if "asked_of_scikit_learn" in details else [])),
     )
+
+
+def _require_sound(sides: Sequence[Relation], columns: Columns, judging: Judging, task: Task) -> None:
+    """Refuse columns that cannot be what they serve as, and have csv's names as they are written."""
+    for at, side in enumerate(sides):
+        side.require(*columns.needed, *(judging.slices.needed if at == 0 else ()))
+        plain = {columns.label: "label"} | ({columns.prediction: "prediction"} if columns.prediction else {})
+        require_plain(side, plain | (dict.fromkeys(judging.slices.needed, "slice") if at == 0 else {}))
+        scores = [columns.score] if columns.score else []
+        numbers = dict.fromkeys([*scores, *(columns.class_scores or {}).values()], "score")
+        if task == "regression":
+            numbers |= plain
+        require_numbers(side, numbers)
+    if task != "regression":
+        names = [columns.label, *([columns.prediction] if columns.prediction else [])]
+        compared_together([(side, name) for side in sides for name in names], "labels")
+    if columns.row_id is not None:
+        compared_together([(side, columns.row_id) for side in sides])
+    for name in judging.slices.needed:
+        compared_together([(sides[0], name)])
 
 
 def _columns(given: PerformanceSettings) -> Columns:

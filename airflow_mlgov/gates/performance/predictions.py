@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlgov.data.labels import binary_columns, canonical, missing_problem, numeric_column
+from airflow_mlgov.data.labels import binary_columns, classes_among, distinct, missing_problem, numeric_column
+from airflow_mlgov.data.values import Key, in_order, keys_of, meant, require_one_sort, shown
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.performance.scorers import BUDGETS, CHURN, Task, needs_score
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 _MOST_CLASSES = 200
-_SHOWN = 10
 _TWO = ("negative", "positive")
 
 
@@ -135,9 +135,7 @@ def require_columns_for(asked: Iterable[str], columns: Columns, task: Task) -> N
         raise ConfigurationError(f"the threshold must be a number, not {columns.threshold!r}", code="setting.wrong")
 
 
-def prepare(
-    table: pd.DataFrame, columns: Columns, task: Task, whose: str, classes: Sequence[float | str] = ()
-) -> Sample:
+def prepare(table: pd.DataFrame, columns: Columns, task: Task, whose: str, classes: Sequence[Key] = ()) -> Sample:
     """One table's rows as arrays.
 
     :param whose: ``candidate`` or ``champion``, for messages
@@ -157,29 +155,32 @@ def prepare(
     return _binary(roles, columns) if task == "binary" else _multiclass(roles, columns, classes)
 
 
-def classes_of(tables: Iterable[pd.DataFrame], columns: Columns) -> tuple[float | str, ...]:
+def classes_of(tables: Iterable[pd.DataFrame], columns: Columns) -> tuple[Key, ...]:
     """Every class among labels, predictions and ``class_scores``, numbers before words.
 
-    :raises ConfigurationError: so many that the labels must be something else
+    :raises ConfigurationError: labels of two types, or so many that they must be something else
     """
-    seen = {canonical(label) for label in columns.class_scores or {}}
-    of_scores = frozenset(seen)
+    roles = [("label", columns.label), *([("prediction", columns.prediction)] if columns.prediction else [])]
+    held: dict[str, list[Any]] = {}
     for table in tables:
-        for name in filter(None, (columns.label, columns.prediction)):
-            found = {canonical(value) for value in table[name].dropna().unique()}
-            if of_scores and found - of_scores:
-                raise ConfigurationError(
-                    f'column "{name}" holds classes without a column in class_scores: {_named(found - of_scores)}',
-                    code="score.class_missing",
-                )
-            seen |= found
+        for role, name in roles:
+            held.setdefault(f'{role} column "{name}"', []).extend(distinct(table[name].dropna(), role))
+    seen = set(classes_among(held))
+    of_scores = {meant(label, seen) for label in columns.class_scores or {}}
+    if of_scores and seen - of_scores:
+        name = next(name for name, values in held.items() if set(keys_of(values).values()) - of_scores)
+        raise ConfigurationError(
+            f"{name} holds classes without a column in class_scores: {shown(seen - of_scores)}",
+            code="score.class_missing",
+        )
+    seen |= {key for key in of_scores if key is not None}
     if len(seen) > _MOST_CLASSES:
         raise ConfigurationError(
             f'"{columns.label}" has {len(seen)} different labels, more than the {_MOST_CLASSES} that are taken for '
             f"classes; set task to regression where it holds a quantity",
             code="label.too_many_classes",
         )
-    return tuple(sorted(seen, key=lambda value: (isinstance(value, str), value)))
+    return tuple(in_order(seen))
 
 
 def align(table: pd.DataFrame, champion: pd.DataFrame, columns: Columns) -> pd.DataFrame:
@@ -197,8 +198,9 @@ def align(table: pd.DataFrame, champion: pd.DataFrame, columns: Columns) -> pd.D
         aligned = champion.reset_index(drop=True)
     else:
         aligned = _align_by_id(table, champion, columns.row_id)
-    mine, theirs = table[columns.label].reset_index(drop=True).astype(object), aligned[columns.label].astype(object)
-    unlike = int(((mine != theirs) & ~(mine.isna() & theirs.isna())).sum())
+    mine, theirs = (_compared(frame[columns.label], "label") for frame in (table, aligned))
+    _require_alike("label", columns.label, mine, theirs)
+    unlike = sum(one != other for one, other in zip(mine, theirs, strict=True))
     if unlike:
         hint = "" if columns.row_id else "; if the order differs, name a row_id column"
         raise ConfigurationError(
@@ -229,23 +231,41 @@ def _binary(roles: Mapping[str, pd.Series], columns: Columns) -> Sample:
     return Sample("binary", label, (score >= columns.threshold).astype("int64"), score, _TWO)
 
 
-def _multiclass(roles: Mapping[str, pd.Series], columns: Columns, classes: Sequence[float | str]) -> Sample:
+def _multiclass(roles: Mapping[str, pd.Series], columns: Columns, classes: Sequence[Key]) -> Sample:
     import numpy as np
 
-    names = tuple(f"{name:g}" if isinstance(name, float) else name for name in classes)
+    names = tuple(key.written for key in classes)
     label = _coded(roles["label"], classes)
     if not columns.class_scores:
         return Sample("multiclass", label, _coded(roles["prediction"], classes), None, names)
-    by_class = {canonical(given): f"score of {given}" for given in columns.class_scores}
+    by_class = {meant(given, classes): f"score of {given}" for given in columns.class_scores}
     score = np.column_stack([numeric_column(roles[by_class[name]], by_class[name]) for name in classes])
     prediction = _coded(roles["prediction"], classes) if "prediction" in roles else score.argmax(axis=1)
     return Sample("multiclass", label, prediction, score, names)
 
 
-def _coded(column: pd.Series, classes: Sequence[float | str]) -> Array:
-    numbers = {name: number for number, name in enumerate(classes)}
-    coded: Array = column.map({value: numbers[canonical(value)] for value in column.unique()}).to_numpy("int64")
+def _coded(column: pd.Series, classes: Sequence[Key]) -> Array:
+    numbers = {key: number for number, key in enumerate(classes)}
+    coded: Array = column.map({value: numbers[key] for value, key in keys_of(column.unique()).items()}).to_numpy(
+        "int64"
+    )
     return coded
+
+
+def _compared(column: pd.Series, role: str) -> list[Key | None]:
+    """The values of a column as they are compared, in their order."""
+    keys = keys_of(distinct(column, role))
+    return [keys.get(value) for value in column]
+
+
+def _require_alike(role: str, name: str, mine: Iterable[Key | None], theirs: Iterable[Key | None]) -> None:
+    """Refuse a column that candidate and baseline hold as different types."""
+    titles = (f'the candidate\'s {role} column "{name}"', f'the baseline\'s {role} column "{name}"')
+    sides = (mine, theirs)
+    require_one_sort(
+        {title: {key for key in side if key is not None} for title, side in zip(titles, sides, strict=True)},
+        f"{role}s",
+    )
 
 
 def _align_by_id(table: pd.DataFrame, champion: pd.DataFrame, row_id: str) -> pd.DataFrame:
@@ -256,17 +276,14 @@ def _align_by_id(table: pd.DataFrame, champion: pd.DataFrame, row_id: str) -> pd
                 f'row_id column "{row_id}" does not name rows: the {whose} has {missing} without and {twice} repeated',
                 code="row_id.twice",
             )
-    mine, theirs = set(table[row_id]), set(champion[row_id])
+    keys, others = (_compared(frame[row_id], "row_id") for frame in (table, champion))
+    _require_alike("row_id", row_id, keys, others)
+    mine, theirs = set(keys), set(others)
     if mine != theirs:
         raise ConfigurationError(
             f'by row_id "{row_id}" {len(mine - theirs)} of the candidate\'s rows are not in the baseline and '
             f"{len(theirs - mine)} of the baseline's not in the candidate: both must predict the same rows",
             code="baseline.other_rows",
         )
-    return champion.set_index(row_id, drop=False).loc[list(table[row_id])].reset_index(drop=True)
-
-
-def _named(classes: Iterable[float | str]) -> str:
-    texts = sorted(f"{name:g}" if isinstance(name, float) else name for name in classes)
-    more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
-    return ", ".join(texts[:_SHOWN]) + more
+    at = {key: position for position, key in enumerate(others)}
+    return champion.iloc[[at[key] for key in keys]].reset_index(drop=True)

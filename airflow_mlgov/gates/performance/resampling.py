@@ -317,10 +317,22 @@ def _explained(sample: Sample, centred: bool) -> Weighted:
 
 
 def _average_precision(sample: Sample) -> Weighted:
+    """Of more than two classes the mean of each against the rest, as scikit-learn's scorer has it."""
     import numpy as np
 
-    order, starts = _ties(-_binary_score(sample))
-    positive = sample.label[order] == 1
+    if sample.task != "multiclass" or sample.score is None:
+        return _precision_by_recall(_binary_score(sample), sample.label == 1)
+    scores = sample.score
+    parts = [_precision_by_recall(scores[:, at], sample.label == at) for at in range(len(sample.classes))]
+    return lambda weights: np.mean([part(weights) for part in parts], axis=0)
+
+
+def _precision_by_recall(score: Array, label: Array) -> Weighted:
+    """The average precision of one score."""
+    import numpy as np
+
+    order, starts = _ties(-score)
+    positive = label[order]
 
     def weighted(weights: Array) -> Array:
         sorted_weights = np.take(weights, order, axis=1)

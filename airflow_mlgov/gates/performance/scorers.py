@@ -14,6 +14,8 @@ TASKS: tuple[Task, ...] = get_args(Task)
 
 BINARY_SCORE_METRICS = ("roc_auc", "average_precision", "calibration_slope", "calibration_intercept")
 """Of two classes, from the score of the positive one."""
+OF_TWO_OR_MORE = ("average_precision",)
+"""Those of them that more classes have as well, as the mean of each class against the rest."""
 SCORE_METRICS = (
     "log_loss", "brier_score", "neg_log_loss", "neg_brier_score", "d2_log_loss_score", "d2_brier_score",
     "expected_calibration_error",
@@ -122,7 +124,8 @@ def task_of(asked: Collection[str], declared: Task | None, has_class_scores: boo
         )
     if regression:
         return _agreed("regression", declared, regression[0])
-    two = [metric for metric in asked if metric in (*BINARY_SCORE_METRICS, *BINARY_LABEL_METRICS)]
+    of_two = set(BINARY_SCORE_METRICS + BINARY_LABEL_METRICS) - set(OF_TWO_OR_MORE)
+    two = [metric for metric in asked if metric in of_two]
     many = [metric for metric in asked if metric in MULTICLASS_SCORE_METRICS]
     if two and many:
         raise ConfigurationError(

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlgov.data.labels import canonical
 from airflow_mlgov.data.source import Relation, source_of
+from airflow_mlgov.data.values import Key, Sort, key_of, meant, shown
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.children.network import without_network
 from airflow_mlgov.gates.children.process import ChildError, child_environment, clean, run_child
@@ -322,29 +322,30 @@ def _score_in_child(work: Path) -> None:
     classes, probabilities = _probabilities(raw, predicted, features)
     if len(classes) == 2:
         wanted = order["positive_label"]
-        if wanted is not None and canonical(wanted) not in classes:
-            raise SystemExit(f"positive_label {wanted!r} is not a class of the model: {', '.join(map(str, classes))}")
-        scores["score"] = probabilities[:, 1 if wanted is None else classes.index(canonical(wanted))]
+        positive = classes[1] if wanted is None else meant(wanted, classes)
+        if positive not in classes:
+            raise SystemExit(f"positive_label {wanted!r} is not a class of the model: {shown(classes)}")
+        scores["score"] = probabilities[:, classes.index(positive)]
     elif classes:
-        names = [_OF_CLASS + (f"{name:g}" if isinstance(name, float) else name) for name in classes]
+        names = [_OF_CLASS + key.written for key in classes]
         scores[names] = probabilities
     scores.to_parquet(work / "scores.parquet", index=False)
     if order.get("latency") and len(features):
         (work / "latency.json").write_text(json.dumps(_time(predict, features)))
 
 
-def _probabilities(raw: Any, predicted: Any, features: pd.DataFrame) -> tuple[list[Any], Any]:
+def _probabilities(raw: Any, predicted: Any, features: pd.DataFrame) -> tuple[list[Key], Any]:
     """The classes and their probabilities, shape (rows, classes); no classes where the model knows none, or too many.
     A bare booster predicts the probabilities themselves, and its classes are numbered."""
     import numpy as np
 
     goal = objective(raw)
     if goal in OF_TWO:
-        return [0.0, 1.0], np.column_stack([1 - predicted, predicted])
+        return [Key(Sort.NUMBER, at) for at in (0, 1)], np.column_stack([1 - predicted, predicted])
     if goal in OF_MANY:
-        classes: list[Any] = [float(at) for at in range(predicted.shape[1])]
+        classes = [Key(Sort.NUMBER, at) for at in range(predicted.shape[1])]
         return (classes, predicted) if len(classes) <= _MOST_CLASSES else ([], None)
-    classes = [canonical(name) for name in getattr(raw, "classes_", ())]
+    classes = [key for name in getattr(raw, "classes_", ()) if (key := key_of(name)) is not None]
     if hasattr(raw, "predict_proba") and 2 <= len(classes) <= _MOST_CLASSES:
         return classes, raw.predict_proba(features)
     return [], None

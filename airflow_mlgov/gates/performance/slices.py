@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.gates.bounds import settle
 from airflow_mlgov.gates.performance.estimates import Estimate, estimate_all
+from airflow_mlgov.gates.performance.scorers import OF_TWO_OR_MORE
 from airflow_mlgov.gates.slices import Estimated, Sliced, SliceRules, cut_by
 from airflow_mlgov.gates.statistics.intervals import Decide, judge
 from airflow_mlgov.gates.statistics.weights import effective_size
@@ -63,7 +64,8 @@ def _too_few(metric: str, part: Sample) -> str:
     import numpy as np
 
     counts = _of_classes(part) if part.task != "regression" else np.array([])
-    if part.task == "multiclass" and metric.startswith("roc_auc_ov") and counts.min() < LEAST_OF_A_CLASS:
+    of_each = metric.startswith("roc_auc_ov") or metric in OF_TWO_OR_MORE
+    if part.task == "multiclass" and of_each and counts.min() < LEAST_OF_A_CLASS:
         return f"fewer than {LEAST_OF_A_CLASS} rows of a class"
     if part.task != "binary":
         return ""

@@ -14,9 +14,9 @@ from airflow_mlgov.gates.protocol import (
     Columns,
     Confidence,
     Count,
+    CsvSettings,
     Findings,
     Gate,
-    GateSettings,
     Label,
     Local,
     Option,
@@ -32,7 +32,7 @@ def _listed(names: Any) -> Any:
     return (names,) if isinstance(names, str) else names
 
 
-class PerformanceSettings(GateSettings):
+class PerformanceSettings(CsvSettings):
     """Which columns mean what, and how bounds are held against estimates."""
 
     label: Column = Field(description="column of the truth")

@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from airflow_mlgov.gates.protocol import Count, Findings, Gate, GateSettings, Local, Place, Question
+from airflow_mlgov.gates.protocol import Count, CsvSettings, Findings, Gate, Local, Place, Question
 
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", message='Field name "schema"')  # of pydantic's own, which it calls deprecated
 
-    class TfdvSettings(GateSettings):
+    class TfdvSettings(CsvSettings):
         """Which of TFDV's files, and who enforces them."""
 
         schema: Annotated[Place | None, Local(in_policy=True)] = Field(  # type: ignore[assignment]

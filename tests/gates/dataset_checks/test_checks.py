@@ -80,15 +80,19 @@ def test_overlap_leaves_out_what_names_the_split(folder: Path) -> None:
     assert run(test, overlap={"with": train, "exclude": ["split"]})["overlap"].observed == 0.5
 
 
-def test_overlap_compares_unlike_types_by_what_they_say(folder: Path) -> None:
-    train = write("train.csv", id=["7.50", "x"])  # text
-    test = write("test.csv", id=[7.5, 8])  # numbers
+def test_overlap_compares_text_as_written_and_never_with_numbers(folder: Path) -> None:
+    train = write("train.csv", id=["7.5", "x"])  # text
+    test = write("test.csv", id=[7.5, 8])  # text too, beside it
     assert run(test, overlap={"with": train})["overlap"].observed == 0.5
     train = write("train.csv", at=["2024-06-15T10:00:00", None, "soon"])  # text
     test = write("test.parquet", at=pd.to_datetime(["2024-06-15 10:00", "2024-06-16 10:00", None, None]))
     assert run(test, overlap={"with": train})["overlap"].observed == 0.75
     train = write("train.csv", flag=["true", "no"])
-    assert run(write("test.parquet", flag=[True, False]), overlap={"with": train})["overlap"].observed == 0.5
+    for values in ([True, False], [1, 0]):
+        check = run(write("test.parquet", flag=values), overlap={"with": train})["overlap"]
+        assert check.outcome is ERROR
+        assert "which are never the same" in check.detail
+    assert run(write("test.csv", id=["01"]), overlap={"with": write("train.csv", id=["1"])})["overlap"].observed == 0
 
 
 def test_overlap_without_rows_or_shared_columns(folder: Path) -> None:

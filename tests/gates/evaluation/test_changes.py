@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.evaluation.changes import change, newcombe, pair
 from airflow_mlgov.gates.evaluation.grammar import Statistic, statistic_of
+from tests.codes import raises_code
 
 MEAN, RATE = statistic_of("x_mean"), statistic_of("x_rate")
 MEDIAN = Statistic("quantile", "x", quantile=0.5)
@@ -28,7 +29,8 @@ def test_examples_are_matched_by_name_in_any_order() -> None:
 
 
 def test_text_is_no_number() -> None:
-    assert pair(names(["1", "2"]), names([1, 2])).unmatched == 1.0
+    with raises_code(ConfigurationError, "value.types", r"text \(1, 2\).*numbers \(1, 2\)"):
+        pair(names(["1", "2"]), names([1, 2]))
 
 
 @pytest.mark.parametrize(("values", "code"), [([1, None], "row_id.missing"), (["a", "a"], "row_id.twice")])

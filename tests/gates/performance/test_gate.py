@@ -419,7 +419,8 @@ def test_multiclass_by_labels_alone_and_against_the_champion(tmp_path: Path) -> 
         ({}, {"class_scores": {"barolo": "p_barolo", "grignolino": "p_grignolino"}}, "score.class_missing", ""),
         ({}, {"class_scores": {"barolo": "p_rose", "barbera": "p_barbera"}}, "column.missing", 'no column "p_rose"'),
         ({}, {"class_scores": None, "prediction": "p"}, "bound.needs_scores", ""),
-        ({"p": 0.5}, {"prediction": "p"}, "score.class_missing", r"without a column in class_scores: 0\.5"),
+        ({"p": "rose"}, {"prediction": "p"}, "score.class_missing", "without a column in class_scores: rose"),
+        ({"p": 0.5}, {"prediction": "p"}, "value.types", r"text \(barbera, .* and .* numbers \(0\.5\)"),
         ({"p_barolo": "high"}, {}, "column.not_numeric", ""),
     ],
 )
