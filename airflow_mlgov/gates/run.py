@@ -82,7 +82,8 @@ def run_gate(
         read = findings.read
         if read is None:
             read = tuple(each.subject for each in (relation, champion) if each is not None)
-        read_as = {each.name: found for each in (relation, champion) if each is not None and (found := each.read_as)}
+        sides = [each for each in (relation, champion) if each is not None]
+        read_as = {each.name: found for each in sides if (found := getattr(each, "read_as", None))}
     result = GateResult(
         gate=gate.name,
         subject=read[0] if subject is None else subject,
