@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_mlgov.data.listing import listing_digest, require_bindable
+from airflow_mlgov.data.private_copies import Origin
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
 from airflow_mlgov.strict_files import regular
 
@@ -56,7 +57,13 @@ def hash_tree(root: str | Path, exclude: Set[str] = frozenset()) -> str:
     if not files:
         raise EvidenceError(f"{base.name!r} holds no files, so its digest would bind nothing", code="folder.empty")
     entries = sorted(files, key=lambda entry: entry[0].encode())
-    return listing_digest(((name, hash_file(path)) for name, path in entries), error=EvidenceError)
+    with Origin(base) as origin:  # which follows no link out of the tree, though one was put there since
+        return listing_digest(((name, _sha256(origin, path)) for name, path in entries), error=EvidenceError)
+
+
+def _sha256(origin: Origin, path: Path) -> str:
+    with origin.opened(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # a FileIO
 
 
 def canonical_json(value: Any) -> bytes:

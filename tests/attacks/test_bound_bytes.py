@@ -177,6 +177,34 @@ def test_bytes_that_were_not_judged_are_never_signed(tmp_path: Path, how: str, k
     assert refused <= {"data.changed", "file.missing", "data.unreadable", "data.empty"}
 
 
+@pytest.mark.slow
+def test_an_artifact_whose_file_becomes_a_link_is_not_hashed_as_what_it_leads_to(tmp_path: Path) -> None:
+    folder, outside = tmp_path / "model", tmp_path / "outside"
+    folder.mkdir()
+    outside.mkdir()
+    (outside / "weights").write_text("bad")
+    (folder / "weights").write_text("good")
+    good = hash_tree(folder)
+
+    def link() -> None:
+        (tmp_path / "beside").symlink_to(outside / "weights")
+        (tmp_path / "beside").rename(folder / "weights")
+
+    def file() -> None:
+        (tmp_path / "beside").write_text("good")
+        (tmp_path / "beside").rename(folder / "weights")
+
+    found, refused = set(), set()
+    with _again_and_again(link, file):
+        for _ in range(1000):
+            try:
+                found.add(hash_tree(folder))
+            except MlgovError as error:
+                refused.add(error.code)
+    assert found == {good}
+    assert refused <= {"file.not_bindable", "file.outside", "data.changed"}
+
+
 def test_a_link_that_leads_out_of_the_data_set(tmp_path: Path) -> None:
     folder, outside = tmp_path / "folder", tmp_path / "outside"
     (folder / "inner").mkdir(parents=True)

@@ -9,6 +9,8 @@ import pytest
 
 from airflow_mlgov import catalogue
 from airflow_mlgov.cli.options import SETTING, flag_of, parameters_of
+from airflow_mlgov.evidence.ledger import open_ledger
+from tests.fixtures.mlflow_server import MlflowServer
 
 
 def _table(folder: Path, rows: int = 400) -> Path:
@@ -84,3 +86,23 @@ def test_a_time_limit_is_seconds_or_a_duration(run: Any, tmp_path: Path) -> None
     asked += ["--bound", "accuracy>=0.5", "--time-limit"]
     for limit, code in (("90", 0), ("30m", 0), ("0", 2), ("soon", 2), ("0.000001", 2)):
         assert run(*asked, limit)[0] == code, limit
+
+
+def test_models_of_odd_names_are_found_hashed_and_signed(
+    run: Any, tmp_path: Path, mlflow_server: MlflowServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", mlflow_server.username)
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", mlflow_server.password)
+    ledger = f"sqlite:///{tmp_path / 'l.db'}"
+    words = ["gate", "performance", "--data", _table(tmp_path), "--label", "y", "--score", "s", "--bound"]
+    words += ["roc_auc>=0.5", "--registry", mlflow_server.url, "--ledger", ledger, "--sign"]
+    words += [f"local:{tmp_path / 'k.pem'}"]
+    names = ["Crédit O'Neil (v2)", 'odd "quoted" %20 name', "日本語", "a=b & c;d"]
+    for name in names:
+        version = mlflow_server.register(f"cli {name}")
+        mlflow_server.registry.set_alias(version, "champion")
+        for reference in (version.uri, f"models:/cli {name}@champion", f"models:/cli {name}/latest"):
+            code, _, err = run(*words, "--model", reference)
+            assert (code, "Warning" in err) == (0, False), err
+    found = {entry.subject_name for entry in open_ledger(ledger, create=False).entries()}
+    assert found == {f"models:/cli {name}/1" for name in names}

@@ -62,7 +62,7 @@ def test_missing_things_are_named(tmp_path: Path) -> None:
     (tmp_path / "empty" / "deep").mkdir(parents=True)
     with raises_code(EvidenceError, "folder.empty"):
         hash_tree(tmp_path / "empty")
-    with raises_code(ConfigurationError, "file.unreadable", match=r"gone\.csv"):
+    with raises_code(ConfigurationError, "file.missing", match=r"gone\.csv"):
         hash_file(tmp_path / "gone.csv")
     with raises_code(ConfigurationError, "folder.missing"):
         hash_tree(tmp_path / "gone")
