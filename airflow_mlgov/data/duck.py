@@ -23,6 +23,7 @@ from airflow_mlgov.errors import ConfigurationError
 if TYPE_CHECKING:
     import duckdb
     import pandas as pd
+    import pyarrow as pa
 
     from airflow_mlgov.data.file_tables import FileTable
     from airflow_mlgov.results import Subject
@@ -204,6 +205,12 @@ class DuckTable(ABC):
         self.prepare()
         with our_errors(self.name):
             yield from self.connection.sql(select).to_arrow_reader(100_000)
+
+    def arrow_schema(self, select: str) -> pa.Schema:
+        """The types that :meth:`batches` gives."""
+        self.prepare()
+        with our_errors(self.name):
+            return self.connection.sql(f"SELECT * FROM ({select}) LIMIT 0").to_arrow_table().schema  # noqa: S608 - ours
 
     def frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """The named columns of every row in their order; all columns if omitted.

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+_ABOUT_NAMES = ("expect_column_to_exist", "expect_table_columns_to_match_ordered_list")
+"""Whether a column is there is what these ask."""
+
 
 @dataclass(frozen=True)
 class Expectation:
@@ -19,11 +22,13 @@ class Expectation:
     """As written; ``critical`` where nothing is. Not yet known to be one that exists."""
     where: str
     """``suite.json:12 (expectation 3)``."""
+    problem: str = ""
+    """Why it cannot be evaluated as it is written; empty where nothing is known to be wrong with it."""
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Every column that the expectation needs to be there."""
-        if self.type == "expect_column_to_exist":
+        if self.type in _ABOUT_NAMES:
             return ()
         single = [self.kwargs.get(key) for key in ("column", "column_A", "column_B")]
         several = self.kwargs.get("column_list")
@@ -43,3 +48,5 @@ class Suite:
     """What ``{"$PARAMETER": name}`` stands for."""
     source: str = ""
     """Its file, as it was named; empty if it was a mapping."""
+    converted: tuple[str, ...] = ()
+    """What was renamed or left out of a suite of Great Expectations 0.x, each with its place."""

@@ -38,9 +38,13 @@ def judge(question: Question[DataValidationSettings]) -> Findings:
         result = judge_schema(relation, Path(str(settings.suite)), min_rows=settings.min_rows)
     else:
         docs_dir = None if settings.data_docs_dir is None else Path(settings.data_docs_dir)
-        if checks is not None:
-            relation.in_duckdb()  # the rows that are bound are those that the checks read
-        result = judge_suite(relation, rules, engine=settings.engine, min_rows=settings.min_rows, docs_dir=docs_dir)
+        result = judge_suite(
+            relation,
+            rules,
+            engine=settings.engine,
+            min_rows=settings.min_rows,
+            docs_dir=docs_dir,
+        )
     return findings_of(add_checks(result, relation, checks, question.lookup))
 
 

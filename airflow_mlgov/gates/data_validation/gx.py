@@ -1,5 +1,5 @@
-"""Runs a suite in Great Expectations and hands back plain counts by expectation. Refuses to pass on what Great
-Expectations would: row values, tracebacks, credentials, log noise."""
+"""Runs a suite in Great Expectations over a frame and hands back plain counts by expectation, in a child process
+(``handed.py``). Refuses to pass on what Great Expectations would: row values, tracebacks, log noise."""
 
 from __future__ import annotations
 
@@ -9,20 +9,14 @@ import math
 import re
 import uuid
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow_mlgov.data.database import SqlSource
-from airflow_mlgov.data.relation import Batch
-from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.data_validation.expectations import Expectation, Suite
+from airflow_mlgov.gates.data_validation.expectations import Expectation
 from airflow_mlgov.results import json_safe
-
-if TYPE_CHECKING:
-    pass
 
 _RESULT_FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": 0}
 """Counts, and no row value (BASIC and COMPLETE carry some)."""
@@ -60,6 +54,7 @@ _PUBLIC_OBSERVED = frozenset(
 """Where ``observed_value`` is an aggregate or a part of the schema. Anywhere else (min, max, median, quantiles,
 distinct and most common values, expectations we do not know) it may be somebody's value and is withheld."""
 
+_DIVERGENCE = "expect_column_kl_divergence_to_be_less_than"
 _COUNTS_NULLS = frozenset({"expect_column_proportion_of_non_null_values_to_be_between"})
 """Column aggregates that mean something on a column of nulls."""
 
@@ -68,7 +63,14 @@ _SAFE_WORDS = (
     re.compile(r'The column "[^"]*" in BatchData does not exist'),
     re.compile(r"Column values, min_value, and max_value must either be None or of the same type"),
     re.compile(r"Regex is not supported for dialect \w+"),
+    re.compile(r"Values passed to \w+ must be of type string[^'\"]{0,200}"),
+    re.compile(r"Expectation \w+ (?:can only|cannot|must|requires)[^'\"]{0,200}"),
+    re.compile(r"(?:Columns?|m(?:in|ax)_value|value_set|mostly|threshold)[\w ,]* (?:must|can ?not)[^'\"]{0,200}"),
+    re.compile(r"Cannot perform '\w+' with a dtyped \[\w+\] array"),
+    re.compile(r"'(?:<|<=|>|>=)' not supported between instances of '\w+' and '\w+'"),
+    re.compile(r"unsupported operand type\(s\) for [^:]{1,20}: '[\w.]+' and '[\w.]+'"),
 )
+"""What Great Expectations and pandas say in words of their own, without a value."""
 _ERROR_CLASS = re.compile(r"^(?:[\w]+\.)*(\w+(?:Error|Exception|Warning))\b", re.MULTILINE)
 
 
@@ -89,6 +91,8 @@ class Result:
     """Why it could not be evaluated; empty where it could."""
     nonnull: int | None = None
     """How many values that are not null a column aggregate was computed from."""
+    note: str = ""
+    """What else is to be told of the values that do not meet it."""
 
 
 @dataclass(frozen=True)
@@ -114,28 +118,10 @@ def version() -> str:
     return str(great_expectations.__version__)
 
 
-def known_types() -> list[str]:
-    """Every expectation type that is registered in this process, built in and custom."""
-    import great_expectations.expectations.core  # noqa: F401 - registers the built-in ones
-    from great_expectations.expectations.registry import list_registered_expectation_implementations
+def run_suite(frame: Any, name: str, expectations: Sequence[Expectation], docs_dir: Path | None = None) -> Run:
+    """Evaluate ``expectations``, whose parameters and conditions have been put into effect, over a pandas DataFrame.
 
-    return sorted(list_registered_expectation_implementations())
-
-
-def reads_only_its_columns(item: Expectation) -> bool:
-    """Whether ``item`` looks at no other column of a frame than those it names."""
-    import great_expectations.expectations.core  # noqa: F401 - registers the built-in ones
-    from great_expectations.expectations.registry import get_expectation_impl
-
-    if not item.columns or item.kwargs.get("row_condition"):
-        return False
-    return str(get_expectation_impl(item.type).__module__).startswith("great_expectations.expectations.core.")
-
-
-def run_suite(batch: Batch, suite: Suite, expectations: Sequence[Expectation], docs_dir: Path | None = None) -> Run:
-    """Evaluate ``expectations`` (those of ``suite`` that are sound) over a table.
-
-    :raises ConfigurationError: an expectation's arguments are wrong, or a ``$PARAMETER`` has no value
+    :param name: of the suite
     """
     import great_expectations as gx
 
@@ -144,20 +130,14 @@ def run_suite(batch: Batch, suite: Suite, expectations: Sequence[Expectation], d
         configs, dropped = _build(ids)
         probes = _probes(configs)
         gx_suite = gx.ExpectationSuite(
-            name=suite.name, expectations=[*configs.values(), *(config for config, _ in probes.values())]
+            name=name, expectations=[*configs.values(), *(config for config, _ in probes.values())]
         )
         kept = {expectation.id for expectation in gx_suite.expectations}
         for key in configs.keys() - kept:
             dropped[ids[key].position] = "Great Expectations dropped it without saying why"
         context = _context()
         try:
-            validated = _batch(context, batch).validate(
-                gx_suite, result_format=_RESULT_FORMAT, expectation_parameters=dict(suite.parameters)
-            )
-        except gx.exceptions.SuiteParameterError as error:
-            raise ConfigurationError(
-                f"suite {suite.name}: a $PARAMETER has no value: {error}", code="suite.parameter_missing"
-            ) from None
+            validated = _batch(context, frame).validate(gx_suite, result_format=_RESULT_FORMAT)
         except Exception as error:  # whatever it is, nothing is known, so nothing may pass
             return Run(dropped=dropped, crash=type(error).__name__)
         positions = {key: expectation.position for key, expectation in ids.items()}
@@ -190,13 +170,11 @@ def _build(ids: Mapping[str, Expectation]) -> tuple[dict[str, dict[str, Any]], d
             continue
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in error.errors())
-            raise ConfigurationError(
-                f"{item.where}: {item.type} has wrong arguments: {wrong}", code="suite.arguments"
-            ) from None
+            dropped[item.position] = f"wrong arguments: {wrong}"
+            continue
         except (TypeError, ValueError) as error:
-            raise ConfigurationError(
-                f"{item.where}: {item.type} has wrong arguments: {error}", code="suite.arguments"
-            ) from None
+            dropped[item.position] = f"wrong arguments: {error}"
+            continue
         configs[key] = config
     return configs, dropped
 
@@ -265,8 +243,8 @@ def _result(item: Mapping[str, Any], nonnull: int | None) -> Result:
     undefined = "observed_value" in raw and (
         (public and observed is None) or (isinstance(observed, float) and not math.isfinite(observed))
     )
-    # a divergence that is infinite is above every threshold, which says more than that nothing is known
-    undefined = undefined and not (kind == "expect_column_kl_divergence_to_be_less_than" and observed == math.inf)
+    if kind == _DIVERGENCE and observed in (math.inf, "Infinity"):
+        undefined = False  # a value of no weight was seen: that is above every threshold
     shown = json_safe(observed) if public else None
     withheld = "observed_value" in raw and not public
     return Result(success is True, _counts(raw), shown, withheld, undefined, error, nonnull)
@@ -319,37 +297,9 @@ def _context() -> Any:
     return context
 
 
-def _batch(context: Any, batch: Batch) -> Any:
-    return _READERS[batch.engine](context, batch.table)
-
-
-def _read_spark(context: Any, frame: Any) -> Any:
-    asset = context.data_sources.add_spark("data").add_dataframe_asset("table")
-    return asset.add_batch_definition_whole_dataframe("whole").get_batch(batch_parameters={"dataframe": frame})
-
-
-def _read_pandas(context: Any, frame: Any) -> Any:
+def _batch(context: Any, frame: Any) -> Any:
     asset = context.data_sources.add_pandas("data").add_dataframe_asset("table")
     return asset.add_batch_definition_whole_dataframe("whole").get_batch(batch_parameters={"dataframe": frame})
-
-
-def _read_database(context: Any, source: SqlSource) -> Any:
-    url = source.sa_url()
-    add = context.data_sources.add_sqlite if url.get_backend_name() == "sqlite" else context.data_sources.add_sql
-    database = add("data", connection_string=url.render_as_string(hide_password=False))
-    if source.query:
-        asset = database.add_query_asset("table", query=source.subquery())
-    else:
-        schema, table = source.schema_and_table()
-        asset = database.add_table_asset("table", table_name=table, **({"schema_name": schema} if schema else {}))
-    return asset.add_batch_definition_whole_table("whole").get_batch()
-
-
-_READERS: dict[str, Callable[[Any, Any], Any]] = {
-    "pandas": _read_pandas,
-    "spark": _read_spark,
-    "database": _read_database,
-}
 
 
 def _write_docs(context: Any, suite: Any, validated: Any, probes: set[str], directory: Path) -> str:

@@ -6,21 +6,20 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from airflow_mlgov.data.duck import MemoryLimitError
-from airflow_mlgov.data.file_tables import FileTable
 from airflow_mlgov.data.names import missing_columns_text
-from airflow_mlgov.data.source import Batch, Relation
+from airflow_mlgov.data.source import Relation
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.data_validation import gx as _gx
+from airflow_mlgov.gates.data_validation.arguments import SIGNATURES, checked, near
 from airflow_mlgov.gates.data_validation.expectations import Expectation, Suite
-from airflow_mlgov.gates.data_validation.one_query import COMPILED_TYPES, QueryRun, run_query
-from airflow_mlgov.gates.data_validation.sql_semantics import decided_otherwise
+from airflow_mlgov.gates.data_validation.handed import ROWS_QUERY, Handed, custom_module, hand_over
+from airflow_mlgov.gates.data_validation.one_query import QueryRun, run_query
+from airflow_mlgov.gates.data_validation.vacuity import vacuous
 from airflow_mlgov.gates.protocol import Findings
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity, Subject, json_safe
 
@@ -30,36 +29,14 @@ _NAMES = {"duckdb": "DuckDB", "great_expectations": "Great Expectations"}
 
 
 @dataclass(frozen=True)
-class _Data:
-    """What was validated, and what is known of it without Great Expectations."""
+class _Answers:
+    """What was validated, and what the engines said."""
 
     subject: Subject
-    rows: int
     columns: tuple[str, ...]
-    types: Mapping[str, str] = field(default_factory=dict)
-    """Column -> pandas type, of the columns that pandas read."""
-
-
-@dataclass(frozen=True)
-class _Answers:
-    """What the engines said."""
-
-    data: _Data
-    query: QueryRun | None = None
-    run: _gx.Run | None = None
-
-
-@dataclass(frozen=True)
-class _Task:
-    """The suite and how it is to be run."""
-
-    suite: Suite
-    sound: Sequence[Expectation]
-    engine: str
-    docs_dir: Path | None
-
-    def great_expectations(self, batch: Batch, expectations: Sequence[Expectation]) -> _gx.Run | None:
-        return _gx.run_suite(batch, self.suite, expectations, self.docs_dir) if expectations else None
+    types: Mapping[str, str]
+    query: QueryRun
+    handed: Handed
 
 
 def judge_suite(
@@ -72,21 +49,28 @@ def judge_suite(
 ) -> GateResult:
     """Hold a dataset that is open against a suite; see :func:`airflow_mlgov.gates.data_validation.validate_data`."""
     started_at = datetime.now(UTC)
-    sound, unsound = _sort_out(suite)
-    answers = _evaluate(relation, _Task(suite, sound, engine, docs_dir))
-    table = answers.data
-    docs = answers.run.docs if answers.run else None
+    items = checked(suite)
+    sound, unsound = _sort_out(items)
+    answers = _evaluate(relation, suite, sound, engine, docs_dir)
+    judged = {**unsound, **_judge_all(sound, answers)}
+    docs = answers.handed.run.docs
     return GateResult(
         GATE,
-        table.subject,
-        _unique_names([_row_count(table.rows, min_rows), *unsound, *_judge_all(sound, answers)]),
+        answers.subject,
+        _unique_names(
+            [
+                _row_count(answers.query.rows, min_rows),
+                *_about_the_suite(suite, answers),
+                *(judged[item.position] for item in items),
+            ]
+        ),
         inputs=(Subject("suite", suite.source or suite.name, suite.digest),),
         details={
             "suite": suite.name,
             "expectations": len(suite.expectations),
-            "rows": table.rows,
-            "columns": list(table.columns),
-            **_not_compiled(sound, answers),
+            "rows": answers.query.rows,
+            "columns": list(answers.columns),
+            **_further_details(suite, sound, answers),
         },
         suite_digest=suite.digest,
         libraries=_libraries(answers),
@@ -109,90 +93,50 @@ def findings_of(result: GateResult) -> Findings:
     )
 
 
-def _evaluate(relation: Relation, task: _Task) -> _Answers:
-    if task.engine == "great_expectations" or task.docs_dir is not None:
-        return _handed_over(relation, task)
-    if not relation.is_local and task.engine == "auto":
-        return _handed_over(relation, task)
-    table = relation.in_duckdb().as_files()
-    if table is not None:
-        return _of_files(relation, table, task) if relation.is_local else _of_copy(relation, table, task)
-    if task.engine == "duckdb":
-        raise ConfigurationError(
-            "engine duckdb is for csv and parquet files and tables; leave it at auto for a frame", code="engine.frame"
-        )
-    return _handed_over(relation, task)
-
-
-def _handed_over(relation: Relation, task: _Task) -> _Answers:
-    with relation.handed_over() as batch:
-        run = task.great_expectations(batch, task.sound)
-    return _Answers(_Data(relation.subject, batch.rows, batch.columns, batch.types), run=run)
-
-
-def _of_copy(relation: Relation, table: FileTable, task: _Task) -> _Answers:
-    """A database's rows, read once."""
-    query = run_query(table, task.sound, close_calls=True)
-    _refuse_left(task, {**query.left, **decided_otherwise(table, task.sound)})
-    return _Answers(_Data(relation.subject, query.rows, tuple(table.types)), query)
-
-
-def _of_files(relation: Relation, table: FileTable, task: _Task) -> _Answers:
-    try:
-        query = run_query(table, task.sound, close_calls=task.engine == "duckdb")
-        subject, columns = table.subject, tuple(table.types)
-    except ConfigurationError as error:
-        if task.engine == "duckdb" or isinstance(error, MemoryLimitError) or error.code == "column.twice":
-            raise
-        return _handed_over(relation, task)  # pandas reads it, or says what is wrong with it
-    rest = [item for item in task.sound if item.position in query.left]
-    if task.engine == "duckdb":
-        _refuse_left(task, query.left)
-    if query.columns is None:
-        return _handed_over(relation, task)
-    if not rest:
-        return _Answers(_Data(subject, query.rows, columns), query)
-    with relation.handed_over(_needed(rest, columns)) as batch:
-        if batch.rows == query.rows:
-            data = _Data(subject, batch.rows, columns, batch.types)
-            return _Answers(data, query, task.great_expectations(batch, rest))
-    return _handed_over(relation, task)  # one of the two readers is wrong, and pandas' is the reference
-
-
-def _refuse_left(task: _Task, left: Mapping[int, str]) -> None:
-    for item in task.sound:
-        if item.position in left:
+def _evaluate(
+    relation: Relation,
+    suite: Suite,
+    sound: Sequence[Expectation],
+    engine: str,
+    docs_dir: Path | None,
+) -> _Answers:
+    table = relation.in_duckdb()
+    compiles = engine != "great_expectations" and docs_dir is None
+    query = run_query(table, sound, ordered=relation.is_local, compiles=compiles)
+    rest = [item for item in sound if item.position in query.left]
+    for item in rest:
+        if engine == "duckdb" and item.type != ROWS_QUERY:
             raise ConfigurationError(
-                f"{item.where}: {item.type} cannot be evaluated by engine duckdb: {left[item.position]}; "
+                f"{item.where}: {item.type} cannot be evaluated by engine duckdb: {query.left[item.position]}; "
                 "leave engine at auto, which hands it to Great Expectations",
                 code="engine.cannot",
             )
+    handed = hand_over(table, suite.name, rest, query.sources, docs_dir)
+    return _Answers(relation.subject, tuple(table.types), table.types, query, handed)
 
 
-def _needed(expectations: Sequence[Expectation], columns: Sequence[str]) -> list[str] | None:
-    """The columns that pandas must read; None for all."""
-    if not all(map(_gx.reads_only_its_columns, expectations)):
-        return None
-    named = {name for item in expectations for name in item.columns}
-    return [name for name in columns if name in named] or None
+def _further_details(suite: Suite, sound: Sequence[Expectation], answers: _Answers) -> dict[str, Any]:
+    """Why DuckDB was not asked, where Great Expectations would say otherwise, and what was renamed, where there is
+    any."""
+    query, handed = answers.query, answers.handed
+    found = {
+        "left_to_great_expectations": _by_name([item for item in sound if item.type != ROWS_QUERY], query.left),
+        "unlike_great_expectations": _by_name(sound, query.differences),
+        "converted_from_great_expectations_0": list(suite.converted),
+        "child": handed.child,
+    }
+    return {name: value for name, value in found.items() if value}
 
 
-def _not_compiled(sound: Sequence[Expectation], answers: _Answers) -> dict[str, Any]:
-    """Why DuckDB was not asked, by expectation; nothing where it was not to be asked at all."""
-    left = answers.query.left if answers.query else {}
-    reasons = {f"{item.position}: {_name(item)}": left[item.position] for item in sound if item.position in left}
-    return {"left_to_great_expectations": reasons} if reasons else {}
+def _by_name(sound: Sequence[Expectation], reasons: Mapping[int, str]) -> dict[str, str]:
+    return {f"{item.position}: {_name(item)}": reasons[item.position] for item in sound if item.position in reasons}
 
 
 def _libraries(answers: _Answers) -> dict[str, str]:
-    versions = {}
-    if answers.query is not None:
-        import duckdb
+    import duckdb
 
-        versions["duckdb"] = str(duckdb.__version__)
-    if answers.run is not None:
-        versions |= {"great_expectations": _gx.version(), "pandas": _pandas_version()}
-    return versions
+    versions = {name.replace("-", "_"): number for name, number in answers.handed.libraries.items() if name != "python"}
+    return {**versions, "duckdb": str(duckdb.__version__)}
 
 
 def _row_count(rows: int, min_rows: int) -> Check:
@@ -202,31 +146,45 @@ def _row_count(rows: int, min_rows: int) -> Check:
     return Check("row_count", outcome, rows, bound, Severity.CRITICAL, detail)
 
 
-def _sort_out(suite: Suite) -> tuple[list[Expectation], list[Check]]:
-    """The expectations that an engine will take, and an ERROR for each that Great Expectations would quietly drop."""
+def _about_the_suite(suite: Suite, answers: _Answers) -> list[Check]:
+    found = []
     if not suite.expectations:
         detail = f"the suite {suite.name} holds no expectation, so nothing was decided; add at least one"
-        return [], [Check("suite", Outcome.ERROR, 0, "at least 1 expectation", Severity.CRITICAL, detail)]
-    kinds = {item.type for item in suite.expectations}
-    types = sorted(COMPILED_TYPES) if kinds <= COMPILED_TYPES else _gx.known_types()
+        found.append(Check("suite", Outcome.ERROR, 0, "at least 1 expectation", Severity.CRITICAL, detail))
+    if surplus := answers.handed.run.surplus:
+        detail = f"Great Expectations gave {surplus} results that belong to no expectation of the suite"
+        found.append(Check("suite", Outcome.ERROR, surplus, "0 surplus results", Severity.CRITICAL, detail))
+    return found
+
+
+def _sort_out(items: Sequence[Expectation]) -> tuple[list[Expectation], dict[int, Check]]:
+    """The expectations that an engine will take, and an ERROR by position for each that is not understood, or that any
+    data would meet."""
     severities = [str(severity) for severity in Severity]
-    sound, unsound = [], []
-    for item in suite.expectations:
-        if item.type not in types:
-            problem = f'unknown expectation type "{item.type}"{_near(item.type, types)}'
+    sound, unsound = [], {}
+    for item in items:
+        if item.problem:
+            problem = item.problem
+        elif item.type not in SIGNATURES and not custom_module(item.type):
+            problem = f'unknown expectation type "{item.type}"{near(item.type, SIGNATURES)}'
         elif item.severity not in severities:
-            near = _near(str(item.severity), severities)
-            problem = f'unknown severity "{item.severity}"{near}; known: {", ".join(severities)}'
+            hint = near(str(item.severity), severities)
+            problem = f'unknown severity "{item.severity}"{hint}; known: {", ".join(severities)}'
+        elif item.type in SIGNATURES and (lacking := vacuous(item)):
+            problem = f"it holds whatever the data is: {lacking}"
+        elif item.type in _ELSEWHERE:
+            problem = f"it is about other data than these rows: {_ELSEWHERE[item.type]}"
         else:
             sound.append(item)
             continue
-        unsound.append(_not_evaluated(item, f"{item.where}: {problem}; Great Expectations would drop it silently"))
+        unsound[item.position] = _not_evaluated(item, f"{item.where}: {problem}")
     return sound, unsound
 
 
-def _near(name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, list(known), n=1)
-    return f' (did you mean "{near[0]}"?)' if near else ""
+_ELSEWHERE = {
+    "expect_query_results_to_match_comparison": "judge each data set by a gate of its own",
+    "expect_table_row_count_to_equal_other_table": "bound the number of rows, or use the check `volume`",
+}
 
 
 def _not_evaluated(item: Expectation, detail: str) -> Check:
@@ -234,35 +192,34 @@ def _not_evaluated(item: Expectation, detail: str) -> Check:
     return Check(_name(item), Outcome.ERROR, None, _bound(item), Severity.CRITICAL, detail)
 
 
-def _judge_all(sound: Sequence[Expectation], answers: _Answers) -> list[Check]:
-    queried = answers.query.results if answers.query else {}
-    run = answers.run or _gx.Run()
-    checks = []
+def _judge_all(sound: Sequence[Expectation], answers: _Answers) -> dict[int, Check]:
+    queried, run = answers.query.results, answers.handed.run
+    checks = {}
     for item in sound:
         if item.position in queried:
-            checks.append(_judge(item, queried[item.position], answers.data, "duckdb"))
+            checks[item.position] = _judge(item, queried[item.position], answers, "duckdb")
+        elif item.position in answers.handed.queries:
+            checks[item.position] = _judge(item, answers.handed.queries[item.position], answers, "duckdb")
         elif item.position in run.dropped:
             detail = f"{item.where}: Great Expectations did not take it: {run.dropped[item.position]}"
-            checks.append(_not_evaluated(item, detail))
+            checks[item.position] = _not_evaluated(item, detail)
         elif item.position in run.results:
-            checks.append(_judge(item, run.results[item.position], answers.data, "great_expectations"))
+            checks[item.position] = _judge(item, run.results[item.position], answers, "great_expectations")
         else:
-            why = f"it stopped with {run.crash}" if run.crash else "it gave no result for this one"
-            checks.append(_not_evaluated(item, f"{item.where}: Great Expectations did not evaluate it: {why}"))
-    if run.surplus:
-        detail = f"Great Expectations gave {run.surplus} results that belong to no expectation of the suite"
-        checks.append(Check("suite", Outcome.ERROR, run.surplus, "0 surplus results", Severity.CRITICAL, detail))
+            why = run.crash or "it gave no result for this one"
+            detail = f"{item.where}: Great Expectations did not evaluate it: {why}"
+            checks[item.position] = _not_evaluated(item, detail)
     return checks
 
 
-def _judge(item: Expectation, result: _gx.Result, table: _Data, engine: str) -> Check:
+def _judge(item: Expectation, result: _gx.Result, table: _Answers, engine: str) -> Check:
     missing = [name for name in item.columns if name not in table.columns]
     counts = result.counts
     observed = counts.get("unexpected_percent") if "unexpected_percent" in counts else result.observed
     if missing:
         outcome, detail = Outcome.ERROR, f"{table.subject.name} has no column {_missing(table, missing)}"
-    elif result.error:
-        outcome, detail = Outcome.ERROR, f"could not be evaluated: {result.error}{_types(item, table)}"
+    elif result.error and result.nonnull != 0:
+        outcome, detail = Outcome.ERROR, f"could not be evaluated: {_explained(item, result, table, engine)}"
     elif problem := _contradiction(item, result):
         outcome, detail = Outcome.ERROR, f"{_NAMES[engine]} contradicts itself: {problem}"
     elif problem := _nothing_to_judge(item, result):
@@ -278,13 +235,18 @@ def _judge(item: Expectation, result: _gx.Result, table: _Data, engine: str) -> 
     return Check(_name(item), outcome, observed, _bound(item), Severity(item.severity), detail, values)
 
 
-def _missing(table: _Data, missing: Sequence[str]) -> str:
-    return missing_columns_text(table.columns, missing)
-
-
-def _types(item: Expectation, table: _Data) -> str:
+def _explained(item: Expectation, result: _gx.Result, table: _Answers, engine: str) -> str:
+    """What went wrong; of Great Expectations with the types of the columns, for its error is often no more than a
+    class."""
+    if engine == "duckdb":
+        return result.error
     known = [f'"{name}" is of type {table.types[name]}' for name in item.columns if name in table.types]
-    return f" (the column {', '.join(known)})" if known else ""
+    said = f"Great Expectations stopped with {result.error}" if result.error.isidentifier() else result.error
+    return f"{said} (the column {', '.join(known)})" if known else said
+
+
+def _missing(table: _Answers, missing: Sequence[str]) -> str:
+    return missing_columns_text(table.columns, missing)
 
 
 def _evaluated(counts: Mapping[str, Any]) -> int | None:
@@ -332,7 +294,8 @@ def _why(item: Expectation, result: _gx.Result) -> str:
         allowed = item.kwargs.get("mostly")
         most = f"; mostly={allowed:g} allows {100 * (1 - allowed):.4g} %" if isinstance(allowed, int | float) else ""
         share = 100 * unexpected / evaluated
-        return f"{int(unexpected)} of {evaluated} values ({share:.4g} %) do not meet the expectation{most}"
+        note = f"; {result.note}" if result.note else ""
+        return f"{int(unexpected)} of {evaluated} values ({share:.4g} %) do not meet the expectation{most}{note}"
     if result.observed is not None:
         shown = f"{result.observed:.6g}" if isinstance(result.observed, float) else result.observed
         return f"observed {shown}"
@@ -347,12 +310,15 @@ def _name(item: Expectation) -> str:
     return f"{item.type}({', '.join(columns)})" if columns else item.type
 
 
+_COLUMNS = ("column", "column_A", "column_B")
+
+
 def _bound(item: Expectation) -> str:
     """The arguments as the suite has them; the expectation's own words where it has none."""
     arguments = {
         key: value
         for key, value in item.kwargs.items()
-        if key not in ("column", "column_A", "column_B", "column_list") and value is not None
+        if value is not None and (key == "column_list") <= (not item.columns) and key not in _COLUMNS
     }
     texts = (f"{key}={json.dumps(json_safe(value), ensure_ascii=False)}" for key, value in arguments.items())
     sentence = ", ".join(texts) or item.type.removeprefix("expect_").replace("_", " ")
@@ -368,9 +334,3 @@ def _unique_names(checks: Iterable[Check]) -> tuple[Check, ...]:
         number = seen[check.name]
         named.append(check if number == 1 else replace(check, name=f"{check.name} #{number}"))
     return tuple(named)
-
-
-def _pandas_version() -> str:
-    import pandas as pd
-
-    return str(pd.__version__)

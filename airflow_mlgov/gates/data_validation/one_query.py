@@ -1,88 +1,154 @@
-"""Evaluates the common expectations over files in one aggregate query of DuckDB, with the counts that Great
-Expectations gives on pandas. Leaves to it, with the reason, whatever might come out differently there."""
+"""Evaluates a suite in DuckDB: one aggregate query for the rows of each ``row_condition``, and few more. Leaves to
+Great Expectations what it does not compile, with the reason; what cannot be so is an error of that expectation."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from airflow_mlgov.data.file_tables import FileTable
-from airflow_mlgov.gates.data_validation.arguments import Uncompiled
-from airflow_mlgov.gates.data_validation.column_kinds import NotAFrame, columns_of
+from airflow_mlgov.data.duck import DuckTable
+from airflow_mlgov.data.relation import ColumnKind
+from airflow_mlgov.gates.data_validation.arguments import SIGNATURES
+from airflow_mlgov.gates.data_validation.columns import Column, UnfitError, as_written, columns_of
 from airflow_mlgov.gates.data_validation.compilers import COMPILERS
+from airflow_mlgov.gates.data_validation.conditions import condition_sql
+from airflow_mlgov.gates.data_validation.differences import difference_of
 from airflow_mlgov.gates.data_validation.expectations import Expectation
 from airflow_mlgov.gates.data_validation.gx import Result
-from airflow_mlgov.gates.data_validation.query_plan import Answers, Finish, NoColumn, Plan
+from airflow_mlgov.gates.data_validation.query_plan import Answers, Finish, Plan, UncompiledError, map_result
 
-COMPILED_TYPES = frozenset(COMPILERS)
-"""The expectation types that are evaluated here where nothing speaks against it."""
+TYPE_TESTS = ("_of_type", "_type_list", "_type_to_be")
+"""How the names of expectations about types end; they are never left to pandas, whose types are other ones."""
+
+ABOUT_TEXT = frozenset(
+    f"expect_column_{name}"
+    for name in (
+        "value_lengths_to_be_between",
+        "value_lengths_to_equal",
+        "values_to_be_dateutil_parseable",
+        "values_to_match_like_pattern",
+        "values_to_match_like_pattern_list",
+        "values_to_match_regex",
+        "values_to_match_regex_list",
+        "values_to_match_strftime_format",
+        "values_to_not_match_like_pattern",
+        "values_to_not_match_like_pattern_list",
+        "values_to_not_match_regex",
+        "values_to_not_match_regex_list",
+    )
+)
+ALL = "data"
+"""The rows without a condition."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class QueryRun:
-    """What the query answered, and what it leaves to Great Expectations."""
+    """What the queries answered, and what they leave."""
 
-    rows: int
-    results: Mapping[int, Result] = field(default_factory=dict)
+    rows: int = 0
+    results: dict[int, Result] = field(default_factory=dict)
     """By position in the suite."""
-    left: Mapping[int, str] = field(default_factory=dict)
+    left: dict[int, str] = field(default_factory=dict)
     """Position -> why it was not compiled."""
-    columns: tuple[str, ...] | None = None
-    """The columns; None where pandas would give the files other columns or rows."""
+    sources: dict[int, str] = field(default_factory=dict)
+    """Position -> what stands after FROM for the rows that it is about, of those that are left."""
+    differences: dict[int, str] = field(default_factory=dict)
+    """Position -> why Great Expectations on pandas may say something else."""
 
 
-def run_query(table: FileTable, expectations: Sequence[Expectation], *, close_calls: bool) -> QueryRun:
+def run_query(
+    table: DuckTable, expectations: Sequence[Expectation], *, ordered: bool = True, compiles: bool = True
+) -> QueryRun:
     """Evaluate those of ``expectations`` that can be, over the view ``data``.
 
-    :param close_calls: decide an aggregate of floats also where it is so near its bound that the order of additions
-        would decide; otherwise it is left to Great Expectations
-    :raises ConfigurationError: the files cannot be read
+    :param ordered: whether the rows have an order
+    :param compiles: false leaves all but the types of columns to Great Expectations
+    :raises ConfigurationError: the rows cannot be read
     """
     # It answers from a parquet file's footer, where anybody can write that there are no nulls.
     table.connection.execute("SET disabled_optimizers = 'statistics_propagation'")
     try:
-        return _run(table, expectations, close_calls)
+        return _run(table, expectations, ordered, compiles)
     finally:
         table.connection.execute("SET disabled_optimizers = ''")
 
 
-def _run(table: FileTable, expectations: Sequence[Expectation], close_calls: bool) -> QueryRun:
-    try:
-        columns = columns_of(table, [name for item in expectations for name in item.columns])
-    except NotAFrame as error:
-        return _all_left(table, expectations, str(error), None)
-    plan = Plan(columns, tuple(table.types))
-    finishes: dict[int, Finish] = {}
-    left: dict[int, str] = {}
-    results: dict[int, Result] = {}
+def _run(table: DuckTable, expectations: Sequence[Expectation], ordered: bool, compiles: bool) -> QueryRun:
+    columns = columns_of(table)
+    run = QueryRun()
+    plans = {ALL: Plan(columns, ALL, ordered)}
+    finishes: dict[str, list[tuple[Expectation, Finish]]] = {ALL: []}
     for item in expectations:
         try:
-            if item.type not in COMPILERS:
-                raise Uncompiled("its type is not compiled")
-            finishes[item.position] = COMPILERS[item.type](plan, item)
-        except NoColumn as error:
-            results[item.position] = Result(False, {}, error=str(error))
-        except Uncompiled as error:
-            left[item.position] = str(error)
+            source, there = _source(table, item, columns)
+            plan = plans.setdefault(source, Plan(there, source, ordered))
+            run.sources[item.position] = source
+            finishes.setdefault(source, []).append((item, _compiled(plan, item, compiles)))
+        except UnfitError as error:
+            run.results[item.position] = Result(False, {}, error=str(error))
+        except UncompiledError as error:
+            run.left[item.position] = str(error)
+    for source, plan in plans.items():
+        _answer(table, plan, finishes.get(source, []), run)
+    return run
+
+
+def _source(table: DuckTable, item: Expectation, columns: Mapping[str, Column]) -> tuple[str, Mapping[str, Column]]:
+    """What stands after FROM, and its columns: what is judged by length or pattern is judged as a csv has it."""
+    condition = item.kwargs.get("row_condition")
+    files = table.as_files()
+    if files is not None and item.type in ABOUT_TEXT and any(_is_read(columns.get(name)) for name in item.columns):
+        if condition is not None:
+            raise UnfitError(
+                "its column is read as no text, and it has a row_condition: declare the column's type text"
+            )
+        return f"({files.written})", as_written(columns)
+    if condition is None:
+        return ALL, columns
+    return f"(SELECT * FROM {ALL} WHERE {condition_sql(condition, columns)})", columns  # noqa: S608 - written by us
+
+
+def _is_read(column: Column | None) -> bool:
+    """Whether a text of a csv was read as something else."""
+    return column is not None and column.written and column.kind is not ColumnKind.TEXT
+
+
+def _compiled(plan: Plan, item: Expectation, compiles: bool) -> Finish:
+    if item.type not in COMPILERS:
+        raise UncompiledError("not compiled: its type")
+    if not compiles and not item.type.endswith(TYPE_TESTS):
+        raise UncompiledError("not compiled: Great Expectations is asked for")
+    try:
+        return COMPILERS[item.type](plan, item)
+    except UnfitError as error:
+        if error.column is None:
+            raise
+        counts_values = "mostly" in SIGNATURES[item.type].optional and not item.type.endswith(TYPE_TESTS)
+        return _unless_empty(error, error.column, counts_values)
+
+
+def _unless_empty(error: UnfitError, column: Column, counts_values: bool) -> Finish:
+    """The error, but where the column has no value: then there is nothing to judge."""
+
+    def finish(answers: Answers) -> Result:
+        if answers.present(column):
+            raise error
+        return map_result(answers.rows, 0, 0, 1) if counts_values else Result(False, {}, nonnull=0)
+
+    return finish
+
+
+def _answer(table: DuckTable, plan: Plan, finishes: Sequence[tuple[Expectation, Finish]], run: QueryRun) -> None:
     (values,) = table.rows(plan.query)
-    if table.loosely_written:
-        return _all_left(
-            table,
-            expectations,
-            "a csv has spaces between quotes and the ends of fields, or carriage returns alone",
-            plan.names,
-        )
-    answers = Answers(table, plan.asked, values, close_calls)
-    for position, finish in finishes.items():
+    answers = Answers(table, plan, values)
+    if plan.source == ALL:
+        run.rows = answers.rows
+    for item, finish in finishes:
         try:
-            results[position] = finish(answers)
-        except Uncompiled as error:
-            left[position] = str(error)
-    return QueryRun(answers.rows, results, left, plan.names)
-
-
-def _all_left(
-    table: FileTable, expectations: Sequence[Expectation], why: str, columns: tuple[str, ...] | None
-) -> QueryRun:
-    rows = table.rows("SELECT count(*) FROM data")[0][0]
-    return QueryRun(int(rows), {}, {item.position: why for item in expectations}, columns)
+            run.results[item.position] = finish(answers)
+            if difference := difference_of(item, plan.columns, answers):
+                run.differences[item.position] = difference
+        except UnfitError as error:
+            run.results[item.position] = Result(False, {}, error=str(error))
+        except UncompiledError as error:
+            run.left[item.position] = str(error)

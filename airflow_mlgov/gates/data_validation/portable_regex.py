@@ -60,6 +60,36 @@ def portable_regex(pattern: str) -> PortableRegex | None:
     return PortableRegex(written, writer.ascii_only, writer.one_line)
 
 
+def matches_anything(pattern: str) -> bool:
+    """Whether ``pattern`` is found in every text because nothing needs to be there: ``.*``, ``x?``, nothing. False
+    where that is not certain."""
+    parser: Any = importlib.import_module("re._parser")
+    try:
+        return _needs_nothing(parser.parse(pattern))
+    except (re.error, RecursionError, OverflowError):
+        return False
+
+
+def _needs_nothing(tree: Any) -> bool:
+    for kind, argument in tree:
+        match str(kind):
+            case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
+                needless = int(argument[0]) == 0 or _needs_nothing(argument[2])
+            case "SUBPATTERN":
+                needless = _needs_nothing(argument[3])
+            case "ATOMIC_GROUP":
+                needless = _needs_nothing(argument)
+            case "BRANCH":
+                needless = any(map(_needs_nothing, argument[1]))
+            case "AT":
+                needless = str(argument) in ("AT_BEGINNING_STRING", "AT_BEGINNING") and len(tree) == 1
+            case _:
+                needless = False
+        if not needless:
+            return False
+    return True
+
+
 class _Writer:
     """Writes a parsed expression anew, so that nothing depends on the syntax the two have in common."""
 

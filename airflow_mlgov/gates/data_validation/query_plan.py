@@ -1,94 +1,134 @@
 """Gathers what one aggregate query of DuckDB must answer for a suite, and hands out the answers in the shape of Great
-Expectations' results. Refuses an answer that pandas would not give: the expectation is then left to it."""
+Expectations' results. Refuses an order where the rows have none."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
-from airflow_mlgov.data.file_tables import FileTable
-from airflow_mlgov.gates.data_validation.arguments import EXACT, Uncompiled, bounds
-from airflow_mlgov.gates.data_validation.column_kinds import Column, Kind
+from airflow_mlgov.data.duck import DuckTable, in_order
+from airflow_mlgov.data.names import missing_columns_text
+from airflow_mlgov.data.relation import ColumnKind
+from airflow_mlgov.gates.data_validation.columns import Column, UnfitError
 from airflow_mlgov.gates.data_validation.gx import Result
-
-_NEAR = 1e-9
-"""Two libraries that add floats in another order agree to about this, relative to the values."""
 
 _MOST_BITS = 800_000_000
 _BITS_A_VALUE = 64
 
 
-class NoColumn(Uncompiled):
-    """A column that the expectation names is not there, so neither engine can evaluate it."""
+class UncompiledError(Exception):
+    """The expectation is sound and DuckDB cannot answer it: one for Great Expectations; the message says why."""
+
+
+@dataclass
+class Plan:
+    """Compiles expectations over the same rows, and gathers what the one query must answer for them."""
+
+    columns: Mapping[str, Column]
+    source: str = "data"
+    """What stands after FROM."""
+    ordered: bool = True
+    """Whether the rows have an order."""
+    asked: dict[str, int] = field(default_factory=lambda: {"count(*)": 0})
+
+    @property
+    def query(self) -> str:
+        """The one query."""
+        return f"SELECT {', '.join(self.asked)} FROM {self.source}"  # noqa: S608 - quoted
+
+    def ask(self, sql: str) -> str:
+        """Have an aggregate computed; it is asked for once."""
+        self.asked.setdefault(sql, len(self.asked))
+        return sql
+
+    def column(self, name: str) -> Column:
+        """The column.
+
+        :raises UnfitError: there is none of that name
+        """
+        column = self.columns.get(name)
+        if column is None:
+            raise UnfitError(f"there is no column {missing_columns_text(list(self.columns), [name])}")
+        self.ask(f"count({column.sql})")
+        return column
+
+    def unexpected(self, column: Column, condition: str) -> str:
+        """Asks for how many values that are not null do not meet ``condition``."""
+        return self.ask(f"count(*) FILTER ({column.sql} IS NOT NULL AND NOT coalesce({condition}, false))")
 
 
 class Answers:
-    """The values of the one query, by the SQL that asked for them; further queries where duplicates must be counted."""
+    """The values of the one query, by the SQL that asked for them; further queries where one is not enough."""
 
-    def __init__(self, table: FileTable, asked: Mapping[str, int], values: Sequence[Any], close_calls: bool) -> None:
-        self._table, self._asked, self._values, self._close_calls = table, asked, values, close_calls
+    def __init__(self, table: DuckTable, plan: Plan, values: Sequence[Any]) -> None:
+        self._table, self._plan, self._values = table, plan, values
         self._groups: dict[str, tuple[int, int]] = {}
         self._distinct: dict[str, int] = {}
+        self._ones: dict[str, tuple[Any, ...]] = {}
 
     def __getitem__(self, sql: str) -> Any:
-        return self._values[self._asked[sql]]
+        return self._values[self._plan.asked[sql]]
 
     @property
     def rows(self) -> int:
-        """Of the table."""
+        """That are judged."""
         return int(self["count(*)"])
 
-    def present(self, column: Column) -> int:
-        """How many values are not null.
+    @property
+    def source(self) -> str:
+        """What stands after FROM."""
+        return self._plan.source
 
-        :raises Uncompiled: pandas would hold other values than DuckDB
-        """
-        present = int(self[f"count({column.sql})"])
-        if column.kind is Kind.INTEGER and 0 < present < self.rows:
-            low, high = self[f"min({column.sql})"], self[f"max({column.sql})"]
-            if low < -EXACT or high > EXACT:
-                raise Uncompiled("pandas rounds its whole numbers, for there are nulls among them")
-        return present
+    def present(self, column: Column) -> int:
+        """How many values are not null."""
+        return int(self[f"count({column.sql})"])
 
     def one(self, query: str) -> tuple[Any, ...]:
-        """The one row of a query beside the one query."""
-        return self._table.rows(query)[0]
+        """The one row of a query beside the one query, which is asked once."""
+        if query not in self._ones:
+            self._ones[query] = self._table.rows(query)[0]
+        return self._ones[query]
 
-    def placed(self, column: Column, place: int, count: int = 1) -> tuple[float, float]:
-        """The smallest and the largest of ``count`` values from ``place`` on, in the order of size, as floats."""
+    def all(self, query: str) -> list[tuple[Any, ...]]:
+        """The rows of a query beside the one query."""
+        return self._table.rows(query)
+
+    def placed(self, column: Column, place: int, count: int = 1) -> tuple[Any, Any]:
+        """The smallest and the largest of ``count`` values from ``place`` on, in the order of size."""
         middle = (
-            f"SELECT {column.sql}::DOUBLE AS v FROM data WHERE {column.sql} IS NOT NULL ORDER BY v "  # noqa: S608
+            f"SELECT {column.sql} AS v FROM {self.source} WHERE {column.sql} IS NOT NULL ORDER BY v "  # noqa: S608
             f"LIMIT {count} OFFSET {place}"
         )
         low, high = self.one(f"SELECT min(v), max(v) FROM ({middle})")  # noqa: S608 - quoted
-        if not (math.isfinite(low) and math.isfinite(high)):
-            raise Uncompiled("one of its values in the order of size is not finite")
         return low, high
 
-    def misplaced(self, column: Column, in_order: str) -> int:
-        """How many values do not follow the value before, in the order of the files' rows.
+    def misplaced(self, column: Column, follows: str) -> int:
+        """How many values do not follow the value before, in the order of the files' or the frame's rows.
 
-        :param in_order: SQL that compares a value ``v`` with the one ``before``
+        :param follows: SQL that compares a value ``v`` with the one ``before``
+        :raises UnfitError: the rows have no order
         """
-        if self._table.types[column.name].startswith("U"):
-            raise Uncompiled("its whole numbers have no sign, and pandas subtracts them around zero")
-        sources = (self._table.sources[path] for path in self._table.files.partitions)
-        values = " UNION ALL ".join(f"SELECT {column.sql} AS v FROM ({source})" for source in sources)  # noqa: S608
+        if not self._plan.ordered:
+            raise UnfitError("the rows of a table have no order")
+        files = self._table.as_files()
+        parts = [self.source]
+        if files is not None and self.source == "data":
+            parts = [f"({files.sources[path]})" for path in files.files.partitions]
+        values = " UNION ALL ".join(f"SELECT {column.sql} AS v FROM {part}" for part in parts)  # noqa: S608 - quoted
         pairs = f"SELECT v, lag(v) OVER () AS before FROM ({values}) WHERE v IS NOT NULL"  # noqa: S608 - quoted
-        self._table.connection.execute("SET preserve_insertion_order = true")
-        try:
-            wrong = f"before IS NOT NULL AND NOT ({in_order})"
+        wrong = f"before IS NOT NULL AND NOT ({follows})"
+        with in_order(self._table.connection):
             return int(self.one(f"SELECT count(*) FILTER ({wrong}) FROM ({pairs})")[0])  # noqa: S608 - quoted
-        finally:
-            self._table.connection.execute("SET preserve_insertion_order = false")
 
     def groups(self, key: str, keep: str) -> tuple[int, int]:
         """How many groups of equal values there are, and how many rows are in groups of more than one."""
         asked = f"{key} {keep}"
         if asked not in self._groups:
-            inner = f"SELECT count(*) AS n FROM data WHERE {keep} GROUP BY {key}"  # noqa: S608 - quoted
+            inner = f"SELECT count(*) AS n FROM {self.source} WHERE {keep} GROUP BY {key}"  # noqa: S608 - quoted
             found = self.one(f"SELECT count(*), coalesce(sum(n) FILTER (n > 1), 0) FROM ({inner})")  # noqa: S608
             self._groups[asked] = int(found[0]), int(found[1])
         return self._groups[asked]
@@ -101,13 +141,14 @@ class Answers:
 
     def _bits(self, column: Column) -> int:
         present = self.present(column)
-        if column.kind is not Kind.INTEGER or not present:
+        if column.kind is not ColumnKind.INTEGER or not present:
             return 0
-        low, high = self[f"min({column.sql})"], self[f"max({column.sql})"]
-        if high - low >= min(_MOST_BITS, _BITS_A_VALUE * present):
+        low, high = self.one(f"SELECT min({column.sql}), max({column.sql}) FROM {self.source}")  # noqa: S608 - quoted
+        wide = high - low >= min(_MOST_BITS, _BITS_A_VALUE * present)
+        if wide or not -(2**63) <= low <= high < 2**63:
             return 0
         bits = f"bitstring_agg({column.sql}::BIGINT, {low}::BIGINT, {high}::BIGINT)"
-        return int(self.one(f"SELECT bit_count({bits}) FROM data")[0])  # noqa: S608 - quoted
+        return int(self.one(f"SELECT bit_count({bits}) FROM {self.source}")[0])  # noqa: S608 - quoted
 
     def repeated(self, column: Column) -> int:
         """How many rows hold a value that another row holds too."""
@@ -115,53 +156,8 @@ class Answers:
             return 0
         return self.groups(column.sql, f"{column.sql} IS NOT NULL")[1]
 
-    def require_clear(self, observed: float, arguments: Mapping[str, Any], scale: float) -> None:
-        """Leave to Great Expectations what the order of additions would decide."""
-        for bound in (arguments.get("min_value"), arguments.get("max_value")):
-            near = bound is not None and abs(observed - bound) <= _NEAR * max(scale, abs(observed), abs(bound))
-            if near and not self._close_calls:
-                raise Uncompiled("the observed value is as good as its bound")
-
 
 Finish = Callable[[Answers], Result]
-
-
-@dataclass
-class Plan:
-    """Compiles expectations, and gathers what the one query must answer for them."""
-
-    columns: Mapping[str, Column]
-    names: tuple[str, ...]
-    asked: dict[str, int] = field(default_factory=lambda: {"count(*)": 0})
-
-    @property
-    def query(self) -> str:
-        """The one query."""
-        return f"SELECT {', '.join(self.asked)} FROM data"  # noqa: S608 - quoted
-
-    def ask(self, sql: str) -> str:
-        """Have an aggregate computed; it is asked for once."""
-        self.asked.setdefault(sql, len(self.asked))
-        return sql
-
-    def column(self, name: str, kinds: Sequence[Kind]) -> Column:
-        """The column, where its values are of one of these kinds or may turn out to be none at all."""
-        column = self.columns.get(name)
-        if column is None:
-            raise NoColumn(f"there is no column {name}")
-        if column.kind not in (*kinds, Kind.OPAQUE):
-            raise Uncompiled(f"its column is one of {column.kind} values")
-        self.ask(f"count({column.sql})")
-        if column.kind is Kind.INTEGER:
-            self.ask(f"min({column.sql})")
-            self.ask(f"max({column.sql})")
-        return column
-
-    def unexpected(self, column: Column, condition: str) -> str:
-        """Asks for how many values that are not null do not meet ``condition``."""
-        if column.kind is Kind.OPAQUE:
-            return ""
-        return self.ask(f"count(*) FILTER ({column.sql} IS NOT NULL AND NOT ({condition}))")
 
 
 def map_result(rows: int, kept: int, unexpected: int, mostly: float) -> Result:
@@ -175,36 +171,41 @@ def map_result(rows: int, kept: int, unexpected: int, mostly: float) -> Result:
         "missing_count": rows - kept,
         "missing_percent": (rows - kept) / rows * 100 if some else None,
     }
-    return Result(not kept or (float(kept) - float(unexpected)) / float(kept) >= mostly, counts)
+    return Result(not kept or Fraction(kept - unexpected, kept) >= exact(mostly), counts)
 
 
 def aggregate_result(
     arguments: Mapping[str, Any], observed: Any, nonnull: int | None = None, *, shown: bool = True
 ) -> Result:
-    """Of an expectation about one number of a column or of the table."""
+    """Of an expectation about one number of a column or of the table.
+
+    :param observed: a float, or a Fraction or whole number that is exact
+    """
     undefined = isinstance(observed, float) and not math.isfinite(observed)
     nothing = observed is None or (isinstance(observed, float) and math.isnan(observed))
+    shows = float(observed) if isinstance(observed, Fraction) and observed.denominator > 1 else observed
+    shows = int(shows) if isinstance(shows, Fraction) else shows
     return Result(
-        not nothing and _within(observed, arguments),
+        not nothing and within(observed, arguments),
         {},
-        observed if shown and not undefined else None,
+        shows if shown and not undefined else None,
         withheld=not shown,
         undefined=undefined or (shown and observed is None),
         nonnull=nonnull,
     )
 
 
-def _within(observed: Any, arguments: Mapping[str, Any]) -> bool:
-    low, high, above, below = bounds(arguments)
-    over = low is None or (observed > low if above == ">" else observed >= low)
-    under = high is None or (observed < high if below == "<" else observed <= high)
+def within(observed: Any, arguments: Mapping[str, Any]) -> bool:
+    """Whether a number is between the bounds: a float is compared as it is, anything else exactly with the number that
+    is written in the suite."""
+    low, high = arguments.get("min_value"), arguments.get("max_value")
+    if not isinstance(observed, float):
+        low, high = (None if bound is None else exact(bound) for bound in (low, high))
+    over = low is None or (observed > low if arguments.get("strict_min") else observed >= low)
+    under = high is None or (observed < high if arguments.get("strict_max") else observed <= high)
     return bool(over and under)
 
 
-def require_known(column: Column) -> None:
-    """Refuse a column of which it is not certain what pandas would hold.
-
-    :raises Uncompiled: it is not
-    """
-    if column.kind is Kind.OPAQUE:
-        raise Uncompiled(f"what pandas makes of its column is not certain: {column.why}")
+def exact(value: Any) -> Fraction:
+    """The number as it is written: 0.1 is a tenth."""
+    return Fraction(Decimal(repr(value)) if isinstance(value, float) else value)

@@ -37,9 +37,10 @@ class DataValidationSettings(CsvSettings):
     )
     engine: Annotated[Literal["auto", "duckdb", "great_expectations"], Local()] = Field(
         "auto",
-        description="auto evaluates the common expectations over files in one DuckDB query and the rest in Great "
-        "Expectations; duckdb refuses what it cannot evaluate; great_expectations evaluates all there. A table or "
-        "query is Great Expectations' unless duckdb is asked for, which keeps the rows in a temporary file meanwhile",
+        description="auto evaluates nearly all expectations in DuckDB, and hands the rows that DuckDB read to Great "
+        "Expectations, in a process of its own, for the rest; duckdb refuses what it cannot evaluate; "
+        "great_expectations evaluates there whatever it can. The rows of a table or query are read once, into a "
+        "temporary file",
     )
     min_rows: Count = Field(
         1, description="fewer rows fail the gate, because most expectations hold for no rows at all"

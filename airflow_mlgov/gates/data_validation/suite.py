@@ -1,5 +1,6 @@
-"""Reads a Great Expectations 1.x suite from JSON, the same in YAML, or a mapping. Refuses what a reader could take
-two ways: unknown or repeated keys, NaN, suites of the 0.x format."""
+"""Reads a suite of Great Expectations, 1.x or 0.x, from JSON, the same in YAML, or a mapping. Refuses what a reader
+could take two ways: unknown or repeated keys of the suite, NaN. What is wrong with one expectation is its
+own problem."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from typing import Any
 
 from airflow_mlgov.data.reading import NAMES
 from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.gates.data_validation import old_suites
 from airflow_mlgov.gates.data_validation.expectations import Expectation, Suite
 from airflow_mlgov.strict_files import Document, read_json, read_yaml
 
@@ -69,11 +71,7 @@ def reading_of(suite: str | Path | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _suite(source: str, content: Mapping[str, Any], digest: str, read: Document | None) -> Suite:
-    if "expectation_suite_name" in content or "data_asset_type" in content:
-        raise ConfigurationError(
-            f"{source} is a suite of Great Expectations 0.x; save it again with 1.x (`name`, `type`)",
-            code="suite.outdated",
-        )
+    content, converted = old_suites.suite_keys(content)
     _refuse_unknown(source, content, _SUITE_KEYS)
     entries = content.get("expectations")
     if not isinstance(entries, list):
@@ -86,22 +84,25 @@ def _suite(source: str, content: Mapping[str, Any], digest: str, read: Document 
             f"{source}: `suite_parameters` must be a mapping, not {_kind(parameters)}", code="suite.form"
         )
     expectations = []
+    parameters = dict(parameters)
     for position, entry in enumerate(entries, start=1):
         where = read.where("expectations", str(position - 1)) if read else source
-        expectations.append(_expectation(f"{where} (expectation {position})", position, entry))
-    return Suite(str(content.get("name") or source), digest, tuple(expectations), dict(parameters))
+        expectation, changes = _expectation(f"{where} (expectation {position})", position, entry, parameters)
+        expectations.append(expectation)
+        converted += [f"expectation {position}: {change}" for change in changes]
+    name = str(content.get("name") or source)
+    return Suite(name, digest, tuple(expectations), parameters, converted=tuple(converted))
 
 
-def _expectation(where: str, position: int, entry: Any) -> Expectation:
+def _expectation(where: str, position: int, entry: Any, parameters: dict[str, Any]) -> tuple[Expectation, list[str]]:
+    """An entry, and what was renamed in it."""
     if not isinstance(entry, Mapping):
         raise ConfigurationError(
             f"{where}: an expectation is a mapping with `type` and `kwargs`, not {_kind(entry)}", code="suite.form"
         )
-    if "expectation_type" in entry:
-        raise ConfigurationError(
-            f"{where}: `expectation_type` is of Great Expectations 0.x; in 1.x it is `type`", code="suite.outdated"
-        )
-    _refuse_unknown(where, entry, _EXPECTATION_KEYS)
+    entry, changes = old_suites.entry_keys(entry)
+    unknown = sorted(str(key) for key in entry if key not in _EXPECTATION_KEYS)
+    problem = f"unknown key {', '.join(unknown)}; known: {', '.join(sorted(_EXPECTATION_KEYS))}" if unknown else ""
     kwargs = entry.get("kwargs", {})
     if not isinstance(entry.get("type"), str):
         raise ConfigurationError(
@@ -109,34 +110,10 @@ def _expectation(where: str, position: int, entry: Any) -> Expectation:
         )
     if not isinstance(kwargs, Mapping):
         raise ConfigurationError(f"{where}: `kwargs` must be a mapping, not {_kind(kwargs)}", code="suite.form")
-    if lacking := _asks_nothing(entry["type"], kwargs):
-        raise ConfigurationError(
-            f"{where}: {entry['type']} holds whatever the data is: {lacking}", code="suite.vacuous"
-        )
     severity = entry.get("severity")
-    return Expectation(position, entry["type"], dict(kwargs), "critical" if severity is None else severity, where)
-
-
-_NEEDS_ITEMS = {
-    "expect_column_distinct_values_to_contain_set": "value_set",
-    "expect_column_values_to_be_in_type_list": "type_list",
-    "expect_column_values_to_not_be_in_set": "value_set",
-    "expect_table_columns_to_match_ordered_list": "column_list",
-}
-
-
-def _asks_nothing(kind: str, kwargs: Mapping[str, Any]) -> str:
-    """What an expectation lacks that Great Expectations passes on any data; empty where it asks for something."""
-    if kwargs.get("mostly") == 0:
-        return "mostly is 0"
-    if kind in _NEEDS_ITEMS and not kwargs.get(_NEEDS_ITEMS[kind]):
-        return f"give it a {_NEEDS_ITEMS[kind]} that is not empty"
-    if kind == "expect_column_quantile_values_to_be_between":
-        ranges = kwargs.get("quantile_ranges")
-        empty = not isinstance(ranges, Mapping) or not ranges.get("quantiles")
-        return "give it quantile_ranges that are not empty" if empty else ""
-    unbounded = kwargs.get("min_value") is None and kwargs.get("max_value") is None
-    return "give it a min_value or a max_value" if kind.endswith("_to_be_between") and unbounded else ""
+    kind, kwargs, renamed = old_suites.arguments(entry["type"], kwargs, parameters)
+    weight = "critical" if severity is None else severity
+    return Expectation(position, kind, kwargs, weight, where, problem), [*changes, *renamed]
 
 
 def _refuse_unknown(where: str, content: Mapping[str, Any], known: frozenset[str]) -> None:

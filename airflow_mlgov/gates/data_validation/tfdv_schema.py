@@ -229,9 +229,11 @@ def _set_fields(message: Any, known: frozenset[str]) -> Iterator[str]:
 
 
 def _shape(output: _Output, feature: Any, where: str) -> None:
-    """A table's row has one value of a column, or none."""
+    """A table's row has one value of a column, or none; a shape asks for one in every row."""
     if feature.HasField("shape") and any(dim.size != 1 for dim in feature.shape.dim):
         output.refuse(where, f"{feature.name}.shape", "asks for more than one value a row; a table's column has one")
+    elif feature.HasField("shape") and feature.presence.min_fraction < 1:
+        output.expect(where, "expect_column_values_to_not_be_null", column=feature.name)
     if feature.HasField("value_count"):
         count = feature.value_count
         if count.min > 1 or count.max != 1:
@@ -241,6 +243,9 @@ def _shape(output: _Output, feature: Any, where: str) -> None:
 
 def _presence(output: _Output, feature: Any, where: str) -> None:
     name, fraction, count = feature.name, feature.presence.min_fraction, feature.presence.min_count
+    if not 0 <= fraction <= 1:
+        output.refuse(where, f"{name}.presence.min_fraction", f"is {fraction:g}, and a share is between 0 and 1")
+        return
     if fraction > 0:
         some = {} if fraction >= 1 else {"mostly": fraction}
         output.expect(where, "expect_column_values_to_not_be_null", column=name, **some)

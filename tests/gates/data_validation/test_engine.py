@@ -6,7 +6,6 @@ import json
 import math
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,17 @@ from hypothesis import strategies as st
 
 from airflow_mlgov.data.fingerprint import fingerprint_frame
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.data_validation import validate_data
-from airflow_mlgov.gates.data_validation.one_query import COMPILED_TYPES
+from airflow_mlgov.gates.children.scripts import suite_run
+from airflow_mlgov.gates.data_validation import differences, handed, validate_data
+from airflow_mlgov.gates.data_validation.arguments import SIGNATURES
+from airflow_mlgov.gates.data_validation.compilers import COMPILERS
 from airflow_mlgov.gates.data_validation.portable_regex import portable_regex
 from airflow_mlgov.results import Check, Outcome
 from tests.codes import raises_code
 from tests.worlds.drawn import MANY, NAMES, SLOW, tables
 from tests.worlds.suites import QUANTILES, expect, suite, write_names
+
+pytestmark = pytest.mark.usefixtures("no_child")
 
 PASS, FAIL, INCONCLUSIVE, ERROR = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.ERROR
 
@@ -39,13 +42,13 @@ def same_number(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def differences(mine: Check, reference: Check) -> list[str]:
+def differences_between(mine: Check, reference: Check) -> list[str]:
     found = [] if mine.outcome is reference.outcome else [f"outcome {mine.outcome} and not {reference.outcome}"]
     values, others = dict(mine.values), dict(reference.values)
-    values.pop("engine")
-    others.pop("engine")
+    values.pop("engine", None)
+    others.pop("engine", None)
     if reference.outcome is ERROR:
-        return found
+        return [] if mine.outcome is INCONCLUSIVE else found  # of no values, pandas stops at their type
     if not same_number(mine.observed, reference.observed):
         found.append(f"observed {mine.observed} and not {reference.observed}")
     if values.keys() != others.keys() or not all(same_number(values[key], others[key]) for key in values):
@@ -53,35 +56,53 @@ def differences(mine: Check, reference: Check) -> list[str]:
     return found
 
 
-def hold_against_great_expectations(path: str, items: list[dict[str, Any]]) -> None:
+KNOWN = {
+    differences.DECIMALS,
+    differences.WHOLE,
+    differences.YEARS,
+    differences.SINGLE,
+    differences.WRITTEN,
+    differences.DIGITS,
+}
+"""Where Great Expectations on pandas says something else than arithmetic does, and the evidence says so."""
+
+
+REFUSED = ("is BOOLEAN, and the expectation is about numbers", "its columns are of unlike kinds")
+"""On pandas True is 1, so that truth values have a mean and a range, and a text is compared with a number."""
+
+
+def hold_against_great_expectations(path: str, items: list[dict[str, Any]]) -> set[str]:
+    """Every check is Great Expectations' own, but where the evidence names why not; the reasons that were needed."""
     rules = suite(*items)
     mine = validate_data(path, rules)
     reference = validate_data(path, rules, engine="great_expectations")
     assert mine.subject == reference.subject
-    problems = []
-    for item, check, other in zip(items, mine.checks[1:], reference.checks[1:], strict=True):
-        found = differences(check, other)
-        problems += [f"{item}: {'; '.join(found)} ({other.detail})"] if found else []
     assert mine.checks[0] == reference.checks[0]
+    unlike = {int(key.split(":")[0]): why for key, why in mine.details.get("unlike_great_expectations", {}).items()}
+    problems, needed = [], set()
+    for at, (item, check, other) in enumerate(zip(items, mine.checks[1:], reference.checks[1:], strict=True), start=1):
+        found = differences_between(check, other)
+        if found and at in unlike:
+            needed.add(unlike[at])
+        elif found and not (check.outcome is ERROR and any(words in check.detail for words in REFUSED)):
+            problems.append(f"{item}: {'; '.join(found)} (mine: {check.detail}; theirs: {other.detail})")
     assert not problems, "\n".join(problems)
+    return needed
 
 
 @pytest.mark.slow
-@SLOW
-@given(tables(NAMES), MANY)
-def test_parquet_gives_what_great_expectations_gives(table: pa.Table, items: list[dict[str, Any]]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        pq.write_table(table, f"{folder}/data.parquet", row_group_size=10)
-        hold_against_great_expectations(f"{folder}/data.parquet", items)
+@pytest.mark.usefixtures("on_numpy")
+def test_parquet_gives_what_great_expectations_gives(tmp_path: Path) -> None:
+    needed: set[str] = set()
 
+    @SLOW
+    @given(tables(NAMES), MANY)
+    def hold(table: pa.Table, items: list[dict[str, Any]]) -> None:
+        pq.write_table(table, tmp_path / "data.parquet", row_group_size=10)
+        needed.update(hold_against_great_expectations(str(tmp_path / "data.parquet"), items))
 
-@pytest.mark.slow
-@SLOW
-@given(tables(NAMES), MANY)
-def test_csv_gives_what_great_expectations_gives(table: pa.Table, items: list[dict[str, Any]]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        table.to_pandas().to_csv(f"{folder}/data.csv", index=False)
-        hold_against_great_expectations(f"{folder}/data.csv", items)
+    hold()
+    assert needed <= KNOWN
 
 
 # What is compiled, and what is handed to Great Expectations
@@ -115,83 +136,61 @@ LINEAR = {"allow_relative_error": "linear"}
 @pytest.mark.parametrize(
     ("item", "why"),
     [
-        (
-            expect("column_quantile_values_to_be_between", column="age", quantile_ranges=QUANTILES, **LINEAR),
-            "its allow_relative_error",
-        ),
-        (expect("column_values_to_be_of_type", column="age", type_="int64"), "type is not compiled"),
-        (expect("column_values_to_be_increasing", column="name"), "its column is one of text values"),
-        (
-            {**BETWEEN, "kwargs": {**BETWEEN["kwargs"], "row_condition": "id>1", "condition_parser": "pandas"}},
-            "row_condi",
-        ),
-        ({**BETWEEN, "kwargs": {**BETWEEN["kwargs"], "max_value": {"$PARAMETER": "oldest"}}}, "its max_value"),
-        (expect("column_values_to_be_between", column="age", min_value="18"), "its min_value"),
-        (expect("column_values_to_be_between", column="age", min_value=True), "its min_value"),
-        (expect("column_values_to_be_between", column="age", min_value=2**53 + 1), "its min_value"),
-        (expect("column_values_to_be_between", column="age", min_value=5, max_value=1), "do not make an interval"),
-        (expect("column_values_to_be_between", column="name", min_value=5), "its column is one of text values"),
-        (expect("column_values_to_be_in_set", column="grade", value_set=["a", 1]), "its value_set"),
-        (expect("column_values_to_be_in_set", column="grade", value_set=["a", None]), "its value_set"),
-        (expect("column_values_to_be_in_set", column="level", value_set=["x", "y"]), "stored as dictionary"),
-        (expect("column_values_to_be_between", column="count", min_value=0), "pandas wrote it as Int64"),
         (expect("column_values_to_match_regex", column="name", regex="(?=a)"), "read its expression differently"),
         (expect("column_values_to_match_regex", column="name", regex=r"^\w+"), "differently on some of these values"),
-        (expect("column_mean_to_be_between", column="rate", min_value=0), "infinite values"),
-        (expect("column_mean_to_be_between", column="name", min_value=0), "its column is one of text values"),
-        (expect("table_row_count_to_equal", value=6, meaning="rows"), "its meaning"),
+        (expect("column_values_to_be_dateutil_parseable", column="name"), "not compiled: its type"),
+        (expect("column_values_to_not_be_outliers", column="age", method="iqr", multiplier=1.5), "not compiled"),
+        (
+            expect("column_values_to_match_json_schema", column="name", json_schema={"type": "object"}),
+            "not compiled: its type",
+        ),
+        (
+            expect("column_values_to_match_strftime_format", column="name", strftime_format="%H:%M"),
+            "does not say the year, the month and the day",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_is_not_certain_is_great_expectations(people: str, item: dict[str, Any], why: str) -> None:
+def test_what_is_not_compiled_is_great_expectations(people: str, item: dict[str, Any], why: str) -> None:
     with raises_code(
         ConfigurationError, "engine.cannot", match=r"\(expectation 1\): .*cannot be evaluated by engine duckdb: "
     ) as told:
-        validate_data(people, suite(item, suite_parameters={"oldest": 400}), engine="duckdb")
+        validate_data(people, suite(item), engine="duckdb")
     assert why in str(told.value)
     assert "leave engine at auto" in str(told.value)
-    if item["kwargs"].get("meaning"):
-        with raises_code(ConfigurationError, "suite.arguments"):
-            validate_data(people, suite(item))
-        return
-    result = validate_data(people, suite(item, BETWEEN, suite_parameters={"oldest": 400}))
+    result = validate_data(people, suite(item, BETWEEN))
     assert [check.values["engine"] for check in result.checks[1:]] == ["great_expectations", "duckdb"]
     ((name, reason),) = result.details["left_to_great_expectations"].items()
     assert name.startswith(f"1: {item['type']}")
     assert why in reason
-    reference = validate_data(people, suite(item, suite_parameters={"oldest": 400}), engine="great_expectations")
+    reference = validate_data(people, suite(item), engine="great_expectations")
     assert result.checks[1] == reference.checks[1]
 
 
 @pytest.mark.parametrize(
-    "item",
+    ("item", "unexpected"),
     [
-        expect("column_values_to_be_between", column="age", min_value=0, mostly=1.5),
-        expect("column_values_to_be_between", column="age", min_value=0, mostly="1"),
-        expect("column_values_to_be_between", column=3, min_value=0),
-        expect("column_values_to_be_between", column="age", min_value=0, strict_min=None),
-        expect("column_values_to_be_in_set", column="age", value_set="ab"),
-        expect("column_values_to_match_regex", column="name", regex=3),
-        expect("column_value_lengths_to_be_between", column="name", min_value=5, max_value=1),
-        expect("compound_columns_to_be_unique", column_list=["age"]),
-        expect("column_pair_values_to_be_equal", column_A="age", column_B="id", ignore_row_if="never"),
-        expect("table_row_count_to_equal", value="6"),
-        expect("table_row_count_to_be_between", min_value=1.5),
-        expect("table_columns_to_match_set", column_set="id"),
-        expect("column_to_exist", column="age", column_index="1"),
-        expect("column_stdev_to_be_between", column="age", max_value=[1]),
+        (expect("column_quantile_values_to_be_between", column="age", quantile_ranges=QUANTILES, **LINEAR), None),
+        (expect("column_values_to_be_of_type", column="id", type_="int64"), None),
+        (expect("column_values_to_be_between", column="id", max_value=2**60 + 1), 0),
+        (expect("column_values_to_be_in_set", column="grade", value_set=["a", None]), 3),
+        (expect("column_values_to_be_in_set", column="level", value_set=["x", "y"]), 0),
+        (expect("column_values_to_be_between", column="count", min_value=2), 1),
+        ({**BETWEEN, "kwargs": {**BETWEEN["kwargs"], "row_condition": "id>1", "condition_parser": "pandas"}}, 0),
+        (expect("column_values_to_match_like_pattern", column="name", like_pattern="%e%"), 3),
+        (expect("column_value_z_scores_to_be_less_than", column="age", threshold=2, double_sided=True), 0),
+        (expect("multicolumn_sum_to_equal", column_list=["id", "age"], sum_total=31), 5),
+        (expect("column_pair_values_to_be_in_set", column_A="grade", column_B="id", value_pairs_set=[["a", 0]]), 5),
+        (expect("select_column_values_to_be_unique_within_record", column_list=["name", "grade"]), 0),
+        (expect("column_values_to_be_json_parseable", column="grade"), 6),
     ],
-    ids=lambda item: item["type"],
+    ids=lambda value: value["type"] if isinstance(value, dict) else "",
 )
-def test_arguments_are_refused_or_taken_as_great_expectations_does(people: str, item: dict[str, Any]) -> None:
-    def answer(engine: str) -> Any:
-        try:
-            check = validate_data(people, suite(item), engine=engine).checks[1]
-        except ConfigurationError as error:
-            return str(error)
-        return {**check.as_dict(), "values": {**check.values, "engine": ""}}
-
-    assert answer("auto") == answer("great_expectations")
+def test_what_is_compiled(people: str, item: dict[str, Any], unexpected: int | None) -> None:
+    check = validate_data(people, suite(item), engine="duckdb").checks[1]
+    assert check.values["engine"] == "duckdb"
+    assert check.values.get("unexpected_count") == unexpected
+    assert check.outcome is (FAIL if unexpected else PASS)
 
 
 def test_a_missing_column_is_an_error_of_either_engine(people: str) -> None:
@@ -205,8 +204,6 @@ def test_a_missing_column_is_an_error_of_either_engine(people: str) -> None:
         assert check.outcome is ERROR
         assert 'has no column "agee" (did you mean "age"?)' in check.detail
         assert {**check.as_dict(), "values": None} == {**reference.as_dict(), "values": None}
-    with raises_code(ConfigurationError, "suite.arguments"):
-        validate_data(people, suite(expect("column_values_to_be_between", column="agee", min_value=0, maximum=1)))
 
 
 def test_the_engine_must_be_one_that_is_known(people: str) -> None:
@@ -218,26 +215,20 @@ def test_the_engine_must_be_one_that_is_known(people: str) -> None:
         validate_data(people, suite(BETWEEN), engine="spark")
     with raises_code(ConfigurationError, "memory_limit.form", match="memory_limit must be a size such as 512MB"):
         validate_data(people, suite(BETWEEN), memory_limit="lots")
-    with raises_code(ConfigurationError, "engine.frame"):
-        validate_data(pd.DataFrame({"age": [1]}), suite(BETWEEN), engine="duckdb")
     with raises_code(ConfigurationError, "setting.contradiction"):
         validate_data(people, suite(BETWEEN), engine="duckdb", data_docs_dir=Path(people).parent / "docs")
     with raises_code(ConfigurationError, "data.kind"):
         validate_data(3, suite(BETWEEN))  # type: ignore[arg-type]
 
 
-def test_only_the_columns_needed_are_read_for_great_expectations(people: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from airflow_mlgov.data import pandas_files
-
-    read: list[Any] = []
-    real = pandas_files.read_files
-    monkeypatch.setattr(pandas_files, "read_files", lambda files, names: read.append(names) or real(files, names))
-    quantiles = expect("column_quantile_values_to_be_between", column="age", quantile_ranges=QUANTILES, **LINEAR)
-    level = expect("column_values_to_be_in_set", column="level", value_set=["x", "y"])
-    assert engines(people, quantiles, BETWEEN, level) == ["great_expectations", "duckdb", "great_expectations"]
-    rows = {"type": "expect_column_to_exist", "kwargs": {"column": "age", "column_index": -6}}
-    assert engines(people, quantiles, rows) == ["great_expectations"] * 2
-    assert read == [["age", "level"], None]
+def test_only_the_columns_needed_are_handed_to_great_expectations(people: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    handed: list[list[str]] = []
+    real = suite_run._frame
+    monkeypatch.setattr(suite_run, "_frame", lambda rows: handed.append(list((read := real(rows)).columns)) or read)
+    ahead = expect("column_values_to_match_regex", column="name", regex="(?=a)")
+    of_a = expect("column_values_to_match_regex", column="name", regex="(?=a)", row_condition="grade == 'a'")
+    assert engines(people, ahead, BETWEEN, of_a) == ["great_expectations", "duckdb", "great_expectations"]
+    assert handed == [["name"], ["name"]]
 
 
 def test_a_suite_that_compiles_imports_neither_great_expectations_nor_pandas(people: str, tmp_path: Path) -> None:
@@ -298,7 +289,7 @@ def test_severity_and_repeated_expectations_are_kept(people: str) -> None:
 def on_both(path: str, item: dict[str, Any]) -> tuple[Check, Check]:
     mine = validate_data(path, suite(item)).checks[1]
     other = validate_data(path, suite(item), engine="great_expectations").checks[1]
-    assert differences(mine, other) == []
+    assert differences_between(mine, other) == []
     return mine, other
 
 
@@ -310,15 +301,16 @@ def test_a_regex_is_searched_and_not_anchored(tmp_path: Path) -> None:
     assert (mine.values["engine"], mine.values["unexpected_count"]) == ("duckdb", 1)
 
 
-def test_a_mean_that_is_as_good_as_its_bound_is_for_great_expectations_to_say(tmp_path: Path) -> None:
+def test_a_mean_of_floats_does_not_hang_on_the_order_of_rows(tmp_path: Path) -> None:
     path = str(tmp_path / "tenths.parquet")
-    pd.DataFrame({"tenth": [0.1] * 10, "whole": [1, 2] * 5}).to_parquet(path)
-    tenth = expect("column_mean_to_be_between", column="tenth", min_value=0.1)
-    whole = expect("column_mean_to_be_between", column="whole", min_value=1.5, max_value=1.5)
-    assert engines(path, tenth, whole) == ["great_expectations", "duckdb"]
-    assert engines(path, tenth, engine="duckdb") == ["duckdb"]
-    on_both(path, tenth)
-    on_both(path, whole)
+    pd.DataFrame({"tenth": [0.1] * 10, "whole": [1, 2] * 5, "mixed": [1e16, 1.0, -1e16] * 3 + [0.0]}).to_parquet(path)
+    items = [
+        expect("column_mean_to_be_between", column="tenth", min_value=0.1, max_value=0.1),
+        expect("column_mean_to_be_between", column="whole", min_value=1.5, max_value=1.5),
+        expect("column_sum_to_be_between", column="whole", min_value=15, max_value=15),
+        expect("column_sum_to_be_between", column="mixed", min_value=3, max_value=3),
+    ]
+    assert [check.outcome for check in validate_data(path, suite(*items)).checks[1:]] == [PASS] * 4
 
 
 def test_quantiles_of_one_column_are_each_their_own(tmp_path: Path) -> None:
@@ -362,20 +354,24 @@ def test_the_order_is_that_of_the_rows_and_files(tmp_path: Path, kind: str) -> N
         assert (other.outcome, other.values["unexpected_count"]) == (FAIL, 1_199_999)
 
 
-def test_unsigned_numbers_are_left_to_pandas_which_subtracts_them_around_zero(tmp_path: Path) -> None:
+def test_unsigned_numbers_are_in_order_too(tmp_path: Path) -> None:
+    """pandas subtracts them around zero, so that 3 before 1 is no fall."""
     pq.write_table(pa.table({"v": pa.array([3, 1], pa.uint32())}), tmp_path / "data.parquet")
-    mine, reference = on_both(str(tmp_path / "data.parquet"), expect("column_values_to_be_increasing", column="v"))
-    assert mine.values["engine"] == reference.values["engine"] == "great_expectations"
+    check = validate_data(
+        tmp_path / "data.parquet", suite(expect("column_values_to_be_increasing", column="v"))
+    ).checks[1]
+    assert (check.outcome, check.values["unexpected_count"]) == (FAIL, 1)
 
 
-def test_whole_numbers_that_pandas_rounds_are_left_to_it(tmp_path: Path) -> None:
+def test_whole_numbers_that_pandas_rounds_are_exact(tmp_path: Path) -> None:
     path = str(tmp_path / "wide.parquet")
     wide = [2**60, 2**60 + 1, None]
     pq.write_table(pa.table({"wide": pa.array(wide, pa.int64()), "full": pa.array([2**60, 2**60 + 1, 0])}), path)
-    on_both(path, expect("column_values_to_be_unique", column="wide"))
-    mine, _ = on_both(path, expect("column_values_to_be_unique", column="full"))
-    assert (mine.values["engine"], mine.outcome) == ("duckdb", PASS)
-    assert engines(path, expect("column_values_to_be_unique", column="wide")) == ["great_expectations"]
+    items = [expect("column_values_to_be_unique", column=name) for name in ("wide", "full")]
+    items.append(expect("column_max_to_be_between", column="wide", max_value=2**60))
+    result = validate_data(path, suite(*items))
+    assert [check.outcome for check in result.checks[1:]] == [PASS, PASS, FAIL]
+    assert set(result.details["unlike_great_expectations"].values()) == {differences.WHOLE}
 
 
 @pytest.mark.parametrize("values", [[3, 4, 5, 5], [-7, 2**40, 2**41, 2**40], [0, 0, 0, 0], [1, 2, 3, 900]])
@@ -405,49 +401,6 @@ def test_a_footer_that_lies_is_not_believed(tmp_path: Path) -> None:
     smallest = expect("column_min_to_be_between", column="age", min_value=200000000)
     mine, _ = on_both(str(path), smallest)
     assert (mine.values["engine"], mine.outcome) == ("duckdb", FAIL)
-
-
-@pytest.mark.parametrize("texts", [["007", "8"], ["+5", "x"], ["0x1F", "1"], ["1", "99999999999999999999"], ["t", "f"]])
-@pytest.mark.parametrize("last", ["", "1.5", "true", "word"])
-def test_a_csv_column_is_what_pandas_makes_of_it(tmp_path: Path, texts: list[str], last: str) -> None:
-    lines = "".join(f"{text},{at}\n" for at, text in enumerate([*texts, last]))
-    (tmp_path / "odd.csv").write_text(f"odd,id\n{lines}")
-    for item in (
-        expect("column_values_to_be_unique", column="odd"),
-        expect("column_values_to_be_in_set", column="odd", value_set=["007", "8", "t"]),
-        expect("column_values_to_be_in_set", column="odd", value_set=[7, 8, 1]),
-        expect("column_values_to_be_between", column="odd", min_value=1, max_value=10),
-        expect("column_values_to_not_be_null", column="odd"),
-    ):
-        on_both(str(tmp_path / "odd.csv"), item)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b'a,b\n1, "x"\n',
-        b'a,b\n1,"x"  \n',
-        b'a,b\n1,"" ',
-        b"a,b\n\r,x\n2,y\n",
-        b"a\n1\n\n2\n",
-        b'a\n""\nNA\n2\n',
-        b",a\n0,1\n",
-    ],
-)
-def test_a_csv_that_duckdb_reads_otherwise_is_read_by_pandas(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "odd.csv").write_bytes(content)
-    path = str(tmp_path / "odd.csv")
-    items = [
-        expect("column_values_to_not_be_null", column="a"),
-        expect("column_values_to_be_in_set", column="b", value_set=["x", "y"]),
-        expect("table_row_count_to_equal", value=2),
-    ]
-    for some in (items, items[:1], items[2:]):
-        mine = validate_data(path, suite(*some))
-        reference = validate_data(path, suite(*some), engine="great_expectations")
-        assert mine.details["rows"] == reference.details["rows"]
-        for one, other in zip(mine.checks[1:], reference.checks[1:], strict=True):
-            assert differences(one, other) == []
 
 
 @pytest.mark.parametrize(
@@ -490,34 +443,19 @@ def test_partitions_and_globs_are_one_table_for_both(tmp_path: Path, kind: str) 
     for data in (str(tmp_path / "data"), str(tmp_path / "data" / "year=*" / "*" / f"*.{kind}")):
         mine = validate_data(data, suite(*items), engine="duckdb")
         reference = validate_data(data, suite(*items), engine="great_expectations")
-        problems = [differences(*pair) for pair in zip(mine.checks[1:], reference.checks[1:], strict=True)]
+        problems = [differences_between(*pair) for pair in zip(mine.checks[1:], reference.checks[1:], strict=True)]
         assert problems == [[]] * len(items)
         assert mine.subject == reference.subject
         assert [str(check.outcome) for check in mine.checks[1:4]] == ["FAIL", "FAIL", "FAIL"]
         assert mine.checks[7].outcome is PASS
 
 
-def test_files_whose_columns_differ_in_type_are_left_to_pandas(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("code,id\n1,1\n2,2\n")
-    (tmp_path / "b.csv").write_text("code,id\nx,3\ny,\n")
-    path = str(tmp_path / "*.csv")
-    item = expect("column_values_to_be_in_set", column="code", value_set=["1", "x"])
-    assert engines(path, item) == ["great_expectations"]
-    on_both(path, item)
-    mine, _ = on_both(path, expect("column_values_to_be_unique", column="id"))
-    assert mine.values["engine"] == "duckdb"
-    (tmp_path / "c.csv").write_text("code,id\nx,\n")
-    assert engines(path, expect("column_values_to_be_unique", column="id")) == ["great_expectations"]
-
-
-def test_an_index_of_pandas_is_left_to_it(tmp_path: Path) -> None:
+def test_an_index_of_pandas_is_a_column(tmp_path: Path) -> None:
     path = str(tmp_path / "indexed.parquet")
     pd.DataFrame({"a": [1, 2]}, index=pd.Index([7, 7], name="key")).to_parquet(path)
-    result = validate_data(path, suite(expect("column_values_to_be_unique", column="key")))
-    assert result.details["columns"] == ["key", "a"]
-    assert (result.checks[1].values["engine"], result.checks[1].outcome) == ("great_expectations", FAIL)
-    with raises_code(ConfigurationError, "engine.cannot"):
-        validate_data(path, suite(expect("table_row_count_to_equal", value=2)), engine="duckdb")
+    result = validate_data(path, suite(expect("column_values_to_be_unique", column="key")), engine="duckdb")
+    assert sorted(result.details["columns"]) == ["a", "key"]
+    assert result.checks[1].outcome is FAIL
 
 
 @pytest.mark.slow
@@ -538,7 +476,7 @@ def test_a_frame_is_validated_and_named_by_its_rows() -> None:
     before = frame.copy(deep=True)
     result = validate_data(frame, suite(BETWEEN, expect("column_values_to_not_be_null", column="name")))
     assert [check.outcome for check in result.checks] == [PASS, PASS, FAIL]
-    assert set(result.libraries) == {"great_expectations", "pandas"}
+    assert set(result.libraries) == {"duckdb"}
     assert (result.subject.kind, result.subject.name) == ("dataset", "pandas DataFrame")
     pd.testing.assert_frame_equal(frame, before)
     digest = result.subject.digest
@@ -600,8 +538,11 @@ def test_a_portable_expression_answers_as_python_does(pattern: str, values: list
             assert answer == bool(re.search(pattern, value)), (pattern, value, portable)
 
 
-def test_every_compiled_type_is_one_of_great_expectations() -> None:
-    from airflow_mlgov.gates.data_validation.gx import known_types
+def test_every_type_of_great_expectations_is_known_and_most_are_compiled() -> None:
+    import great_expectations.expectations.core  # noqa: F401 - registers them
+    from great_expectations.expectations.registry import list_registered_expectation_implementations
 
-    assert set(known_types()) >= COMPILED_TYPES
-    assert len(COMPILED_TYPES) >= 25
+    known = {name for name in list_registered_expectation_implementations() if not handed.custom_module(name)}
+    assert set(SIGNATURES) == known
+    assert set(COMPILERS) < known
+    assert len(COMPILERS) > 50

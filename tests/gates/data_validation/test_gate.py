@@ -16,13 +16,15 @@ from airflow_mlgov.data import fingerprint as fingerprints
 from airflow_mlgov.data.database import SqlSource, fingerprint
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
 from airflow_mlgov.gates.data_validation import gx as _gx
-from airflow_mlgov.gates.data_validation import validate_data
+from airflow_mlgov.gates.data_validation import judging, validate_data
 from airflow_mlgov.gates.data_validation.suite import load_suite
 from airflow_mlgov.gates.report import write_report
 from airflow_mlgov.results import Check, Outcome, Severity
 from tests.codes import raises_code
 from tests.fixtures.postgres import PASSWORD, new_database
 from tests.worlds.suites import expect, suite
+
+pytestmark = pytest.mark.usefixtures("no_child")
 
 PASS, FAIL, INCONCLUSIVE, ERROR = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.ERROR
 
@@ -67,7 +69,7 @@ def test_each_expectation_is_a_check_with_counts_and_its_bound(data: str, engine
     assert (result.gate, result.verdict, result.subject.name) == ("data_validation", FAIL, data)
     assert result.details["rows"] == 5
     ran = {"auto": "duckdb"}.get(engine, engine)
-    assert set(result.libraries) == ({"duckdb"} if ran == "duckdb" else {"great_expectations", "pandas"})
+    assert set(result.libraries) == ({"duckdb"} if ran == "duckdb" else {"great_expectations", "pandas", "duckdb"})
     assert [check.values["engine"] for check in result.checks[1:]] == [ran, ran]
     rows, age, nulls = result.checks
     assert (rows.name, rows.outcome, rows.observed) == ("row_count", PASS, 5)
@@ -149,8 +151,17 @@ def test_columns_of_pairs_and_sets_are_named(data: str) -> None:
 def test_suite_parameters_are_filled_in(data: str) -> None:
     rule = expect("column_values_to_be_between", column="age", min_value=0, max_value={"$PARAMETER": "oldest"})
     assert validate_data(data, suite(rule, suite_parameters={"oldest": 400})).verdict is PASS
-    with raises_code(ConfigurationError, "suite.parameter_missing"):
-        validate_data(data, suite(rule))
+    for parameters, why in (
+        ({}, 'the $PARAMETER "oldest" has no value in suite_parameters'),
+        ({"oldst": 3}, '(did you mean "oldst"?)'),
+        ({"oldest": None}, 'the $PARAMETER "oldest" is null'),
+        ({"oldest": []}, 'the $PARAMETER "oldest" is an empty list'),
+        ({"oldest": {"$PARAMETER": "oldest"}}, "is itself a $PARAMETER"),
+        ({"oldest": "400"}, "min_value and max_value are of two kinds"),
+    ):
+        check = validate_data(data, suite(rule, suite_parameters=parameters)).checks[1]
+        assert check.outcome is ERROR
+        assert why in check.detail
 
 
 # Where Great Expectations fails open
@@ -244,7 +255,7 @@ def test_min_rows_is_a_bound_of_its_own(data: str) -> None:
         expect("column_value_lengths_to_equal", column="blank", value=1),
         expect("column_median_to_be_between", column="blank", min_value=0),
         expect("column_sum_to_be_between", column="blank", min_value=0),
-        expect("column_proportion_of_unique_values_to_be_between", column="blank", min_value=0),
+        expect("column_proportion_of_unique_values_to_be_between", column="blank", min_value=0.5),
         expect("column_values_to_be_unique", column="blank"),
         expect("column_values_to_be_of_type", column="blank", type_="int"),
         expect("column_distinct_values_to_be_in_set", column="blank", value_set=["a"]),
@@ -273,7 +284,7 @@ def test_a_row_condition_that_selects_nothing_is_inconclusive(data: str) -> None
 @BOTH_ENGINES
 def test_an_aggregate_that_is_no_number_is_inconclusive(tmp_path: Path, engine: Any) -> None:
     pd.DataFrame({"one": [1.0], "two": ["a"]}).to_csv(tmp_path / "one.csv", index=False)
-    check = run_one(str(tmp_path / "one.csv"), expect("column_stdev_to_be_between", column="one", min_value=0), engine)
+    check = run_one(str(tmp_path / "one.csv"), expect("column_stdev_to_be_between", column="one", max_value=9), engine)
     assert check.outcome is INCONCLUSIVE
     assert "not a finite number" in check.detail
 
@@ -302,16 +313,15 @@ def test_a_column_that_should_exist_and_does_not_is_a_failure(data: str, engine:
 
 
 def test_what_cannot_be_evaluated_is_an_error_without_values_or_paths(data: str) -> None:
-    mean = run_one(data, expect("column_mean_to_be_between", column="grade", min_value=0))
-    assert mean.outcome is ERROR
-    assert 'TypeError (the column "grade" is of type' in mean.detail
-    between = run_one(data, expect("column_values_to_be_between", column="grade", min_value=0))
-    assert "must either be None or of the same type" in between.detail
-    rows = run_one(
-        data, {"type": "unexpected_rows_expectation", "kwargs": {"unexpected_rows_query": "SELECT 1 FROM {batch}"}}
-    )
-    assert rows.detail.endswith("No provider found for unexpected_rows_query.table using PandasExecutionEngine")
-    for check in (mean, between, rows):
+    mean = expect("column_mean_to_be_between", column="grade", min_value=0)
+    between = expect("column_values_to_be_between", column="grade", min_value=0)
+    here = validate_data(data, suite(mean, between)).checks[1:]
+    there = validate_data(data, suite(mean, between), engine="great_expectations").checks[1:]
+    assert 'the column "grade" is VARCHAR, and the expectation is about numbers' in here[0].detail
+    assert 'the column "grade" is VARCHAR, and is held against a number' in here[1].detail
+    for check in (*here, *there):
+        assert check.outcome is ERROR
+        assert "VARCHAR" in check.detail
         assert not re.search("zebra|Traceback|/|\\.py", json.dumps(check.as_dict()))
 
 
@@ -322,7 +332,7 @@ def test_a_run_that_ends_in_an_error_passes_nothing(data: str, monkeypatch: pyte
     monkeypatch.setattr(_gx, "_batch", crash)
     result = validate_data(data, suite(expect("column_to_exist", column="age")), engine="great_expectations")
     assert result.verdict is ERROR
-    assert result.checks[1].detail.endswith("did not evaluate it: it stopped with RuntimeError")
+    assert result.checks[1].detail.endswith("did not evaluate it: RuntimeError")
 
 
 def _answer(
@@ -344,9 +354,9 @@ def test_missing_repeated_and_surplus_results_are_errors(data: str, monkeypatch:
         suite(expect("column_values_to_be_unique", column="age"), expect("column_to_exist", column="age")),
         engine="great_expectations",
     )
-    assert [check.outcome for check in result.checks] == [PASS, PASS, ERROR, ERROR]
-    assert "gave no result for this one" in result.checks[2].detail
-    assert result.checks[3].observed == 2
+    assert [check.outcome for check in result.checks] == [PASS, ERROR, PASS, ERROR]
+    assert "gave no result for this one" in result.checks[3].detail
+    assert result.checks[1].observed == 2
 
 
 @pytest.mark.parametrize(
@@ -542,8 +552,6 @@ def test_a_suite_from_a_file_is_an_input_with_its_digest(data: str, tmp_path: Pa
             "the key 'expectations' stands twice",
         ),
         ("s.json", '{"expectations": [NaN]}', "file.not_finite", ""),
-        ("s.json", '{"expectation_suite_name": "s", "expectations": []}', "suite.outdated", r"0\.x"),
-        ("s.json", '{"expectations": [{"expectation_type": "x"}]}', "suite.outdated", r"in 1\.x it is `type`"),
         ("s.json", '{"expectations":\n [{},\n "x"]}', "suite.form", r"s\.json:2 \(expectation 1\): `type` must be"),
         (
             "s.json",
@@ -557,9 +565,8 @@ def test_a_suite_from_a_file_is_an_input_with_its_digest(data: str, tmp_path: Pa
             "suite.form",
             "",
         ),
-        ("s.json", '{"expectations": [{"type": "a", "sevrity": "info"}]}', "suite.unknown_key", ""),
         ("s.json", '{"expectations": [], "suite_parameters": [1]}', "suite.form", ""),
-        ("s.yaml", "expectations: [", "file.not_yaml", r"s\.yaml:1: the suite is not YAML"),
+        ("s.yaml", "expectations: [", "file.not_yaml", r"s\.yaml:2: the suite is not YAML"),
         (
             "s.yaml",
             "expectations: []\nexpectations: []\n",
@@ -583,7 +590,7 @@ def test_a_mapping_must_be_plain_json(data: str, value: Any) -> None:
         validate_data(data, suite(expect("column_values_to_be_in_set", column="age", value_set=value)))
 
 
-def test_a_suite_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_suite_that_cannot_be_read(tmp_path: Path) -> None:
     with raises_code(ConfigurationError, "file.missing"):
         load_suite(tmp_path / "missing.json")
     with raises_code(ConfigurationError, "file.unreadable"):
@@ -592,49 +599,37 @@ def test_a_suite_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with raises_code(ConfigurationError, "file.not_text"):
         load_suite(tmp_path / "s.json")
 
-    def refuse(_self: Path) -> bytes:
-        raise PermissionError
-
-    monkeypatch.setattr(Path, "read_bytes", refuse)
-    with raises_code(AccessError, "file.refused"):
-        load_suite(tmp_path / "s.json")
-
 
 @BOTH_ENGINES
 @pytest.mark.parametrize(
-    "rule",
+    ("rule", "why"),
     [
-        expect("column_values_to_be_between", column="age", min_value=0, maximum=3),
-        expect("column_values_to_be_between", column="age", min_value=0, mostly=2),
-        expect("column_values_to_be_in_set", value_set=["a"]),
-    ],
-)
-def test_wrong_arguments_are_told_with_their_address(data: str, rule: dict[str, Any], engine: Any) -> None:
-    with raises_code(
-        ConfigurationError, "suite.arguments", match=rf"\(expectation 1\): {rule['type']} has wrong arguments: \w+"
-    ):
-        validate_data(data, suite(rule), engine=engine)
-
-
-@pytest.mark.parametrize(
-    "rule",
-    [
-        expect("table_row_count_to_be_between"),
-        expect("column_mean_to_be_between", column="age", min_value=None),
-        expect(
-            "column_quantile_values_to_be_between", column="age", quantile_ranges={"quantiles": [], "value_ranges": []}
+        (
+            expect("column_values_to_be_between", column="age", min_value=0, maximum=3),
+            "there is no maximum",
         ),
-        expect("column_quantile_values_to_be_between", column="age"),
-        expect("column_distinct_values_to_contain_set", column="age", value_set=[]),
-        expect("column_values_to_be_in_type_list", column="age", type_list=None),
-        expect("table_columns_to_match_ordered_list", column_list=None),
-        expect("column_values_to_be_between", column="age", min_value=0, mostly=0),
+        (expect("column_values_to_be_between", column="age", min_value=0, mostly=2), "mostly is 2"),
+        (expect("column_values_to_be_between", column="age", min_value=0, mostly="0"), "mostly is a text"),
+        (expect("column_values_to_be_between", column="age", min_value=0, strict_min=1), "strict_min is a number"),
+        (expect("column_values_to_be_between", column="age", min_value=True), "min_value is true or false"),
+        (expect("column_values_to_be_between", column="age", min_value=5, max_value=1), "min_value is above max_value"),
+        (expect("column_values_to_be_in_set", value_set=["a"]), "column is missing"),
+        (expect("column_values_to_be_in_set", column="age", value_set="ab"), "value_set is a text"),
+        (expect("column_values_to_be_in_set", column="age", value_set=[]), "value_set is empty"),
+        (expect("compound_columns_to_be_unique", column_list=["age"]), "column_list has fewer than 2 items"),
+        (expect("compound_columns_to_be_unique", column_list=["age", "age"]), "column_list has an item twice"),
+        (expect("column_pair_values_to_be_equal", column_A="age", column_B="b", ignore_row_if="x"), "must be one of"),
+        (expect("table_row_count_to_equal", value="6"), "value is a text"),
+        ({**NOT_NULL, "sevrity": "info"}, "unknown key sevrity"),
     ],
-    ids=lambda rule: rule["type"],
 )
-def test_an_expectation_that_any_data_meets_is_refused(data: str, rule: dict[str, Any]) -> None:
-    with raises_code(ConfigurationError, "suite.vacuous"):
-        validate_data(data, suite(rule))
+def test_wrong_arguments_are_an_error_of_that_expectation(
+    data: str, rule: dict[str, Any], why: str, engine: Any
+) -> None:
+    wrong, other = validate_data(data, suite(rule, NOT_NULL), engine=engine).checks[1:]
+    assert (wrong.outcome, wrong.severity, other.outcome) == (ERROR, Severity.CRITICAL, FAIL)
+    assert "(expectation 1): " in wrong.detail
+    assert why in wrong.detail
 
 
 def test_a_long_bound_is_cut(data: str) -> None:
@@ -717,20 +712,23 @@ def test_the_fingerprint_binds_rows_and_not_their_order(tmp_path: Path) -> None:
     engine.dispose()
 
 
-def test_a_table_that_changes_meanwhile_is_not_judged(sqlite: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = _gx.run_suite
+def test_the_rows_of_a_table_are_read_once(sqlite: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is judged is what was bound, whoever writes to the table meanwhile."""
+    real = judging.hand_over
 
-    def run_then_write(*args: Any) -> _gx.Run:
-        run = real(*args)
+    def write_then_hand_over(*args: Any) -> Any:
         engine = sa.create_engine(sqlite)
         with engine.begin() as connection:
-            connection.exec_driver_sql("DELETE FROM applicants WHERE age = 31")
+            connection.exec_driver_sql("DELETE FROM applicants")
         engine.dispose()
-        return run
+        return real(*args)
 
-    monkeypatch.setattr(_gx, "run_suite", run_then_write)
-    with raises_code(DependencyError, "data.changed"):
-        validate_data(SqlSource(sqlite, table="applicants"), suite(NOT_NULL))
+    source = SqlSource(sqlite, table="applicants")
+    expected = fingerprint(source).subject(source.name)
+    monkeypatch.setattr(judging, "hand_over", write_then_hand_over)
+    result = validate_data(source, suite(NOT_NULL), engine="great_expectations")
+    assert (result.subject, result.details["rows"]) == (expected, 5)
+    assert result.checks[1].values["element_count"] == 5
 
 
 @pytest.mark.parametrize(
