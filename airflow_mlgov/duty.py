@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from securesystemslib.signer import Signer
 
+    from airflow_mlgov.addresses import RegistryIdentity
     from airflow_mlgov.evidence.ledger import Ledger
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.evidence.statements import Context
@@ -87,7 +88,17 @@ class Duty:
 
     @cached_property
     def signer(self) -> Signer:
-        """The signer of this duty; a new local key is added to the default trust root."""
+        """The signer of this duty; a new local key is added to the default trust root.
+
+        :raises ConfigurationError: it is a key file, and the policy says that this environment is production
+        """
+        from airflow_mlgov.evidence.signing import refuse_local
+
+        signer = self._opened_signer()
+        refuse_local(signer, self.environment, self.policy.production if self.policy else ())
+        return signer
+
+    def _opened_signer(self) -> Signer:
         from airflow_mlgov.evidence.signing import TrustRoot, duties, open_signer
         from airflow_mlgov.vault import signer_of
 
@@ -109,13 +120,30 @@ class Duty:
 
         return TrustRoot.load(option("trust_root") or home() / "trust.json")
 
+    @property
+    def registry_identity(self) -> RegistryIdentity | None:
+        """Which registry evidence is about: the policy's, or ``[mlgov] registry_id``; None if neither names one.
+
+        :raises ConfigurationError: they name two
+        """
+        from airflow_mlgov.addresses import RegistryIdentity
+
+        said, known = option("registry_id"), self.policy.registry if self.policy else None
+        if said and known is not None and known.of(said) != known.name:
+            raise ConfigurationError(
+                f"[mlgov] registry_id is {said}, and the policy {self.policy and self.policy.path} says {known.name}: "
+                "a registry has one identity",
+                code="registry.id_differs",
+            )
+        return known or (RegistryIdentity.named(said) if said else None)
+
     @cached_property
     def mlflow(self) -> MlflowHook:
         """The hook to the model registry, with this duty's identity."""
         from airflow_mlgov.hooks.mlflow import MlflowHook
 
         conn_id = self.mlflow_conn_id or option("mlflow_conn_id", "mlflow_default")
-        return MlflowHook(mlflow_conn_id=conn_id, duty=self.name)
+        return MlflowHook(mlflow_conn_id=conn_id, duty=self.name, identity=self.registry_identity)
 
     def evidence_context(self, task: Mapping[str, Any]) -> Context:
         """What goes into the signed bytes about where and when: environment, policy, dag, run, task, try."""

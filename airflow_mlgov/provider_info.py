@@ -104,6 +104,11 @@ def _options() -> dict[str, Any]:
             example="mlgov_vault_{duty}",
         ),
         "mlflow_conn_id": _option("Connection to the model registry.", default="mlflow_default"),
+        "registry_id": _option(
+            "What evidence names the model registry by: one of its URLs, or the policy's registry_id. A connection "
+            "that leads to another registry is refused. The connection's own URL, in one spelling, where empty.",
+            example="https://mlflow.example",
+        ),
         "notifiers": _option(
             "JSON list of Airflow notifiers that tell people, each with class, kwargs and, where it is not for all, "
             "events. Strings may hold {subject}, {body}, {html}, {chat}, {owners} and {event}. No secrets: they belong "

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from airflow_mlgov import words
 
@@ -170,6 +170,9 @@ class GateResult:
     counted. None if the gate judges no model."""
     suite_digest: str | None = field(default=None, kw_only=True)
     """SHA-256 of the suite or schema that the data was held against; the decision compares it with the policy's."""
+    purpose: Literal["gate", "what_if"] = field(default="gate", kw_only=True)
+    """``what_if``: it was asked for out of curiosity. It is signed and counted as a try; it makes no decision better,
+    and where its values fail the policy it denies as any result does."""
     dataset_checks: Mapping[str, Json] | None = field(default=None, kw_only=True)
     """Drift, overlap, leakage and the like -> settings as applied; None if none was asked for."""
 

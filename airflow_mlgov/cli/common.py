@@ -38,17 +38,18 @@ Checkpoints = Annotated[
 ]
 
 
-def open_registry(uri: str | None) -> MlflowRegistry:
+def open_registry(uri: str | None, policy: GovernancePolicy | None = None) -> MlflowRegistry:
     """The MLflow registry, with ``MLFLOW_TRACKING_USERNAME`` and ``_PASSWORD``.
 
-    :raises ConfigurationError: no URI is given
+    :param policy: may say which registry it has to be
+    :raises ConfigurationError: no URI is given, or it is another registry
     """
     from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
 
     if not uri:
         raise ConfigurationError("which registry? pass --registry or set MLFLOW_TRACKING_URI", code="option.missing")
     user, password = (os.environ.get(f"MLFLOW_TRACKING_{word}") for word in ("USERNAME", "PASSWORD"))
-    return MlflowRegistry(uri, username=user, password=password)
+    return MlflowRegistry(uri, username=user, password=password, identity=policy.registry if policy else None)
 
 
 def signer_for(uri: str) -> Signer:
@@ -80,7 +81,8 @@ def open_desk(
     from airflow_mlgov.governance.policy import load_policy
     from airflow_mlgov.release.desk import Desk
 
-    client, read = open_registry(registry), load_policy(policy)
+    read = load_policy(policy)
+    client = open_registry(registry, read)
     context = context_of(command, environment, read)
     return Desk(client, open_ledger(ledger), TrustRoot.load(trust), read, signer_for(sign), context)
 

@@ -229,8 +229,8 @@ def _policy(governance: Duty) -> Iterator[Finding]:
         return
     for model in policy.models.values():
         for target in model.targets.values():
-            yield from _target(model, target)
-    yield from _rules(governance)
+            yield from _examined(_target(model, target))
+        yield from _examined(_rules(governance, model))
     yield _ok(f"{policy.path} governs {', '.join(policy.models)}")
 
 
@@ -257,25 +257,24 @@ def _target(model: ModelPolicy, target: Target) -> Iterator[Finding]:
         )
 
 
-def _rules(governance: Duty) -> Iterator[Finding]:
-    """Decide on a made-up first version of each model without evidence: the answer is no, for reasons that say so. An
+def _rules(governance: Duty, model: ModelPolicy) -> Iterator[Finding]:
+    """Decide on a made-up first version of a model without evidence: the answer is no, for reasons that say so. An
     error of the engine instead is what a real first version would get too."""
     from airflow_mlgov.governance.decision import Request, decide
     from airflow_mlgov.results import Subject
 
     policy = governance.required_policy()
-    for model in policy.models.values():
-        made_up = Subject("model", model.name, "0" * 64, version="1", registry="https://mlflow.invalid")
-        for target in model.targets:
-            answer = decide(Request(made_up, target, governance.environment), policy, evidence=[])
-            for code, message in answer.reasons:
-                if code == "engine.error":
-                    yield _problem(
-                        f"the decision on a first version of {model.name} to {target} fails: {message}",
-                        f"mend {', '.join(policy.rules) or 'the installation of gordon-to-regorus'}: whatever is "
-                        "decided so is refused",
-                    )
-                    return
+    made_up = Subject("model", model.name, "0" * 64, version="1", registry="https://mlflow.invalid")
+    for target in model.targets:
+        answer = decide(Request(made_up, target, governance.environment), policy, evidence=[])
+        for code, message in answer.reasons:
+            if code == "engine.error":
+                yield _problem(
+                    f"the decision on a first version of {model.name} to {target} fails: {message}",
+                    f"mend {', '.join(policy.rules) or 'the installation of gordon-to-regorus'}: whatever is "
+                    "decided so is refused",
+                )
+                return
 
 
 # -- trust root --------------------------------------------------------------------------------------------------------

@@ -47,6 +47,9 @@ def waive(
     most: Annotated[float | None, typer.Option("--max", help="Stretch the bound up to this.")] = None,
     ticket: Annotated[str, typer.Option(help="Where it is discussed.")] = "",
     risk_owner: Annotated[str, typer.Option(help="Who answers for the risk.")] = "",
+    data: Annotated[
+        str | None, typer.Option(help="Of a gate over data, the data set: its name, or its SHA-256.")
+    ] = None,
     days: Annotated[int, typer.Option(help="How long; the policy's max_days at most.")] = 14,
     requester: Annotated[list[str] | None, typer.Option(help="Who asks for it, and may not sign. Repeatable.")] = None,
     cosign: Annotated[str | None, typer.Option(help="Sign terms that another has signed: their SHA-256.")] = None,
@@ -80,6 +83,7 @@ def waive(
             requesters=tuple(requester or ()),
             lifetime=timedelta(days=days),
             now=desk.now,
+            data=data,
         )
     else:
         raise ConfigurationError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from airflow_mlgov.results import GateResult, Outcome
 if TYPE_CHECKING:
     from airflow_mlgov.gates.protocol import Gate
     from airflow_mlgov.governance.policy import ModelPolicy
+    from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
     from airflow_mlgov.release.champion_data import RegistryLookup
 
 _EXIT = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 3, Outcome.ERROR: 2}
@@ -83,7 +85,7 @@ def run(gate: Gate[Any], given: Mapping[str, Any]) -> None:
     settings, bounds = held_to(gate, policy, settings_of(gate, given), given.get("bound") or [], "the command line")
     subject = artifact = source = None
     if gate.about == "model" and given["model"]:
-        registry = open_registry(given["registry"])
+        registry = _registry(given)
         version = registry.resolve(given["model"])
         subject, source = registry.subject(version), version.source
         artifact = partial(registry.download, version, subject.digest)
@@ -96,12 +98,19 @@ def run(gate: Gate[Any], given: Mapping[str, Any]) -> None:
         baseline=given.get("baseline"),
         lookup=_lookup(given) if gate.needs_lookup(settings) else None,
         artifact=artifact,
-        elsewhere=Elsewhere(lambda: open_registry(given["registry"]), source),
+        elsewhere=Elsewhere(lambda: _registry(given), source),
         report_dir=given["report_dir"],
         memory_limit=given.get("memory_limit"),
         time_limit=given.get("time_limit"),
     )
-    _conclude(result, given)
+    _conclude(replace(result, purpose="what_if") if given.get("what_if") else result, given)
+
+
+def _registry(given: Mapping[str, Any]) -> MlflowRegistry:
+    """The registry, which has to be the policy's."""
+    from airflow_mlgov.governance.policy import load_policy
+
+    return open_registry(given["registry"], load_policy(given["policy"]) if given["policy"] else None)
 
 
 def _policy(path: Path | None, model: str | None) -> ModelPolicy | None:
@@ -138,7 +147,7 @@ def _lookup(given: Mapping[str, Any]) -> RegistryLookup:
         )
     goal = load_policy(policy).model(name_in(model)).target(given["target"])
     records = open_ledger(ledger, create=bool(given["sign"]))  # who signs, records in it afterwards
-    keys, registry = TrustRoot.load(trust), open_registry(given["registry"])
+    keys, registry = TrustRoot.load(trust), _registry(given)
     return RegistryLookup(registry, records, keys, given["environment"], name_in(model), goal)
 
 
@@ -164,6 +173,7 @@ def _conclude(result: GateResult, given: Mapping[str, Any]) -> None:
 
 def _record(result: GateResult, given: Mapping[str, Any]) -> str:
     from airflow_mlgov.evidence.ledger import open_ledger
+    from airflow_mlgov.evidence.signing import refuse_local
     from airflow_mlgov.evidence.statements import GateStatement
     from airflow_mlgov.governance.policy import load_policy
 
@@ -173,7 +183,9 @@ def _record(result: GateResult, given: Mapping[str, Any]) -> str:
         )
     policy = load_policy(given["policy"]) if given["policy"] else None
     context = context_of(f"gate {result.gate}", given["environment"], policy)
-    return open_ledger(given["ledger"]).attest(GateStatement.of(result, context), signer_for(given["sign"])).reference
+    signer = signer_for(given["sign"])
+    refuse_local(signer, given["environment"], policy.production if policy else ())
+    return open_ledger(given["ledger"]).attest(GateStatement.of(result, context), signer).reference
 
 
 def _write(path: Path, text: str) -> None:

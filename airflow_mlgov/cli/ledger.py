@@ -15,12 +15,14 @@ from airflow_mlgov.cli.common import (
     LedgerUrl,
     RegistryUri,
     SignWith,
+    TrustFile,
     context_of,
     open_checkpoints,
     open_registry,
     print_json,
     say,
     signer_for,
+    who_asks,
 )
 from airflow_mlgov.errors import ConfigurationError
 
@@ -88,12 +90,44 @@ def ledger_checkpoint(
     say(f"checkpoint written to {out}")
 
 
+@ledger_app.command("quarantine")
+def ledger_quarantine(
+    seq: Annotated[int, typer.Argument(help="Number of the entry.")],
+    ledger: LedgerUrl,
+    trust: TrustFile,
+    sign: SignWith,
+    reason: Annotated[str, typer.Option("--reason", help="Why it may be set aside; it is signed.")],
+    person: Annotated[
+        str | None, typer.Option("--person", help="Who says so; if omitted, the user of this shell.")
+    ] = None,
+    policy: Annotated[Path | None, typer.Option("--policy", help="Governance policy, mlgov.yaml.")] = None,
+    environment: Environment = "default",
+) -> None:
+    """Sign, with the key of the duty `reconcile`, that an entry which never verified counts for nothing.
+
+    What verifies counts whatever is said here. The entry stays in the ledger, and so does this.
+    """
+    from airflow_mlgov.evidence.ledger import open_ledger
+    from airflow_mlgov.evidence.signing import TrustRoot, refuse_local
+    from airflow_mlgov.evidence.statements import Person
+    from airflow_mlgov.evidence.verification import quarantine
+    from airflow_mlgov.governance.policy import load_policy
+
+    read, signer, name = load_policy(policy) if policy else None, signer_for(sign), person or who_asks()
+    refuse_local(signer, environment, read.production if read else ())
+    context = context_of("ledger quarantine", environment, read)
+    records, keys = open_ledger(ledger, create=False), TrustRoot.load(trust)
+    entry = quarantine(records, seq, keys, signer, context, Person(name, name), reason)
+    say(f"ledger:{seq} counts for nothing any more ({entry.reference})")
+
+
 @ledger_app.command("export")
 def ledger_export(
     ledger: LedgerUrl,
     model: Annotated[str, typer.Option("--model", help="models:/name/7 or models:/name@alias.")],
     out: Annotated[Path, typer.Option("--out", help="New zip file.")],
     registry: RegistryUri = None,
+    policy: Annotated[Path | None, typer.Option("--policy", help="Governance policy, mlgov.yaml.")] = None,
     sign: Annotated[
         str | None, typer.Option("--sign", help="Sign a checkpoint into it: local:PATH, vault:KEY.")
     ] = None,
@@ -103,8 +137,10 @@ def ledger_export(
     from airflow_mlgov.evidence.checkpoints import make_checkpoint
     from airflow_mlgov.evidence.ledger import open_ledger
     from airflow_mlgov.evidence.pack import write_pack
+    from airflow_mlgov.governance.policy import load_policy
 
-    client, records = open_registry(registry), open_ledger(ledger, create=False)
+    client = open_registry(registry, load_policy(policy) if policy else None)
+    records = open_ledger(ledger, create=False)
     subject = client.subject(client.resolve(model))
     context = context_of("ledger export", environment)
     checkpoint = make_checkpoint(records, signer_for(sign), context) if sign else None

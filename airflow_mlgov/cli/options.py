@@ -60,11 +60,18 @@ _RECORDING = {
     "sign": _text("--sign", "local:PATH or vault:KEY (VAULT_ADDR, VAULT_TOKEN)."),
     "environment": Environment,
     "as_json": AsJson,
+    "what_if": Annotated[bool, typer.Option("--what-if", help="Out of curiosity: it makes no decision better.")],
     "junit": _path("--junit", "File for a JUnit report, as CI systems read it."),
     "markdown": _path("--markdown", "File for a report in Markdown."),
     "report_dir": _text("--report-dir", "Folder for an HTML report."),
 }
-_DEFAULTS = {"data": Parameter.empty, "target": "production", "environment": "default", "as_json": False}
+_DEFAULTS = {
+    "data": Parameter.empty,
+    "target": "production",
+    "environment": "default",
+    "as_json": False,
+    "what_if": False,
+}
 
 
 def parameters_of(gate: Gate[Any]) -> list[Parameter]:

@@ -135,7 +135,7 @@ def verify(
         records = opened = open_pack(pack, keys)
         subject, notes = opened.subject(artifact), opened.notes(artifact)
     elif pack is None and model and ledger and artifact is None:
-        client = open_registry(registry)
+        client = open_registry(registry, again)
         records, subject = open_ledger(ledger, create=False), client.subject(client.resolve(model))
         target = target or _target_of(model, subject.name, again)
     else:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from airflow_mlgov.cli.common import AsJson, SignWith, TrustFile, print_json, say, signer_for
+from airflow_mlgov.cli.common import AsJson, TrustFile, print_json, say, signer_for
 from airflow_mlgov.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import Key
 
 trust_app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="The trust root: every public key that was ever allowed to sign."
@@ -17,23 +22,67 @@ trust_app = typer.Typer(
 @trust_app.command("add")
 def trust_add(
     trust: TrustFile,
-    sign: SignWith,
     duty: Annotated[list[str], typer.Option("--duty", help="What it may sign. Repeatable.")],
+    sign: Annotated[
+        str | None, typer.Option("--sign", help="local:PATH or vault:KEY (VAULT_ADDR, VAULT_TOKEN).")
+    ] = None,
+    public_key: Annotated[
+        Path | None, typer.Option("--public-key", help="Instead: a PEM file with the public half, of a KMS or an HSM.")
+    ] = None,
 ) -> None:
     """Add the public key of a signer; after `vault write -f transit/keys/KEY/rotate`, the new version of it.
 
     The key of the same duties that it follows stays, and ends an hour from now: tasks under way may still sign with it.
     """
+    from airflow_mlgov.evidence.signing import TrustRoot
+
+    _require_known(duty)
+    root = TrustRoot.load(trust) if trust.exists() else TrustRoot()
+    root.rotated(_public_key(sign, public_key), duty).save(trust)
+    say(f"{trust}: {len(root.keys)} keys before, added one for {', '.join(duty)}")
+
+
+@trust_app.command("move")
+def trust_move(
+    trust: TrustFile,
+    sign: Annotated[str, typer.Option("--sign", help="The new signer of each duty: vault:mlgov-{duty}.")],
+    duty: Annotated[list[str] | None, typer.Option("--duty", help="Only these duties. Repeatable.")] = None,
+) -> None:
+    """Move duties to new keys: from the key file of a first try to Vault, one key for each duty.
+
+    The keys of before stay, with an end an hour from now: tasks under way may still sign with them, and what they have
+    signed verifies for ever. Then set [mlgov] sign to the new signer.
+    """
     from airflow_mlgov.evidence.signing import TrustRoot, duties
 
-    unknown = sorted(set(duty) - set(duties()))
-    if unknown:
-        raise ConfigurationError(
-            f"unknown duty {', '.join(unknown)}; known: {', '.join(duties())}", code="duty.unknown"
-        )
-    root = TrustRoot.load(trust) if trust.exists() else TrustRoot()
-    root.rotated(signer_for(sign).public_key, duty).save(trust)
-    say(f"{trust}: {len(root.keys)} keys before, added one for {', '.join(duty)}")
+    _require_known(duty or ())
+    root, wanted = TrustRoot.load(trust), duty or duties()
+    keys = {name: signer_for(sign.replace("{duty}", name.replace("_", "-"))).public_key for name in wanted}
+    moved = root.moved(keys)
+    moved.save(trust)
+    ended = sum(item.valid_until != old.valid_until for item, old in zip(moved.keys, root.keys, strict=False))
+    say(f"{trust}: {len(wanted)} duties moved; {ended} key(s) of before end in an hour, and are kept")
+
+
+@trust_app.command("end")
+def trust_end(
+    keyid: Annotated[str, typer.Argument(help="Id of the key, or its beginning.")],
+    trust: TrustFile,
+    at: Annotated[str | None, typer.Option("--at", help="When, RFC 3339 with a zone; now if omitted.")] = None,
+) -> None:
+    """End a key: what it signs from then on counts for nothing, what it has signed before still verifies."""
+    from datetime import UTC, datetime
+
+    from airflow_mlgov.evidence.signing import TrustRoot
+
+    try:
+        moment = datetime.fromisoformat(at) if at else datetime.now(UTC)
+    except ValueError:
+        moment = datetime.min
+    if moment.tzinfo is None:
+        raise ConfigurationError(f"--at is not a date with a zone: {at!r}", code="trust.date")
+    TrustRoot.load(trust).ended(keyid, moment).save(trust)
+    say(f"{trust}: the key {keyid} ends at {moment.isoformat()}")
 
 
 @trust_app.command("show")
@@ -58,6 +107,36 @@ def trust_show(trust: TrustFile, as_json: AsJson = False) -> None:
     for row in rows:
         dates = f"{row['valid_from'] or 'always'} to {row['valid_until'] or 'now'}"
         say(f"{str(row['keyid'])[:16]}  {row['type']:8}  {', '.join(row['duties'])}  ({dates})")
+
+
+def _require_known(wanted: Iterable[str]) -> None:
+    from airflow_mlgov.evidence.signing import duties
+
+    unknown = sorted(set(wanted) - set(duties()))
+    if unknown:
+        raise ConfigurationError(
+            f"unknown duty {', '.join(unknown)}; known: {', '.join(duties())}", code="duty.unknown"
+        )
+
+
+def _public_key(sign: str | None, pem: Path | None) -> Key:
+    """The public half of a signer, or what a file holds.
+
+    :raises ConfigurationError: both or neither are given, or the file holds none
+    """
+    if (sign is None) == (pem is None):
+        raise ConfigurationError("pass either --sign or --public-key", code="option.missing")
+    if pem is None:
+        return signer_for(sign or "").public_key
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+    from securesystemslib.signer import SSlibKey
+
+    try:
+        return SSlibKey.from_crypto(load_pem_public_key(pem.read_bytes()))
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {pem}: {error.strerror}", code="file.unreadable") from error
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"{pem} holds no public key in PEM form", code="trust.key") from error
 
 
 def vault_policy(

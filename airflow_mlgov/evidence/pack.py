@@ -59,15 +59,16 @@ def write_pack(ledger: Ledger, model: Subject, out: Path, checkpoint: str | None
 
 
 def _about(entries: Sequence[Entry], model: Subject) -> set[str]:
-    """Digests of the model's versions, of their data, and of the policies they were decided under."""
-    prefix = f"models:/{model.name}/"
+    """Digests of the model's versions, of their data, of the policies they were decided under, and of what was
+    quarantined."""
+    prefix, aside = f"models:/{model.name}/", {entry.subject_digest for entry in entries if entry.kind == "quarantine"}
     found = {model.digest} | {entry.subject_digest for entry in entries if entry.subject_name.startswith(prefix)}
     for entry in entries:
         if entry.subject_digest in found and entry.kind in ("provenance", "decision"):
             ours = read_envelope(entry.envelope)[1]["predicate"]["mlgov"]
             found |= {item["digest"] for item in ours.get("datasets", ())}
             found |= {ours["document"]["bundle_sha256"]} if entry.kind == "decision" else set()
-    return found
+    return found | aside
 
 
 def _row(entry: Entry, whole: bool) -> dict[str, Any]:

@@ -164,16 +164,33 @@ class TrustRoot:
         """Read a trust root.
 
         :raises ConfigurationError: it is not there, not JSON, or an entry lacks a key, names an unknown duty, or has
-            something else in place of a date
+            something else in place of a date; a key is there twice, or under an id that is not its own hash; everybody
+            may write the file
         :raises AccessError: the file system refuses to read it
         """
         document = read_json(path, "trust root").content
+        _refuse_open_to_all(Path(path))
         entries = document.get("keys") if isinstance(document, dict) else None
         if not isinstance(entries, list):
             raise ConfigurationError(
                 f'the trust root {path} needs the form {{"version": 1, "keys": [...]}}', code="trust.malformed"
             )
-        return cls(tuple(_trusted_key(entry, f"{path}, key {i}") for i, entry in enumerate(entries)), str(path))
+        keys = tuple(_trusted_key(entry, f"{path}, key {i}") for i, entry in enumerate(entries))
+        if type(document.get("version")) is not int or document["version"] != 1:
+            raise ConfigurationError(
+                f"the trust root {path} is of version {document.get('version')!r}; this package knows 1",
+                code="trust.version",
+            )
+        seen: dict[str, int] = {}
+        for number, item in enumerate(keys):
+            first = seen.setdefault(item.key.keyid, number)
+            if first != number:
+                raise ConfigurationError(
+                    f"{path}, key {number}: the key {item.key.keyid[:16]} is key {first} already: name each key once, "
+                    "with all its duties",
+                    code="trust.key_twice",
+                )
+        return cls(keys, str(path))
 
     def with_key(
         self,
@@ -201,6 +218,52 @@ class TrustRoot:
             for item in self.keys
         )
         return TrustRoot(ended, self.source).with_key(key, taken, valid_from=moment if self.keys else None)
+
+    def moved(self, keys: Mapping[str, Key], now: datetime | None = None) -> TrustRoot:
+        """A trust root in which each duty has a new key, and no key of before has one of these duties without an end:
+        they end an hour from now, and what they have signed still verifies.
+
+        :param keys: duty -> its new key; one key may have several duties
+        :raises ConfigurationError: a key is there already
+        """
+        moment = now or datetime.now(UTC)
+        known = {item.key.keyid for item in self.keys}
+        kept = []
+        for item in self.keys:
+            taken, left = item.duties & keys.keys(), item.duties - keys.keys()
+            end = None if left or not taken else moment + _OVERLAP
+            kept.append(item if item.valid_until or end is None else replace(item, valid_until=end))
+        duties_of: dict[str, set[str]] = {}
+        for duty, key in keys.items():
+            if key.keyid in known:
+                raise ConfigurationError(
+                    f"the key {key.keyid[:16]} is in the trust root already ({self.source})", code="trust.key_twice"
+                )
+            duties_of.setdefault(key.keyid, set()).add(duty)
+        root = TrustRoot(tuple(kept), self.source)
+        for keyid, several in duties_of.items():
+            root = root.with_key(next(key for key in keys.values() if key.keyid == keyid), several, valid_from=moment)
+        return root
+
+    def ended(self, keyid: str, at: datetime) -> TrustRoot:
+        """A trust root in which a key counts no longer than until then; what it has signed before still verifies.
+
+        :param keyid: of the key, or its beginning (8 characters or more)
+        :raises ConfigurationError: there is no such key, there are several, or it would end before it begins
+        """
+        fitting = [item for item in self.keys if len(keyid) >= 8 and item.key.keyid.startswith(keyid)]
+        if len(fitting) != 1:
+            raise ConfigurationError(
+                f"{len(fitting)} keys of the trust root {self.source} begin with {keyid!r}", code="trust.key_unknown"
+            )
+        (found,) = fitting
+        if found.valid_from is not None and at <= found.valid_from:
+            raise ConfigurationError(
+                f"the key {keyid} would end ({at.isoformat()}) before it begins ({found.valid_from.isoformat()})",
+                code="trust.date",
+            )
+        kept = tuple(replace(item, valid_until=at) if item is found else item for item in self.keys)
+        return TrustRoot(kept, self.source)
 
     def key_for(self, duty: str, now: datetime | None = None) -> Key | None:
         """The newest key that may sign for a duty now; None if there is none."""
@@ -277,9 +340,57 @@ def _trusted_key(entry: Any, where: str) -> TrustedKey:
         )
     try:
         key = SSlibKey.from_dict(keyid, data)
-    except (KeyError, TypeError, ValueError) as error:
+        own = own_id(key)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ConfigurationError(f"{where} is not a public key: {error!r}", code="trust.key") from error
-    return TrustedKey(key, frozenset(duties), *dates)
+    if key.keyid != own:
+        raise ConfigurationError(
+            f"{where}: the key id {str(key.keyid)[:16]} is not the key's own, which is {own[:16]}: whoever wrote it "
+            "could pass one key off as another; add the key with `mlgov trust add`",
+            code="trust.key_id",
+        )
+    begin, end = dates
+    if begin is not None and end is not None and begin >= end:
+        raise ConfigurationError(f"{where}: valid_from is not before valid_until", code="trust.date")
+    return TrustedKey(key, frozenset(duties), begin, end)
+
+
+def own_id(key: SSlibKey) -> str:
+    """A public key's id: its own hash, whatever somebody calls it and however its text is wrapped.
+
+    :raises ValueError: its text is not a public key
+    """
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    text = key.keyval["public"]
+    is_pem = text.lstrip().startswith("-----BEGIN")
+    public = load_pem_public_key(text.encode()) if is_pem else Ed25519PublicKey.from_public_bytes(bytes.fromhex(text))
+    return str(SSlibKey.from_crypto(public, scheme=key.scheme).keyid)
+
+
+def refuse_local(signer: Signer, environment: str, production: Iterable[str]) -> None:
+    """Refuse to sign with a key file where the policy says that it is production: whoever reads the file can sign.
+
+    :param production: the policy's ``production_environments``
+    :raises ConfigurationError: it is such a signer, and such an environment
+    """
+    if isinstance(signer, CryptoSigner) and environment in production:
+        raise ConfigurationError(
+            f"the environment {environment!r} is production by the policy, and its evidence would be signed with a key "
+            "file that whoever reads it can sign with: keep the keys in Vault or a KMS, and move there with "
+            "`mlgov trust move`",
+            code="signer.local_in_production",
+        )
+
+
+def _refuse_open_to_all(path: Path) -> None:
+    if path.stat().st_mode & 0o002:
+        raise ConfigurationError(
+            f"everybody may write the trust root {path}, so it says nothing about whom to trust: chmod o-w {path}, and "
+            "look whether its keys are yours",
+            code="trust.writable",
+        )
 
 
 def _date(text: Any, where: str) -> datetime | None:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Generic, Protocol, cast
 
-from airflow_mlgov.errors import EvidenceError
+from airflow_mlgov.addresses import one_spelling
+from airflow_mlgov.errors import ConfigurationError, EvidenceError
 from airflow_mlgov.evidence.chain import Entry, Head, Verified
 from airflow_mlgov.evidence.digests import hash_json
 from airflow_mlgov.evidence.signing import TrustedKey, TrustRoot
@@ -21,7 +22,10 @@ from airflow_mlgov.evidence.statements import (
     CLASSES,
     FORM,
     STATEMENT,
+    Context,
     GateStatement,
+    Person,
+    QuarantineStatement,
     Statement,
     form_of,
     read_statement,
@@ -29,7 +33,10 @@ from airflow_mlgov.evidence.statements import (
 from airflow_mlgov.results import Subject
 
 if TYPE_CHECKING:
+    from securesystemslib.signer import Signer
     from typing_extensions import TypeVar
+
+    from airflow_mlgov.evidence.ledger import Ledger
 
     S = TypeVar("S", bound=Statement, default=Statement, covariant=True)
     T = TypeVar("T", bound=Statement)
@@ -136,7 +143,16 @@ def verify_envelope(envelope: str, trust: TrustRoot, seq: int = 0, sha256: str =
     statement = _read(document)
     _require_one_subject(document, statement)
     _require_duty(keys, statement)
-    return Evidence(seq, sha256, statement, document)
+    return Evidence(seq, sha256, _spelt(statement), document)
+
+
+def _spelt(statement: Statement) -> Statement:
+    """With the registry in its one spelling: evidence was signed under others before."""
+    registry = statement.subject.registry
+    if registry is None or one_spelling(registry) == registry:
+        return statement
+    subject = replace(statement.subject, registry=one_spelling(registry))
+    return replace(statement, subject=subject)  # type: ignore[type-var]
 
 
 def _read(document: Mapping[str, Any]) -> Statement:
@@ -155,8 +171,10 @@ def _read(document: Mapping[str, Any]) -> Statement:
                 f"the statement is not of the form of a {cls.kind}: {where}: {error.message[:200]}",
                 code="evidence.form",
             )
-        return read_statement(document)
-    except (KeyError, TypeError, ValueError) as error:
+        statement = read_statement(document)
+        statement.as_json()  # a date so far away that it cannot be written in UTC is none
+        return statement
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise EvidenceError(f"the {cls.kind} cannot be read: {error}", code="evidence.form") from error
 
 
@@ -189,23 +207,64 @@ def collect(
     """Evidence in ledger order, and what did not verify; parameters as for
     :meth:`~airflow_mlgov.evidence.chain.Verified.entries`.
 
+    What does not verify and was quarantined is neither; what verifies counts, whoever has quarantined it.
+
     A statement that stands in the ledger again counts where it stood first: an old PASS that was put in once more is
     not the newest.
     """
     good: list[Evidence] = []
     bad: list[Unverified] = []
     seen: set[str] = set()
+    set_aside: Mapping[int, str] | None = None
     for entry in records.entries(digests, kind=kind, model=model):
         try:
             evidence = verify_entry(entry, trust)
         except EvidenceError as error:
-            bad.append(Unverified(entry.seq, entry.kind, str(error)))
+            set_aside = quarantined(records, trust) if set_aside is None else set_aside
+            if set_aside.get(entry.seq) != entry.envelope_sha256:
+                bad.append(Unverified(entry.seq, entry.kind, str(error)))
             continue
         statement = hash_json(evidence.document)
         if statement not in seen:
             good.append(evidence)
         seen.add(statement)
     return good, bad
+
+
+def quarantined(records: Verified, trust: TrustRoot) -> dict[int, str]:
+    """Number of each entry that somebody has quarantined -> SHA-256 of its envelope."""
+    found = {}
+    for entry in records.entries(kind=QuarantineStatement.kind):
+        try:
+            evidence = verify_entry(entry, trust)
+        except EvidenceError:
+            continue
+        if isinstance(evidence.statement, QuarantineStatement):
+            found[evidence.statement.entry] = evidence.digest
+    return found
+
+
+def quarantine(
+    ledger: Ledger, seq: int, trust: TrustRoot, signer: Signer, context: Context, person: Person, reason: str
+) -> Entry:
+    """Sign that an entry which does not verify counts for nothing any more.
+
+    :raises ConfigurationError: there is no such entry, it verifies, or no reason is given
+    :raises EvidenceError: the ledger's chain is broken
+    """
+    entry = ledger.get(seq)
+    try:
+        verify_entry(entry, trust)
+    except EvidenceError as error:
+        problem = str(error)
+    else:
+        raise ConfigurationError(
+            f"ledger:{seq} verifies, and nothing that verifies can be taken away", code="quarantine.verifies"
+        )
+    if not reason.strip() or not person.name.strip():
+        raise ConfigurationError("a quarantine needs a person and a reason", code="quarantine.reason_missing")
+    statement = QuarantineStatement.of(seq, entry.envelope_sha256, problem, person, reason.strip(), context)
+    return ledger.attest(statement, signer)
 
 
 def is_fresh(evidence: Evidence, now: datetime | None = None) -> bool:
@@ -226,5 +285,7 @@ def _validator(form: int, kind: str) -> Any:
     from jsonschema import Draft202012Validator
 
     schema = statement_schema(form)
+    if kind not in schema["$defs"]:  # there is no statement of this kind in an old form
+        schema = statement_schema()
     del schema["oneOf"]
     return Draft202012Validator({**schema, "$ref": f"#/$defs/{kind}"})

@@ -5,18 +5,19 @@ Reads no task state, no XCom and no MLflow tag: only evidence that ``evidence.ve
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow_mlgov.catalogue import load, load_all, names
+from airflow_mlgov.catalogue import load_all
 from airflow_mlgov.evidence.digests import hash_json
 from airflow_mlgov.evidence.statements import DecisionDocument, GateStatement, identity
 from airflow_mlgov.evidence.statements.common import nanoseconds
 from airflow_mlgov.evidence.verification import Evidence, Unverified, only
 from airflow_mlgov.gates.protocol import Gate, Strict
 from airflow_mlgov.governance.engine import Job, RulesError, evaluate
+from airflow_mlgov.governance.judgement import WHAT_IF, as_seen, failing, judged
 from airflow_mlgov.governance.policy import GovernancePolicy, ModelPolicy
 from airflow_mlgov.governance.reasons import shipped_rules
 from airflow_mlgov.results import Subject
@@ -47,6 +48,9 @@ class Request:
     """Ledger number of the last rollback from this version: what was measured before does not bring it back."""
     rollback_problem: str | None = None
     """Why no earlier version would do to go back to; None if one would, or if nothing was promoted yet."""
+    obligations: tuple[Mapping[str, Any], ...] = ()
+    """The audits that are owed for these bytes: ``id``, ``kind``, ``gate``, ``check``, ``state``, ``target``,
+    ``promotion``, and ``broken``: whether it has failed or was not done in time."""
 
 
 @dataclass(frozen=True)
@@ -181,6 +185,7 @@ def decision_input(
 ) -> dict[str, Any]:
     """The JSON document that the rules see. Times are nanoseconds since 1970 and RFC 3339."""
     target = policy.model(request.model.name).target(request.target)
+    said = policy_input(policy, request.model.name, request.target)
     return {
         "now": now.isoformat(),
         "now_ns": nanoseconds(now),
@@ -197,11 +202,24 @@ def decision_input(
             "withdrawn_at": request.withdrawn_at,
             "rollback_problem": request.rollback_problem,
         },
-        "policy": policy_input(policy, request.model.name, request.target),
-        "evidence": [_seen(item) for item in evidence],
+        "policy": said,
+        "evidence": with_what_ifs((as_seen(item) for item in evidence), said, request.champion),
+        "obligations": [dict(item) for item in request.obligations],
         "tries": [tried for gate in target.requires for tried in count_tries(gate, request, [*history, *evidence])],
         "unverified": [{"seq": item.seq, "kind": item.kind, "problem": item.problem} for item in unverified],
     }
+
+
+def with_what_ifs(
+    seen: Iterable[Mapping[str, Any]], policy: Mapping[str, Any], champion: str | None
+) -> list[dict[str, Any]]:
+    """Evidence as the rules see it, each what-if with the checks that fail under the policy."""
+    found = []
+    for item in seen:
+        is_what_if = item["kind"] == "gate" and item.get("purpose") == WHAT_IF
+        speaks = is_what_if and judged(item, policy, champion) is not None
+        found.append({**item, "failing": failing(item, policy, champion) if speaks else []} if is_what_if else {**item})
+    return found
 
 
 def policy_input(policy: GovernancePolicy, name: str, target_name: str) -> dict[str, Any]:
@@ -222,21 +240,23 @@ def policy_input(policy: GovernancePolicy, name: str, target_name: str) -> dict[
         "dataset_checks": model.gates.get("data_validation", {}).get("checks", {}),
         "bounds": [bound for gate in measuring for bound in _bounds(model, gate)],
         "max_tries": {gate.name: model.max_tries(gate.name) for gate in measuring if gate.name in target.requires},
+        "accounts": dict(target.accounts),
         "approvals": {
             "count": target.approvals,
-            "from": sorted(map(identity, target.approvers)),
+            "from": sorted(target.approvers),
             "not": list(target.excluded),
         },
         "waivers": target.waivers
         and {
-            "from": sorted(map(identity, target.waivers.people)),
+            "from": sorted(target.waivers.people),
             "signers": target.waivers.signers,
             "max_ns": _span_ns(target.waivers.max_age),
             "audit_within_ns": _span_ns(target.waivers.audit_within),
+            "max_stretch": target.waivers.max_stretch,
         },
         "break_glass": target.break_glass
         and {
-            "from": sorted(map(identity, target.break_glass.people)),
+            "from": sorted(target.break_glass.people),
             "max_ns": _span_ns(target.break_glass.max_age),
             "audit_within_ns": _span_ns(target.break_glass.audit_within),
         },
@@ -320,17 +340,6 @@ def _fixed(model: ModelPolicy, gate: Gate[Any]) -> list[dict[str, Any]]:
         for name, mark in gate.Settings.marks(Strict).items()
         if mark.larger_is == "same" and gate.name in model.gates
     ]
-
-
-def _seen(item: Evidence) -> dict[str, Any]:
-    """Evidence as the rules see it: the settings of a gate as numbers that can be compared."""
-    document = item.as_input()
-    if item.gate is not None:
-        marks = load(item.gate).Settings.marks(Strict) if item.gate in names() else {}
-        document["settings"] = {
-            name: marks[name].rank(value) for name, value in document["settings"].items() if name in marks
-        }
-    return document
 
 
 def _span_ns(span: timedelta) -> int:

@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from airflow_mlgov import catalogue
+from airflow_mlgov.addresses import RegistryIdentity
 from airflow_mlgov.durations import parse_duration
 from airflow_mlgov.errors import ConfigurationError, MlgovError
 from airflow_mlgov.evidence.digests import hash_file
+from airflow_mlgov.evidence.statements import Person
 from airflow_mlgov.gates.protocol import Local
+from airflow_mlgov.governance.names import why_unreadable
 from airflow_mlgov.strict_files import Document, nearest, read_text, read_yaml
 
 _FOR_THE_DECISION = {"max_tries"}
@@ -34,6 +37,12 @@ class Waivers:
     max_age: timedelta = timedelta(days=30)
     """How far its end may lie ahead."""
     audit_within: timedelta = timedelta(days=14)
+    max_stretch: float | None = None
+    """How far from the measured value the bound may lie; None: as far as that value is from nothing."""
+
+    def reach(self, observed: float) -> float:
+        """How far from a measured value a waived bound may lie."""
+        return abs(observed) if self.max_stretch is None else self.max_stretch
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,12 @@ class Target:
     """None: no waiver is ever accepted."""
     break_glass: BreakGlass | None = None
     """None: there is no way past the gates."""
+    accounts: Mapping[str, str] = field(default_factory=dict)
+    """User name -> the id that the account of this name must have."""
+
+    def lets(self, who: Person, people: Collection[str]) -> bool:
+        """Whether somebody is one of the people: by the very name, and the id if the policy says one."""
+        return who.name in people and self.accounts.get(who.name, who.id) == who.id
 
 
 @dataclass(frozen=True)
@@ -133,6 +148,17 @@ class GovernancePolicy:
     def models(self) -> dict[str, ModelPolicy]:
         """Every model the policy governs."""
         return {name: self._model(name, section) for name, section in self.document["models"].items()}
+
+    @property
+    def production(self) -> tuple[str, ...]:
+        """The environments that are production."""
+        return tuple(self.document.get("production_environments", ()))
+
+    @cached_property
+    def registry(self) -> RegistryIdentity | None:
+        """Which registry it governs; None if it does not say."""
+        name = self.document.get("registry_id")
+        return RegistryIdentity.named(name, self.document.get("registry_urls", ())) if name else None
 
     def model(self, name: str) -> ModelPolicy:
         """One model's policy.
@@ -209,6 +235,7 @@ class GovernancePolicy:
                 timedelta(hours=glass.get("max_hours", 24)),
                 parse_duration(glass.get("audit_within", "2d")),
             ),
+            accounts=self.document.get("accounts", {}),
         )
 
     def _waivers(self, section: Mapping[str, Any], approvals: Mapping[str, Any]) -> Waivers:
@@ -217,6 +244,7 @@ class GovernancePolicy:
             section.get("signers", 2),
             timedelta(days=section.get("max_days", 30)),
             parse_duration(section.get("audit_within", "14d")),
+            section.get("max_stretch"),
         )
 
     def _people(self, names: Iterable[str]) -> frozenset[str]:
@@ -238,9 +266,52 @@ def load_policy(path: str | Path) -> GovernancePolicy:
             f"{read.source}: the policy is empty; it needs `version: 1` and `models:`", code="policy.empty"
         )
     _validate(read)
+    _refuse_unreadable(read)
+    _refuse_shared_places(read)
     return GovernancePolicy(
         Path(path), read.sha256, read.raw.decode(), read.content, read.lines, _organisations_rules(read)
     )
+
+
+def _refuse_unreadable(policy: Document) -> None:
+    """Names that hold what nobody sees; people's also those that could be taken for another's."""
+    content = policy.content
+    people: list[tuple[tuple[str, ...], str]] = [(("accounts", name), name) for name in content.get("accounts", ())]
+    things: list[tuple[tuple[str, ...], str]] = []
+    for group, members in content.get("groups", {}).items():
+        people += [(("groups", group), group), *((("groups", group), name) for name in members)]
+    for model, section in content["models"].items():
+        things += [(("models", model), name) for name in (model, *section.get("owners", ()))]
+        for target, said in section["targets"].items():
+            path: tuple[str, ...] = ("models", model, "targets", target)
+            things.append((path, target))
+            for key in ("approvals", "waivers", "break_glass"):
+                people += [((*path, key), name) for name in (said.get(key) or {}).get("from", ())]
+    for named, person in ((people, True), (things, False)):
+        for path, name in named:
+            why = why_unreadable(name, person)
+            if why:
+                raise ConfigurationError(
+                    f"{policy.where(*path)}: the name {name!a} cannot be read: {why}", code="policy.name"
+                )
+
+
+def _refuse_shared_places(policy: Document) -> None:
+    """Two targets of a model at one place: the one with fewer gates would move the other."""
+    for model, section in policy.content["models"].items():
+        taken: dict[tuple[str, str], str] = {}
+        for target, said in section["targets"].items():
+            for kind in ("stage", "alias"):
+                if kind not in said:
+                    continue
+                place = (kind, said[kind].casefold())  # some of MLflow's databases tell no case apart
+                other = taken.setdefault(place, target)
+                if other != target:
+                    raise ConfigurationError(
+                        f"{policy.where('models', model, 'targets', target, kind)}: the targets {other} and {target} "
+                        f"of {model} share the {kind} {said[kind]}: give each a place of its own",
+                        code="policy.place_shared",
+                    )
 
 
 def _held_against(gate: str) -> Iterable[str]:

@@ -44,7 +44,6 @@ _OF_PYTHON = (
         "The decision was made without evidence that stood in the ledger before it",
         "run `mlgov doctor`, find out who bent the ledger's database, and promote the version again",
     ),
-    Reason("obligation.failed", "The audit that was owed has failed", "roll back, or promote a better version"),
     Reason("obligation.overdue", "The audit that was owed was not done in time", "run the audit"),
     Reason("obligation.expired", "The exception has run out", "promote a version that needs none"),
     Reason("obligation.revoked", "The waiver was taken back", "promote a version that needs none"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from airflow_mlgov.evidence.digests import hash_json
 from airflow_mlgov.evidence.statements import DecisionStatement, PolicyStatement
 from airflow_mlgov.evidence.verification import Evidence
-from airflow_mlgov.governance.decision import SHIPPED, apply_rules, bundle_digest, policy_input
+from airflow_mlgov.governance.decision import SHIPPED, apply_rules, bundle_digest, policy_input, with_what_ifs
 from airflow_mlgov.governance.policy import GovernancePolicy
 from airflow_mlgov.governance.reasons import shipped_rules
 
@@ -58,7 +58,9 @@ def replay_under(decision: Evidence[DecisionStatement], policy: GovernancePolicy
     """
     recorded = decision.statement.document.input
     asked = recorded["request"]
-    document = {**recorded, "policy": policy_input(policy, asked["model"], asked["target"])}
+    said = policy_input(policy, asked["model"], asked["target"])
+    seen = with_what_ifs(recorded["evidence"], said, asked.get("champion"))
+    document = {**recorded, "policy": said, "evidence": seen}
     return apply_rules({SHIPPED: shipped_rules(), **policy.rules}, document).reasons
 
 

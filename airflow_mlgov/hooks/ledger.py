@@ -43,11 +43,11 @@ class LedgerHook(BaseHook):  # type: ignore[misc]  # Airflow's compat module is 
         return self._ledger
 
     def test_connection(self) -> tuple[bool, str]:
-        """Whether the ledger opens and its chain holds."""
+        """Whether the ledger opens and its chain holds, or may be made; makes none."""
         try:
-            size = self.get_conn().verify().size
+            size = LedgerHook(self.ledger_conn_id, create=False).get_conn().verify().size
         except MlgovError as error:
-            return False, str(error)
+            return error.code == "ledger.missing", str(error)
         return True, f"the ledger opens and its chain of {size} entries holds"
 
     @cached_property

@@ -16,6 +16,7 @@ from airflow.sdk.log import mask_secret
 from airflow_mlgov.errors import ConfigurationError, MlgovError
 
 if TYPE_CHECKING:
+    from airflow_mlgov.addresses import RegistryIdentity
     from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
 
 DEFAULT_CONNECTION = "mlflow_default"
@@ -33,6 +34,7 @@ class MlflowHook(BaseHook):  # type: ignore[misc]  # the provider ships no types
     :param mlflow_conn_id: the connection
     :param duty: what the task does (``fairness``, ``promotion`` …); it fills ``{duty}`` in the extra, so that each duty
         can have an identity of its own
+    :param identity: which registry it has to be; any, if omitted
     """
 
     conn_name_attr = "mlflow_conn_id"
@@ -40,8 +42,15 @@ class MlflowHook(BaseHook):  # type: ignore[misc]  # the provider ships no types
     conn_type = "mlflow"
     hook_name = "MLflow"
 
-    def __init__(self, mlflow_conn_id: str = DEFAULT_CONNECTION, duty: str | None = None) -> None:
+    def __init__(
+        self,
+        mlflow_conn_id: str = DEFAULT_CONNECTION,
+        duty: str | None = None,
+        *,
+        identity: RegistryIdentity | None = None,
+    ) -> None:
         super().__init__()
+        self.identity = identity
         self.mlflow_conn_id = mlflow_conn_id
         self.duty = duty
 
@@ -52,7 +61,8 @@ class MlflowHook(BaseHook):  # type: ignore[misc]  # the provider ships no types
     def registry(self) -> MlflowRegistry:
         """The registry with this connection's identity. Reads the credentials now, connects at its first call.
 
-        :raises ConfigurationError: the connection lacks a host, or what Vault holds for it is incomplete
+        :raises ConfigurationError: the connection lacks a host, what Vault holds for it is incomplete, or it leads to
+            another registry
         :raises AccessError: Vault refused
         :raises DependencyError: Vault is down
         """
@@ -109,7 +119,7 @@ class MlflowHook(BaseHook):  # type: ignore[misc]  # the provider ships no types
     def _registry(self) -> MlflowRegistry:
         from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
 
-        return MlflowRegistry(self._uri, **self._credentials())
+        return MlflowRegistry(self._uri, **self._credentials(), identity=self.identity)
 
     def _credentials(self) -> dict[str, str | None]:
         connection = self._connection

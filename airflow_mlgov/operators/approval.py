@@ -64,7 +64,7 @@ class ApprovalGateOperator(FormOperator):
 
     def sign(self, case: Case, answer: PersonsAnswer, context: Context) -> bool:
         """Sign the approval or the rejection, with what was shown and every answer before it."""
-        from airflow_mlgov.evidence.statements import ApprovalStatement, identity
+        from airflow_mlgov.evidence.statements import ApprovalStatement
 
         desk = self.governance.desk(context)
         statement = ApprovalStatement(
@@ -81,7 +81,7 @@ class ApprovalGateOperator(FormOperator):
         )
         entry = desk.attest(statement)
         self.log.info("%s", line(f"{statement.answer} by {answer.who.name} ({entry.reference})"))
-        return not answer.approved and identity(answer.who.name) in set(map(identity, case.goal.approvers))
+        return not answer.approved and case.goal.lets(answer.who, case.goal.approvers)
 
     def announce(self, case: Case, context: Context) -> None:
         """Tell the owners that an approval is wanted, with the numbers and the page."""
@@ -185,7 +185,11 @@ def _champions_values(case: Case, gate: str | None) -> dict[str, str]:
 
     champion = case.decision.input["request"]["champion"]
     said = [item.statement for item in only(case.dossier.history, GateStatement) if item.gate == gate]
-    judged = [item.result for item in said if item.subject.version == champion]
+    judged = [
+        item.result
+        for item in said
+        if item.subject.version == champion and item.context.environment == case.timeline.environment
+    ]
     return {check.name: _measured(check) for check in judged[-1].checks} if judged else {}
 
 
@@ -214,7 +218,9 @@ def answers_to(case: Case) -> list[Evidence[ApprovalStatement]]:
     return [
         item
         for item in only(case.dossier.history, ApprovalStatement)
-        if item.digest == case.model.digest and item.statement.target == case.goal.name
+        if item.digest == case.model.digest
+        and item.statement.target == case.goal.name
+        and item.environment == case.timeline.environment
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
@@ -16,8 +16,10 @@ from airflow_mlgov.words import line, lines
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_mlgov.evidence.chain import Verified
     from airflow_mlgov.governance.policy import GovernancePolicy
     from airflow_mlgov.release.enforcement import Enforcement
+    from airflow_mlgov.release.obligations import Obligation
     from airflow_mlgov.results import GateResult, Subject
 
 
@@ -29,17 +31,27 @@ class PostDeploymentAuditOperator(BaseOperator):  # type: ignore[misc]  # Airflo
 
     :param model: name of the registered model
     :param target: a target of the model in the governance policy
+    :param version: audit this version instead of the one that holds the target: a failed or late audit of it keeps its
+        bytes from being promoted again
     :param data: gate (``performance``, ``fairness`` …) -> path of the table of predictions on live data
     :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` if omitted
     """
 
-    template_fields: Sequence[str] = ("model", "target", "data")
+    template_fields: Sequence[str] = ("model", "target", "version", "data")
     ui_color = "#dbe9f6"
 
     def __init__(
-        self, *, model: str, target: str, data: Mapping[str, str], mlflow_conn_id: str | None = None, **kwargs: Any
+        self,
+        *,
+        model: str,
+        target: str,
+        data: Mapping[str, str],
+        version: str | None = None,
+        mlflow_conn_id: str | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.version = version
         self.model = model
         self.target = target
         self.data = data
@@ -47,9 +59,9 @@ class PostDeploymentAuditOperator(BaseOperator):  # type: ignore[misc]  # Airflo
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Audit; returns ``audits``: id, verdict and evidence of each obligation that was closed."""
-        from airflow_mlgov.evidence.verification import collect
         from airflow_mlgov.release.audit import record_audit
-        from airflow_mlgov.release.obligations import ObligationState, list_obligations
+        from airflow_mlgov.release.obligations import ObligationState
+        from airflow_mlgov.release.timeline import evidence_for
 
         duty = Duty("audit", self.mlflow_conn_id)
         done: list[dict[str, str]] = []
@@ -58,12 +70,12 @@ class PostDeploymentAuditOperator(BaseOperator):  # type: ignore[misc]  # Airflo
             records = duty.ledger.walk()
             owed = [
                 item
-                for item in list_obligations(records, duty.trust, here.issued_at, self.model, duty.environment)
+                for item in self._owed(duty, records, here.issued_at)
                 if item.target == self.target and item.state not in (ObligationState.MET, ObligationState.REVOKED)
             ]
             results = [self._run(gate, path, owed[0].model) for gate, path in self.data.items()] if owed else []
             for item in owed:
-                evidence, _ = collect(records, duty.trust, [item.model.digest])
+                evidence = evidence_for(records, duty.trust, item.model, duty.environment).good
                 verdict, entry = record_audit(
                     item,
                     results,
@@ -79,6 +91,18 @@ class PostDeploymentAuditOperator(BaseOperator):  # type: ignore[misc]  # Airflo
             context["ti"].xcom_push(key="return_value", value=xcom)
             raise final("the audit failed", *(row for result in results for row in result.summary().split("\n")))
         return xcom
+
+    def _owed(self, duty: Duty, records: Verified, now: datetime) -> list[Obligation]:
+        """What is owed for the version that holds the target, or for the one that is named."""
+        from airflow_mlgov.release.obligations import list_obligations, owed_for
+        from airflow_mlgov.release.timeline import evidence_for
+
+        here = duty.environment, duty.registry_identity
+        if self.version is None:
+            return list_obligations(records, duty.trust, now, self.model, *here)
+        registry = duty.mlflow.registry()
+        subject = registry.subject(registry.resolve({"name": self.model, "version": self.version}))
+        return owed_for(subject, evidence_for(records, duty.trust, subject, *here).good, now)
 
     def _run(self, name: str, path: str, model: Subject) -> GateResult:
         from airflow_mlgov import catalogue

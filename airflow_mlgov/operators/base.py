@@ -11,6 +11,7 @@ import logging
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -65,6 +66,9 @@ class BaseGateOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it 
 
     :param on_fail: ``fail`` (default): anything but PASS fails the task, without retries. ``record``: the task
         succeeds whatever the verdict; the evidence says what it was, and promotion still refuses
+    :param purpose: ``gate`` (default), or ``what_if``: the result is signed and counted as a try, and makes no decision
+        better; where its values fail the policy it denies as any result does, and a bound that only the DAG has made
+        stricter counts for nothing
     :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` where None
     """
 
@@ -72,12 +76,20 @@ class BaseGateOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it 
     ui_color = "#dbe9f6"
 
     def __init__(
-        self, *, on_fail: Literal["fail", "record"] = "fail", mlflow_conn_id: str | None = None, **kwargs: Any
+        self,
+        *,
+        on_fail: Literal["fail", "record"] = "fail",
+        purpose: Literal["gate", "what_if"] = "gate",
+        mlflow_conn_id: str | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if on_fail not in ("fail", "record"):
             raise ValueError(f"on_fail must be 'fail' or 'record', not {on_fail!r}")
+        if purpose not in ("gate", "what_if"):
+            raise ValueError(f"purpose must be 'gate' or 'what_if', not {purpose!r}")
         self.on_fail = on_fail
+        self.purpose = purpose
         self.mlflow_conn_id = mlflow_conn_id
 
     @abstractmethod
@@ -92,9 +104,10 @@ class BaseGateOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it 
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the gate; return its XCom, or fail with the checks that are not green."""
         with task_errors():
-            result = self.evaluate()
+            result = replace(self.evaluate(), purpose=self.purpose)
             entry = self._sign(result, context)
-            self.tag(result, entry)
+            if self.purpose == "gate":
+                self.tag(result, entry)
         xcom = self._xcom(result, entry)
         self.log.info("%s (%s)", result.summary(), line(entry.reference))
         for title, path in result.reports.items():

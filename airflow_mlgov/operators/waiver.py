@@ -33,6 +33,8 @@ class RequestWaiverOperator(FormOperator):
     :param reason: why it should go all the same
     :param ticket: where it is discussed
     :param risk_owner: who answers for the risk
+    :param data: of a gate over data, the data set whose check failed, by its name or SHA-256; may be omitted if there
+        is one alone
     :param lifetime: how long, from the run's start; the policy's ``max_days`` at most
     :param response_timeout: after this the task fails
     :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` if omitted
@@ -40,7 +42,7 @@ class RequestWaiverOperator(FormOperator):
 
     duty = "waiver"
     template_fields: Sequence[str] = (
-        *("model", "target", "gate", "check", "stretch", "reason", "ticket", "risk_owner", "subject", "body"),
+        *("model", "target", "gate", "check", "stretch", "reason", "ticket", "risk_owner", "data", "subject", "body"),
     )
 
     def __init__(
@@ -54,10 +56,12 @@ class RequestWaiverOperator(FormOperator):
         reason: str,
         ticket: str,
         risk_owner: str,
+        data: str | None = None,
         lifetime: timedelta = timedelta(days=14),
         **kwargs: Any,
     ) -> None:
         super().__init__(model=model, target=target, **kwargs)
+        self.data = data
         self.gate = gate
         self.check = check
         self.stretch = stretch
@@ -95,7 +99,7 @@ class RequestWaiverOperator(FormOperator):
         from airflow_mlgov.release.waivers import revoke_waiver, sign_waiver, why_not
 
         terms = self._terms(case, context)
-        problem = why_not(case, terms, answer.who.name)
+        problem = why_not(case, terms, answer.who)
         if problem:
             self.log.warning("the answer does not count: %s", line(problem))
             return False
@@ -130,6 +134,7 @@ class RequestWaiverOperator(FormOperator):
             risk_owner=self.risk_owner,
             requesters=requester(context),
             lifetime=self.lifetime,
+            data=self.data,
             now=context["dag_run"].run_after,  # the same in every try of a run
         )
         return same_but_for_the_end(case, wanted) or wanted

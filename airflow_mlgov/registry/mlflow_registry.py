@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from airflow_mlgov.addresses import RegistryIdentity, one_spelling
 from airflow_mlgov.errors import ConfigurationError, DependencyError, EvidenceError
 from airflow_mlgov.evidence.digests import hash_tree
 from airflow_mlgov.registry.credentials import origin, setting, using, without_credentials
@@ -46,7 +47,9 @@ class MlflowRegistry:
     :param username: with ``password``, for basic authentication
     :param token: a bearer token instead
     :param tracking_uri: where runs and artifacts are; the registry's own URI where None
-    :raises ConfigurationError: at the first call, where the credentials do not fit together or the URI
+    :param identity: which registry it has to be; if omitted, it is named by its address
+    :raises ConfigurationError: it is another registry; at the first call, where the credentials do not fit together or
+        the URI
     """
 
     def __init__(
@@ -56,15 +59,25 @@ class MlflowRegistry:
         password: str | None = None,
         token: str | None = None,
         tracking_uri: str | None = None,
+        identity: RegistryIdentity | None = None,
     ) -> None:
+        self.identity = identity or RegistryIdentity.at(uri)
+        """Its name, and the addresses that lead to it."""
+        if one_spelling(uri) not in self.identity.addresses:
+            raise ConfigurationError(
+                f"{one_spelling(uri)} is not the registry {self.identity.name}, which is at "
+                f"{', '.join(sorted(self.identity.addresses))}: correct the connection, or add the address to the "
+                "policy's registry_urls",
+                code="registry.other",
+            )
         self._uri = uri.rstrip("/") if origin(uri) else uri
         self._tracking_uri = tracking_uri or self._uri
         self._credentials = {"username": username, "password": password, "token": token}
 
     @property
     def uri(self) -> str:
-        """The registry's URI without credentials: what evidence names."""
-        return without_credentials(self._uri)
+        """What evidence names: its identity's name."""
+        return self.identity.name
 
     def __repr__(self) -> str:
         return f"MlflowRegistry({self.uri!r})"
@@ -340,7 +353,7 @@ class MlflowRegistry:
         :param what: what is being tried, to follow "cannot" in the message: ``read the run 'ab12'``
         """
         with ExitStack() as stack:
-            stack.enter_context(mlflow_errors(what, self.uri))
+            stack.enter_context(mlflow_errors(what, without_credentials(self._uri)))
             stack.enter_context(self.authenticated())
             for name, value in _PATIENCE.items():
                 stack.enter_context(setting(name, value))

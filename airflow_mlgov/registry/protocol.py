@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from airflow_mlgov.addresses import RegistryIdentity
 from airflow_mlgov.results import Subject
 from airflow_mlgov.words import line
 
@@ -57,7 +58,11 @@ class Registry(Protocol):
 
     @property
     def uri(self) -> str:
-        """The registry's URI without credentials: what evidence names."""
+        """What evidence names: the name of :attr:`identity`."""
+
+    @property
+    def identity(self) -> RegistryIdentity:
+        """Its name, and the addresses that lead to it."""
 
     # -- reading ------------------------------------------------------------------------------------------------------
 

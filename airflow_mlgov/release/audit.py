@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.evidence.statements import Audited, AuditStatement, Context, Terms, WaiverStatement
 from airflow_mlgov.evidence.verification import Evidence, only
 from airflow_mlgov.release.obligations import Obligation
-from airflow_mlgov.results import Bound, GateResult, Outcome, Severity
+from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity
 
 if TYPE_CHECKING:
     from securesystemslib.signer import Signer
@@ -47,7 +47,7 @@ def record_audit(
     for result in results:
         bad = [c for c in result.checks if c.severity is Severity.CRITICAL and c.outcome is not Outcome.PASS]
         for check in bad:
-            if result.gate == obligation.gate and check.name == obligation.check and _within(check.observed, terms):
+            if result.gate == obligation.gate and check.name == obligation.check and _within(check, terms):
                 within.append(check.name)
             else:
                 verdict = Outcome.FAIL
@@ -60,7 +60,11 @@ def record_audit(
     return verdict, ledger.attest(statement, signer)
 
 
-def _within(observed: Any, terms: Terms | None) -> bool:
+def _within(check: Check, terms: Terms | None) -> bool:
+    """Whether a value stays within what was waived; a side that was not stretched is held to the check's own bound."""
+    observed, own = check.observed, check.bound if isinstance(check.bound, Bound) else None
     if terms is None or isinstance(observed, bool) or not isinstance(observed, int | float):
         return False
-    return Bound(min=terms.min, max=terms.max).judge(observed) is Outcome.PASS
+    low = own.min if terms.min is None and own else terms.min
+    high = own.max if terms.max is None and own else terms.max
+    return (low is None or observed >= low) and (high is None or observed <= high)

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow_mlgov.errors import DependencyError
 from airflow_mlgov.evidence.chain import Verified
 from airflow_mlgov.governance.decision import Decision, Request, decide
 from airflow_mlgov.governance.policy import Target
 from airflow_mlgov.release.champion import champion_of, champion_since
 from airflow_mlgov.release.desk import Desk
+from airflow_mlgov.release.obligations import owed_for
 from airflow_mlgov.release.standing import why_unfit
 from airflow_mlgov.release.timeline import Dossier, Timeline
 from airflow_mlgov.results import Subject
@@ -53,6 +55,20 @@ def build_case(desk: Desk, version: ModelVersion, target: str, requesters: Seque
         champion=champion,
         champion_since=champion_since(timeline, champion),
         withdrawn_at=timeline.withdrawn_at(version.version),
+        obligations=tuple(
+            {
+                "id": item.id,
+                "kind": item.kind,
+                "gate": item.gate,
+                "check": item.check,
+                "state": str(item.state),
+                "target": item.target,
+                "promotion": item.promotion,
+                "audited": item.audited,
+                "broken": item.is_broken(desk.now),
+            }
+            for item in owed_for(model, dossier.good, desk.now)
+        ),
         rollback_problem=_rollback_problem(desk, records, timeline, version, champion)
         if goal.rollback_required
         else None,
@@ -66,11 +82,17 @@ def _rollback_problem(
 ) -> str | None:
     """Why none of the versions promoted before would do to go back to; None if one would, or if there is none."""
     problems = []
+    outage: DependencyError | None = None
     for promotion in timeline.earlier(version.version):
-        problem = why_unfit(desk, records, promotion)
+        try:
+            problem = why_unfit(desk, records, promotion)
+        except DependencyError as error:  # perhaps of this version alone, whose files may be anywhere
+            outage, problem = error, ""
         if problem is None:
             return None
         problems.append(problem)
+    if outage is not None:
+        raise outage
     if not problems and champion:
         problems.append(f"version {champion} holds it, and was never promoted by evidence")
     return "; ".join(problems) or None

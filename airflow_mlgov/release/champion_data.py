@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.evidence.scope import Scope
 from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.evidence.statements import ProvenanceStatement
-from airflow_mlgov.evidence.verification import Evidence, Records, collect, only
+from airflow_mlgov.evidence.verification import Evidence, Records, only
 from airflow_mlgov.governance.policy import Target
 from airflow_mlgov.release.champion import holders_of
-from airflow_mlgov.release.timeline import Timeline, version_of
+from airflow_mlgov.release.timeline import Timeline, history_of, version_of
 from airflow_mlgov.results import Subject
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class RegistryLookup:
         :raises ConfigurationError: the ledger has no provenance of the champion, or it names more than one dataset
         :raises EvidenceError: the ledger's chain is broken
         """
-        history, _ = collect(self.records.walk(), self.trust, model=self.model)
+        history = history_of(self.records.walk(), self.trust, Scope(self.model, self.registry.identity, None))
         timeline = Timeline(history, self.model, self.registry.uri, self.environment, self.goal.name)
         promoted = timeline.current
         holders = [version_of(promoted)] if promoted else holders_of(self.registry, self.model, self.goal)
@@ -77,6 +78,4 @@ class RegistryLookup:
             yield folder
 
     def _is_of(self, item: Evidence, version: str) -> bool:
-        subject = item.subject
-        named = (subject.name, subject.registry, subject.version, item.environment)
-        return named == (self.model, self.registry.uri, version, self.environment)
+        return (version_of(item), item.environment) == (version, self.environment)

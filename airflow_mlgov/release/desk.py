@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from airflow_mlgov.evidence.chain import Entry, Head, Verified
 from airflow_mlgov.evidence.ledger import Ledger
-from airflow_mlgov.evidence.signing import TrustRoot
+from airflow_mlgov.evidence.scope import Scope
+from airflow_mlgov.evidence.signing import TrustRoot, refuse_local
 from airflow_mlgov.evidence.statements import Context, Signed
-from airflow_mlgov.evidence.verification import Evidence, collect
+from airflow_mlgov.evidence.verification import Evidence
 from airflow_mlgov.governance.policy import GovernancePolicy
-from airflow_mlgov.release.timeline import Dossier, Timeline, evidence_for
+from airflow_mlgov.release.timeline import Dossier, Timeline, evidence_for, history_of
 from airflow_mlgov.results import Subject
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ class Desk:
     """Of the duty that is at the desk."""
     context: Context
     """Where and when: it goes into the signed bytes, and its moment is the one that is decided at."""
+
+    def __post_init__(self) -> None:
+        refuse_local(self.signer, self.context.environment, self.policy.production)
 
     @property
     def environment(self) -> str:
@@ -64,11 +68,11 @@ class Desk:
 
     def dossier(self, records: Verified, model: Subject) -> Dossier:
         """All evidence about a model version; see :func:`~airflow_mlgov.release.timeline.evidence_for`."""
-        return evidence_for(records, self.trust, model)
+        return evidence_for(records, self.trust, model, self.environment, self.registry.identity)
 
     def history(self, records: Verified, name: str) -> list[Evidence]:
-        """All that verifies about any version of a registered model."""
-        return collect(records, self.trust, model=name)[0]
+        """All that verifies about any version of a registered model of this registry, of any environment."""
+        return history_of(records, self.trust, Scope(name, self.registry.identity, None))
 
     def timeline(self, history: Sequence[Evidence], name: str, target: str) -> Timeline:
         """What has happened to a registered model at a target of this registry and environment."""
@@ -77,5 +81,9 @@ class Desk:
     @contextmanager
     def one_at_a_time(self, name: str) -> Iterator[Callable[[], None]]:
         """Nobody else promotes, rolls back or reconciles the model in this block; see :meth:`Ledger.exclusive`."""
-        with self.ledger.exclusive(f"the model {name} in {self.registry.uri}") as confirm:
+        with self.ledger.exclusive(self.lock_name(name)) as confirm:
             yield confirm
+
+    def lock_name(self, name: str) -> str:
+        """What nobody else may change meanwhile: the model in the registry, whatever its address is spelt like."""
+        return f"the model {name} in {self.registry.identity.name}"

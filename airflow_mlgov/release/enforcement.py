@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from airflow_mlgov.errors import PromotionRefused
+from airflow_mlgov.errors import MlgovError
 from airflow_mlgov.release.desk import Desk
 from airflow_mlgov.release.obligations import Obligation, ObligationState, list_obligations
 from airflow_mlgov.release.rollback import roll_back
@@ -44,13 +44,17 @@ def enforce(desk: Desk, *, warn_within: timedelta, demote: bool = True) -> Enfor
     """Warn of what is due soon; roll back, to the last version that holds, what was missed, failed, expired or revoked.
 
     :param demote: False: only say so
+    What goes wrong with one model is said of it, and stops no other.
+
     :raises EvidenceError: the chain is broken
-    :raises DependencyError: MLflow, Vault or the ledger is down; try again
+    :raises DependencyError: the ledger is down; try again
     """
     mine = [
         item
-        for item in list_obligations(desk.walk(), desk.trust, desk.now, environment=desk.environment)
-        if item.model.registry == desk.registry.uri and item.model.name in desk.policy.models
+        for item in list_obligations(
+            desk.walk(), desk.trust, desk.now, environment=desk.environment, registry=desk.registry.identity
+        )
+        if item.model.name in desk.policy.models
     ]
     violated: list[tuple[Obligation, Demotion]] = []
     done: dict[tuple[str, str], Demotion] = {}
@@ -68,7 +72,7 @@ def enforce(desk: Desk, *, warn_within: timedelta, demote: bool = True) -> Enfor
 def _demote(desk: Desk, item: Obligation) -> Demotion:
     try:
         back = roll_back(desk, item.model.name, item.target, reason=f"obligation {item.id}: {item.state}")
-    except PromotionRefused as error:
+    except MlgovError as error:  # of this model; the others are looked at all the same
         return Demotion(False, f"not demoted: {error}")
     return Demotion(True, f"rolled back to version {back.model.version} ({back.record})")
 

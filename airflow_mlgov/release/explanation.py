@@ -3,12 +3,15 @@ and for a pack not even MLflow."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlgov.addresses import RegistryIdentity
+from airflow_mlgov.errors import MlgovError
 from airflow_mlgov.evidence.chain import Head
+from airflow_mlgov.evidence.scope import Scope
 from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.evidence.statements import DecisionStatement, PolicyStatement, PromotionStatement
 from airflow_mlgov.evidence.verification import Evidence, Records, collect, only
@@ -36,7 +39,7 @@ class Explanation:
 
 def explain(registry: Registry, version: ModelVersion, records: Records, trust: TrustRoot, **given: Any) -> Explanation:
     """:func:`explain_bytes` of what the registry holds now."""
-    return explain_bytes(registry.subject(version), records, trust, **given)
+    return explain_bytes(registry.subject(version), records, trust, **{"identity": registry.identity, **given})
 
 
 def explain_bytes(
@@ -48,6 +51,7 @@ def explain_bytes(
     environment: str | None = None,
     target: str | None = None,
     checkpoints: Iterable[Head] = (),
+    identity: RegistryIdentity | None = None,
 ) -> Explanation:
     """Verify, from the records and the trust root alone, why bytes may serve as a model version.
 
@@ -56,8 +60,10 @@ def explain_bytes(
     :param environment: the environment it is to serve in; that of the promotion if omitted
     :param target: the target it is to serve as; the newest promotion's if omitted
     :param checkpoints: what the ledger was at some sizes, kept elsewhere
+    :param identity: the registry whose model it is; if omitted, the policy's, or the one that the subject names
     :raises EvidenceError: the chain is broken, or a checkpoint does not hold
     """
+    identity = identity or (policy.registry if policy else None)
     walked = records.walk(checkpoints)
     now = walked.head
     facts = [
@@ -65,8 +71,10 @@ def explain_bytes(
         f"the ledger's chain holds: {now.size} entries, head {now.head[:16]}",
     ]
     facts += [f"it holds what the checkpoint of {item.size} entries says" for item in checkpoints]
-    dossier = evidence_for(walked, trust, model)
-    promotion = last_promotion(dossier, model, target)
+    moves = Scope.of(model, None, identity).about_model(collect(walked, trust, [model.digest], kind="promotion")[0])
+    promotion = last_promotion(moves, model, target, environment)
+    here = promotion.environment if promotion else environment or ""
+    dossier = evidence_for(walked, trust, model, here, identity)
     if promotion is None:
         where = f" to {target!r}" if target else ""
         reason = ("promotion.missing", f"no verified promotion{where} of these bytes in this registry")
@@ -88,35 +96,60 @@ def replay_all(
     policy, those behind what is promoted now (one of them, or the decision ``seq``).
 
     :raises EvidenceError: the chain is broken
+    :raises ConfigurationError: the policy governs none of them
     """
     walked = records.walk()
     made = only(collect(walked, trust, kind="decision", model=model)[0], DecisionStatement)
     decisions = [item for item in made if seq in (None, item.seq)]
     if policy is None:
         bundles = only(collect(walked, trust, kind="policy")[0], PolicyStatement)
-        dossier_of = cache(lambda subject: evidence_for(walked, trust, subject))
-        return [replay(item, bundles, overlooked(item, dossier_of(item.subject))) for item in decisions]
+        dossier_of = cache(lambda subject, environment: evidence_for(walked, trust, subject, environment))
+
+        def again(item: Evidence[DecisionStatement]) -> Replay:
+            return replay(item, bundles, overlooked(item, dossier_of(item.subject, item.environment)))
+
+        return [_guarded(item, again) for item in decisions]
     moves = only(collect(walked, trust, kind="promotion", model=model)[0], PromotionStatement)
     newest = {
         (item.subject.registry, item.subject.name, item.environment, item.statement.target): item for item in moves
     }
     behind = {item.statement.decision for item in newest.values()}
     chosen = [item for item in decisions if item.sha256 in behind or seq is not None]
-    return [Replay(item, reasons_of(item), replay_under(item, policy)) for item in chosen]
+    if not any(_governs(policy, item) for item in chosen):
+        for item in chosen[:1]:
+            replay_under(item, policy)  # says what is wrong with the policy
+    return [_guarded(item, lambda item: Replay(item, reasons_of(item), replay_under(item, policy))) for item in chosen]
 
 
-def last_promotion(dossier: Dossier, model: Subject, target: str | None) -> Evidence[PromotionStatement] | None:
-    """The newest promotion of these bytes as this version."""
-    moves = [
+def _governs(policy: GovernancePolicy, decision: Evidence[DecisionStatement]) -> bool:
+    name, target = decision.subject.name, decision.statement.target
+    return name in policy.models and target in policy.model(name).targets
+
+
+def _guarded(decision: Evidence[DecisionStatement], again: Callable[[Evidence[DecisionStatement]], Replay]) -> Replay:
+    """One decision that cannot be made again blinds nobody for the others."""
+    try:
+        return again(decision)
+    except Exception as error:  # whatever somebody's recorded input makes of the rules
+        said = str(error) if isinstance(error, MlgovError) else type(error).__name__
+        return Replay(decision, reasons_of(decision), (("engine.error", f"it cannot be made again: {said}"),))
+
+
+def last_promotion(
+    moves: Iterable[Evidence], model: Subject, target: str | None, environment: str | None = None
+) -> Evidence[PromotionStatement] | None:
+    """The newest promotion of these bytes as this version; one of the environment before one of any other.
+
+    :param moves: of these bytes as this model in this registry
+    """
+    mine = [
         item
-        for item in only(dossier.good, PromotionStatement)
-        if item.digest == model.digest
-        and item.subject.registry == model.registry
-        and item.subject.name == model.name
-        and version_of(item) == model.version
-        and target in (None, item.statement.target)
+        for item in only(moves, PromotionStatement)
+        if version_of(item) == model.version and target in (None, item.statement.target)
     ]
-    return moves[-1] if moves else None
+    here = [item for item in mine if item.environment == environment]
+    fitting = here or mine
+    return fitting[-1] if fitting else None
 
 
 def _superseded(promotion: Evidence[PromotionStatement], dossier: Dossier) -> list[tuple[str, str]]:

@@ -11,10 +11,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from airflow_mlgov import catalogue
-from airflow_mlgov.errors import ConfigurationError, EvidenceError
+from airflow_mlgov.errors import ConfigurationError, DependencyError, EvidenceError, MlgovError
 from airflow_mlgov.evidence.chain import Verified
 from airflow_mlgov.evidence.statements import GateStatement, PromotionStatement
 from airflow_mlgov.evidence.verification import Evidence, only
+from airflow_mlgov.governance.judgement import WHAT_IF
 from airflow_mlgov.governance.policy import Target
 from airflow_mlgov.release.desk import Desk
 from airflow_mlgov.release.standing import why_unfit
@@ -42,7 +43,8 @@ class Incident:
 
     code: str
     """``alias.moved``, ``stage.moved``, ``artifact.changed``, ``evidence.missing``, ``evidence.broken``,
-    ``tags.forged``, ``promotion.unfinished`` or ``model.ungoverned``."""
+    ``tags.forged``, ``promotion.unfinished`` or ``model.ungoverned``; ``model.unseen`` or ``version.unseen`` if it
+    could not be looked at."""
     model: Subject
     target: str
     message: str
@@ -81,12 +83,23 @@ def look(desk: Desk, records: Verified, name: str, history: Sequence[Evidence]) 
     if name not in desk.policy.models:
         yield from _ungoverned(desk, name, versions)
         return
-    for goal in desk.policy.model(name).targets.values():
-        timeline = desk.timeline(history, name, goal.name)
+    goals = [(goal, desk.timeline(history, name, goal.name)) for goal in desk.policy.model(name).targets.values()]
+    for goal, timeline in goals:  # who is where comes before the bytes, which may be anywhere
         yield from _places(desk.registry, versions, goal, timeline)
-        yield from _incumbent(desk, records, goal, timeline)
         yield from _unfinished(timeline, desk.now)
     yield from _tags(desk.registry, versions, history)
+    for goal, timeline in goals:
+        yield from _incumbent(desk, records, goal, timeline)
+
+
+def unseen(desk: Desk, name: str, error: Exception) -> Incident:
+    """That a registered model could not be looked at: nobody knows what is wrong with it."""
+    subject = Subject("model", name, UNKNOWN_DIGEST, "0", desk.registry.uri)
+    return Incident("model.unseen", subject, "", f"{name} could not be looked at: {_said(error)}", None, None)
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, MlgovError) else type(error).__name__
 
 
 def _ungoverned(desk: Desk, name: str, versions: Sequence[ModelVersion]) -> Iterator[Incident]:
@@ -161,11 +174,19 @@ def _incumbent(desk: Desk, records: Verified, goal: Target, timeline: Timeline) 
         message = f"the artifact of version {number} cannot be hashed: {error}"
         yield Incident("artifact.changed", subject, goal.name, message, current.digest, None)
         return
+    except Exception as error:  # whatever a driver of somebody's store raises
+        message = f"version {number} could not be looked at: {_said(error)}"
+        yield Incident("version.unseen", subject, goal.name, message, current.digest, None)
+        return
     if digest != current.digest:
         message = f"the artifact of version {number} is sha256:{digest[:12]} and was promoted as {current.digest[:12]}"
         yield Incident("artifact.changed", subject, goal.name, message, current.digest, digest)
         return
-    problem = why_unfit(desk, records, current)
+    try:
+        problem = why_unfit(desk, records, current)
+    except DependencyError as error:
+        yield Incident("version.unseen", subject, goal.name, f"version {number}: {error}", current.digest, None)
+        return
     if problem:
         yield Incident("evidence.broken", subject, goal.name, problem, None, None)
 
@@ -209,16 +230,19 @@ def tags_by_evidence(version: ModelVersion, history: Sequence[Evidence]) -> dict
             truth[key] = [item.reference for item in mine if item.kind == word]
         elif word.partition(".")[0] in catalogue.names():
             gate, _, part = word.partition(".")
-            judged = [item for item in only(mine, GateStatement) if item.gate == gate]
+            judged = [
+                item for item in only(mine, GateStatement) if item.gate == gate and item.statement.purpose != WHAT_IF
+            ]
             truth[key] = [item.reference if part == "evidence" else str(item.statement.verdict) for item in judged[-1:]]
     return truth
 
 
 def _subject(registry: Registry, version: ModelVersion, history: Sequence[Evidence]) -> Subject:
-    """A version by its bytes as they are; by what the ledger last knew where it has none."""
+    """A version by its bytes as they are; by what the ledger last knew if they cannot be had, because that a version is
+    where it does not belong must be said whatever its source."""
     try:
         return registry.subject(version)
-    except (ConfigurationError, EvidenceError):
+    except Exception:  # whatever a driver of somebody's store raises
         known = [item.digest for item in history if version_of(item) == version.version]
         digest = known[-1] if known else UNKNOWN_DIGEST
         return Subject("model", version.name, digest, version.version, registry.uri)

@@ -5,12 +5,13 @@ Killed between any two steps and started again, it ends in the same state with o
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlgov.errors import EvidenceError
-from airflow_mlgov.evidence.chain import Entry, Head
+from airflow_mlgov.errors import DependencyError, EvidenceError, MlgovError
+from airflow_mlgov.evidence.chain import Head
 from airflow_mlgov.evidence.statements import IntentStatement, OwedAudit, PromotionStatement
 from airflow_mlgov.evidence.verification import Evidence
 from airflow_mlgov.governance.policy import Target
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from airflow_mlgov.registry.protocol import ModelVersion
 
 
+log = logging.getLogger(__name__)
+
+
 @dataclass(frozen=True)
 class Mover:
     """Moves one version to one target in steps that can be taken twice: intent, stage, alias, read back, record."""
@@ -33,6 +37,8 @@ class Mover:
     timeline: Timeline
     confirm: Callable[[], None]
     """Raises if this process no longer has the model to itself."""
+    still_stands: Callable[[], None] = lambda: None
+    """Asked right before anything is moved: raises if what the decision rests on has changed since."""
 
     def complete(
         self,
@@ -45,6 +51,9 @@ class Mover:
         obligations: Sequence[OwedAudit],
     ) -> tuple[dict[str, Any], str]:
         """Go on where an interrupted process stopped, or begin; what was moved, and the reference of the record.
+
+        Whatever goes wrong for good after a first move, what was moved is put back. What may be mended by trying again
+        stays as it is, for the next try goes on from there.
 
         :param decision: SHA-256 of the envelope of the decision that allows it
         :param obligations: the audits that are owed for it; others than before make a new record
@@ -61,14 +70,21 @@ class Mover:
             return {}, current.reference
         if opened is None:
             before = self._present()
-            intent = self._announce(model, action, before, decision).envelope_sha256
+            said, intent = self._announce(model, action, before, decision)
         else:
-            before, intent = dict(opened.statement.before), opened.sha256
-        self._move(archive=self.goal.archive_previous or action == "rollback")
-        self._read_back()
+            before, said, intent = dict(opened.statement.before), opened.statement, opened.sha256
+        try:
+            self.still_stands()
+            self._move(archive=self.goal.archive_previous or action == "rollback")
+            self._read_back()
+        except DependencyError:
+            raise
+        except Exception:
+            self._take_back(said, intent)
+            raise
         for other in self.timeline.unfinished:
             if other.sha256 != intent:
-                self._abandon(other)
+                self._abandon(other.statement, other.sha256)
         moved = self._moved(before)
         statement = PromotionStatement(
             model,
@@ -90,7 +106,15 @@ class Mover:
         for intent in self.timeline.unfinished:
             if version_of(intent) == self.version.version:
                 self._put_back(intent.statement.before)
-                self._abandon(intent)
+                self._abandon(intent.statement, intent.sha256)
+
+    def _take_back(self, said: IntentStatement, sha256: str) -> None:
+        """As :meth:`give_up`, of one intent; what cannot be put back is left to the reconciler, which finds it open."""
+        try:
+            self._put_back(said.before)
+            self._abandon(said, sha256)
+        except MlgovError as error:
+            log.error("what was moved of %s could not be put back: %s", self.version, error)
 
     def _opened(self, action: str) -> Evidence[IntentStatement] | None:
         found = [
@@ -112,7 +136,10 @@ class Mover:
         now, number = self._present(), self.version.version
         return (not self.goal.stage or number in now["stage"]) and (not self.goal.alias or now["alias"] == number)
 
-    def _announce(self, model: Subject, action: str, before: Mapping[str, Any], decision: str) -> Entry:
+    def _announce(
+        self, model: Subject, action: str, before: Mapping[str, Any], decision: str
+    ) -> tuple[IntentStatement, str]:
+        """The intent, and the SHA-256 of its envelope."""
         statement = IntentStatement(
             model,
             self.desk.context,
@@ -123,7 +150,7 @@ class Mover:
             after={"stage": self.goal.stage, "alias": self.goal.alias},
             grounds=decision,
         )
-        return self.desk.attest(statement)
+        return statement, self.desk.attest(statement).envelope_sha256
 
     def _move(self, archive: bool) -> None:
         """Stage, then alias, each only where it is not there yet."""
@@ -172,13 +199,14 @@ class Mover:
                 self.desk.registry.delete_alias(self.version.name, goal.alias)
         if goal.stage and number in now["stage"] and number not in before["stage"]:
             self.confirm()
-            self.desk.registry.transition_stage(self.version, "None")
+            stood = self.version.stage if self.version.stage != goal.stage else None
+            self.desk.registry.transition_stage(self.version, stood or "None")
             for other in before["stage"]:
+                self.confirm()
                 self.desk.registry.transition_stage(self._other(other), goal.stage)
 
-    def _abandon(self, intent: Evidence[IntentStatement]) -> None:
+    def _abandon(self, said: IntentStatement, sha256: str) -> None:
         """Record that an intent was given up."""
-        said = intent.statement
         self.desk.attest(
             IntentStatement(
                 said.subject,
@@ -188,7 +216,7 @@ class Mover:
                 state="abandoned",
                 before=said.before,
                 after=said.after,
-                grounds=intent.sha256,
+                grounds=sha256,
             )
         )
 

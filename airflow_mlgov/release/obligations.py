@@ -12,17 +12,20 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlgov.evidence.digests import hash_json
 from airflow_mlgov.evidence.statements import (
     AuditStatement,
+    DecisionStatement,
     EmergencyStatement,
-    GateStatement,
     OwedAudit,
     PromotionStatement,
     WaiverStatement,
 )
 from airflow_mlgov.evidence.verification import Evidence, collect, only
+from airflow_mlgov.governance.judgement import newest_judged
+from airflow_mlgov.release.timeline import evidence_for
 from airflow_mlgov.results import Outcome, Subject
 from airflow_mlgov.words import line
 
 if TYPE_CHECKING:
+    from airflow_mlgov.addresses import RegistryIdentity
     from airflow_mlgov.evidence.chain import Verified
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.governance.decision import Decision
@@ -66,6 +69,13 @@ class Obligation:
     state: ObligationState
     promotion: str
     """Ledger reference of the promotion that it came with."""
+    audited: bool = False
+    """Whether the newest audit for it has passed."""
+
+    def is_broken(self, now: datetime) -> bool:
+        """Whether its audit has failed, or was not done in time. Nothing but a passed audit makes that good."""
+        late = self.due <= now and not self.audited and self.state is not ObligationState.REVOKED
+        return self.state is ObligationState.FAILED or late
 
     def __str__(self) -> str:
         what = f"{self.check} of the gate {self.gate} is waived" if self.kind == "waiver" else "the glass was broken"
@@ -121,68 +131,186 @@ def _owed(
     return OwedAudit(name, kind, exception, gate, check, due, expires)
 
 
-def owed_by(promotion: Evidence[PromotionStatement], evidence: Sequence[Evidence], now: datetime) -> list[Obligation]:
-    """What a promotion has brought, and how it stands.
+def owed_by(
+    promotion: Evidence[PromotionStatement],
+    evidence: Sequence[Evidence],
+    now: datetime,
+    policy: Mapping[str, Any] | None = None,
+) -> list[Obligation]:
+    """What a promotion has brought, and how it stands. Its date is that of the first promotion of the same bytes to the
+    target that brought it: breaking the glass again moves no date, and makes no failed audit undone.
 
-    :param evidence: all that verifies about its bytes
+    :param evidence: all that verifies about its bytes and their data, here
+    :param policy: the policy in force, as the rules see it, for whether a check passes now
     """
+    same = [
+        item
+        for item in only(evidence, PromotionStatement)
+        if item.digest == promotion.digest
+        and item.statement.target == promotion.statement.target
+        and item.seq <= promotion.seq
+    ]
+    debts: list[_Debt] = []
+    for item in same:
+        debts = [_incurred_by(item, owed, debts, evidence) for owed in item.statement.obligations]
     return [
         Obligation(
-            id=item.id,
-            kind=item.kind,
+            id=debt.owed.id,
+            kind=debt.owed.kind,
             model=promotion.subject,
             target=promotion.statement.target,
-            exception=item.grounds,
-            gate=item.gate,
-            check=item.check,
-            due=item.due,
-            expires=item.expires,
-            state=_state(item, promotion, evidence, now),
+            exception=debt.owed.grounds,
+            gate=debt.owed.gate,
+            check=debt.owed.check,
+            due=debt.due,
+            expires=debt.owed.expires,
+            state=_state(debt, promotion, evidence, now, policy),
             promotion=promotion.reference,
+            audited=_passed(_audits(debt, promotion, evidence)),
         )
-        for item in promotion.statement.obligations
+        for debt in debts
     ]
 
 
-def _state(owed: OwedAudit, promotion: Evidence, evidence: Sequence[Evidence], now: datetime) -> ObligationState:
-    about = [item for item in evidence if item.digest == promotion.digest]
-    audits = [
+def owed_for(model: Subject, evidence: Sequence[Evidence], now: datetime) -> list[Obligation]:
+    """What the newest promotion of some bytes to each target has brought, whether or not they hold it now.
+
+    :param evidence: all that verifies about the bytes and their data, here
+    """
+    made = [item for item in only(evidence, PromotionStatement) if item.digest == model.digest]
+    newest: dict[str, Evidence[PromotionStatement]] = {}
+    for promotion in made:
+        newest[promotion.statement.target] = promotion
+    return [obligation for made_last in newest.values() for obligation in owed_by(made_last, evidence, now)]
+
+
+@dataclass(frozen=True)
+class _Debt:
+    """What one exception owes, since the first promotion that brought it."""
+
+    owed: OwedAudit
+    since: int
+    """Ledger number of that promotion."""
+    due: datetime
+    ids: frozenset[str]
+    """What it was called in each promotion since."""
+    subject: str | None
+    """SHA-256 of what the waived check has judged; None for a break-glass."""
+
+    def is_of(self, owed: OwedAudit, subject: str | None) -> bool:
+        """Whether an exception is for what this one is for."""
+        return (self.owed.kind, self.owed.gate, self.owed.check, self.subject) == (
+            owed.kind,
+            owed.gate,
+            owed.check,
+            subject,
+        )
+
+
+def _incurred_by(
+    promotion: Evidence[PromotionStatement], owed: OwedAudit, before: Sequence[_Debt], evidence: Sequence[Evidence]
+) -> _Debt:
+    """An obligation with the date and the audits of those before it that it stands in the place of."""
+    terms = [item.statement.terms for item in only(evidence, WaiverStatement)]
+    subject = next((said.subject for said in terms if said.sha256 == owed.grounds), None)
+    subject = subject or (promotion.digest if owed.kind == "waiver" else None)
+    old = [
+        debt
+        for debt in before
+        if debt.is_of(owed, subject)
+        and (
+            debt.owed.grounds == owed.grounds
+            or not _passed([item for item in _audits(debt, promotion, evidence) if item.seq < promotion.seq])
+        )
+    ]
+    return _Debt(
+        owed,
+        min([promotion.seq, *(debt.since for debt in old)]),
+        min([owed.due, *(debt.due for debt in old)]),
+        frozenset({owed.id}).union(*(debt.ids for debt in old)),
+        subject,
+    )
+
+
+def _audits(
+    debt: _Debt, promotion: Evidence[PromotionStatement], evidence: Sequence[Evidence]
+) -> list[Evidence[AuditStatement]]:
+    return [
         item
-        for item in only(about, AuditStatement)
-        if item.statement.obligation == owed.id and item.seq > promotion.seq
+        for item in only(evidence, AuditStatement)
+        if item.digest == promotion.digest
+        and item.statement.target == promotion.statement.target
+        and item.statement.obligation in debt.ids
+        and item.seq > debt.since
     ]
-    if audits and audits[-1].statement.verdict is not Outcome.PASS:
+
+
+def _passed(audits: Sequence[Evidence[AuditStatement]]) -> bool:
+    return bool(audits) and audits[-1].statement.verdict is Outcome.PASS
+
+
+def _state(
+    debt: _Debt,
+    promotion: Evidence[PromotionStatement],
+    evidence: Sequence[Evidence],
+    now: datetime,
+    policy: Mapping[str, Any] | None,
+) -> ObligationState:
+    owed, audits = debt.owed, _audits(debt, promotion, evidence)
+    if audits and not _passed(audits):
         return ObligationState.FAILED
-    waivers = [item.statement for item in only(about, WaiverStatement)]
+    waivers = [item.statement for item in only(evidence, WaiverStatement) if item.digest == promotion.digest]
     if any(item.state == "revoked" and item.terms.sha256 == owed.grounds for item in waivers):
         return ObligationState.REVOKED
-    if owed.expires <= now and not _passes_now(owed.gate, about):
+    if owed.expires <= now and not _passes_now(debt, promotion, evidence, policy):
         return ObligationState.EXPIRED
     if audits:
         return ObligationState.MET
-    return ObligationState.OVERDUE if owed.due <= now else ObligationState.OPEN
+    return ObligationState.OVERDUE if debt.due <= now else ObligationState.OPEN
 
 
-def _passes_now(gate: str | None, about: Sequence[Evidence]) -> bool:
-    judged = [item.statement for item in only(about, GateStatement) if item.statement.gate == gate]
-    return bool(judged) and judged[-1].verdict is Outcome.PASS
+def _passes_now(
+    debt: _Debt,
+    promotion: Evidence[PromotionStatement],
+    evidence: Sequence[Evidence],
+    policy: Mapping[str, Any] | None,
+) -> bool:
+    """Whether the gate whose check was waived passes what it had judged, under the policy in force."""
+    decisions = only(evidence, DecisionStatement)
+    made = next((item.statement for item in decisions if item.sha256 == promotion.statement.decision), None)
+    if debt.owed.gate is None or debt.subject is None or made is None:
+        return False
+    then = made.document.input
+    newest = newest_judged(evidence, policy or then["policy"], then["request"].get("champion"))
+    found = newest.get((debt.owed.gate, debt.subject))
+    return found is not None and found[1] is Outcome.PASS
 
 
 def list_obligations(
-    records: Verified, trust: TrustRoot, now: datetime, model: str | None = None, environment: str | None = None
+    records: Verified,
+    trust: TrustRoot,
+    now: datetime,
+    model: str | None = None,
+    environment: str | None = None,
+    registry: RegistryIdentity | None = None,
 ) -> list[Obligation]:
     """Every obligation behind what is promoted now, soonest first.
 
     :param model: only of this registered model
     :param environment: only of promotions in this environment
+    :param registry: only of this registry
     """
     current: dict[tuple[Any, ...], Evidence[PromotionStatement]] = {}
     for item in only(collect(records, trust, kind="promotion", model=model)[0], PromotionStatement):
-        current[item.subject.registry, item.subject.name, item.environment, item.statement.target] = item
+        name = registry.of(item.subject.registry) if registry else item.subject.registry
+        if environment in (None, item.environment) and (registry is None or name == registry.name):
+            current[name, item.subject.name, item.environment, item.statement.target] = item
     found = [
         obligation
         for promotion in current.values()
-        if promotion.statement.obligations and environment in (None, promotion.environment)
-        for obligation in owed_by(promotion, collect(records, trust, [promotion.digest])[0], now)
+        if promotion.statement.obligations
+        for obligation in owed_by(
+            promotion, evidence_for(records, trust, promotion.subject, promotion.environment, registry).good, now
+        )
     ]
     return sorted(found, key=lambda item: (item.due, item.id))

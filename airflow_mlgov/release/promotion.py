@@ -22,6 +22,7 @@ from airflow_mlgov.release.case import Case, build_case
 from airflow_mlgov.release.desk import Desk
 from airflow_mlgov.release.mover import Mover
 from airflow_mlgov.release.obligations import incurred
+from airflow_mlgov.release.timeline import Dossier
 from airflow_mlgov.results import Subject
 from airflow_mlgov.words import line
 
@@ -78,7 +79,9 @@ def promote(desk: Desk, version: ModelVersion, target: str, *, requesters: Seque
     """
     with desk.one_at_a_time(version.name) as confirm:
         case = build_case(desk, version, target, requesters)
-        mover = Mover(desk, version, case.goal, case.timeline, confirm)
+        mover = Mover(
+            desk, version, case.goal, case.timeline, confirm, lambda: _decide_again(desk, case, version, requesters)
+        )
         entry = _record_decision(desk, case)
         if not case.decision.allowed:
             mover.give_up()
@@ -106,6 +109,29 @@ def promote(desk: Desk, version: ModelVersion, target: str, *, requesters: Seque
         decision.excused,
         broken[-1] if broken else None,
     )
+
+
+def _decide_again(desk: Desk, case: Case, version: ModelVersion, requesters: Sequence[str]) -> None:
+    """Evidence may have come in while the decision was made: right before the move it is decided on too.
+
+    :raises PromotionRefused: what has come in denies
+    """
+    now = desk.dossier(desk.walk(case.records), case.model)
+    if _grounds(now) == _grounds(case.dossier):
+        return
+    again = build_case(desk, version, case.goal.name, requesters)
+    if not again.decision.allowed:
+        entry = _record_decision(desk, again)
+        raise PromotionRefused(
+            f"{case.model} may not go to {case.goal.name!r} any more ({entry.reference})", again.decision.reasons
+        )
+
+
+def _grounds(dossier: Dossier) -> list[int]:
+    """What a decision may rest on, by its ledger numbers; not what a promotion itself writes."""
+    own = ("decision", "intent", "promotion", "incident")
+    good = [item.seq for item in dossier.good if item.kind not in own]
+    return [*good, *(item.seq for item in dossier.bad)]
 
 
 def _record_decision(desk: Desk, case: Case) -> Entry:

@@ -3,7 +3,7 @@ as resolved when it is gone. The ledger decides what is right; MLflow's tags nev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from airflow_mlgov.evidence.chain import Verified
 from airflow_mlgov.evidence.statements import Context, IncidentStatement
 from airflow_mlgov.evidence.verification import Evidence, only
 from airflow_mlgov.release.desk import Desk
-from airflow_mlgov.release.incidents import NO_EVIDENCE, REVERTED, Incident, look, tags_by_evidence
+from airflow_mlgov.release.incidents import NO_EVIDENCE, REVERTED, Incident, look, tags_by_evidence, unseen
 from airflow_mlgov.release.standing import why_unfit
 from airflow_mlgov.release.timeline import Timeline, version_of
 from airflow_mlgov.words import lines
@@ -60,7 +60,8 @@ class Reconciliation:
 def reconcile(desk: Desk, *, revert: bool = False, models: Sequence[str] | None = None) -> Reconciliation:
     """Compare every model that the policy governs, and every other one that sits where a governed one would.
 
-    An incident is recorded once, and again as resolved when it is gone.
+    An incident is recorded once, and again as resolved when it is gone. That a model could not be looked at is one of
+    its own; the others are looked at all the same.
 
     :param revert: put alias, stage and tags back to what the ledger says, if the version that belongs there still
         verifies
@@ -73,16 +74,27 @@ def reconcile(desk: Desk, *, revert: bool = False, models: Sequence[str] | None 
     found: list[Incident] = []
     resolved: list[str] = []
     for name in names:
-        with desk.one_at_a_time(name):
+        with desk.one_at_a_time(name) as confirm:
             records = desk.walk(records)
             history = desk.history(records, name)
-            seen = list(look(desk, records, name, history))
+            seen, whole = _seen(desk, records, name, history)
             if revert:
-                seen = [_reverted(desk, item, records, history) for item in seen]
-            noted, gone = _record(desk, seen, history)
+                seen = [_reverted(desk, item, records, history, confirm) for item in seen]
+            noted, gone = _record(desk, seen, history, whole)
             found += noted
             resolved += gone
     return Reconciliation(tuple(found), tuple(resolved), len(names))
+
+
+def _seen(desk: Desk, records: Verified, name: str, history: Sequence[Evidence]) -> tuple[list[Incident], bool]:
+    """What is wrong with a model, and whether all of it was looked at."""
+    found: list[Incident] = []
+    try:
+        for incident in look(desk, records, name, history):
+            found.append(incident)
+    except Exception as error:  # of this model: one hostile item blinds nobody for the others
+        return [*found, unseen(desk, name, error)], False
+    return found, not any(item.code == "version.unseen" for item in found)
 
 
 def render_incidents(result: Reconciliation) -> str:
@@ -95,26 +107,33 @@ def render_incidents(result: Reconciliation) -> str:
     return lines(found)
 
 
-def _reverted(desk: Desk, incident: Incident, records: Verified, history: Sequence[Evidence]) -> Incident:
+def _reverted(
+    desk: Desk, incident: Incident, records: Verified, history: Sequence[Evidence], confirm: Callable[[], None]
+) -> Incident:
     """The incident with what was done about it."""
     try:
         if incident.code == "tags.forged":
+            confirm()
             _write_true_tags(incident, desk.registry, history)
         elif incident.code in ("alias.moved", "stage.moved", "evidence.missing") and incident.target:
-            _put_back(desk, incident, records, desk.timeline(history, incident.model.name, incident.target))
+            _put_back(desk, incident, records, desk.timeline(history, incident.model.name, incident.target), confirm)
         else:
             return replace(incident, action="not reverted: roll back, or promote a version that holds")
-    except MlgovError as error:
-        return replace(incident, action=f"not reverted: {error}")
+    except Exception as error:  # of this incident: the others are put right all the same
+        said = error if isinstance(error, MlgovError) else type(error).__name__
+        return replace(incident, action=f"not reverted: {said}")
     return replace(incident, action=REVERTED)
 
 
-def _put_back(desk: Desk, incident: Incident, records: Verified, timeline: Timeline) -> None:
+def _put_back(
+    desk: Desk, incident: Incident, records: Verified, timeline: Timeline, confirm: Callable[[], None]
+) -> None:
     registry, goal = desk.registry, desk.policy.model(timeline.model).target(timeline.target)
     place, _, observed = str(incident.observed).partition("=")
     intruder = None if observed == "None" else registry.resolve({"name": timeline.model, "version": observed})
     current = timeline.current
     if current is None:
+        confirm()
         if place == goal.alias:
             registry.delete_alias(timeline.model, place)
         elif intruder:
@@ -124,11 +143,13 @@ def _put_back(desk: Desk, incident: Incident, records: Verified, timeline: Timel
     if problem:
         raise EvidenceError(f"the version that belongs there does not hold: {problem}", code="incident.rightful_unfit")
     rightful = registry.resolve({"name": timeline.model, "version": version_of(current)})
+    confirm()
     if place == goal.alias:
         registry.set_alias(rightful, place)
         return
     if intruder:
         registry.transition_stage(intruder, "None")
+    confirm()
     if rightful.stage != goal.stage and goal.stage:
         registry.transition_stage(rightful, goal.stage)
 
@@ -140,9 +161,15 @@ def _write_true_tags(incident: Incident, registry: Registry, history: Sequence[E
     registry.set_tags(version, {key: borne_out[-1]})
 
 
-def _record(desk: Desk, seen: Iterable[Incident], history: Sequence[Evidence]) -> tuple[list[Incident], list[str]]:
-    """Sign what is new, and what is gone."""
-    known = {_key(item.statement): item for item in only(history, IncidentStatement)}
+def _record(
+    desk: Desk, seen: Iterable[Incident], history: Sequence[Evidence], whole: bool
+) -> tuple[list[Incident], list[str]]:
+    """Sign what is new, and what is gone.
+
+    :param whole: whether all was looked at: what was not seen may be there still
+    """
+    here = [item for item in only(history, IncidentStatement) if item.environment == desk.environment]
+    known = {_key(item.statement): item for item in here}
     open_before = {key: item for key, item in known.items() if item.statement.state == "open"}
     noted: list[Incident] = []
     for incident in seen:
@@ -153,8 +180,8 @@ def _record(desk: Desk, seen: Iterable[Incident], history: Sequence[Evidence]) -
         state = "resolved" if incident.settled else "open"
         entry = desk.attest(_statement(incident, state, desk.context))
         noted.append(replace(incident, reference=entry.reference, new=before is None))
-    gone = []
-    for before in open_before.values():
+    gone: list[str] = []
+    for before in open_before.values() if whole else ():
         said = before.statement
         incident = Incident(said.code, said.subject, said.target, said.message, said.expected, said.observed)
         gone.append(desk.attest(_statement(incident, "resolved", desk.context)).reference)

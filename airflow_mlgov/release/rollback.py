@@ -5,7 +5,7 @@ Asks for no new approval, because that version had one; refuses if no version ho
 
 from __future__ import annotations
 
-from airflow_mlgov.errors import ConfigurationError, PromotionRefused
+from airflow_mlgov.errors import ConfigurationError, DependencyError, PromotionRefused
 from airflow_mlgov.evidence.chain import Verified
 from airflow_mlgov.evidence.statements import PromotionStatement
 from airflow_mlgov.evidence.verification import Evidence
@@ -40,7 +40,7 @@ def roll_back(desk: Desk, name: str, target: str, *, reason: str, to: str | None
         chosen = _choose(desk, records, timeline, to)
         version = desk.registry.resolve({"name": name, "version": version_of(chosen)})
         model = Subject("model", name, chosen.digest, version.version, desk.registry.uri)
-        mover = Mover(desk, version, goal, timeline, confirm)
+        mover = Mover(desk, version, goal, timeline, confirm, lambda: _look_again(desk, records, chosen))
         decision = chosen.statement.decision
         moved, record = mover.complete(
             model,
@@ -54,6 +54,18 @@ def roll_back(desk: Desk, name: str, target: str, *, reason: str, to: str | None
     return Promotion(model, goal, moved, allowed_by, record)
 
 
+def _look_again(desk: Desk, records: Verified, chosen: Evidence[PromotionStatement]) -> None:
+    """Evidence may have come in since the version was chosen.
+
+    :raises PromotionRefused: it does not hold any more
+    """
+    now = desk.walk(records)
+    news = {entry.kind for entry in now.entries() if entry.seq > records.head.size} - {"intent"}
+    problem = why_unfit(desk, now, chosen) if news else None
+    if problem:
+        raise PromotionRefused("the version that was chosen does not hold any more", [("rollback.unfit", problem)])
+
+
 def _choose(desk: Desk, records: Verified, timeline: Timeline, to: str | None) -> Evidence[PromotionStatement]:
     current = timeline.current
     if current is None:
@@ -63,11 +75,17 @@ def _choose(desk: Desk, records: Verified, timeline: Timeline, to: str | None) -
         )
     candidates = [item for item in timeline.earlier(version_of(current)) if to in (None, version_of(item))]
     problems: list[tuple[str, str]] = []
+    outage: DependencyError | None = None
     for promotion in candidates:
-        problem = why_unfit(desk, records, promotion)
+        try:
+            problem = why_unfit(desk, records, promotion)
+        except DependencyError as error:  # perhaps of this version alone, whose files may be anywhere
+            outage, problem = error, f"version {version_of(promotion)}: {error}"
         if problem is None:
             return promotion
         problems.append(("rollback.unfit", problem))
+    if outage is not None:
+        raise outage
     if not problems:
         which = f"version {to}" if to else "any earlier version"
         problems.append(("rollback.missing", f"the ledger has no promotion of {which} that was not taken back"))

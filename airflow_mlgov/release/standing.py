@@ -5,10 +5,12 @@ Asks the registry only for the bytes; it moves nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from airflow_mlgov.errors import EvidenceError, MlgovError
+from airflow_mlgov.errors import DependencyError, MlgovError
 from airflow_mlgov.evidence.chain import Verified
 from airflow_mlgov.evidence.statements import (
     ApprovalStatement,
@@ -19,13 +21,15 @@ from airflow_mlgov.evidence.statements import (
     ProvenanceStatement,
     WaiverStatement,
 )
-from airflow_mlgov.evidence.verification import Evidence, only
+from airflow_mlgov.evidence.verification import Evidence, Unverified, only
+from airflow_mlgov.governance.decision import policy_input
+from airflow_mlgov.governance.judgement import as_seen, judged, newest_judged
 from airflow_mlgov.governance.policy import GovernancePolicy
 from airflow_mlgov.governance.replay import Reasons, replay_under
 from airflow_mlgov.release.desk import Desk
 from airflow_mlgov.release.obligations import owed_by
 from airflow_mlgov.release.timeline import Dossier, Timeline, version_of
-from airflow_mlgov.results import Outcome
+from airflow_mlgov.results import Bound, Outcome
 
 
 def why_unfit(desk: Desk, records: Verified, promotion: Evidence[PromotionStatement]) -> str | None:
@@ -37,12 +41,12 @@ def why_unfit(desk: Desk, records: Verified, promotion: Evidence[PromotionStatem
     try:
         model = desk.registry.subject(desk.registry.resolve({"name": name, "version": number}))
     except MlgovError as error:
-        if not isinstance(error, EvidenceError | ValueError):
+        if isinstance(error, DependencyError):
             raise
         return f"version {number}: {error}"
     if model.digest != promotion.digest:
         return f"version {number}: its artifact is sha256:{model.digest[:12]} and was sha256:{promotion.digest[:12]}"
-    _, reasons = judge_promotion(promotion, desk.dossier(records, model))
+    _, reasons = judge_promotion(promotion, desk.dossier(records, model), in_force=desk.policy, now=desk.now)
     return f"version {number}: {'; '.join(message for _, message in reasons)}" if reasons else None
 
 
@@ -52,8 +56,15 @@ def judge_promotion(
     *,
     policy: GovernancePolicy | None = None,
     environment: str | None = None,
+    in_force: GovernancePolicy | None = None,
+    now: datetime | None = None,
 ) -> tuple[list[str], list[tuple[str, str]]]:
-    """What can be said for a promotion, and against it; whether another has come since is not asked."""
+    """What can be said for a promotion, and against it; whether another has come since is not asked.
+
+    :param policy: make the decision of then again under it
+    :param in_force: the policy that what gates have found since is held against; ``policy``, or that of the decision,
+        if omitted
+    """
     moved, reasons = promotion.statement, unverified(dossier)
     facts: list[str] = []
     made = only(dossier.good, DecisionStatement)
@@ -74,19 +85,25 @@ def judge_promotion(
     facts.append(f"{decision.reference}: decision to allow {moved.target!r}, {how}")
     said = "rolled back to" if moved.action == "rollback" else "promoted to"
     why = f" ({moved.reason})" if moved.reason else ""
-    owed = owed_by(promotion, dossier.good, datetime.now(UTC))
+    rules = _in_force(decision, policy or in_force)
+    owed = owed_by(promotion, dossier.good, now or datetime.now(UTC), rules)
     facts += [f"waived, not passed: {item}" for item in owed]
     reasons += [(f"obligation.{item.state}", str(item)) for item in owed if item.state.violated]
     facts.append(f"{promotion.reference}: {said} {moved.target!r} at {promotion.issued_at:%Y-%m-%d %H:%M:%S %Z}{why}")
     # before decisions were signed over what was walked, the promotion alone said what that was
     seen = min(_seen_by(decision), moved.checkpoint["size"])
-    hidden, failed = overlooked(decision, dossier, seen), _failed_since(dossier.good, seen)
-    return facts, [*reasons, *missing, *again, *hidden, *failed]
+    since = _Since(decision, dossier.good, seen, rules, now or datetime.now(UTC))
+    return [*facts, *since.shown], [*reasons, *missing, *again, *overlooked(decision, dossier, seen), *since.failed]
 
 
 def unverified(dossier: Dossier) -> list[tuple[str, str]]:
     """What is filed under its bytes and data and does not verify, as reasons."""
-    return [("evidence.unverified", f"ledger:{item.seq} ({item.kind}): {item.problem}") for item in dossier.bad]
+    return [("evidence.unverified", _unverified(item)) for item in dossier.bad]
+
+
+def _unverified(item: Unverified) -> str:
+    mend = f"if it never verified, `mlgov ledger quarantine {item.seq}` sets it aside"
+    return f"ledger:{item.seq} ({item.kind}): {item.problem}; {mend}"
 
 
 def overlooked(decision: Evidence[DecisionStatement], dossier: Dossier, seen: int | None = None) -> Reasons:
@@ -145,13 +162,72 @@ def _relied_on(
     return sorted((held[sha] for _, sha in named if sha in held), key=lambda item: item.seq), missing
 
 
-def _failed_since(good: Iterable[Evidence], seq: int) -> list[tuple[str, str]]:
-    later = {item.statement.gate: item for item in only(good, GateStatement) if item.seq > seq}
-    return [
-        ("gate.failed_since", f"the gate {gate} is {item.statement.verdict} since the promotion ({item.reference})")
-        for gate, item in later.items()
-        if item.statement.verdict is not Outcome.PASS
-    ]
+def _in_force(decision: Evidence[DecisionStatement], policy: GovernancePolicy | None) -> Mapping[str, Any]:
+    """What the policy in force says of the model and the target, as the rules see it; what the decision recorded of the
+    one of then, if the policy is not there or does not know them any more."""
+    name, target = decision.subject.name, decision.statement.target
+    if policy is not None and name in policy.models and target in policy.model(name).targets:
+        return policy_input(policy, name, target)
+    recorded = decision.statement.document.input.get("policy", {})
+    return {"requires": [], "bounds": [], "settings": [], "suites": {}, **recorded}
+
+
+@dataclass(frozen=True)
+class _Since:
+    """What gates have found since a decision, held against the policy in force."""
+
+    decision: Evidence[DecisionStatement]
+    good: Sequence[Evidence]
+    seen: int
+    """Ledger number of the last entry that was decided on."""
+    rules: Mapping[str, Any]
+    now: datetime
+
+    @property
+    def failed(self) -> list[tuple[str, str]]:
+        """The newest result of each required gate on each subject that fails, unless a waiver in force covers it."""
+        found = newest_judged(self.good, self.rules, self._champion, self.seen)
+        return [
+            ("gate.failed_since", f"the gate {gate} is {outcome} since the promotion ({item.reference})")
+            for (gate, digest), (item, outcome, bad) in found.items()
+            if outcome is not Outcome.PASS and not self._covers(gate, digest, bad)
+        ]
+
+    @property
+    def shown(self) -> list[str]:
+        """What fails a bound of its caller and not the policy's: nobody is taken down for it, and nobody hides it."""
+        since = [item for item in only(self.good, GateStatement) if item.seq > self.seen]
+        return [
+            f"{item.reference}: gate {item.gate} {item.statement.verdict} since, by bounds that are stricter than the "
+            "policy's"
+            for item in since
+            if item.statement.verdict is not Outcome.PASS
+            and judged(as_seen(item), self.rules, self._champion) is Outcome.PASS
+        ]
+
+    @property
+    def _champion(self) -> str | None:
+        champion: str | None = self.decision.statement.document.input.get("request", {}).get("champion")
+        return champion
+
+    def _covers(self, gate: str, digest: str, bad: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether waivers that the decision counted, and that still run, cover all that fails."""
+        counted = {use["waiver"] for use in self.decision.statement.waived}
+        waivers = [item.statement for item in only(self.good, WaiverStatement)]
+        revoked = {item.terms.sha256 for item in waivers if item.state == "revoked"}
+        terms = [
+            item.terms for item in waivers if item.terms.sha256 in counted - revoked and item.terms.ends > self.now
+        ]
+        return bool(bad) and all(
+            any(
+                (said.gate, said.check) == (gate, check["name"])
+                and digest == (said.subject or self.decision.digest)
+                and isinstance(check["observed"], int | float)
+                and Bound(said.min, said.max).judge(check["observed"]) is Outcome.PASS
+                for said in terms
+            )
+            for check in bad
+        )
 
 
 def _describe(item: Evidence) -> str:

@@ -6,10 +6,12 @@ Reads records only; it neither asks the registry nor decides.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
+from airflow_mlgov.addresses import RegistryIdentity
 from airflow_mlgov.evidence.chain import Verified
+from airflow_mlgov.evidence.scope import Scope
 from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.evidence.statements import IntentStatement, PromotionStatement, ProvenanceStatement
 from airflow_mlgov.evidence.verification import Evidence, Unverified, collect, only
@@ -18,25 +20,42 @@ from airflow_mlgov.results import Subject
 
 @dataclass(frozen=True)
 class Dossier:
-    """All evidence that a decision about a model version can rest on."""
+    """All evidence that a decision about a model version can rest on: about this model, here, and nothing else."""
 
     good: list[Evidence]
     """All that verifies about its bytes and the data they were made from, in ledger order."""
     bad: list[Unverified]
     """What is filed under the same bytes and data and does not verify."""
     history: list[Evidence]
-    """All that verifies about any version of the registered model."""
+    """All that verifies about any version of the registered model, of any environment."""
 
 
-def evidence_for(records: Verified, trust: TrustRoot, model: Subject) -> Dossier:
-    """All evidence about a model, the data it was made from and its other versions."""
-    good, bad = collect(records, trust, [model.digest])
+def evidence_for(
+    records: Verified,
+    trust: TrustRoot,
+    model: Subject,
+    environment: str,
+    registry: RegistryIdentity | None = None,
+) -> Dossier:
+    """All evidence about a model, the data it was made from and its other versions.
+
+    :param registry: whose model it is; if omitted, the registry that the subject names
+    """
+    scope = Scope.of(model, environment, registry)
+    found, bad = collect(records, trust, [model.digest])
+    good = scope.about_model(found)
     made = only(good, ProvenanceStatement)
     datasets = {item.digest for evidence in made for item in evidence.statement.datasets} - {model.digest}
     if datasets:
         more, worse = collect(records, trust, datasets)
-        good, bad = sorted([*good, *more], key=lambda item: item.seq), [*bad, *worse]
-    return Dossier(good, bad, collect(records, trust, model=model.name)[0])
+        good = sorted([*good, *scope.about_data(more, datasets)], key=lambda item: item.seq)
+        bad = [*bad, *worse]
+    return Dossier(good, bad, history_of(records, trust, scope))
+
+
+def history_of(records: Verified, trust: TrustRoot, scope: Scope) -> list[Evidence]:
+    """All that verifies about any version of a registered model, of any environment."""
+    return replace(scope, environment=None).about_model(collect(records, trust, model=scope.model)[0])
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from airflow_mlgov.evidence.statements import (
     identity,
 )
 from airflow_mlgov.evidence.verification import only
+from airflow_mlgov.gates.ranges import range_of
 from airflow_mlgov.governance.policy import Waivers
 from airflow_mlgov.release.case import Case
 from airflow_mlgov.release.desk import Desk
@@ -42,19 +43,27 @@ def draft_terms(
     requesters: tuple[str, ...],
     lifetime: timedelta,
     now: datetime,
+    data: str | None = None,
 ) -> Terms:
     """Terms that the policy allows, for the value that the newest evidence holds.
 
     :param stretch: ``min`` and/or ``max``: the bound with which the check would pass
+    :param data: of a gate over data, the data set whose check failed: its name, or the beginning of its SHA-256; may be
+        omitted if there is one alone
     :raises ConfigurationError: the target takes no waivers, no such check has failed, the bound does not cover the
-        measured value, the lifetime is too long, or a word is missing
+        measured value or lies too far from it, the lifetime is too long or none, or a word is missing
     """
     limits = _limits(case)
-    observed = _failed_value(case, gate, check)
+    subject, observed = _failed_value(case, gate, check, data)
     bound = Bound(min=stretch.get("min"), max=stretch.get("max"), source="the waiver")
     if bound.judge(observed) != "PASS":
         raise ConfigurationError(
             f"{check} is {observed:g} and {bound} would not cover it", code="waiver.bound_too_near"
+        )
+    _refuse_far(check, observed, bound, limits)
+    if lifetime <= timedelta(0):
+        raise ConfigurationError(
+            f"a waiver lives longer than {lifetime}: name the days that it is for", code="waiver.no_lifetime"
         )
     if lifetime > limits.max_age:
         raise ConfigurationError(
@@ -66,8 +75,27 @@ def draft_terms(
     expires = (now + lifetime).replace(microsecond=0).isoformat()
     return Terms(
         gate, check, case.goal.name, observed, bound.min, bound.max, reason.strip(), ticket.strip(), risk_owner.strip(),
-        tuple(sorted(requesters)), expires,
+        tuple(sorted(requesters)), expires, subject,
     )  # fmt: skip
+
+
+def _refuse_far(check: str, observed: float, bound: Bound, limits: Waivers) -> None:
+    """A bound that the metric cannot reach, or far from what was measured, would waive any value."""
+    low, high = range_of(check)
+    reach = limits.reach(observed)
+    for end in (bound.min, bound.max):
+        if end is None:
+            continue
+        if (low is not None and end < low) or (high is not None and end > high):
+            raise ConfigurationError(
+                f"no {check} can be {end:g}: name a bound in its range ({low} to {high})", code="waiver.out_of_range"
+            )
+        if abs(end - observed) > reach + 1e-9 * max(1.0, abs(observed)):
+            raise ConfigurationError(
+                f"{check} is {observed:g}, and {end:g} is further from it than {reach:g}, which is all that the "
+                "policy's max_stretch allows: name a nearer bound",
+                code="waiver.bound_too_far",
+            )
 
 
 def find_terms(case: Case, sha256: str) -> Terms:
@@ -115,7 +143,7 @@ def sign_waiver(
     :param reason: why this person signs
     :raises ConfigurationError: this person may not sign it, has signed it, or gives no reason
     """
-    problem = why_not(case, terms, who.name)
+    problem = why_not(case, terms, who)
     if problem:
         raise ConfigurationError(problem, code="waiver.not_this_person")
     if not reason.strip():
@@ -157,10 +185,14 @@ def break_glass(
             f"the policy allows no break_glass for {case.goal.name!r} of {case.model.name}",
             code="emergency.not_allowed",
         )
-    if who.identity not in set(map(identity, limits.people)):
+    if not case.goal.lets(who, limits.people):
         raise ConfigurationError(
             f"{who.name} may not break the glass; the policy names {_listed(limits.people)}",
             code="emergency.not_this_person",
+        )
+    if lifetime <= timedelta(0):
+        raise ConfigurationError(
+            f"an emergency lasts longer than {lifetime}: name the hours that it is for", code="emergency.no_lifetime"
         )
     if lifetime > limits.max_age:
         raise ConfigurationError(
@@ -172,12 +204,12 @@ def break_glass(
     return desk.attest(EmergencyStatement(case.model, desk.context, case.goal.name, who, reason.strip(), end))
 
 
-def why_not(case: Case, terms: Terms, name: str) -> str | None:
+def why_not(case: Case, terms: Terms, person: Person) -> str | None:
     """Why a person may not sign the terms, None where they may."""
-    limits, who = _limits(case), identity(name)
+    limits, name, who = _limits(case), person.name, person.identity
     made = [item.statement for item in only(case.dossier.good, ProvenanceStatement)]
     made_by = {identity(trainer) for item in made for trainer in item.trainers}
-    if who not in set(map(identity, limits.people)):
+    if not case.goal.lets(person, limits.people):
         return f"{name} may not sign a waiver; the policy names {_listed(limits.people)}"
     if who in made_by:
         return f"{name} has trained the model and may not sign its waiver"
@@ -206,22 +238,32 @@ def _signatures(case: Case) -> list[WaiverStatement]:
     ]
 
 
-def _failed_value(case: Case, gate: str, name: str) -> float:
-    judged = [item.statement for item in only(case.dossier.good, GateStatement) if item.sha256 in case.decision.needed]
-    checks = [check for item in judged if item.gate == gate for check in item.result.checks]
+def _failed_value(case: Case, gate: str, name: str, data: str | None) -> tuple[str, float]:
+    """What the check has judged, by its SHA-256, and what it has measured."""
+    judged = [item for item in only(case.dossier.good, GateStatement) if item.sha256 in case.decision.needed]
     bad = (Outcome.FAIL, Outcome.INCONCLUSIVE)
-    failed = {
-        check.name: check.observed
-        for check in checks
+    measured = [
+        (item.subject, check.name, float(check.observed))
+        for item in judged
+        if item.gate == gate and data in (None, item.subject.name, item.digest, item.digest[: max(8, len(data or ""))])
+        for check in item.statement.result.checks
         if check.outcome in bad and isinstance(check.observed, int | float)
-    }
-    if name not in failed:
+    ]
+    found = [(subject, value) for subject, check, value in measured if check == name]
+    if not found:
         raise ConfigurationError(
-            f"the newest evidence of the gate {gate} has no failed check {name!r} with a measured value; it has "
-            f"{_listed(failed) or 'none'}",
+            f"the newest evidence of the gate {gate} has no failed check {name!r} with a measured value"
+            f"{f' on {data}' if data else ''}; it has {_listed({check for _, check, _ in measured}) or 'none'}",
             code="waiver.no_failed_check",
         )
-    return float(failed[name])
+    if len(found) > 1:
+        sets = _listed(f"{subject.name} (sha256:{subject.digest[:12]})" for subject, _ in found)
+        raise ConfigurationError(
+            f"{name} failed on {sets}: name the data set, for each takes a waiver of its own",
+            code="waiver.which_data",
+        )
+    ((subject, value),) = found
+    return subject.digest, value
 
 
 def _listed(names: Any) -> str:

@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import AirflowSensorTimeout, BaseSensor
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 
 from airflow_mlgov.duty import Duty
+from airflow_mlgov.hooks.ledger import LedgerHook
 from airflow_mlgov.operators.base import task_errors
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ class AuditDueSensor(BaseSensorOperator):  # type: ignore[misc]  # untyped to my
 
         duty, now = Duty("audit"), datetime.now(UTC)
         with task_errors():
-            found = list_obligations(duty.ledger.walk(), duty.trust, now, self.model, duty.environment)
+            records = LedgerHook(create=False).get_conn().walk()
+            found = list_obligations(records, duty.trust, now, self.model, duty.environment, duty.registry_identity)
         waits = (ObligationState.OPEN, ObligationState.OVERDUE, ObligationState.FAILED)
         due = [
             item.as_dict()

@@ -1,6 +1,7 @@
 """A duty's identity in OpenBao that tries to sign for another, and evidence that was signed with the wrong key."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from pathlib import Path
@@ -9,12 +10,13 @@ from typing import Any
 import pytest
 
 from airflow_mlgov.demo import servers, world
-from airflow_mlgov.errors import AccessError, EvidenceError
-from airflow_mlgov.evidence.signing import TrustRoot, duties, open_signer, sign_statement
+from airflow_mlgov.errors import AccessError, ConfigurationError, EvidenceError
+from airflow_mlgov.evidence.signing import TrustRoot, duties, open_signer, refuse_local, sign_statement
 from airflow_mlgov.evidence.verification import verify_envelope
 from airflow_mlgov.vault.policy import key_name
 from airflow_mlgov.vault.transit import TransitSigner
 from tests.codes import raises_code
+from tests.fixtures.openbao import OpenBaoServer
 from tests.worlds.guarded import Guarded
 from tests.worlds.live import root_client
 
@@ -129,3 +131,86 @@ def test_a_key_after_its_end(guarded: Guarded) -> None:
 def test_the_keys_of_a_trust_root_differ(guarded: Guarded) -> None:
     keys = [open_signer(f"local:{Path(guarded.folder) / f'{duty}.pem'}").public_key.keyid for duty in duties()]
     assert all(one != other for one, other in permutations(keys, 2))
+
+
+# -- the trust root itself --------------------------------------------------------------------------------------------
+
+
+def entries(guarded: Guarded) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(guarded.trust_file.read_text())
+    return document
+
+
+def _one_keyid_two_keys(keys: list[dict[str, Any]], other: dict[str, Any]) -> None:
+    keys.append({**other, "keyid": keys[0]["keyid"], "duties": ["fairness"]})
+
+
+def _an_id_of_ones_own(keys: list[dict[str, Any]], other: dict[str, Any]) -> None:
+    keys.append({**other, "keyid": "f" * 64, "duties": ["fairness"]})
+
+
+def _a_key_twice(keys: list[dict[str, Any]], _: dict[str, Any]) -> None:
+    keys.append({**keys[0], "duties": ["fairness"]})
+
+
+def _dates_the_wrong_way_round(keys: list[dict[str, Any]], _: dict[str, Any]) -> None:
+    keys[0] |= {"valid_from": "2026-01-02T00:00:00+00:00", "valid_until": "2026-01-01T00:00:00+00:00"}
+
+
+def _no_key(keys: list[dict[str, Any]], _: dict[str, Any]) -> None:
+    keys[0]["keyval"] = {"public": "zz"}
+
+
+BENT: dict[str, tuple[Callable[..., None], str]] = {
+    "one keyid, two keys": (_one_keyid_two_keys, "trust.key_id"),
+    "an id that is not its hash": (_an_id_of_ones_own, "trust.key_id"),
+    "one key twice": (_a_key_twice, "trust.key_twice"),
+    "dates the wrong way round": (_dates_the_wrong_way_round, "trust.date"),
+    "a key that is none": (_no_key, "trust.key"),
+}
+
+
+@pytest.mark.parametrize("where", ["a key file", "OpenBao, ed25519", "OpenBao, ecdsa-p256"])
+@pytest.mark.parametrize("name", BENT)
+def test_a_trust_root_that_was_bent(guarded: Guarded, openbao: OpenBaoServer, where: str, name: str) -> None:
+    if where == "a key file":
+        key = guarded.signer("another").public_key
+    else:
+        kind = where.rpartition(" ")[2]
+        openbao.make_key(f"bent-{kind}", kind)
+        key = TransitSigner(openbao.client, f"bent-{kind}").public_key
+    TrustRoot().with_key(key, ["performance"]).save(guarded.folder / "one.json")
+    (other,) = json.loads((guarded.folder / "one.json").read_text())["keys"]
+    document = entries(guarded)
+    document["keys"].insert(0, other)
+    guarded.trust_file.write_text(json.dumps(document))
+    assert len(guarded.trust.keys) == len(document["keys"])
+    bend, code = BENT[name]
+    bend(document["keys"], {**other, "keyval": document["keys"][1]["keyval"]} if name != "one key twice" else other)
+    guarded.trust_file.write_text(json.dumps(document))
+    with raises_code(ConfigurationError, code):
+        TrustRoot.load(guarded.trust_file)
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", None, 1.5, True])
+def test_a_trust_root_of_another_version(guarded: Guarded, version: Any) -> None:
+    guarded.trust_file.write_text(json.dumps({**entries(guarded), "version": version}))
+    with raises_code(ConfigurationError, "trust.version"):
+        TrustRoot.load(guarded.trust_file)
+
+
+def test_a_trust_root_that_everybody_may_write(guarded: Guarded) -> None:
+    guarded.trust_file.chmod(0o666)
+    with raises_code(ConfigurationError, "trust.writable"):
+        TrustRoot.load(guarded.trust_file)
+
+
+def test_a_key_file_signs_nothing_in_production(guarded: Guarded, openbao: OpenBaoServer) -> None:
+    guarded.policy_file.write_text("production_environments: [test]\n" + guarded.policy_file.read_text())
+    with raises_code(ConfigurationError, "signer.local_in_production"):
+        guarded.desk("promotion")
+    openbao.make_key("in-production")
+    vault = TransitSigner(openbao.client, "in-production")
+    refuse_local(vault, "test", ["test"])
+    guarded.environment = "dev"
+    guarded.desk("promotion")

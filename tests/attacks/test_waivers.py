@@ -10,14 +10,22 @@ import pytest
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.evidence.digests import hash_json
 from airflow_mlgov.evidence.signing import sign_statement
-from airflow_mlgov.evidence.statements import EmergencyStatement, Person, Terms, WaiverStatement
+from airflow_mlgov.evidence.statements import (
+    EmergencyStatement,
+    GateStatement,
+    Person,
+    ProvenanceStatement,
+    Terms,
+    WaiverStatement,
+)
 from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.release.case import build_case
 from airflow_mlgov.release.enforcement import enforce
-from airflow_mlgov.release.waivers import draft_terms
+from airflow_mlgov.release.waivers import break_glass, draft_terms
+from airflow_mlgov.results import Bound, Check, GateResult, Subject
 from tests.codes import raises_code
 from tests.worlds.governed import PASSED
-from tests.worlds.guarded import Guarded
+from tests.worlds.guarded import TRAINING_DATA, Guarded
 
 RULES = """\
         waivers: {max_days: 30, signers: 2, audit_within: 14d, from: [olga, omar, tom, rita]}
@@ -51,9 +59,9 @@ def failed(guarded: Guarded) -> ModelVersion:
 def sign(guarded: Guarded, version: ModelVersion, *people: str, state: str = "signed", **change: Any) -> None:
     subject = replace(guarded.subject(version), **change.pop("subject", {}))
     context = guarded.context(**change.pop("context", {}))
-    duty = change.pop("duty", "waiver")
+    duty, about = change.pop("duty", "waiver"), change.pop("subject_of_check", None)
     for name in people:
-        terms = Terms.read({**TERMS, **change})
+        terms = Terms.read({**TERMS, **change, **({"subject": about} if about else {})})
         statement = WaiverStatement(subject, context, terms, state, Person(name, name), "yes")
         guarded.attest(duty, statement)
 
@@ -213,3 +221,94 @@ def test_what_no_emergency_overrides(guarded: Guarded, failed: ModelVersion) -> 
     stranger = guarded.server.register(guarded.model, 2.0)
     smash(guarded, stranger)
     assert guarded.refused(stranger) == {"provenance.missing"}
+
+
+# -- data sets, reach, lifetimes --------------------------------------------------------------------------------------
+
+MORE = Subject("dataset", "more.csv", "a" * 64)
+
+
+def counted(guarded: Guarded, data: Subject, rows: float, least: float = 600) -> None:
+    """The data gate's evidence with a value that may fail."""
+    bound = Bound(min=least)
+    result = GateResult("data_validation", data, (Check("row_count", bound.judge(rows), rows, bound),))
+    guarded.attest("data_validation", GateStatement.of(result, guarded.context()))
+
+
+def test_a_waiver_for_one_data_set_covers_no_other(guarded: Guarded) -> None:
+    guarded.policy_file.write_text(guarded.policy_file.read_text() + RULES)
+    version = guarded.server.register(guarded.model)
+    made = ProvenanceStatement(guarded.subject(version), guarded.context(), (TRAINING_DATA, MORE), ("tom",))
+    guarded.attest("registration", made)
+    guarded.judge(version)
+    guarded.weigh(version)
+    counted(guarded, TRAINING_DATA, 590)
+    counted(guarded, MORE, 580)
+    data = {"gate": "data_validation", "check": "row_count", "observed": 590.0, "min": 550}
+    for subject in (TRAINING_DATA.digest, None):
+        sign(guarded, version, "olga", "omar", **data, **({"subject_of_check": subject} if subject else {}))
+        guarded.approve(version)
+        assert guarded.refused(version) == {"gate.not_passed"}
+    case = build_case(guarded.desk("waiver"), version, "production")
+    words = {
+        "reason": "r",
+        "ticket": "t",
+        "risk_owner": "o",
+        "requesters": (),
+        "lifetime": timedelta(days=1),
+        "now": NOW,
+    }
+    draft = {"gate": "data_validation", "check": "row_count", "stretch": {"min": 550}, **words}
+    with raises_code(ConfigurationError, "waiver.which_data"):
+        draft_terms(case, **draft)
+    assert draft_terms(case, **draft, data="more.csv").subject == MORE.digest
+    sign(guarded, version, "olga", "omar", **{**data, "observed": 580.0}, subject_of_check=MORE.digest)
+    guarded.approve(version)
+    guarded.promote(version)
+    assert guarded.places()[version.version] == PASSED
+
+
+FAR: dict[str, dict[str, Any]] = {
+    "beyond the metric's range": {"min": -1e308},
+    "no number that a metric has": {"min": -0.1},
+    "from a value that nobody has measured": {"min": 0.6, "observed": 0.65},
+    "on the other side, without an end": {"max": 1e308},
+}
+
+
+def test_a_waiver_reaches_no_further_than_the_policy_says(guarded: Guarded, failed: ModelVersion) -> None:
+    guarded.weigh(failed, ratio=0.75)
+    guarded.approve(failed)
+    for name, change in FAR.items():
+        sign(guarded, failed, "olga", "omar", **{**TERMS, **change})
+        guarded.approve(failed)
+        assert guarded.refused(failed) == DENIED, name
+    guarded.change_policy("audit_within: 14d", "audit_within: 14d, max_stretch: 0.01")
+    sign(guarded, failed, "olga", "omar")
+    guarded.approve(failed)
+    assert guarded.refused(failed) == DENIED
+    guarded.change_policy("max_stretch: 0.01", "max_stretch: 0.05")
+    guarded.promote(failed)
+
+
+def test_a_side_that_was_not_stretched_holds(guarded: Guarded, failed: ModelVersion) -> None:
+    """The policy wants a ratio between 0.8 and 1.25; that it may go down to 0.7 says nothing of 1.9."""
+    sign(guarded, failed, "olga", "omar")
+    guarded.weigh(failed, ratio=1.9)
+    guarded.approve(failed)
+    assert guarded.refused(failed) == DENIED
+
+
+@pytest.mark.parametrize("lifetime", [timedelta(0), timedelta(seconds=-1), timedelta(days=-400)])
+def test_no_exception_ends_before_it_begins(guarded: Guarded, failed: ModelVersion, lifetime: timedelta) -> None:
+    case = build_case(guarded.desk("waiver"), failed, "production")
+    words = {"reason": "r", "ticket": "t", "risk_owner": "o", "requesters": (), "now": NOW}
+    draft = {"gate": "fairness", "check": TERMS["check"], "stretch": {"min": 0.7}, **words}
+    with raises_code(ConfigurationError, "waiver.no_lifetime"):
+        draft_terms(case, **draft, lifetime=lifetime)
+    with raises_code(ConfigurationError, "emergency.no_lifetime"):
+        break_glass(guarded.desk("waiver"), case, Person("olga", "olga"), "why", lifetime)
+    with raises_code(ConfigurationError, "waiver.out_of_range"):
+        draft_terms(case, **{**draft, "stretch": {"min": -1e308}}, lifetime=timedelta(days=1))
+    with raises_code(ConfigurationError, "waiver.bound_too_far"):
+        draft_terms(case, **{**draft, "stretch": {"max": 1e9}}, lifetime=timedelta(days=1))

@@ -12,14 +12,20 @@ from tests.fixtures.postgres import PASSWORD
 
 def test_the_embedded_default(monkeypatch, tmp_path):
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+    ok, message = LedgerHook().test_connection()
+    assert ok
+    assert "there is no ledger" in message
+    assert not (tmp_path / "mlgov" / "ledger.db").exists()
+    LedgerHook().get_conn()
     assert LedgerHook().test_connection() == (True, "the ledger opens and its chain of 0 entries holds")
-    assert (tmp_path / "mlgov" / "ledger.db").exists()
 
 
 def test_the_url_in_the_configuration(monkeypatch, tmp_path):
     monkeypatch.setenv("AIRFLOW__MLGOV__LEDGER", f"sqlite:///{tmp_path}/mine.db")
     assert LedgerHook().test_connection()[0]
-    assert os.listdir(tmp_path) == ["mine.db"] or (tmp_path / "mine.db").exists()
+    assert os.listdir(tmp_path) == []
+    LedgerHook().get_conn()
+    assert (tmp_path / "mine.db").exists()
 
 
 def test_a_connection_wins(monkeypatch, tmp_path):
@@ -28,7 +34,7 @@ def test_a_connection_wins(monkeypatch, tmp_path):
     monkeypatch.setenv(
         "AIRFLOW_CONN_LEDGER", json.dumps({"conn_type": "mlgov_ledger", "schema": f"{tmp_path}/mine.db"})
     )
-    assert LedgerHook().test_connection()[0]
+    LedgerHook().get_conn()
     assert (tmp_path / "mine.db").exists()
     assert not (tmp_path / "other.db").exists()
 

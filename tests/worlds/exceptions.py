@@ -17,7 +17,7 @@ from airflow_mlgov.results import Bound, Check, GateResult, Outcome
 from tests.worlds.governed import Governed
 
 EXCEPTIONS = """\
-        waivers: {max_days: 30, signers: 2, from: [Olga, omar, tom, rita], audit_within: 14d}
+        waivers: {max_days: 30, signers: 2, from: [olga, omar, tom, rita], audit_within: 14d}
         break_glass: {from: [olga], max_hours: 24, audit_within: 2d}
 """
 

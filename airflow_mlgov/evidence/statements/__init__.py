@@ -34,7 +34,7 @@ from airflow_mlgov.evidence.statements.releases import (
     ProvenanceStatement,
     resource_uri,
 )
-from airflow_mlgov.evidence.statements.watch import CheckpointStatement, IncidentStatement
+from airflow_mlgov.evidence.statements.watch import CheckpointStatement, IncidentStatement, QuarantineStatement
 
 __all__ = [
     "CLASSES",
@@ -59,6 +59,7 @@ __all__ = [
     "PolicyStatement",
     "PromotionStatement",
     "ProvenanceStatement",
+    "QuarantineStatement",
     "Signed",
     "Statement",
     "Terms",
@@ -84,6 +85,7 @@ _ALL = (
     WaiverStatement,
     EmergencyStatement,
     AuditStatement,
+    QuarantineStatement,
 )
 CLASSES = {cls.predicate_type: cls for cls in _ALL}
 """Predicate type -> the class of its statements."""

@@ -230,9 +230,23 @@ def nanoseconds(moment: datetime) -> int:
 # -- names ------------------------------------------------------------------------------------------------------------
 
 
+_LOOK_ALIKES = str.maketrans(
+    "авесԁһіјӏкмнорԛгѕтухԝαβεηικνορτυχγωıɡɑʏᴢ",
+    "abecdhijlkmhopqrstyxwabenikvoptuxywigayz",
+)
+"""Letters of other scripts that nobody can tell from Latin ones."""
+_UNSEEN = ("Cc", "Cf", "Mn", "Me")
+"""What changes a name and is not seen, or hardly, by Unicode's categories."""
+
+
 def identity(name: str) -> str:
-    """One person's name in one form, so that ``Olga`` and ``olga `` are not two people."""
-    return unicodedata.normalize("NFKC", name).strip().casefold()
+    """One person's name in one form, so that ``Olga`` and ``olga `` are not two people.
+
+    It serves to count people once, and to keep out whoever may not; never to let somebody in, for that takes the very
+    account that the policy names.
+    """
+    shown = "".join(sign for sign in unicodedata.normalize("NFKC", name) if unicodedata.category(sign) not in _UNSEEN)
+    return " ".join(unicodedata.normalize("NFKC", shown.casefold()).split()).translate(_LOOK_ALIKES)
 
 
 def subject_name(subject: Subject) -> str:

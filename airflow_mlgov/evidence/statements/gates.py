@@ -38,6 +38,11 @@ class GateStatement(Signed):
         return self.result.gate
 
     @property
+    def purpose(self) -> str:
+        """``gate``, or ``what_if``."""
+        return self.result.purpose
+
+    @property
     def duty(self) -> str:
         """Each gate has a key of its own."""
         return self.result.gate
@@ -65,6 +70,7 @@ class GateStatement(Signed):
             "mlgov": {
                 **self.common(),
                 "gate": result.gate,
+                **({} if self.purpose == "gate" else {"purpose": self.purpose}),
                 "verdict": str(self.verdict),
                 "checks": [check.as_dict() for check in result.checks],
                 "details": json_safe(result.all_details),
@@ -77,6 +83,7 @@ class GateStatement(Signed):
         """As the rules see it; settings as they were said."""
         return super().as_input() | {
             "gate": self.gate,
+            "purpose": self.purpose,
             "verdict": str(self.verdict),
             "checks": [check.as_dict() for check in self.result.checks],
             "suite_sha256": self.result.suite_digest,
@@ -107,6 +114,7 @@ class GateStatement(Signed):
             dataset_checks=details.pop("dataset_checks", None),
             details=details,
             libraries=ours["libraries"],
+            purpose=ours.get("purpose", "gate"),
             started_at=moment_of(ours["startedAt"]),
         )
         return cls(**common, result=result, verdict=Outcome(ours["verdict"]))

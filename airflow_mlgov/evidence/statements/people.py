@@ -62,6 +62,7 @@ class ApprovalStatement(Signed):
         return super().as_input() | {
             "target": self.target,
             "approver": self.approver.identity,
+            "account": self.approver.as_json(),
             "answer": self.answer,
             "reason": self.reason,
             "shown": sorted(self.shown),
@@ -105,6 +106,9 @@ class Terms:
     """Who asks for it; they may not sign."""
     expires: str
     """RFC 3339, as it is signed: the terms are named by their bytes."""
+    subject: str | None = None
+    """SHA-256 of what the check has judged: the model, or one of its data sets. None in terms that were signed before
+    they said it; they are about the model."""
 
     @property
     def ends(self) -> datetime:
@@ -113,7 +117,10 @@ class Terms:
 
     def as_dict(self) -> dict[str, Any]:
         """As it is signed."""
-        return {**asdict(self), "requesters": list(self.requesters)}
+        said = {**asdict(self), "requesters": list(self.requesters)}
+        if self.subject is None:
+            del said["subject"]
+        return said
 
     @property
     def sha256(self) -> str:
@@ -157,8 +164,10 @@ class WaiverStatement(Signed):
         return super().as_input() | {
             "state": self.state,
             "signer": self.signer.identity,
+            "account": self.signer.as_json(),
             "terms_sha256": self.terms.sha256,
             "terms": {
+                "subject": None,
                 **terms,
                 "requesters": [identity(name) for name in self.terms.requesters],
                 "expires_ns": nanoseconds(self.terms.ends),
@@ -211,6 +220,7 @@ class EmergencyStatement(Signed):
         return super().as_input() | {
             "target": self.target,
             "person": self.person.identity,
+            "account": self.person.as_json(),
             "reason": self.reason,
             "expires_ns": nanoseconds(self.expires),
         }

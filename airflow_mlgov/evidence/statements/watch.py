@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from airflow_mlgov.evidence.statements.common import Context, Signed, read_common
+from airflow_mlgov.evidence.statements.common import Context, Person, Signed, read_common
 from airflow_mlgov.results import Subject
 
 
@@ -38,6 +38,46 @@ class IncidentStatement(Signed):
     def read(cls, predicate: Mapping[str, Any]) -> Self:
         """From a predicate of its form."""
         return cls(**read_common(predicate["mlgov"]), **{name: predicate[name] for name in _SAID})
+
+
+@dataclass(frozen=True)
+class QuarantineStatement(Signed):
+    """That an entry of the ledger that has never verified counts for nothing any more, neither for nor against. It
+    takes away nothing that verifies."""
+
+    kind: ClassVar[str] = "quarantine"
+    predicate_type: ClassVar[str] = "urn:airflow-mlgov:predicate:quarantine:v1"
+    duty: ClassVar[str] = "reconcile"
+    entry: int
+    """Its ledger number."""
+    problem: str
+    """Why it did not verify."""
+    person: Person
+    reason: str
+
+    @classmethod
+    def of(cls, entry: int, sha256: str, problem: str, person: Person, reason: str, context: Context) -> Self:
+        """Of an entry.
+
+        :param sha256: of its envelope; also the subject's digest
+        """
+        return cls(Subject("ledger", f"ledger:{entry}", sha256), context, entry, problem, person, reason)
+
+    def predicate(self) -> dict[str, Any]:
+        """The in-toto predicate."""
+        return {
+            "entry": self.entry,
+            "problem": self.problem,
+            "person": self.person.as_json(),
+            "reason": self.reason,
+            "mlgov": self.common(),
+        }
+
+    @classmethod
+    def read(cls, predicate: Mapping[str, Any]) -> Self:
+        """From a predicate of its form."""
+        said = {name: predicate[name] for name in ("entry", "problem", "reason")}
+        return cls(**read_common(predicate["mlgov"]), **said, person=Person.read(predicate["person"]))
 
 
 _SAID = ("code", "target", "state", "message", "expected", "observed", "action")

@@ -50,6 +50,20 @@ results(gate, digest) := [item |
 	item.digest == digest
 	in_scope(gate, item)
 	not of_nobody_knows_which_gate(item)
+	not asked_what_if(item)
+]
+
+# A result that was asked for out of curiosity makes no decision better: none counts in the place of one that does.
+asked_what_if(item) if item.purpose == "what_if"
+
+what_ifs(gate, digest) := [item |
+	some item in input.evidence
+	item.kind == "gate"
+	item.gate == gate
+	item.digest == digest
+	in_scope(gate, item)
+	asked_what_if(item)
+	count([other | some other in results(gate, digest); other.seq > item.seq]) == 0
 ]
 
 # In form 1 three gates signed as data_validation. A PASS that names no suite is not the suite's: it passes nothing, and
@@ -110,9 +124,24 @@ denied contains {"code": "gate.not_passed", "message": message} if {
 	some digest in subjects(gate)
 	item := newest(gate, digest)
 	item.verdict != "PASS"
-	not all_waived(gate, item)
+	not all_waived(gate, digest, item)
 	failed := concat(", ", [check.name | some check in item.checks; check.severity == "critical"; check.outcome != "PASS"])
 	message := sprintf("the newest evidence of the gate %s is %s (ledger:%d): %s", [gate, item.verdict, item.seq, failed])
+}
+
+# METADATA
+# title: The newest result of a required gate is not PASS
+# description: a what-if hides nothing, and where its values fail the policy, it denies as any result does
+# custom:
+#   code: gate.not_passed
+#   mend: "mend what the failed checks name and run the gate again, or ask for a waiver"
+denied contains {"code": "gate.not_passed", "message": message} if {
+	some gate in input.policy.requires
+	some digest in subjects(gate)
+	some item in what_ifs(gate, digest)
+	failed := [check.name | some check in item.failing; not covered(gate, digest, check)]
+	count(failed) > 0
+	message := sprintf("a what-if of the gate %s (ledger:%d) has values that fail the policy: %s", [gate, item.seq, concat(", ", failed)])
 }
 
 # METADATA
@@ -177,7 +206,7 @@ denied contains {"code": "bound.not_met", "message": message} if {
 	some check in item.checks
 	check.name == bound.check
 	not meets(check, bound)
-	not covered(bound.gate, check)
+	not covered(bound.gate, input.request.digest, check)
 	message := sprintf("%s = %v of the gate %s (ledger:%d) does not meet the policy's %s", [bound.check, check.observed, bound.gate, item.seq, bound.text])
 }
 
@@ -263,15 +292,29 @@ answers contains item if {
 	fresh(item)
 }
 
+# Allowed is the very account that the policy names; its id too, if the policy says one. Names are folded to count people
+# once and to keep somebody out, never to let somebody in.
+listed(people, account) if {
+	account.name in people
+	object.get(object.get(input.policy, "accounts", {}), account.name, account.id) == account.id
+}
+
+by_approver(item) if listed(input.policy.approvals.from, account_of(item, "approver"))
+
+# Decisions that were made before accounts were recorded, made again, have the folded name alone.
+account_of(item, _) := item.account if item.account
+
+account_of(item, who) := {"name": item[who], "id": item[who]} if not item.account
+
 # A person's newest answer counts, and only if it was given on the evidence that now stands.
 counted contains item.approver if {
 	some item in answers
 	item.answer == "approved"
-	item.approver in input.policy.approvals.from
+	by_approver(item)
 	not item.approver in excluded
 	not own(item)
 	count(needed - {sha | some sha in item.shown}) == 0
-	count([other | some other in answers; other.approver == item.approver; other.seq > item.seq]) == 0
+	count([other | some other in answers; by_approver(other); other.approver == item.approver; other.seq > item.seq]) == 0
 }
 
 # METADATA
@@ -309,8 +352,8 @@ barred(item) if own(item)
 denied contains {"code": "approval.rejected", "message": message} if {
 	some item in all_answers
 	item.answer == "rejected"
-	item.approver in input.policy.approvals.from
-	count([other | some other in all_answers; other.approver == item.approver; other.seq > item.seq]) == 0
+	by_approver(item)
+	count([other | some other in all_answers; by_approver(other); other.approver == item.approver; other.seq > item.seq]) == 0
 	message := sprintf("%s rejected it (ledger:%d): %s", [item.approver, item.seq, item.reason])
 }
 
@@ -318,10 +361,48 @@ denied contains {"code": "approval.rejected", "message": message} if {
 # title: A statement about these bytes does not verify
 # custom:
 #   code: evidence.unverified
-#   mend: "find out who wrote it; it needs a person, and no exception excuses it"
+#   mend: "find out who wrote it. If it is nothing: put back the key it was signed with, with its end (`mlgov trust`), or set it aside with `mlgov ledger quarantine`; no exception excuses it"
 denied contains {"code": "evidence.unverified", "message": message} if {
 	some item in input.unverified
-	message := sprintf("ledger:%d (%s) does not verify: %s", [item.seq, item.kind, item.problem])
+	message := sprintf("ledger:%d (%s) does not verify: %s. If it never did, `mlgov ledger quarantine %d` sets it aside", [item.seq, item.kind, item.problem, item.seq])
+}
+
+# METADATA
+# title: The audit that was owed has failed, or was not done in time
+# description: "nothing excuses it: neither another waiver nor a glass that is broken again"
+# custom:
+#   code: obligation.failed
+#   mend: "promote a better version, or pass the audit on live data; no exception excuses it"
+denied contains {"code": "obligation.failed", "message": message} if {
+	some owed in input.obligations
+	owed.broken
+	message := sprintf("the audit %s that is owed for these bytes at %s (%s) is %s: no exception excuses that", [owed.id, owed.target, owed.promotion, owed.state])
+}
+
+# METADATA
+# title: The audit that was owed has failed, or was not done in time
+# description: an exception that has run out is not made anew before its audit has passed
+# custom:
+#   code: obligation.failed
+#   mend: "promote a better version, or pass the audit on live data; no exception excuses it"
+denied contains {"code": "obligation.failed", "message": message} if {
+	some owed in input.obligations
+	owed.state == "expired"
+	not owed.audited
+	made_anew(owed)
+	message := sprintf("the exception behind the audit %s that is owed for these bytes at %s (%s) has run out: it is not made anew before the audit has passed", [owed.id, owed.target, owed.promotion])
+}
+
+made_anew(owed) if {
+	owed.kind == "emergency"
+	count(emergencies) > 0
+}
+
+made_anew(owed) if {
+	owed.kind == "waiver"
+	some use in waived
+	use.gate == owed.gate
+	use.check == owed.check
 }
 
 # METADATA
@@ -468,7 +549,7 @@ signatures contains item if {
 	item.terms.expires_ns > input.now_ns
 	item.terms.expires_ns <= item.issued_at_ns + input.policy.waivers.max_ns
 	current(item)
-	item.signer in input.policy.waivers.from
+	listed(input.policy.waivers.from, account_of(item, "signer"))
 	not item.signer in concerned(item)
 }
 
@@ -490,35 +571,96 @@ in_force contains item if {
 }
 
 # Also one whose interval straddles its bound; what has no value is never covered.
-covering(gate, check) := {item.terms_sha256 |
+covering(gate, digest, check) := {item.terms_sha256 |
 	check.outcome in {"FAIL", "INCONCLUSIVE"}
 	is_number(check.observed)
 	some item in in_force
 	bounded(item.terms)
 	item.terms.gate == gate
 	item.terms.check == check.name
-	above(check.observed, item.terms.min)
-	below(check.observed, item.terms.max)
+	is_for(item.terms, gate, digest)
+	was_measured(item.terms, digest)
+	within_reach(item.terms)
+	above(check.observed, low_end(item.terms, check))
+	below(check.observed, high_end(item.terms, check))
 }
 
 bounded(terms) if is_number(terms.min)
 
 bounded(terms) if is_number(terms.max)
 
-covered(gate, check) if count(covering(gate, check)) > 0
+# A waiver is for what the check has judged: this model, or the one data set. Terms that were signed before they said so
+# are for the model, or for its data where it has one set alone.
+is_for(terms, _, digest) if terms.subject == digest
 
-all_waived(gate, item) if {
+is_for(terms, gate, _) if {
+	object.get(terms, "subject", null) == null
+	not gate in data_gates
+}
+
+is_for(terms, gate, digest) if {
+	object.get(terms, "subject", null) == null
+	gate in data_gates
+	datasets == {digest}
+}
+
+was_measured(terms, digest) if {
+	some item in input.evidence
+	item.kind == "gate"
+	item.gate == terms.gate
+	item.digest == digest
+	some check in item.checks
+	check.name == terms.check
+	check.observed == terms.observed
+}
+
+# The bound lies in the metric's range, and no further from what was measured than the policy allows.
+within_reach(terms) if {
+	every end in [terms.min, terms.max] {
+		reached(terms, end)
+	}
+}
+
+reached(_, end) if end == null
+
+reached(terms, end) if {
+	is_number(end)
+	above(end, terms.range[0])
+	below(end, terms.range[1])
+	abs(end - terms.observed) <= reach(terms.observed) + (0.000000001 * max([1, abs(terms.observed)]))
+}
+
+reach(_) := input.policy.waivers.max_stretch if is_number(input.policy.waivers.max_stretch)
+
+reach(observed) := abs(observed) if not is_number(input.policy.waivers.max_stretch)
+
+# A side that is not stretched is held to what the check was held to.
+low_end(terms, _) := terms.min if is_number(terms.min)
+
+low_end(terms, check) := object.get(as_object(check.bound), "min", null) if terms.min == null
+
+high_end(terms, _) := terms.max if is_number(terms.max)
+
+high_end(terms, check) := object.get(as_object(check.bound), "max", null) if terms.max == null
+
+as_object(bound) := bound if is_object(bound)
+
+as_object(bound) := {} if not is_object(bound)
+
+covered(gate, digest, check) if count(covering(gate, digest, check)) > 0
+
+all_waived(gate, digest, item) if {
 	item.verdict in {"FAIL", "INCONCLUSIVE"}
 	bad := [check | some check in item.checks; check.severity == "critical"; check.outcome != "PASS"]
 	count(bad) > 0
-	count([check | some check in bad; not covered(gate, check)]) == 0
+	count([check | some check in bad; not covered(gate, digest, check)]) == 0
 }
 
 waived contains {"gate": gate, "check": check.name, "observed": check.observed, "waiver": waiver} if {
 	some gate in input.policy.requires
 	some digest in subjects(gate)
 	some check in newest(gate, digest).checks
-	some waiver in covering(gate, check)
+	some waiver in covering(gate, digest, check)
 }
 
 # Break-glass: what verification itself found wrong, a person's rejection, and where the model comes from stay.
@@ -535,7 +677,7 @@ emergencies contains item if {
 	item.expires_ns > input.now_ns
 	item.expires_ns <= item.issued_at_ns + input.policy.break_glass.max_ns
 	item.issued_at_ns <= input.now_ns + 300000000000
-	item.person in input.policy.break_glass.from
+	listed(input.policy.break_glass.from, account_of(item, "person"))
 }
 
 broken_by contains item.sha256 if some item in emergencies
