@@ -113,11 +113,13 @@ def copy(source: BinaryIO, target: Path) -> None:
         except OSError as error:
             if error.errno not in _NOT_HERE:
                 raise
-            os.lseek(taken, 0, os.SEEK_SET)
-            file.truncate(0)
-            os.lseek(file.fileno(), 0, os.SEEK_SET)
-            while os.sendfile(file.fileno(), taken, None, _CHUNK):
+        if os.fstat(file.fileno()).st_size != size:  # there is none here, or one that ends too early, as some have
+            source.seek(0)
+            file.seek(0)
+            file.truncate()
+            while chunk := source.read(_CHUNK):
                 until.check(f"copying {target.name}")
+                file.write(chunk)
 
 
 @contextmanager

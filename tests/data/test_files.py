@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +178,35 @@ def test_refuses_a_file_that_is_written_to_while_it_is_copied(
     monkeypatch.setattr(private_copies, "copy", copy_then_append)
     with raises_code(DependencyError, "data.changed", match=str(path)):
         read_dataset(str(path))
+
+
+@pytest.mark.parametrize("fault", [errno.EXDEV, errno.ENOSYS, errno.EINVAL, None])
+def test_a_copy_is_whole_where_the_kernel_does_not_copy(
+    tmp_path: Path, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, fault: int | None
+) -> None:
+    path = tmp_path / "a.csv"
+    frame.to_csv(path, index=False)
+    real = os.copy_file_range
+
+    def some(source: int, target: int, count: int) -> int:
+        if fault is None:
+            return 0  # as some file systems have said
+        real(source, target, 7)
+        raise OSError(fault, "not here")
+
+    monkeypatch.setattr(os, "copy_file_range", some)
+    assert dataset_subject(str(path)).digest == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert len(read_table(str(path))) == 3
+
+
+def test_no_room_for_a_copy_can_be_tried_again(
+    tmp_path: Path, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    full = shutil.disk_usage(tmp_path)._replace(free=1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    with raises_code(DependencyError, "scratch.unusable", match="TMPDIR"):
+        dataset_subject(str(tmp_path / "a.csv"))
 
 
 @pytest.mark.parametrize(
