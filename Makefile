@@ -14,7 +14,7 @@ COVERED := airflow_mlgov/results.py,airflow_mlgov/data/*,airflow_mlgov/gates/*,a
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check test soak bench lint lock clean
+.PHONY: help install demo check test soak bench peers lint lock clean
 
 help: ## what there is (ARGS="…" goes to the command behind a target)
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -52,6 +52,9 @@ soak: .venv/.test ## the tests that draw examples at random, fifty times as many
 
 bench: .venv/.test ## the gates against the libraries that they stand in for
 	$(BIN)/python -m benchmarks $(ARGS)
+
+peers: .venv/.test ## the gates against the examples in the docstrings of the libraries that they stand in for
+	$(BIN)/python -m tests.peers $(ARGS)
 
 lint: .venv/.test ## ruff, codespell, mypy, and which floor may import which
 	$(BIN)/ruff check .
