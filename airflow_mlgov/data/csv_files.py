@@ -44,7 +44,7 @@ _TYPES = {
 _SAMPLE = 1000
 _HEAD = 1 << 16
 """Characters from which the dialect is told."""
-_SHORT = 4
+_NOTHING = frozenset({"na", "n/a", "nan", "none", "null", "nil", "missing", "unknown"})
 _SIGNS = (";", "\t", "|", ",")
 
 # What a declared type takes, as a regular expression; numbers once their signs are plain.
@@ -220,10 +220,14 @@ def misfits(column: str, stored: str, reading: Reading) -> str:
 
 
 def words_among(counted: Sequence[tuple[str, int]]) -> str:
-    """``, such as "-" (3 times)``: the words that stand again and again, or are so short that they are nobody's value;
-    empty if there is none."""
-    shown = [f'"{word}" ({count} times)' for word, count in counted if count > 1 or len(word) <= _SHORT]
+    """``, such as "-" (3 times)``: the words that stand again and again, or that are signs for nothing, so that none is
+    a person's value; empty if there is none."""
+    shown = [f'"{word}" ({count} times)' for word, count in counted if count > 1 or _means_nothing(word)]
     return f", such as {' and '.join(shown)}".replace("(1 times)", "(once)") if shown else ""
+
+
+def _means_nothing(word: str) -> bool:
+    return word.casefold() in _NOTHING or not any(sign.isalnum() for sign in word)
 
 
 def remark_on(column: str, odd: Sequence[tuple[str, int]], numbers: int, reading: Reading) -> str:
@@ -233,8 +237,12 @@ def remark_on(column: str, odd: Sequence[tuple[str, int]], numbers: int, reading
     :param numbers: how many values are numbers
     """
     known = words_among(odd)
-    if not numbers or not odd or not known:
+    if not odd:
         return ""
+    if not known:
+        return (
+            f'"{column}" is text because not all its values are numbers ({numbers} are): declare its type, or mend them'
+        )
     if any(any(sign.isdigit() for sign in word) for word, _ in odd):
         return (
             f'"{column}" is text because it holds values that are no plain numbers{known}: if they mean numbers, '

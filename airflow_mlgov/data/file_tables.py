@@ -176,14 +176,15 @@ class FileTable(DuckTable):
         if column not in self._made.guessed or self.types.get(column) != "VARCHAR" or column in self._as_written:
             return ""
         name = identifier(column)
+        look = csv_files.look_of(name, self.reading)
+        numbers, there = self.rows(f"SELECT count(*) FILTER ({look}), count({name}) FROM ({self.written})")[0]  # noqa: S608
+        if 2 * numbers < there or not numbers:
+            return ""
         odd = self.rows(
             f"SELECT {name}, count(*) FROM ({self.written}) "  # noqa: S608 - quoted
-            f"WHERE {name} IS NOT NULL AND NOT {csv_files.look_of(name, self.reading)} "
+            f"WHERE {name} IS NOT NULL AND NOT {look} "
             "GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 3"
         )
-        (numbers,) = self.rows(
-            f"SELECT count(*) FROM ({self.written}) WHERE {csv_files.look_of(name, self.reading)}"  # noqa: S608
-        )[0]
         return csv_files.remark_on(column, odd, numbers, self.reading)
 
     def frame_as_stored(self, columns: Sequence[str] | None = None) -> pd.DataFrame:

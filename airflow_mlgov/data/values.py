@@ -4,7 +4,8 @@ exact value whatever holds it, and a truth value is no number. Refuses lists and
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -54,6 +55,12 @@ class Key(NamedTuple):
         """As evidence and messages name it; different keys of one sort are written differently."""
         return written(self)
 
+
+_OF_VALUES = (
+    "label.not_binary", "label.positive_undeclared", "label.positive_unknown", "score.kind", "score.not_yes_or_no",
+    "value.types",
+)  # fmt: skip
+"""Refusals that one word in a column of numbers may have brought about."""
 
 _SORTS = {
     ColumnKind.BOOLEAN: Sort.TRUTH,
@@ -222,6 +229,24 @@ def require_numbers(relation: Relation, columns: Mapping[str, str]) -> None:
                 f'{role} column "{name}" must hold numbers, not {kinds[name]}' + (f": {remark}" if remark else ""),
                 code="column.not_numeric",
             )
+
+
+@contextmanager
+def explained(relation: Relation, columns: Iterable[str | None]) -> Iterator[None]:
+    """Refusals of labels and scores say too which word makes a csv's column text, if one does.
+
+    :raises ConfigurationError: as it came, with the remark behind it
+    """
+    try:
+        yield
+    except ConfigurationError as error:
+        if error.code not in _OF_VALUES:
+            raise
+        named = [name for name in dict.fromkeys(columns) if name is not None and name in relation.columns]
+        remarks = [remark for name in named if (remark := relation.remark(name))]
+        if not remarks:
+            raise
+        raise type(error)("; ".join([str(error), *remarks]), code=error.code) from None
 
 
 def require_comparable(one: Relation, other: Relation, column: str, role: str) -> None:

@@ -264,18 +264,37 @@ def test_a_declared_type_is_held_against_data_that_has_types(tmp_path: Path) -> 
 
 
 def test_a_data_set_is_described_and_its_declaration_drafted(tmp_path: Path) -> None:
-    data = write(tmp_path, "id,zip,age,yes\n1,00501,34,1.5\n2,10001,?,\n3,10002,?,2.5\n")
+    data = write(tmp_path, "id,zip,age,yes\n1,00501,34,1.5\n2,10001,?,\n3,10002,36,2.5\n4,10003,?,\n5,10004,37,\n")
     found = describe(data)
     assert [(column.name, column.type, column.missing) for column in found.columns] == [
         ("id", "int64", 0),
         ("zip", "text", 0),
         ("age", "text", 0),
-        ("yes", "float64", 1),
+        ("yes", "float64", 3),
     ]
-    assert '"?" stands 2 times among 1 numbers' in as_text(found)
+    assert '"?" stands 2 times among 3 numbers' in as_text(found)
     assert found.draft.splitlines()[-1] == '  "yes": float64'
     again = describe(data, Reading.of({**found.declaration, "missing_values": ["", "?"]}, "here"))
     assert again.columns[2].missing == 2
     assert again.declaration == {**found.declaration, "missing_values": ["", "?"]}
     pd.DataFrame({"a": [1, None]}).to_parquet(tmp_path / "a.parquet")
     assert describe(str(tmp_path / "a.parquet")).draft == ""
+
+
+@pytest.mark.parametrize(
+    ("odd", "words"),
+    [
+        (["Miller"], "not all its values are numbers (10 are)"),
+        (["Miller", "Miller"], '"Miller" stands 2 times'),
+        (["-"], '"-" stands once'),
+        (["n/a"], '"n/a" stands once'),
+        (["007"] * 2, 'no plain numbers, such as "007" (2 times): if they mean numbers, declare types: {v: int64}'),
+        (["word"] * 20, ""),
+    ],
+)
+def test_a_remark_shows_no_value_that_could_be_a_persons(tmp_path: Path, odd: list[str], words: str) -> None:
+    with open_table(write(tmp_path, "v,w\n" + "".join(f"{value},1\n" for value in [*range(10), *odd]))) as table:
+        remark = table.remark("v")
+    assert words in remark
+    assert bool(remark) == bool(words)
+    assert "Miller" not in remark or odd.count("Miller") > 1

@@ -3,7 +3,9 @@ evaluate what is asked."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +15,10 @@ from airflow_mlgov.gates.data_validation.suite import load_suite
 from airflow_mlgov.gates.dataset_checks import add_checks, parse_checks
 from airflow_mlgov.gates.protocol import Findings, Question
 from airflow_mlgov.gates.run import require_writable
+from airflow_mlgov.results import Outcome
 
 if TYPE_CHECKING:
+    from airflow_mlgov.data.relation import Relation
     from airflow_mlgov.gates.data_validation.spec import DataValidationSettings
 
 
@@ -45,7 +49,25 @@ def judge(question: Question[DataValidationSettings]) -> Findings:
             min_rows=settings.min_rows,
             docs_dir=docs_dir,
         )
-    return findings_of(add_checks(result, relation, checks, question.lookup))
+    return _remarked(findings_of(add_checks(result, relation, checks, question.lookup)), relation)
+
+
+def _remarked(findings: Findings, relation: Relation) -> Findings:
+    """What does not hold of a csv's column says too which word makes it text, if one does."""
+    named = ((check, re.search(r"\(([^()]+)\)$", check.name)) for check in findings.checks)
+    columns = {
+        check.name: found[1] for check, found in named if found and check.outcome in (Outcome.ERROR, Outcome.FAIL)
+    }
+    if not columns or not relation.read_as:
+        return findings
+    remarks = {name: relation.remark(column) for name, column in columns.items() if column in relation.columns}
+    checks = tuple(
+        replace(check, detail="; ".join(filter(None, [check.detail, remarks[check.name]])))
+        if remarks.get(check.name)
+        else check
+        for check in findings.checks
+    )
+    return replace(findings, checks=checks)
 
 
 def _is_tfdv_schema(suite: str | Path | Mapping[str, Any]) -> bool:

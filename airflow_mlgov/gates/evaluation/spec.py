@@ -203,7 +203,7 @@ class EvaluationGate(Gate[EvaluationSettings]):
     def judge(self, question: Question[EvaluationSettings]) -> Findings:
         """Hold the scores against the bounds."""
         from airflow_mlgov.data.source import compared_together, evaluation_digest
-        from airflow_mlgov.data.values import require_plain
+        from airflow_mlgov.data.values import explained, require_plain
         from airflow_mlgov.gates.evaluation.gate import judge_scores
         from airflow_mlgov.gates.evaluation.mlflow_source import MlflowTable
 
@@ -224,7 +224,8 @@ class EvaluationGate(Gate[EvaluationSettings]):
             champion = question.baseline.frame(list(dict.fromkeys([*named, *compared])))
         also = [*settings.slice_columns, *settings.weight_columns]
         table = data.frame(list(dict.fromkeys([*named, *judged_columns(bounds), *also])))
-        checks, details = judge_scores(table, champion, bounds, settings)
+        with explained(data, judged_columns(bounds)):
+            checks, details = judge_scores(table, champion, bounds, settings)
         if isinstance(data, MlflowTable):
             details["mlflow"] = data.notes
         digest = evaluation_digest(data, named) if named else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.data.labels import binary_codes, classes_among
 from airflow_mlgov.data.source import ColumnKind, Relation, evaluation_digest
-from airflow_mlgov.data.values import Sort, key_of
+from airflow_mlgov.data.values import Sort, explained, key_of
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import MetricBound
 from airflow_mlgov.gates.fairness.calibration import calibrate
@@ -104,7 +104,8 @@ def judge(question: Question[FairnessSettings]) -> Findings:
     settings = _cut(settings, given.bins, pair.data)
     as_written(pair, settings.columns, settings.sensitive, labels=given.task != "regression")
     evaluate = _judge_errors if given.task == "regression" else _judge_labels
-    checks, judged, counted = evaluate(pair, settings, question.bounds)
+    with explained(pair.data, [given.label, given.prediction, given.champion_prediction]):
+        checks, judged, counted = evaluate(pair, settings, question.bounds)
     details = published(sum(counted.rows), settings.rules, judged, given.suppress_below)
     if given.sample_weight is not None and isinstance(counted, Cells):
         details["sample_weight"] = _weights_of(given.sample_weight, counted, judged, given.suppress_below)

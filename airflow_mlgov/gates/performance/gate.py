@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlgov.data.source import Relation, compared_together, evaluation_digest
-from airflow_mlgov.data.values import require_numbers, require_plain
+from airflow_mlgov.data.values import explained, require_numbers, require_plain
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import VS_CHAMPION, WORST_SLICE, MetricBound, settle
 from airflow_mlgov.gates.performance.budgets import Measurement, score, weigh
@@ -104,7 +104,10 @@ def _judge_rows(
     _require_sound(sides, columns, judging, task)
     table = data.frame(list(dict.fromkeys([*columns.weighted, *judging.slices.needed])))
     champion = None if question.baseline is None else question.baseline.frame(columns.needed)
-    checks, details = judge_predictions(table, champion, columns, question.bounds, judging=judging, measured=measured)
+    with explained(data, [columns.label, columns.prediction]):
+        checks, details = judge_predictions(
+            table, champion, columns, question.bounds, judging=judging, measured=measured
+        )
     return Findings(
         checks,
         details,
