@@ -188,9 +188,12 @@ class FileTable(DuckTable):
         return csv_files.remark_on(column, odd, numbers, self.reading)
 
     def frame_as_stored(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """The named columns with the types that pandas noted itself; of csv, which notes none, as DuckDB reads them."""
+        """The named columns with the types that pandas noted itself; of csv, which notes none, as DuckDB reads them,
+        and whole numbers with gaps as floats, which is what a model that was trained on csv has seen."""
         if self.is_text:
-            return self.frame(columns)
+            frame = self.frame(columns)
+            gaps = [name for name, kind in frame.dtypes.items() if str(kind).startswith(("Int", "UInt"))]
+            return frame.astype(dict.fromkeys(gaps, "float64"))
         from airflow_mlgov.data.pandas_files import read_files
 
         return read_files(self.files, columns)
@@ -198,7 +201,7 @@ class FileTable(DuckTable):
     @contextmanager
     def handed_over(self, columns: Sequence[str] | None = None) -> Iterator[Batch]:
         """The rows as pandas reads them; whoever opened the files sees to it that they are unchanged."""
-        frame = self.frame_as_stored(columns)
+        frame = self.frame(columns) if self.is_text else self.frame_as_stored(columns)
         types = {str(name): str(kind) for name, kind in frame.dtypes.items()}
         yield Batch(frame, "pandas", len(frame), tuple(types), types)
 
