@@ -9,7 +9,7 @@ from airflow_mlgov import catalogue
 from airflow_mlgov.durations import parse_duration
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.evidence.digests import hash_file
-from airflow_mlgov.gates.protocol import OpenMetrics
+from airflow_mlgov.gates.protocol import CsvSettings, OpenMetrics
 from airflow_mlgov.governance import schema
 from airflow_mlgov.governance.policy import GovernancePolicy, load_policy
 from airflow_mlgov.governance.schema import policy_schema, schema_of
@@ -133,7 +133,7 @@ def test_a_policy_says_what_a_gate_is_and_nothing_of_the_machine_that_runs_it() 
     sections = policy_schema()["$defs"]["model"]["properties"]["gates"]["properties"]
     assert set(sections) >= set(catalogue.names())
     assert "score_model" not in sections["performance"]["properties"]
-    assert set(sections["data_validation"]["properties"]) == {"suite", "min_rows", "checks"}
+    assert set(sections["data_validation"]["properties"]) == {"suite", "min_rows", "checks", *CsvSettings.model_fields}
     assert sections["fairness"]["properties"]["min_group_size"] == {
         "default": 30, "description": "rows below which nothing about a group is estimated", "minimum": 1,
         "type": "integer",

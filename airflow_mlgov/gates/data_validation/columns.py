@@ -88,7 +88,7 @@ def columns_of(table: DuckTable) -> dict[str, Column]:
 
 
 def as_written(columns: Mapping[str, Column]) -> dict[str, Column]:
-    """The columns of :attr:`FileTable.written`, each of which is text."""
+    """The columns of :attr:`airflow_mlgov.data.file_tables.FileTable.written`, each of which is text."""
     return {name: Column(name, ColumnKind.TEXT, "VARCHAR") for name, column in columns.items() if column.written}
 
 
