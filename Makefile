@@ -14,7 +14,7 @@ COVERED := airflow_mlgov/results.py,airflow_mlgov/data/*,airflow_mlgov/gates/*,a
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check test soak bench peers lint lock clean
+.PHONY: help install demo check test soak fuzz bench peers lint lock clean
 
 help: ## what there is (ARGS="…" goes to the command behind a target)
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -49,6 +49,9 @@ endif
 
 soak: .venv/.test ## the tests that draw examples at random, fifty times as many examples
 	MLGOV_SOAK=50 $(PYTEST) -n $(CORES) -m soak --timeout 0 $(ARGS)
+
+fuzz: .venv/.test ## ten thousand bent policies, trust roots, packs, suites, statements, data and command lines, in 8 GB
+	ulimit -v 8000000; MLGOV_FUZZ=10000 $(PYTEST) -q -n $(CORES) --dist load --timeout 0 tests/fuzz $(ARGS)
 
 bench: .venv/.test ## the gates against the libraries that they stand in for
 	$(BIN)/python -m benchmarks $(ARGS)

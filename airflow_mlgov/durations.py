@@ -11,14 +11,34 @@ from airflow_mlgov.errors import ConfigurationError
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
+LONGEST = timedelta(days=36_525)
+"""A hundred years: whatever lasts longer ends at no date that a calendar has."""
+
+
 def parse_duration(text: Any) -> timedelta:
     """``30s``, ``15m``, ``12h``, ``7d`` or ``2w`` as a time span.
 
-    :raises ConfigurationError: anything else
+    :raises ConfigurationError: anything else, or more than a hundred years
     """
-    match = re.fullmatch(r"([1-9][0-9]{0,5})([smhdw])", text) if isinstance(text, str) else None
+    match = re.fullmatch(r"([1-9][0-9]{0,9})([smhdw])", text) if isinstance(text, str) else None
     if not match:
         raise ConfigurationError(
             f"{text!r} is not a duration: write a number and s, m, h, d or w, such as 7d", code="duration.form"
         )
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    return span(int(match[1]), _UNITS[match[2]])
+
+
+def span(number: float, unit: str) -> timedelta:
+    """A number of ``days``, ``hours`` and the like as a time span.
+
+    :raises ConfigurationError: it is not a finite number, or more than a hundred years
+    """
+    try:
+        found = timedelta(**{unit: number})
+    except (OverflowError, ValueError, TypeError):
+        found = None
+    if found is None or abs(found) > LONGEST:
+        raise ConfigurationError(
+            f"{number!r} {unit} are not a duration of at most a hundred years", code="duration.form"
+        )
+    return found

@@ -74,7 +74,7 @@ class Bound:
         for end, value in (("min", self.min), ("max", self.max)):
             if value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            if not is_finite(value):
                 raise ValueError(f"the bound's {end} must be a finite number, not {value!r} ({self.source})")
         if self.min is None and self.max is None:
             raise ValueError(f"a bound needs a min or a max ({self.source})")
@@ -207,6 +207,14 @@ class GateResult:
             lines.append("  no critical check was evaluated, so nothing was decided")
         lines += [f"  [{check.severity}] {check}" for check in self.failed]
         return words.lines(lines)
+
+
+def is_finite(value: Any) -> bool:
+    """Whether it is a number that a floating-point number can hold; True and False are none."""
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return False
 
 
 def json_number(value: Any) -> Any:

@@ -32,6 +32,10 @@ MAX_DEPTH = 100
 MAX_PARTS = 300_000
 """How many values a file may hold; what an alias stands for counts each time it is used."""
 
+_DIGITS = 300
+"""Of a whole number; a floating-point number holds no more."""
+_KEYS = frozenset({"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"})
+
 Lines = Mapping[tuple[str, ...], int]
 """Path of keys and positions -> line, from 1."""
 
@@ -191,6 +195,7 @@ def parse_json(text: str, source: str, what: str) -> Any:
             object_pairs_hook=once,
             parse_constant=lambda word: _not_finite(source, word),
             parse_float=lambda word: _finite(word, source),
+            parse_int=lambda word: int(word) if len(word) <= _DIGITS else _not_finite(source, f"{word[:20]}…"),
         )
     except json.JSONDecodeError as error:
         problem = f"{source}:{error.lineno}: the {what} is not JSON: {error.msg}"
@@ -292,8 +297,9 @@ def _walk(node: yaml.Node, path: tuple[str, ...], lines: dict[tuple[str, ...], i
         for index, value in enumerate(node.value):
             _walk(value, (*path, str(index)), lines, source)
     elif node.tag == "tag:yaml.org,2002:float":
-        line = node.start_mark.line + 1
-        _finite(node.value, f"{source}:{line}")
+        _finite(node.value, f"{source}:{node.start_mark.line + 1}")
+    elif node.tag == "tag:yaml.org,2002:int" and len(node.value) > _DIGITS:
+        _not_finite(f"{source}:{node.start_mark.line + 1}", f"{node.value[:20]}…")
 
 
 def _keys(node: yaml.MappingNode, source: str) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
@@ -305,6 +311,10 @@ def _keys(node: yaml.MappingNode, source: str) -> Iterator[tuple[yaml.ScalarNode
             problem = f"{where}: a key must be a plain word, not a list or a mapping"
             raise ConfigurationError(problem, code="file.key_not_text")
         key.value = _whole(key.value, where)
+        if key.tag not in _KEYS:
+            read_as = key.tag.rpartition(":")[2]
+            problem = f'{where}: YAML reads the key {key.value} as a value of the kind {read_as}: write "{key.value}"'
+            raise ConfigurationError(problem, code="file.key_not_text")
         if key.value in seen:
             _twice(where, key.value)
         seen.add(key.value)

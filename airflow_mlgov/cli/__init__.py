@@ -13,6 +13,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 from airflow_mlgov.cli.app import app
 from airflow_mlgov.cli.common import Screen, say
+from airflow_mlgov.cli.values import require_text
 from airflow_mlgov.errors import (
     AccessError,
     ConfigurationError,
@@ -29,6 +30,7 @@ def main() -> None:
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     with _screened(arguments):
         try:
+            require_text(arguments)
             app(arguments)
         except Exception as error:
             if debug:

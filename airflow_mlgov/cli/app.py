@@ -15,6 +15,7 @@ from airflow_mlgov.cli.gate import gate_app
 from airflow_mlgov.cli.ledger import ledger_app
 from airflow_mlgov.cli.suite import suite_app
 from airflow_mlgov.cli.trust import trust_app, vault_policy
+from airflow_mlgov.cli.values import path
 
 _HELP = "ML governance: gates, evidence and promotion, as Airflow's operators do them, from a shell."
 
@@ -45,7 +46,10 @@ app.add_typer(trust_app, name="trust")
 @app.command()
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything up and print addresses and log-ins.")] = False,
-    work_dir: Annotated[Path | None, typer.Option(help="Folder to work in; if omitted, a new temporary one.")] = None,
+    work_dir: Annotated[
+        Path | None,
+        typer.Option(parser=path, help="Folder to work in; if omitted, a new temporary one."),
+    ] = None,
 ) -> None:
     """The whole story on this machine: Vault, MLflow, Airflow, and five scenes."""
     from airflow_mlgov.demo.story import run_demo

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from airflow_mlgov import words
+from airflow_mlgov.cli.values import path
 from airflow_mlgov.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 LedgerUrl = Annotated[str, typer.Option("--ledger", help="SQLAlchemy URL of the ledger.")]
 SignWith = Annotated[str, typer.Option("--sign", help="local:PATH or vault:KEY (VAULT_ADDR, VAULT_TOKEN).")]
-TrustFile = Annotated[Path, typer.Option("--trust", help="Trust root, JSON.")]
-PolicyFile = Annotated[Path, typer.Option("--policy", help="Governance policy, mlgov.yaml.")]
+TrustFile = Annotated[Path, typer.Option("--trust", parser=path, help="Trust root, JSON.")]
+PolicyFile = Annotated[Path, typer.Option("--policy", parser=path, help="Governance policy, mlgov.yaml.")]
 Environment = Annotated[str, typer.Option("--environment", help="The name that evidence is bound to.")]
 RegistryUri = Annotated[str | None, typer.Option("--registry", envvar="MLFLOW_TRACKING_URI", help="MLflow server.")]
 Checkpoints = Annotated[

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,6 +20,8 @@ from airflow_mlgov.cli.common import (
     say,
     who_asks,
 )
+from airflow_mlgov.cli.values import number, whole
+from airflow_mlgov.durations import span
 from airflow_mlgov.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -43,14 +45,14 @@ def waive(
     sign: SignWith,
     gate: Annotated[str | None, typer.Option(help="The gate that failed.")] = None,
     check: Annotated[str | None, typer.Option(help="The one check, such as 'demographic_parity_ratio[race]'.")] = None,
-    least: Annotated[float | None, typer.Option("--min", help="Stretch the bound down to this.")] = None,
-    most: Annotated[float | None, typer.Option("--max", help="Stretch the bound up to this.")] = None,
+    least: Annotated[float | None, typer.Option("--min", parser=number, help="Stretch the bound down to this.")] = None,
+    most: Annotated[float | None, typer.Option("--max", parser=number, help="Stretch the bound up to this.")] = None,
     ticket: Annotated[str, typer.Option(help="Where it is discussed.")] = "",
     risk_owner: Annotated[str, typer.Option(help="Who answers for the risk.")] = "",
     data: Annotated[
         str | None, typer.Option(help="Of a gate over data, the data set: its name, or its SHA-256.")
     ] = None,
-    days: Annotated[int, typer.Option(help="How long; the policy's max_days at most.")] = 14,
+    days: Annotated[int, typer.Option(parser=whole, help="How long; the policy's max_days at most.")] = 14,
     requester: Annotated[list[str] | None, typer.Option(help="Who asks for it, and may not sign. Repeatable.")] = None,
     cosign: Annotated[str | None, typer.Option(help="Sign terms that another has signed: their SHA-256.")] = None,
     revoke: Annotated[str | None, typer.Option(help="Take a waiver back: the SHA-256 of its terms.")] = None,
@@ -81,7 +83,7 @@ def waive(
             ticket=ticket,
             risk_owner=risk_owner,
             requesters=tuple(requester or ()),
-            lifetime=timedelta(days=days),
+            lifetime=span(days, "days"),
             now=desk.now,
             data=data,
         )
@@ -104,7 +106,7 @@ def break_glass(
     trust: TrustFile,
     policy: PolicyFile,
     sign: SignWith,
-    hours: Annotated[float, typer.Option(help="How long; the policy's max_hours at most.")] = 8,
+    hours: Annotated[float, typer.Option(parser=number, help="How long; the policy's max_hours at most.")] = 8,
     person: Person = None,
     registry: RegistryUri = None,
     environment: Environment = "default",
@@ -119,7 +121,7 @@ def break_glass(
     )
     case = _case(desk, model, target)
     name = person or who_asks()
-    entry = break_glass(desk, case, Person(name, name), reason, timedelta(hours=hours))
+    entry = break_glass(desk, case, Person(name, name), reason, span(hours, "hours"))
     excused = [f"{code}: {message}" for code, message in case.decision.reasons]
     if as_json:
         print_json({"evidence": entry.reference, "excused": excused})

@@ -24,6 +24,7 @@ from airflow_mlgov.cli.common import (
     signer_for,
     who_asks,
 )
+from airflow_mlgov.cli.values import path, whole
 from airflow_mlgov.errors import ConfigurationError
 
 ledger_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The audit trail.")
@@ -33,7 +34,7 @@ ledger_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The 
 def ledger_verify(
     ledger: LedgerUrl,
     checkpoint: Checkpoints = None,
-    trust: Annotated[Path | None, typer.Option("--trust", help="Trust root, for the checkpoints.")] = None,
+    trust: Annotated[Path | None, typer.Option("--trust", parser=path, help="Trust root, for the checkpoints.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Walk the whole chain, and hold it against checkpoints that were kept elsewhere."""
@@ -53,7 +54,9 @@ def ledger_verify(
 
 
 @ledger_app.command("show")
-def ledger_show(seq: int, ledger: LedgerUrl) -> None:
+def ledger_show(
+    seq: Annotated[int, typer.Argument(parser=whole, help="Number of the entry.")], ledger: LedgerUrl
+) -> None:
     """Print one entry with its statement."""
     from airflow_mlgov.evidence.digests import parse_json
     from airflow_mlgov.evidence.ledger import open_ledger
@@ -125,7 +128,7 @@ def ledger_quarantine(
 def ledger_export(
     ledger: LedgerUrl,
     model: Annotated[str, typer.Option("--model", help="models:/name/7 or models:/name@alias.")],
-    out: Annotated[Path, typer.Option("--out", help="New zip file.")],
+    out: Annotated[Path, typer.Option("--out", parser=path, help="New zip file.")],
     registry: RegistryUri = None,
     policy: Annotated[Path | None, typer.Option("--policy", help="Governance policy, mlgov.yaml.")] = None,
     sign: Annotated[

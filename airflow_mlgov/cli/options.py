@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 import typer
 
 from airflow_mlgov.cli.common import AsJson, Environment, RegistryUri
+from airflow_mlgov.cli.values import number, path, whole
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.protocol import CsvSettings, GateSettings, Option, mark_of, shown_default
 from airflow_mlgov.strict_files import read_yaml
@@ -30,7 +31,7 @@ def _text(flag: str, help_text: str) -> Any:
 
 
 def _path(flag: str, help_text: str) -> Any:
-    return Annotated[Path | None, typer.Option(flag, help=help_text)]
+    return Annotated[Path | None, typer.Option(flag, parser=path, help=help_text)]
 
 
 _DATA = {
@@ -141,7 +142,9 @@ def _of_setting(name: str, info: FieldInfo) -> Any:
         metavar = "FILE" if mark and mark.file else (mark.example if mark and mark.example else "NAME=VALUE")
     repeated = kind == "several" or (kind == "pairs" and not (mark and mark.file))
     python = {"number": float, "count": int, "yes": bool}.get(kind, str)
-    flag = typer.Option(flag_of(name, info), help=f"{text} Repeatable." if repeated else text, metavar=metavar)
+    checked: Any = {"number": number, "count": whole}.get(kind)
+    said = f"{text} Repeatable." if repeated else text
+    flag = typer.Option(flag_of(name, info), help=said, metavar=metavar, parser=checked)
     return Annotated[list[str] | None if repeated else python | None, flag]
 
 

@@ -23,6 +23,7 @@ from airflow_mlgov.cli.common import (
     say,
     who_asks,
 )
+from airflow_mlgov.cli.values import path, whole
 from airflow_mlgov.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -109,11 +110,17 @@ def verify(
     trust: TrustFile,
     model: Annotated[str | None, typer.Argument(help="models:/name@alias or models:/name/7")] = None,
     ledger: Annotated[str | None, typer.Option("--ledger", help="SQLAlchemy URL of the ledger.")] = None,
-    pack: Annotated[Path | None, typer.Option("--pack", help="An evidence pack instead of model and ledger.")] = None,
-    artifact: Annotated[
-        Path | None, typer.Option("--artifact", help="With --pack: the model's files, to hash.")
+    pack: Annotated[
+        Path | None,
+        typer.Option("--pack", parser=path, help="An evidence pack instead of model and ledger."),
     ] = None,
-    policy: Annotated[Path | None, typer.Option(help="Decide again under this policy, mlgov.yaml.")] = None,
+    artifact: Annotated[
+        Path | None,
+        typer.Option("--artifact", parser=path, help="With --pack: the model's files, to hash."),
+    ] = None,
+    policy: Annotated[
+        Path | None, typer.Option(parser=path, help="Decide again under this policy, mlgov.yaml.")
+    ] = None,
     registry: RegistryUri = None,
     checkpoint: Checkpoints = None,
     environment: Annotated[str | None, typer.Option(help="Environment it is to serve in.")] = None,
@@ -156,9 +163,11 @@ def verify(
 def replay(
     ledger: LedgerUrl,
     trust: TrustFile,
-    policy: Annotated[Path | None, typer.Option("--policy", help="Decide under this policy instead.")] = None,
+    policy: Annotated[
+        Path | None, typer.Option("--policy", parser=path, help="Decide under this policy instead.")
+    ] = None,
     model: Annotated[str | None, typer.Option("--model", help="Only decisions about this registered model.")] = None,
-    decision: Annotated[int | None, typer.Option("--decision", help="Only this ledger entry.")] = None,
+    decision: Annotated[int | None, typer.Option("--decision", parser=whole, help="Only this ledger entry.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make every decision again: the same answer years later; or what today's champions would get under another policy.

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from airflow_mlgov.cli.common import print_json, say
+from airflow_mlgov.cli.values import path
 from airflow_mlgov.errors import AccessError, ConfigurationError
 
 suite_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Suites of expectations for the data gate.")
@@ -24,7 +25,8 @@ def suite() -> None:
 def propose(
     data: Annotated[str, typer.Option("--data", help="csv or parquet file, a glob or a folder, that is trusted.")],
     out: Annotated[
-        Path | None, typer.Option("--out", help="File to write; if omitted, stdout. Not overwritten.")
+        Path | None,
+        typer.Option("--out", parser=path, help="File to write; if omitted, stdout. Not overwritten."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the suite.")] = None,
     types: Annotated[bool, typer.Option("--types", help="Also pin pandas' types; slower to evaluate.")] = False,

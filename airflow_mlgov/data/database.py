@@ -18,6 +18,7 @@ from airflow_mlgov.data.names import require_columns
 from airflow_mlgov.data.relation import MEMORY_LIMIT, Batch, ColumnKind
 from airflow_mlgov.data.remote import RemoteRelation, copied, fingerprint_of
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
+from airflow_mlgov.urls import database_url, shown_database
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -60,8 +61,7 @@ class SqlSource:
     def name(self) -> str:
         """The URL without user, password and parameters, then the table or the SHA-256 of the query."""
         url = self._url()
-        host = f"{url.host or ''}:{url.port}" if url.port else url.host or ""
-        where = f"{url.get_backend_name()}://{host}/{url.database or ''}"
+        where = shown_database(url, url.get_backend_name())
         if self.table:
             return f"{where}#table={self.table}"
         return f"{where}#query=sha256:{hashlib.sha256((self.query or '').encode()).hexdigest()}"
@@ -81,16 +81,13 @@ class SqlSource:
         return self._url()
 
     def _url(self) -> sa.URL:
-        import sqlalchemy as sa
-
-        try:
-            url = sa.make_url(self.url)
-        except (sa.exc.ArgumentError, ValueError):
+        url = database_url(self.url)
+        if url is None:
             raise ConfigurationError(
                 "the data source's URL is not a SQLAlchemy URL; it looks like postgresql+psycopg://host:5432/database "
                 "or sqlite:///file.db (not shown here: it may hold a password)",
                 code="source.address",
-            ) from None
+            )
         if self.username is not None:
             url = url.set(username=self.username)
         return url if self.password is None else url.set(password=self.password)

@@ -116,6 +116,10 @@ def opened(data: str, *, memory_limit: str = MEMORY_LIMIT, store: Store | None =
         folder has no room
     """
     text = str(data)
+    if not text.strip():
+        raise ConfigurationError(
+            "the data is named by an empty text: name a file, a folder or a URL", code="data.missing"
+        )
     with TemporaryDirectory(prefix="mlgov-data-") as name:
         copies = _Copies(Path(name), memory_limit)
         with copies.named_as_given():

@@ -73,7 +73,7 @@ def canonical_json(value: Any) -> bytes:
     """
     try:
         return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
-    except ValueError as error:  # also a lone surrogate, which UTF-8 cannot carry
+    except (ValueError, TypeError) as error:  # also a lone surrogate, which UTF-8 cannot carry; a key that is no text
         raise EvidenceError(f"evidence must be plain finite JSON: {error}", code="json.not_plain") from error
 
 

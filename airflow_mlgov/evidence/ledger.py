@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, EvidenceError, MlgovError
 from airflow_mlgov.evidence.chain import (
@@ -46,6 +46,7 @@ from airflow_mlgov.evidence.ledger_schema import (
 from airflow_mlgov.evidence.ledger_watch import look
 from airflow_mlgov.evidence.signing import sign_statement
 from airflow_mlgov.evidence.statements import LedgerMark, Signed
+from airflow_mlgov.urls import database_url, shown_database
 
 if TYPE_CHECKING:
     from securesystemslib.signer import Signer
@@ -198,13 +199,12 @@ def open_ledger(url: str | URL, timeout: float = 10.0, *, create: bool = True) -
     :raises DependencyError: the database is down or locked
     :raises AccessError: the database refused the identity
     """
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):  # whose text may hold the password
+    parsed = database_url(url)
+    if parsed is None:
         raise ConfigurationError(
             "the ledger must be a SQLAlchemy URL, such as sqlite:////var/lib/ledger.db", code="ledger.address"
-        ) from None
-    shown = shown_url(parsed)
+        )
+    shown = shown_database(parsed)
     if parsed.get_backend_name() not in STEPS:
         raise ConfigurationError(f"the ledger {shown} must be SQLite or PostgreSQL", code="ledger.address")
     with _database_errors(shown):
@@ -216,15 +216,6 @@ def open_ledger(url: str | URL, timeout: float = 10.0, *, create: bool = True) -
         if create:
             migrate(engine, shown)
     return Ledger(engine, shown)
-
-
-def shown_url(url: URL) -> str:
-    """A database's URL as it may be shown: dialect, host, port and database; whatever else it has may be a secret."""
-    host, database = (str(part or "").rpartition("@")[2] for part in (url.host, url.database))
-    if url.get_backend_name() == "sqlite":
-        return f"{url.drivername}:///{str(url.database or '').partition('?')[0]}"
-    host = f"[{host}]" if ":" in host else host
-    return f"{url.drivername}://{host}{f':{url.port}' if url.port else ''}/{database.partition('?')[0]}"
 
 
 def _rows(connection: Connection, first: int = 0) -> Iterator[Entry]:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 
 from airflow_mlgov.errors import ConfigurationError, EvidenceError, MlgovError
 from airflow_mlgov.evidence.chain import Entry, Head, Verified, read_envelope, verified
@@ -143,6 +143,8 @@ def _member(pack: ZipFile, name: str, path: Path) -> str:
     info = pack.getinfo(name)
     if info.flag_bits & 1:
         raise ConfigurationError(f"{path} is encrypted: a pack is signed, and never encrypted", code="pack.malformed")
+    if info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+        raise ConfigurationError(f"{path} is packed by another method than packs are", code="pack.malformed")
     with pack.open(info) as packed:
         raw = packed.read(MAX_UNPACKED + 1) if info.file_size <= MAX_UNPACKED else b""
     if (not raw and info.file_size) or len(raw) > min(MAX_UNPACKED, max(info.compress_size * MAX_RATIO, _ALWAYS)):

@@ -4,14 +4,13 @@ policy's. Refuses unknown metrics, bounds that are not numbers, and a DAG that l
 from __future__ import annotations
 
 import difflib
-import math
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.results import Bound, Severity
+from airflow_mlgov.results import Bound, Severity, is_finite
 
 VS_CHAMPION = "_vs_champion"
 """A metric with this ending is bounded by its change against the champion: ``{"min_change": -0.01}``."""
@@ -220,7 +219,7 @@ def _read_ends(metric: str, settings: Mapping[str, Any], relative: bool, source:
 
 def _make_bound(metric: str, ends: Mapping[str, Any], source: str) -> Bound:
     for end, value in ends.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if not is_finite(value):
             raise ConfigurationError(
                 f"the bound of {metric} is not a finite number: {end} is {value!r} ({source})",
                 code="bound.not_a_number",

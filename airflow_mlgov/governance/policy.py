@@ -15,7 +15,7 @@ from typing import Any
 
 from airflow_mlgov import catalogue
 from airflow_mlgov.addresses import RegistryIdentity
-from airflow_mlgov.durations import parse_duration
+from airflow_mlgov.durations import parse_duration, span
 from airflow_mlgov.errors import ConfigurationError, MlgovError
 from airflow_mlgov.evidence.digests import hash_file
 from airflow_mlgov.evidence.statements import Person
@@ -232,7 +232,7 @@ class GovernancePolicy:
             if glass is None
             else BreakGlass(
                 self._people(glass["from"]),
-                timedelta(hours=glass.get("max_hours", 24)),
+                span(glass.get("max_hours", 24), "hours"),
                 parse_duration(glass.get("audit_within", "2d")),
             ),
             accounts=self.document.get("accounts", {}),
@@ -242,7 +242,7 @@ class GovernancePolicy:
         return Waivers(
             self._people(section.get("from", approvals.get("from", ()))),
             section.get("signers", 2),
-            timedelta(days=section.get("max_days", 30)),
+            span(section.get("max_days", 30), "days"),
             parse_duration(section.get("audit_within", "14d")),
             section.get("max_stretch"),
         )

@@ -8,7 +8,6 @@ an object that may change each request before it is sent; that object is :class:
 from __future__ import annotations
 
 import os
-import re
 import threading
 from base64 import b64encode
 from collections import Counter
@@ -16,9 +15,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import Any
-from urllib.parse import urlsplit
 
 from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.urls import server_url, shown_server
 
 PROVIDER = "mlgov"
 _AUTH_SETTING = "MLFLOW_TRACKING_AUTH"
@@ -34,21 +33,16 @@ _settings: dict[str, tuple[int, str | None]] = {}
 
 
 def origin(uri: str) -> str | None:
-    """``scheme://host:port`` of an http(s) URI, None for other URIs."""
-    parts = urlsplit(uri)
+    """``scheme://host:port`` of an http(s) URI, None for other URIs.
+
+    :raises ConfigurationError: it has a port that is none
+    """
+    parts = server_url(uri)
     if parts.scheme.lower() not in _PORTS or not parts.hostname:
         return None
     scheme = parts.scheme.lower()
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname.lower()
     return f"{scheme}://{host}:{parts.port or _PORTS[scheme]}"
-
-
-def without_credentials(uri: str) -> str:
-    """The URI as it may be shown and signed: no user, no password, no query, no trailing slash."""
-    scheme, separator, rest = re.split("[?#]", uri, maxsplit=1)[0].partition("://")
-    if not separator:
-        return scheme
-    return f"{scheme}://{rest.rpartition('@')[2].rstrip('/')}"  # to the last @: a password may hold a slash
 
 
 @contextmanager
@@ -64,16 +58,16 @@ def using(
     """
     header = _header(username, password, token)
     where = origin(uri)
-    if where and "@" in urlsplit(uri).netloc:
+    if where and "@" in server_url(uri).netloc:
         raise ConfigurationError(
-            f"{without_credentials(uri)}: give user name and password apart from the URI", code="registry.credentials"
+            f"{shown_server(uri)}: give user name and password apart from the URI", code="registry.credentials"
         )
     if header is None:
         yield
         return
     if where is None:
         raise ConfigurationError(
-            f"{without_credentials(uri)} takes no user name, password or token: it is not http(s)",
+            f"{shown_server(uri)} takes no user name, password or token: it is not http(s)",
             code="registry.credentials",
         )
     with ExitStack() as stack:

@@ -13,6 +13,9 @@ _MISSING = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "ENDPOINT_NOT_FOUN
 _REFUSED = frozenset({"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"})
 _WRONG = frozenset({"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"})
 _STATUS = re.compile(r"\b(401|403|404) Client Error")
+_CLIENT_ERROR = re.compile(r"\b(4[0-9][0-9]) Client Error")
+_FILE = re.compile(r"##### File (.*?) #####", re.DOTALL)
+"""How MLflow names a file that it could not download."""
 _TEXT_LIMIT = 300
 
 
@@ -39,6 +42,14 @@ def mlflow_errors(what: str, uri: str) -> Iterator[None]:
     except requests.exceptions.HTTPError as error:
         status = error.response.status_code if error.response is not None else 500
         raise _from_status(status, what, uri) from error
+    except ImportError as error:
+        raise ConfigurationError(
+            f"cannot {what}: the library for where its files are is not installed here ({error.name or error}); "
+            "install it beside mlflow, such as boto3 for s3://",
+            code="store.unknown",
+        ) from error
+    except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
+        raise ConfigurationError(f"cannot {what}: {uri} is not a valid URL", code="registry.address") from error
     except (requests.exceptions.RequestException, SQLAlchemyError, OSError) as error:
         raise DependencyError(
             f"cannot {what}: MLflow at {uri} cannot be reached ({type(error).__name__})", code="registry.down"
@@ -46,6 +57,14 @@ def mlflow_errors(what: str, uri: str) -> Iterator[None]:
 
 
 def _from_mlflow(code: str, message: str, what: str, uri: str) -> MlgovError:
+    status, file = _CLIENT_ERROR.search(message), _FILE.search(message)
+    if status and file and int(status[1]) not in (401, 403, 408, 429):
+        return ConfigurationError(
+            f"cannot {what}: MLflow at {uri} answers {status[1]} for its file {file[1]!r}: that is a link or no "
+            "regular file, or its name holds what MLflow's proxy does not carry (#, ?, % or a line break); put the "
+            "file itself there under a plain name, and register the version anew",
+            code="registry.file",
+        )
     if code in _REFUSED:
         return _from_status(403, what, uri)
     if code in _MISSING:

@@ -18,10 +18,11 @@ from urllib.parse import unquote
 from airflow_mlgov.addresses import RegistryIdentity, one_spelling
 from airflow_mlgov.errors import ConfigurationError, DependencyError, EvidenceError
 from airflow_mlgov.evidence.digests import hash_tree
-from airflow_mlgov.registry.credentials import origin, setting, using, without_credentials
+from airflow_mlgov.registry.credentials import origin, setting, using
 from airflow_mlgov.registry.mlflow_errors import mlflow_errors
 from airflow_mlgov.registry.protocol import REFERENCE, ModelVersion
 from airflow_mlgov.results import Subject
+from airflow_mlgov.urls import shown_server
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -38,6 +39,8 @@ _PATIENCE = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 _SHOWN = 5
+_DIGITS = 10
+"""Of a version's number; MLflow keeps no larger one."""
 
 
 class MlflowRegistry:
@@ -98,7 +101,7 @@ class MlflowRegistry:
         if alias:
             found = self.holder(name, alias)
         elif which.isdecimal():
-            found = self._version(name, which)
+            found = self._version(name, which) if len(which) < _DIGITS else None
         elif which == "latest":
             found = next(iter(self.versions(name)), None)
         else:
@@ -229,11 +232,19 @@ class MlflowRegistry:
         import mlflow.artifacts
 
         with tempfile.TemporaryDirectory(prefix="mlgov-model-") as directory:
-            with self.calling(f"download {version}") as client:
-                where = client.get_model_version_download_uri(version.name, version.version)
-                found = mlflow.artifacts.download_artifacts(
-                    artifact_uri=where, dst_path=directory, tracking_uri=self._tracking_uri, registry_uri=self._uri
-                )
+            try:
+                with self.calling(f"download {version}") as client:
+                    where = client.get_model_version_download_uri(version.name, version.version)
+                    found = mlflow.artifacts.download_artifacts(
+                        artifact_uri=where, dst_path=directory, tracking_uri=self._tracking_uri, registry_uri=self._uri
+                    )
+            except DependencyError as error:
+                self.ping()  # which says so if it is MLflow itself that is down
+                raise DependencyError(
+                    f"cannot download {version}: MLflow at {self.uri} answers, but not for its files: the store behind "
+                    "it is down, or one of them is no regular file or has a name that is not UTF-8",
+                    code="registry.files_down",
+                ) from error
             path = Path(found)
             if not path.is_dir() or next(path.iterdir(), None) is None:
                 raise ConfigurationError(
@@ -353,7 +364,7 @@ class MlflowRegistry:
         :param what: what is being tried, to follow "cannot" in the message: ``read the run 'ab12'``
         """
         with ExitStack() as stack:
-            stack.enter_context(mlflow_errors(what, without_credentials(self._uri)))
+            stack.enter_context(mlflow_errors(what, shown_server(self._uri)))
             stack.enter_context(self.authenticated())
             for name, value in _PATIENCE.items():
                 stack.enter_context(setting(name, value))
@@ -438,6 +449,12 @@ def _parse(reference: str | Mapping[str, Any]) -> tuple[str, str, str]:
                 f"a model version needs a name and a version number, not {dict(reference)!r}", code="registry.reference"
             )
         return name, str(number), ""
+    if not isinstance(reference, str):
+        raise ConfigurationError(
+            f"a model version is named by text or by what RegisterModelOperator hands over, not by {reference!r}: has "
+            "the task before it handed over anything?",
+            code="registry.reference",
+        )
     match = REFERENCE.fullmatch(reference)
     if match is None:
         raise ConfigurationError(

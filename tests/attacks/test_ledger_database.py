@@ -14,8 +14,9 @@ import sqlalchemy as sa
 
 from airflow_mlgov.cli import main
 from airflow_mlgov.errors import AccessError, ConfigurationError, EvidenceError
-from airflow_mlgov.evidence.ledger import Ledger, open_ledger, shown_url
+from airflow_mlgov.evidence.ledger import Ledger, open_ledger
 from airflow_mlgov.evidence.signing import TrustRoot, open_signer, sign_statement
+from airflow_mlgov.urls import shown_database
 from tests.codes import raises_code
 from tests.fixtures.postgres import PASSWORD
 from tests.worlds.statements import make_statement
@@ -176,7 +177,7 @@ def test_whoever_reads_makes_no_ledger(
     ],
 )
 def test_a_url_is_shown_without_what_may_be_a_secret(url: str, shown: str) -> None:
-    said = shown_url(sa.make_url(url))
+    said = shown_database(sa.make_url(url))
     assert "heim" not in said
     assert said == shown
 

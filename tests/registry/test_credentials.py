@@ -11,7 +11,8 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.registry.credentials import origin, setting, using, without_credentials
+from airflow_mlgov.registry.credentials import origin, setting, using
+from airflow_mlgov.urls import shown_server
 from tests.codes import raises_code
 
 PASSWORD = "s3cret-pässword"
@@ -153,6 +154,6 @@ def test_origins():
     assert origin("HTTPS://MLflow.Example/api?x=1") == "https://mlflow.example:443"
     assert origin("http://[::1]:5000") == "http://[::1]:5000"
     assert origin("sqlite:////tmp/x.db") is None
-    assert without_credentials("http://u:p@h:1/x/?token=t") == "http://h:1/x"
-    assert without_credentials("sqlite:////tmp/x.db") == "sqlite:////tmp/x.db"
-    assert without_credentials("postgresql://u:p/a@ss@h/db?sslmode=off") == "postgresql://h/db"
+    assert shown_server("http://u:p@h:1/x/?token=t") == "http://h:1/x"
+    assert shown_server("sqlite:////tmp/x.db") == "sqlite:////tmp/x.db"
+    assert shown_server("postgresql://u:p/a@ss@h/db?sslmode=off") == "postgresql://h/db"

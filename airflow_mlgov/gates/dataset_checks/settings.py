@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from airflow_mlgov.durations import parse_duration
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.results import Severity
+from airflow_mlgov.results import Severity, is_finite
 
 T = TypeVar("T")
 
@@ -70,7 +70,7 @@ def number_of(key: str, value: Any, low: float, high: float = math.inf) -> float
 
     :raises ConfigurationError: it is something else
     """
-    sound = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    sound = is_finite(value)
     if not sound or not low <= value <= high:
         span = f"of at least {low:g}" if high == math.inf else f"within {low:g} to {high:g}"
         raise ConfigurationError(f"{key} must be a number {span}, not {value!r}", code="setting.wrong")
