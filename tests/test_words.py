@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_mlgov import words
@@ -56,6 +56,7 @@ def test_a_said_thing_in_markdown(said: str, written: str) -> None:
     assert words.markdown(said) == written
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_no_text_is_markup(text: str) -> None:
     """In a paragraph, in emphasis, in a list, in a cell of a table and alone."""
@@ -65,6 +66,7 @@ def test_no_text_is_markup(text: str) -> None:
     assert blocks(frame.format(said)) == blocks(frame.format(fine))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_what_is_shown_is_seen_and_is_one_line(text: str) -> None:
     for shown in (words.plain(text), words.line(text)):

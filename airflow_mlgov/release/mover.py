@@ -19,6 +19,7 @@ from airflow_mlgov.registry.protocol import in_stage
 from airflow_mlgov.release.desk import Desk
 from airflow_mlgov.release.timeline import Timeline, version_of
 from airflow_mlgov.results import Subject
+from airflow_mlgov.words import line
 
 if TYPE_CHECKING:
     from airflow_mlgov.registry.protocol import ModelVersion
@@ -114,7 +115,7 @@ class Mover:
             self._put_back(said.before)
             self._abandon(said, sha256)
         except MlgovError as error:
-            log.error("what was moved of %s could not be put back: %s", self.version, error)
+            log.error("what was moved of %s could not be put back: %s", line(self.version), line(error))
 
     def _opened(self, action: str) -> Evidence[IntentStatement] | None:
         found = [
