@@ -39,3 +39,37 @@ def test_a_vault_signer_without_vault_says_what_is_missing(monkeypatch: pytest.M
     monkeypatch.setenv("AIRFLOW__MLGOV__SIGN", "vault:mlgov-{duty}")
     with raises_code(ConfigurationError, "vault.not_configured"):
         _ = Duty("data_validation").signer
+
+
+POLICY = "version: 1\n{more}models: {{m: {{targets: {{production: {{alias: c, requires: [performance]}}}}}}}}\n"
+
+
+def test_the_registry_is_the_one_that_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", '{"conn_type": "mlflow", "host": "HTTP://LocalHost:5000/"}')
+    assert Duty("fairness").registry_identity is None
+    assert Duty("fairness").mlflow.registry().uri == "http://127.0.0.1:5000"
+    monkeypatch.setenv("AIRFLOW__MLGOV__REGISTRY_ID", "http://127.0.0.1:5000")
+    assert Duty("fairness").mlflow.registry().uri == "http://127.0.0.1:5000"
+    monkeypatch.setenv("AIRFLOW__MLGOV__REGISTRY_ID", "https://mlflow.bank.example")
+    with raises_code(ConfigurationError, "registry.other"):
+        Duty("fairness").mlflow.registry()
+    path = tmp_path / "mlgov.yaml"
+    monkeypatch.setenv("AIRFLOW__MLGOV__POLICY", str(path))
+    path.write_text(POLICY.format(more="registry_id: bank\nregistry_urls: [http://localhost:5000]\n"))
+    with raises_code(ConfigurationError, "registry.id_differs"):
+        Duty("fairness").mlflow.registry()
+    for same in ("bank", "http://[::1]:5000"):
+        monkeypatch.setenv("AIRFLOW__MLGOV__REGISTRY_ID", same)
+        assert Duty("fairness").mlflow.registry().uri == "bank"
+
+
+def test_a_key_file_signs_nothing_in_production(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "mlgov.yaml"
+    path.write_text(POLICY.format(more="production_environments: [live]\n"))
+    monkeypatch.setenv("AIRFLOW__MLGOV__POLICY", str(path))
+    assert Duty("fairness").signer
+    monkeypatch.setenv("AIRFLOW__MLGOV__ENVIRONMENT", "live")
+    for sign in ("", f"local:{tmp_path}/key.pem"):
+        monkeypatch.setenv("AIRFLOW__MLGOV__SIGN", sign)
+        with raises_code(ConfigurationError, "signer.local_in_production"):
+            _ = Duty("fairness").signer

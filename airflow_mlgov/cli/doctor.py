@@ -336,7 +336,14 @@ def _add(duty: str, uri: str, trust: TrustRoot) -> str:
 def _signing(governance: Duty) -> Iterator[Finding]:
     trust = _if_it_holds(lambda: governance.trust)
     signers = {duty: _uri_of(duty) for duty in _duties(governance)}
-    if any(uri.startswith("local:") for uri in signers.values()):
+    policy = _if_it_holds(lambda: governance.policy)
+    is_local = any(uri.startswith("local:") for uri in signers.values())
+    if is_local and policy and governance.environment in policy.production:
+        yield _problem(
+            f"{governance.environment} is production by the policy, and key files sign: every signature is refused",
+            "keep the keys in Vault or a KMS: mlgov trust move, and [mlgov] sign = vault:mlgov-{duty}",
+        )
+    elif is_local:
         yield _warning(
             "evidence is signed with local key files: whoever can read one can sign",
             "keep the keys in Vault: [mlgov] sign = vault:mlgov-{duty}",
