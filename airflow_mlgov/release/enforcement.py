@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from airflow_mlgov.errors import MlgovError
+from airflow_mlgov.errors import DependencyError, MlgovError
 from airflow_mlgov.release.desk import Desk
 from airflow_mlgov.release.obligations import Obligation, ObligationState, list_obligations
 from airflow_mlgov.release.rollback import roll_back
@@ -47,7 +47,7 @@ def enforce(desk: Desk, *, warn_within: timedelta, demote: bool = True) -> Enfor
     What goes wrong with one model is said of it, and stops no other.
 
     :raises EvidenceError: the chain is broken
-    :raises DependencyError: the ledger is down; try again
+    :raises DependencyError: MLflow or the ledger is down; try again
     """
     mine = [
         item
@@ -73,6 +73,8 @@ def _demote(desk: Desk, item: Obligation) -> Demotion:
     try:
         back = roll_back(desk, item.model.name, item.target, reason=f"obligation {item.id}: {item.state}")
     except MlgovError as error:  # of this model; the others are looked at all the same
+        if isinstance(error, DependencyError):
+            desk.registry.names()  # raises if the registry itself is down
         return Demotion(False, f"not demoted: {error}")
     return Demotion(True, f"rolled back to version {back.model.version} ({back.record})")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlgov.errors import EvidenceError, MlgovError
+from airflow_mlgov.errors import DependencyError, EvidenceError, MlgovError
 from airflow_mlgov.evidence.chain import Verified
 from airflow_mlgov.evidence.statements import Context, IncidentStatement
 from airflow_mlgov.evidence.verification import Evidence, only
@@ -93,6 +93,8 @@ def _seen(desk: Desk, records: Verified, name: str, history: Sequence[Evidence])
         for incident in look(desk, records, name, history):
             found.append(incident)
     except Exception as error:  # of this model: one hostile item blinds nobody for the others
+        if isinstance(error, DependencyError):
+            desk.registry.names()  # raises if the registry itself is down
         return [*found, unseen(desk, name, error)], False
     return found, not any(item.code == "version.unseen" for item in found)
 
