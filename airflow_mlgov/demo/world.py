@@ -112,7 +112,7 @@ def copy_dags(destination: Path) -> Path:
         if (source / "credit_risk_retraining.py").is_file():
             shutil.copytree(source, destination, ignore=shutil.ignore_patterns("__pycache__", "data"))
             return destination
-    raise DependencyError(
+    raise ConfigurationError(
         "the example DAG is not here: run the demo from a clone of the project", code="demo.not_installed"
     )
 

@@ -84,6 +84,11 @@ def run_gate(
             read = tuple(each.subject for each in (relation, champion) if each is not None)
         sides = [each for each in (relation, champion) if each is not None]
         read_as = {each.name: found for each in sides if (found := getattr(each, "read_as", None))}
+    if subject is None and not read:
+        raise ConfigurationError(
+            f"the gate {gate.name} is over data and has not said what it has read: its Findings need `read`",
+            code="gate.no_subject",
+        )
     result = GateResult(
         gate=gate.name,
         subject=read[0] if subject is None else subject,

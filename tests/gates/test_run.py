@@ -50,3 +50,15 @@ def test_a_gate_that_reads_no_data_names_what_it_found(tmp_path: Path) -> None:
     assert (result.subject, result.verdict) == (FOUND, Outcome.PASS)
     assert [item.kind for item in result.inputs] == ["rules"]
     assert list(tmp_path.glob("nothing-*.html"))
+
+
+class Silent(Nothing):
+    """Forgets to say what it has read."""
+
+    def judge(self, question: Question[GateSettings]) -> Findings:
+        return Findings(PASSED)
+
+
+def test_a_gate_over_data_that_does_not_say_what_it_has_read() -> None:
+    with raises_code(ConfigurationError, "gate.no_subject"):
+        run_gate(Silent(), None, GateSettings())
