@@ -35,6 +35,8 @@ from airflow_mlgov.gates.data_validation.query_plan import (
 )
 
 _HALF = 10**18
+_TIMES = '"mlgov: times"'
+"""A name that no column has by chance."""
 
 
 def _numeric(plan: Plan, item: Expectation) -> Column:
@@ -304,8 +306,8 @@ def _most_common(plan: Plan, item: Expectation) -> Finish:
         if not present:
             return Result(False, {}, withheld=True, nonnull=0)
         counted = (
-            f"SELECT {column.sql} AS {identifier(column.name)}, count(*) AS n FROM {answers.source} "  # noqa: S608
-            f"WHERE {column.sql} IS NOT NULL GROUP BY 1 QUALIFY n = max(n) OVER ()"
+            f"SELECT {column.sql} AS {identifier(column.name)}, count(*) AS {_TIMES} FROM {answers.source} "  # noqa: S608
+            f"WHERE {column.sql} IS NOT NULL GROUP BY 1 QUALIFY {_TIMES} = max({_TIMES}) OVER ()"
         )
         modes, within = answers.one(f"SELECT count(*), count(*) FILTER ({known}) FROM ({counted})")  # noqa: S608
         met = within > 0 if item.kwargs.get("ties_okay") else modes == within == 1

@@ -128,6 +128,8 @@ def _like(plan: Plan, item: Expectation, *, wanted: bool) -> Finish:
     escape = item.kwargs.get("escape")
     if escape is not None and len(escape) != 1:
         raise UnfitError("its escape is not one sign")
+    if escape and any(re.sub(f"{re.escape(escape)}.", "", one, flags=re.DOTALL).endswith(escape) for one in patterns):
+        raise UnfitError("its pattern ends with its escape, which escapes nothing there")
     how = f" ESCAPE {literal(escape)}" if escape else ""
     joint = " AND " if item.kwargs.get("match_on") == "all" else " OR "
     matched = joint.join(f"{column.text} LIKE {literal(pattern)}{how}" for pattern in patterns)
@@ -210,15 +212,19 @@ def _in_order(plan: Plan, item: Expectation, *, sign: str) -> Finish:
     return finish
 
 
+_MEAN, _SPREAD = '"mlgov: mean"', '"mlgov: spread"'
+"""Names that no column has by chance."""
+
+
 def _z_scores(plan: Plan, item: Expectation) -> Finish:
     column = plan.column(item.kwargs["column"])
     require_kind(column, NUMERIC, "numbers")
     value = f"{column.sql}::DOUBLE"
-    of_all = f"SELECT favg({value}) AS mean, stddev_samp({value}) AS spread FROM {plan.source}"  # noqa: S608 - quoted
+    of_all = f"SELECT favg({value}) AS {_MEAN}, stddev_samp({value}) AS {_SPREAD} FROM {plan.source}"  # noqa: S608 - quoted
 
     def finish(answers: Answers) -> Result:
         present = answers.present(column)
-        score = f"(({value} - mean) / spread)"
+        score = f"(({value} - {_MEAN}) / {_SPREAD})"
         score = f"abs({score})" if item.kwargs["double_sided"] else score
         beyond = f"{column.sql} IS NOT NULL AND NOT coalesce({score} < {float(item.kwargs['threshold'])!r}, false)"
         found = answers.one(
