@@ -19,6 +19,7 @@ WHOLE = "whole numbers beyond 2**53 are compared exactly; pandas rounds them to 
 YEARS = "dates are those of the file; pandas' nanoseconds end in 2262 and begin in 1677"
 DIGITS = "whole numbers are their digits as text; pandas writes 7.0 where a value is missing"
 SINGLE = "a float32 column is compared with the float32 that the suite's number is"
+FIRST = "column_index 0 is the first place; Great Expectations takes it for none"
 WRITTEN = "a text that is no number or date is unexpected; on pandas the expectation stops with TypeError"
 
 _UNIQUE = ("unique", "distinct_values")
@@ -40,6 +41,8 @@ _NULLS = ("expect_column_values_to_be_null", "expect_column_values_to_not_be_nul
 
 def difference_of(item: Expectation, columns: Mapping[str, Column], answers: Answers) -> str:
     """Why Great Expectations on pandas may answer otherwise; empty where it is to agree."""
+    if item.type == "expect_column_to_exist":
+        return FIRST if item.kwargs.get("column_index") == 0 else ""
     if item.type in _NULLS or item.type.endswith(("_of_type", "_type_list", "_type_to_be")):
         return ""
     return next((why for name in item.columns if (why := _of_column(item, columns[name], answers))), "")

@@ -300,7 +300,8 @@ def _why(item: Expectation, result: _gx.Result) -> str:
         shown = f"{result.observed:.6g}" if isinstance(result.observed, float) else result.observed
         return f"observed {shown}"
     if item.type == "expect_column_to_exist":
-        return f'there is no column "{item.kwargs.get("column")}"'
+        place = item.kwargs.get("column_index")
+        return f'there is no column "{item.kwargs.get("column")}"' + ("" if place is None else f" in place {place}")
     return "not met" + ("; the observed value is withheld, for it may be a row's value" if result.withheld else "")
 
 

@@ -63,6 +63,7 @@ KNOWN = {
     differences.SINGLE,
     differences.WRITTEN,
     differences.DIGITS,
+    differences.FIRST,
 }
 """Where Great Expectations on pandas says something else than arithmetic does, and the evidence says so."""
 
