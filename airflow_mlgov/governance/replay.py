@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from airflow_mlgov.errors import EvidenceError
 from airflow_mlgov.evidence.digests import hash_json
 from airflow_mlgov.evidence.statements import DecisionStatement, PolicyStatement
 from airflow_mlgov.evidence.verification import Evidence
@@ -55,11 +56,19 @@ def replay_under(decision: Evidence[DecisionStatement], policy: GovernancePolicy
     """The reasons to deny that another policy, with its own rules and the shipped ones of today, would give.
 
     :raises ConfigurationError: that policy does not govern the model or has no such target
+    :raises EvidenceError: what the decision has recorded as its input is none
     """
     recorded = decision.statement.document.input
-    asked = recorded["request"]
-    said = policy_input(policy, asked["model"], asked["target"])
-    seen = with_what_ifs(recorded["evidence"], said, asked.get("champion"))
+    try:
+        asked, evidence = recorded["request"], recorded["evidence"]
+        model, target, champion = asked["model"], asked["target"], asked.get("champion")
+    except (KeyError, TypeError, AttributeError):
+        raise EvidenceError(
+            f"the input that {decision.reference} has recorded is not one that a decision is made on",
+            code="evidence.form",
+        ) from None
+    said = policy_input(policy, model, target)
+    seen = with_what_ifs(evidence, said, champion)
     document = {**recorded, "policy": said, "evidence": seen}
     return apply_rules({SHIPPED: shipped_rules(), **policy.rules}, document).reasons
 

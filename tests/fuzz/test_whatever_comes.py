@@ -357,8 +357,9 @@ def test_statements_and_envelopes(data: st.DataObject, name: str, desk: Path) ->
     statement = STATEMENTS[name]()
     trust, signer = TrustRoot.load("trust.json"), open_signer(f"local:{desk / statement.duty}.pem")
 
+    document = data.draw(bent(statement.as_json()))
+
     def verify() -> None:
-        document = data.draw(bent(statement.as_json()))
         if isinstance(document, dict):
             verify_envelope(sign_statement(document, signer), trust)
 
@@ -375,7 +376,8 @@ def test_bounds(data: st.DataObject) -> None:
 
     gate = catalogue.load(data.draw(st.sampled_from(["performance", "fairness", "evaluation"])))
     good = {"roc_auc": {"min": 0.5, "severity": "warning"}, "demographic_parity_ratio": {"min": 0.8, "max": 1.25}}
-    ends_well(lambda: parse_bounds(data.draw(bent(good)), gate.metrics))
+    said = data.draw(bent(good))
+    ends_well(lambda: parse_bounds(said, gate.metrics))
 
 
 COMMANDS = [
