@@ -84,7 +84,7 @@ def run(gate: Gate[Any], given: Mapping[str, Any]) -> None:
     policy = _policy(given["policy"], given["model"])
     settings, bounds = held_to(gate, policy, settings_of(gate, given), given.get("bound") or [], "the command line")
     subject = artifact = source = None
-    if gate.about == "model" and given["model"]:
+    if gate.about != "dataset" and given["model"]:
         registry = _registry(given)
         version = registry.resolve(given["model"])
         subject, source = registry.subject(version), version.source
@@ -152,12 +152,12 @@ def _lookup(given: Mapping[str, Any]) -> RegistryLookup:
 
 
 def _conclude(result: GateResult, given: Mapping[str, Any]) -> None:
-    from airflow_mlgov.gates.report import render_junit, render_markdown
+    from airflow_mlgov.gates.report import render_junit, render_markdown, render_sarif
 
     record = _record(result, given) if given["ledger"] else None
-    for path, render in ((given["junit"], render_junit), (given["markdown"], render_markdown)):
-        if path is not None:
-            _write(path, render(result))
+    for form, render in (("junit", render_junit), ("markdown", render_markdown), ("sarif", render_sarif)):
+        if given[form] is not None:
+            _write(given[form], render(result))
     if given["as_json"]:
         checks = [check.as_dict() for check in result.checks]
         print_json({"gate": result.gate, "verdict": str(result.verdict), "checks": checks, "evidence": record})

@@ -64,6 +64,7 @@ _RECORDING = {
     "what_if": Annotated[bool, typer.Option("--what-if", help="Out of curiosity: it makes no decision better.")],
     "junit": _path("--junit", "File for a JUnit report, as CI systems read it."),
     "markdown": _path("--markdown", "File for a report in Markdown."),
+    "sarif": _path("--sarif", "File for a report in SARIF, as code scanners show it."),
     "report_dir": _text("--report-dir", "Folder for an HTML report."),
 }
 _DEFAULTS = {
@@ -85,7 +86,7 @@ def parameters_of(gate: Gate[Any]) -> list[Parameter]:
         options["bound"] = Annotated[list[str] | None, flag]
     if gate.compares:
         options |= _BASELINE
-    options |= _MODEL if gate.about == "model" else _FOR_MODEL
+    options |= _FOR_MODEL if gate.about == "dataset" else _MODEL
     defaults = _DEFAULTS | ({"data": None} if gate.names_data else {})
     return [
         Parameter(name, Parameter.KEYWORD_ONLY, default=defaults.get(name), annotation=option)

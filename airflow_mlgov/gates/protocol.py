@@ -83,6 +83,11 @@ class Local:
     in_policy: bool = False
 
 
+@dataclass(frozen=True)
+class Reserved:
+    """Marks a setting that only the policy may say where one governs: a caller could excuse itself with it."""
+
+
 class Merge:
     """Marks a setting that the policy and a caller may both say; its subclass says how the two become one."""
 

@@ -87,6 +87,42 @@ def render_junit(result: GateResult) -> str:
     return "\n".join(['<?xml version="1.0" encoding="UTF-8"?>', head, *cases, about, "</testsuite>", ""])
 
 
+def render_sarif(result: GateResult) -> str:
+    """The checks that are not green as SARIF 2.1.0, as code scanners show it: rule, level, message, file and line."""
+    import json
+    from importlib.metadata import version
+
+    found = [check for check in result.checks if check.outcome is not Outcome.PASS]
+    rules = sorted({_rule(check) for check in found})
+    driver = {
+        "name": "mlgov",
+        "version": version("airflow-provider-mlgov"),
+        "rules": [{"id": rule} for rule in rules],
+    }
+    run = {"tool": {"driver": driver}, "results": [_sarif_result(check) for check in found]}
+    schema = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json"
+    return json.dumps({"$schema": schema, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
+
+
+def _rule(check: Check) -> str:
+    """The code of a finding, or else the name of the check."""
+    return str(check.values.get("code") or check.name)
+
+
+def _sarif_result(check: Check) -> dict[str, Any]:
+    critical = check.severity is Severity.CRITICAL
+    found: dict[str, Any] = {
+        "ruleId": _rule(check),
+        "level": "error" if critical and check.outcome is not Outcome.INCONCLUSIVE else "warning",
+        "message": {"text": plain(str(check))},
+    }
+    file, _, line = str(check.values.get("where", "")).rpartition(":")
+    if line.isdigit():
+        place = {"artifactLocation": {"uri": plain(file)}, "region": {"startLine": int(line)}}
+        found["locations"] = [{"physicalLocation": place}]
+    return found
+
+
 _JUNIT = {"failures": "failure", "errors": "error", "skipped": "skipped"}
 
 

@@ -93,7 +93,7 @@ def run_gate(
         gate=gate.name,
         subject=read[0] if subject is None else subject,
         checks=findings.checks,
-        inputs=(*(read if gate.about == "model" else read[1:]), *findings.inputs),
+        inputs=(*(read if subject is not None or gate.about == "model" else read[1:]), *findings.inputs),
         details={**findings.details, "read_as": read_as} if read_as else findings.details,
         libraries=_versions(findings.libraries),
         started_at=started,

@@ -43,6 +43,12 @@ _MODEL = Argument(
     str | Mapping[str, Any],
     inspect.Parameter.empty,
 )
+_ALSO_MODEL = Argument(
+    "model",
+    "the version that the evidence is about: models:/name/7 or the XCom of RegisterModelOperator, so that a promotion "
+    "can require it; the pipeline alone if omitted",
+    str | Mapping[str, Any] | None,
+)
 _FOR_MODEL = Argument(
     "model", "name of the registered model that the data is for: what the policy says of its gates applies"
 )
@@ -94,7 +100,7 @@ _REPORT = Argument("report_dir", "folder for a self-contained HTML report")
 
 def arguments_of(gate: Gate[Any]) -> tuple[Argument, ...]:
     """What every gate of this kind is given, without its own settings."""
-    found = [_MODEL if gate.about == "model" else _FOR_MODEL]
+    found = [_FOR_MODEL if gate.about == "dataset" else _MODEL if gate.about == "model" else _ALSO_MODEL]
     if gate.reads:
         found += _SOURCE
     if gate.about == "dataset":

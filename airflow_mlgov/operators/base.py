@@ -198,7 +198,8 @@ class GateOperator(BaseGateOperator):
     @cached_property
     def version(self) -> ModelVersion | None:
         """The version that is judged, as the registry has it now; None of a gate over data."""
-        return self.registry.resolve(self.model) if self.spec.about == "model" else None
+        named = self.spec.about == "model" or (self.spec.about == "pipeline" and self.model)
+        return self.registry.resolve(self.model) if named else None
 
     @property
     def policy(self) -> ModelPolicy | None:

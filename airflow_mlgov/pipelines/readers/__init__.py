@@ -1,0 +1,1 @@
+"""Readers: one file for each platform, each with ``matches`` and ``read``."""

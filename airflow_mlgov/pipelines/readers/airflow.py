@@ -1,0 +1,138 @@
+"""Airflow: a DAG as Airflow has parsed it. Its file is code, and is not read here.
+
+A task waits for its upstream tasks as its trigger rule says. Any operator but a gate may skip itself, and what follows
+it by ``all_success``; so ``none_failed`` hands on only what no skipped task can be before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from airflow_mlgov.pipelines.manifest import AnyOf, Decider, Failure, Manifest, Need, Step, Strength, Unknown
+from airflow_mlgov.pipelines.shell import Shell, read_script, read_words
+
+OURS = "airflow_mlgov."
+_GATE = "airflow_mlgov.operators.base.BaseGateOperator"
+_TRIGGERING = "TriggerDagRunOperator"
+
+
+def read_dag(dag: Any, source: str) -> Manifest:
+    """A DAG as a manifest.
+
+    :param dag: ``airflow.sdk.DAG`` or what a task finds as ``context["dag"]``
+    :param source: its file, as messages name it
+    """
+    tasks = {str(task.task_id): task for task in dag.tasks}
+    steady = _steady(tasks)
+    unknown: list[Unknown] = []
+    steps = tuple(_step(task, steady, unknown, source) for task in tasks.values())
+    draft = Manifest("airflow", str(dag.dag_id), source, "", steps, tuple(unknown))
+    text = json.dumps(draft.as_dict(), sort_keys=True, separators=(",", ":"), default=str)
+    return replace(draft, sha256=hashlib.sha256(text.encode()).hexdigest())
+
+
+def _class_of(task: Any) -> type:
+    """The operator's class, of a mapped one too."""
+    inner = getattr(task, "operator_class", None)
+    return inner if isinstance(inner, type) else type(task)
+
+
+def _classes(task: Any) -> tuple[str, ...]:
+    return tuple(f"{one.__module__}.{one.__qualname__}" for one in _class_of(task).__mro__ if one is not object)
+
+
+def _value(task: Any, name: str, default: Any = None) -> Any:
+    """An argument of a task, of a mapped one as far as it is the same for all."""
+    if (partial := getattr(task, "partial_kwargs", None)) is not None and _mapped(task):
+        return partial.get(name, default)
+    return getattr(task, name, default)
+
+
+def _mapped(task: Any) -> bool:
+    return hasattr(task, "expand_input") or bool(getattr(task, "is_mapped", False))
+
+
+def _in_mapped_group(task: Any) -> bool:
+    group = getattr(task, "task_group", None)
+    while group is not None:
+        if type(group).__name__ == "MappedTaskGroup":
+            return True
+        group = getattr(group, "parent_group", None)
+    return False
+
+
+def _steady(tasks: Mapping[str, Any]) -> set[str]:
+    """Tasks that nothing can skip: gates that are not mapped, behind nothing but such."""
+    found: set[str] = set()
+    waiting = [
+        name
+        for name, task in tasks.items()
+        if _GATE in _classes(task) and not _mapped(task) and not _in_mapped_group(task)
+    ]
+    changed = True
+    while changed:
+        changed = False
+        for name in waiting:
+            if name not in found and set(tasks[name].upstream_task_ids) <= found:
+                found.add(name)
+                changed = True
+    return found
+
+
+def _step(
+    task: Any, steady: set[str], unknown: list[Unknown], source: str
+) -> Step:  # fmt: skip
+    name, classes = str(task.task_id), _classes(task)
+    fails, why = Failure.STOPS, ""
+    if _GATE in classes and _value(task, "on_fail") == "record":
+        fails, why = Failure.IGNORED, "on_fail='record'"
+    if getattr(task, "is_teardown", False):
+        fails, why = Failure.IGNORED, "it is a teardown, whose failure counts for nothing"
+    mapped = _mapped(task) or _in_mapped_group(task)
+    step = Step(
+        name, None, "operator", classes[0], classes=classes, needs=tuple(_needs(task, steady)),
+        condition="it is mapped, and skipped where there is nothing to map over" if mapped else "",
+        decided_by=Decider.DATA if mapped or (name not in steady and _GATE not in classes) else Decider.ALWAYS,
+        fails=fails, fails_why=why, retries=int(_value(task, "retries", 0) or 0),
+        gate=str(getattr(_class_of(task), "gate", "") or ""),
+    )  # fmt: skip
+    if _TRIGGERING in (one.rpartition(".")[2] for one in classes):
+        unknown.append(
+            Unknown(
+                source, f"{name} starts the DAG {_value(task, 'trigger_dag_id')}, which is judged by itself", ("steps",)
+            )
+        )
+    return _with_commands(step, task, unknown, source)
+
+
+def _with_commands(step: Step, task: Any, unknown: list[Unknown], source: str) -> Step:
+    command = _value(task, "bash_command")
+    words = [_value(task, key) for key in ("cmds", "arguments")]
+    if isinstance(command, str):
+        script = read_script(command, Shell("bash", errexit=False))
+    elif any(isinstance(one, list | tuple) and one for one in words):
+        script = read_words([str(word) for one in words if isinstance(one, list | tuple) for word in one])
+    else:
+        return step
+    if script.problem:
+        unknown.append(Unknown(source, f"{step.id}: {script.problem}", ("commands",)))
+    return replace(step, commands=script.commands, image=str(_value(task, "image", "") or ""))
+
+
+def _needs(task: Any, steady: set[str]) -> Iterable[AnyOf]:
+    rule = getattr(_value(task, "trigger_rule", "all_success"), "value", None) or str(
+        _value(task, "trigger_rule", "all_success")
+    )
+    upstream = sorted(str(name) for name in task.upstream_task_ids)
+    why = f"trigger_rule={rule}"
+    if rule == "all_success":
+        return [(Need(name, Strength.SUCCESS, why),) for name in upstream]
+    if rule == "one_success":
+        return [tuple(Need(name, Strength.SUCCESS, why) for name in upstream)] if upstream else []
+    if rule in ("none_failed", "none_failed_min_one_success"):
+        return [(Need(name, Strength.SUCCESS if name in steady else Strength.DONE, why),) for name in upstream]
+    return [(Need(name, Strength.DONE, why),) for name in upstream]

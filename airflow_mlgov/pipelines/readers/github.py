@@ -1,0 +1,211 @@
+"""GitHub Actions: a workflow, with the reusable workflows and composite actions of its own repository.
+
+A job waits for the success of its ``needs``, and a step for that of the steps before it, unless its ``if`` holds a
+status function. ``run`` has ``-e``, and ``pipefail`` only with ``shell: bash`` (workflow syntax reference,
+"jobs.<job_id>.steps[*].shell").
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from airflow_mlgov.pipelines.documents import Part
+from airflow_mlgov.pipelines.manifest import AnyOf, Decider, Failure, Manifest, Need, Role, Step, Strength, Unknown
+from airflow_mlgov.pipelines.readers.source import Source
+from airflow_mlgov.pipelines.shell import Shell, read_script
+
+_STATUS = re.compile(r"\b(?:always|failure|cancelled)\s*\(", re.I)
+_CALLER = re.compile(r"\b(?:inputs|github\.event\.inputs)\b")
+_NEVER = re.compile(r"^(?:\$\{\{\s*)?false(?:\s*\}\})?$", re.I)
+_ALWAYS = re.compile(r"^(?:\$\{\{\s*)?(?:true|success\s*\(\s*\))?(?:\s*\}\})?$", re.I)
+_DEPTH = 10
+_PRODUCTION = re.compile(r"(?:^|[^a-z])(?:prod|production|live)(?:[^a-z]|$)", re.I)
+
+
+def matches(source: Source, document: Part) -> bool:
+    """Whether a document is a workflow."""
+    at_home = ".github/workflows/" in source.path.replace("\\", "/")
+    return document["jobs"].is_map and ("on" in document or at_home) and "stages" not in document
+
+
+def read(source: Source, document: Part, siblings: Sequence[Part] = ()) -> list[Manifest]:  # noqa: ARG001
+    """The one pipeline of a workflow file."""
+    reading = _Reading(source)
+    reading.workflow(document, "", (), 0)
+    name = document["name"].text or source.path.rpartition("/")[2]
+    on = document["on"]
+    return [
+        Manifest(
+            "github", name, source.path, source.sha256, tuple(reading.steps), tuple(reading.unknown),
+            tuple([key for key, _ in on.items()] or on.texts()), tuple(reading.containers),
+        )
+    ]  # fmt: skip
+
+
+@dataclass
+class _Reading:
+    source: Source
+    steps: list[Step] = field(default_factory=list)
+    unknown: list[Unknown] = field(default_factory=list)
+    containers: list[str] = field(default_factory=list)
+    file: str = ""
+    """The file that is being read, if that is not the workflow's own."""
+
+    def workflow(self, document: Part, prefix: str, outer: tuple[AnyOf, ...], depth: int) -> list[str]:
+        """The jobs of a workflow; the ids of their ends."""
+        jobs = document["jobs"]
+        shell = document.at("defaults", "run", "shell").text
+        names = [name for name, _ in jobs.items()]
+        for name, job in jobs.items():
+            condition = job["if"].text
+            needs = list(outer)
+            for other in job["needs"].texts():
+                if other in names:
+                    needs.append((_after(prefix + other, condition),))
+                else:
+                    self._missing(job["needs"], f"job {name} needs {other}, which is not in this file", ("order",))
+            self._job(prefix + name, job, tuple(needs), shell, depth)
+        return [prefix + name for name in names]
+
+    def _job(self, own: str, job: Part, needs: tuple[AnyOf, ...], shell: str, depth: int) -> None:
+        condition = job["if"].text
+        environment = job.at("environment", "name").text or job["environment"].text
+        start = Step(
+            f"{own}/(start)", job.line, "approval" if environment else "group", file=self.file, needs=needs,
+            condition=condition, decided_by=_decider(condition),
+            role=Role.APPROVAL if environment else Role.OTHER, role_from="environment" if environment else "",
+        )  # fmt: skip
+        self.steps.append(start)
+        first: AnyOf = (Need(start.id),)
+        if job["uses"]:
+            ends = self._called(own, job["uses"], first, depth)
+        else:
+            for part in (job["container"], *(service for _, service in job["services"].items())):
+                if image := part["image"].text or part.text:
+                    self.containers.append(image)
+            ends = self._chain(own, job["steps"], first, job.at("defaults", "run", "shell").text or shell, depth)
+        fails, why = _failure(job["continue-on-error"])
+        labels = {"name": job["name"].text} if job["name"] else {}
+        if _PRODUCTION.search(environment):
+            labels["environment"] = environment
+        self.steps.append(
+            Step(
+                own, job.line, "group", file=self.file, needs=(first, *ends), condition=condition,
+                decided_by=_decider(condition), fails=fails, fails_why=why, labels=labels,
+            )
+        )  # fmt: skip
+
+    def _called(self, own: str, uses: Part, first: AnyOf, depth: int) -> list[AnyOf]:
+        """A job that is another workflow."""
+        found = self.source.beside_root(uses.text) if uses.text.startswith("./") and depth < _DEPTH else None
+        if found is None or not found[1]:
+            self._missing(uses, f"the workflow {uses.text} is not here", ("steps",))
+            return []
+        ends = replace(self, file=found[0].path).workflow(found[1][0], f"{own}/", (first,), depth + 1)
+        return [(Need(end, Strength.SUCCESS_OR_SKIPPED, "a job of the workflow that it calls"),) for end in ends]
+
+    def _chain(self, own: str, steps: Part, first: AnyOf, shell: str, depth: int) -> list[AnyOf]:
+        """Steps one after the other; what the end of the whole needs."""
+        before: list[str] = []
+        for at, part in enumerate(steps.parts()):
+            step = self._step(f"{own}/{_name(part, at, before, own)}", part)
+            weak = _strength(step.condition) is Strength.DONE
+            strength = Strength.DONE if weak else Strength.SUCCESS_OR_SKIPPED
+            why = f"if: {step.condition}" if weak else "a step before it"
+            needs = (first, *((Need(name, strength, why),) for name in before))
+            if part["run"]:
+                step = self._script(step, part, part["shell"].text or shell)
+            elif part["uses"].text.startswith("./"):
+                needs = (*needs, *self._composite(step, part["uses"], needs, depth))
+            self.steps.append(replace(step, needs=needs))
+            before.append(step.id)
+        return [(Need(name, Strength.SUCCESS_OR_SKIPPED, "its step"),) for name in before]
+
+    def _step(self, own: str, part: Part) -> Step:
+        condition = part["if"].text
+        fails, why = _failure(part["continue-on-error"])
+        return Step(
+            own, part.line, "script" if part["run"] else "call", part["uses"].text, file=self.file,
+            condition=condition, decided_by=_decider(condition), fails=fails, fails_why=why,
+            env=tuple(key for key, _ in part["env"].items()),
+            labels={"name": part["name"].text} if part["name"] else {},
+        )  # fmt: skip
+
+    def _script(self, step: Step, part: Part, shell: str) -> Step:
+        script = read_script(part["run"].text, _shell(shell), part["run"].first_line)
+        if script.problem:
+            self._missing(part["run"], f"{step.id}: {script.problem}", ("commands",), script.line)
+        return replace(step, commands=script.commands)
+
+    def _composite(self, step: Step, uses: Part, needs: tuple[AnyOf, ...], depth: int) -> list[AnyOf]:
+        """A step that is an action of the same repository."""
+        names = [f"{uses.text.rstrip('/')}/{end}" for end in ("action.yml", "action.yaml")]
+        found = next((one for name in names if (one := self.source.beside_root(name))), None)
+        if found is None or depth >= _DEPTH:
+            self._missing(uses, f"the action {uses.text} is not here", ("commands",))
+            return []
+        inner = found[1][0].at("runs", "steps") if found[1] else Part(None)
+        if not inner.is_list:
+            self._missing(uses, f"the action {uses.text} runs code of its own", ("commands",))
+            return []
+        start = Step(
+            f"{step.id}/(start)", uses.line, "group", file=self.file, needs=needs, condition=step.condition,
+            decided_by=step.decided_by,
+        )  # fmt: skip
+        self.steps.append(start)
+        return replace(self, file=found[0].path)._chain(step.id, inner, (Need(start.id),), "", depth + 1)
+
+    def _missing(self, part: Part, why: str, hides: Sequence[str], line: int | None = None) -> None:
+        at, file = line or part.line, self.file or self.source.path
+        self.unknown.append(Unknown(f"{file}:{at}" if at else file, why, tuple(hides)))
+
+
+def _name(part: Part, at: int, before: Sequence[str], own: str) -> str:
+    """What a step is called: its id, its name, its action, its position; unique in its job."""
+    name = part["id"].text or part["name"].text or part["uses"].text.partition("@")[0] or f"step {at + 1}"
+    name = name.replace("/", "-")
+    return f"{name} ({at + 1})" if f"{own}/{name}" in before else name
+
+
+def _after(job: str, condition: str) -> Need:
+    strength = _strength(condition)
+    return Need(job, strength, f"if: {condition}" if strength is Strength.DONE else "needs")
+
+
+def _strength(condition: str) -> Strength:
+    """A status function other than ``success()`` lets a job or a step start after a failure."""
+    return Strength.DONE if _STATUS.search(condition) else Strength.SUCCESS
+
+
+def _decider(condition: str) -> Decider:
+    if _ALWAYS.match(condition.strip()) or re.fullmatch(
+        r"(?:\$\{\{\s*)?always\s*\(\s*\)(?:\s*\}\})?", condition.strip(), re.I
+    ):
+        return Decider.ALWAYS
+    if _NEVER.match(condition.strip()):
+        return Decider.NEVER
+    return Decider.CALLER if _CALLER.search(condition) else Decider.DATA
+
+
+def _failure(said: Part) -> tuple[Failure, str]:
+    if not said or said.value is False or said.text == "false":
+        return Failure.STOPS, ""
+    where = f"line {said.line}: " if said.line else ""
+    if said.value is True or said.text == "true":
+        return Failure.IGNORED, f"{where}continue-on-error: true"
+    return Failure.UNKNOWN, f"{where}continue-on-error: {said.text}"
+
+
+def _shell(said: str) -> Shell:
+    """How GitHub starts a script."""
+    words = said.split()
+    if not words:
+        return Shell("bash", errexit=True, pipefail=False)
+    if words == ["bash"]:
+        return Shell("bash", errexit=True, pipefail=True)
+    if words == ["sh"]:
+        return Shell("sh", errexit=True, pipefail=False)
+    flags = "".join(word[1:] for word in words[1:] if word.startswith("-") and not word.startswith("--"))
+    return Shell(words[0].rpartition("/")[2], errexit="e" in flags, pipefail="pipefail" in words)

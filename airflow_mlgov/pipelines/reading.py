@@ -1,0 +1,128 @@
+"""From files to manifests: which platform a file is for, and what its reader makes of it. A folder is walked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from airflow_mlgov.errors import ConfigurationError, MlgovError
+from airflow_mlgov.pipelines.documents import Part, read_documents
+from airflow_mlgov.pipelines.manifest import Manifest
+from airflow_mlgov.pipelines.readers import (
+    argo,
+    github,
+    gitlab,
+    jenkins,
+    json_manifest,
+    kubeflow,
+    kubernetes,
+    sagemaker,
+    tekton,
+)
+from airflow_mlgov.pipelines.readers.source import Source, source_of
+
+KINDS: dict[str, Any] = {
+    "kubeflow": kubeflow,
+    "argo": argo,
+    "sagemaker": sagemaker,
+    "github": github,
+    "gitlab": gitlab,
+    "tekton": tekton,
+    "kubernetes": kubernetes,
+    "json": json_manifest,
+}
+"""Platform -> its reader of YAML or JSON documents, in the order in which they are asked."""
+_ORDER = ("json", "kubeflow", "sagemaker", "argo", "tekton", "kubernetes", "github", "gitlab")
+_ENDINGS = (".yml", ".yaml", ".json")
+_MANY_FILES = 5_000
+_PASSED_BY = frozenset({".git", ".venv", "venv", "node_modules", "__pycache__", ".tox", ".mypy_cache"})
+
+
+@dataclass(frozen=True)
+class Read:
+    """What was read."""
+
+    manifests: tuple[Manifest, ...]
+    passed_by: tuple[str, ...]
+    """Files of a folder that hold no pipeline."""
+    unreadable: tuple[tuple[str, str], ...] = ()
+    """Files of a folder that cannot be read, and why; the others are read nevertheless."""
+
+
+def read_manifests(paths: Iterable[str | Path], kind: str = "auto") -> Read:
+    """The pipelines of files and folders.
+
+    :param paths: files, or folders that are walked
+    :param kind: the platform; ``auto`` tells it from each file
+    :raises ConfigurationError: a file that is named holds no pipeline, or cannot be read
+    :raises AccessError: the file system refuses
+    """
+    found: list[Manifest] = []
+    passed: list[str] = []
+    unreadable: list[tuple[str, str]] = []
+    for path in paths:
+        if Path(path).is_dir():
+            for file in _walked(Path(path)):
+                try:
+                    here = _read_one(source_of(file), kind, named=False)
+                except MlgovError as error:
+                    unreadable.append((str(file), str(error)))
+                    continue
+                found += here
+                if not here:
+                    passed.append(str(file))
+        else:
+            found += _read_one(source_of(path), kind, named=True)
+    return Read(tuple(found), tuple(passed), tuple(unreadable))
+
+
+def _walked(folder: Path) -> Iterator[Path]:
+    """Files that may hold a pipeline, without following links."""
+    count = 0
+    for at, folders, files in os.walk(folder, followlinks=False):
+        folders[:] = sorted(name for name in folders if name not in _PASSED_BY)
+        for name in sorted(files):
+            if name.endswith(_ENDINGS) or "jenkinsfile" in name.lower():
+                count += 1
+                if count > _MANY_FILES:
+                    raise ConfigurationError(
+                        f"{folder} holds more than {_MANY_FILES} files: name a folder of it", code="file.too_many"
+                    )
+                file = Path(at) / name
+                if file.is_file() and not file.is_symlink():
+                    yield file
+
+
+def _read_one(source: Source, kind: str, *, named: bool) -> list[Manifest]:
+    if kind == "jenkins" or (kind == "auto" and jenkins.matches(source)):
+        return jenkins.read(source)
+    if source.path.endswith(".py") or kind == "airflow":
+        raise ConfigurationError(
+            f"{source.path}: a DAG file is code, which no gate runs: judge it where Airflow has parsed it, with "
+            "PolicyGateOperator in the DAG or the cluster policy",
+            code="manifest.is_code",
+        )
+    documents = [one for one in read_documents(source.raw, source.path) if one.value not in (None, {}, [])]
+    found: list[Manifest] = []
+    for at, document in enumerate(documents):
+        reader = _reader(source, document, kind)
+        if reader is not None:
+            siblings: Sequence[Part] = documents[:at] + documents[at + 1 :]
+            found += reader.read(source, document, siblings)
+    if not found and named:
+        known = ", ".join([*KINDS, "jenkins"])
+        why = "holds no pipeline that is known here" if kind == "auto" else f"holds no pipeline of kind {kind}"
+        raise ConfigurationError(
+            f"{source.path} {why} (known: {known}); say which with --kind", code="manifest.unknown_kind"
+        )
+    return found
+
+
+def _reader(source: Source, document: Part, kind: str) -> Any:
+    if kind != "auto":
+        reader = KINDS[kind]
+        return reader if reader.matches(source, document) else None
+    return next((KINDS[name] for name in _ORDER if KINDS[name].matches(source, document)), None)
