@@ -202,6 +202,7 @@ MEANINGS: Mapping[str, str] = {
     "policy.missing": "No governance policy is configured.",
     "policy.model_unknown": "The policy does not govern the model.",
     "policy.name": "A name in the policy cannot be read: something in it is invisible, or looks like something else.",
+    "policy.packages": "The policy gate is told to ask a package of rules that does not exist.",
     "policy.place_shared": "Two targets of a model share a stage or an alias.",
     "policy.rules_unreadable": "A file of rules that the policy names cannot be read.",
     "policy.target_unknown": "The policy has no such target for the model.",

@@ -13,6 +13,7 @@ from airflow_mlgov.operators.evaluation import EvaluationGateOperator
 from airflow_mlgov.operators.fairness import FairnessGateOperator
 from airflow_mlgov.operators.feature_store import FeatureServiceGateOperator
 from airflow_mlgov.operators.performance import PerformanceGateOperator
+from airflow_mlgov.operators.policy import PolicyGateOperator
 from airflow_mlgov.operators.promotion import PromoteModelOperator
 from airflow_mlgov.operators.reconcile import ReconcileRegistryOperator
 from airflow_mlgov.operators.registration import RegisterModelOperator
@@ -32,6 +33,7 @@ with DAG("every_operator", schedule=None, start_date=datetime(2026, 1, 1)):
     PerformanceGateOperator(task_id="performance", model=MODEL, data="predictions.parquet")
     FairnessGateOperator(task_id="fairness", model=MODEL, data="predictions.parquet")
     EvaluationGateOperator(task_id="evaluation", model=MODEL, data="scores.parquet")
+    PolicyGateOperator(task_id="policy", model=MODEL)
     RequestWaiverOperator(
         task_id="waiver",
         model=MODEL,

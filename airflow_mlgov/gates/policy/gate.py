@@ -40,6 +40,10 @@ def judge_pipelines(settings: PolicySettings, given: Sequence[Manifest] | None) 
     :raises ConfigurationError: no pipeline is named, or one cannot be read
     :raises AccessError: the file system refuses
     """
+    if settings.packages:
+        raise ConfigurationError(
+            f"there is no package of rules {settings.packages[0]!r} yet: leave packages out", code="policy.packages"
+        )
     if given is not None and not settings.manifest:
         read = Read(tuple(given), ())
     elif settings.manifest:

@@ -70,6 +70,10 @@ class PolicySettings(GateSettings):
     sensitive: Annotated[
         Mapping[Literal["register", "promote", "deploy"], tuple[Word, ...]], Reserved(), Option(file=True)
     ] = Field({}, description="register, promote or deploy -> commands as they begin, operators, actions, ids of steps")
+    packages: Annotated[tuple[Word, ...], Reserved()] = Field(
+        (),
+        description="Rego packages that are asked besides; none is shipped yet, and the gate refuses to run with one",
+    )
     harmless: Annotated[tuple[Word, ...], Reserved()] = Field(
         (), description="ids of steps that only their name makes look sensitive"
     )
