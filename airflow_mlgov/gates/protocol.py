@@ -6,6 +6,7 @@ here. Imports nothing heavy, because a policy or a DAG file is read with it.
 
 from __future__ import annotations
 
+import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -54,9 +55,10 @@ class Strict:
     """Of a setting of words: from the mildest to the strictest."""
 
     def rank(self, value: Any) -> float | str | None:
-        """The value as a number that can be compared (of ``same``, itself); None if it is no value of this setting."""
+        """The value as a number that can be compared (of ``same``: itself or its JSON); None if it is no value of the
+        setting."""
         if self.larger_is == "same":
-            return None if value is None else str(value)
+            return value if isinstance(value, str) else json.dumps(value, sort_keys=True) if value else None
         if isinstance(value, str):
             return self.order.index(value) if value in self.order else None
         return value if isinstance(value, int | float) and not isinstance(value, bool) else None
@@ -81,11 +83,6 @@ class Local:
     """
 
     in_policy: bool = False
-
-
-@dataclass(frozen=True)
-class Reserved:
-    """Marks a setting that only the policy may say where one governs: a caller could excuse itself with it."""
 
 
 class Merge:
@@ -194,7 +191,8 @@ class GateSettings(BaseModel):
         """What evidence states: the settings that decide how hard the gate is to pass."""
         marks = type(self).marks(Strict).items()
         found = {name: getattr(self, name) for name, mark in marks}
-        return {name: found[name] for name, mark in marks if mark.larger_is != "same" or found[name] is not None}
+        fixed = {name: mark.rank(found[name]) for name, mark in marks if mark.larger_is == "same"}
+        return {name: fixed.get(name, found[name]) for name in found if fixed.get(name, "") is not None}
 
 
 SampleWeight = Annotated[Column | None, Strict(larger_is="same")]
@@ -406,6 +404,8 @@ class Gate(ABC, Generic[S]):
     """Whether it compares with the champion's rows."""
     of_artifact: ClassVar[Collection[str]] = ()
     """Metrics of the model's own files, which an audit on live data does not measure again."""
+    always: ClassVar[Mapping[str, Any]] = {}
+    """Settings that a promotion holds evidence to even where the policy does not state them."""
     section: ClassVar[Mapping[str, Any]] = {}
     """Further keywords of JSON Schema for the gate's section of the policy."""
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import BoundsLike, MetricBound, parse_bound, parse_bounds, tighten_all
-from airflow_mlgov.gates.protocol import Gate, GateSettings, Local, Merge, Reserved, S, Strict, mark_of
+from airflow_mlgov.gates.protocol import Gate, GateSettings, Local, Merge, S, Strict, mark_of
 
 
 class GovernedModel(Protocol):
@@ -44,21 +44,9 @@ def held_to(
     """
     stated = stated_settings(gate, policy)
     governed = policy is not None and bool(policy.bounds(gate.name) if gate.metrics else stated)
-    if policy is not None:
-        _refuse_reserved(gate.Settings, stated, given)
     merged = merge_settings(gate.Settings, stated, given, governed=governed)
     settings: Any = gate.Settings.read(merged, f"the gate {gate.name}")
     return settings, gate_bounds(gate, policy, bounds, source)
-
-
-def _refuse_reserved(settings: type[GateSettings], stated: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    """Refuse what only the policy may say."""
-    for name in settings.marks(Reserved):
-        if given.get(name) and _plain(given[name]) != _plain(stated.get(name)):
-            raise ConfigurationError(
-                f"only the governance policy may say {name}: leave it out, or have the policy changed",
-                code="setting.not_the_policys",
-            )
 
 
 def gate_bounds(
@@ -117,7 +105,7 @@ def merge_settings(
                 if strict.larger_is == "same":
                     raise ConfigurationError(
                         f"{name} is {value!r} here, and the governance policy names none: it changes what is "
-                        "estimated, so only the policy may say so; leave it out, or have the policy changed",
+                        "judged, so only the policy may say so; leave it out, or have the policy changed",
                         code="setting.not_the_policys",
                     )
                 raise ConfigurationError(

@@ -317,8 +317,8 @@ def _bounds(model: ModelPolicy, gate: Gate[Any]) -> list[dict[str, Any]]:
 
 
 def _settings(model: ModelPolicy, gate: Gate[Any]) -> list[dict[str, Any]]:
-    """Each setting that the policy states and that evidence may not be looser than."""
-    stated = model.settings(gate.name)
+    """Each setting that the policy states, or always holds, and that evidence may not be looser than."""
+    stated = {**gate.always, **model.settings(gate.name)}
     return [
         {
             "gate": gate.name,

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.evidence.statements import GateStatement
 from airflow_mlgov.gates.policy.spec import GATE
 from airflow_mlgov.gates.run import run_gate
 from airflow_mlgov.gates.strictness import held_to
 from airflow_mlgov.governance.policy import load_policy
 from airflow_mlgov.results import Outcome
+from tests.codes import raises_code
 from tests.worlds.pipelines import GUARDED
 from tests.worlds.story import DATA, MODEL, Story
 
@@ -53,13 +55,13 @@ def test_the_pipeline_that_the_policy_names(story: Story, tmp_path: Path) -> Non
 def test_a_pass_over_another_pipeline_counts_for_nothing(story: Story, tmp_path: Path) -> None:
     (tmp_path / "other.yml").write_text(GOOD + "# another\n")
     assert judged(story, tmp_path, governed=False, manifest=str(tmp_path / "other.yml")) is Outcome.PASS
-    assert story.codes() == {"evidence.missing"}
+    assert story.codes() == {"suite.differs"}
 
 
 def test_a_pass_from_before_the_pipeline_was_changed_counts_for_nothing(story: Story, tmp_path: Path) -> None:
     assert judged(story, tmp_path) is Outcome.PASS
     (tmp_path / "release.yml").write_text(GOOD.replace("needs: [check]", "needs: [train]"))
-    assert story.codes() == {"evidence.missing"}
+    assert story.codes() == {"suite.differs"}
     assert judged(story, tmp_path) is Outcome.FAIL
     assert story.codes() == {"gate.not_passed"}
 
@@ -67,4 +69,14 @@ def test_a_pass_from_before_the_pipeline_was_changed_counts_for_nothing(story: S
 def test_a_mode_that_is_milder_than_the_policys(story: Story, tmp_path: Path) -> None:
     (tmp_path / "release.yml").write_text(GOOD.replace("needs: [check]", "needs: [train]"))
     assert judged(story, tmp_path, governed=False, manifest=str(tmp_path / "release.yml"), mode="warn") is Outcome.PASS
-    assert story.codes() != set()
+    assert story.codes() == {"settings.looser"}
+
+
+def test_a_command_that_counts_as_a_gate_by_the_callers_own_word(story: Story, tmp_path: Path) -> None:
+    path = tmp_path / "release.yml"
+    path.write_text(GOOD.replace("mlgov gate fairness", "true"))
+    given = {"manifest": str(path), "accept": {"fairness": ["true"]}}
+    assert judged(story, tmp_path, governed=False, **given) is Outcome.PASS
+    assert story.codes() == {"settings.other"}
+    with raises_code(ConfigurationError, "setting.not_the_policys"):
+        judged(story, tmp_path, accept=given["accept"])

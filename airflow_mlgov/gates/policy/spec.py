@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
@@ -16,7 +16,6 @@ from airflow_mlgov.gates.protocol import (
     Option,
     Place,
     Question,
-    Reserved,
     Strict,
 )
 
@@ -62,19 +61,19 @@ class PolicySettings(GateSettings):
     mode: Annotated[Literal["observe", "warn", "enforce"], Strict(order=("observe", "warn", "enforce"))] = Field(
         "enforce", description="whether an unguarded step fails the gate (enforce), or is told of (warn, observe)"
     )
-    accept: Annotated[Mapping[str, tuple[Word, ...]], Reserved(), Option(file=True)] = Field(
+    accept: Annotated[Mapping[str, tuple[Word, ...]], Strict("same"), Option(file=True)] = Field(
         {},
         description="gate -> commands as they begin, images by digest, actions by commit, or SageMaker's types of "
         "checks that count as it",
     )
     sensitive: Annotated[
-        Mapping[Literal["register", "promote", "deploy"], tuple[Word, ...]], Reserved(), Option(file=True)
+        Mapping[Literal["register", "promote", "deploy"], tuple[Word, ...]], Strict("same"), Option(file=True)
     ] = Field({}, description="register, promote or deploy -> commands as they begin, operators, actions, ids of steps")
-    packages: Annotated[tuple[Word, ...], Reserved()] = Field(
+    packages: Annotated[tuple[Word, ...], Strict("same")] = Field(
         (),
         description="Rego packages that are asked besides; none is shipped yet, and the gate refuses to run with one",
     )
-    harmless: Annotated[tuple[Word, ...], Reserved()] = Field(
+    harmless: Annotated[tuple[Word, ...], Strict("same")] = Field(
         (), description="ids of steps that only their name makes look sensitive"
     )
 
@@ -89,6 +88,7 @@ class PolicyGate(Gate[PolicySettings]):
     about = "pipeline"
     Settings = PolicySettings
     reads = False
+    always: ClassVar[Mapping[str, Any]] = {"mode": "enforce"}
     next_step = "Next: put the gates that are named above before the step, on every path, and start the run again."
 
     def __init__(self, given: Callable[[], Sequence[Manifest]] | None = None) -> None:

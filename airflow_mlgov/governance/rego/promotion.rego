@@ -239,17 +239,17 @@ below(observed, most) if {
 }
 
 # METADATA
-# title: The data was validated with another suite than the policy's
+# title: The gate was run over another suite or pipeline than the policy's
 # custom:
 #   code: suite.differs
-#   mend: "run the gate with the suite that the policy names"
+#   mend: "run the gate with the file that the policy names, as it is now"
 denied contains {"code": "suite.differs", "message": message} if {
 	some gate, suite in input.policy.suites
 	gate in input.policy.requires
-	some digest in datasets
+	some digest in subjects(gate)
 	item := newest(gate, digest)
 	object.get(item, "suite_sha256", null) != suite
-	message := sprintf("the data was validated (ledger:%d) with another suite than the policy's", [item.seq])
+	message := sprintf("the gate %s (ledger:%d) was run over another file than the policy's", [gate, item.seq])
 }
 
 needed contains item.sha256 if {
