@@ -235,7 +235,7 @@ def policy_input(policy: GovernancePolicy, name: str, target_name: str) -> dict[
         "max_age_ns": _span_ns(model.max_age),
         "rollback_required": target.rollback_required,
         "suites": policy.suites(name),
-        "settings": [setting for gate in gates for setting in _settings(model, gate)],
+        "settings": [setting for gate in gates for setting in _settings(model, gate, target.requires)],
         "fixed_settings": [setting for gate in gates for setting in _fixed(model, gate)],
         "dataset_checks": model.gates.get("data_validation", {}).get("checks", {}),
         "bounds": [bound for gate in measuring for bound in _bounds(model, gate)],
@@ -316,9 +316,9 @@ def _bounds(model: ModelPolicy, gate: Gate[Any]) -> list[dict[str, Any]]:
     return found
 
 
-def _settings(model: ModelPolicy, gate: Gate[Any]) -> list[dict[str, Any]]:
+def _settings(model: ModelPolicy, gate: Gate[Any], required: Sequence[str]) -> list[dict[str, Any]]:
     """Each setting that the policy states, or always holds, and that evidence may not be looser than."""
-    stated = {**gate.always, **model.settings(gate.name)}
+    stated = {**(gate.always if gate.name in required else {}), **model.settings(gate.name)}
     return [
         {
             "gate": gate.name,
