@@ -91,7 +91,7 @@ class Slice:
     """Rows with one value."""
 
     name: str
-    """``region=north``, or ``sex=female*age_band=youth``."""
+    """``region=north``, or ``sex=female*age_band=youth``; in a crossing, a value's own ``*`` is ``\\*``."""
     rows: int
     estimates: Mapping[str, Estimated] = field(default_factory=dict)
     """By metric; empty if the slice has too few rows."""
@@ -146,7 +146,7 @@ def positions(table: pd.DataFrame, by: str) -> Iterator[tuple[str, np.ndarray[An
     import pandas as pd
 
     columns = parts(by)
-    texts = [_texts(table[column]) for column in columns]
+    texts = [_texts(table[column], crossed=len(columns) > 1) for column in columns]
     joined = texts[0] if len(texts) == 1 else texts[0].str.cat(texts[1:], sep="*")
     codes, names = pd.factorize(joined, sort=True)
     if len(names) > _MOST_SLICES:
@@ -196,10 +196,17 @@ def worst_slice_check(
     return Check(name, outcome, observed, bound, severity, "; ".join([detail, *problems]), values)
 
 
-def _texts(column: pd.Series) -> pd.Series:
+def _texts(column: pd.Series, *, crossed: bool) -> pd.Series:
     keys = keys_of(distinct(column.dropna(), "slice"))
-    named = {value: f"{column.name}={key.written}" for value, key in keys.items()}
+    named = {value: f"{column.name}={_apart(key.written, crossed=crossed)}" for value, key in keys.items()}
     return column.map(named).astype(object).where(column.notna(), f"{column.name}={MISSING}")
+
+
+def _apart(text: str, *, crossed: bool) -> str:
+    """A value's name, told from every other value's, from a crossing and from :data:`MISSING` by backslashes."""
+    if crossed:
+        text = text.replace("\\", "\\\\").replace("*", "\\*")
+    return f"\\{text}" if text.lstrip("\\") == MISSING else text
 
 
 def _badness(bound: Bound, estimate: Estimated, judged: Callable[[Bound, Estimated], Outcome]) -> tuple[int, float]:

@@ -3,11 +3,14 @@ Great Expectations what it does not compile, with the reason; what cannot be so 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from airflow_mlgov.data.duck import DuckTable
 from airflow_mlgov.data.relation import ColumnKind
+from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.data_validation.arguments import SIGNATURES
 from airflow_mlgov.gates.data_validation.columns import Column, UnfitError, as_written, columns_of
 from airflow_mlgov.gates.data_validation.compilers import COMPILERS
@@ -39,6 +42,7 @@ ABOUT_TEXT = frozenset(
 )
 ALL = "data"
 """The rows without a condition."""
+_FAILED = "data.unreadable"
 
 
 @dataclass
@@ -139,8 +143,13 @@ def _unless_empty(error: UnfitError, column: Column, counts_values: bool) -> Fin
 
 
 def _answer(table: DuckTable, plan: Plan, finishes: Sequence[tuple[Expectation, Finish]], run: QueryRun) -> None:
-    (values,) = table.rows(plan.query)
-    answers = Answers(table, plan, values)
+    try:
+        answers = Answers(table, plan, _asked(table, plan))
+    except ConfigurationError as error:
+        if plan.source == ALL:
+            raise
+        run.results.update({item.position: _failed(error) for item, _ in finishes})
+        return
     if plan.source == ALL:
         run.rows = answers.rows
     for item, finish in finishes:
@@ -152,3 +161,34 @@ def _answer(table: DuckTable, plan: Plan, finishes: Sequence[tuple[Expectation, 
             run.results[item.position] = Result(False, {}, error=str(error))
         except UncompiledError as error:
             run.left[item.position] = str(error)
+        except ConfigurationError as error:
+            run.results[item.position] = _failed(error)
+
+
+def _asked(table: DuckTable, plan: Plan) -> Sequence[Any] | None:
+    """What the one query says. None where it fails and every column can be read: a part of it does, for one
+    expectation, so each is to be asked for by itself.
+
+    :raises ConfigurationError: the rows cannot be read
+    """
+    try:
+        return table.rows(plan.query)[0]
+    except ConfigurationError as error:
+        if error.code != _FAILED:
+            raise
+    counts = ", ".join(["count(*)", *(f"count({column.sql})" for column in plan.columns.values())])
+    table.rows(f"SELECT {counts} FROM {plan.source}")  # noqa: S608 - quoted
+    return None
+
+
+def _failed(error: ConfigurationError) -> Result:
+    """Of an expectation whose query failed; DuckDB's words may quote a value, so its kind alone is told.
+
+    :raises ConfigurationError: it was stopped by a limit
+    """
+    if error.code != _FAILED:
+        raise error
+    kind = re.search(r"[A-Z][A-Za-z ]* Error", str(error))
+    named = f" ({kind[0]})" if kind else ""
+    said = f"DuckDB stops at a value that it cannot compute with{named}: look at the least and the greatest"
+    return Result(False, {}, error=said)

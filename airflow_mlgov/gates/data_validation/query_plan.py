@@ -62,15 +62,20 @@ class Plan:
 
 
 class Answers:
-    """The values of the one query, by the SQL that asked for them; further queries where one is not enough."""
+    """The values of the one query, by the SQL that asked for them; further queries where one is not enough.
 
-    def __init__(self, table: DuckTable, plan: Plan, values: Sequence[Any]) -> None:
+    :param values: None has each asked for by a query of its own
+    """
+
+    def __init__(self, table: DuckTable, plan: Plan, values: Sequence[Any] | None) -> None:
         self._table, self._plan, self._values = table, plan, values
         self._groups: dict[str, tuple[int, int]] = {}
         self._distinct: dict[str, int] = {}
         self._ones: dict[str, tuple[Any, ...]] = {}
 
     def __getitem__(self, sql: str) -> Any:
+        if self._values is None:
+            return self.one(f"SELECT {sql} FROM {self.source}")[0]  # noqa: S608 - quoted
         return self._values[self._plan.asked[sql]]
 
     @property

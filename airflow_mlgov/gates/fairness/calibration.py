@@ -123,7 +123,11 @@ def calibrate(
 
 
 def _bin(score: str) -> str:
-    ladder = " ".join(f"WHEN {score} < {(bin + 1) / BINS!r} THEN {bin}" for bin in range(BINS - 1))
+    """SQL for the bin of a score, which holds its upper edge; the edges are scikit-learn's."""
+    import numpy as np
+
+    edges = enumerate(np.linspace(0.0, 1.0, BINS + 1)[1:-1].tolist())
+    ladder = " ".join(f"WHEN {score} <= {edge!r}e0 THEN {bin}" for bin, edge in edges)
     return f"CASE {ladder} ELSE {BINS - 1} END"
 
 

@@ -547,3 +547,42 @@ def test_every_type_of_great_expectations_is_known_and_most_are_compiled() -> No
     assert set(SIGNATURES) == known
     assert set(COMPILERS) < known
     assert len(COMPILERS) > 50
+
+
+# Queries that fail
+
+
+def _ends_of_dates(folder: Path) -> str:
+    days = pa.array([2**31 - 1, 18262, 18262, -(2**31)], pa.int32()).cast(pa.date32())
+    pq.write_table(pa.table({"d": days, "n": [1, 2, 3, 4]}), folder / "dates.parquet")
+    return str(folder / "dates.parquet")
+
+
+def test_a_query_that_fails_is_an_error_of_its_expectation_alone(tmp_path: Path) -> None:
+    in_set = {"column": "d", "value_set": ["2020-01-01"], "condition_parser": "pandas"}
+    rules = suite(
+        expect("column_values_to_be_in_set", **in_set),
+        expect("column_values_to_be_between", column="n", min_value=1, max_value=4),
+        expect("column_mean_to_be_between", column="n", min_value=3, max_value=4),
+        expect("column_values_to_be_in_set", **in_set, row_condition="n>3"),
+        expect("column_values_to_be_in_set", **in_set, row_condition="n==2"),
+    )
+    result = validate_data(_ends_of_dates(tmp_path), rules, engine="duckdb")
+    rows, first, between, mean, same, other = result.checks
+    assert (rows.outcome, rows.observed) == (PASS, 4)
+    assert [check.outcome for check in (first, between, mean, same, other)] == [ERROR, PASS, FAIL, ERROR, PASS]
+    assert (mean.observed, between.values["element_count"]) == (2.5, 4)
+    assert result.verdict is ERROR
+    for check in (first, same):
+        assert "DuckDB stops at a value that it cannot compute with (Conversion Error)" in check.detail
+        assert "5877642" not in check.detail  # a row's value
+
+
+def test_rows_that_cannot_be_read_are_no_error_of_an_expectation(tmp_path: Path) -> None:
+    path = tmp_path / "spoilt.parquet"
+    pq.write_table(pa.table({"n": list(range(10_000))}), path, compression="none", use_dictionary=False)
+    content = bytearray(path.read_bytes())
+    content[4:40] = b"\xff" * 36  # the header of the one page
+    path.write_bytes(content)
+    with raises_code(ConfigurationError, "data.unreadable"):
+        validate_data(str(path), suite(expect("column_mean_to_be_between", column="n", min_value=0)), engine="duckdb")

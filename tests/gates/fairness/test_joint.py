@@ -208,7 +208,7 @@ def _in_the_large(column: str) -> Statistic:
 
 def _expected_error(column: str) -> Statistic:
     def of(frame: pd.DataFrame) -> float:
-        gaps = (frame[column] - frame.y).groupby(np.minimum(np.floor(frame[column] * 10 + 1e-9), 9)).sum()
+        gaps = (frame[column] - frame.y).groupby(np.maximum(np.ceil(frame[column] * 10 - 1e-9), 1)).sum()
         return float(gaps.abs().sum() / len(frame))
 
     return of

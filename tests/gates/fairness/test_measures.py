@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.calibration import calibration_curve
 from sklearn.metrics import mean_absolute_error, roc_auc_score
 
 from airflow_mlgov.errors import ConfigurationError
@@ -105,7 +106,7 @@ def test_calibration_by_group(scored: pd.DataFrame, judge: Judge) -> None:
     checks = by_name(judge(scored, bounds, prediction=None, score="s"))
 
     def expected_error(rows: pd.DataFrame) -> float:
-        binned = rows.assign(bin=np.minimum(np.floor(rows.s * 10 + 1e-9), 9)).groupby("bin")
+        binned = rows.assign(bin=np.maximum(np.ceil(rows.s * 10 - 1e-9), 1)).groupby("bin")
         gaps = (binned.s.mean() - binned.y.mean()).abs()
         return float((gaps * binned.size() / len(rows)).sum())
 
@@ -116,6 +117,29 @@ def test_calibration_by_group(scored: pd.DataFrame, judge: Judge) -> None:
     assert found.observed == pytest.approx(max(large) - min(large), abs=1e-12)
     interval = found.values["interval"]
     assert interval["low"] <= found.observed <= interval["high"]
+
+
+@pytest.mark.parametrize("stored", ["float64", "float32"])
+def test_bins_hold_their_upper_edge_as_in_scikit_learn(judge: Judge, stored: str) -> None:
+    rng = np.random.default_rng(5)
+    at = rng.permutation(np.resize(np.arange(11), 1100))
+    label = np.where(at < 2, at == 0, rng.integers(0, 2, 1100))  # two edges that one bin must hold
+    score = np.linspace(0, 1, 11)[at].astype(stored)
+    rows = pd.DataFrame({"sex": np.resize(["f", "m"], 1100), "y": label, "s": score})
+
+    def judged(score: np.ndarray) -> float | None:
+        bounds = {"expected_calibration_error_group_max": {"max": 1}}
+        result = judge(rows.assign(s=score), bounds, prediction=None, score="s")
+        return by_name(result)["expected_calibration_error_group_max[sex]"].observed
+
+    def expected_error(part: pd.DataFrame) -> float:
+        shares, means = calibration_curve(part.y, part.s, n_bins=10)
+        sizes = np.bincount(np.searchsorted(np.linspace(0, 1, 11)[1:-1], part.s), minlength=10)
+        return float(sizes[sizes > 0] @ np.abs(shares - means) / len(part))
+
+    wanted = max(expected_error(part) for _, part in rows.groupby("sex"))
+    assert judged(score) == pytest.approx(wanted, abs=1e-6)
+    assert judged(np.clip(score + 1e-6, 0, 1)) > wanted + 0.005  # of other bins
 
 
 def test_scores_that_are_no_probabilities(scored: pd.DataFrame, judge: Judge) -> None:

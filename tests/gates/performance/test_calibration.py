@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
 
 from airflow_mlgov.gates.performance.calibration import BINS, expected_calibration_error, recalibration, spiegelhalter_z
@@ -35,10 +36,22 @@ def test_expected_calibration_error_bin_by_bin() -> None:
     total = 0.0
     for at in range(BINS):
         low, high = at / BINS, (at + 1) / BINS
-        rows = (score >= low) & ((score < high) | (at == BINS - 1))
+        rows = (score <= high) & ((score > low) | (at == 0))
         if rows.any():
             total += rows.mean() * abs(label[rows].mean() - score[rows].mean())
     assert expected_calibration_error(_binary(label, score)) == pytest.approx(total)
+
+
+def test_bins_hold_their_upper_edge_as_in_scikit_learn() -> None:
+    rng = np.random.default_rng(5)
+    edges = np.linspace(0, 1, BINS + 1)
+    at = rng.permutation(np.resize(np.arange(BINS + 1), 1600))
+    score, label = edges[at], np.where(at < 2, at == 0, rng.integers(0, 2, 1600))  # two edges that one bin must hold
+    shares, means = calibration_curve(label, score, n_bins=BINS)
+    sizes = np.bincount(np.searchsorted(edges[1:-1], score), minlength=BINS)
+    wanted = sizes @ np.abs(shares - means) / 1600
+    assert expected_calibration_error(_binary(label, score)) == pytest.approx(wanted)
+    assert expected_calibration_error(_binary(label, np.clip(score + 1e-9, 0, 1))) > wanted + 0.005  # of other bins
 
 
 def test_of_many_classes_it_is_of_the_most_probable_one() -> None:

@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn import metrics
 
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.performance import evaluate_performance
+from airflow_mlgov.gates.slices import positions
 from airflow_mlgov.results import Check, GateResult, Outcome, Subject
 from tests.codes import raises_code
 
@@ -66,6 +69,31 @@ def test_columns_are_crossed(tmp_path: Path) -> None:
     crossed = {one["slice"] for one in check.values["slices"]["sex * region"]["values"]}
     assert crossed == {f"sex={sex}*region={region}" for sex in "fm" for region in ("north", "south", "west")}
     assert check.detail.endswith("the worst of 9 slices")
+
+
+def _named(**columns: list[Any]) -> dict[str, list[int]]:
+    return {name: rows.tolist() for name, rows in positions(pd.DataFrame(columns, dtype=object), "*".join(columns))}
+
+
+def test_different_crossings_have_different_names() -> None:
+    assert _named(a=["x*b=y", "x"], b=["z", "y*b=z"]) == {r"a=x\*b=y*b=z": [0], r"a=x*b=y\*b=z": [1]}
+    assert _named(a=["x\\", "x"], b=["y", "y"]) == {r"a=x\\*b=y": [0], "a=x*b=y": [1]}
+    assert _named(a=["(missing)", None], b=["y", "y"]) == {r"a=\(missing)*b=y": [0], "a=(missing)*b=y": [1]}
+    assert _named(a=["(missing)", None, "\\(missing)"]) == {
+        r"a=\(missing)": [0],
+        "a=(missing)": [1],
+        r"a=\\(missing)": [2],
+    }
+    assert _named(a=["x*y", "C:\\x"]) == {"a=x*y": [0], "a=C:\\x": [1]}  # of one column nothing else is escaped
+
+
+@given(
+    st.lists(
+        st.tuples(*[st.none() | st.text(r"x*\\=b", max_size=5) | st.just("(missing)")] * 2), min_size=1, unique=True
+    )
+)
+def test_as_many_slices_as_crossings(rows: list[tuple[str | None, str | None]]) -> None:
+    assert len(_named(a=[row[0] for row in rows], b=[row[1] for row in rows])) == len(rows)
 
 
 def test_rows_without_a_value_are_a_slice_of_their_own(tmp_path: Path) -> None:
