@@ -241,6 +241,38 @@ def parse_yaml(text: str, source: str, what: str, *, plain: bool = False) -> Any
         raise ConfigurationError(problem, code="file.not_yaml") from None
 
 
+def why_open_to_all(path: str | Path, what: str) -> str | None:
+    """What to say of a file that everybody may write, or replace: in its folder, or in that of what a link leads to.
+    None where nobody but owner and group may.
+
+    In a folder with the sticky bit only its owner replaces a file, and on what is mounted to be read nobody does.
+
+    :param what: what it is, for messages: ``trust root``
+    :raises AccessError: the file system refuses to tell
+    """
+    said, real = Path(os.path.abspath(path)), Path(os.path.realpath(path))
+    try:
+        found = [place for place in dict.fromkeys((real, said.parent, real.parent)) if _is_open_to_all(place)]
+    except OSError as error:
+        raise AccessError(f"may not look at the {what} {path}: {error.strerror}", code="file.refused") from None
+    if not found:
+        return None
+    how = "write" if found[0] == real else f"replace what is in {found[0]}, and with it"
+    return (
+        f"everybody may {how} the {what} {path}, so it says nothing that can be relied on: chmod o-w {found[0]}, and "
+        "look whether it says what you have agreed on"
+    )
+
+
+def _is_open_to_all(place: Path) -> bool:
+    mode = place.stat().st_mode
+    if not mode & stat.S_IWOTH:
+        return False
+    if not stat.S_ISDIR(mode):
+        return True
+    return not mode & stat.S_ISVTX and not os.statvfs(place).f_flag & os.ST_RDONLY
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """What to say after an unknown word: ``; did you mean 'alias'?``, or all that are known."""
     words = list(known)

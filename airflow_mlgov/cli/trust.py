@@ -10,6 +10,7 @@ import typer
 
 from airflow_mlgov.cli.common import AsJson, TrustFile, print_json, say, signer_for
 from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.strict_files import read_file
 
 if TYPE_CHECKING:
     from securesystemslib.signer import Key
@@ -131,10 +132,9 @@ def _public_key(sign: str | None, pem: Path | None) -> Key:
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
     from securesystemslib.signer import SSlibKey
 
+    raw = read_file(pem, "public key")
     try:
-        return SSlibKey.from_crypto(load_pem_public_key(pem.read_bytes()))
-    except OSError as error:
-        raise ConfigurationError(f"cannot read {pem}: {error.strerror}", code="file.unreadable") from error
+        return SSlibKey.from_crypto(load_pem_public_key(raw))
     except (TypeError, ValueError) as error:
         raise ConfigurationError(f"{pem} holds no public key in PEM form", code="trust.key") from error
 

@@ -24,7 +24,7 @@ from airflow_mlgov import catalogue
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
 from airflow_mlgov.evidence.digests import canonical_json, parse_json
 from airflow_mlgov.evidence.statements import Statement
-from airflow_mlgov.strict_files import read_file, read_json
+from airflow_mlgov.strict_files import read_file, read_json, why_open_to_all
 from airflow_mlgov.words import line
 
 log = logging.getLogger(__name__)
@@ -165,11 +165,12 @@ class TrustRoot:
 
         :raises ConfigurationError: it is not there, not JSON, or an entry lacks a key, names an unknown duty, or has
             something else in place of a date; a key is there twice, or under an id that is not its own hash; everybody
-            may write the file
+            may write the file, or replace it in its folder
         :raises AccessError: the file system refuses to read it
         """
         document = read_json(path, "trust root").content
-        _refuse_open_to_all(Path(path))
+        if why := why_open_to_all(path, "trust root"):
+            raise ConfigurationError(why, code="trust.writable")
         entries = document.get("keys") if isinstance(document, dict) else None
         if not isinstance(entries, list):
             raise ConfigurationError(
@@ -264,6 +265,27 @@ class TrustRoot:
             )
         kept = tuple(replace(item, valid_until=at) if item is found else item for item in self.keys)
         return TrustRoot(kept, self.source)
+
+    def require_signer(self, signer: Signer, duty: str, moment: datetime) -> None:
+        """Refuse a signer whose evidence nobody would believe, before it does what it would sign.
+
+        :raises ConfigurationError: the trust root does not have its key, or not for this duty at that moment
+        """
+        keyid = signer.public_key.keyid
+        entries = [item for item in self.keys if item.key.keyid == keyid]
+        if any(duty in item.duties and item.covers(moment) for item in entries):
+            return
+        problem = "has this key, but not for this duty at this time" if entries else "does not have this key"
+        mend = (
+            "correct the duties or dates of its entry, or sign with another key"
+            if entries
+            else f"if the key is yours, `mlgov trust add --trust {self.source} --duty {duty} --sign SIGNER`"
+        )
+        raise ConfigurationError(
+            f"nothing was done: the key {keyid[:16]} is to sign for {duty}; the trust root {self.source} {problem}, "
+            f"so nothing would verify afterwards: {mend}",
+            code="signer.untrusted",
+        )
 
     def key_for(self, duty: str, now: datetime | None = None) -> Key | None:
         """The newest key that may sign for a duty now; None if there is none."""
@@ -381,15 +403,6 @@ def refuse_local(signer: Signer, environment: str, production: Iterable[str]) ->
             "file that whoever reads it can sign with: keep the keys in Vault or a KMS, and move there with "
             "`mlgov trust move`",
             code="signer.local_in_production",
-        )
-
-
-def _refuse_open_to_all(path: Path) -> None:
-    if path.stat().st_mode & 0o002:
-        raise ConfigurationError(
-            f"everybody may write the trust root {path}, so it says nothing about whom to trust: chmod o-w {path}, and "
-            "look whether its keys are yours",
-            code="trust.writable",
         )
 
 

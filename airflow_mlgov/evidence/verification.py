@@ -249,9 +249,11 @@ def quarantine(
 ) -> Entry:
     """Sign that an entry which does not verify counts for nothing any more.
 
-    :raises ConfigurationError: there is no such entry, it verifies, or no reason is given
+    :raises ConfigurationError: there is no such entry, it verifies, no reason is given, or the trust root does not know
+        who signs
     :raises EvidenceError: the ledger's chain is broken
     """
+    trust.require_signer(signer, QuarantineStatement.duty, context.issued_at)
     entry = ledger.get(seq)
     try:
         verify_entry(entry, trust)

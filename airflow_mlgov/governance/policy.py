@@ -21,7 +21,7 @@ from airflow_mlgov.evidence.digests import hash_file
 from airflow_mlgov.evidence.statements import Person
 from airflow_mlgov.gates.protocol import Local
 from airflow_mlgov.governance.names import why_unreadable
-from airflow_mlgov.strict_files import Document, nearest, read_text, read_yaml
+from airflow_mlgov.strict_files import Document, nearest, read_text, read_yaml, why_open_to_all
 
 _FOR_THE_DECISION = {"max_tries"}
 """Keys of a gate's section that are neither settings of the gate nor bounds."""
@@ -256,11 +256,14 @@ class GovernancePolicy:
 def load_policy(path: str | Path) -> GovernancePolicy:
     """Read and check a policy file.
 
-    :raises ConfigurationError: unreadable, not YAML, a key twice, or anything the JSON Schema
-        (``airflow_mlgov/governance/policy.schema.json``) does not allow; the message names file and line
+    :raises ConfigurationError: unreadable, not YAML, a key twice, anything the JSON Schema
+        (``airflow_mlgov/governance/policy.schema.json``) does not allow (the message names file and line), or everybody
+        may write the file, or replace it in its folder
     :raises AccessError: the file system refuses to read it
     """
     read = read_yaml(path, "policy")
+    if why := why_open_to_all(path, "policy"):
+        raise ConfigurationError(why, code="policy.writable")
     if not isinstance(read.content, dict):
         raise ConfigurationError(
             f"{read.source}: the policy is empty; it needs `version: 1` and `models:`", code="policy.empty"
@@ -329,12 +332,15 @@ def _organisations_rules(policy: Document) -> dict[str, str]:
     """The organisation's own Rego, by the name that the policy gives it."""
     found = {}
     for index, name in enumerate(policy.content.get("rules", ())):
+        path = Path(policy.source).parent / name
         try:
-            found[name] = read_text(Path(policy.source).parent / name, "rules")
+            found[name], why = read_text(path, "rules"), why_open_to_all(path, "rules")
         except MlgovError as error:
             raise ConfigurationError(
                 f"{policy.where('rules', str(index))}: {error}", code="policy.rules_unreadable"
             ) from error
+        if why:
+            raise ConfigurationError(f"{policy.where('rules', str(index))}: {why}", code="policy.writable")
     return found
 
 

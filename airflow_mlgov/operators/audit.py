@@ -73,6 +73,8 @@ class PostDeploymentAuditOperator(BaseOperator):  # type: ignore[misc]  # Airflo
                 for item in self._owed(duty, records, here.issued_at)
                 if item.target == self.target and item.state not in (ObligationState.MET, ObligationState.REVOKED)
             ]
+            if owed:
+                duty.trust.require_signer(duty.signer, duty.name, here.issued_at)
             results = [self._run(gate, path, owed[0].model) for gate, path in self.data.items()] if owed else []
             for item in owed:
                 evidence = evidence_for(records, duty.trust, item.model, duty.environment).good

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from airflow_mlgov.evidence.chain import Entry, Head, Verified
 from airflow_mlgov.evidence.ledger import Ledger
@@ -22,6 +22,7 @@ from airflow_mlgov.results import Subject
 if TYPE_CHECKING:
     from securesystemslib.signer import Signer
 
+    from airflow_mlgov.evidence.statements import Statement
     from airflow_mlgov.registry.protocol import Registry
 
 
@@ -59,11 +60,20 @@ class Desk:
         """
         return self.ledger.walk(since=since)
 
+    def require_signer(self, duty: str) -> None:
+        """Refuse to act where the trust root does not have who signs at this desk.
+
+        :raises ConfigurationError: see :meth:`TrustRoot.require_signer`
+        """
+        self.trust.require_signer(self.signer, duty, self.now)
+
     def attest(self, statement: Signed, seen: Head | None = None) -> Entry:
         """Sign a statement into the ledger.
 
         :param seen: what the ledger was when it was decided on
+        :raises ConfigurationError: the trust root does not have who signs
         """
+        self.require_signer(cast("Statement", statement).duty)
         return self.ledger.attest(statement, self.signer, seen)
 
     def dossier(self, records: Verified, model: Subject) -> Dossier:

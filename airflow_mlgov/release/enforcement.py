@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from airflow_mlgov.errors import DependencyError, MlgovError
+from airflow_mlgov.evidence.statements import PromotionStatement
 from airflow_mlgov.release.desk import Desk
 from airflow_mlgov.release.obligations import Obligation, ObligationState, list_obligations
 from airflow_mlgov.release.rollback import roll_back
@@ -46,9 +47,12 @@ def enforce(desk: Desk, *, warn_within: timedelta, demote: bool = True) -> Enfor
     :param demote: False: only say so
     What goes wrong with one model is said of it, and stops no other.
 
+    :raises ConfigurationError: the trust root does not know who signs
     :raises EvidenceError: the chain is broken
     :raises DependencyError: MLflow or the ledger is down; try again
     """
+    if demote:
+        desk.require_signer(PromotionStatement.duty)
     mine = [
         item
         for item in list_obligations(

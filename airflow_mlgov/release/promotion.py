@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlgov import __version__
 from airflow_mlgov.errors import MlgovError, PromotionRefused
 from airflow_mlgov.evidence.chain import Entry
-from airflow_mlgov.evidence.statements import DecisionStatement, EmergencyStatement, PolicyStatement
+from airflow_mlgov.evidence.statements import DecisionStatement, EmergencyStatement, PolicyStatement, PromotionStatement
 from airflow_mlgov.evidence.verification import collect, only
 from airflow_mlgov.governance.policy import Target
 from airflow_mlgov.release.case import Case, build_case
@@ -73,10 +73,11 @@ def promote(desk: Desk, version: ModelVersion, target: str, *, requesters: Seque
 
     :raises PromotionRefused: the decision is deny; it is in the ledger, and nothing was moved, or what an interrupted
         promotion had moved was put back
-    :raises ConfigurationError: the policy does not know the model or the target
+    :raises ConfigurationError: the policy does not know the model or the target, or the trust root not who signs
     :raises EvidenceError: the ledger's chain is broken, or the registry does not read back what was set
     :raises DependencyError: MLflow, Vault or the ledger is down, or another promotion takes long; try again
     """
+    desk.require_signer(PromotionStatement.duty)
     with desk.one_at_a_time(version.name) as confirm:
         case = build_case(desk, version, target, requesters)
         mover = Mover(

@@ -66,9 +66,11 @@ def reconcile(desk: Desk, *, revert: bool = False, models: Sequence[str] | None 
     :param revert: put alias, stage and tags back to what the ledger says, if the version that belongs there still
         verifies
     :param models: only these registered models
+    :raises ConfigurationError: the trust root does not know who signs
     :raises EvidenceError: the ledger's chain is broken: there is nothing to compare with
     :raises DependencyError: MLflow, Vault or the ledger is down; try again
     """
+    desk.require_signer(IncidentStatement.duty)
     records = desk.walk()
     names = sorted(set(models) if models else {*desk.registry.names(), *desk.policy.models})
     found: list[Incident] = []

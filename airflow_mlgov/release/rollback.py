@@ -26,12 +26,14 @@ def roll_back(desk: Desk, name: str, target: str, *, reason: str, to: str | None
     :param reason: why; it is signed
     :param to: the version to go back to; the newest one that holds if omitted
     :raises PromotionRefused: nothing was promoted before, or no earlier version (or not the wanted one) holds
-    :raises ConfigurationError: no reason is given, or the policy does not know the model or the target
+    :raises ConfigurationError: no reason is given, the policy does not know the model or the target, or the trust root
+        does not know who signs
     :raises EvidenceError: the ledger's chain is broken
     :raises DependencyError: MLflow, Vault or the ledger is down; try again
     """
     if not reason.strip():
         raise ConfigurationError("a rollback needs a reason", code="rollback.reason_missing")
+    desk.require_signer(PromotionStatement.duty)
     goal = desk.policy.model(name).target(target)
     with desk.one_at_a_time(name) as confirm:
         records = desk.walk()

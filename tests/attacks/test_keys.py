@@ -12,7 +12,10 @@ import pytest
 from airflow_mlgov.demo import servers, world
 from airflow_mlgov.errors import AccessError, ConfigurationError, EvidenceError
 from airflow_mlgov.evidence.signing import TrustRoot, duties, open_signer, refuse_local, sign_statement
-from airflow_mlgov.evidence.verification import verify_envelope
+from airflow_mlgov.evidence.statements import ApprovalStatement, Person
+from airflow_mlgov.evidence.verification import quarantine, verify_envelope
+from airflow_mlgov.governance.policy import load_policy
+from airflow_mlgov.release.enforcement import enforce
 from airflow_mlgov.vault.policy import key_name
 from airflow_mlgov.vault.transit import TransitSigner
 from tests.codes import raises_code
@@ -200,9 +203,40 @@ def test_a_trust_root_of_another_version(guarded: Guarded, version: Any) -> None
 
 
 def test_a_trust_root_that_everybody_may_write(guarded: Guarded) -> None:
-    guarded.trust_file.chmod(0o666)
-    with raises_code(ConfigurationError, "trust.writable"):
-        TrustRoot.load(guarded.trust_file)
+    _refused_where_everybody_may_write(guarded.trust_file, TrustRoot.load, "trust.writable")
+
+
+def test_a_policy_that_everybody_may_write(guarded: Guarded) -> None:
+    _refused_where_everybody_may_write(guarded.policy_file, load_policy, "policy.writable")
+    (guarded.folder / "rules").mkdir()
+    rules = guarded.folder / "rules" / "own.rego"
+    rules.write_text("package mlgov.custom\nimport rego.v1\n")
+    guarded.policy_file.write_text("rules: [rules/own.rego]\n" + guarded.policy_file.read_text())
+    load_policy(guarded.policy_file)
+    rules.chmod(0o666)
+    with raises_code(ConfigurationError, "policy.writable", match="own.rego"):
+        load_policy(guarded.policy_file)
+
+
+def _refused_where_everybody_may_write(file: Path, load: Callable[[Path], object], code: str) -> None:
+    """The file, its folder, both, and either of the folders of a link and of what it leads to."""
+    closed = file.parent / "closed"
+    closed.mkdir(mode=0o755)
+    link = closed / "link"
+    link.symlink_to(file)
+    for file_mode, folder_mode in ((0o666, 0o755), (0o644, 0o777), (0o666, 0o777), (0o666, 0o1777)):
+        file.chmod(file_mode)
+        file.parent.chmod(folder_mode)
+        for path in (file, link):
+            with raises_code(ConfigurationError, code, match="chmod o-w"):
+                load(path)
+    file.chmod(0o644)
+    file.parent.chmod(0o1777)
+    load(link)
+    closed.chmod(0o777)
+    with raises_code(ConfigurationError, code, match="replace what is in .*closed"):
+        load(link)
+    load(file)
 
 
 def test_a_key_file_signs_nothing_in_production(guarded: Guarded, openbao: OpenBaoServer) -> None:
@@ -214,3 +248,70 @@ def test_a_key_file_signs_nothing_in_production(guarded: Guarded, openbao: OpenB
     refuse_local(vault, "test", ["test"])
     guarded.environment = "dev"
     guarded.desk("promotion")
+
+
+# -- who acts, and signs afterwards -----------------------------------------------------------------------------------
+
+
+def _lacks_it(guarded: Guarded, duty: str) -> None:
+    TrustRoot(tuple(item for item in guarded.trust.keys if duty not in item.duties)).save(guarded.trust_file)
+
+
+def _has_it_for_another_duty(guarded: Guarded, duty: str) -> None:
+    other = "registration" if duty != "registration" else "audit"
+    kept = tuple(item for item in guarded.trust.keys if duty not in item.duties)
+    TrustRoot(kept).with_key(guarded.signer(duty).public_key, [other]).save(guarded.trust_file)
+
+
+def _has_ended_it(guarded: Guarded, duty: str) -> None:
+    keyid, before = guarded.signer(duty).public_key.keyid, datetime.now(UTC) - timedelta(minutes=1)
+    guarded.trust.ended(keyid, before).save(guarded.trust_file)
+
+
+@pytest.mark.parametrize("spoilt", [_lacks_it, _has_it_for_another_duty, _has_ended_it])
+def test_who_signs_with_a_key_that_the_trust_root_does_not_have_moves_nothing(
+    guarded: Guarded, spoilt: Callable[[Guarded, str], None]
+) -> None:
+    first = guarded.green()
+    guarded.promote(first)
+    guarded.promote(guarded.green(2.0))
+    stray = guarded.weigh(first, duty="a-stranger")
+    third = guarded.gated(3.0)
+    guarded.approve(third)
+    guarded.registry.set_alias(guarded.now(first), "champion")  # by hand: the reconciler would put it back
+    whole, places, kinds = guarded.trust_file.read_text(), guarded.places(), guarded.kinds()
+
+    def set_aside() -> None:
+        person, signer = Person("olga", "olga"), guarded.signer("reconcile")
+        quarantine(guarded.ledger, stray.seq, guarded.trust, signer, guarded.context(), person, "a stray test")
+
+    acts: list[tuple[str, Callable[[], object]]] = [
+        ("promotion", lambda: guarded.promote(third)),
+        ("promotion", guarded.roll_back),
+        ("promotion", lambda: enforce(guarded.desk("promotion"), warn_within=timedelta(days=3))),
+        ("reconcile", lambda: guarded.reconcile(revert=True)),
+        ("reconcile", set_aside),
+        ("approval", lambda: guarded.desk("approval").attest(approval_of(guarded, third))),
+    ]
+    for duty, act in acts:
+        spoilt(guarded, duty)
+        with raises_code(ConfigurationError, "signer.untrusted", match=duty):
+            act()
+        assert guarded.places() == places
+        assert guarded.kinds() == kinds
+        guarded.trust_file.write_text(whole)
+    guarded.reconcile(revert=True)
+    assert guarded.places() != places
+
+
+def approval_of(guarded: Guarded, version: Any) -> ApprovalStatement:
+    return ApprovalStatement(
+        guarded.subject(version),
+        guarded.context(),
+        target="production",
+        approver=Person("olga", "olga"),
+        approved=True,
+        reason="looked at it",
+        shown=(),
+        answered_at=datetime.now(UTC),
+    )
