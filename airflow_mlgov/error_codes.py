@@ -92,6 +92,7 @@ MEANINGS: Mapping[str, str] = {
     "envelope.malformed": "It is not a DSSE envelope with one signature and a statement of this package.",
     "environment.incomplete": "A library is missing in the Python environment that was named.",
     "environment.missing": "There is no such Python interpreter, or none was named.",
+    "environment.not_named": "A version was promoted in several environments, and none was named to verify it for.",
     "environment.unusable": "The Python interpreter that was named does not start.",
     "evidence.duty": "The signature is of a key that may not sign for this duty.",
     "evidence.form": "The statement does not have the form of its kind.",

@@ -123,7 +123,9 @@ def verify(
     ] = None,
     registry: RegistryUri = None,
     checkpoint: Checkpoints = None,
-    environment: Annotated[str | None, typer.Option(help="Environment it is to serve in.")] = None,
+    environment: Annotated[
+        str | None, typer.Option(help="Environment it is to serve in; needed where it was promoted in several.")
+    ] = None,
     target: Annotated[str | None, typer.Option(help="Target it is to serve as.")] = None,
     as_json: AsJson = False,
 ) -> None:

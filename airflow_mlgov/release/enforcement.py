@@ -76,10 +76,11 @@ def enforce(desk: Desk, *, warn_within: timedelta, demote: bool = True) -> Enfor
 def _demote(desk: Desk, item: Obligation) -> Demotion:
     try:
         back = roll_back(desk, item.model.name, item.target, reason=f"obligation {item.id}: {item.state}")
-    except MlgovError as error:  # of this model; the others are looked at all the same
+    except Exception as error:  # of this model; the others are looked at all the same
         if isinstance(error, DependencyError):
             desk.registry.names()  # raises if the registry itself is down
-        return Demotion(False, f"not demoted: {error}")
+        said = error if isinstance(error, MlgovError) else type(error).__name__
+        return Demotion(False, f"not demoted: {said}")
     return Demotion(True, f"rolled back to version {back.model.version} ({back.record})")
 
 

@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.addresses import RegistryIdentity
-from airflow_mlgov.errors import MlgovError
+from airflow_mlgov.errors import ConfigurationError, MlgovError
 from airflow_mlgov.evidence.chain import Head
 from airflow_mlgov.evidence.scope import Scope
 from airflow_mlgov.evidence.signing import TrustRoot
@@ -57,11 +57,12 @@ def explain_bytes(
 
     :param policy: make the decision of the time again, from its recorded input, under this policy; if omitted, each
         statement that the signed decision rests on is verified and must still be green
-    :param environment: the environment it is to serve in; that of the promotion if omitted
+    :param environment: the environment it is to serve in; that of the promotion if omitted, where there is one alone
     :param target: the target it is to serve as; the newest promotion's if omitted
     :param checkpoints: what the ledger was at some sizes, kept elsewhere
     :param identity: the registry whose model it is; if omitted, the policy's, or the one that the subject names
     :raises EvidenceError: the chain is broken, or a checkpoint does not hold
+    :raises ConfigurationError: no environment is named, and these bytes were promoted in several
     """
     identity = identity or (policy.registry if policy else None)
     walked = records.walk(checkpoints)
@@ -141,12 +142,20 @@ def last_promotion(
     """The newest promotion of these bytes as this version; one of the environment before one of any other.
 
     :param moves: of these bytes as this model in this registry
+    :raises ConfigurationError: no environment is named, and they are of several
     """
     mine = [
         item
         for item in only(moves, PromotionStatement)
         if version_of(item) == model.version and target in (None, item.statement.target)
     ]
+    environments = sorted({item.environment for item in mine})
+    if environment is None and len(environments) > 1:
+        raise ConfigurationError(
+            f"{model.name} version {model.version} was promoted in the environments {', '.join(environments)}: name "
+            "the one that it is to serve in (--environment)",
+            code="environment.not_named",
+        )
     here = [item for item in mine if item.environment == environment]
     fitting = here or mine
     return fitting[-1] if fitting else None

@@ -571,6 +571,34 @@ def test_an_error_that_nobody_foresaw_is_a_finding_without_its_text(
     assert "ok       mlflow" in done.output
 
 
+def test_an_area_that_ends_in_an_error_hides_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def explode(*_: Any) -> Iterator[Finding]:
+        yield Finding("", "ok", "so far")
+        raise RuntimeError(SECRET)
+
+    areas = ["versions", "policy", "trust root", "signing", "ledger", "mlflow", "airflow"]
+    for area in areas:
+        with monkeypatch.context() as patch:
+            patch.setattr(module, f"_{area.replace(' ', '_')}", explode)
+            findings = examine()
+        assert list(dict.fromkeys(item.area for item in findings)) == areas
+        assert [item.level for item in findings if item.area == area] == ["ok", "problem"]
+        assert {item.area for item in findings if "unexpected RuntimeError" in item.message} == {area}
+
+
+def test_a_duty_whose_signer_ends_in_an_error_hides_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = module._signer
+
+    def explode(duty: str, *given: Any) -> Iterator[Finding]:
+        if duty == DUTIES[0]:
+            raise RuntimeError(SECRET)
+        return right(duty, *given)
+
+    monkeypatch.setattr(module, "_signer", explode)
+    assert the_only("problem", "signing").startswith(f"{DUTIES[0]}: an unexpected RuntimeError stopped")
+    assert [text.split()[0] for text in found("ok", "signing")] == [f"{duty}:" for duty in DUTIES[1:]]
+
+
 def test_json_is_all_there_is_on_stdout_of_a_real_process(world: World) -> None:
     world.set("SIGN", f"local:{world.folder}/{{duty}}.pem")  # which logs a warning
     trust = TrustRoot()

@@ -2,9 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+from airflow_mlgov.evidence.statements import ProvenanceStatement
+from airflow_mlgov.results import Subject
 from tests.fixtures.shell import Run
-from tests.worlds.governed import PASSED, Governed
+from tests.worlds.governed import PASSED, Governed, statement_of
+from tests.worlds.release import people
 
 
 def test_a_release_and_its_way_back(governed: Governed, shell: Run, run: Run) -> None:
@@ -114,3 +118,51 @@ def test_a_version_of_a_lesser_target_may_not_serve_under_the_alias_of_another(
     assert code == 1
     assert "promotion.missing: no verified promotion to 'production'" in out
     assert run("verify", f"models:/{governed.model}@candidate", *where)[0] == 0
+
+
+def test_a_what_if_at_the_command_line_is_signed_and_makes_no_decision_better(
+    governed: Governed, shell: Run, tmp_path: Path
+) -> None:
+    version = governed.register()
+    people().rename(columns={"score": "s"}).to_csv(tmp_path / "p.csv", index=False)
+    gate = ["gate", "performance", "--model", version.uri, "--data", tmp_path / "p.csv"]
+    given: dict[str, Any] = {"duty": "performance", "leave_out": ("--trust",)}
+    code, out, err = shell(*gate, "--what-if", **given)
+    assert (code, "evidence: ledger:" in out) == (0, True), err
+    said = statement_of(governed.ledger.entries(kind="gate")[-1].envelope)["predicate"]["mlgov"]
+    assert said["purpose"] == "what_if"
+    code, _, err = shell("promote", version.uri, "--target", "production")
+    assert (code, "evidence.missing" in err) == (1, True), err
+    assert shell(*gate, **given)[0] == 0
+    code, out, _ = shell(*gate, "--what-if", "--bound", "roc_auc>=0.9999", **given)
+    assert (code, "FAIL" in out) == (1, True)
+    code, _, err = shell("promote", version.uri, "--target", "production")
+    assert code == 0, err
+
+
+def test_a_version_that_was_promoted_in_two_environments_is_verified_for_one(
+    governed: Governed, shell: Run, run: Run, tmp_path: Path
+) -> None:
+    version = governed.candidate()
+    where = ["--ledger", governed.ledger_url, "--trust", governed.trust_file]
+    verify = ["verify", f"models:/{governed.model}@champion", *where]
+    assert shell("promote", version.uri, "--target", "production")[0] == 0
+    assert run(*verify)[0] == 0
+    there, data = governed.context(environment="live"), Subject("dataset", "train.csv", "d" * 64)
+    made = ProvenanceStatement(governed.registry.subject(version), there, (data,), ("tom",), {"run_id": "r"})
+    governed.attest("registration", made)
+    governed.judge(version, environment="live")
+    live = ["--environment", "live"]
+    code, _, err = shell("promote", version.uri, "--target", "production", *live, leave_out=("--environment",))
+    assert code == 0, err
+    pack = tmp_path / "pack.zip"
+    assert run("ledger", "export", "--model", version.uri, "--out", pack, "--ledger", governed.ledger_url)[0] == 0
+    for words in (verify, ["verify", "--pack", pack, "--trust", governed.trust_file]):
+        code, out, err = run(*words)
+        assert (code, out) == (2, "")
+        assert "was promoted in the environments live, test: name the one" in err
+        assert "--environment" in err
+        assert [run(*words, "--environment", name)[0] for name in ("live", "test")] == [0, 0]
+    assert run(*verify, "--environment", "elsewhere")[0] == 1
+    governed.judge(version, auc=0.5)
+    assert [run(*verify, "--environment", name)[0] for name in ("live", "test")] == [0, 1]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.operators.audit import EnforceObligationsOperator, PostDeploymentAuditOperator
 from airflow_mlgov.operators.waiver import RequestWaiverOperator
 from airflow_mlgov.sensors.audit_due import AuditDueSensor
@@ -62,11 +63,9 @@ class Exceptional:
         assert end.state == "success", end.error
         self.waived = end.xcom["waived"]
 
-    def audit(self, table: str) -> TaskEnd:
-        data = {"fairness": table}
-        return self.release.run(
-            PostDeploymentAuditOperator(task_id="audit", model=self.release.model, target="production", data=data)
-        )
+    def audit(self, table: str, **given: Any) -> TaskEnd:
+        given = {"model": self.release.model, "target": "production", "data": {"fairness": table}, **given}
+        return self.release.run(PostDeploymentAuditOperator(task_id="audit", **given))
 
     def enforce(self, **given: Any) -> TaskEnd:
         return self.release.run(EnforceObligationsOperator(task_id="enforce", **given))
@@ -164,6 +163,42 @@ def test_an_audit_that_fails_demotes(exceptional: Exceptional) -> None:
     assert end.state == "failed"
     assert "not demoted" in str(end.error)
     assert exceptional.enforce(demote=False).xcom["violated"][0]["action"].startswith("not demoted")
+
+
+def test_a_version_that_has_left_the_target_is_audited_by_its_number(exceptional: Exceptional) -> None:
+    exceptional.promoted()
+    release = exceptional.release
+    assert release.register(2.0).state == "success"
+    end = release.performance(number="2", baseline=str(release.folder / "good.parquet"))
+    assert end.state == "success", end.error
+    assert release.fairness(number="2").state == "success"
+    asked = release.ask("2")
+    assert asked.state == "awaiting_input", asked.error
+    assert release.ask("2", event=answer(asked)).state == "success"
+    end = release.promote("2")
+    assert end.state == "success", end.error
+    worse = release.write("worse.parquet", people(bias=1.0))
+    assert exceptional.audit(worse).xcom["audits"] == []
+    assert exceptional.audit(worse, version="2").xcom["audits"] == []
+    end = exceptional.audit(worse, version="7")
+    assert (end.state, release.ledger.entries(kind="audit")) == ("failed", [])
+    end = exceptional.audit(worse, version="1")
+    assert (end.state, [item["verdict"] for item in end.xcom["audits"]]) == ("failed", ["FAIL"])
+    assert "obligation.failed" in str(release.promote("1").error)
+    assert exceptional.enforce().xcom["violated"] == []
+
+
+def test_an_audit_whose_key_nobody_trusts_closes_nothing(exceptional: Exceptional) -> None:
+    exceptional.promoted()
+    file = exceptional.release.folder / "trust.json"
+    whole, trust = file.read_text(), TrustRoot.load(file)
+    TrustRoot(tuple(item for item in trust.keys if "audit" not in item.duties)).save(file)
+    end = exceptional.audit(exceptional.unfair)
+    assert end.state == "failed"
+    assert "signer.untrusted" in str(end.error)
+    assert exceptional.release.ledger.entries(kind="audit") == []
+    file.write_text(whole)
+    assert exceptional.audit(exceptional.unfair).state == "success"
 
 
 def test_answers_before_a_clear_are_shown_and_signed_in(release: Release) -> None:

@@ -9,7 +9,7 @@ from airflow_mlgov.operators.approval import ApprovalGateOperator
 from airflow_mlgov.operators.data_validation import DataValidationGateOperator
 from airflow_mlgov.operators.fairness import FairnessGateOperator
 from tests.fixtures.airflow_runner import TaskEnd
-from tests.worlds.release import Release, answer, form_of, gated, people
+from tests.worlds.release import Release, answer, evidence, form_of, gated, people
 
 
 def test_the_whole_way(release: Release) -> None:
@@ -301,3 +301,25 @@ def test_the_form_says_how_often_the_data_was_tried(release: Release) -> None:
     release.fairness(number="2")
     body = form_of(release.ask("2")).body
     assert "Tries so far: 2 model(s) were judged on this evaluation data (2 results)" in body
+
+
+def test_a_what_if_is_signed_and_counted_and_makes_no_decision_better(release: Release) -> None:
+    release.validate()
+    release.register()
+    release.fairness()
+    end = release.performance(purpose="what_if")
+    assert end.state == "success", end.error
+    assert evidence(release)["mlgov"]["purpose"] == "what_if"
+    assert "mlgov.performance" not in release.version.tags
+    assert "evidence.missing" in str(release.promote().error)
+    assert release.performance().state == "success"
+    end = release.performance(purpose="what_if", bounds={"roc_auc": {"min": 0.9999}}, on_fail="record")
+    assert (end.state, end.xcom["verdict"]) == ("success", "FAIL")
+    assert release.version.tags["mlgov.performance"] == "PASS"
+    asked = release.ask()
+    assert asked.state == "awaiting_input", asked.error
+    assert release.ask(event=answer(asked)).state == "success"
+    end = release.promote()
+    assert end.state == "success", end.error
+    with pytest.raises(ValueError, match="purpose must be 'gate' or 'what_if'"):
+        release.performance(purpose="curiosity")

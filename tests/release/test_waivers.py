@@ -1,14 +1,16 @@
 """Exceptions that people sign, what they cover, what they cost, and how they end; on a real MLflow server."""
 
 from collections.abc import Callable
+from copy import copy
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.errors import ConfigurationError, EvidenceError
 from airflow_mlgov.evidence.chain import Entry
 from airflow_mlgov.evidence.statements import Person
+from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
 from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.release.case import build_case
 from airflow_mlgov.release.enforcement import render_enforcement
@@ -17,7 +19,7 @@ from airflow_mlgov.release.waivers import break_glass, find_terms, revoke_waiver
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome
 from tests.codes import raises_code, refuses
 from tests.worlds.exceptions import CHECK, EXCEPTIONS, Exceptions
-from tests.worlds.governed import PASSED, Governed
+from tests.worlds.governed import PASSED, POLICY, Governed
 
 
 def test_two_people_let_one_failed_check_go_and_nobody_calls_it_passed(exceptions: Exceptions) -> None:
@@ -212,6 +214,41 @@ def test_a_missed_audit_demotes_after_a_warning(exceptions: Exceptions) -> None:
     assert "expired" in render_enforcement(gone)
     assert governed.places()[good.version] == PASSED
     assert exceptions.enforce(days=15).violated == ()
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("a driver of somebody's store"), EvidenceError("x", code="key.unknown")]
+)
+def test_a_model_that_cannot_be_demoted_stops_the_enforcement_of_no_other(
+    exceptions: Exceptions, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """The hostile one comes first; what is owed for the other is enforced, and both are told."""
+    hostile = copy(exceptions.governed)
+    hostile.model = f"another_{hostile.model}"
+    hostile.policy_file.write_text(
+        hostile.policy_file.read_text() + POLICY.partition("models:\n")[2].format(model=hostile.model)
+    )
+    _, bad = released(Exceptions(hostile))
+    good, _ = released(exceptions)
+    right = MlflowRegistry.resolve
+
+    def blind(self: MlflowRegistry, model: Any) -> ModelVersion:
+        if isinstance(model, dict) and model["name"] == hostile.model:
+            raise error
+        return right(self, model)
+
+    monkeypatch.setattr(MlflowRegistry, "resolve", blind)
+    first, second = exceptions.enforce(days=15).violated
+    assert [item.model.name for item, _ in (first, second)] == [hostile.model, exceptions.governed.model]
+    assert (first[1].done, second[1].done) == (False, True)
+    assert str(first[1]).startswith("not demoted")
+    assert "somebody" not in str(first[1])
+    assert exceptions.governed.places()[good.version] == PASSED
+    assert hostile.places()[bad.version] == PASSED
+    monkeypatch.undo()
+    (again,) = exceptions.enforce(days=15).violated
+    assert again[1].done
+    assert hostile.places()[bad.version] != PASSED
 
 
 def test_overdue_before_it_expires(exceptions: Exceptions) -> None:
