@@ -123,6 +123,9 @@ class FormOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it 
             case = self._case(context)
             self._refuse_where_forgeable(case)
             done = self.result(case, context)
+            if done is None:  # nobody is asked for an answer that could not be signed
+                duty = self.governance
+                duty.trust.require_signer(duty.signer, duty.name, duty.evidence_context(context).issued_at)
         if done is None:
             with whatever_happens(self.log):
                 self.announce(case, context)

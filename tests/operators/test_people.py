@@ -188,6 +188,17 @@ def test_a_version_that_has_left_the_target_is_audited_by_its_number(exceptional
     assert exceptional.enforce().xcom["violated"] == []
 
 
+def test_nobody_is_asked_for_an_answer_that_nobody_would_believe(exceptional: Exceptional) -> None:
+    file = exceptional.release.folder / "trust.json"
+    whole, trust = file.read_text(), TrustRoot.load(file)
+    TrustRoot(tuple(item for item in trust.keys if "waiver" not in item.duties)).save(file)
+    end = exceptional.ask()
+    assert end.state == "failed"
+    assert "signer.untrusted" in str(end.error)
+    file.write_text(whole)
+    assert exceptional.ask().state == "awaiting_input"
+
+
 def test_an_audit_whose_key_nobody_trusts_closes_nothing(exceptional: Exceptional) -> None:
     exceptional.promoted()
     file = exceptional.release.folder / "trust.json"
