@@ -53,7 +53,6 @@ MEANINGS: Mapping[str, str] = {
     "connection.no_engine": "The hook of a connection gives no SQLAlchemy engine.",
     "connection.no_hook": "The hook of a connection's type cannot be loaded.",
     "connection.no_host": "The MLflow connection has no host.",
-    "connection.no_password": "Great Expectations needs a URL with a password, and the connection has none.",
     "connection.not_sql": "The connection is not to a SQL database.",
     "connection.secret": "The secret of a connection lacks a user name and password, or a token.",
     "data.changed": "The data changed while it was read.",

@@ -15,7 +15,7 @@ from urllib.parse import quote, quote_plus
 
 from airflow_mlgov.data.fingerprint import TableFingerprint
 from airflow_mlgov.data.names import require_columns
-from airflow_mlgov.data.relation import MEMORY_LIMIT, Batch, ColumnKind
+from airflow_mlgov.data.relation import MEMORY_LIMIT, ColumnKind
 from airflow_mlgov.data.remote import RemoteRelation, copied, fingerprint_of
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
 from airflow_mlgov.urls import database_url, shown_database
@@ -52,7 +52,7 @@ class SqlSource:
     def __post_init__(self) -> None:
         if bool(self.table) == bool(self.query):
             raise ConfigurationError("a SqlSource needs a table or a query, and not both", code="source.table_or_query")
-        self._url()
+        self.sa_url()
 
     def __repr__(self) -> str:
         return f"SqlSource({self.name!r})"
@@ -60,27 +60,14 @@ class SqlSource:
     @property
     def name(self) -> str:
         """The URL without user, password and parameters, then the table or the SHA-256 of the query."""
-        url = self._url()
+        url = self.sa_url()
         where = shown_database(url, url.get_backend_name())
         if self.table:
             return f"{where}#table={self.table}"
         return f"{where}#query=sha256:{hashlib.sha256((self.query or '').encode()).hexdigest()}"
 
     def sa_url(self) -> sa.URL:
-        """The URL with the credentials in it: for a client object, never for a message.
-
-        :raises ConfigurationError: they fit into none
-        """
-        if self.engine is not None and self.password is None:
-            raise ConfigurationError(
-                f"{self.name}: Great Expectations logs in by a URL, and this connection has no password to put into "
-                "one (it has a key, a token or nothing); give it a user and a password, name vault_database_role, or "
-                "set engine to duckdb",
-                code="connection.no_password",
-            )
-        return self._url()
-
-    def _url(self) -> sa.URL:
+        """The URL with the credentials in it: for a client object, never for a message."""
         url = database_url(self.url)
         if url is None:
             raise ConfigurationError(
@@ -134,7 +121,7 @@ class SqlSource:
     def scrub(self, text: str) -> str:
         """``text`` without this source's credentials, however they are quoted."""
         secrets: list[str | None] = []
-        for url in [self._url()] if self.engine is None else [self._url(), self.engine.url]:
+        for url in [self.sa_url()] if self.engine is None else [self.sa_url(), self.engine.url]:
             secrets += [url.password, url.username, *(str(url.query[key]) for key in secret_parameters(url))]
         forms = {form for secret in secrets if secret for form in (secret, quote(secret, safe=""), quote_plus(secret))}
         for form in sorted(forms, key=len, reverse=True):
@@ -154,11 +141,6 @@ def secret_parameters(url: sa.URL) -> list[str]:
 
 class DatabaseRelation(RemoteRelation):
     """A table or query that is asked where it is. Use it within :meth:`SqlSource.open`."""
-
-    changed = (
-        "changed while it was being validated; try again when nobody writes to it "
-        "(a query must give the same rows each time: no random(), no now())"
-    )
 
     def __init__(self, source: SqlSource, memory_limit: str = MEMORY_LIMIT) -> None:
         super().__init__(source, memory_limit)
@@ -191,12 +173,6 @@ class DatabaseRelation(RemoteRelation):
         connection, *_ = self._opened
         with _our_errors(self.source):
             return [tuple(row) for row in connection.exec_driver_sql(select)]
-
-    def _require_login(self) -> None:
-        self.source.sa_url()
-
-    def _handed(self, rows: int, columns: tuple[str, ...]) -> Batch:
-        return Batch(self.source, "database", rows, columns)
 
     @cached_property
     def _opened(self) -> tuple[sa.Connection, str, tuple[str, ...]]:

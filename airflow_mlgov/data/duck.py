@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from airflow_mlgov.data.limits import deadline, stopped_at
 from airflow_mlgov.data.names import require_columns
 from airflow_mlgov.data.quoting import identifier
 from airflow_mlgov.data.reading import PLAIN, Reading
-from airflow_mlgov.data.relation import MEMORY_LIMIT, Batch, ColumnKind, require_memory_limit
+from airflow_mlgov.data.relation import MEMORY_LIMIT, ColumnKind, require_memory_limit
 from airflow_mlgov.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -123,10 +123,6 @@ class DuckTable(ABC):
     @abstractmethod
     def subject(self) -> Subject:
         """The data set, bound to its bytes or rows."""
-
-    @abstractmethod
-    def handed_over(self, columns: Sequence[str] | None = None) -> AbstractContextManager[Batch]:
-        """The rows for an engine that reads for itself."""
 
     def frame_as_stored(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """The same with the types that were noted where the rows come from; here there are no others."""

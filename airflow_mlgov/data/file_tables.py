@@ -19,7 +19,7 @@ from airflow_mlgov.data.limits import require_memory
 from airflow_mlgov.data.names import require_apart
 from airflow_mlgov.data.quoting import file_literal, identifier, literal
 from airflow_mlgov.data.reading import PLAIN, Reading, word_of
-from airflow_mlgov.data.relation import MEMORY_LIMIT, Batch, ColumnKind
+from airflow_mlgov.data.relation import MEMORY_LIMIT, ColumnKind
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.results import Subject
 
@@ -197,13 +197,6 @@ class FileTable(DuckTable):
         from airflow_mlgov.data.pandas_files import read_files
 
         return read_files(self.files, columns)
-
-    @contextmanager
-    def handed_over(self, columns: Sequence[str] | None = None) -> Iterator[Batch]:
-        """The rows as pandas reads them; whoever opened the files sees to it that they are unchanged."""
-        frame = self.frame(columns) if self.is_text else self.frame_as_stored(columns)
-        types = {str(name): str(kind) for name, kind in frame.dtypes.items()}
-        yield Batch(frame, "pandas", len(frame), tuple(types), types)
 
     @cached_property
     def _made(self) -> _View:

@@ -17,7 +17,7 @@ from airflow_mlgov.data.fingerprint import (
     require_single,
 )
 from airflow_mlgov.data.names import require_apart, require_columns
-from airflow_mlgov.data.relation import MEMORY_LIMIT, Batch, ColumnKind
+from airflow_mlgov.data.relation import MEMORY_LIMIT, ColumnKind
 from airflow_mlgov.data.remote import RemoteRelation, copied
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.results import Subject
@@ -130,13 +130,6 @@ class FrameTable(DuckTable):
         require_columns(self._frame.columns, columns or (), self.name)
         return self._frame.copy(deep=False) if columns is None else self._frame[list(columns)]
 
-    @contextmanager
-    def handed_over(self, columns: Sequence[str] | None = None) -> Iterator[Batch]:  # noqa: ARG002 - it is read already
-        """The frame."""
-        names = {str(name): str(kind) for name, kind in self._frame.dtypes.items()}
-        subject = self.fingerprint
-        yield Batch(self._frame.copy(deep=False), "pandas", subject.rows, tuple(names), names)
-
     @cached_property
     def _registered(self) -> pa.Table:
         table = _arrow(self._frame, self.name)
@@ -196,8 +189,6 @@ class SparkFrame:
 class SparkRelation(RemoteRelation):
     """The frame as a view of its own session. Every question is a job, so its rows must be the same each time."""
 
-    changed = "gave other rows when it was computed again: persist it, or leave out what is random"
-
     def __init__(self, source: SparkFrame, memory_limit: str = MEMORY_LIMIT) -> None:
         super().__init__(source, memory_limit)
         self.source = source
@@ -230,12 +221,6 @@ class SparkRelation(RemoteRelation):
     def rows(self, select: str) -> list[tuple[Any, ...]]:
         """What a SELECT gives."""
         return [tuple(row) for row in self.source.data.sparkSession.sql(select).collect()]
-
-    def _require_login(self) -> None:
-        """Whoever holds the frame is logged in."""
-
-    def _handed(self, rows: int, columns: tuple[str, ...]) -> Batch:
-        return Batch(self.source.data, "spark", rows, columns)
 
 
 def _spark_kind(stored: str) -> ColumnKind:

@@ -6,9 +6,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.results import Subject
@@ -42,20 +41,6 @@ class ColumnKind(StrEnum):
     NESTED = "nested"
     UNKNOWN = "unknown"
     """The engine does not say, or has a type that none of the others is."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """A data set as it is handed to an engine that reads for itself."""
-
-    table: Any
-    """A DataFrame of pandas or Spark, or a :class:`~airflow_mlgov.data.database.SqlSource`."""
-    engine: Literal["pandas", "spark", "database"]
-    """What it is."""
-    rows: int
-    columns: tuple[str, ...]
-    types: Mapping[str, str] = field(default_factory=dict)
-    """Column -> pandas type, of the columns that pandas read."""
 
 
 class Relation(Protocol):
@@ -122,13 +107,6 @@ class Relation(Protocol):
     def in_duckdb(self) -> DuckTable:
         """The same rows as the view ``data`` of an embedded DuckDB. A database's or Spark's are copied to a temporary
         file by the first call, and bound meanwhile."""
-
-    def handed_over(self, columns: Sequence[str] | None = None) -> AbstractContextManager[Batch]:
-        """The data set for an engine that reads for itself; ends only if it is the same afterwards.
-
-        :param columns: those that a file is read for; all if omitted
-        :raises DependencyError: the rows changed meanwhile
-        """
 
 
 class DataSource(Protocol):

@@ -1,9 +1,8 @@
-"""Rows that another engine holds: asked where they are, and copied to a temporary file only when DuckDB or pandas is to
-read them. Refuses to hand them to an engine that finds other rows at the end than at the beginning."""
+"""Rows that another engine holds: asked where they are, and copied to a temporary file, once, when DuckDB or pandas is
+to read them. Refuses to read them a second time: what is bound is what was copied."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
@@ -13,9 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 from airflow_mlgov.data.duck import Duck, DuckTable
 from airflow_mlgov.data.file_tables import Files
 from airflow_mlgov.data.fingerprint import TableFingerprint, fingerprint_rows
-from airflow_mlgov.data.relation import MEMORY_LIMIT, Batch, RowStream, require_memory_limit
+from airflow_mlgov.data.relation import MEMORY_LIMIT, RowStream, require_memory_limit
 from airflow_mlgov.data.snapshot import take_snapshot
-from airflow_mlgov.errors import DependencyError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,13 +35,10 @@ def fingerprint_of(source: RowStream) -> TableFingerprint:
         return fingerprint_rows(columns, rows)
 
 
-class RemoteRelation(ABC):
+class RemoteRelation:
     """What relations to rows elsewhere share: all but their SQL."""
 
     is_local = False
-
-    changed: str
-    """What to tell when the rows are other ones afterwards."""
 
     def __init__(self, source: RowStream, memory_limit: str = MEMORY_LIMIT) -> None:
         require_memory_limit(memory_limit)
@@ -60,14 +55,6 @@ class RemoteRelation(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.__exit__(kind, error, trace)
-
-    @abstractmethod
-    def _handed(self, rows: int, columns: tuple[str, ...]) -> Batch:
-        """What an engine that reads for itself is given."""
-
-    @abstractmethod
-    def _require_login(self) -> None:
-        """Refuse what such an engine cannot log in to, before a row is read for it."""
 
     @cached_property
     def fingerprint(self) -> TableFingerprint:
@@ -103,19 +90,6 @@ class RemoteRelation(ABC):
     def in_duckdb(self) -> DuckTable:
         """A copy of the rows in a temporary file, made by the first call."""
         return self._in_duckdb
-
-    @contextmanager
-    def handed_over(self, columns: Sequence[str] | None = None) -> Iterator[Batch]:  # noqa: ARG002 - asks by itself
-        """The source itself, which must hold the same rows afterwards.
-
-        :raises ConfigurationError: such an engine cannot log in to it
-        :raises DependencyError: it holds others
-        """
-        self._require_login()
-        before = self.fingerprint
-        yield self._handed(before.rows, before.columns)
-        if fingerprint_of(self._source).digest != before.digest:
-            raise DependencyError(f"{self.name} {self.changed}", code="data.changed")
 
     @cached_property
     def _in_duckdb(self) -> DuckTable:

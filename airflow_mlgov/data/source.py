@@ -13,7 +13,6 @@ from airflow_mlgov.data.cases import evaluation_digest
 from airflow_mlgov.data.reading import PLAIN, Reading, word_of
 from airflow_mlgov.data.relation import (
     MEMORY_LIMIT,
-    Batch,
     ColumnKind,
     DataSource,
     Relation,
@@ -29,7 +28,6 @@ _NUMBERS = {ColumnKind.INTEGER, ColumnKind.DECIMAL, ColumnKind.FLOAT}
 
 __all__ = [
     "MEMORY_LIMIT",
-    "Batch",
     "ColumnKind",
     "DataSource",
     "Reading",

@@ -190,8 +190,6 @@ def test_whole_numbers_are_exact_beside_missing_ones_in_every_hand_over(tmp_path
         assert frame["id"].dropna().tolist() == [1577134800018226901, 1577134800018226902]
         assert [value for value in frame["big"] if value is not None] == [int("9" * 38), 1]
         assert table.rows("SELECT count(DISTINCT id), count(*) FROM data") == [(2, 3)]
-        with table.handed_over() as batch:
-            assert batch.table["id"].dropna().tolist() == [1577134800018226901, 1577134800018226902]
         assert str(table.frame_as_stored(["id"]).dtypes["id"]) == "float64"  # as a model has seen it in training
 
 

@@ -16,7 +16,7 @@ from airflow_mlgov.data.database import SqlSource, fingerprint
 from airflow_mlgov.data.files import dataset_subject
 from airflow_mlgov.data.fingerprint import fingerprint_frame
 from airflow_mlgov.data.source import ColumnKind, open_beside, open_together, source_of, subject_of
-from airflow_mlgov.errors import ConfigurationError, DependencyError
+from airflow_mlgov.errors import ConfigurationError
 from tests.codes import raises_code
 
 FRAME = pd.DataFrame({"id": [1, 2, 3], "name": ["a", "b", None], "rate": [0.5, None, 2.5], "yes": [True, False, True]})
@@ -80,19 +80,6 @@ def test_all_kinds_are_joined_in_one_place(sources: dict[str, Any]) -> None:
         assert tables["csv"].rows(f"SELECT count(*) FROM {sql}") == [(3,)]
         with open_beside(tables["csv"], {"more": source_of(FRAME)}) as more:
             assert more["more"].rows('SELECT count(*) FROM more JOIN "csv" USING (id)') == [(3,)]
-
-
-def test_rows_that_change_under_an_engine_that_reads_for_itself(tmp_path: Path) -> None:
-    engine = sa.create_engine(f"sqlite:///{tmp_path / 'a.db'}")
-    FRAME.to_sql("t", engine, index=False)
-    source = source_of(SqlSource(f"sqlite:///{tmp_path / 'a.db'}", table="t"))
-    with (
-        raises_code(DependencyError, "data.changed"),
-        source.open() as relation,
-        relation.handed_over() as batch,
-    ):
-        assert (batch.engine, batch.rows, batch.columns) == ("database", 3, tuple(KINDS))
-        FRAME.head(1).to_sql("t", engine, index=False, if_exists="append")
 
 
 def test_frames_that_no_table_holds() -> None:
