@@ -54,7 +54,7 @@ def judge(question: Question[DataValidationSettings]) -> Findings:
 
 def _remarked(findings: Findings, relation: Relation) -> Findings:
     """What does not hold of a csv's column says too which word makes it text, if one does."""
-    named = ((check, re.search(r"\(([^()]+)\)$", check.name)) for check in findings.checks)
+    named = ((check, re.search(r"\((.+)\)(?: #[0-9]+)?$", check.name)) for check in findings.checks)
     columns = {
         check.name: found[1] for check, found in named if found and check.outcome in (Outcome.ERROR, Outcome.FAIL)
     }

@@ -92,6 +92,10 @@ class Answers:
         """How many values are not null."""
         return int(self[f"count({column.sql})"])
 
+    def remarked(self, column: Column) -> bool:
+        """Whether the relation says itself what stands among a column's numbers."""
+        return bool(self._table.remark(column.name))
+
     def one(self, query: str) -> tuple[Any, ...]:
         """The one row of a query beside the one query, which is asked once."""
         if query not in self._ones:

@@ -196,7 +196,13 @@ def test_lists_are_equal_where_their_values_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dirty", "named"), [("-", '"-" (1)'), ("?", '"?" (1)'), ("unknown", '"unknown" (1)'), ("Anna Berg", "")]
+    ("dirty", "named"),
+    [
+        ("-", '"age" is text because "-" stands once among 3 numbers'),
+        ("?", '"age" is text because "?" stands once among 3 numbers'),
+        ("unknown", '"age" is text because "unknown" stands once among 3 numbers'),
+        ("Anna Berg", '"age" is text because not all its values are numbers (3 are)'),
+    ],
 )
 def test_what_stands_among_numbers_is_counted_and_named_if_it_is_nobodys(
     tmp_path: Path, dirty: str, named: str
@@ -207,8 +213,23 @@ def test_what_stands_among_numbers_is_counted_and_named_if_it_is_nobodys(
     assert (found.outcome, found.values["unexpected_count"], mean.outcome) == (FAIL, 1, ERROR)
     for check in (found, mean):
         assert "1 of its 4 values is no number" in check.detail
-        assert named in check.detail
+        assert check.detail.count(named) == 1
+        assert "among them" not in check.detail  # said once
         assert "Anna" not in check.detail
+
+
+def test_what_stands_in_a_column_of_few_numbers_is_named_too(tmp_path: Path) -> None:
+    data = csv(tmp_path, "id,age (years)\n1,34\n2,?\n3,?\n4,?\n")
+    between = expect("column_values_to_be_between", column="age (years)", min_value=0, max_value=120)
+    (found,) = judged(data, between)
+    assert found.detail.endswith('3 of its 4 values are no number, among them "?" (3)')
+
+
+def test_a_column_with_brackets_in_its_name_is_remarked_on_each_time(tmp_path: Path) -> None:
+    data = csv(tmp_path, "id,age (years)\n1,34\n2,?\n3,51\n4,22\n")
+    between = expect("column_values_to_be_between", column="age (years)", min_value=0, max_value=120)
+    for found in judged(data, between, between):
+        assert '"age (years)" is text because "?" stands once among 3 numbers' in found.detail
 
 
 # Types by their meaning

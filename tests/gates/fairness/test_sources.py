@@ -208,7 +208,7 @@ def test_counting_is_fairlearn_on_rows(
         frame["sex"] = frame.sex.astype("category" if group == "category" else "string[pyarrow]")
     path = tmp_path_factory.mktemp("types") / ("a.csv" if as_csv else "a.parquet")
     frame.to_csv(path, index=False) if as_csv else frame.to_parquet(path, index=False)
-    settings = {**SETTINGS, "min_group_size": 1, "min_positives": 1, "min_negatives": 1}
+    settings = {**SETTINGS, "min_group_size": 1, "min_positives": 1, "min_negatives": 1, "suppress_below": 1}
     result = evaluate_fairness(str(path), subject=MODEL, bounds=["accuracy_difference<=1"], **settings)
     functions = {"selection_rate": fm.selection_rate, "true_positive_rate": fm.true_positive_rate}
     expected = fm.MetricFrame(

@@ -57,9 +57,8 @@ def _require_numbers(answers: Answers, column: Column) -> None:
         return
     found = strangers(answers, column, column.number, "number")
     if found:
-        raise UnfitError(
-            f'the column "{column.name}" is text: {found}; mend them, or declare what is missing (missing_values)'
-        )
+        mend = "" if answers.remarked(column) else "; mend them, or declare what is missing (missing_values)"
+        raise UnfitError(f'the column "{column.name}" is text: {found}{mend}')
     raise UnfitError(f'the column "{column.name}" is text that looks like numbers (codes such as 01): declare its type')
 
 

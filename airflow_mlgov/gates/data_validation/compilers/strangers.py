@@ -13,7 +13,8 @@ _NOTHING = (
 
 
 def strangers(answers: Answers, column: Column, readable: str, kind: str) -> str:
-    """``1 of its 4 values is no number, among them "-" (1)``; empty where there are none.
+    """``1 of its 4 values is no number, among them "-" (1)``; empty where there are none. Words that the relation's own
+    remark names are left to it.
 
     :param readable: SQL that is NULL for a value that is not of the kind
     """
@@ -21,8 +22,12 @@ def strangers(answers: Answers, column: Column, readable: str, kind: str) -> str
     (count,) = answers.one(f"SELECT count(*) FROM {answers.source} WHERE {where}")  # noqa: S608 - quoted
     if not count:
         return ""
-    words = answers.all(
-        f"SELECT {column.sql}, count(*) FROM {answers.source} WHERE {where} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 20"  # noqa: S608
+    words = (
+        []
+        if answers.remarked(column)
+        else answers.all(
+            f"SELECT {column.sql}, count(*) FROM {answers.source} WHERE {where} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 20"  # noqa: S608
+        )
     )
     shown = [f'"{word}" ({found})' for word, found in words if _says_nothing(str(word))][:4]
     named = f", among them {', '.join(shown)}" if shown else ""
