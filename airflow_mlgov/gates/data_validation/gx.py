@@ -243,11 +243,25 @@ def _result(item: Mapping[str, Any], nonnull: int | None) -> Result:
     undefined = "observed_value" in raw and (
         (public and observed is None) or (isinstance(observed, float) and not math.isfinite(observed))
     )
-    if kind == _DIVERGENCE and observed in (math.inf, "Infinity"):
-        undefined = False  # a value of no weight was seen: that is above every threshold
+    if kind == _DIVERGENCE and undefined and _is_infinite(observed, raw.get("details") or {}):
+        undefined = False  # that is above every threshold
     shown = json_safe(observed) if public else None
     withheld = "observed_value" in raw and not public
     return Result(success is True, _counts(raw), shown, withheld, undefined, error, nonnull)
+
+
+def _is_infinite(observed: Any, details: Mapping[str, Any]) -> bool:
+    """Whether a value or a bin of no weight was seen; Great Expectations gives no number then."""
+    if observed is not None:
+        return bool(observed == math.inf)
+    seen, expected = (_weights(details.get(f"{which}_partition") or {}) for which in ("observed", "expected"))
+    return any(weight > 0 and not expected.get(where) for where, weight in seen.items())
+
+
+def _weights(partition: Mapping[str, Any]) -> dict[Any, float]:
+    """The weight of each value; of each bin, by its place."""
+    weights = [weight or 0.0 for weight in partition.get("weights") or ()]
+    return dict(zip(map(str, partition.get("values") or range(len(weights))), weights, strict=False))
 
 
 def _counts(raw: Mapping[str, Any]) -> dict[str, int | float | None]:

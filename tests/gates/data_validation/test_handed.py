@@ -33,6 +33,26 @@ def rows(query: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
+def test_an_infinite_divergence_is_a_fail(people: str) -> None:
+    """The reference says that "b" cannot be, and two of the rows hold it."""
+    shares = [(["a", "b"], [1.0, 0.0]), (["a"], [1.0]), (["a", "b"], [0.4, 0.6])]
+    rules = suite(
+        *(
+            expect(
+                "column_kl_divergence_to_be_less_than",
+                column="grade",
+                partition_object={"values": values, "weights": weights},
+                threshold=1,
+            )
+            for values, weights in shares
+        )
+    )
+    _, *found = validate_data(people, rules).checks
+    assert [check.outcome for check in found] == [FAIL, FAIL, PASS]
+    assert found[0].values["engine"] == "great_expectations"
+
+
+@pytest.mark.slow
 def test_what_is_not_compiled_is_answered_by_the_child(people: str) -> None:
     """One child for all of it: another's regular expression, a condition of ours, and a query."""
     ahead = expect("column_values_to_match_regex", column="grade", regex="(?=[ab])")

@@ -117,8 +117,10 @@ def test_a_range_of_dates_over_a_column_that_is_declared(tmp_path: Path, declare
 def test_years_beyond_what_nanoseconds_hold(tmp_path: Path) -> None:
     moments = [datetime(1000, 1, 1), datetime(2020, 1, 1), datetime(9999, 12, 31)]
     pq.write_table(pa.table({"ts": moments}), tmp_path / "d.parquet", use_deprecated_int96_timestamps=False)
+    pq.write_table(pa.table({"ts": moments}), tmp_path / "int96.parquet", use_deprecated_int96_timestamps=True)
+    assert pq.read_schema(tmp_path / "int96.parquet").field("ts").type == pa.timestamp("ns")  # as Spark writes it
     days = [moment.date() for moment in moments]
-    for data in (tmp_path / "d.parquet", parquet(tmp_path, ts=days)):
+    for data in (tmp_path / "d.parquet", tmp_path / "int96.parquet", parquet(tmp_path, ts=days)):
         between = expect("column_values_to_be_between", column="ts", min_value="1700-01-01", max_value="2262-01-01")
         latest = expect("column_max_to_be_between", column="ts", min_value="9999-12-31T00:00:00")
         earliest = expect("column_min_to_be_between", column="ts", min_value="1600-01-01")
@@ -126,6 +128,38 @@ def test_years_beyond_what_nanoseconds_hold(tmp_path: Path) -> None:
         assert [check.outcome for check in result.checks[1:]] == [FAIL, PASS, FAIL]
         assert result.checks[1].values["unexpected_count"] == 2
         assert differences.YEARS in result.details["unlike_great_expectations"].values()
+
+
+def test_categories_times_and_durations(tmp_path: Path) -> None:
+    """As Polars writes its Categorical, Enum, Time and Duration."""
+    grades, levels = ["a", "b", "a", None], ["low", "high", "low", "low"]
+    columns = {
+        "grade": pa.array(grades).dictionary_encode(),
+        "level": pa.DictionaryArray.from_arrays([0, 1, 0, 0], ["low", "high", "unused"], ordered=True),
+        "time": pa.array([1, 3_600_000_000_000, 3_600_000_000_000, None], pa.time64("ns")),
+        "wait": pa.array([1_000_000, 5_000_000, 5_000_000, None], pa.duration("us")),
+    }
+    assert columns["level"].to_pylist() == levels
+    table = pa.table(columns)
+    pq.write_table(table, tmp_path / "d.parquet")
+    items = [
+        expect("column_values_to_be_in_set", column="grade", value_set=["a", "b"]),
+        expect("column_values_to_match_regex", column="grade", regex="^a$"),
+        expect("column_distinct_values_to_equal_set", column="level", value_set=["low", "high"]),
+        expect("column_distinct_values_to_contain_set", column="level", value_set=["unused"]),
+        expect("column_values_to_not_be_null", column="time"),
+        expect("column_values_to_be_unique", column="time"),
+        expect("column_unique_value_count_to_be_between", column="time", min_value=2, max_value=2),
+        expect("column_values_to_not_be_null", column="wait", mostly=0.7),
+        expect("column_values_to_be_unique", column="wait"),
+        expect("column_unique_value_count_to_be_between", column="wait", min_value=2, max_value=2),
+    ]
+    wanted = [PASS, FAIL, PASS, FAIL, FAIL, FAIL, PASS, PASS, FAIL, PASS]
+    for data in (tmp_path / "d.parquet", table):
+        result = validate_data(data, suite(*items), engine="duckdb")
+        assert [check.outcome for check in result.checks[1:]] == wanted
+        assert result.checks[6].values["unexpected_count"] == 2
+        assert result.checks[9].values["unexpected_count"] == 2
 
 
 @pytest.mark.parametrize(

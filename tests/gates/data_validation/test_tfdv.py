@@ -159,6 +159,23 @@ def test_data_that_does_not(tmp_path: Path, change: dict[str, Any], failed: str)
     assert _failed(_validate(tmp_path, {**COLUMNS, **change}, SCHEMA)) == {failed: Outcome.FAIL}
 
 
+@pytest.mark.parametrize("shape", ["shape { }", "shape { dim { size: 1 } }"])
+@pytest.mark.parametrize("presence", ["", "presence { min_fraction: 0.9 }", "presence { min_fraction: 1 }"])
+def test_a_shape_asks_for_a_value_in_every_row(tmp_path: Path, shape: str, presence: str) -> None:
+    schema = f'feature {{ name: "income" type: INT {presence} {shape} }}'
+    whole, most = [31_000, 44_000, 52_000] * 10, [31_000, 44_000] * 14 + [52_000, None]
+    assert _validate(tmp_path, {"income": whole}, schema).verdict is Outcome.PASS
+    result = _validate(tmp_path, {"income": most}, schema)
+    assert _failed(result) == {"expect_column_values_to_not_be_null(income)": Outcome.FAIL}
+
+
+@pytest.mark.parametrize("fraction", ["1.5", "-0.5", "nan", "inf"])
+def test_a_fraction_that_is_none_is_an_error_by_name(tmp_path: Path, fraction: str) -> None:
+    schema = f'feature {{ name: "grade" type: BYTES presence {{ min_fraction: {fraction} }} }}'
+    result = _validate(tmp_path, {"grade": ["A", "B"]}, schema)
+    assert _failed(result) == {"schema(grade.presence.min_fraction)": Outcome.ERROR}
+
+
 def test_columns_and_rows_that_are_not_there(tmp_path: Path) -> None:
     without = {name: values for name, values in COLUMNS.items() if name != "income"}
     result = _validate(tmp_path, without, SCHEMA)

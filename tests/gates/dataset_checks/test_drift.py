@@ -329,6 +329,18 @@ def test_ks_alone_needs_numbers(tmp_path: Path) -> None:
         compare(tmp_path, {"x": ["a"] * 200}, {"x": ["a"] * 200}, ks={"max": 0.1})
 
 
+def test_ks_alone_says_which_columns_it_cannot_judge(tmp_path: Path) -> None:
+    before, now = {"x": range(200), "grade": ["a"] * 200}, {"x": range(200), "grade": ["b"] * 200}
+    named = compare(tmp_path, before, now, ks={"max": 0.1}, columns=["x", "grade"])
+    assert named["drift_ks(x)"].outcome is Outcome.PASS
+    assert named["drift_ks(grade)"].outcome is Outcome.ERROR
+    left_out = compare(tmp_path, before, now, ks={"max": 0.1})
+    assert "drift_ks(grade)" not in left_out
+    (scope,) = (check for check in left_out.values() if "grade" in str(check.as_dict()))
+    for check in (named["drift_ks(grade)"], scope):
+        assert "psi or js" in str(check.as_dict())
+
+
 def test_a_file_is_not_compared_with_itself(tmp_path: Path) -> None:
     pd.DataFrame({"x": range(200)}).to_csv(tmp_path / "a.csv", index=False)
     path = str(tmp_path / "a.csv")
