@@ -1,7 +1,10 @@
-"""A part of ``make peers``: the examples of Great Expectations' docstrings that DuckDB answers alone."""
+"""A part of ``make peers``: the examples of Great Expectations' docstrings that DuckDB answers alone, and all of
+scikit-learn's metrics."""
 
 from tests.peers.docstrings import examples
 from tests.peers.held import KNOWN, hold
+from tests.peers.measured import DIFFERENT, measure
+from tests.peers.metrics import printed
 
 COMPILED = (
     "expect_column_distinct_values_to_contain_set",
@@ -24,3 +27,11 @@ def test_the_examples_of_great_expectations() -> None:
     assert not held.differing
     assert held.agreed > 15
     assert {(example.type, example.name) for example in read} >= set(KNOWN)
+
+
+def test_the_numbers_that_scikit_learn_prints() -> None:
+    held = measure(printed())
+    assert not held.differing
+    assert held.agreed > 30  # of the docstrings of scikit-learn 1.9
+    assert len(held.types) > 20
+    assert len(held.explained) == len(DIFFERENT)
