@@ -1,10 +1,11 @@
 """Names the rows that a model is judged on, whatever it predicted for them, so that tries on the same rows can be
-counted. Refuses to be led astray by another order, another file format or another type of the same numbers."""
+counted. Refuses to be led astray by another order, another file format or another type of the same values."""
 
 from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from airflow_mlgov.data.duck import DuckTable
     from airflow_mlgov.data.relation import Relation
 
-_HEAD = b"mlgov-cases-v2\n"
+_HEAD = b"mlgov-cases-v3\n"
 _MISSING = "-"
 _FEW = 200_000
 """Different rows up to which counts leave a database."""
@@ -24,6 +25,11 @@ _SAMPLE, _FEW_OF_SAMPLE = 100_000, 1_000
 _REPEATED_AT_ONCE = 65_536
 _LARGEST_WHOLE = 1e38
 """DuckDB writes no larger float as a whole number."""
+_WHOLE = "0|-?[1-9][0-9]{0,37}"
+"""A text that is a whole number, written as one is."""
+_POINTED = "-?(?:0|[1-9][0-9]{0,14})[.][0-9]{1,15}"
+"""A text that is a number with a point."""
+_TRUTH = {"true": "#1", "false": "#0"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -31,7 +37,8 @@ def evaluation_digest(relation: Relation, columns: Sequence[str]) -> str:
     """SHA-256 over the sorted lines of all rows: a row's values in ``columns``, joined by tabs.
 
     A number is ``#`` and its shortest decimal form, so that 1, 1.0 and an 8-bit 1 are one; a truth value is 1 or 0; a
-    text is ``'`` and itself, and never a number; a moment is ``@`` and its microseconds since 1970; NULL and NaN are
+    text that is plainly such a number or truth value is written as it, because a caller may declare either (``types``),
+    and any other is ``'`` and itself, ``01`` too; a moment is ``@`` and its microseconds since 1970; NULL and NaN are
     ``-``. The lines are sorted by their UTF-8 bytes, so the order of rows does not matter, and their number does.
 
     :param columns: the label, and whatever else describes the case and not the prediction, in a fixed order
@@ -105,7 +112,7 @@ def _text(value: Any) -> str:
                 return _MISSING if value.is_nan() else f"#{float(value)!r}"
             return f"#{int(value)}" if value == value.to_integral_value() else f"#{float(value)!r}"
         case str():
-            return f"'{_escaped(value)}"
+            return _of_text(value)
         case datetime():
             moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value
             return f"@{_microseconds(moment)}"
@@ -113,6 +120,14 @@ def _text(value: Any) -> str:
             return f"@{_microseconds(datetime.combine(value, time(), UTC))}"
         case _:
             return f"={_escaped(str(value))}"
+
+
+def _of_text(text: str) -> str:
+    if re.fullmatch(_WHOLE, text):
+        return f"#{text}"
+    if re.fullmatch(_POINTED, text):
+        return f"#{_number(float(text))}"
+    return _TRUTH.get(text.lower()) or f"'{_escaped(text)}"
 
 
 def _number(value: float) -> str:
@@ -146,7 +161,21 @@ def _written(name: str, stored: str) -> str:
     elif stored == "DATE" or stored.startswith("TIMESTAMP"):
         known = f"'@' || epoch_us({column})"
     else:
-        mark = "''" if stored in ("VARCHAR", "UUID") or stored.startswith("ENUM") else "="
+        is_text = stored in ("VARCHAR", "UUID") or stored.startswith("ENUM")
         text = f"replace({column}::VARCHAR, '\\', '\\\\')"
+        mark = "''" if is_text else "="
         known = f"'{mark}' || replace(replace({text}, chr(10), '\\n'), chr(9), '\\t')"
+        known = _written_text(f"{column}::VARCHAR", known) if is_text else known
     return f"coalesce({known}, '{_MISSING}')"
+
+
+def _written_text(text: str, otherwise: str) -> str:
+    """SQL for what :func:`_of_text` makes of a text."""
+    number = f"TRY_CAST({text} AS DOUBLE)"
+    truths = " ".join(f"WHEN lower({text}) = '{word}' THEN '{said}'" for word, said in _TRUTH.items())
+    return (
+        f"CASE WHEN regexp_full_match({text}, '{_WHOLE}') THEN '#' || {text} "
+        f"WHEN regexp_full_match({text}, '{_POINTED}') THEN "
+        f"'#' || CASE WHEN {number} = trunc({number}) THEN {number}::HUGEINT::VARCHAR ELSE {number}::VARCHAR END "
+        f"{truths} ELSE {otherwise} END"
+    )

@@ -29,6 +29,10 @@ DRESSES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "the label as a float": lambda rows: rows.astype({"y": "float64"}),
     "the label in a byte": lambda rows: rows.astype({"y": "int8"}),
     "the label as a truth value": lambda rows: rows.astype({"y": "bool"}),
+    "the label as text": lambda rows: rows.astype({"y": str}),
+    "the label as text with a point": lambda rows: rows.astype({"y": "float64"}).astype({"y": str}),
+    "the label as a word": lambda rows: rows.assign(y=rows.y.map({1: "True", 0: "False"})),
+    "the key as text": lambda rows: rows.astype({"id": str}),
     "the key as a float": lambda rows: rows.astype({"id": "float64"}),
     "in another order": lambda rows: rows.iloc[::-1],
     "with a column more": lambda rows: rows.assign(noise=range(len(rows))),
@@ -44,8 +48,15 @@ def tries(folder: Path, dress: Callable[[pd.DataFrame], pd.DataFrame], row_id: s
     for number, (subject, rows) in enumerate(((other, ROWS), (MODEL, dress(ROWS.assign(s=ROWS.s / 2))))):
         path = folder / f"{number}.parquet"
         rows.to_parquet(path)
+        positive = {"text": str(max(rows.y))} if pd.api.types.is_string_dtype(rows.y) else {}
         result = evaluate_performance(
-            str(path), subject=subject, label="y", score="s", row_id=row_id, bounds={"roc_auc": {"min": 0}}
+            str(path),
+            subject=subject,
+            label="y",
+            score="s",
+            positive_label=positive.get("text"),
+            row_id=row_id,
+            bounds={"roc_auc": {"min": 0}},
         )
         story.sign(GateStatement.of(result, story.context()).as_json())
     good, bad = collect(story.ledger.walk(), story.trust, [MODEL.digest])

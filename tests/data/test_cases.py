@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from airflow_mlgov.data import cases
 from airflow_mlgov.data.cases import digest_of_counts
 from airflow_mlgov.data.database import SqlSource
+from airflow_mlgov.data.reading import Reading
 from airflow_mlgov.data.source import evaluation_digest, source_of
 from airflow_mlgov.errors import ConfigurationError
 
@@ -63,7 +64,7 @@ def test_many_rows_of_a_database_are_copied(tmp_path: Path, monkeypatch: pytest.
 
 def test_other_rows_have_another_name() -> None:
     first = digest(FRAME, "y", "who")
-    assert digest(FRAME.assign(y=FRAME.y.astype(str)), "y", "who") != first  # text is no number
+    assert digest(FRAME.assign(y="0" + FRAME.y.astype(str)), "y", "who") != first  # text as written
     assert digest(FRAME.head(999), "y", "who") != first
     assert digest(pd.concat([FRAME, FRAME.head(1)]), "y", "who") != first
     assert digest(FRAME.assign(who=FRAME.who + " "), "y", "who") != first
@@ -73,6 +74,46 @@ def test_other_rows_have_another_name() -> None:
     with pytest.raises(ConfigurationError) as refused:
         digest(FRAME, "yy")
     assert refused.value.code == "column.missing"
+
+
+PLAIN = ["0", "-1", "12", "1.0", "-0.0", "0.50", "37.5", "-2.25", "9" * 38, "true", "False", "123456789012345.125"]
+TEXTS = [
+    "01",
+    "+1",
+    "1e5",
+    "-0",
+    "1_0",
+    "1.",
+    ".5",
+    "",
+    " 1",
+    "1\n",
+    "9" * 39,
+    "NaN",
+    "t",
+    "1234567890123456.5",
+    "-",
+    "é",
+]
+
+
+def test_a_text_that_is_plainly_a_number_is_written_as_one(tmp_path: Path) -> None:
+    numbers = [0, -1, 12, 1.0, -0.0, Decimal("0.5"), 37.5, -2.25, int("9" * 38), True, False, 123456789012345.125]
+    for text, number in zip(PLAIN, numbers, strict=True):
+        assert digest(pd.DataFrame({"v": [text]}), "v") == digest_of_counts([((number,), 1)]), text
+    pd.DataFrame({"v": ["1", "0", "2.50"], "w": ["TRUE", "false", "true"]}).to_csv(tmp_path / "a.csv", index=False)
+    declared = [{}, {"v": "text", "w": "text"}, {"v": "float64"}, {"w": "boolean"}, {"v": "decimal(9,2)"}]
+    found = set()
+    for types in declared:
+        with source_of(str(tmp_path / "a.csv"), Reading(types=types)).open() as relation:
+            found.add(evaluation_digest(relation, ["v", "w"]))
+    assert len(found) == 1
+
+
+def test_duckdb_writes_texts_like_numbers_as_python_does() -> None:
+    for text in (*PLAIN, *TEXTS):
+        assert digest(pd.DataFrame({"v": [text]}), "v") == digest_of_counts([((text,), 1)]), text
+    assert len({digest(pd.DataFrame({"v": [text]}), "v") for text in TEXTS}) == len(TEXTS)
 
 
 VALUES = st.one_of(
