@@ -239,12 +239,7 @@ def _target(model: ModelPolicy, target: Target) -> Iterator[Finding]:
 
     what = f"{model.where('targets', target.name)}: {model.name} to {target.name}"
     for gate in target.requires:
-        if gate not in catalogue.names():
-            yield _problem(
-                f"{what} requires the gate {gate}, which no installed package has: every promotion will be refused",
-                f"take {gate} out of `requires`, or install the package that has it",
-            )
-        elif not (model.bounds(gate) if catalogue.load(gate).metrics else model.gates.get(gate)):
+        if not (model.bounds(gate) if catalogue.load(gate).metrics else model.gates.get(gate)):
             yield _warning(
                 f"{what} requires the gate {gate}, but not what it is held to: each DAG may choose",
                 f"say it under `gates: {gate}:` of {model.name}",
