@@ -153,12 +153,20 @@ def _bytes(name: str, kind: str, column: pd.Series) -> bytes:
 
     if kind == "v":
         missing = column.isna().to_numpy()
-        pairs = zip(column.astype(object), missing, strict=True)
-        return b"".join(_encode(None if null else _plain(value), name) for value, null in pairs)
-    values = column.to_numpy().astype({"i": "<i8", "u": "<u8", "f": "<f8", "b": "u1"}[kind])
+        try:
+            pairs = zip(column.astype(object), missing, strict=True)
+            values = [None if null else _plain(value) for value, null in pairs]
+        except (OverflowError, ValueError):  # Arrow's moments before year 1 and after 9999
+            raise ConfigurationError(
+                f'the column "{name}" of the frame holds a value that Python has none for, such as a date after 9999: '
+                "mend it, or give the rows as a parquet file",
+                code="data.unreadable",
+            ) from None
+        return b"".join(_encode(value, name) for value in values)
+    numbers = column.to_numpy().astype({"i": "<i8", "u": "<u8", "f": "<f8", "b": "u1"}[kind])
     if kind == "f":
-        values[np.isnan(values)] = np.nan
-    return bytes(values.tobytes())
+        numbers[np.isnan(numbers)] = np.nan
+    return bytes(numbers.tobytes())
 
 
 def _plain(value: Any) -> Any:

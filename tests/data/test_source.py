@@ -94,6 +94,16 @@ def test_frames_that_no_table_holds() -> None:
         relation.require("a")
 
 
+@pytest.mark.parametrize("kind", [pa.date32(), pa.timestamp("us")])
+def test_moments_that_python_has_not_are_refused_by_name(kind: pa.DataType) -> None:
+    far = pa.array([5_000_000, 1], pa.int32()).cast(pa.date32()).cast(kind)  # the year 15659
+    with (
+        source_of(pa.table({"n": [1, 2], "due": far})).open() as relation,
+        raises_code(ConfigurationError, "data.unreadable", match='"due"'),
+    ):
+        relation.subject  # noqa: B018 - it is computed
+
+
 def test_a_frame_with_columns_of_a_sources_own_words() -> None:
     prices = pd.DataFrame({"open": [1.0], "open_in": ["x"], "name": ["y"]})
     with source_of(prices).open() as relation:
