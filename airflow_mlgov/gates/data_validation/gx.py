@@ -259,9 +259,11 @@ def _is_infinite(observed: Any, details: Mapping[str, Any]) -> bool:
 
 
 def _weights(partition: Mapping[str, Any]) -> dict[Any, float]:
-    """The weight of each value; of each bin, by its place."""
+    """The weight of each value; of each bin by its place, and of what lies below and above all bins."""
     weights = [weight or 0.0 for weight in partition.get("weights") or ()]
-    return dict(zip(map(str, partition.get("values") or range(len(weights))), weights, strict=False))
+    tails = [weight or 0.0 for weight in partition.get("tail_weights") or ()]
+    named = zip(map(str, partition.get("values") or range(len(weights))), weights, strict=False)
+    return {**dict(named), **dict(zip(("below", "above"), tails, strict=False))}
 
 
 def _counts(raw: Mapping[str, Any]) -> dict[str, int | float | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import time
@@ -50,6 +51,26 @@ def test_an_infinite_divergence_is_a_fail(people: str) -> None:
     _, *found = validate_data(people, rules).checks
     assert [check.outcome for check in found] == [FAIL, FAIL, PASS]
     assert found[0].values["engine"] == "great_expectations"
+
+
+@pytest.mark.slow
+def test_a_divergence_of_numbers_some_of_which_are_missing(tmp_path: Path) -> None:
+    half = {"bins": [0, 10, 20], "weights": [0.5, 0.5]}
+    items = [
+        expect("column_kl_divergence_to_be_less_than", column="n", partition_object=half, threshold=threshold)
+        for threshold in (0.14, 0.13)
+    ]
+    found = []
+    for values in ([1.0, 2.0, 3.0, 15.0], [1.0, None, 2.0, 3.0, None, 15.0]):  # 3/4 and 1/4
+        pd.DataFrame({"n": values, "m": range(len(values))}).to_parquet(tmp_path / "a.parquet")
+        found.append(validate_data(str(tmp_path / "a.parquet"), suite(*items)).checks[1:])
+    outside = {"bins": [0, 5, 10], "weights": [0.5, 0.5]}  # 15 is in none
+    rule = expect("column_kl_divergence_to_be_less_than", column="n", partition_object=outside, threshold=100)
+    assert validate_data(str(tmp_path / "a.parquet"), suite(rule)).checks[1].outcome is FAIL
+    for checks in found:
+        assert [check.outcome for check in checks] == [PASS, FAIL]
+        assert checks[0].observed == pytest.approx(0.75 * math.log(1.5) + 0.25 * math.log(0.5))
+        assert checks[0].values["nonnull_count"] == 4
 
 
 @pytest.mark.slow
