@@ -12,7 +12,7 @@ from airflow_mlgov.data.duck import DuckTable
 from airflow_mlgov.data.relation import ColumnKind
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.data_validation.arguments import SIGNATURES
-from airflow_mlgov.gates.data_validation.columns import Column, UnfitError, as_written, columns_of
+from airflow_mlgov.gates.data_validation.columns import NUMERIC, Column, UnfitError, as_written, columns_of
 from airflow_mlgov.gates.data_validation.compilers import COMPILERS
 from airflow_mlgov.gates.data_validation.conditions import condition_sql
 from airflow_mlgov.gates.data_validation.differences import difference_of
@@ -110,7 +110,8 @@ def _source(table: DuckTable, item: Expectation, columns: Mapping[str, Column]) 
         return f"({files.written})", as_written(columns)
     wanted = [] if condition is None else [condition_sql(condition, columns)]
     if item.type == _DIVERGENCE:  # Great Expectations stops at a missing value among numbers; it counts none
-        wanted += [f"{columns[name].sql} IS NOT NULL" for name in item.columns if name in columns]
+        numbers = [columns[name] for name in item.columns if name in columns and columns[name].kind in NUMERIC]
+        wanted += [f"{column.sql} IS NOT NULL" for column in numbers]
     if not wanted:
         return ALL, columns
     return f"(SELECT * FROM {ALL} WHERE {' AND '.join(wanted)})", columns  # noqa: S608 - written by us
