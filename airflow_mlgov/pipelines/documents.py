@@ -133,6 +133,13 @@ class Part:
         """The plain values of a mapping."""
         return {key: part.text for key, part in self.items() if part.text}
 
+    def alone(self) -> Part:
+        """The same value as a document of its own."""
+        start = len(self.path)
+        keys = {path[start:]: line for path, line in self.lines.keys.items() if path[:start] == self.path}
+        texts = {path[start:]: line for path, line in self.lines.texts.items() if path[:start] == self.path}
+        return Part(self.value, (), _Lines(self.lines.file, keys, texts))
+
     def with_value(self, value: Any) -> Part:
         """Another value in the same place, such as what a text of JSON holds."""
         return Part(value, self.path, _Lines(self.lines.file, {self.path: self.line} if self.line else {}))

@@ -105,7 +105,8 @@ def _read_one(source: Source, kind: str, *, named: bool) -> list[Manifest]:
             "PolicyGateOperator in the DAG or the cluster policy",
             code="manifest.is_code",
         )
-    documents = [one for one in read_documents(source.raw, source.path) if one.value not in (None, {}, [])]
+    read = [_asked_about(one) for one in read_documents(source.raw, source.path)]
+    documents = [one for one in read if one.value not in (None, {}, [])]
     found: list[Manifest] = []
     for at, document in enumerate(documents):
         reader = _reader(source, document, kind)
@@ -119,6 +120,13 @@ def _read_one(source: Source, kind: str, *, named: bool) -> list[Manifest]:
             f"{source.path} {why} (known: {known}); say which with --kind", code="manifest.unknown_kind"
         )
     return found
+
+
+def _asked_about(document: Part) -> Part:
+    """The object that an AdmissionReview asks about; any other document itself."""
+    if document["kind"].text == "AdmissionReview" and document["request"]["object"].is_map:
+        return document["request"]["object"].alone()
+    return document
 
 
 def _reader(source: Source, document: Part, kind: str) -> Any:

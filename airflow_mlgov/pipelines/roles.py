@@ -202,9 +202,9 @@ def _command(command: Command, lists: Lists) -> Command:
         if any(_begins(words, entry.split()) for entry in entries):
             return replace(command, role=Role(word), role_from="list")
     ours = _our_words(words)
-    if ours[:1] == ("verify",) and not {"--help", "-h"} & set(words):
+    if ours[:1] == ("verify",) and not _asks_only(words):
         return replace(command, role=Role.GATE, role_from="command", gate="verify")
-    if ours[:1] == ("gate",) and len(ours) > 1 and not {"--help", "-h"} & set(words):
+    if ours[:1] == ("gate",) and len(ours) > 1 and not _asks_only(words):
         name = ours[1].replace("-", "_")
         return replace(command, role=Role.GATE, role_from="command", gate=_GATE_NAMES.get(name, name))
     if ours and ours[0] in _OURS:
@@ -217,6 +217,12 @@ def _command(command: Command, lists: Lists) -> Command:
 
 _GATE_NAMES = {"data": "data_validation", "features": "feature_service"}
 """What the command line calls a gate -> its name."""
+
+
+def _asks_only(words: Sequence[str]) -> bool:
+    """Whether a command of ours stops nothing: it shows its help, asks what if, or only warns."""
+    text = " ".join(words).replace("=", " ")
+    return bool({"--help", "-h", "--what-if"} & set(words)) or bool(re.search(r"--mode (?:warn|observe)\b", text))
 
 
 def _our_words(words: Sequence[str]) -> tuple[str, ...]:

@@ -51,7 +51,16 @@ TRAPS = [
     Trap("github", GATE_RUN, "uses: house/fairness-gate@main", NONE),
     Trap("github", "needs: train\n", "needs: train\n    strategy: {matrix: {m: \"${{ fromJSON(x) }}\"}}\n", ""),
     Trap("github", GATE_RUN, f"{GATE_RUN}\n        shell: python", INCOMPLETE),
+    Trap("github", "needs: [check]", "needs: [check]\n    if: always() && needs.check.result == 'success'", ""),
+    Trap("github", "needs: [check]", "needs: [check]\n    if: always() && (needs.check.result == 'success' || true)", EDGE),
+    Trap("github", "needs: train\n    runs-on: x", "needs: train\n    runs-on: windows-latest", INCOMPLETE),
+    Trap("github", GATE_RUN, f"{GATE_RUN} --what-if", NONE),
+    Trap("github", GATE_RUN, "run: mlgov gate policy --mode=warn --input .", NONE),
+    Trap("github", GATE_RUN, "run: mlgov gate --help", NONE),
     # GitLab CI
+    Trap("gitlab", "extends: .gate", "extends: .gate\n  rules: [!reference [.r, rules]]\n.r: {rules: [{if: $CHECK}]}", SKIP),
+    Trap("gitlab", "extends: .gate", "extends: .gate\n  rules: [!reference [.r, rules]]\n.r: {rules: [{when: always}]}", ""),
+    Trap("gitlab", "extends: .gate", "extends: .gate\n  rules: [!reference [.none, rules]]", INCOMPLETE),
     Trap("gitlab", "extends: .gate", "extends: .gate\n  allow_failure: true", IGNORED, 9),
     Trap("gitlab", "extends: .gate", "extends: .gate\n  allow_failure: {exit_codes: [1]}", IGNORED, 9),
     Trap("gitlab", "extends: .gate", "extends: .gate\n  when: manual", IGNORED, 9),
@@ -85,6 +94,7 @@ TRAPS = [
     Trap("argo", "entrypoint: main", "entrypoint: main\n  onExit: promote", EDGE),
     Trap("argo", "    - name: gate\n      container", "    - name: gate\n      memoize: {key: a}\n      container", CACHED),
     Trap("argo", "template: gate\n", "templateRef: {name: shared, template: gate}\n", INCOMPLETE),
+    Trap("argo", 'command: [sh, -ec], args: ["mlgov gate fairness --data p.csv"]', "args: [mlgov, gate, fairness]", UNKNOWN, 9),
     # Kubeflow
     Trap("kubeflow", "cachingOptions: {}", "cachingOptions: {enableCache: true}", CACHED, 5),
     Trap("kubeflow", "dependentTasks: [gate]", "dependentTasks: []", BESIDE),
@@ -107,6 +117,7 @@ TRAPS = [
     Trap("sagemaker", '"DependsOn": ["Train"], ', '"CacheConfig": {"Enabled": true}, ', CACHED),
     Trap("sagemaker", '"mlgov", "gate", "fairness"', '"sh", "-c", "mlgov gate fairness || true"', LOST),
     Trap("sagemaker", '"Type": "Processing"', '"Type": "QualityCheck", "FailOnViolation": false', NONE),
+    Trap("sagemaker", "ContainerEntrypoint", "ContainerArguments", UNKNOWN),
     # Tekton
     Trap("tekton", "    - name: gate\n", "    - name: gate\n      onError: continue\n", IGNORED),
     Trap("tekton", "            image: a\n            script", "            image: a\n            onError: continue\n            script", IGNORED),
@@ -200,3 +211,19 @@ def test_what_looks_like_a_trap_and_is_none(trap, tmp_path):
         return
     result = judged(tmp_path, trap.platform, text)
     assert result.verdict is Outcome.PASS, result.summary()
+
+
+def test_the_object_of_an_admission_review_is_read(tmp_path):
+    import json
+
+    from airflow_mlgov.pipelines.documents import read_documents
+
+    (document,) = read_documents(GUARDED["argo"][1].encode(), "f")
+    review = {
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "request": {"uid": "1", "object": document.value},
+    }
+    assert judged(tmp_path, "json", json.dumps(review, indent=1)).verdict is Outcome.PASS
+    review["request"]["object"]["spec"]["onExit"] = "promote"
+    assert EDGE in codes_of(judged(tmp_path, "json", json.dumps(review, indent=1)))

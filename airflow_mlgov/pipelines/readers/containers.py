@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from airflow_mlgov.pipelines.documents import Part
-from airflow_mlgov.pipelines.manifest import Step
+from airflow_mlgov.pipelines.manifest import ExitCode, Step
 from airflow_mlgov.pipelines.shell import Script, Shell, read_script, read_words
 
 
@@ -34,10 +34,19 @@ def _script(container: Part) -> Script:
         return read_script(container["source"].text, shell, container["source"].first_line)
     if container["script"]:  # Tekton: sh -e unless the script names its own interpreter
         return read_script(container["script"].text, Shell("sh", errexit=True), container["script"].first_line)
+    if container["args"] and not container["command"]:
+        return without_entrypoint(container["args"])
     parts = [*container["command"].several(), *container["args"].several()]
     first = next((part.line for part in parts), None)
     long = next((part.first_line for part in parts if "\n" in part.text), first)
     return read_words([part.text for part in parts], long)
+
+
+def without_entrypoint(args: Part) -> Script:
+    """Arguments alone: the image says which program gets them, and may do anything with them."""
+    why = "the image's own entrypoint runs it, which is not here"
+    found = read_words(args.texts(), args.line)
+    return Script(tuple(replace(one, exit_code=ExitCode.UNKNOWN, why=why, after=()) for one in found.commands))
 
 
 def labels_of(metadata: Part) -> Mapping[str, str]:

@@ -85,7 +85,9 @@ class _Reading:
             for part in (job["container"], *(service for _, service in job["services"].items())):
                 if image := part["image"].text or part.text:
                     self.containers.append(image)
-            ends = self._chain(own, job["steps"], first, job.at("defaults", "run", "shell").text or shell, depth)
+            usual = "pwsh" if "windows" in " ".join(job["runs-on"].texts()).lower() else ""
+            shell = job.at("defaults", "run", "shell").text or shell or usual
+            ends = self._chain(own, job["steps"], first, shell, depth)
         fails, why = _failure(job["continue-on-error"])
         labels = {"name": job["name"].text} if job["name"] else {}
         if _PRODUCTION.search(environment):
@@ -171,7 +173,16 @@ def _name(part: Part, at: int, before: Sequence[str], own: str) -> str:
 
 def _after(job: str, condition: str) -> Need:
     strength = _strength(condition)
+    if strength is Strength.DONE and _asks_for_success(job.rpartition("/")[2], condition):
+        return Need(job, Strength.SUCCESS, f"if: {condition}")
     return Need(job, strength, f"if: {condition}" if strength is Strength.DONE else "needs")
+
+
+def _asks_for_success(job: str, condition: str) -> bool:
+    """Whether a condition that starts after a failure too asks for a job's success by itself: ``always() &&
+    needs.check.result == 'success'``."""
+    asked = re.search(rf"\bneeds\.{re.escape(job)}\.result\s*==\s*'success'", condition)
+    return asked is not None and "||" not in condition and "!(" not in condition.replace(" ", "")
 
 
 def _strength(condition: str) -> Strength:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from airflow_mlgov.pipelines.documents import Part, Tagged
 from airflow_mlgov.pipelines.manifest import (
@@ -127,8 +128,28 @@ class _Reading:
             else:
                 self._missing(own["extends"], f"{name} extends {other}, which is not here", ("commands", "conditions"))
         merged |= own
+        if "rules" in merged:
+            merged["rules"] = self._rules_of(name, merged["rules"])
         self._done[name] = merged
         return merged
+
+    def _rules_of(self, name: str, rules: Part) -> Part:
+        """Rules, with those that ``!reference`` takes from elsewhere in their place."""
+        if not any(isinstance(part.value, Tagged) for part in rules.several()):
+            return rules
+        found: list[Any] = []
+        for part in rules.several():
+            keys = part.value.value if isinstance(part.value, Tagged) else None
+            if keys is None:
+                found.append(part.value)
+                continue
+            target = self.named.get(str(keys[0]), {}).get("rules") if isinstance(keys, list) and keys else None
+            if target is None or any(isinstance(one.value, Tagged) for one in target.several()):
+                self._missing(part, f"{name}: the rules of {keys} are not here", ("conditions",))
+                found.append({"if": "unknown"})
+            else:
+                found += [one.value for one in target.several()]
+        return rules.with_value(found)
 
     def _default(self, job: Job, key: str) -> Part:
         """A job's own value, or the default's."""

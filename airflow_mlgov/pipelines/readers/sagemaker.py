@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.pipelines.documents import Part
 from airflow_mlgov.pipelines.manifest import AnyOf, Decider, Failure, Manifest, Need, Role, Step, Strength, Unknown
+from airflow_mlgov.pipelines.readers.containers import without_entrypoint
 from airflow_mlgov.pipelines.readers.source import Source
 from airflow_mlgov.pipelines.shell import read_words
 from airflow_mlgov.strict_files import parse_json
@@ -121,6 +122,9 @@ class _Reading:
 
     def _processing(self, step: Step, arguments: Part) -> Step:
         app = arguments["AppSpecification"]
+        if app["ContainerArguments"] and not app["ContainerEntrypoint"]:
+            script = without_entrypoint(app["ContainerArguments"])
+            return replace(step, commands=script.commands)
         parts = [*app["ContainerEntrypoint"].several(), *app["ContainerArguments"].several()]
         script = read_words([one.text or "EXPRESSION" for one in parts], next((one.line for one in parts), None))
         if script.problem:
