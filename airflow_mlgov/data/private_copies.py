@@ -49,7 +49,10 @@ class Origin:
         :raises AccessError: the file system refuses to read it
         :raises DependencyError: it, or a folder above it, changed under our hands
         """
-        real = Path(os.path.realpath(path))
+        try:
+            real = Path(os.path.realpath(path))
+        except OSError:  # it was a link, and is none any more
+            raise _changed(path) from None
         if not real.is_relative_to(self._real):
             raise ConfigurationError(
                 f"{path} is a link that leads out of the data set, to {real}: name the folder that it leads to, or put "

@@ -17,7 +17,11 @@ RULES = """\
         waivers: {max_days: 30, signers: 2, audit_within: 14d, from: [olga, omar]}
         break_glass: {from: [olga], max_hours: 24, audit_within: 2d}
 """
-NOW = datetime.now(UTC)
+
+
+def now() -> datetime:
+    """Not that of the import: a long run comes between."""
+    return datetime.now(UTC)
 
 
 @pytest.fixture
@@ -30,15 +34,16 @@ def failed(guarded: Guarded) -> ModelVersion:
     return version
 
 
-def smash(guarded: Guarded, version: ModelVersion, at: datetime = NOW, hours: float = 8) -> None:
+def smash(guarded: Guarded, version: ModelVersion, at: datetime | None = None, hours: float = 8) -> None:
+    at = at or now()
     subject, context = guarded.subject(version), guarded.context(issued_at=at)
     end = at + timedelta(hours=hours)
     statement = EmergencyStatement(subject, context, "production", Person("olga", "olga"), "fraud wave", end)
     guarded.attest("waiver", statement)
 
 
-def owed(guarded: Guarded, at: datetime = NOW) -> Obligation:
-    (found,) = list_obligations(guarded.ledger.walk(), guarded.trust, at, guarded.model)
+def owed(guarded: Guarded, at: datetime | None = None) -> Obligation:
+    (found,) = list_obligations(guarded.ledger.walk(), guarded.trust, at or now(), guarded.model)
     return found
 
 
@@ -47,8 +52,9 @@ def audit(guarded: Guarded, item: Obligation, verdict: Outcome) -> None:
     guarded.attest("audit", statement)
 
 
-def again(guarded: Guarded, version: ModelVersion, at: datetime = NOW, **change: Any) -> set[str]:
+def again(guarded: Guarded, version: ModelVersion, at: datetime | None = None, **change: Any) -> set[str]:
     """Break the glass once more, and try to promote."""
+    at = at or now()
     smash(guarded, version, at)
     return guarded.refused(version, context=guarded.context(issued_at=at), **change)
 
@@ -72,11 +78,11 @@ def test_a_deadline_does_not_move(guarded: Guarded, failed: ModelVersion) -> Non
     smash(guarded, failed)
     guarded.promote(failed)
     first = owed(guarded)
-    later = NOW + timedelta(hours=7)
+    later = now() + timedelta(hours=7)
     smash(guarded, failed, later)
     guarded.promote(failed, context=guarded.context(issued_at=later))
     assert owed(guarded).due == first.due
-    late = NOW + timedelta(days=2, hours=1)
+    late = now() + timedelta(days=2, hours=1)
     assert owed(guarded, late).is_broken(late)
     guarded.judge(failed, issued_at=late)
     assert again(guarded, failed, late) >= {"obligation.failed"}
@@ -87,7 +93,7 @@ def test_an_emergency_that_has_run_out_is_not_made_anew_before_its_audit(
 ) -> None:
     smash(guarded, failed)
     guarded.promote(failed)
-    later = NOW + timedelta(hours=9)
+    later = now() + timedelta(hours=9)
     assert owed(guarded, later).state == "expired"
     assert again(guarded, failed, later) == {"obligation.failed"}
     audit(guarded, owed(guarded), Outcome.PASS)

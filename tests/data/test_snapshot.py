@@ -265,7 +265,7 @@ def test_a_full_disk_can_be_tried_again(sqlite: SqlSource, scratch: Path, monkey
 
 def test_columns_that_cannot_be_told_apart(postgres: str) -> None:
     for query, code, words in (
-        ('SELECT 1 AS x, 2 AS "X"', "column.twice", ": X, x; "),
+        ('SELECT 1 AS x, 2 AS "X"', "column.twice", ": x, X; "),
         ("SELECT", "data.no_columns", ""),
     ):
         source = SqlSource(postgres, query=query, password=PASSWORD)

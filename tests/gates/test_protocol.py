@@ -76,10 +76,17 @@ def test_labels_keep_their_type() -> None:
 def test_which_settings_decide_how_hard_a_gate_is_to_pass() -> None:
     strict = {gate.name: list(gate.Settings.marks(Strict)) for gate in catalogue.load_all()}
     assert strict["fairness"] == [
-        "decide", "confidence", "min_group_size", "min_positives", "min_negatives", "max_share_left_out",
+        "sample_weight", "decide", "confidence", "min_group_size", "min_positives", "min_negatives", "max_share_left_out",
         "missing_sensitive", "suppress_below",
     ]  # fmt: skip
-    assert strict["performance"] == ["decide", "confidence", "min_slice_size", "max_share_left_out", "suppress_below"]
+    assert strict["performance"] == [
+        "sample_weight",
+        "decide",
+        "confidence",
+        "min_slice_size",
+        "max_share_left_out",
+        "suppress_below",
+    ]
     decide = FairnessSettings.marks(Strict)["decide"]
     assert [decide.rank(word) for word in ("point", "interval", "guess")] == [0, 1, None]
     assert FairnessSettings.read(FAIR).applied["max_share_left_out"] == 0

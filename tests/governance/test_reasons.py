@@ -24,7 +24,7 @@ def test_every_rule_says_what_its_reason_is_called_and_how_it_is_mended() -> Non
 
 
 def test_a_code_has_a_title_and_a_mend() -> None:
-    assert reason_of("suite.differs").mend == "run the gate with the suite that the policy names"
+    assert reason_of("suite.differs").mend == "run the gate with the file that the policy names, as it is now"
     assert reason_of("custom.weekend").title == "A rule of the organisation's own refuses"
     assert all(reason.title and reason.mend for reason in reasons().values())
 

@@ -222,7 +222,7 @@ def test_answers_before_a_clear_are_shown_and_signed_in(release: Release) -> Non
     assert "rejected by omar" in body
     assert "too few applicants" in body
     assert re.search(r"demographic_parity_ratio\[sex\]` \| 0\.\d+ \(0\.\d+ to \S+\) \|.*\| PASS \|", body)
-    assert re.search(r"four_fifths\[sex\] .* \| PASS \(info\) \|", body)
+    assert re.search(r"four_fifths\[sex\]` .* \| PASS \(info\) \|", body)
     release.ask(event=answer(release.ask(), "olga"))
     from airflow_mlgov.evidence.chain import read_envelope
 

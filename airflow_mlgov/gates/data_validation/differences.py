@@ -19,6 +19,7 @@ WHOLE = "whole numbers beyond 2**53 are compared exactly; pandas rounds them to 
 YEARS = "dates are those of the file; pandas' nanoseconds end in 2262 and begin in 1677"
 DIGITS = "whole numbers are their digits as text; pandas writes 7.0 where a value is missing"
 SINGLE = "a float32 column is compared with the float32 that the suite's number is"
+INFINITE = "a quantile among infinite values is the value in its place; pandas makes NaN between two of them"
 FIRST = "column_index 0 is the first place; Great Expectations takes it for none"
 WRITTEN = "a text that is no number or date is unexpected; on pandas the expectation stops with TypeError"
 
@@ -55,6 +56,8 @@ def _of_column(item: Expectation, column: Column, answers: Answers) -> str:
         case ColumnKind.NESTED:
             return LISTS
         case ColumnKind.FLOAT:
+            if "quantile" in item.type and _has_infinite(column, answers):
+                return INFINITE
             return SINGLE if column.stored == "FLOAT" else ""
         case ColumnKind.DATE | ColumnKind.TIMESTAMP:
             return YEARS if _is_far(column, answers) else ""
@@ -70,6 +73,11 @@ def _of_column(item: Expectation, column: Column, answers: Answers) -> str:
 def _are_texts(item: Expectation) -> bool:
     bounds = [item.kwargs[name] for name in ("min_value", "max_value") if name in item.kwargs]
     return all(isinstance(bound, str) and not is_iso(bound) for bound in bounds)
+
+
+def _has_infinite(column: Column, answers: Answers) -> bool:
+    (found,) = answers.one(f"SELECT bool_or(isinf({column.sql})) FROM {answers.source}")  # noqa: S608 - quoted
+    return bool(found)
 
 
 def _is_rounded(column: Column, answers: Answers) -> bool:

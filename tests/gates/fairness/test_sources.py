@@ -237,7 +237,9 @@ def test_counting_is_fairlearn_on_rows(
 @pytest.mark.slow
 def test_hundreds_of_groups(tmp_path: Path) -> None:
     generator = np.random.default_rng(11)
-    frame = pd.DataFrame({"sex": generator.choice(["f", "m"], 60_000), "zip": generator.integers(0, 200, 60_000)})
+    frame = pd.DataFrame(
+        {"sex": generator.choice(["f", "m"], 60_000), "zip": generator.integers(0, 200, 60_000).astype(str)}
+    )
     frame["y"], frame["p"] = generator.integers(0, 2, 60_000), generator.integers(0, 2, 60_000)
     path = tmp_path / "a.parquet"
     frame.to_parquet(path)

@@ -111,7 +111,7 @@ models:
       performance:
         label: y
         task: multiclass
-        class_scores: {0: p0, 1: p1, 2: p2}
+        class_scores: {"0": p0, "1": p1, "2": p2}
         decide: interval
         confidence: 0.9
         slices: [region, "sex*age_band"]
