@@ -76,8 +76,8 @@ def test_labels_keep_their_type() -> None:
 def test_which_settings_decide_how_hard_a_gate_is_to_pass() -> None:
     strict = {gate.name: list(gate.Settings.marks(Strict)) for gate in catalogue.load_all()}
     assert strict["fairness"] == [
-        "sample_weight", "decide", "confidence", "min_group_size", "min_positives", "min_negatives", "max_share_left_out",
-        "missing_sensitive", "suppress_below",
+        "sample_weight", "decide", "confidence", "min_group_size", "min_positives", "min_negatives",
+        "max_share_left_out", "missing_sensitive", "suppress_below",
     ]  # fmt: skip
     assert strict["performance"] == [
         "sample_weight",
