@@ -173,11 +173,19 @@ def run(*words: object) -> tuple[int, str]:
     return code, said
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    yield path
-    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in pairs:
-        yield from places(item, (*path, key))
+DEEP, MANY = 30, 5_000
+"""Parts that lie deeper, or behind so many others, are not bent: a drawn value may lie in itself many times over."""
+
+
+def places(value: Any) -> Iterator[tuple[Any, ...]]:
+    waiting: list[tuple[tuple[Any, ...], Any]] = [((), value)]
+    for _ in range(MANY):
+        if not waiting:
+            return
+        path, here = waiting.pop(0)
+        yield path
+        pairs = here.items() if isinstance(here, dict) else enumerate(here) if isinstance(here, list) else ()
+        waiting += [((*path, key), item) for key, item in pairs if len(path) < DEEP]
 
 
 @st.composite
