@@ -17,7 +17,6 @@ from typing import TypeVar
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.pipelines.manifest import (
     SENSITIVE,
-    START,
     Decider,
     ExitCode,
     Failure,
@@ -49,7 +48,7 @@ CODES: Mapping[str, str] = {
 """Code of why a gate does not guard a step -> the reason in words."""
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class GateRef:
     """One gate of a pipeline."""
 
@@ -148,18 +147,20 @@ class _Judge:
         sure = need.strength is Strength.SUCCESS or _runs_with(step, starting)
         if sure and step.fails is Failure.STOPS:
             return before[step.id] | own(step)
-        start = f"{step.id}/{START}"  # of a group: what lies within it may not have run, or have failed
-        return before[start] if start in self._steps else before[step.id]
+        # of a group: what lies within it may not have run, or have failed
+        return before[step.start] if step.start in self._steps else before[step.id]
 
-    def _fault(self, ref: GateRef) -> tuple[str, str] | None:
-        """Code and words of why a gate guards nothing, wherever it stands: its own faults, and those of what holds
-        it."""
+    def _fault(self, ref: GateRef) -> Weak | None:
+        """Why a gate guards nothing, wherever it stands: by its own faults, and those of what holds it."""
         step = self._steps[ref.step]
+        if lost := _lost(step, ref):
+            return Weak(ref, *lost, self._manifest.where(step, ref.line))
         parts = ref.step.split("/")
         holders = (self._steps.get("/".join(parts[:end])) for end in range(len(parts) - 1, 0, -1))
-        return _lost(step, ref) or next(
-            (fault for one in (step, *holders) if one is not None and (fault := _fault(one, own=one is step))), None
-        )
+        for one in (step, *holders):
+            if one is not None and (fault := _fault(one, own=one is step)):
+                return Weak(ref, *fault, self._manifest.where(step))
+        return None
 
     def _own(self, step: Step) -> frozenset[GateRef]:
         return frozenset(ref for ref in _gates(step) if not self._faults[ref])
@@ -170,10 +171,9 @@ class _Judge:
     # -- why not ----------------------------------------------------------------------------------------------------
 
     def _weak(self, ref: GateRef, target: Step) -> Weak:
-        gate = self._steps[ref.step]
-        here = self._manifest.where(gate, ref.line)
         if fault := self._faults[ref]:
-            return Weak(ref, *fault, here if fault == _lost(gate, ref) else self._manifest.where(gate))
+            return fault
+        here = self._manifest.where(self._steps[ref.step], ref.line)
         if ref.step == target.id:
             why = "it does not have to succeed before this command of the same step"
             return Weak(ref, "gate.beside", why, here)

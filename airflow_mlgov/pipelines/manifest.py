@@ -147,6 +147,16 @@ class Step:
     gate: str = ""
     """The name of the gate that it is."""
 
+    @property
+    def start(self) -> str:
+        """The id of a group's beginning."""
+        return f"{self.id}/{START}"
+
+    @property
+    def is_start(self) -> bool:
+        """Whether it is the beginning of a group."""
+        return self.id.endswith(f"/{START}")
+
     def as_dict(self) -> dict[str, Any]:
         """JSON form; fields that say nothing are left out."""
         found: dict[str, Any] = {"id": self.id, "kind": self.kind}

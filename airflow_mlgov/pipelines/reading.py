@@ -25,17 +25,16 @@ from airflow_mlgov.pipelines.readers import (
 from airflow_mlgov.pipelines.readers.source import Source, source_of
 
 KINDS: dict[str, Any] = {
+    "json": json_manifest,
     "kubeflow": kubeflow,
-    "argo": argo,
     "sagemaker": sagemaker,
-    "github": github,
-    "gitlab": gitlab,
+    "argo": argo,
     "tekton": tekton,
     "kubernetes": kubernetes,
-    "json": json_manifest,
+    "github": github,
+    "gitlab": gitlab,
 }
 """Platform -> its reader of YAML or JSON documents, in the order in which they are asked."""
-_ORDER = ("json", "kubeflow", "sagemaker", "argo", "tekton", "kubernetes", "github", "gitlab")
 _ENDINGS = (".yml", ".yaml", ".json")
 _MANY_FILES = 5_000
 _PASSED_BY = frozenset({".git", ".venv", "venv", "node_modules", "__pycache__", ".tox", ".mypy_cache"})
@@ -133,4 +132,4 @@ def _reader(source: Source, document: Part, kind: str) -> Any:
     if kind != "auto":
         reader = KINDS[kind]
         return reader if reader.matches(source, document) else None
-    return next((KINDS[name] for name in _ORDER if KINDS[name].matches(source, document)), None)
+    return next((reader for reader in KINDS.values() if reader.matches(source, document)), None)

@@ -86,7 +86,7 @@ class Lists:
 def told(manifest: Manifest, lists: Lists) -> Manifest:
     """The manifest with the roles of its steps and of their commands."""
     steps = [_told(step, lists) for step in manifest.steps]
-    groups = [step for step in steps if step.kind == "group" and not step.id.endswith("(start)")]
+    groups = [step for step in steps if step.kind == "group" and not step.is_start]
     for group in groups:
         role = _named(group, lists) or (Role.DEPLOY if group.labels.get("environment") else None)
         inner = [at for at, step in enumerate(steps) if step.id.startswith(f"{group.id}/") and step.kind != "group"]
@@ -162,7 +162,7 @@ def _candidates(step: Step, lists: Lists) -> list[tuple[Role, str, str]]:
 
 def _named(step: Step, lists: Lists) -> Role | None:
     """What a step's name says that it is."""
-    if step.id in lists.harmless or step.id.endswith("(start)"):
+    if step.id in lists.harmless or step.is_start:
         return None
     said = f"{step.id.rpartition('/')[2]} {step.labels.get('name', '')} {step.operator}".lower().replace("_", "-")
     if _UNDOING.search(said):

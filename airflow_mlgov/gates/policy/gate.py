@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.errors import ConfigurationError
@@ -70,7 +69,7 @@ def judge_pipelines(settings: PolicySettings, given: Sequence[Manifest] | None) 
             "harmless": list(settings.harmless),
         },
         read=_subjects(settings, known),
-        suite_digest=_file_digest(settings),
+        suite_digest=_file_digest(settings, known),
         libraries=("tree-sitter", "tree-sitter-bash"),
     )
 
@@ -179,10 +178,7 @@ def _subjects(settings: PolicySettings, manifests: Sequence[Manifest]) -> tuple[
     return (Subject("pipeline", name, hashlib.sha256(listing.encode()).hexdigest()), *each)
 
 
-def _file_digest(settings: PolicySettings) -> str | None:
-    """The digest of the one file that is named, as the policy's must have it."""
-    from airflow_mlgov.strict_files import read_file
-
-    if len(settings.manifest) != 1 or not Path(settings.manifest[0]).is_file():
-        return None
-    return hashlib.sha256(read_file(settings.manifest[0], "manifest")).hexdigest()
+def _file_digest(settings: PolicySettings, manifests: Sequence[Manifest]) -> str | None:
+    """The digest of the one file that is named, as the policy's must have it: of the bytes that were judged."""
+    files = {manifest.source: manifest.sha256 for manifest in manifests}
+    return files.get(settings.manifest[0]) if len(settings.manifest) == 1 else None
