@@ -23,9 +23,9 @@ from airflow_mlgov.pipelines.manifest import (
     Role,
     Step,
     Strength,
-    Unknown,
 )
 from airflow_mlgov.pipelines.readers.containers import labels_of, with_container
+from airflow_mlgov.pipelines.readers.draft import Draft
 from airflow_mlgov.pipelines.readers.kubernetes import SERVING
 from airflow_mlgov.pipelines.readers.source import Source
 
@@ -48,20 +48,17 @@ def read(source: Source, document: Part, siblings: Sequence[Part] = ()) -> list[
     spec = document["spec"]
     if document["kind"].text == "CronWorkflow":
         spec = spec["workflowSpec"]
-    reading = _Reading(source, spec, siblings)
+    reading = _Reading(source, spec=spec, siblings=siblings)
     reading.workflow()
     metadata = document["metadata"]
     name = metadata["name"].text or metadata["generateName"].text
-    return [Manifest("argo", name, source.path, source.sha256, tuple(reading.steps), tuple(reading.unknown))]
+    return [reading.manifest("argo", name)]
 
 
-@dataclass
-class _Reading:
-    source: Source
+@dataclass(kw_only=True)
+class _Reading(Draft):
     spec: Part
     siblings: Sequence[Part]
-    steps: list[Step] = field(default_factory=list)
-    unknown: list[Unknown] = field(default_factory=list)
     templates: dict[str, Part] = field(default_factory=dict)
 
     def workflow(self) -> None:
@@ -92,7 +89,7 @@ class _Reading:
         for other in self.siblings:
             if other["kind"].text in _KINDS and other["metadata"]["name"].text == name:
                 return other["spec"]
-        self._missing(
+        self.missing(
             reference, f"the WorkflowTemplate {name} is not here, and may change after it was judged", ("steps",)
         )
         return spec
@@ -105,14 +102,14 @@ class _Reading:
         """One template where it is called; the id of its end."""
         found = self.templates.get(template)
         if found is None:
-            self._missing(part, f"the template {template or 'of another object'} is not here", ("steps",))
+            self.missing(part, f"the template {template or 'of another object'} is not here", ("steps",))
             self.steps.append(replace(step, kind="call", operator=template, needs=needs))
             return step.id
         return self._template(found, prefix, needs, step, depth)
 
     def _template(self, found: Part, prefix: str, needs: tuple[AnyOf, ...], step: Step, depth: int) -> str:  # noqa: ARG002
         if depth > _DEPTH or len(self.steps) > _MANY:
-            self._missing(
+            self.missing(
                 found, f"the template {found['name'].text} calls itself, or too many others", ("steps", "order")
             )
             self.steps.append(replace(step, kind="call", needs=needs))
@@ -129,15 +126,13 @@ class _Reading:
         return step.id
 
     def _group(self, found: Part, needs: tuple[AnyOf, ...], step: Step, depth: int) -> str:
-        start = replace(step, id=f"{step.id}/(start)", kind="group", needs=needs)
-        self.steps.append(start)
-        first: AnyOf = (Need(start.id),)
+        first = self.open_group(replace(step, kind="group"), needs)
         ends = (
             self._dag(found["dag"], step.id, first, depth)
             if found["dag"]
             else self._lists(found["steps"], step.id, first, depth)
         )
-        self.steps.append(replace(step, kind="group", needs=(first, *ends)))
+        self.close_group(step, first, ends)
         return step.id
 
     def _leaf(self, found: Part, step: Step) -> Step:
@@ -157,9 +152,9 @@ class _Reading:
             return self._set(found["containerSet"], step)
         known, problem = with_container(step, container)
         if problem:
-            self._missing(container, f"{step.id}: {problem}", ("commands",))
+            self.missing(container, f"{step.id}: {problem}", ("commands",))
         if "should-be-overridden" in known.image:
-            self._missing(container, f"{step.id}: its image and command are put in when it runs", ("commands",))
+            self.missing(container, f"{step.id}: its image and command are put in when it runs", ("commands",))
         return known
 
     def _set(self, part: Part, step: Step) -> Step:
@@ -170,7 +165,7 @@ class _Reading:
             offset = len(commands)
             commands += [replace(one, after=tuple(at + offset for at in one.after)) for one in known.commands]
             if problem:
-                self._missing(container, f"{step.id}: {problem}", ("commands",))
+                self.missing(container, f"{step.id}: {problem}", ("commands",))
         return replace(step, commands=tuple(commands))
 
     def _resource(self, part: Part, step: Step) -> Step:
@@ -185,10 +180,10 @@ class _Reading:
             match = re.search(r"^\s*kind:\s*(\w+)", text, re.M)
             kind = match.group(1) if match else ""
         if not kind and action != "get":
-            self._missing(part, f"{step.id}: what it does ({action}) is not here", ("commands",))
+            self.missing(part, f"{step.id}: what it does ({action}) is not here", ("commands",))
         step = replace(step, kind="object", operator=f"{action} {kind}".strip())
         if kind in _KINDS and action in ("create", "apply"):
-            self._missing(part, f"{step.id} starts another workflow", ("steps",))
+            self.missing(part, f"{step.id} starts another workflow", ("steps",))
         if kind in SERVING and action in ("create", "apply", "patch", "replace"):
             return replace(step, role=Role.DEPLOY, role_from="operator")
         return step
@@ -217,7 +212,7 @@ class _Reading:
             why = "dependencies: a skipped task suffices"
             for part in task["dependencies"].several():
                 if part.text not in names:
-                    self._missing(part, f"{task['name'].text} depends on {part.text}, which is not here", ("order",))
+                    self.missing(part, f"{task['name'].text} depends on {part.text}, which is not here", ("order",))
             return [
                 (Need(name, Strength.SUCCESS_OR_SKIPPED, why),)
                 for name in task["dependencies"].texts()
@@ -225,7 +220,7 @@ class _Reading:
             ]
         formula = parse(said.text)
         if formula is None:
-            self._missing(said, f"depends: {said.text} cannot be read", ("order",))
+            self.missing(said, f"depends: {said.text} cannot be read", ("order",))
             return []
         return _needs(formula, said, names, self)
 
@@ -262,7 +257,7 @@ class _Reading:
         )  # fmt: skip
         if reference := task["templateRef"]:
             target = f"{reference['name'].text}/{reference['template'].text}"
-            self._missing(
+            self.missing(
                 reference, f"the template {target} is not here, and may change after it was judged", ("commands",)
             )
             self.steps.append(replace(step, kind="call", operator=target, needs=needs))
@@ -276,11 +271,6 @@ class _Reading:
                 exit_needs = ((Need(name, Strength.DONE, key),),)
                 self._called(hook, prefix, template, exit_needs, Step(f"{name}/({key})", hook.line), depth + 1)
 
-    def _missing(self, part: Part, why: str, hides: Sequence[str]) -> None:
-        found = Unknown(part.where or self.source.path, why, tuple(hides))
-        if hides and found not in self.unknown:
-            self.unknown.append(found)
-
 
 def _needs(formula: Formula, said: Part, names: set[str], reading: _Reading) -> list[AnyOf]:
     found: list[AnyOf] = []
@@ -289,7 +279,7 @@ def _needs(formula: Formula, said: Part, names: set[str], reading: _Reading) -> 
         for word, wanted in clause:
             name, _, state = word.partition(".")
             if name not in names:
-                reading._missing(said, f"depends: {name} is not here", ("order",))
+                reading.missing(said, f"depends: {name} is not here", ("order",))
                 continue
             needs.append(
                 Need(name, _STATES.get(state, Strength.DONE) if wanted else Strength.DONE, f"depends: {said.text}")

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from airflow_mlgov.pipelines.documents import Part
-from airflow_mlgov.pipelines.manifest import AnyOf, Decider, Failure, Manifest, Need, Role, Step, Strength, Unknown
+from airflow_mlgov.pipelines.manifest import AnyOf, Decider, Failure, Manifest, Need, Role, Step, Strength
+from airflow_mlgov.pipelines.readers.draft import Draft
 from airflow_mlgov.pipelines.readers.source import Source
 from airflow_mlgov.pipelines.shell import Shell, read_script
 
@@ -36,20 +37,11 @@ def read(source: Source, document: Part, siblings: Sequence[Part] = ()) -> list[
     reading.workflow(document, "", (), 0)
     name = document["name"].text or source.path.rpartition("/")[2]
     on = document["on"]
-    return [
-        Manifest(
-            "github", name, source.path, source.sha256, tuple(reading.steps), tuple(reading.unknown),
-            tuple([key for key, _ in on.items()] or on.texts()), tuple(reading.containers),
-        )
-    ]  # fmt: skip
+    return [reading.manifest("github", name, [key for key, _ in on.items()] or on.texts())]
 
 
-@dataclass
-class _Reading:
-    source: Source
-    steps: list[Step] = field(default_factory=list)
-    unknown: list[Unknown] = field(default_factory=list)
-    containers: list[str] = field(default_factory=list)
+@dataclass(kw_only=True)
+class _Reading(Draft):
     file: str = ""
     """The file that is being read, if that is not the workflow's own."""
 
@@ -65,20 +57,16 @@ class _Reading:
                 if other in names:
                     needs.append((_after(prefix + other, condition),))
                 else:
-                    self._missing(job["needs"], f"job {name} needs {other}, which is not in this file", ("order",))
+                    self.missing(job["needs"], f"job {name} needs {other}, which is not in this file", ("order",))
             self._job(prefix + name, job, tuple(needs), shell, depth)
         return [prefix + name for name in names]
 
     def _job(self, own: str, job: Part, needs: tuple[AnyOf, ...], shell: str, depth: int) -> None:
         condition = job["if"].text
         environment = job.at("environment", "name").text or job["environment"].text
-        start = Step(
-            f"{own}/(start)", job.line, "approval" if environment else "group", file=self.file, needs=needs,
-            condition=condition, decided_by=_decider(condition),
-            role=Role.APPROVAL if environment else Role.OTHER, role_from="environment" if environment else "",
-        )  # fmt: skip
-        self.steps.append(start)
-        first: AnyOf = (Need(start.id),)
+        whole = Step(own, job.line, "group", file=self.file, condition=condition, decided_by=_decider(condition))
+        asked = replace(whole, kind="approval", role=Role.APPROVAL, role_from="environment")
+        first = self.open_group(asked if environment else whole, needs)
         if job["uses"]:
             ends = self._called(own, job["uses"], first, depth)
         else:
@@ -92,18 +80,13 @@ class _Reading:
         labels = {"name": job["name"].text} if job["name"] else {}
         if _PRODUCTION.search(environment):
             labels["environment"] = environment
-        self.steps.append(
-            Step(
-                own, job.line, "group", file=self.file, needs=(first, *ends), condition=condition,
-                decided_by=_decider(condition), fails=fails, fails_why=why, labels=labels,
-            )
-        )  # fmt: skip
+        self.close_group(replace(whole, fails=fails, fails_why=why, labels=labels), first, ends)
 
     def _called(self, own: str, uses: Part, first: AnyOf, depth: int) -> list[AnyOf]:
         """A job that is another workflow."""
         found = self.source.beside_root(uses.text) if uses.text.startswith("./") and depth < _DEPTH else None
         if found is None or not found[1]:
-            self._missing(uses, f"the workflow {uses.text} is not here", ("steps",))
+            self.missing(uses, f"the workflow {uses.text} is not here", ("steps",))
             return []
         ends = replace(self, file=found[0].path).workflow(found[1][0], f"{own}/", (first,), depth + 1)
         return [(Need(end, Strength.SUCCESS_OR_SKIPPED, "a job of the workflow that it calls"),) for end in ends]
@@ -138,7 +121,7 @@ class _Reading:
     def _script(self, step: Step, part: Part, shell: str) -> Step:
         script = read_script(part["run"].text, _shell(shell), part["run"].first_line)
         if script.problem:
-            self._missing(part["run"], f"{step.id}: {script.problem}", ("commands",), script.line)
+            self.missing(part["run"], f"{step.id}: {script.problem}", ("commands",), script.line)
         return replace(step, commands=script.commands)
 
     def _composite(self, step: Step, uses: Part, needs: tuple[AnyOf, ...], depth: int) -> list[AnyOf]:
@@ -146,22 +129,15 @@ class _Reading:
         names = [f"{uses.text.rstrip('/')}/{end}" for end in ("action.yml", "action.yaml")]
         found = next((one for name in names if (one := self.source.beside_root(name))), None)
         if found is None or depth >= _DEPTH:
-            self._missing(uses, f"the action {uses.text} is not here", ("commands",))
+            self.missing(uses, f"the action {uses.text} is not here", ("commands",))
             return []
         inner = found[1][0].at("runs", "steps") if found[1] else Part(None)
         if not inner.is_list:
-            self._missing(uses, f"the action {uses.text} runs code of its own", ("commands",))
+            self.missing(uses, f"the action {uses.text} runs code of its own", ("commands",))
             return []
-        start = Step(
-            f"{step.id}/(start)", uses.line, "group", file=self.file, needs=needs, condition=step.condition,
-            decided_by=step.decided_by,
-        )  # fmt: skip
-        self.steps.append(start)
-        return replace(self, file=found[0].path)._chain(step.id, inner, (Need(start.id),), "", depth + 1)
-
-    def _missing(self, part: Part, why: str, hides: Sequence[str], line: int | None = None) -> None:
-        at, file = line or part.line, self.file or self.source.path
-        self.unknown.append(Unknown(f"{file}:{at}" if at else file, why, tuple(hides)))
+        whole = Step(step.id, uses.line, "group", file=self.file, condition=step.condition, decided_by=step.decided_by)
+        first = self.open_group(whole, needs)
+        return replace(self, file=found[0].path)._chain(step.id, inner, first, "", depth + 1)
 
 
 def _name(part: Part, at: int, before: Sequence[str], own: str) -> str:

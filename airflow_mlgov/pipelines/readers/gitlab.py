@@ -21,8 +21,8 @@ from airflow_mlgov.pipelines.manifest import (
     Role,
     Step,
     Strength,
-    Unknown,
 )
+from airflow_mlgov.pipelines.readers.draft import Draft
 from airflow_mlgov.pipelines.readers.source import Source
 from airflow_mlgov.pipelines.shell import Shell, read_script
 
@@ -53,8 +53,8 @@ def read(source: Source, document: Part, siblings: Sequence[Part] = ()) -> list[
     """The one pipeline of a file and what it includes."""
     reading = _Reading(source)
     reading.file(document, 0)
-    steps = reading.steps()
-    return [Manifest("gitlab", source.path, source.path, source.sha256, steps, tuple(reading.unknown))]
+    reading.jobs()
+    return [reading.manifest("gitlab", source.path)]
 
 
 def _is_job(name: str, job: Part) -> bool:
@@ -62,10 +62,8 @@ def _is_job(name: str, job: Part) -> bool:
     return name not in _RESERVED and job.is_map and any(key in job for key in keys)
 
 
-@dataclass
-class _Reading:
-    source: Source
-    unknown: list[Unknown] = field(default_factory=list)
+@dataclass(kw_only=True)
+class _Reading(Draft):
     top: dict[str, Part] = field(default_factory=dict)
     """What the files say besides jobs; the last one counts."""
     named: dict[str, dict[str, Part]] = field(default_factory=dict)
@@ -88,29 +86,27 @@ class _Reading:
     def _include(self, part: Part, depth: int) -> None:
         path = part["local"].text or (part.text if not part.text.startswith(("http://", "https://")) else "")
         if part["rules"]:
-            self._missing(part, "it is included under a condition", ("steps", "conditions"))
+            self.missing(part, "it is included under a condition", ("steps", "conditions"))
         found = self.source.beside_root(path) if path and "*" not in path and depth < _DEPTH else None
         if found is None:
             what = (
                 path or part["template"].text or part["component"].text or part["project"].text or part["remote"].text
             )
-            self._missing(part, f"include of {what or part.text or 'a file'} is not here", ("steps", "order"))
+            self.missing(part, f"include of {what or part.text or 'a file'} is not here", ("steps", "order"))
             return
         for document in found[1]:
             self.file(document, depth + 1)
 
     # -- jobs ---------------------------------------------------------------------------------------------------------
 
-    def steps(self) -> tuple[Step, ...]:
+    def jobs(self) -> None:
         """All jobs of the pipeline."""
         names = [name for name in self.named if not name.startswith(".") and self._runs(name)]
         jobs = {name: self._job(name) for name in names}
         stages = [".pre", *(self.top["stages"].texts() if "stages" in self.top else _STAGES), ".post"]
-        found: list[Step] = []
         for name, job in jobs.items():
             needs = self._needs(name, job, jobs, stages)
-            found += self._read(name, job, needs)
-        return tuple(found)
+            self._read(name, job, needs)
 
     def _runs(self, name: str) -> bool:
         job = self._job(name)
@@ -126,7 +122,7 @@ class _Reading:
             if other in self.named and depth < _DEPTH:
                 merged |= dict(self._job(other, depth + 1))
             else:
-                self._missing(own["extends"], f"{name} extends {other}, which is not here", ("commands", "conditions"))
+                self.missing(own["extends"], f"{name} extends {other}, which is not here", ("commands", "conditions"))
         merged |= own
         if "rules" in merged:
             merged["rules"] = self._rules_of(name, merged["rules"])
@@ -145,7 +141,7 @@ class _Reading:
                 continue
             target = self.named.get(str(keys[0]), {}).get("rules") if isinstance(keys, list) and keys else None
             if target is None or any(isinstance(one.value, Tagged) for one in target.several()):
-                self._missing(part, f"{name}: the rules of {keys} are not here", ("conditions",))
+                self.missing(part, f"{name}: the rules of {keys} are not here", ("conditions",))
                 found.append({"if": "unknown"})
             else:
                 found += [one.value for one in target.several()]
@@ -163,7 +159,7 @@ class _Reading:
             else self.top.get(key, Part(None))
         )
 
-    def _read(self, name: str, job: Job, needs: tuple[AnyOf, ...]) -> list[Step]:
+    def _read(self, name: str, job: Job, needs: tuple[AnyOf, ...]) -> None:
         place = self.places[name]
         line, file = place.line, place.lines.file if place.lines.file != self.source.path else ""
         condition, decided, when, loose = _rules(job)
@@ -173,21 +169,10 @@ class _Reading:
         labels = {"environment": where} if where and environment["action"].text not in _NOT_DEPLOYING else {}
         commands = self._commands(name, job)
         blocking = when == "manual" and fails is Failure.STOPS
-        found: list[Step] = []
         if blocking:
-            found.append(
-                Step(
-                    f"{name}/(start)",
-                    line,
-                    "approval",
-                    file=file,
-                    needs=needs,
-                    role=Role.APPROVAL,
-                    role_from="operator",
-                )
-            )
-            needs = ((Need(found[0].id),),)
-        found.append(
+            asked = Step(name, line, "approval", file=file, role=Role.APPROVAL, role_from="operator")
+            needs = (self.open_group(asked, needs),)
+        self.steps.append(
             Step(
                 name, line, "call" if "trigger" in job else "script", _trigger(job), file=file, commands=commands,
                 image=self._default(job, "image")["name"].text or self._default(job, "image").text, needs=needs,
@@ -198,7 +183,7 @@ class _Reading:
         after = self._default(job, "after_script")
         if after:
             script = self._script(name, [after])
-            found.append(
+            self.steps.append(
                 Step(
                     f"{name}/after_script", after.line, "script", file=file, commands=script,
                     needs=((Need(name, Strength.DONE, "after_script"),),),
@@ -206,8 +191,7 @@ class _Reading:
                 )
             )  # fmt: skip
         if "trigger" in job:
-            self._missing(job["trigger"], f"the pipeline that {name} triggers is not here", ("steps",))
-        return found
+            self.missing(job["trigger"], f"the pipeline that {name} triggers is not here", ("steps",))
 
     def _commands(self, name: str, job: Job) -> tuple[Command, ...]:
         parts = [self._default(job, "before_script"), job.get("script", Part(None))]
@@ -222,8 +206,7 @@ class _Reading:
         rows = [line for text, line in lines for line in _rows(text, line)]
         if script.problem:
             at = rows[script.line - 1] if script.line and script.line <= len(rows) else None
-            where = f"{self.source.path}:{at}" if at else self.source.path
-            self.unknown.append(Unknown(where, f"{name}: {script.problem}", ("commands",)))
+            self.missing_at(f"{self.source.path}:{at}" if at else "", f"{name}: {script.problem}", ("commands",))
         for command in script.commands:
             line = rows[command.line - 1] if command.line and command.line <= len(rows) else None
             found.append(replace(command, line=line, why=_relined(command.why, rows)))
@@ -244,7 +227,7 @@ class _Reading:
         for key in keys[2:]:
             found = found[key] if found is not None else None
         if tagged.tag != "!reference" or not found or depth > _DEPTH:
-            self._missing(part, f"{name}: {tagged.tag} {keys} is not here", ("commands",))
+            self.missing(part, f"{name}: {tagged.tag} {keys} is not here", ("commands",))
             return []
         return self._lines(name, found, depth + 1)
 
@@ -259,7 +242,7 @@ class _Reading:
                 other = part["job"].text or part.text
                 if other not in jobs:
                     if other or part["pipeline"] or part["project"]:
-                        self._missing(
+                        self.missing(
                             part, f"{name} needs {other or 'a job of another pipeline'}, which is not here", ("order",)
                         )
                     continue
@@ -282,14 +265,9 @@ class _Reading:
         stage = job["stage"].text if "stage" in job else "test"
         if stage not in stages:
             part = job.get("stage", Part(None))
-            self._missing(part, f"{name} is in stage {stage}, which no file here names", ("order",))
+            self.missing(part, f"{name} is in stage {stage}, which no file here names", ("order",))
             return None
         return stages.index(stage)
-
-    def _missing(self, part: Part, why: str, hides: tuple[str, ...]) -> None:
-        found = Unknown(part.where or self.source.path, why, hides)
-        if found not in self.unknown:
-            self.unknown.append(found)
 
 
 def _trigger(job: Job) -> str:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from airflow_mlgov.pipelines.documents import Part
 from airflow_mlgov.pipelines.groovy import Call, read_groovy
 from airflow_mlgov.pipelines.manifest import (
+    START,
     AnyOf,
     Decider,
     ExitCode,
@@ -23,8 +24,8 @@ from airflow_mlgov.pipelines.manifest import (
     Role,
     Step,
     Strength,
-    Unknown,
 )
+from airflow_mlgov.pipelines.readers.draft import Draft
 from airflow_mlgov.pipelines.readers.source import Source
 from airflow_mlgov.pipelines.shell import Shell, read_script
 
@@ -63,27 +64,16 @@ def read(source: Source, document: Part | None = None, siblings: Sequence[Part] 
     pipeline = next((call for call in calls if call.name == "pipeline" and call.body is not None), None)
     for call in calls:
         if call.name.startswith("@Library") or call.name in ("library", "load"):
-            reading.missing(call, "a shared library is not here", ("steps", "commands"))
+            reading.unread(call, "a shared library is not here", ("steps", "commands"))
     if pipeline is None:
         line = calls[0] if calls else Call("", 1)
-        reading.missing(line, "a scripted pipeline cannot be judged: write it as a declarative one", ("steps", "order"))
+        reading.unread(line, "a scripted pipeline cannot be judged: write it as a declarative one", ("steps", "order"))
     else:
         reading.pipeline(pipeline)
-    return [
-        Manifest(
-            "jenkins", source.path, source.path, source.sha256, tuple(reading.steps), tuple(reading.unknown),
-            containers=tuple(reading.containers),
-        )
-    ]  # fmt: skip
+    return [reading.manifest("jenkins", source.path)]
 
 
-@dataclass
-class _Reading:
-    source: Source
-    steps: list[Step] = field(default_factory=list)
-    unknown: list[Unknown] = field(default_factory=list)
-    containers: list[str] = field(default_factory=list)
-
+class _Reading(Draft):
     def pipeline(self, call: Call) -> None:
         """The stages of a pipeline, and what runs after them."""
         self._agent(call)
@@ -114,13 +104,9 @@ class _Reading:
         condition = _said(when) if when else ""
         asks = stage.first("input")
         self._agent(stage)
-        start = Step(
-            f"{name}/(start)", stage.line, "approval" if asks else "group", needs=needs, condition=condition,
-            decided_by=_decider(condition), role=Role.APPROVAL if asks else Role.OTHER,
-            role_from="operator" if asks else "",
-        )  # fmt: skip
-        self.steps.append(start)
-        first: AnyOf = (Need(start.id),)
+        whole = Step(name, stage.line, "group", condition=condition, decided_by=_decider(condition))
+        asked = replace(whole, kind="approval", role=Role.APPROVAL, role_from="operator")
+        first = self.open_group(asked if asks else whole, needs)
         ends: list[AnyOf] = []
         if stage.first("parallel"):
             for inner in stage.first("parallel").all("stage"):  # type: ignore[union-attr]
@@ -137,9 +123,7 @@ class _Reading:
             self._block(steps.body or [], name, chain, None)
             ends = chain[1:]
         self._post(stage, f"{name}/(post)", ends)
-        self.steps.append(
-            Step(name, stage.line, "group", needs=(first, *ends), condition=condition, decided_by=_decider(condition))
-        )
+        self.close_group(whole, first, ends)
         return name
 
     def _post(self, call: Call, name: str, ends: Sequence[AnyOf]) -> None:
@@ -171,7 +155,7 @@ class _Reading:
     def _scripted(self, call: Call, own: str, chain: list[AnyOf], ignored: str | None) -> None:
         body = call.body or []
         if any(inner.name in _CONTROL or "=" in inner.text.partition("(")[0] for inner in _all(body)):
-            self.missing(call, f"{own}: what a script block decides cannot be told", ("steps", "conditions"))
+            self.unread(call, f"{own}: what a script block decides cannot be told", ("steps", "conditions"))
             for inner in _all(body):
                 if inner.name in ("sh", "build", "input"):
                     self._step(inner, own, chain, ignored, doubt=f"line {call.line}: it stands in a script block")
@@ -193,9 +177,9 @@ class _Reading:
         elif call.name == "build":
             step = self._build(step, call)
         elif call.name in ("bat", "powershell", "pwsh"):
-            self.missing(call, f"{name}: a script of {call.name} cannot be judged", ("commands",))
+            self.unread(call, f"{name}: a script of {call.name} cannot be judged", ("commands",))
         elif call.name not in _PLAIN:
-            self.missing(call, f"{name}: {call.name or call.text[:40]} is no step that is known here", ("commands",))
+            self.unread(call, f"{name}: {call.name or call.text[:40]} is no step that is known here", ("commands",))
         self.steps.append(step)
         chain.append((Need(name, Strength.SUCCESS_OR_SKIPPED, "a step before it"),))
 
@@ -204,7 +188,7 @@ class _Reading:
         line = next((at for key, value, at in call.texts if value == text), call.line)
         script = read_script(text, _SHELL, line)
         if script.problem or not text:
-            self.missing(call, f"{step.id}: {script.problem or 'its script is not a plain text'}", ("commands",))
+            self.unread(call, f"{step.id}: {script.problem or 'its script is not a plain text'}", ("commands",))
         commands = script.commands
         if re.search(r"returnStatus\s*:\s*true", call.text):
             commands = tuple(
@@ -214,25 +198,23 @@ class _Reading:
 
     def _build(self, step: Step, call: Call) -> Step:
         job = call.said("job") or call.said()
-        self.missing(call, f"the job {job} is not here", ("steps",))
+        self.unread(call, f"the job {job} is not here", ("steps",))
         loose = re.search(r"(?:propagate|wait)\s*:\s*false", call.text)
         if loose:
             step = replace(step, fails=Failure.IGNORED, fails_why=f"line {call.line}: {loose.group()}")
         return replace(step, operator=f"build {job}", labels={"name": job})
 
     def _unused(self, name: str) -> str:
-        taken = {step.id for step in self.steps} | {step.id.removesuffix("/(start)") for step in self.steps}
+        taken = {step.id for step in self.steps} | {step.id.removesuffix(f"/{START}") for step in self.steps}
         number, wanted = 1, name
         while name in taken:
             number += 1
             name = f"{wanted} ({number})"
         return name
 
-    def missing(self, call: Call, why: str, hides: tuple[str, ...]) -> None:
+    def unread(self, call: Call, why: str, hides: tuple[str, ...]) -> None:
         """Say what cannot be read."""
-        found = Unknown(f"{self.source.path}:{call.line}", why, hides)
-        if found not in self.unknown:
-            self.unknown.append(found)
+        self.missing_at(f"{self.source.path}:{call.line}", why, hides)
 
 
 def _all(calls: Sequence[Call]) -> list[Call]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from airflow_mlgov.pipelines.documents import Part
-from airflow_mlgov.pipelines.manifest import AnyOf, Decider, Manifest, Need, Step, Strength, Unknown
+from airflow_mlgov.pipelines.manifest import AnyOf, Decider, Manifest, Need, Step, Strength
+from airflow_mlgov.pipelines.readers.draft import Draft
 from airflow_mlgov.pipelines.readers.source import Source
 from airflow_mlgov.pipelines.shell import read_words
 
@@ -28,22 +29,19 @@ def matches(source: Source, document: Part) -> bool:  # noqa: ARG001 - as all re
 def read(source: Source, document: Part, siblings: Sequence[Part] = ()) -> list[Manifest]:  # noqa: ARG001
     """The one pipeline of a document."""
     spec = _spec(document)
-    reading = _Reading(source, spec)
+    reading = _Reading(source, spec=spec)
     reading.graph(spec["root"]["dag"], "", (), 0)
     name = spec["pipelineInfo"]["name"].text
-    return [Manifest("kubeflow", name, source.path, source.sha256, tuple(reading.steps), tuple(reading.unknown))]
+    return [reading.manifest("kubeflow", name)]
 
 
 def _spec(document: Part) -> Part:
     return document["pipelineSpec"] or document["pipeline_spec"] or document
 
 
-@dataclass
-class _Reading:
-    source: Source
+@dataclass(kw_only=True)
+class _Reading(Draft):
     spec: Part
-    steps: list[Step] = field(default_factory=list)
-    unknown: list[Unknown] = field(default_factory=list)
 
     def graph(self, dag: Part, prefix: str, outer: tuple[AnyOf, ...], depth: int) -> list[AnyOf]:
         """The tasks of a graph; what its end needs."""
@@ -60,7 +58,7 @@ class _Reading:
         found: dict[str, Need] = {}
         for name, why in waited:
             if name not in names:
-                self._missing(task, f"it needs {name}, which is not here", ("order",))
+                self.missing(task, f"it needs {name}, which is not here", ("order",))
                 continue
             strength = Strength.DONE if done else Strength.SUCCESS_OR_SKIPPED
             found.setdefault(name, Need(f"{prefix}{name}", strength, f"strategy: {strategy}" if done else why))
@@ -78,11 +76,9 @@ class _Reading:
         reference = task["componentRef"]["name"].text
         component = self.spec["components"][reference]
         if component["dag"] and depth < _DEPTH and len(self.steps) < _MANY:
-            start = replace(step, id=f"{step.id}/(start)", kind="group", needs=needs)
-            self.steps.append(start)
-            first: AnyOf = (Need(start.id),)
+            first = self.open_group(replace(step, kind="group"), needs)
             ends = self.graph(component["dag"], f"{step.id}/", (first,), depth + 1)
-            self.steps.append(replace(step, kind="group", needs=(first, *ends)))
+            self.close_group(step, first, ends)
             return
         self.steps.append(self._leaf(component, task, replace(step, operator=reference, needs=needs)))
 
@@ -93,7 +89,7 @@ class _Reading:
             return replace(step, kind="call", operator="importer")
         container = executor["container"] or executor["customJob"]
         if not container:
-            self._missing(task, f"what {step.id} runs is not here", ("commands",))
+            self.missing(task, f"what {step.id} runs is not here", ("commands",))
             return replace(step, kind="call")
         parts = [*container["command"].several(), *container["args"].several()]
         words = [part.text for part in parts]
@@ -104,13 +100,8 @@ class _Reading:
             return replace(step, kind="script", operator=function or step.operator)
         script = read_words(words, next((part.line for part in parts), None))
         if script.problem:
-            self._missing(container, f"{step.id}: {script.problem}", ("commands",))
+            self.missing(container, f"{step.id}: {script.problem}", ("commands",))
         return replace(step, commands=script.commands)
-
-    def _missing(self, part: Part, why: str, hides: Sequence[str]) -> None:
-        found = Unknown(part.where or self.source.path, why, tuple(hides))
-        if found not in self.unknown:
-            self.unknown.append(found)
 
 
 def _producers(value: object) -> list[str]:

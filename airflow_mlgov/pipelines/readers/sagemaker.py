@@ -7,12 +7,13 @@ this package: a policy that lists them makes them count, unless they are skipped
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.pipelines.documents import Part
-from airflow_mlgov.pipelines.manifest import AnyOf, Decider, Failure, Manifest, Need, Role, Step, Strength, Unknown
+from airflow_mlgov.pipelines.manifest import AnyOf, Decider, Failure, Manifest, Need, Role, Step, Strength
 from airflow_mlgov.pipelines.readers.containers import without_entrypoint
+from airflow_mlgov.pipelines.readers.draft import Draft
 from airflow_mlgov.pipelines.readers.source import Source
 from airflow_mlgov.pipelines.shell import read_words
 from airflow_mlgov.strict_files import parse_json
@@ -34,10 +35,10 @@ def matches(source: Source, document: Part) -> bool:
 def read(source: Source, document: Part, siblings: Sequence[Part] = ()) -> list[Manifest]:  # noqa: ARG001
     """The one pipeline of a definition."""
     definition = _definition(source, document)
-    reading = _Reading(source, definition)
+    reading = _Reading(source, definition=definition)
     reading.steps_of(definition["Steps"], (), 0)
     name = document["PipelineName"].text or document["spec"]["pipelineName"].text or source.path
-    return [Manifest("sagemaker", name, source.path, source.sha256, tuple(reading.found), tuple(reading.unknown))]
+    return [reading.manifest("sagemaker", name)]
 
 
 def _definition(source: Source, document: Part, *, quiet: bool = False) -> Part:
@@ -66,12 +67,9 @@ def _definition(source: Source, document: Part, *, quiet: bool = False) -> Part:
     return Part(None)
 
 
-@dataclass
-class _Reading:
-    source: Source
+@dataclass(kw_only=True)
+class _Reading(Draft):
     definition: Part
-    found: list[Step] = field(default_factory=list)
-    unknown: list[Unknown] = field(default_factory=list)
 
     def steps_of(self, steps: Part, outer: tuple[AnyOf, ...], depth: int) -> None:
         """Steps of a list, those of both branches of a condition among them."""
@@ -97,9 +95,7 @@ class _Reading:
         )
         waited = {one.partition(".")[0].partition("[")[0] for one in part["DependsOn"].texts()} | _referred(used)
         for other in sorted(waited - names):
-            self.unknown.append(
-                Unknown(part.where or self.source.path, f"{name} needs {other}, which is not here", ("order",))
-            )
+            self.missing(part, f"{name} needs {other}, which is not here", ("order",))
         needs = (
             *outer,
             *((Need(other, Strength.SUCCESS_OR_SKIPPED, "DependsOn"),) for other in sorted(waited & names)),
@@ -115,7 +111,7 @@ class _Reading:
             step = self._processing(step, arguments)
         elif kind in _OPAQUE:
             step = replace(step, kind="call")
-        self.found.append(step)
+        self.steps.append(step)
         if kind == "Condition" and depth < _DEPTH:
             for branch in ("IfSteps", "ElseSteps"):
                 self.steps_of(arguments[branch], ((Need(name, Strength.SUCCESS, branch),),), depth + 1)
@@ -128,7 +124,7 @@ class _Reading:
         parts = [*app["ContainerEntrypoint"].several(), *app["ContainerArguments"].several()]
         script = read_words([one.text or "EXPRESSION" for one in parts], next((one.line for one in parts), None))
         if script.problem:
-            self.unknown.append(Unknown(app.where or self.source.path, f"{step.id}: {script.problem}", ("commands",)))
+            self.missing(app, f"{step.id}: {script.problem}", ("commands",))
         return replace(step, commands=script.commands, env=tuple(name for name, _ in arguments["Environment"].items()))
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from airflow_mlgov.pipelines.documents import Part
-from airflow_mlgov.pipelines.manifest import AnyOf, Decider, Failure, Manifest, Need, Role, Step, Strength, Unknown
+from airflow_mlgov.pipelines.manifest import AnyOf, Decider, Failure, Manifest, Need, Role, Step, Strength
 from airflow_mlgov.pipelines.readers.containers import labels_of, with_container
+from airflow_mlgov.pipelines.readers.draft import Draft
 from airflow_mlgov.pipelines.readers.source import Source
 
 _KINDS = frozenset({"Pipeline", "PipelineRun", "Task", "TaskRun", "ClusterTask"})
@@ -33,7 +34,7 @@ def read(source: Source, document: Part, siblings: Sequence[Part] = ()) -> list[
 
     :param siblings: the other documents of the file, which may hold what it refers to
     """
-    reading = _Reading(source, siblings)
+    reading = _Reading(source, siblings=siblings)
     kind, spec, metadata = document["kind"].text, document["spec"], document["metadata"]
     name = metadata["name"].text or metadata["generateName"].text
     if kind in ("Task", "ClusterTask"):
@@ -48,15 +49,12 @@ def read(source: Source, document: Part, siblings: Sequence[Part] = ()) -> list[
         found = spec["pipelineSpec"] or reading.referred(spec["pipelineRef"], ("Pipeline",))
         if found:
             reading.pipeline(found, "", (), 0)
-    return [Manifest("tekton", name, source.path, source.sha256, tuple(reading.steps), tuple(reading.unknown))]
+    return [reading.manifest("tekton", name)]
 
 
-@dataclass
-class _Reading:
-    source: Source
+@dataclass(kw_only=True)
+class _Reading(Draft):
     siblings: Sequence[Part]
-    steps: list[Step] = field(default_factory=list)
-    unknown: list[Unknown] = field(default_factory=list)
 
     def pipeline(self, spec: Part, prefix: str, outer: tuple[AnyOf, ...], depth: int) -> list[AnyOf]:
         """The tasks of a pipeline; what its end needs."""
@@ -76,7 +74,7 @@ class _Reading:
         found: dict[str, Need] = {}
         for part in task["runAfter"].several():
             if part.text not in names:
-                self._missing(part, f"{task['name'].text} runs after {part.text}, which is not here", ("order",))
+                self.missing(part, f"{task['name'].text} runs after {part.text}, which is not here", ("order",))
                 continue
             found[part.text] = Need(
                 f"{prefix}{part.text}", Strength.SUCCESS_OR_SKIPPED, "runAfter: a skipped task suffices"
@@ -105,11 +103,9 @@ class _Reading:
         if version and not version.startswith("tekton.dev/"):
             self._custom(task, reference or task["taskSpec"], replace(step, needs=needs))
         elif inner and depth < _DEPTH:
-            start = replace(step, id=f"{name}/(start)", kind="group", needs=needs)
-            self.steps.append(start)
-            first: AnyOf = (Need(start.id),)
+            first = self.open_group(replace(step, kind="group"), needs)
             ends = self.pipeline(inner, f"{name}/", (first,), depth + 1)
-            self.steps.append(replace(step, kind="group", needs=(first, *ends)))
+            self.close_group(step, first, ends)
         elif task["pipelineRef"] or task["pipelineSpec"]:
             self.steps.append(replace(step, kind="call", needs=needs))
         else:
@@ -124,14 +120,13 @@ class _Reading:
         if kind in _APPROVALS:
             self.steps.append(replace(step, kind="approval", operator=kind, role=Role.APPROVAL, role_from="operator"))
             return
-        self._missing(task, f"{step.id} is a custom task ({kind})", ("commands",))
+        self.missing(task, f"{step.id} is a custom task ({kind})", ("commands",))
         self.steps.append(replace(step, kind="call", operator=kind))
 
     def task(self, name: str, spec: Part, needs: tuple[AnyOf, ...], step: Step) -> None:
         """The steps of one task, one after the other."""
-        start = replace(step, id=f"{name}/(start)", kind="group", needs=needs)
-        self.steps.append(start)
-        before: list[AnyOf] = [(Need(start.id),)]
+        first = self.open_group(replace(step, kind="group"), needs)
+        before = [first]
         for at, part in enumerate(spec["steps"].parts()):
             own = f"{name}/{part['name'].text or f'step-{at + 1}'}"
             ignored = part["onError"].text == "continue"
@@ -142,13 +137,13 @@ class _Reading:
                 fails=Failure.IGNORED if ignored else Failure.STOPS, fails_why="onError: continue" if ignored else "",
             )  # fmt: skip
             if part["ref"]:
-                self._missing(part["ref"], f"{own} is a step that is not here", ("commands",))
+                self.missing(part["ref"], f"{own} is a step that is not here", ("commands",))
             known, problem = with_container(one, part)
             if problem:
-                self._missing(part, f"{own}: {problem}", ("commands",))
+                self.missing(part, f"{own}: {problem}", ("commands",))
             self.steps.append(known)
             before.append((Need(own, Strength.SUCCESS_OR_SKIPPED, "a step before it"),))
-        self.steps.append(replace(step, kind="group", needs=tuple(before)))
+        self.close_group(step, first, before[1:])
 
     def referred(self, reference: Part, kinds: Sequence[str]) -> Part:
         """The spec of an object of the same file; without a value if it is not here."""
@@ -157,13 +152,8 @@ class _Reading:
             if name and other["kind"].text in kinds and other["metadata"]["name"].text == name:
                 return other["spec"]
         what = name or reference["resolver"].text or "an object"
-        self._missing(reference, f"{what} is not here, and may change after it was judged", ("steps",))
+        self.missing(reference, f"{what} is not here, and may change after it was judged", ("steps",))
         return Part(None)
-
-    def _missing(self, part: Part, why: str, hides: Sequence[str]) -> None:
-        found = Unknown(part.where or self.source.path, why, tuple(hides))
-        if found not in self.unknown:
-            self.unknown.append(found)
 
 
 def _said(part: Part) -> str:
