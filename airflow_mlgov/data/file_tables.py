@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.data import csv_files
 from airflow_mlgov.data.duck import Duck, DuckTable, kind_of, our_errors
-from airflow_mlgov.data.files import FileSet, Store, first_line, is_csv, opened, public_name
+from airflow_mlgov.data.files import FileSet, Store, is_csv, opened, parquet_errors, public_name
 from airflow_mlgov.data.limits import require_memory
 from airflow_mlgov.data.names import require_apart
 from airflow_mlgov.data.quoting import file_literal, identifier, literal
@@ -372,17 +372,10 @@ def _with_keys(rows: str, keys: Mapping[str, int | str | None]) -> str:
 
 def _stored(path: Path) -> list[str]:
     """The columns of a parquet file as it names them: DuckDB would call ``ID`` beside ``Id`` ``ID_1``."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
+    with parquet_errors(path):
         return list(pq.read_schema(path).names)
-    except (pa.ArrowException, OSError) as error:
-        if isinstance(error, PermissionError | FileNotFoundError):
-            raise
-        raise ConfigurationError(
-            f"{path} is not a readable parquet file: {first_line(error)}", code="data.unreadable"
-        ) from None
 
 
 def _require_alike(file_set: FileSet, headers: Mapping[Path, list[str]], keys: Mapping[str, Any]) -> None:

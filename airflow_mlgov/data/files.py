@@ -21,7 +21,7 @@ from airflow_mlgov.data.relation import MEMORY_LIMIT
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, MlgovError
 from airflow_mlgov.results import Subject
 
-__all__ = ["FileSet", "dataset_subject", "first_line", "is_csv", "opened", "public_name"]
+__all__ = ["FileSet", "dataset_subject", "first_line", "is_csv", "opened", "parquet_errors", "public_name"]
 
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 _WHOLE_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
@@ -385,6 +385,24 @@ def _keys_of(relative: Path) -> dict[str, str | None]:
 def public_name(data: str) -> str:
     """A path or URL as evidence names it: without credentials and parameters."""
     return re.sub(r"://[^/@]*@", "://", data.partition("?")[0]) if "://" in data else data
+
+
+@contextmanager
+def parquet_errors(path: Path) -> Iterator[None]:
+    """Turn what PyArrow says of a parquet file into this package's error.
+
+    :raises ConfigurationError: it is no parquet file, or a damaged one
+    """
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, PermissionError | FileNotFoundError):
+            raise
+        raise ConfigurationError(
+            f"{path} is not a readable parquet file: {first_line(error)}", code="data.unreadable"
+        ) from None
 
 
 def first_line(error: BaseException) -> str:

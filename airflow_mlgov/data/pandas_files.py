@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_mlgov.data.csv_files import delimiter_of
-from airflow_mlgov.data.files import FileSet, first_line, is_csv, opened
+from airflow_mlgov.data.files import FileSet, first_line, is_csv, opened, parquet_errors
 from airflow_mlgov.data.names import require_columns
 from airflow_mlgov.errors import AccessError, ConfigurationError
 from airflow_mlgov.results import Subject
@@ -106,22 +106,12 @@ def _read_csv(path: Path, wanted: list[str] | None) -> pd.DataFrame:
 
 def _read_parquet(path: Path, wanted: list[str] | None) -> pd.DataFrame:
     import pandas as pd
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
-        with pq.ParquetFile(path) as file:
-            stored = file.schema_arrow.names
-            _require_sound_header(path, stored, ())
-            table = file.read(
-                columns=None if wanted is None else [name for name in wanted if name in stored]
-            ).to_pandas()
-    except (pa.ArrowException, OSError) as error:
-        if isinstance(error, PermissionError | FileNotFoundError):
-            raise
-        raise ConfigurationError(
-            f"{path} is not a readable parquet file: {first_line(error)}", code="data.unreadable"
-        ) from None
+    with parquet_errors(path), pq.ParquetFile(path) as file:
+        stored = file.schema_arrow.names
+        _require_sound_header(path, stored, ())
+        table = file.read(columns=None if wanted is None else [name for name in wanted if name in stored]).to_pandas()
     if any(name is not None for name in table.index.names):
         table = table.reset_index()  # an index is data too: pandas may store it in the metadata alone
     require_columns(dict.fromkeys([*stored, *table.columns]), wanted or (), str(path))
