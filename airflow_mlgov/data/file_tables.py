@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.data import csv_files
+from airflow_mlgov.data.aggregates import count_where
 from airflow_mlgov.data.duck import Duck, DuckTable, kind_of, our_errors
 from airflow_mlgov.data.files import FileSet, Store, is_csv, opened, parquet_errors, public_name
 from airflow_mlgov.data.limits import require_memory
@@ -177,7 +178,7 @@ class FileTable(DuckTable):
             return ""
         name = identifier(column)
         look = csv_files.look_of(name, self.reading)
-        numbers, there = self.rows(f"SELECT count(*) FILTER ({look}), count({name}) FROM ({self.written})")[0]  # noqa: S608
+        numbers, there = self.rows(f"SELECT {count_where(look)}, count({name}) FROM ({self.written})")[0]  # noqa: S608
         if 2 * numbers < there or not numbers:
             return ""
         odd = self.rows(
@@ -230,7 +231,7 @@ class FileTable(DuckTable):
         if not counted:
             return
         wrong = [csv_files.misfits(identifier(name), stored, self.reading) for name, stored in counted]
-        asked = ", ".join(f"count(*) FILTER ({sql})" for sql in wrong)
+        asked = ", ".join(map(count_where, wrong))
         found = self.connection.execute(f"SELECT {asked} FROM ({written})").fetchall()[0]  # noqa: S608 - quoted
         for (name, _), sql, count in zip(counted, wrong, found, strict=True):
             if count:

@@ -1,4 +1,4 @@
-"""Evaluates a suite in DuckDB: one aggregate query for the rows of each ``row_condition``, and few more. Leaves to
+"""Evaluates a suite in DuckDB: few aggregate queries for the rows of each ``row_condition``. Leaves to
 Great Expectations what it does not compile, with the reason; what cannot be so is an error of that expectation."""
 
 from __future__ import annotations
@@ -18,7 +18,14 @@ from airflow_mlgov.gates.data_validation.conditions import condition_sql
 from airflow_mlgov.gates.data_validation.differences import difference_of
 from airflow_mlgov.gates.data_validation.expectations import Expectation
 from airflow_mlgov.gates.data_validation.gx import Result
-from airflow_mlgov.gates.data_validation.query_plan import Answers, Finish, Plan, UncompiledError, map_result
+from airflow_mlgov.gates.data_validation.query_plan import (
+    Answers,
+    Finish,
+    Plan,
+    UncompiledError,
+    in_batches,
+    map_result,
+)
 
 TYPE_TESTS = ("_of_type", "_type_list", "_type_to_be")
 """How the names of expectations about types end; they are never left to pandas, whose types are other ones."""
@@ -170,20 +177,23 @@ def _answer(table: DuckTable, plan: Plan, finishes: Sequence[tuple[Expectation, 
             run.results[item.position] = _failed(error)
 
 
-def _asked(table: DuckTable, plan: Plan) -> Sequence[Any] | None:
-    """What the one query says. None where it fails and every column can be read: a part of it does, for one
-    expectation, so each is to be asked for by itself.
+def _asked(table: DuckTable, plan: Plan) -> dict[str, Any]:
+    """What the plan's queries say, which are over the same rows: a relation in DuckDB is a private copy. Without those
+    that fail though every column can be read: a part of such a query does, for one expectation, so each is to be asked
+    for by itself.
 
     :raises ConfigurationError: the rows cannot be read
     """
-    try:
-        return table.rows(plan.query)[0]
-    except ConfigurationError as error:
-        if error.code != _FAILED:
-            raise
-    counts = ", ".join(["count(*)", *(f"count({column.sql})" for column in plan.columns.values())])
-    table.rows(f"SELECT {counts} FROM {plan.source}")  # noqa: S608 - quoted
-    return None
+    found: dict[str, Any] = {}
+    for aggregates in plan.batches():
+        try:
+            found.update(zip(aggregates, table.rows(plan.query(aggregates))[0], strict=True))
+        except ConfigurationError as error:
+            if error.code != _FAILED:
+                raise
+            for counts in in_batches(["count(*)", *(f"count({column.sql})" for column in plan.columns.values())]):
+                table.rows(plan.query(counts))
+    return found
 
 
 def _failed(error: ConfigurationError) -> Result:

@@ -1,21 +1,24 @@
-"""Gathers what one aggregate query of DuckDB must answer for a suite, and hands out the answers in the shape of Great
+"""Gathers what aggregate queries of DuckDB must answer for a suite, and hands out the answers in the shape of Great
 Expectations' results. Refuses an order where the rows have none."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+from airflow_mlgov.data.aggregates import count_where, where
 from airflow_mlgov.data.duck import DuckTable, in_order
 from airflow_mlgov.data.names import missing_columns_text
 from airflow_mlgov.data.relation import ColumnKind
 from airflow_mlgov.gates.data_validation.columns import Column, UnfitError
 from airflow_mlgov.gates.data_validation.gx import Result
 
+_BATCH = 300
+"""Aggregates that one query computes: DuckDB's time for a query grows with the square of their number."""
 _MOST_BITS = 800_000_000
 _BITS_A_VALUE = 64
 
@@ -26,23 +29,28 @@ class UncompiledError(Exception):
 
 @dataclass
 class Plan:
-    """Compiles expectations over the same rows, and gathers what the one query must answer for them."""
+    """Compiles expectations over the same rows, and gathers the aggregates that are needed for them."""
 
     columns: Mapping[str, Column]
     source: str = "data"
     """What stands after FROM."""
     ordered: bool = True
     """Whether the rows have an order."""
-    asked: dict[str, int] = field(default_factory=lambda: {"count(*)": 0})
+    _asked: dict[str, str] = field(default_factory=lambda: {"count(*)": ""})
+    """Aggregate -> the column that it is about."""
 
-    @property
-    def query(self) -> str:
-        """The one query."""
-        return f"SELECT {', '.join(self.asked)} FROM {self.source}"  # noqa: S608 - quoted
+    def batches(self) -> Iterator[list[str]]:
+        """The aggregates of each query; those of one column stand together, so that few queries read it."""
+        places = {name: place for place, name in enumerate(self.columns)}
+        return in_batches(sorted(self._asked, key=lambda sql: places.get(self._asked[sql], -1)))
 
-    def ask(self, sql: str) -> str:
-        """Have an aggregate computed; it is asked for once."""
-        self.asked.setdefault(sql, len(self.asked))
+    def query(self, aggregates: Sequence[str]) -> str:
+        """One of the queries."""
+        return f"SELECT {', '.join(aggregates)} FROM {self.source}"  # noqa: S608 - quoted
+
+    def ask(self, column: Column, sql: str) -> str:
+        """Have an aggregate of a column computed; it is asked for once."""
+        self._asked.setdefault(sql, column.name)
         return sql
 
     def column(self, name: str) -> Column:
@@ -53,30 +61,33 @@ class Plan:
         column = self.columns.get(name)
         if column is None:
             raise UnfitError(f"there is no column {missing_columns_text(list(self.columns), [name])}")
-        self.ask(f"count({column.sql})")
+        self.ask(column, f"count({column.sql})")
         return column
 
     def unexpected(self, column: Column, condition: str) -> str:
         """Asks for how many values that are not null do not meet ``condition``."""
-        return self.ask(f"count(*) FILTER ({column.sql} IS NOT NULL AND NOT coalesce({condition}, false))")
+        return self.ask(column, count_where(f"{column.sql} IS NOT NULL AND NOT coalesce({condition}, false)"))
+
+
+def in_batches(aggregates: Sequence[str]) -> Iterator[list[str]]:
+    """As many as one query computes."""
+    return (list(aggregates[at : at + _BATCH]) for at in range(0, len(aggregates), _BATCH))
 
 
 class Answers:
-    """The values of the one query, by the SQL that asked for them; further queries where one is not enough.
+    """What the plan's queries said, by the SQL that asked for it; further queries where they are not enough.
 
-    :param values: None has each asked for by a query of its own
+    :param values: what is not in it is asked for by a query of its own
     """
 
-    def __init__(self, table: DuckTable, plan: Plan, values: Sequence[Any] | None) -> None:
+    def __init__(self, table: DuckTable, plan: Plan, values: Mapping[str, Any]) -> None:
         self._table, self._plan, self._values = table, plan, values
         self._groups: dict[str, tuple[int, int]] = {}
         self._distinct: dict[str, int] = {}
         self._ones: dict[str, tuple[Any, ...]] = {}
 
     def __getitem__(self, sql: str) -> Any:
-        if self._values is None:
-            return self.one(f"SELECT {sql} FROM {self.source}")[0]  # noqa: S608 - quoted
-        return self._values[self._plan.asked[sql]]
+        return self._values[sql] if sql in self._values else self.one(self._plan.query([sql]))[0]
 
     @property
     def rows(self) -> int:
@@ -97,13 +108,13 @@ class Answers:
         return bool(self._table.remark(column.name))
 
     def one(self, query: str) -> tuple[Any, ...]:
-        """The one row of a query beside the one query, which is asked once."""
+        """The one row of a query beside those of the plan, which is asked once."""
         if query not in self._ones:
             self._ones[query] = self._table.rows(query)[0]
         return self._ones[query]
 
     def all(self, query: str) -> list[tuple[Any, ...]]:
-        """The rows of a query beside the one query."""
+        """The rows of a query beside those of the plan."""
         return self._table.rows(query)
 
     def placed(self, column: Column, place: int, count: int = 1) -> tuple[Any, Any]:
@@ -131,14 +142,14 @@ class Answers:
         pairs = f"SELECT v, lag(v) OVER () AS before FROM ({values}) WHERE v IS NOT NULL"  # noqa: S608 - quoted
         wrong = f"before IS NOT NULL AND NOT ({follows})"
         with in_order(self._table.connection):
-            return int(self.one(f"SELECT count(*) FILTER ({wrong}) FROM ({pairs})")[0])  # noqa: S608 - quoted
+            return int(self.one(f"SELECT {count_where(wrong)} FROM ({pairs})")[0])  # noqa: S608 - quoted
 
     def groups(self, key: str, keep: str) -> tuple[int, int]:
         """How many groups of equal values there are, and how many rows are in groups of more than one."""
         asked = f"{key} {keep}"
         if asked not in self._groups:
             inner = f"SELECT count(*) AS n FROM {self.source} WHERE {keep} GROUP BY {key}"  # noqa: S608 - quoted
-            found = self.one(f"SELECT count(*), coalesce(sum(n) FILTER (n > 1), 0) FROM ({inner})")  # noqa: S608
+            found = self.one(f"SELECT count(*), coalesce(sum({where('n > 1', 'n')}), 0) FROM ({inner})")  # noqa: S608
             self._groups[asked] = int(found[0]), int(found[1])
         return self._groups[asked]
 

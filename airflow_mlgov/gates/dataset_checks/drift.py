@@ -14,6 +14,7 @@ from itertools import accumulate
 from statistics import NormalDist
 from typing import Any
 
+from airflow_mlgov.data.aggregates import count_where, where
 from airflow_mlgov.data.names import require_columns
 from airflow_mlgov.data.quoting import identifier
 from airflow_mlgov.errors import ConfigurationError
@@ -420,7 +421,7 @@ class _Numbers:
             return {}
         side = 0 if view == "data" else 1
         parts = [
-            f"histogram({value}, ?::DOUBLE[]), count({value}) - count(*) FILTER (isnan({value}))"
+            f"histogram({value}, ?::DOUBLE[]), count({value}) - {count_where(f'isnan({value})')}"
             for value in (self._value(name, side) for name in edges)
         ]
         query = f"SELECT count(*), {', '.join(parts)} FROM {view}"  # noqa: S608 - quoted
@@ -451,7 +452,7 @@ class _Numbers:
             WITH grouped AS (SELECT {self._value(name, 1)} AS v, count(*) AS n FROM {self._view} WHERE {looked_at}
                              GROUP BY 1),
             running AS (SELECT v, sum(n) OVER (ORDER BY v) AS upto FROM grouped)
-            SELECT {", ".join(f"min(v) FILTER (upto >= {target})" for target in targets)} FROM running
+            SELECT {", ".join(f"min({where(f'upto >= {target}', 'v')})" for target in targets)} FROM running
             """  # noqa: S608 - quoted
         )
         return [float(value) for value in found]

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_mlgov.data.aggregates import count_where
 from airflow_mlgov.data.quoting import identifier, literal
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.dataset_checks.settings import names_of, number_of, severity_of, text_of
@@ -172,7 +173,7 @@ def _chunks(bench: Workbench, number: str, rows: int) -> list[float]:
 def _wins_in_chunk(bench: Workbench, number: str, label: _Label, where: str) -> list[tuple[float, float, float]]:
     """For each class: how many pairs with a row that is not of it its rows win (ties as half), its rows, the others."""
     classes = ", ".join(f"{label.tests[i]} AS c{i}" for i in label.judged)
-    counts = ", ".join(f"count(*) FILTER (c{i}) AS p{i}" for i in label.judged)
+    counts = ", ".join(f"{count_where(f'c{i}')} AS p{i}" for i in label.judged)
     running = ", ".join(f"sum(t - p{i}) OVER upwards AS b{i}" for i in label.judged)
     sums = ", ".join(
         f"coalesce(sum(p{i} * (b{i} - (t - p{i}) / 2.0)), 0)::DOUBLE, coalesce(sum(p{i}), 0), "
@@ -194,7 +195,7 @@ def _wins_in_chunk(bench: Workbench, number: str, label: _Label, where: str) -> 
 def _auc_by_category(bench: Workbench, name: str, label: _Label) -> float:
     """The same with each category in the place of its label rate; a missing value is a category."""
     classes = ", ".join(f"{label.tests[i]} AS c{i}" for i in label.judged)
-    counts = ", ".join(f"count(*) FILTER (c{i}) AS p{i}" for i in label.judged)
+    counts = ", ".join(f"{count_where(f'c{i}')} AS p{i}" for i in label.judged)
     sums = ", ".join(f"sum(p{i})::BIGINT" for i in label.judged)
     rows = bench.rows(
         f"""

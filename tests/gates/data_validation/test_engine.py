@@ -17,12 +17,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_mlgov.data.fingerprint import fingerprint_frame
+from airflow_mlgov.data.relation import ColumnKind
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.children.scripts import suite_run
 from airflow_mlgov.gates.data_validation import differences, handed, validate_data
 from airflow_mlgov.gates.data_validation.arguments import SIGNATURES
+from airflow_mlgov.gates.data_validation.columns import Column
 from airflow_mlgov.gates.data_validation.compilers import COMPILERS
 from airflow_mlgov.gates.data_validation.portable_regex import portable_regex
+from airflow_mlgov.gates.data_validation.query_plan import Plan
 from airflow_mlgov.results import Check, Outcome
 from tests.codes import raises_code
 from tests.worlds.drawn import MANY, NAMES, SLOW, tables
@@ -108,6 +111,39 @@ def test_parquet_gives_what_great_expectations_gives(tmp_path: Path) -> None:
 
 
 # What is compiled, and what is handed to Great Expectations
+
+
+def test_hundreds_of_columns_are_answered_in_the_memory_that_was_given(tmp_path: Path) -> None:
+    """And a column is read by one query or two, however the suite is ordered."""
+    columns = [f"c{at}" for at in range(400)]
+    rows = {name: [at, at + 1, None] for at, name in enumerate(columns)}
+    pq.write_table(pa.table(rows), tmp_path / "wide.parquet")
+    kinds = [
+        ("values_to_not_be_null", {}),
+        ("values_to_be_between", {"max_value": 200}),
+        ("max_to_be_between", {"max_value": 200}),
+    ]
+    found = validate_data(
+        str(tmp_path / "wide.parquet"),
+        suite(*(expect(f"column_{kind}", column=name, **kwargs) for kind, kwargs in kinds for name in columns)),
+        memory_limit="100MB",
+    )
+    nulls, between, largest = (found.checks[1 + 400 * at : 401 + 400 * at] for at in range(3))
+    assert {check.values["unexpected_count"] for check in nulls} == {1}
+    assert [check.values["unexpected_count"] for check in between] == [0] * 200 + [1] + [2] * 199
+    assert [check.outcome for check in largest] == [PASS] * 200 + [FAIL] * 200
+
+
+def test_the_aggregates_of_a_column_stand_together() -> None:
+    columns = {f"c{at}": Column(f"c{at}", ColumnKind.INTEGER, "BIGINT") for at in range(500)}
+    plan = Plan(columns)
+    for part in ("min", "max"):
+        for column in columns.values():
+            plan.ask(plan.column(column.name), f"{part}({column.sql})")
+    batches = list(plan.batches())
+    assert sum(map(len, batches)) == len({sql for batch in batches for sql in batch}) == 1501
+    assert max(map(len, batches)) <= 300
+    assert sum(len({sql.partition("(")[2] for sql in batch}) for batch in batches) <= 501 + len(batches)
 
 
 @pytest.fixture

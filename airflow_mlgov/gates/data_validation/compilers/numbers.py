@@ -10,6 +10,7 @@ from fractions import Fraction
 from functools import partial
 from typing import Any
 
+from airflow_mlgov.data.aggregates import count_where, where
 from airflow_mlgov.data.quoting import identifier
 from airflow_mlgov.data.relation import ColumnKind
 from airflow_mlgov.gates.data_validation.columns import (
@@ -94,19 +95,19 @@ class _Total:
 
     def __init__(self, plan: Plan, column: Column) -> None:
         self._column, self._parts = column, []
-        sql = column.sql
+        sql, ask = column.sql, partial(plan.ask, column)
         if column.kind is ColumnKind.INTEGER:
             if column.stored in ("HUGEINT", "UHUGEINT"):
-                self._parts = [plan.ask(f"sum({sql} // {_HALF}::HUGEINT)"), plan.ask(f"sum({sql} % {_HALF}::HUGEINT)")]
+                self._parts = [ask(f"sum({sql} // {_HALF}::HUGEINT)"), ask(f"sum({sql} % {_HALF}::HUGEINT)")]
             else:
-                self._parts = [plan.ask(f"sum({sql}::HUGEINT)")]
+                self._parts = [ask(f"sum({sql}::HUGEINT)")]
         elif column.kind is ColumnKind.DECIMAL:
             whole = f"trunc({sql})::HUGEINT"
-            self._parts = [plan.ask(f"sum({whole} // {_HALF}::HUGEINT)"), plan.ask(f"sum({whole} % {_HALF}::HUGEINT)")]
-            self._rest = plan.ask(f"sum(({sql} - trunc({sql}))::DECIMAL(38, {_scale(column)}))")
+            self._parts = [ask(f"sum({whole} // {_HALF}::HUGEINT)"), ask(f"sum({whole} % {_HALF}::HUGEINT)")]
+            self._rest = ask(f"sum(({sql} - trunc({sql}))::DECIMAL(38, {_scale(column)}))")
         elif column.kind is ColumnKind.FLOAT:
-            self._finite = plan.ask(f"fsum({sql}::DOUBLE) FILTER (isfinite({sql}))")
-            self._endless = plan.ask(f"count(*) FILTER (isinf({sql}))")
+            self._finite = ask(f"fsum({where(f'isfinite({sql})', f'{sql}::DOUBLE')})")
+            self._endless = ask(count_where(f"isinf({sql})"))
 
     def of(self, answers: Answers) -> Fraction | float:
         """The sum of values of which there are some."""
@@ -129,8 +130,8 @@ def _stdev(plan: Plan, item: Expectation) -> Finish:
     finite = f"isfinite({column.sql})" if column.kind is ColumnKind.FLOAT else "true"
     value = endless = ""
     if column.kind is not ColumnKind.TEXT:
-        value = plan.ask(f"stddev_samp({column.sql}::DOUBLE) FILTER ({finite})")
-        endless = plan.ask(f"count(*) FILTER ({column.sql} IS NOT NULL AND NOT {finite})")
+        value = plan.ask(column, f"stddev_samp({where(finite, f'{column.sql}::DOUBLE')})")
+        endless = plan.ask(column, count_where(f"{column.sql} IS NOT NULL AND NOT {finite}"))
 
     def finish(answers: Answers) -> Result:
         _require_numbers(answers, column)
@@ -158,11 +159,11 @@ def _extreme(plan: Plan, item: Expectation, *, function: str) -> Finish:
     asked = []
     for sign, bound in given:
         if dated:
-            asked.append(plan.ask(f"{function}({column.moment}) {sign} '{bound}'::TIMESTAMP"))
+            asked.append(plan.ask(column, f"{function}({column.moment}) {sign} '{bound}'::TIMESTAMP"))
         elif not numbers:
-            asked.append(plan.ask(_of_extreme(column, function, sign, bound)))
-    unread = plan.ask(f"count(*) FILTER ({column.sql} IS NOT NULL AND {column.moment} IS NULL)") if dated else ""
-    endless = plan.ask(f"isinf({function}({column.sql}))") if column.kind is ColumnKind.FLOAT else ""
+            asked.append(plan.ask(column, _of_extreme(column, function, sign, bound)))
+    unread = plan.ask(column, count_where(f"{column.sql} IS NOT NULL AND {column.moment} IS NULL")) if dated else ""
+    endless = plan.ask(column, f"isinf({function}({column.sql}))") if column.kind is ColumnKind.FLOAT else ""
 
     def finish(answers: Answers) -> Result:
         present = answers.present(column)
@@ -284,7 +285,7 @@ def _distinct_set(plan: Plan, item: Expectation, *, strangers: bool, absent: boo
         outside = inside = 0
         if present:
             values = f"SELECT DISTINCT {column.sql} AS {identifier(column.name)} FROM {answers.source}"  # noqa: S608
-            asked = f"count(*) FILTER (NOT {known}), count(*) FILTER ({known})"
+            asked = f"{count_where(f'NOT {known}')}, {count_where(known)}"
             outside, inside = answers.one(f"SELECT {asked} FROM ({values}) WHERE {column.sql} IS NOT NULL")  # noqa: S608
         counts = {"unexpected_count": int(outside)} if strangers else {}
         counts |= {"missing_count": len(usable) + unusable - int(inside)} if absent else {}
@@ -308,7 +309,7 @@ def _most_common(plan: Plan, item: Expectation) -> Finish:
             f"SELECT {column.sql} AS {identifier(column.name)}, count(*) AS {_TIMES} FROM {answers.source} "  # noqa: S608
             f"WHERE {column.sql} IS NOT NULL GROUP BY 1 QUALIFY {_TIMES} = max({_TIMES}) OVER ()"
         )
-        modes, within = answers.one(f"SELECT count(*), count(*) FILTER ({known}) FROM ({counted})")  # noqa: S608
+        modes, within = answers.one(f"SELECT count(*), {count_where(known)} FROM ({counted})")  # noqa: S608
         met = within > 0 if item.kwargs.get("ties_okay") else modes == within == 1
         return Result(bool(met), {}, withheld=True, nonnull=present)
 

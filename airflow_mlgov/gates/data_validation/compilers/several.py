@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from airflow_mlgov.data.aggregates import count_where
 from airflow_mlgov.data.relation import ColumnKind
 from airflow_mlgov.gates.data_validation.columns import MOMENTS, NUMERIC, Column, UnfitError, member, require_kind
 from airflow_mlgov.gates.data_validation.expectations import Expectation
@@ -32,8 +33,8 @@ def _require_alike(columns: Sequence[Column]) -> None:
 
 def _rows(plan: Plan, item: Expectation, columns: Sequence[Column], condition: str, default: str) -> Finish:
     keep = _kept(columns, item.kwargs.get("ignore_row_if", default))
-    kept = plan.ask(f"count(*) FILTER ({keep})")
-    unexpected = plan.ask(f"count(*) FILTER ({keep} AND NOT coalesce({condition}, false))")
+    kept = plan.ask(columns[0], count_where(keep))
+    unexpected = plan.ask(columns[0], count_where(f"{keep} AND NOT coalesce({condition}, false)"))
 
     def finish(answers: Answers) -> Result:
         return map_result(answers.rows, int(answers[kept]), int(answers[unexpected]), item.kwargs.get("mostly", 1))
@@ -100,7 +101,7 @@ def _unique_within_record(plan: Plan, item: Expectation) -> Finish:
 def _compound_unique(plan: Plan, item: Expectation) -> Finish:
     columns = _listed(plan, item)
     keep = _kept(columns, item.kwargs.get("ignore_row_if", "all_values_are_missing"))
-    kept = plan.ask(f"count(*) FILTER ({keep})")
+    kept = plan.ask(columns[0], count_where(keep))
 
     def finish(answers: Answers) -> Result:
         _, repeated = answers.groups(", ".join(column.sql for column in columns), keep)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from airflow_mlgov.data.aggregates import count_where
 from airflow_mlgov.data.quoting import literal
 from airflow_mlgov.data.relation import ColumnKind
 from airflow_mlgov.gates.data_validation import type_names
@@ -105,9 +106,9 @@ def _regexes(plan: Plan, item: Expectation, *, wanted: bool) -> Finish:
     matched = joint.join(f"regexp_matches({text}, {literal(one.pattern)})" for one in portable)
     guards = []
     if any(one.ascii_only for one in portable):
-        guards.append(plan.ask(f"count(*) FILTER (strlen({text}) <> length({text}))"))
+        guards.append(plan.ask(column, count_where(f"strlen({text}) <> length({text})")))
     if any(one.one_line for one in portable):
-        guards.append(plan.ask(f"count(*) FILTER (contains({text}, chr(10)))"))
+        guards.append(plan.ask(column, count_where(f"contains({text}, chr(10))")))
     return _values(plan, item, column, f"({matched})" if wanted else f"NOT ({matched})", guards)
 
 
@@ -228,7 +229,7 @@ def _z_scores(plan: Plan, item: Expectation) -> Finish:
         score = f"abs({score})" if item.kwargs["double_sided"] else score
         beyond = f"{column.sql} IS NOT NULL AND NOT coalesce({score} < {float(item.kwargs['threshold'])!r}, false)"
         found = answers.one(
-            f"SELECT count(*) FILTER ({beyond}) FROM {answers.source}, ({of_all})"  # noqa: S608 - quoted
+            f"SELECT {count_where(beyond)} FROM {answers.source}, ({of_all})"  # noqa: S608 - quoted
         )
         return map_result(answers.rows, present, int(found[0]), item.kwargs.get("mostly", 1))
 
