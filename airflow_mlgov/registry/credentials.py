@@ -56,25 +56,36 @@ def using(
     :raises ConfigurationError: half a pair, both a token and a user name, credentials inside the URI or for a URI that
         is not http(s), or the entry point is not installed
     """
-    header = _header(username, password, token)
-    where = origin(uri)
-    if where and "@" in server_url(uri).netloc:
-        raise ConfigurationError(
-            f"{shown_server(uri)}: give user name and password apart from the URI", code="registry.credentials"
-        )
-    if header is None:
+    header, where = authorization(uri, username=username, password=password, token=token), origin(uri)
+    if header is None or where is None:
         yield
         return
-    if where is None:
-        raise ConfigurationError(
-            f"{shown_server(uri)} takes no user name, password or token: it is not http(s)",
-            code="registry.credentials",
-        )
     with ExitStack() as stack:
         stack.enter_context(setting(_AUTH_SETTING, PROVIDER, override=True))
         _check_installed()
         stack.enter_context(_held(where, header))
         yield
+
+
+def authorization(
+    uri: str, *, username: str | None = None, password: str | None = None, token: str | None = None
+) -> str | None:
+    """The ``Authorization`` header for a server; None without credentials.
+
+    :raises ConfigurationError: half a pair, both a token and a user name, credentials inside the URI or for a URI that
+        is not http(s)
+    """
+    header, where = _header(username, password, token), origin(uri)
+    if where and "@" in server_url(uri).netloc:
+        raise ConfigurationError(
+            f"{shown_server(uri)}: give user name and password apart from the URI", code="registry.credentials"
+        )
+    if header is not None and where is None:
+        raise ConfigurationError(
+            f"{shown_server(uri)} takes no user name, password or token: it is not http(s)",
+            code="registry.credentials",
+        )
+    return header
 
 
 @contextmanager

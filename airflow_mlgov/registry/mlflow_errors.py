@@ -4,8 +4,10 @@ that is not about the request itself."""
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, MlgovError
 
@@ -19,6 +21,45 @@ _FILE = re.compile(r"##### File (.*?) #####", re.DOTALL)
 _TEXT_LIMIT = 300
 
 
+class MlflowAnswer(Exception):
+    """MLflow's server says that it does not do it.
+
+    :param code: MLflow's own
+    :param message: in its words
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(code)
+        self.error_code, self.message = code, message
+
+
+class FileAnswer(Exception):
+    """MLflow's server does not hand over a file.
+
+    :param name: of the file, within its model
+    :param status: of the answer
+    """
+
+    def __init__(self, name: str, status: int) -> None:
+        super().__init__(status)
+        self.name, self.status = name, status
+
+
+class Unreadable(Exception):
+    """What a server answers is not what MLflow answers."""
+
+
+def said_by_mlflow(error: Exception) -> str | None:
+    """MLflow's own code of what its server or its client says; None where neither has said it."""
+    return str(vars(error)["error_code"]) if isinstance(error, _from_mlflow_itself()) else None
+
+
+def _from_mlflow_itself() -> tuple[type[Exception], ...]:
+    """What MLflow's server and its client say; nothing raises the latter's while it is not imported."""
+    loaded = sys.modules.get("mlflow.exceptions")
+    return (MlflowAnswer, loaded.MlflowException) if loaded is not None else (MlflowAnswer,)
+
+
 @contextmanager
 def mlflow_errors(what: str, uri: str) -> Iterator[None]:
     """Run MLflow calls; raise our errors instead of its own.
@@ -30,15 +71,18 @@ def mlflow_errors(what: str, uri: str) -> Iterator[None]:
     :raises ConfigurationError: what was asked for does not exist, or MLflow refused the request as invalid
     """
     import requests
-    from mlflow.exceptions import InvalidUrlException, MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
-    except InvalidUrlException as error:
-        raise ConfigurationError(f"cannot {what}: {uri} is not a valid URL", code="registry.address") from error
-    except MlflowException as error:
-        raise _from_mlflow(error.error_code, str(error.message), what, uri) from error
+    except FileAnswer as error:
+        raise _from_file(error.status, error.name, what, uri) from error
+    except Unreadable as error:
+        raise DependencyError(
+            f"cannot {what}: what {uri} answers is not what MLflow answers", code="registry.down"
+        ) from error
+    except _from_mlflow_itself() as error:
+        raise _from_mlflow(error, what, uri) from error
     except requests.exceptions.HTTPError as error:
         status = error.response.status_code if error.response is not None else 500
         raise _from_status(status, what, uri) from error
@@ -52,19 +96,18 @@ def mlflow_errors(what: str, uri: str) -> Iterator[None]:
         raise ConfigurationError(f"cannot {what}: {uri} is not a valid URL", code="registry.address") from error
     except (requests.exceptions.RequestException, SQLAlchemyError, OSError) as error:
         raise DependencyError(
-            f"cannot {what}: MLflow at {uri} cannot be reached ({type(error).__name__})", code="registry.down"
+            f"cannot {what}: MLflow at {uri} is down or cannot be reached ({type(error).__name__})",
+            code="registry.down",
         ) from error
 
 
-def _from_mlflow(code: str, message: str, what: str, uri: str) -> MlgovError:
+def _from_mlflow(error: Any, what: str, uri: str) -> MlgovError:
+    if type(error).__name__ == "InvalidUrlException":
+        return ConfigurationError(f"cannot {what}: {uri} is not a valid URL", code="registry.address")
+    code, message = str(error.error_code), str(error.message)
     status, file = _CLIENT_ERROR.search(message), _FILE.search(message)
-    if status and file and int(status[1]) not in (401, 403, 408, 429):
-        return ConfigurationError(
-            f"cannot {what}: MLflow at {uri} answers {status[1]} for its file {file[1]!r}: that is a link or no "
-            "regular file, or its name holds what MLflow's proxy does not carry (#, ?, % or a line break); put the "
-            "file itself there under a plain name, and register the version anew",
-            code="registry.file",
-        )
+    if status and file:
+        return _from_file(int(status[1]), file[1], what, uri)
     if code in _REFUSED:
         return _from_status(403, what, uri)
     if code in _MISSING:
@@ -78,6 +121,17 @@ def _from_mlflow(code: str, message: str, what: str, uri: str) -> MlgovError:
         return _from_status(int(found[1]), what, uri)
     return DependencyError(
         f"cannot {what}: MLflow at {uri} is down or answered with a server error ({code})", code="registry.down"
+    )
+
+
+def _from_file(status: int, name: str, what: str, uri: str) -> MlgovError:
+    if not 400 <= status < 500 or status in (401, 403, 408, 429):
+        return _from_status(status, what, uri)
+    return ConfigurationError(
+        f"cannot {what}: MLflow at {uri} does not hand over its file {name!r}: that is a link or no regular file, or "
+        "its name holds what MLflow's proxy does not carry (#, ?, %, a backslash or a line break); put the file itself "
+        "there under a plain name, and register the version anew",
+        code="registry.file",
     )
 
 

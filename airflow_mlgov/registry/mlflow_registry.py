@@ -18,9 +18,11 @@ from urllib.parse import unquote
 from airflow_mlgov.addresses import RegistryIdentity, one_spelling
 from airflow_mlgov.errors import ConfigurationError, DependencyError, EvidenceError
 from airflow_mlgov.evidence.digests import hash_tree
-from airflow_mlgov.registry.credentials import origin, setting, using
-from airflow_mlgov.registry.mlflow_errors import mlflow_errors
+from airflow_mlgov.registry import proxied_files
+from airflow_mlgov.registry.credentials import authorization, origin, setting, using
+from airflow_mlgov.registry.mlflow_errors import mlflow_errors, said_by_mlflow
 from airflow_mlgov.registry.protocol import REFERENCE, ModelVersion
+from airflow_mlgov.registry.rest import PATIENCE, RestClient, speaks_for
 from airflow_mlgov.results import Subject
 from airflow_mlgov.urls import shown_server
 
@@ -31,13 +33,6 @@ if TYPE_CHECKING:
 STAGES = ("None", "Staging", "Production", "Archived")
 """MLflow's stages; there are no others."""
 
-_PATIENCE = {
-    # MLflow's own defaults wait for minutes; a task is retried by Airflow instead.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-}
 _SHOWN = 5
 _DIGITS = 10
 """Of a version's number; MLflow keeps no larger one."""
@@ -124,7 +119,7 @@ class MlflowRegistry:
         wanted = " and ".join([*parts, *([f"run_id={_quoted(run_id)}"] if run_id else [])])
         found: list[MlflowVersion] = []
         token = None
-        with self.calling(f"list the versions of the model {name!r}") as client:
+        with self._asking(f"list the versions of the model {name!r}") as client:
             while True:
                 page = client.search_model_versions(wanted, max_results=1000, page_token=token)
                 found += page
@@ -138,7 +133,7 @@ class MlflowRegistry:
         """Every registered model that this identity may see."""
         found: list[str] = []
         token = None
-        with self.calling("list the registered models") as client:
+        with self._asking("list the registered models") as client:
             while True:
                 page = client.search_registered_models(max_results=100, page_token=token)
                 found += [item.name for item in page]
@@ -192,7 +187,7 @@ class MlflowRegistry:
 
     def ping(self) -> None:
         """Ask the registry for one model's name: whether it answers, and knows the identity."""
-        with self.calling("list the registered models") as client:
+        with self._asking("list the registered models") as client:
             client.search_registered_models(max_results=1)
 
     def run(self, run_id: str) -> dict[str, Any]:
@@ -229,15 +224,9 @@ class MlflowRegistry:
         :raises ConfigurationError: the artifact is gone or empty
         :raises DependencyError: the files have another digest
         """
-        import mlflow.artifacts
-
         with tempfile.TemporaryDirectory(prefix="mlgov-model-") as directory:
             try:
-                with self.calling(f"download {version}") as client:
-                    where = client.get_model_version_download_uri(version.name, version.version)
-                    found = mlflow.artifacts.download_artifacts(
-                        artifact_uri=where, dst_path=directory, tracking_uri=self._tracking_uri, registry_uri=self._uri
-                    )
+                path = self._downloaded(version, Path(directory))
             except DependencyError as error:
                 self.ping()  # which says so if it is MLflow itself that is down
                 raise DependencyError(
@@ -245,7 +234,6 @@ class MlflowRegistry:
                     "it is down, or one of them is no regular file or has a name that is not UTF-8",
                     code="registry.files_down",
                 ) from error
-            path = Path(found)
             if not path.is_dir() or next(path.iterdir(), None) is None:
                 raise ConfigurationError(
                     f"{version} in {self.uri} has no files: its artifact is gone or empty", code="registry.no_files"
@@ -293,7 +281,7 @@ class MlflowRegistry:
 
         :raises EvidenceError: it reads back as another version: somebody else moved it at the same time
         """
-        with self.calling(f"set the alias {alias!r} on {version}") as client:
+        with self._asking(f"set the alias {alias!r} on {version}") as client:
             client.set_registered_model_alias(version.name, alias, version.version)
         seen = self._alias(version.name, alias)
         if seen != version.version:
@@ -307,7 +295,7 @@ class MlflowRegistry:
 
         :raises EvidenceError: something does
         """
-        with self.calling(f"delete the alias {alias!r} of the model {name!r}") as client:
+        with self._asking(f"delete the alias {alias!r} of the model {name!r}") as client:
             client.delete_registered_model_alias(name, alias)
         seen = self._alias(name, alias)
         if seen is not None:
@@ -324,7 +312,7 @@ class MlflowRegistry:
         :raises ConfigurationError: MLflow has no such stage
         """
         wanted = _stage(stage)
-        with self.calling(f"move {version} to stage {stage!r}") as client, warnings.catch_warnings():
+        with self._asking(f"move {version} to stage {stage!r}") as client, warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # stages are deprecated in favour of aliases, and in use
             client.transition_model_version_stage(
                 version.name, version.version, stage, archive_existing_versions=archive_existing
@@ -345,11 +333,29 @@ class MlflowRegistry:
 
     def set_tags(self, version: ModelVersion, tags: Mapping[str, str]) -> None:
         """Write tags on a version: for people to read, never to decide by."""
-        with self.calling(f"tag {version}") as client:
+        with self._asking(f"tag {version}") as client:
             for key, value in tags.items():
                 client.set_model_version_tag(version.name, version.version, key, value)
 
     # -- within -------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _asking(self, what: str) -> Iterator[MlflowClient | RestClient]:
+        """As :meth:`calling`, by our own client where that will do."""
+        with mlflow_errors(what, shown_server(self._uri)):
+            rest = self._rest
+            if rest is not None:
+                yield rest
+                return
+        with self.calling(what) as client:
+            yield client
+
+    @cached_property
+    def _rest(self) -> RestClient | None:
+        """Our own client, which spares a process MLflow's import; None where the registry or a setting needs MLflow."""
+        header = authorization(self._uri, **self._credentials)
+        fits = origin(self._uri) and self._tracking_uri == self._uri and speaks_for(self._uri, header)
+        return RestClient(self._uri, header) if fits else None
 
     @cached_property
     def _client(self) -> MlflowClient:
@@ -366,7 +372,7 @@ class MlflowRegistry:
         with ExitStack() as stack:
             stack.enter_context(mlflow_errors(what, shown_server(self._uri)))
             stack.enter_context(self.authenticated())
-            for name, value in _PATIENCE.items():
+            for name, value in PATIENCE.items():
                 stack.enter_context(setting(name, value))
             yield self._client
 
@@ -376,8 +382,23 @@ class MlflowRegistry:
         with using(self._uri, **self._credentials):
             yield
 
+    def _downloaded(self, version: ModelVersion, directory: Path) -> Path:
+        what = f"download {version}"
+        with self._asking(what) as client:
+            where = client.get_model_version_download_uri(version.name, version.version)
+            path = proxied_files.path_of(where)
+            if isinstance(client, RestClient) and path is not None:
+                return proxied_files.download(client, path, directory)
+        with self.calling(what):
+            import mlflow.artifacts
+
+            found = mlflow.artifacts.download_artifacts(
+                artifact_uri=where, dst_path=str(directory), tracking_uri=self._tracking_uri, registry_uri=self._uri
+            )
+        return Path(found)
+
     def _version(self, name: str, number: str) -> ModelVersion | None:
-        with self.calling(f"read version {number} of the model {name!r}") as client:
+        with self._asking(f"read version {number} of the model {name!r}") as client:
             found = _or_none(lambda: client.get_model_version(name, number))
         return _version(found) if found is not None else None
 
@@ -391,25 +412,23 @@ class MlflowRegistry:
         return str(number) if number is not None else None
 
     def _registered(self, name: str) -> Any:
-        with self.calling(f"read the model {name!r}") as client:
+        with self._asking(f"read the model {name!r}") as client:
             return _or_none(lambda: client.get_registered_model(name))
 
     def _what_there_is(self, name: str) -> str:
         if self._registered(name) is None:
-            with self.calling("list the registered models") as client:
+            with self._asking("list the registered models") as client:
                 names = [repr(item.name) for item in client.search_registered_models(max_results=_SHOWN)]
             return f"there is no model of that name, but {', '.join(names)}" if names else "it holds no models yet"
         numbers = [item.version for item in self.versions(name)[:_SHOWN]]
         return f"its newest versions are {', '.join(numbers)}" if numbers else "it has no versions yet"
 
     def _create(self, name: str) -> None:
-        from mlflow.exceptions import MlflowException
-
         with self.calling(f"create the model {name!r}") as client:
             try:
                 client.create_registered_model(name)
-            except MlflowException as error:
-                if error.error_code not in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"):
+            except Exception as error:
+                if said_by_mlflow(error) not in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"):
                     raise
 
     def _logged_source(self, run_id: str, path: str) -> str:
@@ -430,12 +449,10 @@ class MlflowRegistry:
 
 
 def _or_none(call: Callable[[], Any]) -> Any:
-    from mlflow.exceptions import MlflowException
-
     try:
         return call()
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+    except Exception as error:
+        if said_by_mlflow(error) == "RESOURCE_DOES_NOT_EXIST":
             return None
         raise
 
