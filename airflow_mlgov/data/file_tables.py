@@ -28,10 +28,14 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
 _MOST_TOLD = 300
 """Columns whose types evidence names; of more, those that are declared."""
 
+_FILE = "file_index"
+"""DuckDB's virtual column: which of the files a row is of. A column of that name hides it."""
 
 _TEXT_IN_MEMORY = 3
 """A text file as a frame is about so many times as large."""
@@ -204,14 +208,15 @@ class FileTable(DuckTable):
         with our_errors(self.name):
             plain = _plain(self.files, self.duck.scratch / self._view, self.reading)
             loosely_written = self._hashed.thread.submit(lambda: any(map(csv_files.loosely_written, plain.values())))
-            headers = _headers(self.files, plain, self.reading)
+            stored = {path: _schema(path) for path in self.files.files if path not in plain}
+            headers = _headers(self.files, plain, stored, self.reading)
             looked = self._looked_at(headers, plain)
             types = looked | self.reading.stored_types | dict.fromkeys(self._as_written, "VARCHAR")
             sources = _sources(self.files, headers, plain, types, self.reading)
             written = csv_files.texts({plain[path]: headers[path] for path in plain}, self.reading)
             self._require_declared(headers, written)
             view = identifier(self._view)
-            self.connection.execute(f"CREATE OR REPLACE VIEW {view} AS {_union(self.files, sources)}")
+            self.connection.execute(f"CREATE OR REPLACE VIEW {view} AS {_union(self.files, sources, stored)}")
         return _View(sources, loosely_written, frozenset(looked), written)
 
     def _looked_at(self, headers: Mapping[Path, list[str]], plain: Mapping[Path, Path]) -> dict[str, str]:
@@ -309,9 +314,15 @@ def _plain(file_set: FileSet, scratch: Path, reading: Reading) -> dict[Path, Pat
     }
 
 
-def _headers(file_set: FileSet, plain: Mapping[Path, Path], reading: Reading) -> dict[Path, list[str]]:
-    """File -> the names of its columns."""
-    headers = {path: csv_files.header_of(path, reading) if path in plain else _stored(path) for path in file_set.files}
+def _headers(
+    file_set: FileSet, plain: Mapping[Path, Path], stored: Mapping[Path, _Schema], reading: Reading
+) -> dict[Path, list[str]]:
+    """File -> the names of its columns; of parquet as the file names them: DuckDB would call ``ID`` beside ``Id``
+    ``ID_1``."""
+    headers = {
+        path: csv_files.header_of(path, reading) if path in plain else list(stored[path].arrow.names)
+        for path in file_set.files
+    }
     _require_alike(file_set, headers, next(iter(file_set.partitions.values())))
     return headers
 
@@ -330,27 +341,45 @@ def _sources(
         rows = (
             csv_files.select(plain[path], {name: types.get(name, "VARCHAR") for name in header}, reading)
             if path in plain
-            else f"SELECT * FROM {_parquet([path])}"  # noqa: S608 - quoted
+            else f"SELECT * FROM {_parquet([path], alike=True)}"  # noqa: S608 - quoted
         )
         sources[path] = _with_keys(rows, partitions[path])
     return sources
 
 
-def _union(file_set: FileSet, sources: Mapping[Path, str]) -> str:
-    """One SELECT over all the files in their order; neighbouring parquet files of one partition are one scan."""
+def _union(file_set: FileSet, sources: Mapping[Path, str], stored: Mapping[Path, _Schema]) -> str:
+    """One SELECT over all the files in their order; neighbouring parquet files are one scan."""
+    partitions = file_set.partitions
     parts = []
-    for (is_text, pairs), found in groupby(file_set.partitions.items(), lambda item: (is_csv(item[0]), item[1])):
-        paths = [path for path, _ in found]
+    for is_text, found in groupby(file_set.files, is_csv):
+        paths = list(found)
         if is_text:
             parts += [sources[path] for path in paths]
         else:
-            parts.append(_with_keys(f"SELECT * FROM {_parquet(paths)}", pairs))  # noqa: S608 - quoted
+            alike = all(stored[path].is_like(stored[paths[0]]) for path in paths)
+            pairs = [partitions[path] for path in paths]
+            if pairs.count(pairs[0]) == len(pairs):
+                parts.append(_with_keys(f"SELECT * FROM {_parquet(paths, alike)}", pairs[0]))  # noqa: S608 - quoted
+            elif any(_FILE in map(str.casefold, stored[path].arrow.names) for path in paths):
+                parts += [sources[path] for path in paths]
+            else:
+                parts.append(_with_keys_by_file(_parquet(paths, alike), pairs))
     return " UNION ALL BY NAME ".join(parts)
 
 
-def _parquet(paths: Sequence[Path]) -> str:
+def _with_keys_by_file(reader: str, partitions: Sequence[Mapping[str, int | str | None]]) -> str:
+    """The rows of files, the keys of each file's partition behind its own columns."""
+    keys = ", ".join(
+        f"[{', '.join(_key(each[key]) for each in partitions)}][{_FILE}::BIGINT + 1] AS {identifier(key)}"
+        for key in partitions[0]
+    )
+    return f"SELECT *, {keys} FROM {reader}"  # noqa: S608 - quoted
+
+
+def _parquet(paths: Sequence[Path], alike: bool) -> str:
+    """What reads the files; unless they are of one schema, each is looked into before the first row is read."""
     listed = ", ".join(map(file_literal, paths))
-    return f"read_parquet([{listed}], union_by_name=true, hive_partitioning=false)"
+    return f"read_parquet([{listed}], union_by_name={str(not alike).lower()}, hive_partitioning=false)"
 
 
 def _width(stored: str) -> int:
@@ -363,20 +392,35 @@ def _width(stored: str) -> int:
 def _with_keys(rows: str, keys: Mapping[str, int | str | None]) -> str:
     if not keys:
         return rows
-    values = ", ".join(
-        f"{'NULL' if value is None else literal(value) if isinstance(value, str) else f'{value}::BIGINT'} "
-        f"AS {identifier(key)}"
-        for key, value in keys.items()
-    )
+    values = ", ".join(f"{_key(value)} AS {identifier(key)}" for key, value in keys.items())
     return f"SELECT *, {values} FROM ({rows})"  # noqa: S608 - quoted
 
 
-def _stored(path: Path) -> list[str]:
-    """The columns of a parquet file as it names them: DuckDB would call ``ID`` beside ``Id`` ``ID_1``."""
+def _key(value: int | str | None) -> str:
+    """A partition's key as SQL."""
+    if value is None:
+        return "NULL"
+    return literal(value) if isinstance(value, str) else f"{value}::BIGINT"
+
+
+@dataclass(frozen=True)
+class _Schema:
+    """What the footer of a parquet file says of its columns."""
+
+    stored: pq.ParquetSchema
+    arrow: pa.Schema
+
+    def is_like(self, other: _Schema) -> bool:
+        """Whether the columns are the same ones, in the same order and stored as the same types."""
+        return self is other or bool(self.stored.equals(other.stored) and self.arrow.equals(other.arrow))
+
+
+def _schema(path: Path) -> _Schema:
     import pyarrow.parquet as pq
 
     with parquet_errors(path):
-        return list(pq.read_schema(path).names)
+        stored = pq.read_metadata(path).schema
+        return _Schema(stored, stored.to_arrow_schema())
 
 
 def _require_alike(file_set: FileSet, headers: Mapping[Path, list[str]], keys: Mapping[str, Any]) -> None:

@@ -164,6 +164,31 @@ def test_the_keys_of_partitions_are_columns_for_both_readers(tmp_path: Path, kin
         assert list(table.columns) == list(read_table(str(file)).columns) == ["age"]
 
 
+def test_the_keys_of_partitions_are_those_of_each_file(tmp_path: Path) -> None:
+    """Many files are one scan; a column of the name by which DuckDB tells files apart does not move rows elsewhere."""
+    for name in ("size", "file_index", "FILE_INDEX"):
+        home = tmp_path / name
+        for day in range(9):
+            (home / f"day={day}" / "hour=__HIVE_DEFAULT_PARTITION__").mkdir(parents=True)
+            part = pd.DataFrame({"place": [day, day], name: [8 - day, 0]})
+            part.to_parquet(home / f"day={day}" / "hour=__HIVE_DEFAULT_PARTITION__" / "p.parquet")
+        with open_table(str(home)) as table:
+            assert list(table.types) == ["place", name, "day", "hour"]
+            wrong = "count(CASE WHEN place <> day THEN 1 END)"
+            assert table.rows(f"SELECT count(*), {wrong}, count(hour) FROM data") == [(18, 0, 0)]
+
+
+@pytest.mark.parametrize("keys", [("a=1", "a=2"), ("a=1/x", "a=1/y"), ("a=1", "a=x")])
+def test_files_whose_types_differ_are_read_as_the_wider_type(tmp_path: Path, keys: tuple[str, str]) -> None:
+    columns = [pd.DataFrame({"n": pd.array([1], dtype="int32"), "t": ["x"]}), pd.DataFrame({"t": ["y"], "n": [2.5]})]
+    for folder, part in zip(keys, columns, strict=True):
+        (tmp_path / folder).mkdir(parents=True)
+        part.to_parquet(tmp_path / folder / "p.parquet")
+    with open_table(str(tmp_path)) as table:
+        assert table.types["n"] == "DOUBLE"
+        assert table.rows("SELECT n, t FROM data ORDER BY n") == [(1.0, "x"), (2.5, "y")]
+
+
 def test_partitions_that_can_be_read_two_ways_are_refused(tmp_path: Path, frame: pd.DataFrame) -> None:
     (tmp_path / "sex=f").mkdir()
     frame.to_parquet(tmp_path / "sex=f" / "a.parquet")
