@@ -4,7 +4,7 @@ Great Expectations what it does not compile, with the reason; what cannot be so 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -156,7 +156,8 @@ def _unless_empty(error: UnfitError, column: Column, counts_values: bool) -> Fin
 
 def _answer(table: DuckTable, plan: Plan, finishes: Sequence[tuple[Expectation, Finish]], run: QueryRun) -> None:
     try:
-        answers = Answers(table, plan, _asked(table, plan))
+        answers = Answers(table, plan, _asked(table, plan, plan.batches()))
+        answers.add(_asked(table, plan, plan.later(answers)))
     except ConfigurationError as error:
         if plan.source == ALL:
             raise
@@ -177,7 +178,7 @@ def _answer(table: DuckTable, plan: Plan, finishes: Sequence[tuple[Expectation, 
             run.results[item.position] = _failed(error)
 
 
-def _asked(table: DuckTable, plan: Plan) -> dict[str, Any]:
+def _asked(table: DuckTable, plan: Plan, batches: Iterable[Sequence[str]]) -> dict[str, Any]:
     """What the plan's queries say, which are over the same rows: a relation in DuckDB is a private copy. Without those
     that fail though every column can be read: a part of such a query does, for one expectation, so each is to be asked
     for by itself.
@@ -185,7 +186,7 @@ def _asked(table: DuckTable, plan: Plan) -> dict[str, Any]:
     :raises ConfigurationError: the rows cannot be read
     """
     found: dict[str, Any] = {}
-    for aggregates in plan.batches():
+    for aggregates in batches:
         try:
             found.update(zip(aggregates, table.rows(plan.query(aggregates))[0], strict=True))
         except ConfigurationError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
@@ -14,6 +15,7 @@ from airflow_mlgov.data.aggregates import count_where, where
 from airflow_mlgov.data.duck import DuckTable, in_order
 from airflow_mlgov.data.names import missing_columns_text
 from airflow_mlgov.data.relation import ColumnKind
+from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.data_validation.columns import Column, UnfitError
 from airflow_mlgov.gates.data_validation.gx import Result
 
@@ -38,11 +40,21 @@ class Plan:
     """Whether the rows have an order."""
     _asked: dict[str, str] = field(default_factory=lambda: {"count(*)": ""})
     """Aggregate -> the column that it is about."""
+    _later: list[tuple[Column, Callable[[Answers], str]]] = field(default_factory=list)
 
     def batches(self) -> Iterator[list[str]]:
         """The aggregates of each query; those of one column stand together, so that few queries read it."""
         places = {name: place for place, name in enumerate(self.columns)}
         return in_batches(sorted(self._asked, key=lambda sql: places.get(self._asked[sql], -1)))
+
+    def later(self, answers: Answers) -> Iterator[list[str]]:
+        """The same of what is asked for once there are answers."""
+        second = Plan(self.columns, self.source, _asked={})
+        for column, written in self._later:
+            with suppress(ConfigurationError):  # told again by the expectation that needs it
+                if sql := written(answers):
+                    second.ask(column, sql)
+        return second.batches()
 
     def query(self, aggregates: Sequence[str]) -> str:
         """One of the queries."""
@@ -52,6 +64,10 @@ class Plan:
         """Have an aggregate of a column computed; it is asked for once."""
         self._asked.setdefault(sql, column.name)
         return sql
+
+    def ask_later(self, column: Column, written: Callable[[Answers], str]) -> None:
+        """Have an aggregate computed that is written by what the others say; empty where there is none to compute."""
+        self._later.append((column, written))
 
     def column(self, name: str) -> Column:
         """The column.
@@ -64,6 +80,12 @@ class Plan:
         self.ask(column, f"count({column.sql})")
         return column
 
+    def distinct(self, column: Column) -> None:
+        """Asks for what :meth:`Answers.distinct` needs."""
+        if column.kind is ColumnKind.INTEGER:
+            for sql in extent(column):
+                self.ask(column, sql)
+
     def unexpected(self, column: Column, condition: str) -> str:
         """Asks for how many values that are not null do not meet ``condition``."""
         return self.ask(column, count_where(f"{column.sql} IS NOT NULL AND NOT coalesce({condition}, false)"))
@@ -74,13 +96,18 @@ def in_batches(aggregates: Sequence[str]) -> Iterator[list[str]]:
     return (list(aggregates[at : at + _BATCH]) for at in range(0, len(aggregates), _BATCH))
 
 
+def extent(column: Column) -> tuple[str, str]:
+    """The least and the greatest value."""
+    return f"min({column.sql})", f"max({column.sql})"
+
+
 class Answers:
     """What the plan's queries said, by the SQL that asked for it; further queries where they are not enough.
 
     :param values: what is not in it is asked for by a query of its own
     """
 
-    def __init__(self, table: DuckTable, plan: Plan, values: Mapping[str, Any]) -> None:
+    def __init__(self, table: DuckTable, plan: Plan, values: dict[str, Any]) -> None:
         self._table, self._plan, self._values = table, plan, values
         self._groups: dict[str, tuple[int, int]] = {}
         self._distinct: dict[str, int] = {}
@@ -88,6 +115,10 @@ class Answers:
 
     def __getitem__(self, sql: str) -> Any:
         return self._values[sql] if sql in self._values else self.one(self._plan.query([sql]))[0]
+
+    def add(self, values: Mapping[str, Any]) -> None:
+        """What later queries said."""
+        self._values.update(values)
 
     @property
     def rows(self) -> int:
@@ -163,7 +194,7 @@ class Answers:
         present = self.present(column)
         if column.kind is not ColumnKind.INTEGER or not present:
             return 0
-        low, high = self.one(f"SELECT min({column.sql}), max({column.sql}) FROM {self.source}")  # noqa: S608 - quoted
+        low, high = (self[sql] for sql in extent(column))
         wide = high - low >= min(_MOST_BITS, _BITS_A_VALUE * present)
         if wide or not -(2**63) <= low <= high < 2**63:
             return 0

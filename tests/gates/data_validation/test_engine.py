@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -349,6 +350,35 @@ def test_a_mean_of_floats_does_not_hang_on_the_order_of_rows(tmp_path: Path) -> 
         expect("column_sum_to_be_between", column="mixed", min_value=3, max_value=3),
     ]
     assert [check.outcome for check in validate_data(path, suite(*items)).checks[1:]] == [PASS] * 4
+
+
+def test_the_same_rows_are_the_same_numbers_each_time_and_in_any_order(tmp_path: Path) -> None:
+    """Two threads add in another order each time; what is added is whole multiples of a power of two."""
+    drawn = np.random.default_rng(5)
+    scales = {"share": 1.0, "tiny": 1e-20, "huge": 1e200, "moment": 1.0}
+    columns = {name: drawn.normal(size=1_500_000) * scale for name, scale in scales.items()}
+    columns["moment"] += 1.7e9
+    for name, order in (("a", slice(None)), ("b", slice(None, None, -1))):
+        rows = pa.table({column: values[order] for column, values in columns.items()})
+        pq.write_table(rows, tmp_path / f"{name}.parquet", row_group_size=100_000)
+    rules = suite(
+        *(
+            expect(f"column_{what}_to_be_between", column=name, max_value=1e300)
+            for name in columns
+            for what in ("mean", "stdev", "sum")
+        ),
+        *(
+            expect("column_value_z_scores_to_be_less_than", column=name, threshold=2, double_sided=True)
+            for name in columns
+        ),
+    )
+    found = [validate_data(str(tmp_path / f"{name}.parquet"), rules).checks for name in "aaab"]
+    assert found[0] == found[1] == found[2] == found[3]
+    observed = {check.name: check.observed for check in found[0]}
+    for name, values in columns.items():
+        assert observed[f"expect_column_sum_to_be_between({name})"] == pytest.approx(math.fsum(values), rel=1e-12)
+        spread = observed[f"expect_column_stdev_to_be_between({name})"]
+        assert spread == pytest.approx(scales[name] * np.std(values / scales[name], ddof=1), rel=1e-9)
 
 
 def test_quantiles_of_one_column_are_each_their_own(tmp_path: Path) -> None:

@@ -1,16 +1,14 @@
-"""Compiles expectations about one number, or the different values, of a column. Whole numbers and decimals are added
-exactly, floats with compensation, so that the order of rows decides nothing. Refuses columns that are no numbers."""
+"""Compiles expectations about one number, or the different values, of a column. Refuses columns that are no numbers."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from fractions import Fraction
 from functools import partial
 from typing import Any
 
-from airflow_mlgov.data.aggregates import count_where, where
+from airflow_mlgov.data.aggregates import count_where
 from airflow_mlgov.data.quoting import identifier
 from airflow_mlgov.data.relation import ColumnKind
 from airflow_mlgov.gates.data_validation.columns import (
@@ -24,6 +22,7 @@ from airflow_mlgov.gates.data_validation.columns import (
     require_kind,
 )
 from airflow_mlgov.gates.data_validation.compilers.strangers import strangers
+from airflow_mlgov.gates.data_validation.compilers.totals import Spread, Total
 from airflow_mlgov.gates.data_validation.dates import is_iso
 from airflow_mlgov.gates.data_validation.expectations import Expectation
 from airflow_mlgov.gates.data_validation.gx import Result
@@ -35,7 +34,6 @@ from airflow_mlgov.gates.data_validation.query_plan import (
     exact,
 )
 
-_HALF = 10**18
 _TIMES = '"mlgov: times"'
 """A name that no column has by chance."""
 
@@ -65,7 +63,7 @@ def _require_numbers(answers: Answers, column: Column) -> None:
 
 def _sum(plan: Plan, item: Expectation) -> Finish:
     column = _numeric(plan, item)
-    total = _Total(plan, column)
+    total = Total(plan, column)
 
     def finish(answers: Answers) -> Result:
         _require_numbers(answers, column)
@@ -77,7 +75,7 @@ def _sum(plan: Plan, item: Expectation) -> Finish:
 
 def _mean(plan: Plan, item: Expectation) -> Finish:
     column = _numeric(plan, item)
-    total = _Total(plan, column)
+    total = Total(plan, column)
 
     def finish(answers: Answers) -> Result:
         _require_numbers(answers, column)
@@ -90,56 +88,15 @@ def _mean(plan: Plan, item: Expectation) -> Finish:
     return finish
 
 
-class _Total:
-    """The sum of a column: exact where its values are, and infinite where one of them is."""
-
-    def __init__(self, plan: Plan, column: Column) -> None:
-        self._column, self._parts = column, []
-        sql, ask = column.sql, partial(plan.ask, column)
-        if column.kind is ColumnKind.INTEGER:
-            if column.stored in ("HUGEINT", "UHUGEINT"):
-                self._parts = [ask(f"sum({sql} // {_HALF}::HUGEINT)"), ask(f"sum({sql} % {_HALF}::HUGEINT)")]
-            else:
-                self._parts = [ask(f"sum({sql}::HUGEINT)")]
-        elif column.kind is ColumnKind.DECIMAL:
-            whole = f"trunc({sql})::HUGEINT"
-            self._parts = [ask(f"sum({whole} // {_HALF}::HUGEINT)"), ask(f"sum({whole} % {_HALF}::HUGEINT)")]
-            self._rest = ask(f"sum(({sql} - trunc({sql}))::DECIMAL(38, {_scale(column)}))")
-        elif column.kind is ColumnKind.FLOAT:
-            self._finite = ask(f"fsum({where(f'isfinite({sql})', f'{sql}::DOUBLE')})")
-            self._endless = ask(count_where(f"isinf({sql})"))
-
-    def of(self, answers: Answers) -> Fraction | float:
-        """The sum of values of which there are some."""
-        if self._column.kind is ColumnKind.FLOAT:
-            return math.inf if answers[self._endless] else float(answers[self._finite])
-        found = [int(answers[part]) for part in self._parts]
-        total = Fraction(found[0] * _HALF + found[1] if len(found) > 1 else found[0])
-        if self._column.kind is ColumnKind.DECIMAL:
-            total += Fraction(Decimal(answers[self._rest]))
-        return total
-
-
-def _scale(column: Column) -> int:
-    return int(column.stored.rpartition(",")[2].rstrip(") ") or 0)
-
-
 def _stdev(plan: Plan, item: Expectation) -> Finish:
     """Of the sample."""
     column = _numeric(plan, item)
-    finite = f"isfinite({column.sql})" if column.kind is ColumnKind.FLOAT else "true"
-    value = endless = ""
-    if column.kind is not ColumnKind.TEXT:
-        value = plan.ask(column, f"stddev_samp({where(finite, f'{column.sql}::DOUBLE')})")
-        endless = plan.ask(column, count_where(f"{column.sql} IS NOT NULL AND NOT {finite}"))
+    spread = Spread(plan, column)
 
     def finish(answers: Answers) -> Result:
         _require_numbers(answers, column)
         present = answers.present(column)
-        if not present:
-            return aggregate_result(item.kwargs, None, 0)
-        observed = math.nan if answers[endless] else answers[value]
-        return aggregate_result(item.kwargs, observed, present)
+        return aggregate_result(item.kwargs, spread.of(answers) if present else None, present)
 
     return finish
 
@@ -242,6 +199,7 @@ def _is_within(value: Any, low: float | None, high: float | None) -> bool:
 
 def _distinct_count(plan: Plan, item: Expectation) -> Finish:
     column = plan.column(item.kwargs["column"])
+    plan.distinct(column)
 
     def finish(answers: Answers) -> Result:
         present = answers.present(column)
@@ -252,6 +210,7 @@ def _distinct_count(plan: Plan, item: Expectation) -> Finish:
 
 def _distinct_share(plan: Plan, item: Expectation) -> Finish:
     column = plan.column(item.kwargs["column"])
+    plan.distinct(column)
 
     def finish(answers: Answers) -> Result:
         present = answers.present(column)

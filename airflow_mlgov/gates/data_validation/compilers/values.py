@@ -3,6 +3,7 @@ column whose values the expectation is not about."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -25,6 +26,7 @@ from airflow_mlgov.gates.data_validation.columns import (
     require_kind,
 )
 from airflow_mlgov.gates.data_validation.compilers.strangers import strangers
+from airflow_mlgov.gates.data_validation.compilers.totals import Spread
 from airflow_mlgov.gates.data_validation.dates import is_iso
 from airflow_mlgov.gates.data_validation.expectations import Expectation
 from airflow_mlgov.gates.data_validation.gx import Result
@@ -189,6 +191,7 @@ def _json(plan: Plan, item: Expectation) -> Finish:
 
 def _unique(plan: Plan, item: Expectation) -> Finish:
     column = plan.column(item.kwargs["column"])
+    plan.distinct(column)
 
     def finish(answers: Answers) -> Result:
         present = answers.present(column)
@@ -213,25 +216,20 @@ def _in_order(plan: Plan, item: Expectation, *, sign: str) -> Finish:
     return finish
 
 
-_MEAN, _SPREAD = '"mlgov: mean"', '"mlgov: spread"'
-"""Names that no column has by chance."""
-
-
 def _z_scores(plan: Plan, item: Expectation) -> Finish:
     column = plan.column(item.kwargs["column"])
     require_kind(column, NUMERIC, "numbers")
-    value = f"{column.sql}::DOUBLE"
-    of_all = f"SELECT favg({value}) AS {_MEAN}, stddev_samp({value}) AS {_SPREAD} FROM {plan.source}"  # noqa: S608 - quoted
+    spread = Spread(plan, column)
 
     def finish(answers: Answers) -> Result:
         present = answers.present(column)
-        score = f"(({value} - {_MEAN}) / {_SPREAD})"
+        found = spread.of(answers) if present else None
+        if not found or not math.isfinite(found):  # then no value has a score
+            return map_result(answers.rows, present, present, item.kwargs.get("mostly", 1))
+        score = f"(({column.sql}::DOUBLE - '{spread.mean(answers)!r}'::DOUBLE) / '{found!r}'::DOUBLE)"
         score = f"abs({score})" if item.kwargs["double_sided"] else score
-        beyond = f"{column.sql} IS NOT NULL AND NOT coalesce({score} < {float(item.kwargs['threshold'])!r}, false)"
-        found = answers.one(
-            f"SELECT {count_where(beyond)} FROM {answers.source}, ({of_all})"  # noqa: S608 - quoted
-        )
-        return map_result(answers.rows, present, int(found[0]), item.kwargs.get("mostly", 1))
+        beyond = count_where(f"{column.sql} IS NOT NULL AND NOT {score} < {float(item.kwargs['threshold'])!r}")
+        return map_result(answers.rows, present, int(answers[beyond]), item.kwargs.get("mostly", 1))
 
     return finish
 
