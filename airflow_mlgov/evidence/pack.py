@@ -21,6 +21,7 @@ from airflow_mlgov.evidence.checkpoints import open_checkpoint
 from airflow_mlgov.evidence.digests import hash_tree, parse_json
 from airflow_mlgov.evidence.ledger import Ledger
 from airflow_mlgov.evidence.signing import TrustRoot
+from airflow_mlgov.evidence.statements import PARTS
 from airflow_mlgov.results import Subject
 from airflow_mlgov.strict_files import regular
 
@@ -66,7 +67,7 @@ def _about(entries: Sequence[Entry], model: Subject) -> set[str]:
     for entry in entries:
         if entry.subject_digest in found and entry.kind in ("provenance", "decision"):
             ours = read_envelope(entry.envelope)[1]["predicate"]["mlgov"]
-            found |= {item["digest"] for item in ours.get("datasets", ())}
+            found |= {item["digest"] for part in PARTS for item in ours.get(part, ())}
             found |= {ours["document"]["bundle_sha256"]} if entry.kind == "decision" else set()
     return found | aside
 

@@ -388,6 +388,8 @@ class Gate(ABC, Generic[S]):
     """The duty, the word in the policy's ``requires`` and ``gates``."""
     about: ClassVar[Literal["model", "dataset", "pipeline"]]
     """What its verdict is about."""
+    listed_as: ClassVar[Literal["datasets", "feature_services"]] = "datasets"
+    """Which list of a model's provenance a gate over data judges: if it is required, all of the list."""
     Settings: ClassVar[type[GateSettings]]
     metrics: ClassVar[Collection[str]] = ()
     """What may be bounded; a gate without metrics has its bounds elsewhere, in a suite for instance."""

@@ -232,6 +232,7 @@ def policy_input(policy: GovernancePolicy, name: str, target_name: str) -> dict[
         "tier": model.tier,
         "requires": list(target.requires),
         "gates_over_data": [gate.name for gate in gates if gate.about == "dataset"],
+        "listed_as": {gate.name: gate.listed_as for gate in gates if gate.about == "dataset"},
         "max_age_ns": _span_ns(model.max_age),
         "rollback_required": target.rollback_required,
         "suites": policy.suites(name),

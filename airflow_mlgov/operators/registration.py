@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_mlgov.duty import Duty, requester
+from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.operators.base import task_errors
 from airflow_mlgov.words import line
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_mlgov.results import Subject
 
 
 class RegisterModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
@@ -23,11 +26,14 @@ class RegisterModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
     :param model: name of the registered model; made where it does not exist
     :param run_id: MLflow run that logged it
     :param datasets: paths or globs of the data it was trained on; their digests let data evidence count for it
+    :param feature_services: Feast feature services that its features come from, each ``{"repo": …, "service": …}`` and,
+        where Feast lives elsewhere, ``python``, ``environment`` and ``timeout`` as ``FeatureServiceGateOperator`` takes
+        them; the digests of their definitions let that gate's evidence count for the model
     :param artifact_path: name under which the run logged the model
     :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` where None
     """
 
-    template_fields: Sequence[str] = ("model", "run_id", "datasets", "artifact_path")
+    template_fields: Sequence[str] = ("model", "run_id", "datasets", "feature_services", "artifact_path")
     ui_color = "#e6e0f0"
 
     def __init__(
@@ -36,6 +42,7 @@ class RegisterModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
         model: str,
         run_id: str,
         datasets: Sequence[str],
+        feature_services: Sequence[Mapping[str, Any]] = (),
         artifact_path: str = "model",
         mlflow_conn_id: str | None = None,
         **kwargs: Any,
@@ -44,6 +51,7 @@ class RegisterModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
         self.model = model
         self.run_id = run_id
         self.datasets = datasets
+        self.feature_services = feature_services
         self.artifact_path = artifact_path
         self.mlflow_conn_id = mlflow_conn_id
 
@@ -55,14 +63,15 @@ class RegisterModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
 
         duty = Duty("registration", self.mlflow_conn_id)
         with task_errors():
-            datasets = [subject_of(stored(path)) for path in self.datasets]
+            datasets = tuple(subject_of(stored(path)) for path in self.datasets)
+            services = tuple(self._feature_services())
             registry = duty.mlflow.registry()
             version = registry.register(self.model, self.run_id, self.artifact_path)
             subject = registry.subject(version)
             trainers = [name for name in (registry.run(self.run_id).get("user"), *requester(context)) if name]
             signed_in = duty.evidence_context(context)
             statement = ProvenanceStatement(
-                subject, signed_in, tuple(datasets), tuple(trainers), {"run_id": self.run_id}
+                subject, signed_in, datasets, tuple(trainers), {"run_id": self.run_id}, services
             )
             entry = duty.ledger.attest(statement, duty.signer)
             registry.set_tags(
@@ -81,3 +90,14 @@ class RegisterModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
             "digest": subject.digest,
             "evidence": {"seq": entry.seq, "sha256": entry.envelope_sha256},
         }
+
+    def _feature_services(self) -> Iterator[Subject]:
+        from airflow_mlgov.gates.feature_service.gate import subject_of
+        from airflow_mlgov.gates.feature_service.spec import FeatureService
+
+        for said in self.feature_services:
+            if not isinstance(said, Mapping):
+                raise ConfigurationError(
+                    f'feature_services lists {{"repo": …, "service": …}} for each, not {said!r}', code="setting.wrong"
+                )
+            yield subject_of(FeatureService.read(said, "feature_services"))

@@ -13,6 +13,7 @@ from typing import Any
 from airflow_mlgov.errors import DependencyError, MlgovError
 from airflow_mlgov.evidence.chain import Verified
 from airflow_mlgov.evidence.statements import (
+    PARTS,
     ApprovalStatement,
     DecisionStatement,
     EmergencyStatement,
@@ -116,7 +117,7 @@ def overlooked(decision: Evidence[DecisionStatement], dossier: Dossier, seen: in
     said = decision.statement.document.input
     shown = said.get("evidence", ())
     known = {item["seq"] for item in (*shown, *said.get("unverified", ()))}
-    about = {decision.digest, *(data["digest"] for item in shown for data in item.get("datasets", ()))}
+    about = {decision.digest, *(made["digest"] for item in shown for part in PARTS for made in item.get(part, ()))}
     hidden = [item for item in dossier.good if item.seq <= size and item.digest in about and item.seq not in known]
     found = [f"{item.reference} ({item.kind})" for item in hidden]
     found += _past_overlooked(decision, [item for item in dossier.history if item.seq <= size])
@@ -239,7 +240,7 @@ def _describe(item: Evidence) -> str:
 def _said(item: Evidence) -> str:
     match item.statement:
         case ProvenanceStatement() as made:
-            names = ", ".join(dataset.name for dataset in made.datasets)
+            names = ", ".join(part.name for part in made.parts)
             return f"made from {names}, trained by {', '.join(made.trainers)}"
         case WaiverStatement(terms=terms) as waiver:
             what = f"{terms.check} of the gate {terms.gate} until {terms.expires}, ticket {terms.ticket}"

@@ -45,7 +45,7 @@ def evidence_for(
     found, bad = collect(records, trust, [model.digest])
     good = scope.about_model(found)
     made = only(good, ProvenanceStatement)
-    datasets = {item.digest for evidence in made for item in evidence.statement.datasets} - {model.digest}
+    datasets = {item.digest for evidence in made for item in evidence.statement.parts} - {model.digest}
     if datasets:
         more, worse = collect(records, trust, datasets)
         good = sorted([*good, *scope.about_data(more, datasets)], key=lambda item: item.seq)

@@ -17,7 +17,7 @@ from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.release.case import build_case
 from airflow_mlgov.release.waivers import break_glass
 from tests.codes import raises_code
-from tests.worlds.guarded import TRAINING_DATA, Guarded
+from tests.worlds.guarded import BOTH, TRAINING_DATA, Guarded
 
 LOOKALIKES = [
     "ｏｌｇａ",
@@ -50,6 +50,7 @@ def answer(guarded: Guarded, version: ModelVersion, who: Person, approved: bool 
     guarded.attest("approval", statement)
 
 
+@BOTH
 def test_an_account_that_nobody_listed_approves_nothing_and_breaks_no_glass(guarded: Guarded) -> None:
     guarded.policy_file.write_text(guarded.policy_file.read_text() + GLASS)
     version = guarded.gated()
@@ -65,6 +66,7 @@ def test_an_account_that_nobody_listed_approves_nothing_and_breaks_no_glass(guar
     assert guarded.refused(version) == {"approval.missing"}
 
 
+@BOTH
 def test_an_account_that_nobody_listed_takes_no_rejection_back(guarded: Guarded) -> None:
     version = guarded.gated()
     guarded.approve(version, "olga", approved=False)
@@ -75,6 +77,7 @@ def test_an_account_that_nobody_listed_takes_no_rejection_back(guarded: Guarded)
     assert guarded.refused(version) == {"approval.rejected"}
 
 
+@BOTH
 def test_an_account_of_the_right_name_and_another_id(guarded: Guarded) -> None:
     guarded.policy_file.write_text('accounts: {olga: "3"}\n' + guarded.policy_file.read_text())
     version = guarded.gated()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_mlgov.errors import EvidenceError
+from airflow_mlgov.evidence.digests import hash_file
 from airflow_mlgov.evidence.signing import TrustRoot, duties, open_signer, sign_statement
 from airflow_mlgov.evidence.statements import GateStatement
 from airflow_mlgov.evidence.verification import verify_envelope
@@ -15,8 +16,8 @@ from airflow_mlgov.gates.data_validation import tfdv, validate_data
 from airflow_mlgov.gates.run import run_gate
 from airflow_mlgov.gates.tfdv.spec import GATE, TfdvSettings
 from airflow_mlgov.governance.policy import load_policy
-from airflow_mlgov.results import Check, GateResult, Outcome
-from tests.worlds.story import DATA, MODEL, Story
+from airflow_mlgov.results import Check, GateResult, Outcome, Subject
+from tests.worlds.story import DATA, MODEL, SERVICE, Story
 
 SCHEMA = 'feature { name: "age" type: INT presence { min_fraction: 1.0 } }\n'
 POLICY = """\
@@ -41,8 +42,8 @@ def tell(folder: Path, suite: str = "schema.pbtxt", requires: str = "data_valida
     return story
 
 
-def signed(story: Story, result: GateResult, form: int = 2) -> None:
-    statement = GateStatement.of(replace(result, subject=DATA), story.context())
+def signed(story: Story, result: GateResult, form: int = 2, subject: Subject = DATA) -> None:
+    statement = GateStatement.of(replace(result, subject=subject), story.context())
     story.sign(replace(statement, form=form))
 
 
@@ -134,4 +135,46 @@ def test_the_models_own_gates_are_not_about_the_data(tmp_path: Path) -> None:
     signed(story, GateResult("performance", DATA, (Check("roc_auc", Outcome.PASS, 1.0),)))
     assert story.codes() == {"evidence.missing"}
     story.gate("performance", Check("roc_auc", Outcome.PASS, 1.0), subject=MODEL)
+    assert story.codes() == set()
+
+
+def passing(gate: str, **more: Any) -> GateResult:
+    return GateResult(gate, DATA, (Check("c", Outcome.PASS, 1),), **more)
+
+
+def test_a_gate_over_feature_services_judges_what_the_provenance_lists(tmp_path: Path) -> None:
+    story = tell(tmp_path, requires="feature_service")
+    signed(story, passing("feature_service"), subject=SERVICE)
+    assert story.codes() == {"provenance.no_datasets"}
+    story.provenance(datasets=(DATA,), feature_services=(SERVICE,))
+    assert story.codes() == set()
+    signed(story, replace(passing("feature_service"), checks=(Check("c", Outcome.FAIL, 1),)), subject=SERVICE)
+    assert story.codes() == {"gate.not_passed"}
+
+
+def test_a_pass_over_the_data_is_none_over_the_feature_service_nor_the_other_way(tmp_path: Path) -> None:
+    story = tell(tmp_path, requires="feature_service, data_validation")
+    story.provenance(feature_services=(SERVICE,))
+    suite = {"suite_digest": hash_file(tmp_path / "schema.pbtxt")}
+    signed(story, passing("feature_service"))
+    signed(story, passing("data_validation", **suite), subject=SERVICE)
+    assert story.codes() == {"evidence.missing"}
+    signed(story, passing("feature_service"), subject=SERVICE)
+    signed(story, passing("data_validation", **suite))
+    assert story.codes() == set()
+
+
+def test_a_feature_service_held_against_weaker_rules_than_the_policys(tmp_path: Path) -> None:
+    story = tell(tmp_path, requires="feature_service")
+    (tmp_path / "rules.yaml").write_text("owner: present\npii: {tag: pii}\n")
+    (tmp_path / "mlgov.yaml").write_text(
+        POLICY.format(suite="schema.pbtxt", requires="feature_service").replace(
+            "    gates:\n", "    gates:\n      feature_service: {rules: rules.yaml}\n"
+        )
+    )
+    story.policy = load_policy(tmp_path / "mlgov.yaml")
+    story.provenance(feature_services=(SERVICE,))
+    signed(story, passing("feature_service", suite_digest="e" * 64), subject=SERVICE)
+    assert story.codes() == {"suite.differs"}
+    signed(story, passing("feature_service", suite_digest=hash_file(tmp_path / "rules.yaml")), subject=SERVICE)
     assert story.codes() == set()

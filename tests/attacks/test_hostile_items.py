@@ -19,7 +19,7 @@ from airflow_mlgov.release.obligations import list_obligations
 from airflow_mlgov.release.reconciliation import reconcile, render_incidents
 from tests.codes import raises_code
 from tests.worlds.governed import PASSED
-from tests.worlds.guarded import Guarded
+from tests.worlds.guarded import KEY_FILES, OPENBAO, Guarded
 from tests.worlds.samples import shipped
 
 SOURCES = ["dbfs:/x", "s3://nobody-has-this-bucket/x"]
@@ -129,8 +129,17 @@ GLASS = "        break_glass: {from: [olga], max_hours: 24, audit_within: 2d}\n"
 WITHOUT = ["2030-01-01T00:00:00", "2030-01-01", "2030-01-01T00:00:00+00", "20300101T000000Z", "2030-13-01T00:00:00Z"]
 
 
-@pytest.mark.parametrize("date", [*WITHOUT, "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "soon", ""])
-@pytest.mark.parametrize("form", [1, 2])
+ENDS = [*WITHOUT, "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "soon", ""]
+
+
+@pytest.mark.parametrize(
+    ("guarded", "form", "date"),
+    [
+        *((KEY_FILES, form, date) for form in (1, 2) for date in ENDS),
+        *((OPENBAO, form, WITHOUT[0]) for form in (1, 2)),
+    ],
+    indirect=["guarded"],
+)
 def test_an_end_that_names_no_moment_excuses_nothing_and_stops_nobody(guarded: Guarded, date: str, form: int) -> None:
     guarded.policy_file.write_text(guarded.policy_file.read_text() + GLASS)
     version = guarded.gated()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -33,6 +34,7 @@ from tests.codes import raises_code
 from tests.fixtures.airflow_runner import TaskRun
 from tests.fixtures.shell import Run
 from tests.gates.environments import interpreter
+from tests.worlds.release import Release
 
 pytestmark = pytest.mark.slow
 
@@ -386,3 +388,42 @@ def test_in_a_dag(
     assert entry.subject_name == "feast:credit/onboarding"
     statement = read_envelope(entry.envelope)[1]
     assert [item["name"] for item in statement["predicate"]["configuration"]] == ["feast:credit", "the rules"]
+
+
+@pytest.mark.server
+def test_a_promotion_that_requires_the_gate(python: Path, repo: Path, release: Release) -> None:
+    """The provenance names the feature service as it is defined when the version is registered; another definition is
+    another service."""
+    (release.folder / "rules.yaml").write_text("owner: present\nttl: present\n")
+    policy = release.folder / "mlgov.yaml"
+    policy.write_text(
+        policy.read_text()
+        .replace("    gates:\n", "    gates:\n      feature_service: {rules: rules.yaml}\n")
+        .replace("requires: [data_validation, performance, fairness]", "requires: [feature_service]")
+        .replace("        approvals: {count: 1, from: [risk-officers], not: [trainer, requester]}\n", "")
+    )
+    service = {"repo": str(repo), "service": "scoring", "python": str(python)}
+    judge = FeatureServiceGateOperator(task_id="features", model=release.model, **service)
+    assert release.register(feature_services=[service]).state == "success"
+    refused = release.promote()
+    assert refused.state == "failed"
+    assert "evidence.missing" in str(refused.error)
+    assert release.run(judge).state == "success"
+    assert release.promote().state == "success"
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "words"),
+    [
+        ({"repo": "x", "servise": "scoring"}, "setting.unknown", "unknown setting 'servise'; did you mean 'service'"),
+        ({"repo": "x"}, "setting.missing", "service"),
+        ("scoring", "setting.wrong", "feature_services lists .* not 'scoring'"),
+    ],
+)
+def test_a_feature_service_that_is_not_named_as_one_is(
+    tmp_path: Path, run_task: TaskRun, release: Release, said: Any, code: str, words: str
+) -> None:
+    end = release.register(feature_services=[said])
+    assert end.state == "failed"
+    assert code in str(end.error)
+    assert re.search(words, str(end.error))

@@ -13,11 +13,19 @@ from airflow_mlgov.evidence.statements import ApprovalStatement, DecisionStateme
 from airflow_mlgov.evidence.verification import collect, only
 from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Subject
+from airflow_mlgov.vault.policy import key_name
+from airflow_mlgov.vault.transit import TransitSigner
 from tests.codes import raises_code
+from tests.fixtures.openbao import OpenBaoServer
 from tests.worlds.governed import Governed
 
 TRAINING_DATA = Subject("dataset", "train.csv", "d" * 64)
 """What :meth:`Governed.register` says that a version was made from."""
+
+
+KEY_FILES, OPENBAO = "key files", "OpenBao"
+BOTH = pytest.mark.parametrize("guarded", [KEY_FILES, OPENBAO], indirect=True)
+"""An attack that is made on either."""
 
 
 HEAD = "version: 1\ngroups: {risk-officers: [olga, omar]}\nmodels:\n"
@@ -149,3 +157,18 @@ class Guarded(Governed):
             (item.subject.version, {code for code, _ in item.statement.reasons})
             for item in only(found, DecisionStatement)
         ]
+
+
+@dataclass
+class GuardedByVault(Guarded):
+    """The same, with a key for each duty in OpenBao."""
+
+    openbao: OpenBaoServer = field(kw_only=True)
+    _signers: dict[str, TransitSigner] = field(default_factory=dict)
+
+    def signer(self, duty: str) -> TransitSigner:
+        if duty not in self._signers:
+            name = f"{self.model}-{key_name(duty)}"
+            self.openbao.make_key(name)
+            self._signers[duty] = TransitSigner(self.openbao.client, name)
+        return self._signers[duty]

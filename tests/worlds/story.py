@@ -18,6 +18,7 @@ MODEL = Subject("model", "credit_risk", "a" * 64, "3", "http://mlflow")
 
 
 DATA = Subject("dataset", "train.csv", "d" * 64)
+SERVICE = Subject("dataset", "feast:credit/scoring", "f" * 64)
 FIELDS = ("settings", "suite_digest", "evaluation_digest", "dataset_checks")
 
 
@@ -43,9 +44,14 @@ class Story:
         return Context(**{"environment": "prod", "policy": self.policy.descriptor(), **change})
 
     def provenance(
-        self, datasets: tuple[Subject, ...] = (DATA,), trainers: tuple[str, ...] = ("tom",), **change: Any
+        self,
+        datasets: tuple[Subject, ...] = (DATA,),
+        trainers: tuple[str, ...] = ("tom",),
+        feature_services: tuple[Subject, ...] = (),
+        **change: Any,
     ) -> str:
-        return self.sign(ProvenanceStatement(MODEL, self.context(**change), datasets, trainers, {"run_id": "r"}))
+        made = ProvenanceStatement(MODEL, self.context(**change), datasets, trainers, {"run_id": "r"}, feature_services)
+        return self.sign(made)
 
     def gate(self, gate: str, *checks: Check, subject: Subject = MODEL, **change: Any) -> str:
         said = {name: change.pop(name) for name in FIELDS if name in change}
@@ -88,7 +94,7 @@ class Story:
         self.approve()
 
     def decide(self, request: Request = REQUEST) -> Decision:
-        good, bad = collect(self.ledger.walk(), self.trust, [MODEL.digest, DATA.digest])
+        good, bad = collect(self.ledger.walk(), self.trust, [MODEL.digest, DATA.digest, SERVICE.digest])
         return decide(request, self.policy, good, bad)
 
     def codes(self, request: Request = REQUEST) -> set[str]:

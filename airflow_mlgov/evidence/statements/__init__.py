@@ -25,6 +25,7 @@ from airflow_mlgov.evidence.statements.common import (
 from airflow_mlgov.evidence.statements.gates import Audited, AuditStatement, GateStatement, read_check
 from airflow_mlgov.evidence.statements.people import ApprovalStatement, EmergencyStatement, Terms, WaiverStatement
 from airflow_mlgov.evidence.statements.releases import (
+    PARTS,
     DecisionDocument,
     DecisionStatement,
     IntentStatement,
@@ -41,6 +42,7 @@ __all__ = [
     "DEFAULT_LIFETIME",
     "FORM",
     "FORMS",
+    "PARTS",
     "STATEMENT",
     "ApprovalStatement",
     "AuditStatement",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Self
@@ -19,6 +19,8 @@ from airflow_mlgov.results import Subject, json_safe
 
 Reasons = tuple[tuple[str, str], ...]
 """``(code, message)`` of each."""
+PARTS = ("datasets", "feature_services")
+"""The lists that a provenance has, each of names and digests."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,13 @@ class ProvenanceStatement(Signed):
     """Who trained it: the registry's user, and who triggered the run in Airflow."""
     source: Mapping[str, Any] = field(default_factory=dict)
     """The run's id and whatever names it for people."""
+    feature_services: tuple[Subject, ...] = ()
+    """The feature services that its features come from, each by the digest of its definition."""
+
+    @property
+    def parts(self) -> tuple[Subject, ...]:
+        """All that it was made from."""
+        return (*self.datasets, *self.feature_services)
 
     def predicate(self) -> dict[str, Any]:
         """The in-toto predicate."""
@@ -42,7 +51,7 @@ class ProvenanceStatement(Signed):
             "buildDefinition": {
                 "buildType": "urn:airflow-mlgov:build:training:v1",
                 "externalParameters": {**named, **json_safe(self.source)},
-                "resolvedDependencies": [descriptor(item) for item in self.datasets],
+                "resolvedDependencies": [descriptor(item) for item in self.parts],
             },
             "runDetails": {
                 "builder": {"id": f"airflow:{self.context.environment}"},
@@ -51,7 +60,7 @@ class ProvenanceStatement(Signed):
             "mlgov": {
                 **self.common(),
                 "trainers": sorted(set(self.trainers)),
-                "datasets": [{"name": item.name, "digest": item.digest} for item in self.datasets],
+                **self._parts(),
             },
         }
 
@@ -59,8 +68,12 @@ class ProvenanceStatement(Signed):
         """As the rules see it."""
         return super().as_input() | {
             "trainers": [identity(name) for name in sorted(set(self.trainers))],
-            "datasets": [{"name": item.name, "digest": item.digest} for item in self.datasets],
+            **self._parts(),
         }
+
+    def _parts(self) -> dict[str, list[dict[str, str]]]:
+        listed = {"datasets": _listed(self.datasets)}
+        return listed | ({"feature_services": _listed(self.feature_services)} if self.feature_services else {})
 
     @classmethod
     def read(cls, predicate: Mapping[str, Any]) -> Self:
@@ -69,10 +82,19 @@ class ProvenanceStatement(Signed):
         given = dict(predicate["buildDefinition"]["externalParameters"])
         return cls(
             **read_common(ours),
-            datasets=tuple(Subject("dataset", item["name"], item["digest"]) for item in ours["datasets"]),
+            datasets=_read_parts(ours["datasets"]),
             trainers=tuple(ours["trainers"]),
             source={name: value for name, value in given.items() if name not in ("model", "version")},
+            feature_services=_read_parts(ours.get("feature_services", ())),
         )
+
+
+def _listed(parts: Iterable[Subject]) -> list[dict[str, str]]:
+    return [{"name": item.name, "digest": item.digest} for item in parts]
+
+
+def _read_parts(said: Iterable[Mapping[str, str]]) -> tuple[Subject, ...]:
+    return tuple(Subject("dataset", item["name"], item["digest"]) for item in said)
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,13 @@ import yaml
 
 from airflow_mlgov.durations import parse_duration
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.children.environment import Backend, ask
+from airflow_mlgov.gates.children.environment import Answer, Backend, ask
 from airflow_mlgov.gates.protocol import Findings
 from airflow_mlgov.results import Bound, Check, Outcome, Severity, Subject
 from airflow_mlgov.strict_files import read_yaml
 
 if TYPE_CHECKING:
-    from airflow_mlgov.gates.feature_service.spec import FeatureServiceSettings
+    from airflow_mlgov.gates.feature_service.spec import FeatureService, FeatureServiceSettings
 
 _TEXT = {"type": "string", "maxLength": 10_000}
 _TAGS = {"type": "object", "additionalProperties": _TEXT}
@@ -154,14 +154,7 @@ def judge_service(settings: FeatureServiceSettings, now: datetime | None = None)
     :raises ExternalError: Feast crashed, took too long or could not read the registry
     """
     wanted = load_rules(settings.rules)
-    answer = ask(
-        FEAST,
-        settings.python or _own_python(),
-        {"repo": str(Path(settings.repo).absolute()), "service": settings.service},
-        timeout=settings.timeout,
-        environment=settings.environment,
-        network=needs_network(settings.repo),
-    )
+    answer = _describe(settings)
     found, project = answer.content, answer.content["project"]
     return Findings(
         judge_description(found, wanted, now or datetime.now(UTC)),
@@ -176,9 +169,34 @@ def judge_service(settings: FeatureServiceSettings, now: datetime | None = None)
             Subject("feature_registry", f"feast:{project}", found["registry_sha256"]),
             Subject("rules", wanted.name, wanted.digest),
         ),
-        read=(Subject("dataset", f"feast:{project}/{settings.service}", found["definition_sha256"]),),
+        read=(_subject(found, settings.service),),
         libraries=answer.libraries,
+        suite_digest=wanted.digest,
     )
+
+
+def subject_of(settings: FeatureService) -> Subject:
+    """A feature service by the digest of its definition and of the views that it reads, as the gate names it.
+
+    :raises ConfigurationError: no such repository, service or interpreter, Feast is missing there
+    :raises ExternalError: Feast crashed, took too long or could not read the registry
+    """
+    return _subject(_describe(settings).content, settings.service)
+
+
+def _describe(settings: FeatureService) -> Answer:
+    return ask(
+        FEAST,
+        settings.python or _own_python(),
+        {"repo": str(Path(settings.repo).absolute()), "service": settings.service},
+        timeout=settings.timeout,
+        environment=settings.environment,
+        network=needs_network(settings.repo),
+    )
+
+
+def _subject(found: Mapping[str, Any], service: str) -> Subject:
+    return Subject("dataset", f"feast:{found['project']}/{service}", found["definition_sha256"])
 
 
 def needs_network(repo: str | Path) -> bool:

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from airflow_mlgov.gates.protocol import Findings, Gate, GateSettings, Local, Option, Place, Question
 
 
-class FeatureServiceSettings(GateSettings):
-    """Which feature service, and what is asked of it."""
+class FeatureService(GateSettings):
+    """A feature service, and how it is asked for."""
 
     repo: Annotated[Place, Local()] = Field(description="folder that holds feature_store.yaml")
     service: Annotated[str, Local()] = Field(min_length=1, description="name of the feature service")
-    rules: Annotated[Place | Mapping[str, Any], Local()] = Field(
-        description="owner, description, ttl, max_age, pii: path of a YAML file, or the rules themselves"
-    )
     python: Annotated[Place | None, Local()] = Field(
         None,
         description="interpreter of an environment with Feast, which needs pandas < 3; the worker's own if omitted",
@@ -30,12 +27,26 @@ class FeatureServiceSettings(GateSettings):
     timeout: Annotated[float, Local()] = Field(300, strict=True, gt=0, description="seconds that Feast may take")
 
 
+class FeatureServiceSettings(FeatureService):
+    """Which feature service, and what is asked of it."""
+
+    rules: Annotated[
+        Place | Mapping[str, Any],
+        WithJsonSchema({"type": "string", "minLength": 1}),
+        Local(in_policy=True),
+    ] = Field(
+        description="owner, description, ttl, max_age, pii: path of a YAML file, or the rules themselves; the policy's "
+        "if omitted, whose digest evidence must have"
+    )
+
+
 class FeatureServiceGate(Gate[FeatureServiceSettings]):
     """Owners, personal data, freshness and descriptions of the feature views of a Feast feature service."""
 
     name = "feature_service"
     command = "features"
     about = "dataset"
+    listed_as = "feature_services"
     Settings = FeatureServiceSettings
     reads = False
     next_step = "Next: mend the feature views that are named above, apply the repository, and start the run again."

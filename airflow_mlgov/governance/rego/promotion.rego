@@ -38,8 +38,14 @@ datasets contains dataset.digest if {
 
 data_gates contains gate if some gate in input.policy.gates_over_data
 
+# What the provenance lists for a gate over data: data sets, or feature services.
+parts(gate) := {part.digest |
+	some item in provenance
+	some part in object.get(item, input.policy.listed_as[gate], [])
+}
+
 # What each required gate has to be about.
-subjects(gate) := datasets if gate in data_gates
+subjects(gate) := parts(gate) if gate in data_gates
 
 subjects(gate) := {input.request.digest} if not gate in data_gates
 
@@ -168,16 +174,17 @@ denied contains {"code": "provenance.missing", "message": message} if {
 }
 
 # METADATA
-# title: The provenance names no data, and a gate over data is required
+# title: The provenance names nothing of what a required gate over data judges
 # custom:
 #   code: provenance.no_datasets
-#   mend: "register the version with datasets=[...]"
+#   mend: "register the version with datasets=[...], or feature_services=[...] for that gate"
 denied contains {"code": "provenance.no_datasets", "message": message} if {
 	some gate in input.policy.requires
 	gate in data_gates
 	count(provenance) > 0
-	count(datasets) == 0
-	message := sprintf("the provenance names no dataset, so evidence of %s cannot count: pass datasets=[...] when registering", [gate])
+	count(parts(gate)) == 0
+	listed := input.policy.listed_as[gate]
+	message := sprintf("the provenance lists no %s, so evidence of %s cannot count: pass %s=[...] when registering", [replace(listed, "_", " "), gate, listed])
 }
 
 # METADATA
@@ -601,7 +608,7 @@ is_for(terms, gate, _) if {
 is_for(terms, gate, digest) if {
 	object.get(terms, "subject", null) == null
 	gate in data_gates
-	datasets == {digest}
+	parts(gate) == {digest}
 }
 
 was_measured(terms, digest) if {
