@@ -443,6 +443,15 @@ class Gate(ABC, Generic[S]):
         """Whether it asks the registry and the ledger."""
         return False
 
+    def digest_of(self, rules: Path) -> str:
+        """The SHA-256 that evidence has to name (``Findings.suite_digest``) if the policy names a file of rules.
+
+        :raises ConfigurationError: the file is not there, or cannot be read
+        """
+        from airflow_mlgov.evidence.digests import hash_file
+
+        return hash_file(rules)
+
     @abstractmethod
     def judge(self, question: Question[S]) -> Findings:
         """Hold the data against settings and bounds.

@@ -197,7 +197,7 @@ class Manifest:
     source: str
     """The file, as messages name it."""
     sha256: str
-    """Of the bytes that it was read from."""
+    """Of the bytes that it was read from, see ``Source.sha256``."""
     steps: tuple[Step, ...] = ()
     unknown: tuple[Unknown, ...] = ()
     triggers: tuple[str, ...] = ()

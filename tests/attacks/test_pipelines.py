@@ -80,3 +80,31 @@ def test_a_command_that_counts_as_a_gate_by_the_callers_own_word(story: Story, t
     assert story.codes() == {"settings.other"}
     with raises_code(ConfigurationError, "setting.not_the_policys"):
         judged(story, tmp_path, accept=given["accept"])
+
+
+ACTION = """\
+runs:
+  using: composite
+  steps:
+    - run: mlgov gate fairness --data test.parquet{lost}
+      shell: bash
+"""
+
+
+def test_a_pass_over_the_same_pipeline_whose_own_action_differs_counts_for_nothing(
+    story: Story, tmp_path: Path
+) -> None:
+    """The workflow is the policy's to the byte; the action that it calls lies beside it, and is bound as well."""
+    calling = GOOD.replace("run: mlgov gate fairness", "uses: ./gate #")
+    for place, lost in ((tmp_path, " || true"), (tmp_path / "elsewhere", "")):
+        for folder in (place / ".github", place / "gate"):
+            folder.mkdir(parents=True)
+        (place / "release.yml").write_text(calling)
+        (place / "gate" / "action.yml").write_text(ACTION.format(lost=lost))
+    assert judged(story, tmp_path) is Outcome.FAIL
+    assert story.codes() == {"gate.not_passed"}
+    elsewhere = str(tmp_path / "elsewhere" / "release.yml")
+    assert judged(story, tmp_path, governed=False, manifest=elsewhere) is Outcome.PASS
+    assert story.codes() == {"suite.differs"}
+    (tmp_path / "gate" / "action.yml").write_text(ACTION.format(lost=""))
+    assert story.codes() == set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
@@ -94,6 +95,12 @@ class PolicyGate(Gate[PolicySettings]):
     def __init__(self, given: Callable[[], Sequence[Manifest]] | None = None) -> None:
         self._given = given
         """Pipelines that are no files, such as the running DAG."""
+
+    def digest_of(self, rules: Path) -> str:
+        """That of the manifest with the files of its repository that were read for it."""
+        from airflow_mlgov.pipelines.reading import read_manifests
+
+        return read_manifests([rules]).manifests[0].sha256
 
     def judge(self, question: Question[PolicySettings]) -> Findings:
         """Read the pipelines, then judge what guards."""

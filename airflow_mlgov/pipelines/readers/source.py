@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from airflow_mlgov.errors import MlgovError
@@ -23,11 +23,17 @@ class Source:
     raw: bytes
     root: Path | None = None
     """The folder of its repository; None if it is not known, so that no other file is looked at."""
+    followed: dict[str, str] = field(default_factory=dict, compare=False)
+    """Other files of the repository that were read for it, by name, each with the SHA-256 of its bytes."""
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of its bytes."""
-        return hashlib.sha256(self.raw).hexdigest()
+        """SHA-256 of its bytes; if other files were read for it, of the list of all digests and names."""
+        own = hashlib.sha256(self.raw).hexdigest()
+        if not self.followed:
+            return own
+        others = (f"{digest}  {name}" for name, digest in sorted(self.followed.items()))
+        return hashlib.sha256("\n".join((own, *others)).encode()).hexdigest()
 
     @property
     def text(self) -> str:
@@ -45,10 +51,9 @@ class Source:
         target = (self.root / path.lstrip("/")).resolve()
         if not target.is_relative_to(self.root.resolve()) or not target.is_file():
             return None
-        raw = read_file(target, "manifest")
-        name = str(Path(self.path).parent / path) if self.root == Path() else path.removeprefix("./")
-        found = Source(name, raw, self.root)
-        return found, read_documents(raw, name)
+        raw, name = read_file(target, "manifest"), path.removeprefix("./")
+        self.followed[name] = hashlib.sha256(raw).hexdigest()
+        return Source(name, raw, self.root, self.followed), read_documents(raw, name)
 
 
 def source_of(path: str | Path) -> Source:
