@@ -185,6 +185,7 @@ MEANINGS: Mapping[str, str] = {
     "mlflow.too_many": "An evaluation has more examples than are read from MLflow.",
     "model.not_named": "A model is to be scored, and none is named.",
     "model.not_scorable": "No feature columns are named, or the scores would overwrite a column that is kept.",
+    "model.unknown": "Neither the registry nor the policy nor the ledger knows the model.",
     "model.unreadable": "The model's folder is not an MLflow model, or is not whole.",
     "model.untrusted": "Loading the model could run code that nobody has trusted, so it is not loaded.",
     "notifier.kind": "The class in [mlgov] notifiers is not a notifier.",

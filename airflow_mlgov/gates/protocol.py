@@ -443,14 +443,14 @@ class Gate(ABC, Generic[S]):
         """Whether it asks the registry and the ledger."""
         return False
 
-    def digest_of(self, rules: Path) -> str:
+    def digest_of(self, rules: Path) -> str | None:  # noqa: ARG002 - for overriders
         """The SHA-256 that evidence has to name (``Findings.suite_digest``) if the policy names a file of rules.
+
+        None if that is the file's own.
 
         :raises ConfigurationError: the file is not there, or cannot be read
         """
-        from airflow_mlgov.evidence.digests import hash_file
-
-        return hash_file(rules)
+        return None
 
     @abstractmethod
     def judge(self, question: Question[S]) -> Findings:

@@ -189,7 +189,8 @@ class GovernancePolicy:
         for gate, section in self.model(model).gates.items():
             for key in _held_against(gate):
                 if section.get(key):
-                    found[gate] = catalogue.load(gate).digest_of(self.path.parent / section[key])
+                    file = self.path.parent / section[key]
+                    found[gate] = catalogue.load(gate).digest_of(file) or hash_file(file)
         suite = self.suite(model)
         if suite is not None and suite.suffix.lower() == ".pbtxt":
             found.setdefault("tfdv", found["data_validation"])

@@ -47,6 +47,11 @@ def final(*said: Any) -> AirflowFailException:
     return AirflowFailException(lines(said))
 
 
+def several(said: Any) -> list[Any]:
+    """A list; of one thing, where that stands in its place, as it does if a template holds it."""
+    return [said] if isinstance(said, str | Mapping) else list(said)
+
+
 @contextmanager
 def task_errors() -> Iterator[None]:
     """Turn what goes wrong into Airflow's errors: retryable where a dependency is down, final otherwise. What nobody

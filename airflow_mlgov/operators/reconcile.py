@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_mlgov.duty import Duty
-from airflow_mlgov.operators.base import final, task_errors
+from airflow_mlgov.operators.base import final, several, task_errors
 from airflow_mlgov.words import lines
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class ReconcileRegistryOperator(BaseOperator):  # type: ignore[misc]  # Airflow 
 
         with task_errors():
             desk = Duty("reconcile", self.mlflow_conn_id).desk(context)
-            result = reconcile(desk, revert=self.revert, models=self.models)
+            result = reconcile(desk, revert=self.revert, models=None if self.models is None else several(self.models))
         with whatever_happens(self.log):
             self._tell(desk.policy, result, context)
         text = render_incidents(result)

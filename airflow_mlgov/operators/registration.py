@@ -9,7 +9,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_mlgov.duty import Duty, requester
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.operators.base import task_errors
+from airflow_mlgov.operators.base import several, task_errors
 from airflow_mlgov.words import line
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class RegisterModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
 
         duty = Duty("registration", self.mlflow_conn_id)
         with task_errors():
-            datasets = tuple(subject_of(stored(path)) for path in self.datasets)
+            datasets = tuple(subject_of(stored(path)) for path in several(self.datasets))
             services = tuple(self._feature_services())
             registry = duty.mlflow.registry()
             version = registry.register(self.model, self.run_id, self.artifact_path)
@@ -95,7 +95,7 @@ class RegisterModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
         from airflow_mlgov.gates.feature_service.gate import subject_of
         from airflow_mlgov.gates.feature_service.spec import FeatureService
 
-        for said in self.feature_services:
+        for said in several(self.feature_services):
             if not isinstance(said, Mapping):
                 raise ConfigurationError(
                     f'feature_services lists {{"repo": …, "service": …}} for each, not {said!r}', code="setting.wrong"

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlgov.errors import DependencyError, EvidenceError, MlgovError
+from airflow_mlgov.errors import ConfigurationError, DependencyError, EvidenceError, MlgovError
 from airflow_mlgov.evidence.chain import Verified
 from airflow_mlgov.evidence.statements import Context, IncidentStatement
 from airflow_mlgov.evidence.verification import Evidence, only
@@ -66,13 +67,13 @@ def reconcile(desk: Desk, *, revert: bool = False, models: Sequence[str] | None 
     :param revert: put alias, stage and tags back to what the ledger says, if the version that belongs there still
         verifies
     :param models: only these registered models
-    :raises ConfigurationError: the trust root does not know who signs
+    :raises ConfigurationError: the trust root does not know who signs; nobody knows a model that is named
     :raises EvidenceError: the ledger's chain is broken: there is nothing to compare with
     :raises DependencyError: MLflow, Vault or the ledger is down; try again
     """
     desk.require_signer(IncidentStatement.duty)
     records = desk.walk()
-    names = sorted(set(models) if models else {*desk.registry.names(), *desk.policy.models})
+    names = _names(desk, records, models)
     found: list[Incident] = []
     resolved: list[str] = []
     for name in names:
@@ -86,6 +87,19 @@ def reconcile(desk: Desk, *, revert: bool = False, models: Sequence[str] | None 
             found += noted
             resolved += gone
     return Reconciliation(tuple(found), tuple(resolved), len(names))
+
+
+def _names(desk: Desk, records: Verified, models: Sequence[str] | None) -> list[str]:
+    known = {*desk.registry.names(), *desk.policy.models}
+    for name in models or ():
+        if name not in known and not desk.history(records, name):
+            near = get_close_matches(name, known, n=1)
+            raise ConfigurationError(
+                f"neither the registry nor the policy nor the ledger knows a model {name!r}"
+                f"{f'; did you mean {near[0]!r}?' if near else ''}",
+                code="model.unknown",
+            )
+    return sorted(models or known)
 
 
 def _seen(desk: Desk, records: Verified, name: str, history: Sequence[Evidence]) -> tuple[list[Incident], bool]:

@@ -415,7 +415,7 @@ def test_a_promotion_that_requires_the_gate(python: Path, repo: Path, release: R
 @pytest.mark.parametrize(
     ("said", "code", "words"),
     [
-        ({"repo": "x", "servise": "scoring"}, "setting.unknown", "unknown setting 'servise'; did you mean 'service'"),
+        ({"repo": "x", "services": "scoring"}, "setting.unknown", "unknown setting 'services'; did you mean 'service'"),
         ({"repo": "x"}, "setting.missing", "service"),
         ("scoring", "setting.wrong", "feature_services lists .* not 'scoring'"),
     ],
@@ -423,7 +423,7 @@ def test_a_promotion_that_requires_the_gate(python: Path, repo: Path, release: R
 def test_a_feature_service_that_is_not_named_as_one_is(
     tmp_path: Path, run_task: TaskRun, release: Release, said: Any, code: str, words: str
 ) -> None:
-    end = release.register(feature_services=[said])
+    end = release.register(feature_services=[said], datasets=str(release.folder / "train.csv"))
     assert end.state == "failed"
     assert code in str(end.error)
     assert re.search(words, str(end.error))

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_mlgov.errors import EvidenceError
+from airflow_mlgov.errors import ConfigurationError, EvidenceError
 from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
 from airflow_mlgov.release.incidents import UNFINISHED_AFTER
 from airflow_mlgov.release.reconciliation import reconcile, render_incidents
@@ -162,6 +162,11 @@ def test_a_model_that_the_policy_does_not_know_may_not_sit_in_production(governe
     result = reconcile(governed.desk("reconcile"), models=[stranger])
     assert [item.code for item in result.open] == ["model.ungoverned"]
     assert result.as_dict()["incidents"][0]["model"] == stranger
+
+
+def test_a_model_that_nobody_knows_is_no_model_that_agrees(governed: Governed) -> None:
+    with raises_code(ConfigurationError, "model.unknown", match=f"did you mean '{governed.model}'"):
+        reconcile(governed.desk("reconcile"), models=[governed.model[:-1]])
 
 
 def test_a_broken_ledger_stops_it(governed: Governed) -> None:
