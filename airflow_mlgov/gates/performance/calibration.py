@@ -4,10 +4,12 @@ Spiegelhalter's z. Refuses to fit where every row agrees with its prediction or 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.gates.statistics.intervals import Interval, z_of
+from airflow_mlgov.gates.statistics.ranked import Ranked, parts, rank
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +20,11 @@ if TYPE_CHECKING:
 
 BINS = 15
 _STEPS = 50
+_CONVERGED = 1e-9
+"""Of a step; the next one would be of the order of its square."""
+_CELLS = 1 << 15
+"""Rows of a label up to which a fit is of the rows; of more it starts from the means of so many runs of them, and ends
+on the rows."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +36,20 @@ class Fit:
     intercept: float
     """Calibration in the large, with the slope held at 1: 0 where as many are positive as was predicted, above 0 where
     more are."""
-    slope_interval: Interval
-    intercept_interval: Interval
+    slope_error: float
+    intercept_error: float
+    """Standard errors."""
+    confidence: float
+
+    @property
+    def slope_interval(self) -> Interval:
+        """Wald's."""
+        return _wald(self.slope, self.slope_error, self.confidence)
+
+    @property
+    def intercept_interval(self) -> Interval:
+        """Wald's."""
+        return _wald(self.intercept, self.intercept_error, self.confidence)
 
 
 def expected_calibration_error(sample: Sample) -> float:
@@ -44,6 +63,19 @@ def expected_calibration_error(sample: Sample) -> float:
 
     bins, residual = binned_residuals(sample)
     return float(np.abs(np.bincount(bins, residual, BINS)).sum() / len(sample))
+
+
+def calibration_error(ranked: Ranked) -> float:
+    """See :func:`expected_calibration_error`."""
+    import numpy as np
+
+    edges, residuals = np.linspace(0.0, 1.0, BINS + 1)[1:-1], np.zeros(BINS)
+    for side, happened in ((ranked.negatives, 0.0), (ranked.positives, 1.0)):
+        ends = [0, *np.searchsorted(side, edges, "right"), len(side)]
+        for at in range(BINS):
+            sums = [float((happened - part).sum()) for _, part in parts(side[ends[at] : ends[at + 1]])]
+            residuals[at] += math.fsum(sums)
+    return math.fsum(np.abs(residuals)) / len(ranked)
 
 
 def binned_residuals(sample: Sample) -> tuple[Array, Array]:
@@ -71,22 +103,28 @@ def recalibration(label: Array, probability: Array, confidence: float) -> Fit | 
     :param label: 0 and 1, shape (rows,)
     :param probability: of 1, shape (rows,)
     """
+    return recalibrated(rank(label, probability), confidence)
+
+
+def recalibrated(ranked: Ranked, confidence: float = 0.95) -> Fit | None:
+    """See :func:`recalibration`."""
     import numpy as np
 
-    if not ((probability > 0) & (probability < 1)).all() or len(np.unique(label)) < 2:
+    sides = (ranked.negatives, ranked.positives)
+    if not all(len(side) and side[0] > 0 and side[-1] < 1 for side in sides):
         return None
-    odds = np.log(probability / (1 - probability))
-    both = _newton(np.column_stack([np.ones_like(odds), odds]), np.zeros_like(odds), label)
-    shift = _newton(np.ones((len(odds), 1)), odds, label)
+    runs = [_runs(side) for side in sides]
+    fits = []
+    for free, start in ((2, np.zeros(2)), (1, np.array([0.0, 1.0]))):
+        found = _newton(lambda: enumerate(runs), start, free)
+        if any((counts > 1).any() for _, counts in runs):
+            begun = start if found is None else found[0]
+            found = _newton(lambda: _rows(sides), begun, free)
+        fits.append(found)
+    both, shift = fits
     if both is None or shift is None:
         return None
-    slope, intercept = both[0][1], shift[0][0]
-    return Fit(
-        float(slope),
-        float(intercept),
-        _wald(slope, both[1][1], confidence),
-        _wald(intercept, shift[1][0], confidence),
-    )
+    return Fit(float(both[0][1]), float(shift[0][0]), float(both[1][1]), float(shift[1][0]), confidence)
 
 
 def spiegelhalter_z(label: Array, probability: Array) -> float:
@@ -94,35 +132,85 @@ def spiegelhalter_z(label: Array, probability: Array) -> float:
 
     Source: Spiegelhalter, Statistics in Medicine 5 (1986) 421-433.
     """
+    return spiegelhalter(rank(label, probability))
+
+
+def spiegelhalter(ranked: Ranked) -> float:
+    """See :func:`spiegelhalter_z`."""
+    variance = ranked.total(*[lambda p: (1 - 2 * p) ** 2 * p * (1 - p)] * 2)
+    residual = ranked.total(lambda p: (1 - p) * (1 - 2 * p), lambda p: -p * (1 - 2 * p))
+    return residual / math.sqrt(variance) if variance > 0 else math.nan
+
+
+def _odds(probability: Array) -> Array:
     import numpy as np
 
-    tilt = 1 - 2 * probability
-    variance = float(np.sum(tilt**2 * probability * (1 - probability)))
-    return float(np.sum((label - probability) * tilt)) / math.sqrt(variance) if variance > 0 else math.nan
+    result: Array = np.log(probability / (1 - probability))
+    return result
 
 
-def _newton(design: Array, offset: Array, label: Array) -> tuple[Array, Array] | None:
-    """Coefficients of a logistic regression and their standard errors; None where it does not converge."""
+def _runs(side: Array) -> tuple[Array, Array]:
+    """The mean log odds of runs of sorted probabilities, and how many each run has."""
     import numpy as np
 
-    coefficients = np.zeros(design.shape[1])
+    length = 1 + len(side) // _CELLS
+    means, counts = [], []
+    for _, part in parts(side):
+        starts = np.arange(0, len(part), length)
+        counts.append(np.diff(np.append(starts, len(part))))
+        means.append(np.add.reduceat(_odds(part), starts) / counts[-1])
+    return np.concatenate(means), np.concatenate(counts)
+
+
+def _rows(sides: Iterable[Array]) -> Iterator[tuple[int, tuple[Array, int]]]:
+    for label, side in enumerate(sides):
+        for _, part in parts(side):
+            yield label, (_odds(part), 1)
+
+
+def _newton(
+    cells: Callable[[], Iterable[tuple[int, tuple[Array, Any]]]], start: Array, free: int
+) -> tuple[Array, Array] | None:
+    """Intercept and slope of a logistic regression on the log odds and their standard errors; None where it does not
+    converge.
+
+    :param cells: gives the label, the log odds, and how many rows have them
+    :param free: how many of the two are fitted
+    """
+    import numpy as np
+
+    coefficients = start.astype(float)
     for _ in range(_STEPS):
-        fitted = 1 / (1 + np.exp(-np.clip(offset + design @ coefficients, -500, 500)))
-        information = design.T @ (design * (fitted * (1 - fitted))[:, None])
+        gradient, information = _moments(cells(), coefficients)
         try:
-            step = np.linalg.solve(information, design.T @ (label - fitted))
-            variances = np.diag(np.linalg.inv(information))
+            step = np.linalg.solve(information[:free, :free], gradient[:free])
+            variances = np.diag(np.linalg.inv(information[:free, :free]))
         except np.linalg.LinAlgError:
             return None
         if not (variances > 0).all():  # classes that are nearly apart: rounding is all that is left
             return None
-        coefficients = coefficients + step
+        coefficients[:free] += step
         if not np.isfinite(coefficients).all() or np.abs(coefficients).max() > 1e3:
             return None
-        if np.abs(step).max() < 1e-10:
+        if np.abs(step).max() < _CONVERGED:
             errors = np.sqrt(variances)
             return (coefficients, errors) if np.isfinite(errors).all() else None
     return None
+
+
+def _moments(cells: Iterable[tuple[int, tuple[Array, Any]]], coefficients: Array) -> tuple[Array, Array]:
+    """The gradient of the likelihood, and its information."""
+    import numpy as np
+
+    intercept, slope = coefficients
+    sums = []
+    for label, (odds, rows) in cells:
+        fitted = 1 / (1 + np.exp(np.clip(-intercept - slope * odds, -500, 500)))
+        residual, weight = rows * (label - fitted), rows * (fitted * (1 - fitted))
+        moved = weight * odds
+        sums.append([residual.sum(), (residual * odds).sum(), weight.sum(), moved.sum(), (moved * odds).sum()])
+    first, second, *information = (math.fsum(column) for column in zip(*sums, strict=True))
+    return np.array([first, second]), np.array([information[:2], information[1:]])
 
 
 def _wald(middle: float, error: float, confidence: float) -> Interval:

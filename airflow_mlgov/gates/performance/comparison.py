@@ -8,7 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from airflow_mlgov.gates.performance.estimates import Estimate, agrees, bootstrap_interval, draw, point
+from airflow_mlgov.gates.performance.estimates import (
+    Estimate,
+    agrees,
+    bootstrap_interval,
+    by_formulas,
+    draw,
+    point,
+)
 from airflow_mlgov.gates.performance.predictions import Sample
 from airflow_mlgov.gates.performance.resampling import Draws, resample_rows
 from airflow_mlgov.gates.statistics.delong import difference_interval
@@ -105,8 +112,9 @@ def paired_draws(candidate: Sample, champion: Sample, of_champion: Mapping[str, 
     """
     if candidate.problems or champion.problems:
         return {}
-    known = [metric for metric, found in of_champion.items() if found.value is not None]
-    return draw([candidate, champion], [metric for metric in known if point(metric, candidate).value is not None])
+    mine = {metric: point(metric, candidate) for metric, found in of_champion.items() if found.value is not None}
+    known = [metric for metric, found in mine.items() if found.value is not None]
+    return draw([candidate, champion], known, by_formulas([mine, of_champion]))
 
 
 def churn(candidate: Sample, champion: Sample, confidence: float) -> Estimate:

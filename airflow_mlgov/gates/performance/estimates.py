@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlgov.gates.performance.calibration import recalibration
 from airflow_mlgov.gates.performance.formulas import by_formula
 from airflow_mlgov.gates.performance.predictions import Sample
 from airflow_mlgov.gates.performance.resampling import ROW_METRICS, Draws, resample_labels, resample_rows, weighted
@@ -21,7 +20,8 @@ from airflow_mlgov.gates.performance.scorers import (
     SCORE_METRICS,
     needs_score,
 )
-from airflow_mlgov.gates.statistics.delong import area_interval
+from airflow_mlgov.gates.performance.two_classes import TwoClasses
+from airflow_mlgov.gates.statistics.delong import interval_of
 from airflow_mlgov.gates.statistics.intervals import Interval, percentile, wilson
 from airflow_mlgov.results import Outcome
 
@@ -56,7 +56,7 @@ class Estimate:
 
 
 def estimate_all(
-    sample: Sample, metrics: Collection[str], confidence: float, draws: Mapping[str, Draws] | None = None
+    sample: Sample | TwoClasses, metrics: Collection[str], confidence: float, draws: Mapping[str, Draws] | None = None
 ) -> dict[str, Estimate]:
     """Each metric with its interval: DeLong's for ``roc_auc``, Wilson's for proportions of rows, Wald's for the
     calibration's fit, the bootstrap's for the others and for all metrics of rows with weights.
@@ -64,15 +64,17 @@ def estimate_all(
     :param metrics: names of ``scorers.METRICS`` that are of the sample's task
     :param draws: of this sample first and another, where they were drawn already
     """
-    points = {metric: point(metric, sample) for metric in metrics}
+    given = _counted(sample)
+    points = {metric: point(metric, given) for metric in metrics}
     drawn = dict(draws or {})
-    drawn |= draw([sample], [name for name, found in points.items() if found.value is not None and name not in drawn])
+    wanted = [name for name, found in points.items() if found.value is not None and name not in drawn]
+    drawn |= draw(given if isinstance(given, TwoClasses) else [given], wanted, by_formulas([points]))
     return {
         metric: Estimate(
             found.value,
             found.reason,
             found.outcome,
-            None if found.value is None else _interval(metric, sample, found.value, drawn.get(metric), confidence),
+            None if found.value is None else _interval(metric, given, found.value, drawn.get(metric), confidence),
             len(sample),
             found.asked,
         )
@@ -80,14 +82,33 @@ def estimate_all(
     }
 
 
-def point(metric: str, sample: Sample) -> Estimate:
+def _counted(sample: Sample | TwoClasses) -> Sample | TwoClasses:
+    """Without its rows, where none is needed."""
+    if isinstance(sample, TwoClasses) or sample.task != "binary" or sample.weight is not None or sample.problems:
+        return sample
+    return sample.two
+
+
+def by_formulas(points: Sequence[Mapping[str, Estimate]]) -> dict[str, list[float]]:
+    """The numbers of the metrics that scikit-learn was not asked for, of each table."""
+    found: dict[str, list[float]] = {}
+    for metric in points[0]:
+        values = [each[metric].value for each in points if metric in each and not each[metric].asked]
+        numbers = [value for value in values if value is not None]
+        if len(numbers) == len(points):
+            found[metric] = numbers
+    return found
+
+
+def point(metric: str, sample: Sample | TwoClasses) -> Estimate:
     """One metric without its interval."""
     if sample.problems:
         return Estimate(None, "; ".join(sample.problems), Outcome.ERROR)
+    sample = _counted(sample)
     problem = _score_problem(metric, sample)
     if problem:
         return Estimate(None, problem, Outcome.ERROR)
-    if sample.weight is not None:
+    if isinstance(sample, Sample) and sample.weight is not None:
         return _weighted_point(metric, sample.take(sample.weight > 0))
     reason = _undefined(metric, sample)
     if reason:
@@ -108,9 +129,12 @@ def _weighted_point(metric: str, sample: Sample) -> Estimate:
     return Estimate(value) if math.isfinite(value) else Estimate(None, f"{metric} has no value: a denominator is 0")
 
 
-def asked_of_scikit_learn(metric: str, sample: Sample) -> Estimate:
+def asked_of_scikit_learn(metric: str, sample: Sample | TwoClasses) -> Estimate:
     """What scikit-learn says, its warnings and refusals as reasons."""
     from sklearn.exceptions import UndefinedMetricWarning
+
+    if isinstance(sample, TwoClasses):
+        sample = _rows_of(sample, with_scores=needs_score(metric))
 
     try:
         with warnings.catch_warnings():
@@ -126,17 +150,35 @@ def asked_of_scikit_learn(metric: str, sample: Sample) -> Estimate:
     return Estimate(value, asked=True)
 
 
-def draw(samples: list[Sample], metrics: Collection[str]) -> dict[str, Draws]:
+def draw(
+    samples: Sequence[Sample] | TwoClasses,
+    metrics: Collection[str],
+    points: Mapping[str, Sequence[float]] | None = None,
+) -> dict[str, Draws]:
     """The resampled values of the metrics that a bootstrap is for, on tables of the same rows.
 
     :param metrics: those that every table has a number of
+    :param points: the numbers that are known by the formulas that are resampled
     """
-    if samples[0].weight is not None:
-        return resample_rows(samples, metrics) if metrics else {}
-    labels = [metric for metric in metrics if metric in OF_LABELS and not (len(samples) == 1 and _is_share(metric))]
+    alone = isinstance(samples, TwoClasses) or len(samples) == 1
+    if not isinstance(samples, TwoClasses) and samples[0].weight is not None:
+        return resample_rows(samples, metrics, points) if metrics else {}
+    labels = [metric for metric in metrics if metric in OF_LABELS and not (alone and _is_share(metric))]
     rows = [metric for metric in metrics if metric in ROW_METRICS]
     found = resample_labels(samples, labels) if labels else {}
-    return {**found, **(resample_rows(samples, rows) if rows else {})}
+    return {**found, **(resample_rows(samples, rows, points) if rows else {})}
+
+
+def _rows_of(two: TwoClasses, *, with_scores: bool) -> Sample:
+    """Rows that have these counts, or these scores; not both."""
+    import numpy as np
+
+    if with_scores:
+        sides = (two.scores.negatives, two.scores.positives)
+        label = np.repeat([0, 1], [len(side) for side in sides])
+        return Sample("binary", label, label, np.concatenate(sides), two.classes)
+    cells, counts = two.cells
+    return Sample("binary", np.repeat(cells // 2, counts), np.repeat(cells % 2, counts), None, two.classes)
 
 
 def bootstrap_interval(values: Array, confidence: float) -> Interval:
@@ -159,19 +201,13 @@ def agrees(whole: float, value: float) -> bool:
     return math.isclose(whole, value, rel_tol=1e-7, abs_tol=1e-9)
 
 
-def _interval(metric: str, sample: Sample, value: float, draws: Draws | None, confidence: float) -> Interval | None:
-    if sample.weight is not None:
-        known = draws is not None and agrees(float(draws.whole[0]), value)
-        return bootstrap_interval(draws.values[0], confidence) if known and draws is not None else None
-    if metric == "roc_auc":
-        return area_interval(sample.label, _score(sample), confidence)
-    if _is_share(metric):
-        return wilson(*_share(metric, sample), confidence)
-    if metric in CALIBRATION_FITS:
-        fit = recalibration(sample.label, _score(sample), confidence)
-        if fit is None:
-            return None
-        return fit.slope_interval if metric == "calibration_slope" else fit.intercept_interval
+def _interval(
+    metric: str, sample: Sample | TwoClasses, value: float, draws: Draws | None, confidence: float
+) -> Interval | None:
+    if isinstance(sample, Sample) and sample.weight is None and metric == "accuracy":
+        return wilson(int((sample.label == sample.prediction).sum()), len(sample), confidence)
+    if isinstance(sample, TwoClasses) and (metric == "roc_auc" or metric in CALIBRATION_FITS or _is_share(metric)):
+        return _closed(metric, sample, confidence)
     if draws is None or not agrees(float(draws.whole[0]), value):
         return None
     return bootstrap_interval(draws.values[0], confidence)
@@ -181,20 +217,31 @@ def _is_share(metric: str) -> bool:
     return metric in _PROPORTIONS
 
 
-def _share(metric: str, sample: Sample) -> tuple[int, int]:
-    """How many rows are right, of how many."""
-    right, predicted, true = sample.label == sample.prediction, sample.prediction == 1, sample.label == 1
+def _closed(metric: str, two: TwoClasses, confidence: float) -> Interval | None:
+    """An interval that needs no resampling."""
+    if metric == "roc_auc":
+        return interval_of(two.scores, confidence)
+    if metric in CALIBRATION_FITS:
+        if two.fit is None:
+            return None
+        fit = replace(two.fit, confidence=confidence)
+        return fit.slope_interval if metric == "calibration_slope" else fit.intercept_interval
+    right = int(two.counts[1, 1])
     if metric == "accuracy":
-        return int(right.sum()), len(sample)
-    of = predicted if metric == "precision" else true
-    return int((right & of).sum()), int(of.sum())
+        return wilson(right + int(two.counts[0, 0]), len(two), confidence)
+    return wilson(right, two.predicted if metric == "precision" else two.positives, confidence)
 
 
-def _score_problem(metric: str, sample: Sample) -> str:
+def _score_problem(metric: str, sample: Sample | TwoClasses) -> str:
     """Why the scores are no probabilities, where the metric takes them for such."""
     import numpy as np
 
-    if not needs_score(metric) or sample.score is None:
+    if not needs_score(metric):
+        return ""
+    if isinstance(sample, TwoClasses):
+        outside = sample.scores.outside(0, 1) if metric in _PROBABILITIES else 0
+        return f"{outside} scores are not within 0 to 1, so not probabilities" if outside else ""
+    if sample.score is None:
         return ""
     if metric in _PROBABILITIES or metric.startswith("roc_auc_ov"):
         outside = int((~((sample.score >= 0) & (sample.score <= 1))).sum())
@@ -206,10 +253,12 @@ def _score_problem(metric: str, sample: Sample) -> str:
     return ""
 
 
-def _undefined(metric: str, sample: Sample) -> str:
+def _undefined(metric: str, sample: Sample | TwoClasses) -> str:
     """Why scikit-learn's answer (often 0.0 with a warning, or an exception) would mean nothing."""
     import numpy as np
 
+    if isinstance(sample, TwoClasses):
+        return _undefined_of_two(metric, sample)
     if sample.task == "regression":
         if metric in _VARYING and len(np.unique(sample.label)) < 2:
             return "needs two different values among the labels"
@@ -221,18 +270,20 @@ def _undefined(metric: str, sample: Sample) -> str:
     of_each = metric in MULTICLASS_SCORE_METRICS or (sample.task == "multiclass" and metric in OF_TWO_OR_MORE)
     if of_each and (seen < len(sample.classes) or seen < 3):
         return f"needs rows of three classes or more and of each: the labels hold {seen} of {len(sample.classes)}"
-    return _undefined_of_two(metric, sample) if sample.task == "binary" else ""
+    return _undefined_of_two(metric, sample.two) if sample.task == "binary" else ""
 
 
-def _undefined_of_two(metric: str, sample: Sample) -> str:
-    positives, predicted = bool(sample.label.any()), bool(sample.prediction.any())
+def _undefined_of_two(metric: str, two: TwoClasses) -> str:
+    positives, predicted = two.positives, two.predicted
+    if metric in _TWO_CLASSES and positives in (0, len(two)):
+        return f"only one class among {len(two)} labels: there is nothing to rank"
     if metric in ("average_precision", "recall") and not positives:
         return "no label is positive"
     if metric == "precision" and not predicted:
         return "nothing is predicted positive"
     if metric in ("f1", "jaccard") and not positives and not predicted:
         return "no label is positive and nothing is predicted positive"
-    if metric in CALIBRATION_FITS and recalibration(sample.label, _score(sample), 0.95) is None:
+    if metric in CALIBRATION_FITS and two.fit is None:
         return "no finite fit: a score is exactly 0 or 1, there is only one class, or the classes are wholly apart"
     return ""
 
@@ -299,9 +350,3 @@ def _counts(sample: Sample) -> tuple[Array, Array, Array]:
     size = max(2, len(sample.classes))
     cells, counts = np.unique(sample.label * size + sample.prediction, return_counts=True)
     return cells // size, cells % size, counts
-
-
-def _score(sample: Sample) -> Array:
-    import numpy as np
-
-    return np.asarray(sample.score, dtype=float)

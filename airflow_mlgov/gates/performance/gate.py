@@ -14,8 +14,9 @@ from airflow_mlgov.data.values import explained, require_numbers, require_plain
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import VS_CHAMPION, WORST_SLICE, MetricBound, settle
 from airflow_mlgov.gates.performance.budgets import Measurement, score, weigh
-from airflow_mlgov.gates.performance.calibration import expected_calibration_error, recalibration, spiegelhalter_z
+from airflow_mlgov.gates.performance.calibration import calibration_error, spiegelhalter
 from airflow_mlgov.gates.performance.comparison import Change, churn, compare_all, mcnemar, paired_draws
+from airflow_mlgov.gates.performance.counting import count_two
 from airflow_mlgov.gates.performance.estimates import Estimate, covered, estimate_all, point
 from airflow_mlgov.gates.performance.predictions import Columns, Sample, align, classes_of, prepare, require_columns_for
 from airflow_mlgov.gates.performance.resampling import LABEL_RESAMPLES, ROW_RESAMPLES, SEED
@@ -31,6 +32,7 @@ from airflow_mlgov.gates.performance.scorers import (
     without_ending,
 )
 from airflow_mlgov.gates.performance.slices import LEAST_OF_A_CLASS, cut, held
+from airflow_mlgov.gates.performance.two_classes import TwoClasses
 from airflow_mlgov.gates.protocol import Findings, Question
 from airflow_mlgov.gates.slices import Sliced, SliceRules, slice_rules, worst_slice_check
 from airflow_mlgov.gates.statistics.intervals import Decide, require_confidence
@@ -102,18 +104,32 @@ def _judge_rows(
     task = _task(question.bounds, columns, judging)
     sides = [data, *([question.baseline] if question.baseline is not None else [])]
     _require_sound(sides, columns, judging, task)
-    table = data.frame(list(dict.fromkeys([*columns.weighted, *judging.slices.needed])))
-    champion = None if question.baseline is None else question.baseline.frame(columns.needed)
     with explained(data, [columns.label, columns.prediction]):
-        checks, details = judge_predictions(
-            table, champion, columns, question.bounds, judging=judging, measured=measured
-        )
+        two = _counted(question, data, columns, judging, task)
+        if two is not None:
+            checks, details = _judged(two, None, None, columns, question.bounds, judging, measured)
+        else:
+            table = data.frame(list(dict.fromkeys([*columns.weighted, *judging.slices.needed])))
+            champion = None if question.baseline is None else question.baseline.frame(columns.needed)
+            checks, details = judge_predictions(
+                table, champion, columns, question.bounds, judging=judging, measured=measured
+            )
+    asked = ["scikit-learn"] if "asked_of_scikit_learn" in details else []
     return Findings(
         checks,
         details,
         evaluation_digest=evaluation_digest(data, [columns.label, *([columns.row_id] if columns.row_id else [])]),
-        libraries=("pandas", "numpy", *(["scikit-learn"] if "asked_of_scikit_learn" in details else [])),
+        libraries=("duckdb" if two is not None else "pandas", "numpy", *asked),
     )
+
+
+def _counted(
+    question: Question[PerformanceSettings], data: Relation, columns: Columns, judging: Judging, task: Task
+) -> TwoClasses | None:
+    """The rows of two classes as counts and sorted scores, where nothing else of them is asked."""
+    if task != "binary" or question.baseline is not None or judging.slices.columns or columns.sample_weight:
+        return None
+    return count_two(data.in_duckdb(), columns)
 
 
 def _require_sound(sides: Sequence[Relation], columns: Columns, judging: Judging, task: Task) -> None:
@@ -177,21 +193,40 @@ def judge_predictions(
         weight = sound_weights(table[columns.sample_weight], columns.sample_weight)
         candidate = replace(candidate, weight=weight)
         baseline = None if baseline is None else replace(baseline, weight=weight)
-    metrics = _metrics(bounds, columns, task)
-    theirs = {} if baseline is None else {metric: point(metric, baseline) for metric in metrics}
-    draws = {} if baseline is None else paired_draws(candidate, baseline, theirs)
+    return _judged(candidate, baseline, table, columns, bounds, judging, measured or {})
+
+
+def _judged(
+    candidate: Sample | TwoClasses,
+    champion: Sample | None,
+    table: pd.DataFrame | None,
+    columns: Columns,
+    bounds: Sequence[MetricBound],
+    judging: Judging,
+    measured: Mapping[str, Measurement],
+) -> tuple[tuple[Check, ...], dict[str, Any]]:
+    """Checks and details.
+
+    :param table: the candidate's rows, where slices or a champion need them
+    """
+    rows = candidate if isinstance(candidate, Sample) else None
+    metrics = _metrics(bounds, columns, candidate.task)
+    theirs = {} if champion is None else {metric: point(metric, champion) for metric in metrics}
+    draws = {} if champion is None or rows is None else paired_draws(rows, champion, theirs)
     estimates = estimate_all(candidate, metrics, judging.confidence, draws)
     checks = [_data_check("data", problem) for problem in candidate.problems]
     changes: dict[str, Change] | None = None
-    if baseline is not None:
-        checks += [_data_check("baseline", problem) for problem in baseline.problems]
-        changes = compare_all(candidate, baseline, estimates, theirs, draws, judging.confidence)
-        changes |= _decisions(candidate, baseline, judging)
+    if champion is not None and rows is not None:
+        checks += [_data_check("baseline", problem) for problem in champion.problems]
+        changes = compare_all(rows, champion, estimates, theirs, draws, judging.confidence)
+        changes |= _decisions(rows, champion, judging)
     sliced = [without_ending(item.metric) for item in bounds if item.metric.endswith(WORST_SLICE)]
-    cuts = cut(table, candidate, sliced, judging.slices, judging.confidence) if not candidate.problems else []
+    cuts = []
+    if table is not None and rows is not None and not rows.problems:
+        cuts = cut(table, rows, sliced, judging.slices, judging.confidence)
     for item in bounds:
         if item.metric in BUDGETS:
-            checks.append(_budget_check(item, measured or {}))
+            checks.append(_budget_check(item, measured))
         elif item.metric.endswith(WORST_SLICE):
             checks.append(_slice_check(item, candidate, cuts, judging))
         elif item.relative_to_champion:
@@ -200,13 +235,13 @@ def judge_predictions(
             checks.append(_absolute_check(item, estimates[item.metric], judging))
     bounded = {item.metric for item in bounds}
     checks += [_info_check(name, estimate) for name, estimate in estimates.items() if name not in bounded]
-    checks += [_measured_check(name, found) for name, found in (measured or {}).items() if name not in bounded]
-    details = _details(table, candidate, columns, judging)
+    checks += [_measured_check(name, found) for name, found in measured.items() if name not in bounded]
+    details = _details(candidate, columns, judging)
     asked = sorted(metric for metric, found in estimates.items() if found.asked)
     if asked:
         details["asked_of_scikit_learn"] = asked
-    if baseline is not None and changes is not None:
-        checks += _comparison_checks(candidate, baseline, changes, bounded)
+    if champion is not None and rows is not None and changes is not None:
+        checks += _comparison_checks(rows, champion, changes, bounded)
         details["changes"] = {metric: change.as_dict() for metric, change in changes.items() if metric != CHURN}
     return tuple(checks), details
 
@@ -302,7 +337,7 @@ def _no_champion_check(item: MetricBound, candidate: Estimate, on_no_champion: s
     return Check(item.metric, Outcome.INCONCLUSIVE, None, item.bound, Severity.INFO, detail, values)
 
 
-def _slice_check(item: MetricBound, candidate: Sample, cuts: Sequence[Sliced], judging: Judging) -> Check:
+def _slice_check(item: MetricBound, candidate: Sample | TwoClasses, cuts: Sequence[Sliced], judging: Judging) -> Check:
     if candidate.problems:
         detail = "; ".join(candidate.problems)
         return Check(item.metric, Outcome.ERROR, None, item.bound, item.severity, detail)
@@ -374,8 +409,8 @@ def _straddling(estimate: Estimate | Change, outcome: Outcome) -> str:
     return f"the {estimate.interval} straddles the bound: judge it on more rows"
 
 
-def _details(table: pd.DataFrame, candidate: Sample, columns: Columns, judging: Judging) -> dict[str, Any]:
-    details: dict[str, Any] = {"rows": len(table), "task": _TASK_NAMES[candidate.task]}
+def _details(candidate: Sample | TwoClasses, columns: Columns, judging: Judging) -> dict[str, Any]:
+    details: dict[str, Any] = {"rows": len(candidate), "task": _TASK_NAMES[candidate.task]}
     if columns.prediction is None:
         said = f"{columns.score} >= {columns.threshold:g}" if candidate.task == "binary" else "the most probable class"
         details["prediction"] = said
@@ -384,11 +419,12 @@ def _details(table: pd.DataFrame, candidate: Sample, columns: Columns, judging: 
         "decide": judging.decide,
         "resamples": {"labels": LABEL_RESAMPLES, "rows": ROW_RESAMPLES, "seed": SEED},
     }
-    if candidate.weight is not None and columns.sample_weight is not None:
+    weight = candidate.weight if isinstance(candidate, Sample) else None
+    if weight is not None and columns.sample_weight is not None:
         details["sample_weight"] = {
             "column": columns.sample_weight,
-            "sum": float(candidate.weight.sum()),
-            "effective_sample_size": effective_size(candidate.weight),
+            "sum": float(weight.sum()),
+            "effective_sample_size": effective_size(weight),
             "method": SOURCE,
         }
     if judging.slices.columns:
@@ -398,24 +434,22 @@ def _details(table: pd.DataFrame, candidate: Sample, columns: Columns, judging: 
     if candidate.task == "multiclass":
         details["classes"] = list(candidate.classes)
     if candidate.task == "binary":
-        details["positives"] = int(candidate.label.sum())
-        details |= _calibration(candidate, judging.confidence)
+        two = candidate.two if isinstance(candidate, Sample) else candidate
+        details["positives"] = two.positives
+        if weight is None and two.ranked is not None:
+            details |= _calibration(two)
     return details
 
 
-def _calibration(candidate: Sample, confidence: float) -> dict[str, Any]:
+def _calibration(two: TwoClasses) -> dict[str, Any]:
     """How the probabilities are calibrated, where the scores are such."""
-    if (
-        candidate.weight is not None
-        or candidate.score is None
-        or candidate.score.min() < 0
-        or candidate.score.max() > 1
-    ):
+    ranked = two.scores
+    if ranked.outside(0, 1):
         return {}
-    fit = recalibration(candidate.label, candidate.score, confidence)
+    fit = two.fit
     found = {
-        "expected_calibration_error": expected_calibration_error(candidate),
-        "spiegelhalter_z": spiegelhalter_z(candidate.label, candidate.score),
+        "expected_calibration_error": calibration_error(ranked),
+        "spiegelhalter_z": spiegelhalter(ranked),
         "slope": fit and fit.slope,
         "intercept": fit and fit.intercept,
     }

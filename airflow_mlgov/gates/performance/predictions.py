@@ -6,12 +6,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.data.labels import binary_columns, classes_among, distinct, missing_problem, numeric_column
 from airflow_mlgov.data.values import Key, in_order, keys_of, meant, require_one_sort, shown
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.performance.scorers import BUDGETS, CHURN, Task, needs_score
+from airflow_mlgov.gates.performance.two_classes import NAMES, TwoClasses
+from airflow_mlgov.gates.statistics.ranked import rank
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +23,6 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 _MOST_CLASSES = 200
-_TWO = ("negative", "positive")
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,17 @@ class Sample:
 
     def __len__(self) -> int:
         return len(self.label)
+
+    @cached_property
+    def two(self) -> TwoClasses:
+        """The same of a binary task, without the rows; not of rows with weights."""
+        import numpy as np
+
+        label, prediction = self.label == 1, self.prediction == 1
+        right, true, predicted = (int(np.count_nonzero(mask)) for mask in (label & prediction, label, prediction))
+        counts = np.array([[len(self) - true - predicted + right, predicted - right], [true - right, right]])
+        ranked = None if self.score is None else rank(label, np.asarray(self.score, dtype=float))
+        return TwoClasses(counts, ranked, self.problems)
 
     def take(self, rows: Array) -> Sample:
         """Some of the rows.
@@ -225,10 +238,10 @@ def _binary(roles: Mapping[str, pd.Series], columns: Columns) -> Sample:
     coded = binary_columns({r: roles[r] for r in ("label", "prediction") if r in roles}, columns.positive_label)
     label = coded["label"].to_numpy()
     if "prediction" in coded:
-        return Sample("binary", label, coded["prediction"].to_numpy(), score, _TWO)
+        return Sample("binary", label, coded["prediction"].to_numpy(), score, NAMES)
     if score is None:
         raise ConfigurationError("name a score column, a prediction column, or both", code="setting.missing")
-    return Sample("binary", label, (score >= columns.threshold).astype("int64"), score, _TWO)
+    return Sample("binary", label, (score >= columns.threshold).astype("int64"), score, NAMES)
 
 
 def _multiclass(roles: Mapping[str, pd.Series], columns: Columns, classes: Sequence[Key]) -> Sample:

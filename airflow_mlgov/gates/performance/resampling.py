@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.gates.performance.calibration import binned_residuals
 from airflow_mlgov.gates.performance.predictions import Sample
+from airflow_mlgov.gates.performance.two_classes import TwoClasses
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,21 +40,17 @@ class Draws:
     """The metric without resampling, shape (tables,): what scikit-learn must say too."""
 
 
-def resample_labels(samples: Sequence[Sample], metrics: Collection[str]) -> dict[str, Draws]:
+def resample_labels(samples: Sequence[Sample] | TwoClasses, metrics: Collection[str]) -> dict[str, Draws]:
     """Metrics of labels, from multinomial draws of the table's counts: the same as taking rows with replacement.
 
-    :param samples: tables of the same rows; all share one set of classes
+    :param samples: tables of the same rows, which share one set of classes; or one of two classes
     """
     import numpy as np
 
-    size = max(2, len(samples[0].classes))
-    codes = samples[0].label
-    for sample in samples:
-        codes = codes * size + sample.prediction
-    cells, counts = np.unique(codes, return_counts=True)
-    truth, predicted = cells // size ** len(samples), []
-    for at in range(len(samples)):
-        predicted.append(truth * size + cells // size ** (len(samples) - 1 - at) % size)
+    size, tables, (cells, counts) = _cells_of(samples)
+    truth, predicted = cells // size**tables, []
+    for at in range(tables):
+        predicted.append(truth * size + cells // size ** (tables - 1 - at) % size)
     random, rows = np.random.default_rng(SEED), counts.sum()
     step = max(1, _AT_ONCE // max(len(cells), size * size))
     found: dict[str, list[Array]] = {metric: [] for metric in metrics}
@@ -69,22 +66,47 @@ def resample_labels(samples: Sequence[Sample], metrics: Collection[str]) -> dict
     }
 
 
-def resample_rows(samples: Sequence[Sample], metrics: Collection[str]) -> dict[str, Draws]:
+def _cells_of(samples: Sequence[Sample] | TwoClasses) -> tuple[int, int, tuple[Array, Array]]:
+    """The number of classes and of tables; which values of label and predictions occur together, and how often."""
+    import numpy as np
+
+    if isinstance(samples, TwoClasses):
+        return 2, 1, samples.cells
+    size = max(2, len(samples[0].classes))
+    codes = samples[0].label
+    for sample in samples:
+        codes = codes * size + sample.prediction
+    return size, len(samples), np.unique(codes, return_counts=True)
+
+
+def resample_rows(
+    samples: Sequence[Sample] | TwoClasses,
+    metrics: Collection[str],
+    points: Mapping[str, Sequence[float]] | None = None,
+) -> dict[str, Draws]:
     """Metrics of scores and quantities, from multinomial draws of how often each row is taken.
 
-    :param samples: tables of the same rows; rows with weights keep them
+    :param samples: tables of the same rows; rows with weights keep them; or one of two classes, whose rows are drawn in
+        the order of their labels and scores
     :param metrics: keys of :data:`ROW_METRICS`; of samples with weights also metrics of labels, ``roc_auc`` and
         ``churn``, see :func:`weighted`
+    :param points: metrics of the tables that are known already, by the formulas that are resampled; of two classes all
     """
     import numpy as np
 
-    rows, random = len(samples[0]), np.random.default_rng(SEED)
-    once = np.ones((1, rows))
-    whole = {metric: np.array([weighted(metric, sample)(once)[0] for sample in samples]) for metric in metrics}
-    drawn, narrower = samples, 1.0
-    if rows > MOST_ROWS:
-        chosen = random.choice(rows, MOST_ROWS, replace=False)
-        drawn, narrower = [sample.take(chosen) for sample in samples], (MOST_ROWS / rows) ** 0.5
+    rows, random = len(samples if isinstance(samples, TwoClasses) else samples[0]), np.random.default_rng(SEED)
+    narrower = min(1.0, (MOST_ROWS / rows) ** 0.5)
+    chosen = random.choice(rows, MOST_ROWS, replace=False) if narrower < 1 else np.arange(rows)
+    tables: Sequence[Sample] = () if isinstance(samples, TwoClasses) else samples
+    drawn = [sample.take(chosen) for sample in tables] if narrower < 1 else list(tables)
+    if isinstance(samples, TwoClasses):
+        label, score = samples.scores.taken(chosen)
+        drawn = [Sample("binary", label, label, score, samples.classes)]
+    known = points or {}
+    whole = {
+        metric: np.array(known[metric] if metric in known else [_once(metric, sample) for sample in tables])
+        for metric in metrics
+    }
     count, step = len(drawn[0]), max(1, _AT_ONCE // len(drawn[0]))
     functions = {metric: [weighted(metric, sample) for sample in drawn] for metric in metrics}
     found: dict[str, list[Array]] = {metric: [] for metric in metrics}
@@ -102,6 +124,12 @@ def resample_rows(samples: Sequence[Sample], metrics: Collection[str]) -> dict[s
             values = middle[:, None] + (values - centre[:, None]) * narrower
         result[metric] = Draws(values, middle)
     return result
+
+
+def _once(metric: str, sample: Sample) -> float:
+    import numpy as np
+
+    return float(weighted(metric, sample)(np.ones((1, len(sample))))[0])
 
 
 def weighted(metric: str, sample: Sample) -> Weighted:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.gates.bounds import settle
-from airflow_mlgov.gates.performance.estimates import Estimate, estimate_all
+from airflow_mlgov.gates.performance.estimates import Estimate, estimate_all, point
 from airflow_mlgov.gates.performance.scorers import OF_TWO_OR_MORE
 from airflow_mlgov.gates.slices import Estimated, Sliced, SliceRules, cut_by
-from airflow_mlgov.gates.statistics.intervals import Decide, judge
+from airflow_mlgov.gates.statistics.intervals import Decide, Interval, judge
 from airflow_mlgov.gates.statistics.weights import effective_size
 from airflow_mlgov.results import Bound, Outcome
 
@@ -30,6 +32,39 @@ _OF_BOTH = (
 _OF_POSITIVES = ("average_precision", "recall", "f1", "jaccard")
 
 
+@dataclass(frozen=True)
+class OfSlice:
+    """A metric of one slice. Its interval is estimated once somebody asks: of a thousand slices few are listed."""
+
+    sample: Sample
+    rows: Array
+    metric: str
+    confidence: float
+    point: Estimate
+
+    @property
+    def value(self) -> float | None:
+        """The number."""
+        return self.point.value
+
+    @property
+    def reason(self) -> str:
+        """Why there is no number."""
+        return self.point.reason
+
+    @property
+    def outcome(self) -> Outcome:
+        """How a check on it ends when there is no number."""
+        return self.point.outcome
+
+    @cached_property
+    def interval(self) -> Interval | None:
+        """How sure it is."""
+        if self.value is None:
+            return None
+        return estimate_all(self.sample.take(self.rows), [self.metric], self.confidence)[self.metric].interval
+
+
 def cut(
     table: pd.DataFrame, sample: Sample, metrics: Sequence[str], rules: SliceRules, confidence: float
 ) -> list[Sliced]:
@@ -38,25 +73,25 @@ def cut(
     :param table: the rows of ``sample``, in its order
     """
 
-    def estimates(rows: np.ndarray[Any, Any]) -> Mapping[str, Estimate]:
+    def estimates(rows: Array) -> Mapping[str, Estimated]:
         part = sample.take(rows)
         if part.weight is not None and effective_size(part.weight) < rules.min_size:
             reason = f"an effective sample size below {rules.min_size} by its weights"
             return {metric: Estimate(None, reason) for metric in metrics}
-        return _estimates(part, metrics, confidence)
+        return {metric: OfSlice(sample, rows, metric, confidence, _point(metric, part)) for metric in metrics}
 
     return [cut_by(table, by, rules, estimates) for by in rules.columns]
 
 
 def held(bound: Bound, estimate: Estimated, decide: Decide) -> Outcome:
     """How a bound ends on a slice's estimate."""
-    return judge(bound, estimate.value and settle(estimate.value), estimate.interval, decide)
+    interval = estimate.interval if decide == "interval" else None
+    return judge(bound, estimate.value and settle(estimate.value), interval, decide)
 
 
-def _estimates(part: Sample, metrics: Sequence[str], confidence: float) -> dict[str, Estimate]:
-    reasons = {metric: _too_few(metric, part) for metric in metrics}
-    found = estimate_all(part, [metric for metric, reason in reasons.items() if not reason], confidence)
-    return {metric: Estimate(None, reason) if reason else found[metric] for metric, reason in reasons.items()}
+def _point(metric: str, part: Sample) -> Estimate:
+    reason = _too_few(metric, part)
+    return Estimate(None, reason) if reason else point(metric, part)
 
 
 def _too_few(metric: str, part: Sample) -> str:

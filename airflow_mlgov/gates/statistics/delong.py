@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.gates.statistics.intervals import Interval, wilson, z_of
+from airflow_mlgov.gates.statistics.ranked import Ranked, rank
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,12 +58,16 @@ def area_interval(label: Array, score: Array, confidence: float) -> Interval:
     """The interval of one area. Where the classes are wholly apart, the variance is 0 and says nothing; then it is
     Wilson's of as many disjoint pairs of a positive and a negative row as there are because those are independent and
     each is in order with the area's probability. Not defined where all scores tie."""
-    areas, covariance = delong(label, [score])
-    area, positives = float(areas[0]), int(label.sum())
-    if area in (0.0, 1.0):
-        pairs = min(positives, len(label) - positives)
-        return replace(wilson(int(area) * pairs, pairs, confidence), method="wilson of disjoint pairs")
-    return _interval(area, float(covariance[0, 0]), confidence, (0.0, 1.0))
+    return interval_of(rank(label, score), confidence)
+
+
+def interval_of(ranked: Ranked, confidence: float) -> Interval:
+    """See :func:`area_interval`."""
+    area = ranked.area
+    if area.value in (0.0, 1.0):
+        pairs = min(len(ranked.positives), len(ranked.negatives))
+        return replace(wilson(int(area.value) * pairs, pairs, confidence), method="wilson of disjoint pairs")
+    return _interval(area.value, area.variance, confidence, (0.0, 1.0))
 
 
 def difference_interval(label: Array, candidate: Array, champion: Array, confidence: float) -> Interval:

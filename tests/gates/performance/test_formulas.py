@@ -14,12 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from airflow_mlgov.gates.performance import evaluate_performance, formulas
-from airflow_mlgov.gates.performance.estimates import asked_of_scikit_learn, point
+from airflow_mlgov.gates.performance import counting, evaluate_performance, formulas
+from airflow_mlgov.gates.performance.estimates import asked_of_scikit_learn, estimate_all, point
 from airflow_mlgov.gates.performance.formulas import by_formula
 from airflow_mlgov.gates.performance.predictions import Sample
 from airflow_mlgov.gates.performance.scorers import METRICS as ALL_METRICS
 from airflow_mlgov.gates.performance.scorers import MULTICLASS_SCORE_METRICS, REGRESSION_METRICS
+from airflow_mlgov.gates.statistics import ranked
 from airflow_mlgov.results import Subject
 
 FUNCTIONS = {
@@ -120,3 +121,62 @@ def test_the_gate_asks_scikit_learn_only_where_it_must(tmp_path: Path) -> None:
         "matthews_corrcoef",
     ]
     assert "scikit-learn" in result.libraries
+
+
+@pytest.mark.slow
+@given(binary_samples(), st.integers(0, 2**32 - 1), st.integers(1, 5))
+@settings(max_examples=20, deadline=None)
+def test_of_two_classes_no_order_of_rows_and_no_size_of_parts_counts(sample: Sample, seed: int, part: int) -> None:
+    order = np.random.default_rng(seed).permutation(len(sample))
+    metrics_of_rows = [metric for metric in OF_TWO if metric in formulas.FORMULAS]
+    first = estimate_all(sample, metrics_of_rows, 0.95)
+    assert repr(estimate_all(sample.take(order), metrics_of_rows, 0.95)) == repr(first)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranked, "PART", part)
+        in_parts = {metric: point(metric, sample.take(order)).value for metric in metrics_of_rows}
+    for metric, found in first.items():
+        expected = found.value if found.value is None else pytest.approx(found.value, rel=1e-9, abs=1e-9)
+        assert in_parts[metric] == expected, metric
+
+
+def test_beyond_the_memory_limit_the_sorted_scores_lie_in_files_and_say_the_same(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    score = np.round(rng.beta(2, 3, 40_000), 4).clip(0.001, 0.999)
+    label = np.where(rng.uniform(size=len(score)) < score, "bad", "good")
+    table = pd.DataFrame({"label": label, "score": score, "prediction": np.where(score > 0.5, "bad", "good")})
+    table.to_parquet(tmp_path / "p.parquet")
+    table.sample(frac=1, random_state=1).to_parquet(tmp_path / "shuffled.parquet")
+
+    def judged(name: str) -> dict[str, Any]:
+        bounds = {metric: {"min": -9.0} for metric in ("roc_auc", "average_precision", "log_loss", "calibration_slope")}
+        result = evaluate_performance(
+            str(tmp_path / name),
+            subject=SUBJECT,
+            label="label",
+            score="score",
+            prediction="prediction",
+            positive_label="bad",
+            bounds=bounds,
+        )
+        return {"checks": result.checks, "details": result.details}
+
+    in_memory = judged("p.parquet")
+    assert judged("shuffled.parquet") == in_memory
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(counting, "bytes_of", lambda _: 0)
+        assert judged("p.parquet") == in_memory
+
+
+def test_counted_rows_are_judged_as_read_ones(tmp_path: Path) -> None:
+    """Slices need the rows, so the same table is judged both ways."""
+    rng = np.random.default_rng(4)
+    score = rng.uniform(0.01, 0.99, 3_000)
+    table = pd.DataFrame({"label": rng.uniform(size=3_000) < score, "score": score.astype("float32"), "part": 1})
+    path = tmp_path / "p.parquet"
+    table.to_parquet(path)
+    bounds = {metric: {"min": -9.0} for metric in ("roc_auc", "average_precision", "d2_brier_score", "f1")}
+    named: dict[str, Any] = {"subject": SUBJECT, "label": "label", "score": "score", "bounds": bounds}
+    counted, read = (evaluate_performance(str(path), **named, **more) for more in ({}, {"slices": ["part"]}))
+    assert (counted.libraries.keys(), read.libraries.keys()) == ({"duckdb", "numpy"}, {"pandas", "numpy"})
+    assert counted.checks == read.checks
+    assert {key: read.details[key] for key in counted.details} == counted.details
