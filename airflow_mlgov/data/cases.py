@@ -62,7 +62,8 @@ def digest_of_counts(counts: Iterable[tuple[Sequence[Any], int]]) -> str:
     :param counts: a row's values, and how many rows have them; the same values may come again
     """
     digest = hashlib.sha256(_HEAD)
-    for line, count in sorted((_line(values), count) for values, count in counts):
+    known: dict[tuple[type, Any], str] = {}
+    for line, count in sorted((_line(values, known), count) for values, count in counts):
         for start in range(0, count, _REPEATED_AT_ONCE):
             digest.update(line * min(_REPEATED_AT_ONCE, count - start))
     return digest.hexdigest()
@@ -94,8 +95,18 @@ def _bytes_of(texts: Any) -> memoryview:
     return memoryview(content)[ends[texts.offset] : ends[texts.offset + len(texts)]]
 
 
-def _line(values: Sequence[Any]) -> bytes:
-    return ("\t".join(map(_text, values)) + "\n").encode("utf-8", "surrogatepass")
+def _line(values: Sequence[Any], known: dict[tuple[type, Any], str]) -> bytes:
+    """A row's line.
+
+    :param known: values whose text has been made
+    """
+    texts = []
+    for value in values:
+        text = known.get((type(value), value)) if isinstance(value, str | int) else _text(value)
+        if text is None:
+            text = known[type(value), value] = _text(value)
+        texts.append(text)
+    return ("\t".join(texts) + "\n").encode("utf-8", "surrogatepass")
 
 
 def _text(value: Any) -> str:

@@ -378,7 +378,7 @@ class Findings:
     """Distributions that computed it, whose versions are looked up; or names with versions."""
     reports: Mapping[str, str] = field(default_factory=dict)
     figures: Mapping[str, str] = field(default_factory=dict)
-    """Caption -> SVG element, for the report."""
+    """Caption -> SVG or pre element, for the report."""
 
 
 class Gate(ABC, Generic[S]):

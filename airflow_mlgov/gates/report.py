@@ -1,5 +1,5 @@
 """Writes what a gate said as one HTML file that opens anywhere: no script, no font, no address. Shows nothing that the
-evidence does not hold."""
+evidence does not hold or bind by a digest."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from airflow_mlgov.words import markdown, plain
 def write_report(result: GateResult, directory: str | Path, figures: Mapping[str, str] | None = None) -> Path:
     """``<gate>-<digest>-<time>.html`` in ``directory``, which is made where absent; what is not green comes first.
 
-    :param figures: caption -> SVG element, made by this package and with every text in it escaped
+    :param figures: caption -> SVG or pre element, made by this package and with every text in it escaped
     :raises ConfigurationError: the directory cannot be written to
     """
     folder = Path(directory)

@@ -3,7 +3,7 @@ for scores and for regressions. One shape for all, so that they are compared and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,7 +14,7 @@ from airflow_mlgov.gates.fairness.features import Feature
 from airflow_mlgov.gates.fairness.joint import Joint, joint_means
 from airflow_mlgov.gates.fairness.rates import Minimums, fairlearn_rates, rates_of, too_few, totals
 from airflow_mlgov.gates.fairness.regression import ErrorSums
-from airflow_mlgov.gates.fairness.resampling import resample, resample_weights
+from airflow_mlgov.gates.fairness.resampling import resample_in_parts, resample_weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 Engine = Literal["counts", "fairlearn"]
 ENGINES: tuple[Engine, ...] = ("counts", "fairlearn")
+MOST_LISTED = 200
+"""Groups of a feature up to which evidence lists all."""
+_OF_EITHER_END = 10
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,27 @@ class Estimates:
     """Counts of label x prediction, shape (groups, 2, 2); of a binary model."""
     weights: Mapping[str, Array] | None = None
     """What ``counts`` has, by the rows' weights; None if they have none."""
+
+    def listed(self, reference: int | None) -> list[tuple[int, str]]:
+        """Position and name of the groups that evidence lists: all that may be named; of more than
+        :data:`MOST_LISTED` the lowest and the highest of each measure, the largest and the reference.
+
+        :param reference: the position of the group that others are compared with
+        """
+        import numpy as np
+
+        named = self.feature.positioned
+        if len(named) <= MOST_LISTED:
+            return named
+        positions = np.array([at for at, _ in named])
+        kept = {int(self.counts["rows"].argmax()), reference}
+        for measured in self.measures.values():
+            for item in measured:
+                values = item.values.groups[positions]
+                known = positions[np.isfinite(values)]
+                order = known[np.argsort(item.values.groups[known], kind="stable")].tolist()
+                kept |= {*order[:_OF_EITHER_END], *order[-_OF_EITHER_END:]}
+        return [(at, group) for at, group in named if at in kept]
 
 
 @dataclass(frozen=True)
@@ -136,11 +160,11 @@ def estimate_rates(
         paired = counted.ndim == 4
         candidate = counted.sum(3) if paired else counted
         weight = (weighed or {}).get(of_class)
-        table, drawn = (counted, resample(counted)) if weight is None else (weight.sums, weight.drawn)
+        table = counted if weight is None else weight.sums
+        parts = resample_in_parts(counted) if weight is None else iter([weight.drawn])
         point = _rates(table.sum(3) if paired else table, wanted, compute)
-        samples = _rates(drawn.sum(4) if paired else drawn, wanted, rates_of)
         theirs = _rates(table.sum(2), wanted, rates_of) if paired else {}
-        their_samples = _rates(drawn.sum(3), wanted, rates_of) if paired else {}
+        samples, their_samples = _resampled(parts, wanted, paired)
         counts = totals(candidate)
         effective = None
         if weight is not None:
@@ -195,6 +219,29 @@ def estimate_errors(feature: Feature, errors: ErrorSums, minimums: Minimums, sup
         short = too_few(name, feature.labels, {"rows": rows}, minimums, suppress_below)
         measures[name] = [_measured(joint_means(rows, sums, products).measured(), short)]
     return Estimates(feature, {"rows": rows.astype(np.int64)}, measures)
+
+
+def _resampled(
+    parts: Iterable[Array], names: tuple[str, ...], paired: bool
+) -> tuple[dict[str, Values], dict[str, Values]]:
+    """The rates of resampled tables, and the champion's."""
+    mine, theirs = [], []
+    for drawn in parts:
+        mine.append(_rates(drawn.sum(4) if paired else drawn, names, rates_of))
+        theirs.append(_rates(drawn.sum(3), names, rates_of) if paired else {})
+    return _joined(mine), _joined(theirs)
+
+
+def _joined(parts: Sequence[Mapping[str, Values]]) -> dict[str, Values]:
+    import numpy as np
+
+    return {
+        name: Values(
+            np.concatenate([part[name].groups for part in parts]),
+            np.concatenate([part[name].against for part in parts]),
+        )
+        for name in parts[0]
+    }
 
 
 def _totals_by_weight(weight: Weighed, paired: bool) -> tuple[dict[str, Array], dict[str, Array]]:

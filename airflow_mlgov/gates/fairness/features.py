@@ -98,7 +98,10 @@ def group_name(value: Any) -> str | None:
 def group_names(values: Sequence[Any]) -> tuple[str | None, ...]:
     """The names of one column's values. Text of one length that ends in blanks is a database's CHAR, which fills up
     what it holds: the blanks are not the name's."""
-    keys = keys_of(values)
+    try:
+        keys = keys_of({(type(value), value): value for value in values}.values())
+    except TypeError:  # a list or a dictionary, which is refused by name
+        keys = keys_of(values)
     texts = {key.value for key in keys.values() if key.sort is Sort.TEXT}
     padded = len({len(text) for text in texts}) == 1 and any(text.endswith(" ") for text in texts)
     padded = padded and len({text.rstrip(" ") for text in texts}) == len(texts)

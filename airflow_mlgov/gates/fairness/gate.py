@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.data.labels import binary_codes, classes_among
@@ -51,7 +52,7 @@ from airflow_mlgov.gates.fairness.metrics import (
     Task,
     is_binary,
 )
-from airflow_mlgov.gates.fairness.published import published
+from airflow_mlgov.gates.fairness.published import every_group, published
 from airflow_mlgov.gates.fairness.rates import Minimums
 from airflow_mlgov.gates.fairness.regression import ErrorSums, sum_errors
 from airflow_mlgov.gates.fairness.scores import rank_groups
@@ -114,6 +115,10 @@ def judge(question: Question[FairnessSettings]) -> Findings:
         from airflow_mlgov.gates.fairness.plots import draw_rates
 
         figures = draw_rates(checks, details, given.confidence)
+        for each in judged:
+            if each.feature.name in details.get("groups", {}):
+                lines = escape("\n".join(every_group(each, given.suppress_below)))
+                figures[f"all groups of {each.feature.name}"] = f"<pre>{lines}</pre>"
     digest = counted.case_digest
     if bins := settings.columns.bins:
         details["bins"] = {name: {"edges": list(edges), "groups": bin_names(edges)} for name, edges in bins.items()}

@@ -11,7 +11,7 @@ from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import MetricBound, settle
 from airflow_mlgov.gates.fairness import four_fifths
 from airflow_mlgov.gates.fairness.disparity import Method, Values, compare, disparities
-from airflow_mlgov.gates.fairness.estimates import Estimates, Measured
+from airflow_mlgov.gates.fairness.estimates import MOST_LISTED, Estimates, Measured
 from airflow_mlgov.gates.fairness.features import Feature, columns_of, listed
 from airflow_mlgov.gates.fairness.metrics import DENOMINATORS, FAIRNESS_METRICS, FairnessMetric, is_binary
 from airflow_mlgov.gates.fairness.resampling import chance_allows, closed_form, widened
@@ -60,11 +60,12 @@ def judge_bound(item: MetricBound, estimates: Estimates, rules: Rules) -> Check:
     if feature.problem:
         return check
     measured = [each for measure in metric.measures for each in estimates.measures[measure]]
-    values: dict[str, Any] = {"by_group": _by_group(metric, estimates)}
+    values: dict[str, Any] = {"by_group": _by_group(metric, estimates, rules)}
     reason, left_out = _left_out(measured, estimates, rules)
     reason = _only_one(feature) or reason or _nobody_selected(metric, estimates)
     if left_out and not reason:
-        values["left_out"] = left_out
+        values["left_out"] = dict(list(left_out.items())[:MOST_LISTED])
+        values |= {"left_out_groups": len(left_out)} if len(left_out) > MOST_LISTED else {}
     check = replace(check, outcome=Outcome.INCONCLUSIVE, detail=reason, values=values)
     if item.relative_to_champion:
         return check if reason else _change(check, item, metric, measured, feature, rules)
@@ -198,12 +199,14 @@ def _disparity(check: Check, item: MetricBound, measured: Measured, estimates: E
         detail = f"the reference {feature.labels[at]} has no rate to divide by"
         return replace(check, detail=detail, values=values)
     judged = {}
+    listed = {at for at, _ in estimates.listed(at)} if len(feature.groups) > MOST_LISTED else None
     for position in others:
         interval = percentile(samples[:, position], rules.confidence)
         judged[position] = _judged(check, item.bound, float(ratios[position]), interval, rules, "")
     values["disparities"] = {
         feature.labels[position]: {"value": each.observed, "outcome": str(each.outcome)}
         for position, each in judged.items()
+        if listed is None or position in listed
     }
     outcome = next(worst for worst in WORST_FIRST if worst in {each.outcome for each in judged.values()})
     worst_groups = [position for position in others if judged[position].outcome is outcome]
@@ -289,12 +292,13 @@ def _ends(values: Array) -> tuple[int, int]:
     return int(np.nanargmin(values)), int(np.nanargmax(values))
 
 
-def _by_group(metric: FairnessMetric, estimates: Estimates) -> dict[str, dict[str, float | None]]:
-    found: dict[str, dict[str, float | None]] = {group: {} for group in estimates.feature.named}
+def _by_group(metric: FairnessMetric, estimates: Estimates, rules: Rules) -> dict[str, dict[str, float | None]]:
+    listed = estimates.listed(rules.reference_of(estimates.feature))
+    found: dict[str, dict[str, float | None]] = {group: {} for _, group in listed}
     for measure in metric.measures:
         for each in estimates.measures[measure]:
             name = f"{measure} of {each.of_class}" if each.of_class else measure
-            for at, group in estimates.feature.positioned:
+            for at, group in listed:
                 value = float(each.values.groups[at])
                 found[group][name] = value if math.isfinite(value) else None
     return found

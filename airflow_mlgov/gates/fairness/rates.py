@@ -70,21 +70,24 @@ def rates_of(confusion: Array, names: tuple[str, ...]) -> dict[str, Array]:
 
     tn, fp, fn, tp = _cells(confusion)
     of = totals(confusion)
-    parts = {
-        "selection_rate": (of["selected"], of["rows"]),
-        "true_positive_rate": (tp, of["positives"]),
-        "false_positive_rate": (fp, of["negatives"]),
-        "false_negative_rate": (fn, of["positives"]),
-        "accuracy": (tn + tp, of["rows"]),
-        "precision": (tp, of["selected"]),
-        "true_negative_rate": (tn, of["negatives"]),
-        "false_omission_rate": (fn, of["unselected"]),
-        "false_discovery_rate": (fp, of["selected"]),
-        "negative_predictive_value": (tn, of["unselected"]),
-        "predicted_positive_rate": (of["selected"], of["selected"].sum(-1, keepdims=True)),
+    parts: dict[str, tuple[Any, str]] = {
+        "selection_rate": (of["selected"], "rows"),
+        "true_positive_rate": (tp, "positives"),
+        "false_positive_rate": (fp, "negatives"),
+        "false_negative_rate": (fn, "positives"),
+        "precision": (tp, "selected"),
+        "true_negative_rate": (tn, "negatives"),
+        "false_omission_rate": (fn, "unselected"),
+        "false_discovery_rate": (fp, "selected"),
+        "negative_predictive_value": (tn, "unselected"),
     }
+    if "accuracy" in names:
+        parts["accuracy"] = (tn + tp, "rows")
     with np.errstate(divide="ignore", invalid="ignore"):
-        return {name: np.divide(*parts[name]) for name in names}
+        found = {name: np.divide(parts[name][0], of[parts[name][1]]) for name in names if name in parts}
+        if "predicted_positive_rate" in names:
+            found["predicted_positive_rate"] = of["selected"] / of["selected"].sum(-1, keepdims=True)
+    return {name: found[name] for name in names}
 
 
 def fairlearn_rates(confusion: Array, names: tuple[str, ...]) -> dict[str, Array]:

@@ -4,6 +4,7 @@ form for two groups."""
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -33,9 +34,19 @@ def resample(counts: Array) -> Array:
     """
     import numpy as np
 
-    total = int(counts.sum())
-    drawn = np.random.default_rng(SEED).multinomial(total, counts.ravel() / total, size=resamples_of(counts.size))
-    return drawn.reshape(-1, *counts.shape)
+    return np.concatenate(list(resample_in_parts(counts)))
+
+
+def resample_in_parts(counts: Array) -> Iterator[Array]:
+    """The same, some resamples after another: of thousands of groups all together are large."""
+    import numpy as np
+
+    total, random, left = int(counts.sum()), np.random.default_rng(SEED), resamples_of(counts.size)
+    step = max(1, _DRAWS // max(counts.size, 1))
+    while left > 0:
+        drawn = random.multinomial(total, counts.ravel() / total, size=min(step, left))
+        yield drawn.reshape(-1, *counts.shape)
+        left -= step
 
 
 def resample_weights(place: Array, rows: Array, weights: Array, shape: tuple[int, ...]) -> Array:

@@ -1,25 +1,31 @@
 """The exact AUC of each group, and of all rows, with DeLong's covariances: of one model, or of two on the same rows.
-Ranks are taken in memory for files that fit, and in the database for everything else."""
+Scores are sorted in memory as far as the memory limit allows, beyond it in files, or ranked in the database that holds
+them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlgov.data.relation import bytes_of
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.fairness.counting import LARGEST, Columns, Pair, group_sql, paired_rows
 from airflow_mlgov.gates.fairness.features import Feature, columns_of
 from airflow_mlgov.gates.fairness.joint import Joint, Whole, mean_of
 from airflow_mlgov.gates.statistics.delong import placements
+from airflow_mlgov.gates.statistics.ranked import Ranked, rank
+from airflow_mlgov.gates.statistics.sorting import sorted_in_file, sorted_in_memory
 
 if TYPE_CHECKING:
     import numpy as np
 
     Array = np.ndarray[Any, Any]
 
-IN_MEMORY = 20_000_000
-"""Rows up to which ranks are taken with NumPy: four times as fast as a window function, in memory that grows."""
+_BYTES = 8
+"""Of a score that is ranked in memory, and half of the memory limit may be taken by them."""
+_PLACING = 128
+"""Bytes of a row and a score where rows are placed in memory among several."""
 
 
 @dataclass(frozen=True)
@@ -53,46 +59,37 @@ def rank_groups(
     asked = ", ".join(f"SUM({case})" for case in cases)
     rows, *unusable = pair.data.rows(f"SELECT COUNT(*), {asked} FROM {relation}")[0]  # noqa: S608
     require_scores(dict(zip(score_names(columns), unusable, strict=False)), rows)
-    if not pair.data.is_local or rows > IN_MEMORY // (len(scores) * (1 + whole)):
+    several = len(scores) * (1 + whole)
+    if not pair.data.is_local or (several > 1 and not _fits(pair, rows * several * _PLACING)):
         return _rank_in_database(pair, columns, feature, positive, whole, scores, relation)
-    group, label, columns_read = _read(pair, columns, feature, positive, scores, relation)
-    if len(scores) > 1 or whole:
+    if several > 1:
+        group, label, columns_read = _read(pair, columns, feature, positive, scores, relation)
         return _place_in_memory(group, label, columns_read, len(feature.groups), whole)
-    found = ranking(columns_read[0], label, group, len(feature.groups))
+    found = ranking_of(_sorted(pair, columns, feature, positive, scores[0], relation))
     return Joint(found.auc[None], found.error[:, None, None] ** 2)
 
 
+def _fits(pair: Pair, size: int) -> bool:
+    return size <= bytes_of(pair.data.in_duckdb().duck.memory_limit) / 2
+
+
+def ranking_of(sides: Iterable[Ranked]) -> Ranking:
+    """The AUC of each group, from its sorted scores."""
+    import numpy as np
+
+    areas = [side.area for side in sides]
+    return Ranking(np.array([area.value for area in areas]), np.sqrt([area.variance for area in areas]))
+
+
 def ranking(scores: Array, labels: Array, groups: Array, size: int) -> Ranking:
-    """The AUC of each group in one sort.
+    """The AUC of each group.
 
     :param scores: shape (rows,), finite
     :param labels: 0 or 1, shape (rows,)
     :param groups: the group's position, shape (rows,)
     :param size: how many groups there are
     """
-    import numpy as np
-
-    small = groups.astype(np.uint16) if size < 2**16 else groups  # of 16 bits, a stable sort is a radix sort
-    order = np.argsort(scores)
-    order = order[np.argsort(small[order], kind="stable")]  # by group, then by score
-    score, group, label = scores[order], small[order], labels[order].astype(np.int64)
-    first = np.ones(len(order), dtype=bool)
-    first[1:] = (score[1:] != score[:-1]) | (group[1:] != group[:-1])
-    starts = np.flatnonzero(first)
-    tied = np.diff(np.append(starts, len(order)))
-    del order, score, first
-    block, positive = group[starts], np.add.reduceat(label, starts)
-    negative = tied - positive
-    positives = np.bincount(block, positive, size)
-    negatives = np.bincount(block, negative, size)
-    below = _before(negative, block, negatives) + negative / 2  # negatives below a positive of this score
-    above = positives[block] - _before(positive, block, positives) - positive / 2
-    return _delong(
-        positives,
-        negatives,
-        (np.bincount(block, positive * below, size), np.bincount(block, positive * below**2, size)),
-        np.bincount(block, negative * above**2, size),
-    )
+    return ranking_of(rank(labels[groups == at], scores[groups == at]) for at in range(size))
 
 
 def scored(pair: Pair, columns: Columns, paired: bool) -> tuple[list[str], str]:
@@ -132,6 +129,26 @@ def require_scores(unusable: Mapping[str, int], rows: int) -> None:
             )
 
 
+def _cells(
+    pair: Pair, columns: Columns, feature: Feature, positive: Mapping[Any, int]
+) -> tuple[Array, Array, Array, str]:
+    """The group's position, the label as 0 or 1 and the number of rows of each cell of the table ``ranked``; and how a
+    row finds its cell there."""
+    import numpy as np
+
+    names = [group_sql(pair, columns, name) for name in columns_of(feature.name)]
+    names.append(f"c.{pair.data.quote(columns.label)}")
+    listing = ", ".join(f"{name} AS k{at}" for at, name in enumerate(names))
+    pair.data.rows(
+        "CREATE OR REPLACE TEMP TABLE ranked AS SELECT *, row_number() OVER () - 1 AS cell FROM "  # noqa: S608
+        f"(SELECT {listing}, COUNT(*) AS rows FROM {pair.data.sql} c GROUP BY ALL)"
+    )
+    *values, labels, rows, _ = zip(*pair.data.rows("SELECT * FROM ranked ORDER BY cell"), strict=True)
+    same = " AND ".join(f"{name} IS NOT DISTINCT FROM k.k{at}" for at, name in enumerate(names))
+    truth = np.array([positive[label] for label in labels])
+    return np.array(feature.positions(values)), truth, np.array(rows), f"ranked k ON {same}"
+
+
 def _read(
     pair: Pair,
     columns: Columns,
@@ -143,22 +160,33 @@ def _read(
     """The group's position, the label as 0 or 1 and each score, of every row."""
     import numpy as np
 
-    names = [group_sql(pair, columns, name) for name in columns_of(feature.name)]
-    names.append(f"c.{pair.data.quote(columns.label)}")
-    listing = ", ".join(f"{name} AS k{at}" for at, name in enumerate(names))
-    pair.data.rows(
-        "CREATE OR REPLACE TEMP TABLE ranked AS SELECT *, row_number() OVER () - 1 AS cell FROM "  # noqa: S608
-        f"(SELECT DISTINCT {listing} FROM {pair.data.sql} c)"
-    )
-    *values, labels, _ = zip(*pair.data.rows("SELECT * FROM ranked ORDER BY cell"), strict=True)
-    members = np.array(feature.positions(values))
-    truth = np.array([positive[label] for label in labels])
-    same = " AND ".join(f"{name} IS NOT DISTINCT FROM k.k{at}" for at, name in enumerate(names))
+    members, truth, _, joined = _cells(pair, columns, feature, positive)
     read = ", ".join(f"CAST({score} AS DOUBLE) AS s{at}" for at, score in enumerate(scores))
-    found = pair.data.arrays(f"SELECT k.cell, {read} FROM {relation} JOIN ranked k ON {same}")  # noqa: S608
+    found = pair.data.arrays(f"SELECT k.cell, {read} FROM {relation} JOIN {joined}")  # noqa: S608
     assert found is not None  # noqa: S101 - the caller has looked whether the rows are here
     cell = np.asarray(found["cell"])
     return members[cell], truth[cell], [np.asarray(found[f"s{at}"]) for at in range(len(scores))]
+
+
+def _sorted(
+    pair: Pair, columns: Columns, feature: Feature, positive: Mapping[Any, int], score: str, relation: str
+) -> list[Ranked]:
+    """The sorted scores of each group; in a file that DuckDB has sorted, if they do not fit into memory."""
+    import numpy as np
+
+    table = pair.data.in_duckdb()
+    members, truth, rows, joined = _cells(pair, columns, feature, positive)
+    side = 2 * members + truth
+    sizes = np.bincount(side, rows, 2 * len(feature.groups)).astype(np.int64)
+    listed = ", ".join(map(str, side))
+    pair.data.rows(f"CREATE OR REPLACE TEMP TABLE sided AS SELECT *, [{listed}][cell + 1] AS side FROM ranked")  # noqa: S608
+    joined = joined.replace("ranked k", "sided k", 1)
+    query = f"SELECT CAST({score} AS DOUBLE) AS score, k.side AS side FROM {relation} JOIN {joined}"  # noqa: S608
+    if _fits(pair, int(rows.sum()) * _BYTES):
+        parts = sorted_in_memory(table, query, sizes)
+    else:
+        parts = sorted_in_file(table, query, sizes)
+    return [Ranked(positives, negatives) for negatives, positives in zip(parts[::2], parts[1::2], strict=True)]
 
 
 def _place_in_memory(group: Array, label: Array, scores: Sequence[Array], size: int, whole: bool) -> Joint:
@@ -278,23 +306,3 @@ def _areas(moments: Sequence[tuple[Array, Array, Array]], models: int) -> Joint:
         totals = [mean_of(*(np.nan_to_num(part).sum(-1, keepdims=True) for part in moment)) for moment in moments]
         of_all = totals[0][1][0, every, every] + totals[1][1][0, every, every]
         return Joint(areas, covariance, Whole(totals[1][0][every, 0], of_all, across))
-
-
-def _delong(positives: Array, negatives: Array, below: tuple[Array, Array], above_squares: Array) -> Ranking:
-    """From the placements of the positives (their sum and sum of squares) and of the negatives (sum of squares)."""
-    import numpy as np
-
-    with np.errstate(divide="ignore", invalid="ignore"):
-        auc = below[0] / (positives * negatives)
-        of_positives = (below[1] / negatives**2 - positives * auc**2) / (positives - 1)
-        of_negatives = (above_squares / positives**2 - negatives * auc**2) / (negatives - 1)
-        variance = of_positives / positives + of_negatives / negatives
-        return Ranking(auc, np.sqrt(np.maximum(variance, 0.0)))
-
-
-def _before(counts: Array, block: Array, totals: Array) -> Array:
-    """Of each block of tied scores, how many of its group's rows come before it."""
-    import numpy as np
-
-    offsets = np.cumsum(totals) - totals
-    return np.asarray(np.cumsum(counts) - counts - offsets[block])

@@ -12,6 +12,7 @@ from airflow_mlgov.data.relation import ColumnKind, bytes_of
 from airflow_mlgov.gates.performance.predictions import Columns
 from airflow_mlgov.gates.performance.two_classes import TwoClasses
 from airflow_mlgov.gates.statistics.ranked import Ranked
+from airflow_mlgov.gates.statistics.sorting import sorted_in_file, sorted_in_memory
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _NUMBERS = (ColumnKind.INTEGER, ColumnKind.DECIMAL, ColumnKind.FLOAT)
 _MOST_CELLS = 1000
 _BYTES = 8
+"""Of a score; half of the memory limit may be taken by them."""
 
 
 def count_two(table: DuckTable, columns: Columns) -> TwoClasses | None:
@@ -103,9 +105,10 @@ def _ranked(table: DuckTable, columns: Columns, positive: Sequence[str], sizes: 
     texts = ", ".join(f"CAST({literal(text)} AS {stored})" for text in positive)
     label = f"{table.quote(columns.label)} IN ({texts})" if positive else "false"
     score = _double(table, str(columns.score))
-    if int(sizes.sum()) * _BYTES * 2 <= bytes_of(table.duck.memory_limit):
-        return _in_memory(table, score, label, sizes)
-    return Ranked(*(_in_file(table, score, f"({label}) = {wanted}") for wanted in ("true", "false")))
+    query = f"SELECT {score} AS score, CAST({label} AS TINYINT) AS side FROM {table.sql}"  # noqa: S608 - quoted
+    fits = int(sizes.sum()) * _BYTES <= bytes_of(table.duck.memory_limit) / 2
+    negatives, positives = (sorted_in_memory if fits else sorted_in_file)(table, query, sizes)
+    return Ranked(positives, negatives)
 
 
 def _double(table: DuckTable, name: str) -> str:
@@ -113,30 +116,3 @@ def _double(table: DuckTable, name: str) -> str:
     column = table.quote(name)
     exact = table.types[name].startswith("DECIMAL") or table.types[name].endswith("HUGEINT")
     return f"CAST(CAST({column} AS VARCHAR) AS DOUBLE)" if exact else f"CAST({column} AS DOUBLE)"
-
-
-def _in_memory(table: DuckTable, score: str, label: str, sizes: Array) -> Ranked:
-    import numpy as np
-
-    sides, filled = [np.empty(size) for size in sizes], [0, 0]
-    for batch in table.batches(f"SELECT {score}, CAST({label} AS TINYINT) FROM {table.sql}"):  # noqa: S608 - quoted
-        scores, positive = (column.to_numpy(zero_copy_only=False) for column in batch.columns)
-        for at, part in enumerate((scores[positive == 0], scores[positive == 1])):
-            sides[at][filled[at] : filled[at] + len(part)] = part
-            filled[at] += len(part)
-    for side in sides:
-        side.sort()
-    negatives, positives = sides
-    return Ranked(positives, negatives)
-
-
-def _in_file(table: DuckTable, score: str, where: str) -> Array:
-    """Scores in a mapped file that goes away with the table's DuckDB."""
-    import numpy as np
-
-    path = table.duck.scratch / f"scores-{len(list(table.duck.scratch.iterdir()))}"
-    query = f"SELECT {score} AS score FROM {table.sql} WHERE {where} ORDER BY score"  # noqa: S608 - quoted
-    with path.open("wb") as file:
-        for batch in table.batches(query):
-            file.write(batch.column(0).to_numpy().tobytes())
-    return np.memmap(path, dtype=np.float64, mode="r") if path.stat().st_size else np.empty(0)

@@ -81,7 +81,7 @@ def test_group_auc_in_the_gate(scored: pd.DataFrame, judge: Judge, monkeypatch: 
     assert checks["roc_auc_difference[sex]"].observed == pytest.approx(spread, abs=1e-12)
     assert checks["roc_auc_difference[sex]"].outcome is Outcome.FAIL
     assert "roc_auc from" in checks["roc_auc_difference[sex]"].detail
-    monkeypatch.setattr(scores, "IN_MEMORY", 10)
+    monkeypatch.setattr(scores, "_fits", lambda *_: False)
     windowed = by_name(judge(scored, bounds, prediction=None, score="s"))
     for name, check in checks.items():
         assert windowed[name].observed == pytest.approx(check.observed, abs=1e-12)

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import html
+import re
+from pathlib import Path
+
+import numpy as np
 import pandas as pd
 import pytest
 
+from airflow_mlgov.gates.fairness import estimates
 from airflow_mlgov.gates.fairness.resampling import closed_form
 from airflow_mlgov.results import Outcome
 from tests.worlds.counted import Judge, by_name
@@ -71,3 +78,30 @@ def test_ten_people_decide_nothing(judge: Judge) -> None:
     assert interval.low == pytest.approx(0.4 - 1.959964 * (0.8 * 0.2 / 5 + 0.4 * 0.6 / 5) ** 0.5)
     frame = _outcomes({"Female": (1, 4), "Male": (3, 2)})
     assert judge(frame, {"selection_rate_difference": {"max": 0.3}}, **LOOSE).verdict is Outcome.INCONCLUSIVE
+
+
+def test_of_many_groups_the_evidence_lists_the_ends_and_binds_all(
+    judge: Judge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(1)
+    group = np.arange(60 * 300) % 300
+    predicted = rng.uniform(size=len(group)) < 0.3 + 0.001 * group
+    rows = pd.DataFrame({"sex": [f"g{at}" for at in group], "y": rng.integers(0, 2, len(group)), "p": predicted * 1})
+    bounds = {"demographic_parity_difference": {"max": 0.5}, "demographic_parity_ratio": {"min": 0.1}}
+    few = judge(rows, bounds, report_dir=str(tmp_path / "report"))
+    monkeypatch.setattr(estimates, "MOST_LISTED", 1000)
+    every = judge(rows, bounds)
+    assert [(c.name, c.outcome, c.observed, c.detail) for c in few.checks] == [
+        (c.name, c.outcome, c.observed, c.detail) for c in every.checks
+    ]
+    assert len(every.details["rates"]["sex"]) == 300
+    assert "groups" not in every.details
+    listed, said = few.details["rates"]["sex"], few.details["groups"]["sex"]
+    assert (said["all"], said["listed"]) == (300, len(listed))
+    assert len(listed) < 150
+    by_rate = sorted(every.details["rates"]["sex"].items(), key=lambda item: item[1]["selection_rate"])
+    assert {by_rate[0][0], by_rate[-1][0]} <= set(listed)
+    assert listed == {name: every.details["rates"]["sex"][name] for name in listed}
+    (report,) = (tmp_path / "report").iterdir()
+    (lines,) = re.findall("<pre>(.*?)</pre>", report.read_text(), re.DOTALL)
+    assert hashlib.sha256(html.unescape(lines).encode()).hexdigest() == said["sha256"]

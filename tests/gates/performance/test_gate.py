@@ -72,7 +72,7 @@ def test_every_metric_is_scikit_learns(tmp_path: Path, suffix: str) -> None:
     assert result.subject is MODEL
     assert [(s.kind, len(s.digest)) for s in result.inputs] == [("dataset", 64)]
     assert result.details["prediction"] == "s >= 0.5"
-    assert set(result.libraries) == {"pandas", "numpy"}
+    assert set(result.libraries) == {"duckdb", "numpy"}
 
 
 def test_regression(tmp_path: Path) -> None:
