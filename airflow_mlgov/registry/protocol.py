@@ -90,9 +90,10 @@ class Registry(Protocol):
 
     # -- changing -----------------------------------------------------------------------------------------------------
 
-    def set_alias(self, version: ModelVersion, alias: str) -> None:
+    def set_alias(self, version: ModelVersion, alias: str, *, read_back: bool = True) -> None:
         """Point an alias at a version.
 
+        :param read_back: False where the caller reads back all that it has set, together
         :raises EvidenceError: it reads back as another version
         """
 
@@ -102,10 +103,13 @@ class Registry(Protocol):
         :raises EvidenceError: something still holds it
         """
 
-    def transition_stage(self, version: ModelVersion, stage: str, archive_existing: bool = False) -> None:
+    def transition_stage(
+        self, version: ModelVersion, stage: str, archive_existing: bool = False, *, read_back: bool = True
+    ) -> None:
         """Move a version to a stage.
 
         :param archive_existing: also move every other version in that stage to ``Archived``
+        :param read_back: False where the caller reads back all that it has set, together
         :raises EvidenceError: it reads back otherwise
         """
 

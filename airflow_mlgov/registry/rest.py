@@ -125,6 +125,7 @@ class RestClient:
         found = _read(_version, self._ask("model-versions/get", name=name, version=version).get("model_version"))
         if _PROMPT in found.tags:
             raise MlflowAnswer("RESOURCE_DOES_NOT_EXIST", f"Registered Model with name={name} not found")
+        self._no_prompts.add(name)  # each version of a prompt has the tag
         return found
 
     def search_model_versions(self, wanted: str, max_results: int, page_token: str | None = None) -> Page:

@@ -5,7 +5,7 @@ Looks and changes nothing; the ledger decides what is right, MLflow's tags never
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -84,12 +84,14 @@ def look(desk: Desk, records: Verified, name: str, history: Sequence[Evidence]) 
         yield from _ungoverned(desk, name, versions)
         return
     goals = [(goal, desk.timeline(history, name, goal.name)) for goal in desk.policy.model(name).targets.values()]
+    pointed = desk.registry.aliases(name) if any(goal.alias for goal, _ in goals) else {}
     for goal, timeline in goals:  # who is where comes before the bytes, which may be anywhere
-        yield from _places(desk.registry, versions, goal, timeline)
+        yield from _places(desk.registry, versions, pointed, goal, timeline)
         yield from _unfinished(timeline, desk.now)
     yield from _tags(desk.registry, versions, history)
+    hashed: dict[str, Subject] = {}
     for goal, timeline in goals:
-        yield from _incumbent(desk, records, goal, timeline)
+        yield from _incumbent(desk, records, versions, goal, timeline, hashed)
 
 
 def unseen(desk: Desk, name: str, error: Exception) -> Incident:
@@ -121,13 +123,17 @@ def _ungoverned(desk: Desk, name: str, versions: Sequence[ModelVersion]) -> Iter
 
 
 def _places(
-    registry: Registry, versions: Sequence[ModelVersion], goal: Target, timeline: Timeline
+    registry: Registry,
+    versions: Sequence[ModelVersion],
+    pointed: Mapping[str, str],
+    goal: Target,
+    timeline: Timeline,
 ) -> Iterator[Incident]:
     """Alias and stage against the newest promotion."""
     current = timeline.current
     expected = version_of(current) if current else None
     if goal.alias:
-        observed = registry.aliases(timeline.model).get(goal.alias)
+        observed = pointed.get(goal.alias)
         if observed != expected:
             yield _misplaced(registry, "alias", goal.alias, goal, timeline, versions, expected, observed)
     if goal.stage:
@@ -161,15 +167,29 @@ def _misplaced(
     return Incident(code, subject, goal.name, f"{kind} {place} {is_at}; {said}", expected, f"{place}={observed}")
 
 
-def _incumbent(desk: Desk, records: Verified, goal: Target, timeline: Timeline) -> Iterator[Incident]:
-    """The bytes and the evidence of the version that belongs there."""
+def _incumbent(
+    desk: Desk,
+    records: Verified,
+    versions: Sequence[ModelVersion],
+    goal: Target,
+    timeline: Timeline,
+    hashed: dict[str, Subject],
+) -> Iterator[Incident]:
+    """The bytes and the evidence of the version that belongs there.
+
+    :param hashed: by number, what was hashed for another target; it is added to
+    """
     current = timeline.current
     if current is None:
         return
     number = version_of(current)
     subject = Subject("model", timeline.model, current.digest, number, timeline.registry)
     try:
-        digest = desk.registry.subject(desk.registry.resolve({"name": timeline.model, "version": number})).digest
+        if number not in hashed:
+            listed = next((item for item in versions if item.version == number), None)
+            named = {"name": timeline.model, "version": number}
+            hashed[number] = desk.registry.subject(listed or desk.registry.resolve(named))
+        digest = hashed[number].digest
     except (ConfigurationError, EvidenceError) as error:
         message = f"the artifact of version {number} cannot be hashed: {error}"
         yield Incident("artifact.changed", subject, goal.name, message, current.digest, None)
@@ -183,7 +203,7 @@ def _incumbent(desk: Desk, records: Verified, goal: Target, timeline: Timeline) 
         yield Incident("artifact.changed", subject, goal.name, message, current.digest, digest)
         return
     try:
-        problem = why_unfit(desk, records, current)
+        problem = why_unfit(desk, records, current, hashed[number])
     except DependencyError as error:
         yield Incident("version.unseen", subject, goal.name, f"version {number}: {error}", current.digest, None)
         return

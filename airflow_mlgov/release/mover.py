@@ -67,17 +67,19 @@ class Mover:
             and _ids(current.statement.obligations) == _ids(obligations)
         )
         opened = self._opened(action)
-        if current is not None and there and opened is None and self._is_there():
+        now = self._present()
+        if current is not None and there and opened is None and self._is_there(now):
             return {}, current.reference
         if opened is None:
-            before = self._present()
+            before = now
             said, intent = self._announce(model, action, before, decision)
         else:
             before, said, intent = dict(opened.statement.before), opened.statement, opened.sha256
+        archive = self.goal.archive_previous or action == "rollback"
         try:
             self.still_stands()
-            self._move(archive=self.goal.archive_previous or action == "rollback")
-            self._read_back()
+            self._move(now, archive)
+            self._read_back(archive)
         except DependencyError:
             raise
         except Exception:
@@ -133,8 +135,8 @@ class Mover:
             "alias": self.desk.registry.aliases(name).get(goal.alias) if goal.alias else None,
         }
 
-    def _is_there(self) -> bool:
-        now, number = self._present(), self.version.version
+    def _is_there(self, now: Mapping[str, Any]) -> bool:
+        number = self.version.version
         return (not self.goal.stage or number in now["stage"]) and (not self.goal.alias or now["alias"] == number)
 
     def _announce(
@@ -153,20 +155,24 @@ class Mover:
         )
         return statement, self.desk.attest(statement).envelope_sha256
 
-    def _move(self, archive: bool) -> None:
-        """Stage, then alias, each only where it is not there yet."""
-        now, number = self._present(), self.version.version
-        others = [item for item in now["stage"] if item != number]
-        if self.goal.stage and (number not in now["stage"] or (archive and others)):
+    def _move(self, now: Mapping[str, Any], archive: bool) -> None:
+        """Stage, then alias, each only where it was not there yet. What somebody else has moved since is found when
+        all is read back."""
+        registry, number = self.desk.registry, self.version.version
+        if self.goal.stage and (number not in now["stage"] or (archive and self._others(now))):
             self.confirm()
-            self.desk.registry.transition_stage(self.version, self.goal.stage, archive_existing=archive)
+            registry.transition_stage(self.version, self.goal.stage, archive_existing=archive, read_back=False)
         if self.goal.alias and now["alias"] != number:
             self.confirm()
-            self.desk.registry.set_alias(self.version, self.goal.alias)
+            registry.set_alias(self.version, self.goal.alias, read_back=False)
 
-    def _read_back(self) -> None:
-        if not self._is_there():
-            now = self._present()
+    def _others(self, now: Mapping[str, Any]) -> list[str]:
+        return [item for item in now["stage"] if item != self.version.version]
+
+    def _read_back(self, archive: bool) -> None:
+        """Both at once, after both were moved: nobody has moved the first while the second was."""
+        now = self._present()
+        if not self._is_there(now) or (archive and self._others(now)):
             raise EvidenceError(
                 f"the registry does not read back what was set: stage {self.goal.stage} holds {now['stage']}, alias "
                 f"{self.goal.alias} is version {now['alias'] or 'nobody'}, not {self.version.version}",
@@ -175,8 +181,7 @@ class Mover:
 
     def _moved(self, before: Mapping[str, Any]) -> dict[str, Any]:
         moved: dict[str, Any] = {}
-        number = self.version.version
-        others = [item for item in before["stage"] if item != number]
+        number, others = self.version.version, self._others(before)
         if self.goal.stage and (number not in before["stage"] or others):
             moved["stage"] = {"to": self.goal.stage, "previous": others, "archived": self.goal.archive_previous}
         if self.goal.alias and before["alias"] != number:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov import __version__
@@ -158,6 +157,6 @@ def _record_decision(desk: Desk, case: Case) -> Entry:
 def _tag(registry: Registry, version: ModelVersion, tags: Mapping[str, str]) -> None:
     """Tags are for people: a registry that will not take them changes nothing of what was decided and recorded."""
     try:
-        registry.set_tags(version, {**tags, "mlgov.updated": datetime.now(UTC).isoformat(timespec="seconds")})
+        registry.set_tags(version, tags)
     except MlgovError as error:
         log.warning("the tags of %s were not written: %s", line(version), line(error))

@@ -30,17 +30,22 @@ from airflow_mlgov.governance.replay import Reasons, replay_under
 from airflow_mlgov.release.desk import Desk
 from airflow_mlgov.release.obligations import owed_by
 from airflow_mlgov.release.timeline import Dossier, Timeline, version_of
-from airflow_mlgov.results import Bound, Outcome
+from airflow_mlgov.results import Bound, Outcome, Subject
 
 
-def why_unfit(desk: Desk, records: Verified, promotion: Evidence[PromotionStatement]) -> str | None:
+def why_unfit(
+    desk: Desk, records: Verified, promotion: Evidence[PromotionStatement], model: Subject | None = None
+) -> str | None:
     """Why a version that was promoted before would not do again: its artifact, its evidence, a gate that failed since.
 
     None if it would.
+
+    :param model: the version with its bytes as they were hashed just now; they are hashed if omitted
     """
     name, number = promotion.subject.name, version_of(promotion)
     try:
-        model = desk.registry.subject(desk.registry.resolve({"name": name, "version": number}))
+        if model is None:
+            model = desk.registry.subject(desk.registry.resolve({"name": name, "version": number}))
     except MlgovError as error:
         if isinstance(error, DependencyError):
             raise

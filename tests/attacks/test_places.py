@@ -53,10 +53,10 @@ def test_what_was_moved_is_put_back_where_the_rest_fails_for_good(
     second = guarded.green(2.0)
     right, before = MlflowRegistry.set_alias, guarded.places()
 
-    def fail(self: MlflowRegistry, version: ModelVersion, alias: str) -> None:
+    def fail(self: MlflowRegistry, version: ModelVersion, alias: str, **given: Any) -> None:
         if version.version == second.version:
             raise FINAL[name]
-        right(self, version, alias)
+        right(self, version, alias, **given)
 
     monkeypatch.setattr(MlflowRegistry, "set_alias", fail)
     with pytest.raises(type(FINAL[name])):
@@ -67,6 +67,34 @@ def test_what_was_moved_is_put_back_where_the_rest_fails_for_good(
     assert guarded.reconcile().open == ()
     guarded.promote(second)
     assert guarded.places()[second.version] == PASSED
+
+
+@pytest.mark.parametrize("meddling", ["stage emptied", "stage shared", "alias moved"])
+def test_what_somebody_moves_by_hand_during_a_promotion_is_found_when_it_is_read_back(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch, meddling: str
+) -> None:
+    """While the alias is set, the stage is changed, or the alias right after: nothing is recorded as promoted."""
+    first = guarded.green(1.0)
+    guarded.promote(first)
+    second = guarded.green(2.0)
+    right = MlflowRegistry.set_alias
+
+    def meddle(self: MlflowRegistry, version: ModelVersion, alias: str, **given: Any) -> None:
+        right(self, version, alias, **given)
+        if meddling == "alias moved":
+            right(self, first, alias)
+        else:
+            moved = first if meddling == "stage shared" else second
+            self.transition_stage(moved, "Production" if meddling == "stage shared" else "Staging")
+
+    monkeypatch.setattr(MlflowRegistry, "set_alias", meddle)
+    with raises_code(EvidenceError, "registry.not_read_back"):
+        guarded.promote(second)
+    monkeypatch.undo()
+    assert "promotion" not in [item.kind for item in guarded.ledger.walk().entries()][-3:]
+    guarded.promote(second)
+    assert guarded.places()[second.version] == PASSED
+    assert guarded.reconcile().open == ()
 
 
 def test_a_failure_that_comes_in_between_the_decision_and_the_move(

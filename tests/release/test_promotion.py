@@ -245,7 +245,7 @@ def test_a_moved_registry_that_does_not_read_back_is_an_error(
     from airflow_mlgov.errors import EvidenceError
 
     version = governed.candidate()
-    monkeypatch.setattr(MlflowRegistry, "set_alias", lambda *_: None)
+    monkeypatch.setattr(MlflowRegistry, "set_alias", lambda *_, **__: None)
     with raises_code(EvidenceError, "registry.not_read_back"):
         governed.promote(version)
     assert "promotion" not in governed.kinds()
