@@ -31,6 +31,8 @@ MAX_DEPTH = 100
 """How deep lists and mappings may lie in each other."""
 MAX_PARTS = 300_000
 """How many values a file may hold; what an alias stands for counts each time it is used."""
+MAX_DOCUMENTS = 500
+"""How many documents a YAML file may hold."""
 
 _DIGITS = 300
 """Of a whole number; a floating-point number holds no more."""
@@ -186,7 +188,7 @@ def parse_json(text: str, source: str, what: str) -> Any:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(found := dict(pairs)) != len(pairs):
             keys = [key for key, _ in pairs]
-            _twice(source, next(key for key in keys if keys.count(key) > 1))
+            key_twice(source, next(key for key in keys if keys.count(key) > 1))
         return found
 
     try:
@@ -201,7 +203,7 @@ def parse_json(text: str, source: str, what: str) -> Any:
         problem = f"{source}:{error.lineno}: the {what} is not JSON: {error.msg}"
         raise ConfigurationError(problem, code="file.not_json") from None
     except RecursionError:
-        _too_deep(source)
+        too_deep(source)
     except ConfigurationError:
         raise
     except ValueError as error:  # a whole number of thousands of digits
@@ -233,12 +235,32 @@ def parse_yaml(text: str, source: str, what: str, *, plain: bool = False) -> Any
         problem = f"{source}{line}: the {what} is not YAML: {error.problem}"
         raise ConfigurationError(problem, code="file.not_yaml") from None
     except RecursionError:
-        _too_deep(source)
+        too_deep(source)
     except ConfigurationError:
         raise
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that no calendar has
         problem = f"{source}: the {what} is not YAML: {str(error).splitlines()[0]}"
         raise ConfigurationError(problem, code="file.not_yaml") from None
+
+
+def count_events(text: str, source: str, kind: type[Any] = PlainLoader) -> None:
+    """Refuse YAML that is nested too deeply or holds too much before a tree is made of it, which the library does by a
+    call within a call: the depth of a text could end the process.
+
+    :raises ConfigurationError: more than :data:`MAX_DEPTH` levels, :data:`MAX_PARTS` values or :data:`MAX_DOCUMENTS`
+    :raises yaml.YAMLError: it is not YAML
+    """
+    parts = depth = documents = 0
+    for event in yaml.parse(text, Loader=kind):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        parts += isinstance(event, yaml.NodeEvent)
+        documents += isinstance(event, yaml.DocumentStartEvent)
+        if depth > MAX_DEPTH:
+            too_deep(f"{source}:{event.start_mark.line + 1}" if event.start_mark else source)
+        if parts > MAX_PARTS:
+            too_many(source)
+        if documents > MAX_DOCUMENTS:
+            raise ConfigurationError(f"{source} holds more than {MAX_DOCUMENTS} documents", code="file.too_many")
 
 
 def why_open_to_all(path: str | Path, what: str) -> str | None:
@@ -292,15 +314,8 @@ def _text(raw: bytes, path: str | Path, what: str) -> str:
 
 
 def _compose(text: str, kind: type[Any], source: str) -> yaml.Node | None:
-    """The tree of a text; its size and its depth are counted first, event by event, without a call within a call."""
-    parts = depth = 0
-    for event in yaml.parse(text, Loader=kind):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        parts += isinstance(event, yaml.NodeEvent)
-        if depth > MAX_DEPTH:
-            _too_deep(source)
-        if parts > MAX_PARTS:
-            _too_many(source)
+    """The tree of a text that holds one document."""
+    count_events(text, source, kind)
     node: yaml.Node | None = yaml.compose(text, Loader=kind)
     return node
 
@@ -315,12 +330,12 @@ def _lines(root: yaml.Node | None, source: str) -> dict[tuple[str, ...], int]:
 
 def _walk(node: yaml.Node, path: tuple[str, ...], lines: dict[tuple[str, ...], int], source: str) -> None:
     if len(path) > MAX_DEPTH:  # also where an alias lies in what it stands for
-        _too_deep(source)
+        too_deep(source)
     if len(lines) > MAX_PARTS:
-        _too_many(source)
+        too_many(source)
     lines.setdefault(path, node.start_mark.line + 1)
     if isinstance(node, yaml.ScalarNode):
-        node.value = _whole(node.value, f"{source}:{node.start_mark.line + 1}")
+        node.value = whole(node.value, f"{source}:{node.start_mark.line + 1}")
     if isinstance(node, yaml.MappingNode):
         for key, value in _keys(node, source):
             lines[(*path, key.value)] = key.start_mark.line + 1
@@ -342,28 +357,28 @@ def _keys(node: yaml.MappingNode, source: str) -> Iterator[tuple[yaml.ScalarNode
         if not isinstance(key, yaml.ScalarNode):
             problem = f"{where}: a key must be a plain word, not a list or a mapping"
             raise ConfigurationError(problem, code="file.key_not_text")
-        key.value = _whole(key.value, where)
+        key.value = whole(key.value, where)
         if key.tag not in _KEYS:
             read_as = key.tag.rpartition(":")[2]
             problem = f'{where}: YAML reads the key {key.value} as a value of the kind {read_as}: write "{key.value}"'
             raise ConfigurationError(problem, code="file.key_not_text")
         if key.value in seen:
-            _twice(where, key.value)
+            key_twice(where, key.value)
         seen.add(key.value)
         yield key, value
 
 
 def _measure(value: Any, source: str, depth: int = 0) -> None:
     if depth > MAX_DEPTH:
-        _too_deep(source)
+        too_deep(source)
     if isinstance(value, str):
-        _whole(value, source)
+        whole(value, source)
     if isinstance(value, dict | list):
         for item in (*value, *value.values()) if isinstance(value, dict) else value:
             _measure(item, source, depth + 1)
 
 
-def _whole(text: str, where: str) -> str:
+def whole(text: str, where: str) -> str:
     """A text whose characters are whole; JSON writes some of them in two halves, which YAML takes for two."""
     try:
         return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16")
@@ -387,13 +402,16 @@ def _not_finite(where: str, word: str) -> NoReturn:
     raise ConfigurationError(f"{where}: {word} is not a finite number", code="file.not_finite")
 
 
-def _twice(where: str, key: str) -> NoReturn:
+def key_twice(where: str, key: str) -> NoReturn:
+    """Say so."""
     raise ConfigurationError(f"{where}: the key {key!r} stands twice", code="file.key_twice")
 
 
-def _too_many(where: str) -> NoReturn:
+def too_many(where: str) -> NoReturn:
+    """Say so."""
     raise ConfigurationError(f"{where}: holds more than {MAX_PARTS} values", code="file.too_many")
 
 
-def _too_deep(where: str) -> NoReturn:
+def too_deep(where: str) -> NoReturn:
+    """Say so."""
     raise ConfigurationError(f"{where}: nested too deeply (more than {MAX_DEPTH} levels)", code="file.too_deep")

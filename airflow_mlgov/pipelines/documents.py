@@ -9,18 +9,25 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 import yaml
 
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.strict_files import PlainLoader, parse_json
+from airflow_mlgov.strict_files import (
+    MAX_DEPTH,
+    MAX_PARTS,
+    PlainLoader,
+    count_events,
+    key_twice,
+    parse_json,
+    too_deep,
+    too_many,
+    whole,
+)
 
 MAX_BYTES = 1 << 20
-MAX_DEPTH = 100
-MAX_PARTS = 200_000
-"""How many values all documents of a file may hold; what an alias stands for counts each time it is used."""
-MAX_DOCUMENTS = 500
+"""A pipeline that people write is smaller."""
 
 Path = tuple[str, ...]
 
@@ -170,7 +177,7 @@ def _json(text: str, source: str) -> Any:
     try:
         json.loads(text)
     except RecursionError:
-        _too_deep(source)
+        too_deep(source)
     except ValueError:
         return None  # perhaps YAML that begins like JSON
     return parse_json(text, source, "manifest")
@@ -194,17 +201,12 @@ class _Builder:
 
     def read(self, text: str) -> list[Part]:
         try:
-            nodes = []
-            for node in yaml.compose_all(text, Loader=PlainLoader):
-                nodes.append(node)
-                if len(nodes) > MAX_DOCUMENTS:
-                    raise ConfigurationError(
-                        f"{self._source} holds more than {MAX_DOCUMENTS} documents", code="file.too_many"
-                    )
+            count_events(text, self._source)
+            nodes = list(yaml.compose_all(text, Loader=PlainLoader))
             weights: dict[int, int] = {}
             for node in nodes:
                 if node is not None and _weight(node, weights, self._source) > MAX_PARTS:
-                    _too_many(self._source)
+                    too_many(self._source)
             return [self._document(node) for node in nodes if node is not None]
         except ConfigurationError:
             raise
@@ -215,7 +217,7 @@ class _Builder:
                 f"{self._source}{line}: it is not YAML: {error.problem}{hint}", code="file.not_yaml"
             ) from None
         except RecursionError:
-            _too_deep(self._source)
+            too_deep(self._source)
         except (yaml.YAMLError, ValueError) as error:
             raise ConfigurationError(
                 f"{self._source}: it is not YAML: {str(error).splitlines()[0]}", code="file.not_yaml"
@@ -251,8 +253,7 @@ class _Builder:
                 merged += value.value if isinstance(value, yaml.SequenceNode) else [value]
                 continue
             if key.value in found:
-                where = f"{self._source}:{key.start_mark.line + 1}"
-                raise ConfigurationError(f"{where}: the key {key.value!r} stands twice", code="file.key_twice")
+                key_twice(f"{self._source}:{key.start_mark.line + 1}", key.value)
             lines.keys[(*path, key.value)] = key.start_mark.line + 1
             found[key.value] = self._value(value, (*path, key.value), lines)
         for one in merged:
@@ -269,6 +270,7 @@ class _Builder:
         return found
 
     def _scalar(self, node: yaml.ScalarNode) -> Any:
+        node.value = whole(node.value, f"{self._source}:{node.start_mark.line + 1}")
         if node.tag == "tag:yaml.org,2002:str" or not node.tag.startswith("tag:yaml.org,2002:"):
             return node.value
         if node.tag in ("tag:yaml.org,2002:null", "tag:yaml.org,2002:bool", "tag:yaml.org,2002:int"):
@@ -278,25 +280,17 @@ class _Builder:
     def _count(self, node: yaml.Node, path: Path) -> None:
         self._parts += 1
         if len(path) > MAX_DEPTH:
-            _too_deep(f"{self._source}:{node.start_mark.line + 1}")
+            too_deep(f"{self._source}:{node.start_mark.line + 1}")
         if self._parts > MAX_PARTS:
-            _too_many(self._source)
+            too_many(self._source)
 
 
 def _weight(node: yaml.Node, weights: dict[int, int], source: str, depth: int = 0) -> int:
     """How many values a node unfolds to, without unfolding it."""
     if depth > MAX_DEPTH:  # also where an alias lies in what it stands for
-        _too_deep(f"{source}:{node.start_mark.line + 1}")
+        too_deep(f"{source}:{node.start_mark.line + 1}")
     if id(node) not in weights:
         inner = [one for pair in node.value for one in pair] if isinstance(node, yaml.MappingNode) else node.value
         parts = inner if isinstance(node, yaml.CollectionNode) else ()
         weights[id(node)] = 1 + sum(_weight(one, weights, source, depth + 1) for one in parts)
     return weights[id(node)]
-
-
-def _too_many(source: str) -> NoReturn:
-    raise ConfigurationError(f"{source}: holds more than {MAX_PARTS} values", code="file.too_many")
-
-
-def _too_deep(where: str) -> NoReturn:
-    raise ConfigurationError(f"{where}: nested too deeply (more than {MAX_DEPTH} levels)", code="file.too_deep")

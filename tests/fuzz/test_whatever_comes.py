@@ -25,10 +25,13 @@ from airflow_mlgov.evidence.pack import write_pack
 from airflow_mlgov.evidence.signing import TrustRoot, duties, open_signer, sign_statement
 from airflow_mlgov.evidence.verification import verify_envelope
 from airflow_mlgov.gates.bounds import parse_bounds
+from airflow_mlgov.gates.policy.gate import judge_pipelines
+from airflow_mlgov.gates.policy.spec import PolicySettings
 from airflow_mlgov.governance.policy import load_policy
+from tests.worlds.pipelines import GUARDED
 from tests.worlds.samples import MODEL, STATEMENTS
 
-SURFACES = 8
+SURFACES = 9
 ASKED = int(os.environ.get("MLGOV_FUZZ", "0"))
 SECONDS = 30
 """One input may take on a busy machine."""
@@ -217,6 +220,10 @@ def bent(draw: st.DrawFn, good: Any) -> Any:
     return document
 
 
+OPENED = (b"[", b"{", b'{"a":', b"- ", b"? ", b"a: {b: ", b"&a [", b"!x [")
+"""What lies in itself, again and again."""
+
+
 @st.composite
 def written(draw: st.DrawFn, good: Any, *, yaml_too: bool = True) -> bytes:
     """A bent document as bytes of JSON or YAML, some of which are then bent too."""
@@ -232,6 +239,8 @@ def written(draw: st.DrawFn, good: Any, *, yaml_too: bool = True) -> bytes:
     if draw(st.integers(0, 4)) == 0:
         at, more = draw(st.integers(0, len(raw))), draw(st.binary(max_size=6))
         raw = raw[:at] + more + raw[at + draw(st.integers(0, 4)) :]
+    if draw(st.integers(0, 19)) == 0:
+        raw = draw(st.sampled_from(OPENED)) * draw(st.sampled_from((150, 5_000, 200_000))) + raw
     return raw
 
 
@@ -321,6 +330,24 @@ def test_policies(raw: bytes, desk: Path) -> None:
             policy.suites(name)
 
     ends_well(read)
+
+
+@drawn
+@given(data=st.data())
+def test_pipelines(data: st.DataObject, desk: Path) -> None:
+    name, text = GUARDED[data.draw(st.sampled_from(sorted(GUARDED)))]
+    if name == "Jenkinsfile":
+        at, more = data.draw(st.integers(0, len(text))), data.draw(st.sampled_from(BRACKETS))
+        raw = f"{text[:at]}{more}{text[at + data.draw(st.integers(0, 9)) :]}".encode()
+    else:
+        raw = data.draw(written(yaml.safe_load(text)))
+    file = desk / "bent" / Path(name).name
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(raw)
+    ends_well(lambda: judge_pipelines(PolicySettings.read({"manifest": str(file)}), None))
+
+
+BRACKETS = ["{" * 50_000, "( " * 50_000, "$(" * 20_000, "'", '"""', "/*", "}", "script { if (x) {", "", "\x00"]
 
 
 @drawn

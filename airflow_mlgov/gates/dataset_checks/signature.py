@@ -16,6 +16,7 @@ from airflow_mlgov.errors import AccessError, ConfigurationError
 from airflow_mlgov.gates.dataset_checks.settings import severity_of, text_of
 from airflow_mlgov.gates.dataset_checks.workbench import Workbench
 from airflow_mlgov.results import Check, Outcome, Severity, Subject
+from airflow_mlgov.strict_files import parse_yaml
 
 _LIMIT = 1_000_000
 
@@ -149,11 +150,9 @@ def _problem(bench: Workbench, column: InputColumn, kind: str) -> str:
 
 
 def _parse(shown: str, raw: bytes) -> Any:
-    import yaml
-
     try:
-        return yaml.safe_load(raw.decode("utf-8"))  # JSON is YAML too
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError):
+        return parse_yaml(raw.decode("utf-8"), shown, "signature")  # JSON is YAML too
+    except (ConfigurationError, UnicodeDecodeError):
         raise ConfigurationError(
             f"{shown} holds no signature: it is neither JSON nor YAML", code="signature.unreadable"
         ) from None

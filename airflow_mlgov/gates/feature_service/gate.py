@@ -13,10 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from airflow_mlgov.durations import parse_duration
-from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.errors import ConfigurationError, MlgovError
 from airflow_mlgov.gates.children.environment import Answer, Backend, ask
 from airflow_mlgov.gates.protocol import Findings
 from airflow_mlgov.results import Bound, Check, Outcome, Severity, Subject
@@ -205,8 +203,8 @@ def needs_network(repo: str | Path) -> bool:
     :param repo: folder that holds ``feature_store.yaml``; one that holds none needs nothing
     """
     try:
-        settings = yaml.safe_load((Path(repo) / "feature_store.yaml").read_bytes())
-    except (OSError, yaml.YAMLError):
+        settings = read_yaml(Path(repo) / "feature_store.yaml", "feature store").content
+    except MlgovError:
         return False
     registry = settings.get("registry", "") if isinstance(settings, Mapping) else ""
     if not isinstance(registry, Mapping):

@@ -21,6 +21,7 @@ from airflow_mlgov.gates.children.network import without_network
 from airflow_mlgov.gates.children.process import ChildError, child_environment, clean, run_child
 from airflow_mlgov.gates.performance._model_child import OF_MANY, OF_TWO, decided, objective
 from airflow_mlgov.gates.performance.serialization import TRUSTED_TYPES, Stored, require_trusted, stored_model
+from airflow_mlgov.strict_files import read_yaml
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -182,8 +183,6 @@ def inspect_model(model_dir: str | Path, allowed_loaders: Collection[str] = ALLO
 
     :raises ConfigurationError: no readable MLmodel, a loader that is not allowed, code or links in the model
     """
-    import yaml
-
     model_dir = Path(model_dir)
     file = model_dir / "MLmodel"
     if not file.is_file() or file.stat().st_size > _MLMODEL_LIMIT:
@@ -191,11 +190,11 @@ def inspect_model(model_dir: str | Path, allowed_loaders: Collection[str] = ALLO
             f"{model_dir} is not an MLflow model: it holds no readable MLmodel file", code="model.unreadable"
         )
     try:
-        description = yaml.safe_load(file.read_text(encoding="utf-8"))
+        description = read_yaml(file, "MLmodel").content
         flavors = description["flavors"]
         pyfunc = flavors["python_function"]
         loader = pyfunc["loader_module"]
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):
+    except (ConfigurationError, KeyError, TypeError):
         raise ConfigurationError(
             f"{file} names no python_function flavor with a loader_module", code="model.unreadable"
         ) from None
