@@ -7,24 +7,21 @@ Only counts leave the database: neither a bin's edge nor a category's name becau
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from statistics import NormalDist
 from typing import Any
 
-from airflow_mlgov.data.aggregates import count_where, where
 from airflow_mlgov.data.names import require_columns
 from airflow_mlgov.data.quoting import identifier
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import MetricBound, parse_bound, settle
+from airflow_mlgov.gates.dataset_checks.distributions import Counts, KsTest, compare_numbers
 from airflow_mlgov.gates.dataset_checks.settings import count_of, names_of, text_of
 from airflow_mlgov.gates.dataset_checks.workbench import (
     Reference,
     Workbench,
     choose_columns,
-    in_range,
     is_category,
     is_numeric,
     is_temporal,
@@ -33,11 +30,6 @@ from airflow_mlgov.results import Check, Outcome, Severity
 
 STATISTICS = ("psi", "js", "ks")
 
-_GRID = 500
-_SAMPLE = 10_000
-_SPAN_ROWS = 1_000_000
-_GAP = 3
-_BATCH = 50
 _CATEGORIES = 200
 
 
@@ -88,29 +80,6 @@ class DriftSettings:
         return tuple(found)
 
 
-@dataclass(frozen=True)
-class KsTest:
-    """A two-sample Kolmogorov-Smirnov test."""
-
-    statistic: float
-    """The largest distance of the two distribution functions."""
-    p_value: float
-    """Two-sided, asymptotic; with millions of rows it is small for a distance that does not matter."""
-    n_reference: int
-    n: int
-
-
-@dataclass(frozen=True)
-class _Counts:
-    """One column's rows by bin, the same bins on both sides; the last is for missing values."""
-
-    reference: tuple[int, ...]
-    data: tuple[int, ...]
-    new: int = 0
-    """Rows of categories that the reference does not have."""
-    new_categories: int = 0
-
-
 def population_stability_index(reference: Sequence[int], data: Sequence[int]) -> float:
     """``sum (q - p) ln(q / p)`` over the bins' shares p of the reference and q of the data.
 
@@ -143,19 +112,6 @@ def jensen_shannon_distance(reference: Sequence[int], data: Sequence[int]) -> fl
     return math.sqrt(max(0.0, math.fsum(terms) / 2))
 
 
-def kolmogorov_smirnov_p(statistic: float, n: int, m: int) -> float:
-    """Two-sided p-value of the two-sample statistic: the one-sample distribution at ``n m / (n + m)`` rows, which
-    ``scipy.stats.ks_2samp(method="asymp")`` uses too. NaN where a side has no rows.
-
-    Source: Hodges, Arkiv foer Matematik 3 (1958) 469-486; Simard & L'Ecuyer, J. Stat. Softw. 39 (2011) issue 11.
-    """
-    from scipy.stats import kstwo
-
-    if not n or not m:
-        return math.nan
-    return min(1.0, max(0.0, float(kstwo.sf(statistic, max(1, round(n * m / (n + m)))))))
-
-
 def check_drift(bench: Workbench, settings: DriftSettings, reference: Reference) -> list[Check]:
     """A check for each column and bound, and one that says which columns were left out.
 
@@ -166,10 +122,9 @@ def check_drift(bench: Workbench, settings: DriftSettings, reference: Reference)
     unlike = {name: why for name in columns if (why := _unlike(bench.types[name], reference.types[name]))}
     judged = [name for name in columns if name not in unlike]
     numeric = [name for name in judged if not is_category(bench.types[name])]
-    compared = _Numbers(bench, reference, numeric)
-    counts = compared.binned(settings.bins) | {
-        name: _by_category(bench, reference, name) for name in judged if name not in numeric
-    }
+    tested = any(item.metric == "ks" for item in settings.bounds)
+    counts, tests = compare_numbers(bench, reference, numeric, sizes, settings.bins, ks=tested)
+    counts |= {name: _by_category(bench, reference, name) for name in judged if name not in numeric}
     words = [name for name in judged if name not in numeric]
     if all(item.metric == "ks" for item in settings.bounds):
         unlike |= _not_for_ks(bench, words if settings.columns is not None else ())
@@ -183,7 +138,7 @@ def check_drift(bench: Workbench, settings: DriftSettings, reference: Reference)
                 detail = "; ".join(filter(None, [unlike[name], bench.table.remark(name)]))
                 checks.append(Check(label, Outcome.ERROR, None, item.bound, item.severity, detail))
             elif item.metric == "ks":
-                checks.append(_judge_ks(label, item, compared.ks(name), settings.min_rows))
+                checks.append(_judge_ks(label, item, tests[name], settings.min_rows))
             else:
                 checks.append(_judge_bins(label, item, counts[name], sizes, settings.min_rows))
     if len(checks) == 1:
@@ -247,7 +202,7 @@ def _scope(bench: Workbench, settings: DriftSettings, reference: Reference, left
     return Check("drift_columns", outcome, len(gone), "every column of the reference", severity, detail, values)
 
 
-def _judge_bins(label: str, item: MetricBound, counts: _Counts, sizes: Sequence[int], min_rows: int) -> Check:
+def _judge_bins(label: str, item: MetricBound, counts: Counts, sizes: Sequence[int], min_rows: int) -> Check:
     cells = sum(1 for r, d in zip(counts.reference, counts.data, strict=True) if r or d)
     psi_by_chance = _psi_by_chance(cells, *sizes)
     if item.metric == "psi":
@@ -313,7 +268,7 @@ def _psi_by_chance(cells: int, n: int, m: int) -> float:
     return point * (1 / n + 1 / m)
 
 
-def _by_category(bench: Workbench, reference: Reference, name: str) -> _Counts:
+def _by_category(bench: Workbench, reference: Reference, name: str) -> Counts:
     """Rows by category: the reference's most frequent ones, its others as one, new ones as one, missing ones as one."""
     column = f"{identifier(name)}::VARCHAR"
     missing_r, missing_d, known_r, known_d, new_d, new_categories, top = bench.row(
@@ -336,178 +291,4 @@ def _by_category(bench: Workbench, reference: Reference, name: str) -> _Counts:
     cells = [(int(r), int(d)) for r, d in top or ()]
     other = known_r - sum(r for r, _ in cells), known_d - sum(d for _, d in cells)
     cells += [(int(other[0]), int(other[1])), (0, int(new_d)), (int(missing_r), int(missing_d))]
-    return _Counts(tuple(r for r, _ in cells), tuple(d for _, d in cells), int(new_d), new_categories)
-
-
-class _Numbers:
-    """Numeric columns of both sides, counted in a grid that samples of both span.
-
-    The samples decide how fast the answers are found, never what they are: quantiles and the Kolmogorov-Smirnov
-    statistic are exact, from a second look at the few cells of the grid that they can lie in. So no more than a cell's
-    values is held at a time, however many rows there are.
-    """
-
-    def __init__(self, bench: Workbench, reference: Reference, columns: Sequence[str]) -> None:
-        self._bench, self._view, self._names = bench, reference.view, list(columns)
-        self._kinds = {name: (bench.types[name], reference.types[name]) for name in columns}
-        self._grid = self._edges()
-        self._reference = self._histograms(self._view, self._grid)
-        self._data = self._histograms("data", self._grid)
-
-    def binned(self, bins: int) -> dict[str, _Counts]:
-        """Counts in bins that end at the reference's quantiles; a value that fills a bin alone has one of its own."""
-        edges = {name: _separated(self._quantiles(name, bins)) for name in self._names}
-        reference, data = self._histograms(self._view, edges), self._histograms("data", edges)
-        return {name: _Counts(tuple(reference[name]), tuple(data[name])) for name in self._names}
-
-    def ks(self, name: str) -> KsTest:
-        """The test on the values that are not missing, ties and all."""
-        reference, data = self._reference[name][:-1], self._data[name][:-1]
-        n, m = sum(reference), sum(data)
-        if not n or not m:
-            return KsTest(math.nan, math.nan, n, m)
-        distance, spans = _look_closer(self._grid[name], reference, data)
-        for span in spans:
-            if span.possible > distance:
-                distance = max(distance, self._distance_within(name, (n, m), span))
-        statistic = distance / (n * m)
-        return KsTest(statistic, kolmogorov_smirnov_p(statistic, n, m), n, m)
-
-    def _distance_within(self, name: str, sizes: tuple[int, int], span: _Span) -> int:
-        """The largest distance at a value in the span, in units of ``1 / (n m)``."""
-        n, m = sizes
-        mine, other = (self._within(name, side, [(span.low, span.high)]) for side in (0, 1))
-        (distance,) = self._bench.row(
-            f"""
-            WITH rows AS (
-                SELECT {self._value(name, 1)} AS v, 1 AS r, 0 AS d FROM {self._view} WHERE {other}
-                UNION ALL
-                SELECT {self._value(name, 0)}, 0, 1 FROM data WHERE {mine}
-            ),
-            grouped AS (SELECT v, sum(r) AS r, sum(d) AS d FROM rows GROUP BY v),
-            running AS (SELECT {span.before[0]} + sum(r) OVER upwards AS r, {span.before[1]} + sum(d) OVER upwards AS d
-                        FROM grouped WINDOW upwards AS (ORDER BY v))
-            SELECT max(abs(r * {m}::HUGEINT - d * {n}::HUGEINT)) FROM running
-            """  # noqa: S608 - quoted
-        )
-        return int(distance)
-
-    def _value(self, name: str, side: int) -> str:
-        """A column as DOUBLE; NaN, which DuckDB sorts above infinity, is still in it."""
-        column, kind = identifier(name), self._kinds[name][side]
-        return f"epoch({column})" if is_temporal(kind) else column if kind == "DOUBLE" else f"{column}::DOUBLE"
-
-    def _within(self, name: str, side: int, ranges: Sequence[tuple[float | None, float]]) -> str:
-        """That a value lies in one of the ranges, so is neither missing nor NaN, as SQL."""
-        value = self._value(name, side)
-        return " OR ".join(in_range(value, low, high) for low, high in ranges)
-
-    def _edges(self) -> dict[str, list[float]]:
-        """For each column some quantiles of a sample of either side; one that comes twice is a cell of its own."""
-        quantiles: dict[str, list[float]] = {name: [] for name in self._names}
-        for side, view in enumerate(("data", self._view)):
-            for start in range(0, len(self._names), _BATCH):
-                names = self._names[start : start + _BATCH]
-                values = ", ".join(self._value(name, side) for name in names)
-                sample = self._bench.rows(f"SELECT {values} FROM {view} USING SAMPLE reservoir({_SAMPLE} ROWS)")  # noqa: S608
-                for at, name in enumerate(names):
-                    known = sorted(row[at] for row in sample if row[at] is not None and not math.isnan(row[at]))
-                    quantiles[name] += known[:: max(1, len(known) // _GRID)]
-        return {name: _separated(sorted(found)) or [0.0] for name, found in quantiles.items()}
-
-    def _histograms(self, view: str, edges: Mapping[str, Sequence[float]]) -> dict[str, list[int]]:
-        """Rows with ``low < value <= high`` for each cell, those above the last edge, and the missing ones."""
-        if not edges:
-            return {}
-        side = 0 if view == "data" else 1
-        parts = [
-            f"histogram({value}, ?::DOUBLE[]), count({value}) - {count_where(f'isnan({value})')}"
-            for value in (self._value(name, side) for name in edges)
-        ]
-        query = f"SELECT count(*), {', '.join(parts)} FROM {view}"  # noqa: S608 - quoted
-        found = self._bench.row(query, [list(item) for item in edges.values()])
-        rows, counted = found[0], {}
-        for position, name in enumerate(edges):
-            cells, known = found[1 + 2 * position] or {}, found[2 + 2 * position]
-            below = [cells.get(edge, 0) for edge in edges[name]]
-            counted[name] = [*below, known - sum(below), rows - known]
-        return counted
-
-    def _quantiles(self, name: str, bins: int) -> list[float]:
-        """The reference's inner quantiles, each a value that occurs: the ``ceil(i n / bins)``-th smallest."""
-        counts, grid = self._reference[name][:-1], self._grid[name]
-        lows, highs = [None, *grid], [*grid, math.inf]
-        total = sum(counts)
-        if not total:
-            return []
-        ranks = [math.ceil(i * total / bins) for i in range(1, bins)]
-        below = [0, *accumulate(counts)]
-        cells = [bisect_left(below, rank) - 1 for rank in ranks]
-        chosen = sorted(set(cells))
-        within = dict(zip(chosen, accumulate([0, *(counts[cell] for cell in chosen)]), strict=False))
-        targets = [within[cell] + rank - below[cell] for rank, cell in zip(ranks, cells, strict=True)]
-        looked_at = self._within(name, 1, [(lows[cell], highs[cell]) for cell in chosen])
-        found = self._bench.row(
-            f"""
-            WITH grouped AS (SELECT {self._value(name, 1)} AS v, count(*) AS n FROM {self._view} WHERE {looked_at}
-                             GROUP BY 1),
-            running AS (SELECT v, sum(n) OVER (ORDER BY v) AS upto FROM grouped)
-            SELECT {", ".join(f"min({where(f'upto >= {target}', 'v')})" for target in targets)} FROM running
-            """  # noqa: S608 - quoted
-        )
-        return [float(value) for value in found]
-
-
-def _separated(quantiles: Sequence[float]) -> list[float]:
-    """Edges in order, each once; before one that comes twice the next smaller number, so that it has its own cell."""
-    edges: set[float] = set()
-    for position, value in enumerate(quantiles):
-        if position and quantiles[position - 1] == value:
-            edges.add(math.nextafter(value, -math.inf))
-        edges.add(value)
-    return sorted(edges)
-
-
-@dataclass(frozen=True)
-class _Span:
-    """Neighbouring cells of the grid that are looked into together."""
-
-    low: float | None
-    """None: from the smallest value."""
-    high: float
-    before: tuple[int, int]
-    """Rows of the reference and of the data below it."""
-    possible: int
-    """No value in it can have a larger distance, in units of ``1 / (n m)``."""
-
-
-def _look_closer(grid: Sequence[float], reference: Sequence[int], data: Sequence[int]) -> tuple[int, list[_Span]]:
-    """The largest distance at an edge, and where a larger one can lie, the likeliest first. Distances are in units of
-    ``1 / (n m)``, so whole numbers.
-
-    Within a cell neither distribution function leaves the span between its values at the cell's edges. Where that span
-    allows no more than the distance at some edge, or the cell is a single value, or only one side has rows in it, the
-    largest distance lies elsewhere or at an edge.
-    """
-    n, m = sum(reference), sum(data)
-    f, g = [0, *accumulate(reference)], [0, *accumulate(data)]
-    lows, highs = [None, *grid], [*grid, math.inf]
-    largest = max(abs(m * one - n * other) for one, other in zip(f, g, strict=True))
-    possible = [
-        max(m * f[cell + 1] - n * g[cell], n * g[cell + 1] - m * f[cell])
-        if reference[cell] and data[cell] and lows[cell] != math.nextafter(highs[cell], -math.inf)
-        else 0
-        for cell in range(len(highs))
-    ]
-    runs: list[tuple[int, int]] = []
-    for cell in (cell for cell, distance in enumerate(possible) if distance > largest):
-        first, last = runs[-1] if runs else (cell, cell)
-        rows = f[cell + 1] + g[cell + 1] - f[first] - g[first]
-        if runs and rows <= _SPAN_ROWS and cell - last <= _GAP:
-            runs[-1] = (first, cell)
-        else:
-            runs.append((cell, cell))
-    spans = [
-        _Span(lows[first], highs[last], (f[first], g[first]), max(possible[first : last + 1])) for first, last in runs
-    ]
-    return largest, sorted(spans, key=lambda span: span.possible, reverse=True)
+    return Counts(tuple(r for r, _ in cells), tuple(d for _, d in cells), int(new_d), new_categories)

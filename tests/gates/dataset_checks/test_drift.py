@@ -14,12 +14,9 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import chi2, ks_2samp, kstwobign
 
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.dataset_checks import drift, run_checks
-from airflow_mlgov.gates.dataset_checks.drift import (
-    jensen_shannon_distance,
-    kolmogorov_smirnov_p,
-    population_stability_index,
-)
+from airflow_mlgov.gates.dataset_checks import distributions, drift, run_checks
+from airflow_mlgov.gates.dataset_checks.distributions import kolmogorov_smirnov_p
+from airflow_mlgov.gates.dataset_checks.drift import jensen_shannon_distance, population_stability_index
 from airflow_mlgov.results import Check, Outcome, Severity, json_safe
 from tests.codes import raises_code
 
@@ -115,11 +112,19 @@ def samples(kind: str) -> tuple[Any, Any]:
     return np.arange(2_000), np.arange(2_000)[::-1].copy()
 
 
-@pytest.mark.parametrize("grid", [500, 7])
+NOTHING_FITS = 10**12
+"""Times that a column would be held; then it is counted in a grid."""
+
+
+@pytest.mark.parametrize("grid", [0, 500, 7])
 @pytest.mark.parametrize("kind", ["normal", "same", "ties", "spike", "infinite", "identical"])
 def test_ks_is_scipys_with_n_and_p(kind: str, grid: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drift, "_GRID", grid)  # a coarse grid leaves more to the second look
-    monkeypatch.setattr(drift, "_SPAN_ROWS", 4_000 * grid)
+    if grid:
+        monkeypatch.setattr(distributions, "_SORTING", NOTHING_FITS)
+        monkeypatch.setattr(distributions, "_GRID", grid)  # a coarse grid leaves more to the second look
+        monkeypatch.setattr(distributions, "_SPAN_ROWS", 4_000 * grid)
+    else:
+        monkeypatch.setattr(distributions, "_AT_ONCE", 1_000)
     reference, data = samples(kind)
     check = compare(tmp_path, {"x": reference}, {"x": data}, ks={"max": 0.1})["drift_ks(x)"]
     expected = ks_2samp(reference, data, method="asymp")
@@ -140,9 +145,13 @@ numbers = st.lists(
 def test_ks_of_any_numbers(
     reference: list[Any], data: list[Any], grid: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drift, "_GRID", grid)
+    monkeypatch.setattr(distributions, "_GRID", grid)
     frames = [pd.DataFrame({"x": pd.Series(side, dtype="float64")}) for side in (reference, data)]
-    check = compare(tmp_path, *frames, ks={"max": 0.1}, min_rows=1)["drift_ks(x)"]
+    sorted_ones = compare(tmp_path, *frames, **ALL, min_rows=1, bins=4)
+    with monkeypatch.context() as patch:
+        patch.setattr(distributions, "_SORTING", NOTHING_FITS)
+        assert repr(compare(tmp_path, *frames, **ALL, min_rows=1, bins=4)) == repr(sorted_ones)
+    check = sorted_ones["drift_ks(x)"]
     known = [frame["x"].dropna() for frame in frames]
     assert (check.values["n_reference"], check.values["n"]) == (len(known[0]), len(known[1]))
     if min(map(len, known)):
@@ -151,8 +160,13 @@ def test_ks_of_any_numbers(
         assert check.outcome is INCONCLUSIVE
 
 
+@pytest.mark.parametrize("fits", [True, False])
 @pytest.mark.parametrize("kind", ["normal", "ties"])
-def test_numbers_are_binned_by_the_references_quantiles(kind: str, tmp_path: Path) -> None:
+def test_numbers_are_binned_by_the_references_quantiles(
+    kind: str, fits: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not fits:
+        monkeypatch.setattr(distributions, "_SORTING", NOTHING_FITS)
     reference, data = samples(kind)
     check = compare(tmp_path, {"x": reference}, {"x": data}, psi={"max": 0.2}, js={"max": 0.1}, bins=5)
     quantiles = np.quantile(reference, [0.2, 0.4, 0.6, 0.8], method="inverted_cdf")
