@@ -64,6 +64,19 @@ def test_overlap_equals_a_join_in_pandas(folder: Path) -> None:
     assert run(write("test.parquet", **test), overlap=rules)["overlap"].values["rows_in_both"] == expected > 0
 
 
+def test_overlap_is_that_of_values_however_they_are_stored(folder: Path) -> None:
+    """A hash finds the rows that may be equal: it must be one for every two that are."""
+    test = {"x": [0.0, -0.0, math.nan, None, 1.5, 2.0], "n": pd.array([1, 2, 3, None, 5, 6], dtype="Int8")}
+    train = {"x": [-0.0, 0.0, math.nan, None, 1.5, 7.0], "n": pd.array([1, 2, 3, None, 4, 6], dtype="Int64")}
+    for columns, expected in ((("x",), 5), (("n",), 5), (("x", "n"), 4)):
+        sides = [
+            write(f"{name}.parquet", **{column: side[column] for column in columns})
+            for name, side in (("a", test), ("b", train))
+        ]
+        check = run(sides[0], overlap={"with": sides[1]})["overlap"]
+        assert check.values["rows_in_both"] == expected, columns
+
+
 def test_overlap_by_keys_alone(folder: Path) -> None:
     train = write("train.csv", id=["a", "b", "c"], x=[1, 2, 3])
     test = write("test.csv", id=["c", "d"], x=[9, 9])
