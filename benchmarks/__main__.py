@@ -51,9 +51,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Gates against the bare libraries.")
     parser.add_argument("--rows", type=int, default=Sizes.rows, help="of the large contests (default 10,000,000)")
     parser.add_argument("--quick", action="store_true", help=f"{_QUICK:,} rows")
-    parser.add_argument("--big", action="store_true", help=f"memory up to {_BIG:,} rows; 5 GB of data")
+    parser.add_argument(
+        "--big", action="store_true", help=f"memory up to {_BIG:,} rows, 5 GB of data; hundreds of columns"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="turns that each contender takes (default 3)")
-    parser.add_argument("--only", default="", help="contests that begin so, by commas: fairness,data,cold,parse,memory")
+    parser.add_argument(
+        "--only", default="", help="contests that begin so, by commas: fairness,data,wide,csv,drift,cold,parse,memory"
+    )
     parser.add_argument("--folder", type=Path, default=cache_folder(), help="data and environments")
     parser.add_argument("--out", type=Path, help="write the table there too, as Markdown")
     return parser

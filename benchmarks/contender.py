@@ -36,9 +36,18 @@ def run(function: str, options: Mapping[str, object]) -> dict[str, object]:
     return {
         "import_seconds": imported - started,
         "work_seconds": worked - imported if seconds is None else seconds,
+        "cpu_seconds": cpu_seconds(),
         "peak_mb": peak_mb(),
         "answer": answer,
     }
+
+
+def cpu_seconds() -> float:
+    """What this process and the children that it has waited for have had of the processors, its start included."""
+    import resource
+
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 def peak_mb() -> float:

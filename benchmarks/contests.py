@@ -25,6 +25,11 @@ class Sizes:
     """Of the contest about memory."""
 
     @property
+    def is_big(self) -> bool:
+        """Whether contests of many columns and files are about as many as were ever asked for."""
+        return self.largest > self.rows
+
+    @property
     def two_groups(self) -> int:
         """Of the contest about one attribute of two groups."""
         return max(self.rows // 10, _FEWEST)
@@ -56,6 +61,13 @@ def contests(folder: Path, sizes: Sizes) -> dict[str, Callable[[], Contest]]:
         "two-groups": lambda: _two_groups(folder, sizes.two_groups),
         "intervals": lambda: _intervals(folder, sizes.bootstrap),
         "data": lambda: _suite(folder, sizes.rows),
+        "wide": lambda: _wide(folder, sizes),
+        "many": lambda: _many_expectations(folder, sizes),
+        "csv": lambda: _csv(folder, sizes, ""),
+        "csv-gz": lambda: _csv(folder, sizes, ".gz"),
+        "folders": lambda: _folders(folder, sizes),
+        "drift": lambda: _drift(folder, sizes),
+        "overlap": lambda: _overlap(folder, sizes.rows),
         "cold-fairness": lambda: _cold_fairness(folder),
         "cold-data": lambda: _cold_data(folder),
         "cold-performance": lambda: _cold_performance(folder),
@@ -145,6 +157,101 @@ def _suite(folder: Path, rows: int) -> Contest:
             ("Pointblank on Polars", Target("peak_mb", at_least=2)),
         ),
         "The gate's time has the SHA-256 of the file in it. SQL by hand has no memory limit, the gate's is 512 MB.",
+    )
+
+
+def _wide(folder: Path, sizes: Sizes) -> Contest:
+    columns, rows = (1_000 if sizes.is_big else 100), max(sizes.rows // 50, _FEWEST)
+    options = {"path": str(data.wide(folder, rows, columns)), "columns": columns, "expectations": 3 * columns}
+    return Contest(
+        "wide",
+        f"data gate, {3 * columns:,} expectations, {columns:,} columns, {_many(rows)} rows",
+        (
+            Contender("gate", "at_size:gate", options),
+            Contender("Great Expectations on pandas", "at_size:great_expectations", options),
+        ),
+        (("Great Expectations on pandas", Target("cpu_seconds", at_most=0.25)),),
+    )
+
+
+def _many_expectations(folder: Path, sizes: Sizes) -> Contest:
+    rows, expectations = max(sizes.rows // 50, _FEWEST), 1_000
+    options = {"path": str(data.wide(folder, rows, 20)), "columns": 20, "expectations": expectations}
+    return Contest(
+        "many",
+        f"data gate, {expectations:,} expectations, 20 columns, {_many(rows)} rows",
+        (
+            Contender("gate", "at_size:gate", options),
+            Contender("one query with FILTER, by hand", "at_size:one_query_with_filter", options),
+        ),
+        (
+            ("one query with FILTER, by hand", Target("cpu_seconds", at_least=1)),
+            ("one query with FILTER, by hand", Target("peak_mb", at_least=1)),
+        ),
+    )
+
+
+def _csv(folder: Path, sizes: Sizes, packed: str) -> Contest:
+    options = {"path": str(data.people_as_csv(folder, sizes.rows, packed))}
+    return Contest(
+        "csv" + packed.replace(".", "-"),
+        f"data gate, 7 expectations, {_many(sizes.rows)} rows of 6 columns, csv{packed}",
+        (
+            Contender("gate", "at_size:csv_gate", options),
+            Contender("pandas by hand", "at_size:csv_pandas", options),
+        ),
+        (
+            ("pandas by hand", Target("cpu_seconds", at_most=1.5)),
+            ("pandas by hand", Target("peak_mb", at_least=8)),
+        ),
+        "The gate also finds out what every value of a column is, where pandas goes by blocks of rows.",
+    )
+
+
+def _folders(folder: Path, sizes: Sizes) -> Contest:
+    files = 1_000 if sizes.rows > 1_000_000 else 100
+    options = {"path": str(data.in_folders(folder, files))}
+    return Contest(
+        "folders",
+        f"data gate, 4 expectations, {files:,} parquet files in folders",
+        (
+            Contender("gate", "at_size:folders_gate", options),
+            Contender("Polars", "at_size:folders_polars", options, "pandera"),
+        ),
+        (("Polars", Target("cpu_seconds", at_most=2)),),
+        "The gate copies and hashes every file.",
+    )
+
+
+def _drift(folder: Path, sizes: Sizes) -> Contest:
+    columns, rows = (200 if sizes.is_big else 20), max(sizes.rows // 20, _FEWEST)
+    options = {
+        "path": str(data.numbers(folder, rows, columns, "new", 0.01)),
+        "reference": str(data.numbers(folder, rows, columns, "old")),
+        "columns": columns,
+    }
+    return Contest(
+        "drift",
+        f"drift (psi) of {columns} columns, {_many(rows)} rows on either side",
+        (
+            Contender("gate", "at_size:drift_gate", options),
+            Contender("NumPy column by column", "at_size:drift_numpy", options),
+        ),
+        (("NumPy column by column", Target("cpu_seconds", at_most=2)),),
+    )
+
+
+def _overlap(folder: Path, rows: int) -> Contest:
+    paths = [str(data.addresses(folder, rows, name, begin)) for name, begin in (("a", 0), ("b", rows))]
+    options = {"path": paths[0], "other": paths[1]}
+    return Contest(
+        "overlap",
+        f"overlap of two tables of {_many(rows)} rows, four columns of text",
+        (
+            Contender("gate", "at_size:overlap_gate", options),
+            Contender("DuckDB on a hash of each row", "at_size:overlap_by_hash", options),
+        ),
+        (("DuckDB on a hash of each row", Target("cpu_seconds", at_most=1.3)),),
     )
 
 

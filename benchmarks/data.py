@@ -70,7 +70,51 @@ def people(folder: Path, rows: int) -> Path:
     return _written(folder / f"people-{rows}.parquet", _PEOPLE.format(rows=rows))
 
 
-def _written(path: Path, query: str) -> Path:
+def wide(folder: Path, rows: int, columns: int) -> Path:
+    """Numbers, whole numbers and words by turns: ``c0``, ``c1``, ``c2`` …"""
+    kinds = ("(draw(i, {0}) % 1000003) / 1000.0", "(draw(i, {0}) % 1000)::BIGINT", "'v' || draw(i, {0}) % 50")
+    listing = ", ".join(f"{kinds[at % 3].format(at)} AS c{at}" for at in range(columns))
+    return _written(folder / f"wide-{rows}-{columns}.parquet", f"SELECT {listing} FROM range({rows}) numbers(i)")
+
+
+def numbers(folder: Path, rows: int, columns: int, name: str, shift: float = 0.0) -> Path:
+    """Floats: ``c0``, ``c1`` …, moved by ``shift``."""
+    listing = ", ".join(f"(draw(i, {at}) % 1000003) / 1000003.0 + {shift} AS c{at}" for at in range(columns))
+    path = folder / f"numbers-{name}-{rows}-{columns}.parquet"
+    return _written(path, f"SELECT {listing} FROM range({rows}) numbers(i)")
+
+
+def addresses(folder: Path, rows: int, name: str, begin: int) -> Path:
+    """Four columns of text, no row of which stands twice."""
+    listing = (
+        "md5(i::VARCHAR) AS name, 'street ' || draw(i, 1) % 100000 AS street, 'city ' || draw(i, 2) % 500 AS city, "
+        "'country ' || draw(i, 3) % 9 AS country"
+    )
+    path = folder / f"addresses-{name}-{rows}.parquet"
+    return _written(path, f"SELECT {listing} FROM range({begin}, {begin + rows}) numbers(i)")
+
+
+def people_as_csv(folder: Path, rows: int, packed: str = "") -> Path:
+    """:func:`people` as csv: without its texts, whose quotes and signs are not what is measured.
+
+    :param packed: ``.gz`` or nothing
+    """
+    query = (
+        f"SELECT id, age, income, country, round(score, 6) AS score, city FROM read_parquet('{people(folder, rows)}')"
+    )
+    return _written(folder / f"people-{rows}.csv{packed}", query, "csv, HEADER" + ", COMPRESSION gzip" * bool(packed))
+
+
+def in_folders(folder: Path, files: int) -> Path:
+    """Parquet files of 1,000 rows in ``day=…`` folders."""
+    home = folder / f"folders-{files}"
+    for day in range(files):
+        listing = f"i AS id, draw(i, {day}) % 1000 / 10.0 AS amount, 'w' || draw(i, 3) % 9 AS word"
+        _written(home / f"day={day}" / "part.parquet", f"SELECT {listing} FROM range(1000) numbers(i)")
+    return home
+
+
+def _written(path: Path, query: str, form: str = "parquet") -> Path:
     if path.exists():
         return path
     import duckdb
@@ -79,6 +123,6 @@ def _written(path: Path, query: str) -> Path:
     part = path.with_suffix(".part")
     with duckdb.connect() as connection:
         connection.execute("CREATE MACRO draw(i, k) AS hash(i * 16 + k)")
-        connection.execute(f"COPY ({query}) TO '{part}' (FORMAT parquet)")
+        connection.execute(f"COPY ({query}) TO '{part}' (FORMAT {form})")
     part.rename(path)
     return path

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from benchmarks.environments import NotInstallable, python_of
 
-Figure = Literal["import_seconds", "work_seconds", "total_seconds", "peak_mb"]
+Figure = Literal["import_seconds", "work_seconds", "total_seconds", "cpu_seconds", "peak_mb"]
 TOLERANCE = 1e-9
 """Relative; sums of floats differ by their order, and the gates round what they observe to 12 digits."""
 _ROOT = Path(__file__).parents[1]
@@ -81,6 +81,8 @@ class Run:
     work_seconds: float
     total_seconds: float
     """From the start of the process to its end, the interpreter's own start included."""
+    cpu_seconds: float
+    """User's and system's, of the whole process."""
     peak_mb: float
     answer: Mapping[str, Any]
 
@@ -160,7 +162,7 @@ def measure(
             label = "warm-up" if turn < 0 else f"round {turn + 1}"
             say(
                 f"  {label}: {name}: imports {done.import_seconds:.2f} s, work {done.work_seconds:.3f} s, process "
-                f"{done.total_seconds:.2f} s, {done.peak_mb:.0f} MB"
+                f"{done.total_seconds:.2f} s, CPU {done.cpu_seconds:.2f} s, {done.peak_mb:.0f} MB"
             )
         if turn >= 0:
             kept.append(runs)

@@ -15,6 +15,7 @@ _FIGURES: dict[Figure, str] = {
     "import_seconds": "imports, s",
     "work_seconds": "work, s",
     "total_seconds": "process, s",
+    "cpu_seconds": "CPU, s",
     "peak_mb": "memory, MB",
 }
 _LIBRARIES = ("duckdb", "great-expectations", "fairlearn", "scikit-learn", "pandas", "apache-airflow")

@@ -35,7 +35,23 @@ def _measured(contest: Contest) -> Measured:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "key",
-    ["fairness-20", "fairness-400", "two-groups", "intervals", "data", "cold-performance", "cold-task", "parse"],
+    [
+        "fairness-20",
+        "fairness-400",
+        "two-groups",
+        "intervals",
+        "data",
+        "cold-performance",
+        "cold-task",
+        "parse",
+        "wide",
+        "many",
+        "csv",
+        "csv-gz",
+        "folders",
+        "drift",
+        "overlap",
+    ],
 )
 def test_all_give_the_same_answers(key: str, folder: Path) -> None:
     measured = _measured(contests(folder, SIZES)[key]())
@@ -91,7 +107,14 @@ def test_answers_are_compared_where_they_meet() -> None:
 
 
 def _run(work: float, answer: float) -> Run:
-    return Run(import_seconds=0.1, work_seconds=work, total_seconds=work + 0.2, peak_mb=100.0, answer={"x": answer})
+    return Run(
+        import_seconds=0.1,
+        work_seconds=work,
+        total_seconds=work + 0.2,
+        cpu_seconds=work,
+        peak_mb=100.0,
+        answer={"x": answer},
+    )
 
 
 def _contest() -> Contest:

@@ -96,6 +96,21 @@ def test_a_database_counts_itself(frame: pd.DataFrame, tmp_path: Path) -> None:
     assert again.case_digest == cells.case_digest
 
 
+def test_no_row_leaves_a_database_that_counts_also_where_no_model_is_named(
+    frame: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The subject is then what was counted, and changes with it."""
+    source = SqlSource(f"sqlite:///{tmp_path / 'a.db'}", table="scored")
+    monkeypatch.setattr(SqlSource, "stream", lambda _: pytest.fail("a row was read"))
+    digests = set()
+    for predicted in (frame.p, 1 - frame.p):
+        frame.assign(p=predicted).to_sql("scored", sa.create_engine(source.url), index=False, if_exists="replace")
+        result = evaluate_fairness(source, bounds=BOUNDS, **SETTINGS)
+        assert (result.subject.kind, result.subject.name) == ("dataset", source.name)
+        digests.add(result.subject.digest)
+    assert len(digests) == 2
+
+
 def test_text_with_a_blank_behind_it_is_another_group(frame: pd.DataFrame, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'a.db'}"
     frame["sex"] = np.where((frame.sex == "m") & (frame.id % 2 == 0), "m ", frame.sex)
