@@ -7,7 +7,7 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -62,6 +62,34 @@ class Origin:
         with _read(self._open(real.relative_to(self._real), path), path) as file:
             yield file
 
+    def files(self, wanted: Callable[[str, os.DirEntry[str]], bool]) -> Iterator[tuple[str, BinaryIO]]:
+        """Every file below that is wanted, by its name in the folder, open to be read. Each folder and file is reached
+        from the one above it and never by a path, so that no link is followed.
+
+        :param wanted: told of each name that is no folder's
+        :raises ConfigurationError: it is no regular file any more
+        :raises AccessError: the file system refuses to read it
+        :raises DependencyError: it, or a folder above it, changed under our hands
+        """
+        return self._below(self._handle, "", wanted)
+
+    def _below(
+        self, folder: int, prefix: str, wanted: Callable[[str, os.DirEntry[str]], bool]
+    ) -> Iterator[tuple[str, BinaryIO]]:
+        with os.scandir(folder) as found:
+            entries = list(found)
+        for entry in entries:
+            name = f"{prefix}{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                inner = _within(folder, entry.name, os.O_DIRECTORY, self.root / name)
+                try:
+                    yield from self._below(inner, f"{name}/", wanted)
+                finally:
+                    os.close(inner)
+            elif wanted(name, entry):
+                with _read(_within(folder, entry.name, os.O_NONBLOCK, self.root / name), self.root / name) as file:
+                    yield name, file
+
     def _open(self, relative: Path, path: Path) -> int:
         """A handle, without following a link on the way."""
         folder = self._handle
@@ -79,6 +107,15 @@ class Origin:
         finally:
             if folder != self._handle:
                 os.close(folder)
+
+
+def _within(folder: int, name: str, kind: int, path: Path) -> int:
+    try:
+        return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | kind, dir_fd=folder)
+    except PermissionError as error:
+        raise _refused(path) from error
+    except OSError:
+        raise _changed(path) from None
 
 
 @contextmanager

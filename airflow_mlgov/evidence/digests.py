@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import stat
+import os
 from collections.abc import Set
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from airflow_mlgov.data.listing import listing_digest, require_bindable
 from airflow_mlgov.data.private_copies import Origin
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
 from airflow_mlgov.strict_files import regular
+
+_SMALL = 1 << 14
+_LARGE = 1 << 20
+"""Bytes that are read at once: at first, and of what is larger."""
 
 
 def hash_file(path: str | Path) -> str:
@@ -40,30 +44,31 @@ def hash_tree(root: str | Path, exclude: Set[str] = frozenset()) -> str:
     base = Path(root)
     if not base.is_dir():
         raise ConfigurationError(f"{base} is not a directory", code="folder.missing")
-    files: list[tuple[str, Path]] = []
-    for path in base.rglob("*"):
-        name = path.relative_to(base).as_posix()
-        mode = path.lstat().st_mode
-        if stat.S_ISDIR(mode):
-            continue
-        if not stat.S_ISREG(mode):
+
+    def counts(name: str, entry: os.DirEntry[str]) -> bool:
+        if not entry.is_file(follow_symlinks=False):
             raise EvidenceError(
                 f"{name!r} is not a regular file: links and special files cannot be bound to a digest",
                 code="file.not_bindable",
             )
-        if name not in exclude:
-            require_bindable(name, error=EvidenceError)
-            files.append((name, path))
+        if name in exclude:
+            return False
+        require_bindable(name, error=EvidenceError)
+        return True
+
+    with Origin(base) as origin:  # which follows no link out of the tree, though one was put there since
+        files = [(name, _sha256(file)) for name, file in origin.files(counts)]
     if not files:
         raise EvidenceError(f"{base.name!r} holds no files, so its digest would bind nothing", code="folder.empty")
-    entries = sorted(files, key=lambda entry: entry[0].encode())
-    with Origin(base) as origin:  # which follows no link out of the tree, though one was put there since
-        return listing_digest(((name, _sha256(origin, path)) for name, path in entries), error=EvidenceError)
+    return listing_digest(sorted(files, key=lambda entry: entry[0].encode()), error=EvidenceError)
 
 
-def _sha256(origin: Origin, path: Path) -> str:
-    with origin.opened(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # a FileIO
+def _sha256(file: BinaryIO) -> str:
+    digest, size = hashlib.sha256(), _SMALL
+    while piece := file.read(size):
+        digest.update(piece)
+        size = _LARGE
+    return digest.hexdigest()
 
 
 def canonical_json(value: Any) -> bytes:
