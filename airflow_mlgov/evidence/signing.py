@@ -158,6 +158,8 @@ class TrustRoot:
 
     keys: tuple[TrustedKey, ...] = field(default=())
     source: str = "memory"
+    opened: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Envelopes that have verified under these keys, by their text: they verify again."""
 
     @classmethod
     def load(cls, path: str | Path) -> TrustRoot:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Generic, Protocol, cast
 
@@ -51,6 +51,11 @@ class Records(Protocol):
 
     def walk(self, checkpoints: Iterable[Head] = ()) -> Verified:
         """Walk the whole chain; what was walked is all that may be decided on."""
+
+
+_MOST_KEPT = 4096
+_LARGEST_KEPT = 64 * 1024
+"""Envelopes that a trust root keeps opened, and the characters of one."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,11 @@ class Evidence(Generic[S]):
         """After this it is worth nothing, whatever the policy says."""
         return self.statement.context.expires_at
 
+    @cached_property
+    def statement_sha256(self) -> str:
+        """Of the statement, whatever envelope it came in."""
+        return hash_json(self.document)
+
     @property
     def reference(self) -> str:
         """How people and tags name it."""
@@ -135,15 +145,22 @@ def verify_entry(entry: Entry, trust: TrustRoot) -> Evidence:
 
 
 def verify_envelope(envelope: str, trust: TrustRoot, seq: int = 0, sha256: str = "") -> Evidence:
-    """The evidence in an envelope, wherever it was kept.
+    """The evidence in an envelope, wherever it was kept. The same text under the same trust root is opened once.
 
     :raises EvidenceError: the signature, the key's duty, its dates, or the statement's form does not hold
     """
-    document, keys = trust.open_envelope(envelope)
-    statement = _read(document)
-    _require_one_subject(document, statement)
-    _require_duty(keys, statement)
-    return Evidence(seq, sha256, _spelt(statement), document)
+    known = trust.opened.get(envelope)
+    if known is None:
+        document, keys = trust.open_envelope(envelope)
+        statement = _read(document)
+        _require_one_subject(document, statement)
+        _require_duty(keys, statement)
+        known = Evidence(seq, sha256, _spelt(statement), document)
+        if len(envelope) <= _LARGEST_KEPT:
+            if len(trust.opened) >= _MOST_KEPT:
+                trust.opened.clear()
+            trust.opened[envelope] = known
+    return known if (known.seq, known.sha256) == (seq, sha256) else replace(known, seq=seq, sha256=sha256)
 
 
 def _spelt(statement: Statement) -> Statement:
@@ -164,7 +181,8 @@ def _read(document: Mapping[str, Any]) -> Statement:
         raise EvidenceError(f"unknown predicate type {document.get('predicateType')!r}", code="evidence.unknown_type")
     try:
         form = form_of(document)
-        error = next(_validator(form, cls.kind).iter_errors(document), None)
+        fits = has_form(document, form, cls.kind)
+        error = None if fits else next(_validator(form, cls.kind).iter_errors(document), None)
         if error is not None:
             where = "/".join(str(part) for part in error.absolute_path) or "statement"
             raise EvidenceError(
@@ -224,10 +242,9 @@ def collect(
             if set_aside.get(entry.seq) != entry.envelope_sha256:
                 bad.append(Unverified(entry.seq, entry.kind, str(error)))
             continue
-        statement = hash_json(evidence.document)
-        if statement not in seen:
+        if evidence.statement_sha256 not in seen:
             good.append(evidence)
-        seen.add(statement)
+        seen.add(evidence.statement_sha256)
     return good, bad
 
 
@@ -282,12 +299,35 @@ def statement_schema(form: int = FORM) -> dict[str, Any]:
     return schema
 
 
+def has_form(document: Mapping[str, Any], form: int, kind: str) -> bool:
+    """Whether a statement surely has its form, told quickly by JSON Schema in Rust. What is not told so, and everything
+    where no wheel of that is to be had, is for :func:`_validator`, which also says why."""
+    quick = _quick_validator(form, kind)
+    try:
+        return quick is not None and bool(quick.is_valid(document))
+    except (ValueError, OverflowError, RecursionError):  # what Rust cannot hold
+        return False
+
+
+@cache
+def _quick_validator(form: int, kind: str) -> Any:
+    try:
+        from jsonschema_rs import Draft202012Validator
+    except ModuleNotFoundError:
+        return None
+    return Draft202012Validator(_schema_of(form, kind))
+
+
 @cache
 def _validator(form: int, kind: str) -> Any:
     from jsonschema import Draft202012Validator
 
+    return Draft202012Validator(_schema_of(form, kind))
+
+
+def _schema_of(form: int, kind: str) -> dict[str, Any]:
     schema = statement_schema(form)
     if kind not in schema["$defs"]:  # there is no statement of this kind in an old form
         schema = statement_schema()
     del schema["oneOf"]
-    return Draft202012Validator({**schema, "$ref": f"#/$defs/{kind}"})
+    return {**schema, "$ref": f"#/$defs/{kind}"}

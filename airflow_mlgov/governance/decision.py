@@ -20,6 +20,7 @@ from airflow_mlgov.governance.engine import Job, RulesError, evaluate
 from airflow_mlgov.governance.judgement import WHAT_IF, as_seen, failing, judged
 from airflow_mlgov.governance.policy import GovernancePolicy, ModelPolicy
 from airflow_mlgov.governance.reasons import shipped_rules
+from airflow_mlgov.governance.superseded import as_spans, superseded
 from airflow_mlgov.results import Subject
 
 SHIPPED = "/airflow_mlgov/promotion.rego"
@@ -100,12 +101,18 @@ def decide(
     :param history: all that verifies about other versions of the model, to count how often the same data was tried
     :raises ConfigurationError: the policy does not govern the model or has no such target
     """
-    document = decision_input(request, policy, evidence, unverified, now or datetime.now(UTC), history)
+    # an organisation's own rules may read whatever there is
+    left_out = set() if policy.rules else superseded(evidence)
+    kept = [item for item in evidence if item.seq not in left_out]
+    tried = [*history, *evidence]
+    document = decision_input(request, policy, kept, unverified, now or datetime.now(UTC), tried)
+    if left_out:
+        document["superseded"] = {"count": len(left_out), "entries": as_spans(left_out)}
     bundle = {policy.path.name: policy.text, SHIPPED: shipped_rules(), **policy.rules}
     answer = apply_rules(bundle, document)
     wanted = set(policy.model(request.model.name).target(request.target).requires)
     people = ("provenance", "approval", "waiver", "emergency")
-    relied = [item for item in evidence if item.kind in people or item.gate in wanted]
+    relied = [item for item in kept if item.kind in people or item.gate in wanted]
     return Decision(
         not answer.reasons,
         answer.reasons,
@@ -181,9 +188,13 @@ def decision_input(
     evidence: Sequence[Evidence],
     unverified: Sequence[Unverified],
     now: datetime,
-    history: Sequence[Evidence] = (),
+    tried: Sequence[Evidence] = (),
 ) -> dict[str, Any]:
-    """The JSON document that the rules see. Times are nanoseconds since 1970 and RFC 3339."""
+    """The JSON document that the rules see. Times are nanoseconds since 1970 and RFC 3339.
+
+    :param evidence: what the rules read
+    :param tried: all results of all versions, to count how often the same data was tried
+    """
     target = policy.model(request.model.name).target(request.target)
     said = policy_input(policy, request.model.name, request.target)
     return {
@@ -205,7 +216,7 @@ def decision_input(
         "policy": said,
         "evidence": with_what_ifs((as_seen(item) for item in evidence), said, request.champion),
         "obligations": [dict(item) for item in request.obligations],
-        "tries": [tried for gate in target.requires for tried in count_tries(gate, request, [*history, *evidence])],
+        "tries": [counted for gate in target.requires for counted in count_tries(gate, request, tried)],
         "unverified": [{"seq": item.seq, "kind": item.kind, "problem": item.problem} for item in unverified],
     }
 

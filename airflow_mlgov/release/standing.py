@@ -27,6 +27,7 @@ from airflow_mlgov.governance.decision import policy_input
 from airflow_mlgov.governance.judgement import as_seen, judged, newest_judged
 from airflow_mlgov.governance.policy import GovernancePolicy
 from airflow_mlgov.governance.replay import Reasons, replay_under
+from airflow_mlgov.governance.superseded import superseded, within
 from airflow_mlgov.release.desk import Desk
 from airflow_mlgov.release.obligations import owed_by
 from airflow_mlgov.release.timeline import Dossier, Timeline, version_of
@@ -123,7 +124,9 @@ def overlooked(decision: Evidence[DecisionStatement], dossier: Dossier, seen: in
     shown = said.get("evidence", ())
     known = {item["seq"] for item in (*shown, *said.get("unverified", ()))}
     about = {decision.digest, *(made["digest"] for item in shown for part in PARTS for made in item.get(part, ()))}
-    hidden = [item for item in dossier.good if item.seq <= size and item.digest in about and item.seq not in known]
+    stood = [item for item in dossier.good if item.seq <= size and item.digest in about]
+    known |= within(said.get("superseded"), superseded(stood))
+    hidden = [item for item in stood if item.seq not in known]
     found = [f"{item.reference} ({item.kind})" for item in hidden]
     found += _past_overlooked(decision, [item for item in dossier.history if item.seq <= size])
     return tuple(

@@ -164,7 +164,7 @@ def input_of_the_rules() -> dict[str, Any]:
     request = Request(MODEL, "production", "prod", ("Rita", "tom "), "2", 1, 2, "version 2 does not hold")
     policy = load_policy(HERE / "mlgov.yaml")
     unverified = [Unverified(99, "gate", "signed by a key for fairness, which may not sign for performance")]
-    return decision_input(request, policy, evidence, unverified, NOW + timedelta(hours=1))
+    return decision_input(request, policy, evidence, unverified, NOW + timedelta(hours=1), evidence)
 
 
 # -- gates over small files -------------------------------------------------------------------------------------------
