@@ -9,7 +9,7 @@ from airflow_mlgov.data.relation import ColumnKind
 from airflow_mlgov.gates.data_validation.columns import Column
 from airflow_mlgov.gates.data_validation.dates import is_iso
 from airflow_mlgov.gates.data_validation.expectations import Expectation
-from airflow_mlgov.gates.data_validation.query_plan import Answers
+from airflow_mlgov.gates.data_validation.query_plan import Answers, extent
 
 _EXACT = 2**53
 
@@ -85,7 +85,7 @@ def _is_rounded(column: Column, answers: Answers) -> bool:
         return True
     if column.stored != "BIGINT" or answers.present(column) == answers.rows:
         return False
-    low, high = answers.one(f"SELECT min({column.sql}), max({column.sql}) FROM {answers.source}")  # noqa: S608 - quoted
+    low, high = (answers[sql] for sql in extent(column))
     return low is not None and (low < -_EXACT or high > _EXACT)
 
 

@@ -78,13 +78,19 @@ class Plan:
         if column is None:
             raise UnfitError(f"there is no column {missing_columns_text(list(self.columns), [name])}")
         self.ask(column, f"count({column.sql})")
+        if column.stored == "BIGINT":  # to say whether pandas would round its numbers
+            self.extent(column)
         return column
+
+    def extent(self, column: Column) -> None:
+        """Asks for the least and the greatest value."""
+        for sql in extent(column):
+            self.ask(column, sql)
 
     def distinct(self, column: Column) -> None:
         """Asks for what :meth:`Answers.distinct` needs."""
         if column.kind is ColumnKind.INTEGER:
-            for sql in extent(column):
-                self.ask(column, sql)
+            self.extent(column)
 
     def unexpected(self, column: Column, condition: str) -> str:
         """Asks for how many values that are not null do not meet ``condition``."""
