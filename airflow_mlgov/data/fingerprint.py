@@ -141,6 +141,13 @@ def require_single(names: Sequence[str]) -> None:
         )
 
 
+def aggregate_subject(name: str, table: Sequence[Sequence[Any]]) -> Subject:
+    """A database table as far as it was judged: the SHA-256 of the aggregates that were asked of it, sorted."""
+    lines = sorted(json.dumps([None if value is None else str(value) for value in row]) for row in table)
+    text = json.dumps(["mlgov-aggregates-v2", *lines])
+    return Subject("dataset", name, hashlib.sha256(text.encode()).hexdigest())
+
+
 def _kind(column: pd.Series) -> str:
     import numpy as np
 

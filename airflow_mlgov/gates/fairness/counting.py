@@ -4,8 +4,6 @@ label or a prediction."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -306,13 +304,6 @@ def _quantiles(counts: Sequence[tuple[float, int]], bins: int) -> list[float]:
         found += [value for start in starts if below <= start < below + count]
         below += count
     return found
-
-
-def aggregate_subject(name: str, table: Sequence[Sequence[Any]]) -> Subject:
-    """A database table as far as it was judged: the SHA-256 of the aggregates that were asked of it, sorted."""
-    lines = sorted(json.dumps([None if value is None else str(value) for value in row]) for row in table)
-    text = json.dumps(["mlgov-aggregates-v2", *lines])
-    return Subject("dataset", name, hashlib.sha256(text.encode()).hexdigest())
 
 
 def _predicted(pair: Pair, columns: Columns, table: str) -> str:

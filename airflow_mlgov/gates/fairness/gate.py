@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlgov.data.fingerprint import aggregate_subject
 from airflow_mlgov.data.labels import binary_codes, classes_among
 from airflow_mlgov.data.source import ColumnKind, Relation, evaluation_digest
 from airflow_mlgov.data.values import Sort, explained, key_of
@@ -18,7 +19,6 @@ from airflow_mlgov.gates.fairness.counting import (
     Cells,
     Columns,
     Pair,
-    aggregate_subject,
     as_written,
     bin_names,
     count_cells,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_mlgov.data.fingerprint import aggregate_subject
 from airflow_mlgov.data.source import Relation, compared_together, evaluation_digest
 from airflow_mlgov.data.values import explained, require_numbers, require_plain
 from airflow_mlgov.errors import ConfigurationError
@@ -16,7 +17,7 @@ from airflow_mlgov.gates.bounds import VS_CHAMPION, WORST_SLICE, MetricBound, se
 from airflow_mlgov.gates.performance.budgets import Measurement, score, weigh
 from airflow_mlgov.gates.performance.calibration import calibration_error, spiegelhalter
 from airflow_mlgov.gates.performance.comparison import Change, churn, compare_all, mcnemar, paired_draws
-from airflow_mlgov.gates.performance.counting import count_two
+from airflow_mlgov.gates.performance.counting import count_elsewhere, count_two
 from airflow_mlgov.gates.performance.estimates import Estimate, covered, estimate_all, point
 from airflow_mlgov.gates.performance.predictions import Columns, Sample, align, classes_of, prepare, require_columns_for
 from airflow_mlgov.gates.performance.resampling import LABEL_RESAMPLES, ROW_RESAMPLES, SEED
@@ -77,7 +78,8 @@ class Judging:
 def judge(question: Question[PerformanceSettings]) -> Findings:
     """Judge a model's predictions on held-out rows; with ``score_model`` the rows are features, and the model predicts.
 
-    A table's or Spark's rows are copied to a temporary file.
+    A database or Spark counts rows of two classes where they are, unless their different scores are many, or slices, a
+    baseline or weights need the rows: those are copied to a temporary file.
 
     :raises ConfigurationError: a bound, a column, the labels, the baseline or the model are not what the gate can judge
     :raises ScoringError: the child that scores crashed, took too long or wrote no usable scores
@@ -91,7 +93,31 @@ def judge(question: Question[PerformanceSettings]) -> Findings:
             findings = _judge_rows(question, scored.table, scored.columns, judging, scored.measured)
         return replace(findings, details={**findings.details, "model": scored.described})
     measured = weigh(question.bounds, question.artifact)
-    return _judge_rows(question, question.data.in_duckdb(), columns, judging, measured)
+    counted = _counted_elsewhere(question, columns, judging, measured)
+    return counted or _judge_rows(question, question.data.in_duckdb(), columns, judging, measured)
+
+
+def _counted_elsewhere(
+    question: Question[PerformanceSettings], columns: Columns, judging: Judging, measured: Mapping[str, Measurement]
+) -> Findings | None:
+    """What a database or Spark has counted, judged; None if its rows are to be copied. It is bound by its counts,
+    because no row was read."""
+    data, task = question.data, _task(question.bounds, columns, judging)
+    if data.is_local or not _is_counted(question, columns, judging, task):
+        return None
+    _require_sound([data], columns, judging, task)
+    found = count_elsewhere(data, columns)
+    if found is None:
+        return None
+    checks, details = _judged(found.two, None, None, columns, question.bounds, judging, measured)
+    digest = found.case_digest if columns.row_id is None else evaluation_digest(data, [columns.label, columns.row_id])
+    return Findings(
+        checks,
+        details,
+        read=(aggregate_subject(data.name, found.cells),),
+        evaluation_digest=digest,
+        libraries=("numpy", *_asked(details)),
+    )
 
 
 def _judge_rows(
@@ -105,7 +131,7 @@ def _judge_rows(
     sides = [data, *([question.baseline] if question.baseline is not None else [])]
     _require_sound(sides, columns, judging, task)
     with explained(data, [columns.label, columns.prediction]):
-        two = _counted(question, data, columns, judging, task)
+        two = count_two(data.in_duckdb(), columns) if _is_counted(question, columns, judging, task) else None
         if two is not None:
             checks, details = _judged(two, None, None, columns, question.bounds, judging, measured)
         else:
@@ -114,22 +140,22 @@ def _judge_rows(
             checks, details = judge_predictions(
                 table, champion, columns, question.bounds, judging=judging, measured=measured
             )
-    asked = ["scikit-learn"] if "asked_of_scikit_learn" in details else []
     return Findings(
         checks,
         details,
         evaluation_digest=evaluation_digest(data, [columns.label, *([columns.row_id] if columns.row_id else [])]),
-        libraries=("duckdb" if two is not None else "pandas", "numpy", *asked),
+        libraries=("duckdb" if two is not None else "pandas", "numpy", *_asked(details)),
     )
 
 
-def _counted(
-    question: Question[PerformanceSettings], data: Relation, columns: Columns, judging: Judging, task: Task
-) -> TwoClasses | None:
-    """The rows of two classes as counts and sorted scores, where nothing else of them is asked."""
-    if task != "binary" or question.baseline is not None or judging.slices.columns or columns.sample_weight:
-        return None
-    return count_two(data.in_duckdb(), columns)
+def _asked(details: Mapping[str, Any]) -> list[str]:
+    return ["scikit-learn"] if "asked_of_scikit_learn" in details else []
+
+
+def _is_counted(question: Question[PerformanceSettings], columns: Columns, judging: Judging, task: Task) -> bool:
+    """Whether counts and sorted scores suffice, because nothing else of the rows is asked."""
+    slices, weighted = judging.slices.columns, columns.sample_weight is not None
+    return task == "binary" and question.baseline is None and not slices and not weighted
 
 
 def _require_sound(sides: Sequence[Relation], columns: Columns, judging: Judging, task: Task) -> None:

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_mlgov.data.database import SqlSource
+from airflow_mlgov.data.fingerprint import aggregate_subject
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
 from airflow_mlgov.gates.fairness import counting, evaluate_fairness
 from airflow_mlgov.results import GateResult, Outcome
@@ -88,11 +89,11 @@ def test_a_database_counts_itself(frame: pd.DataFrame, tmp_path: Path) -> None:
         cells = counting.count_cells(pair, counting.Columns("y", "p"), ["sex", "race"])
     assert len(cells.rows) <= 2 * 3 * 4
     assert cells.total == 3000
-    before = counting.aggregate_subject("scored", cells.table)
+    before = aggregate_subject("scored", cells.table)
     frame.assign(p=1 - frame.p).to_sql("scored", sa.create_engine(url), index=False, if_exists="replace")
     with counting.open_pair(SqlSource(url, table="scored"), None, "1GB") as pair:
         again = counting.count_cells(pair, counting.Columns("y", "p"), ["sex", "race"])
-    assert counting.aggregate_subject("scored", again.table).digest != before.digest
+    assert aggregate_subject("scored", again.table).digest != before.digest
     assert again.case_digest == cells.case_digest
 
 
