@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import data
+from benchmarks.contests_of_models import contests_of_models
 from benchmarks.measure import Contender, Contest, Target
 
 RESAMPLES = 2_000
@@ -75,6 +76,7 @@ def contests(folder: Path, sizes: Sizes) -> dict[str, Callable[[], Contest]]:
         "parse": _parse,
         "memory-fairness": lambda: _memory(folder, sizes, "fairness"),
         "memory-data": lambda: _memory(folder, sizes, "data_gate"),
+        **contests_of_models(folder, sizes.rows, sizes.largest),
     }
 
 

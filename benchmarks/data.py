@@ -20,6 +20,12 @@ SELECT 'group ' || draw(i, 1) % 20 AS race,
        round(0.3 * (draw(i, 4) % 100 < 45)::INTEGER + 0.7 * (draw(i, 7) % 1000003) / 1000003.0, 6)::DOUBLE AS score
 FROM range({rows}) numbers(i)
 """
+_CROWD = _PREDICTIONS.replace(
+    "FROM range",
+    ", 'cell ' || draw(i, 8) % 1000 AS cell, 'street ' || draw(i, 9) % 100 AS street, 'house ' || draw(i, 10) % 100 "
+    'AS house, (xor(i, 1234567)::DOUBLE + 0.5) / {rows} AS "distinct", (draw(i, 11) % 50)::BIGINT AS kind, '
+    "(draw(i, 12) % 50)::BIGINT AS said\nFROM range",
+)
 _PEOPLE = f"""
 SELECT xor(i, 1234567) AS id,
        CASE WHEN draw(i, 1) % 500 > 0 THEN 18 + draw(i, 2) % 73 END::BIGINT AS age,
@@ -63,6 +69,12 @@ SUITE: dict[str, Any] = {
 def predictions(folder: Path, rows: int) -> Path:
     """Predictions: ``race`` (20 groups), ``district`` (200), ``sex``, ``label``, ``prediction``, ``score``."""
     return _written(folder / f"predictions-{rows}.parquet", _PREDICTIONS.format(rows=rows))
+
+
+def crowd(folder: Path, rows: int) -> Path:
+    """Predictions with further columns: ``cell`` (1,000 slices), ``street`` and ``house`` (100 groups each),
+    ``distinct`` scores, ``kind`` and ``said`` (label and prediction of 50 classes)."""
+    return _written(folder / f"crowd-{rows}.parquet", _CROWD.format(rows=rows))
 
 
 def people(folder: Path, rows: int) -> Path:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from typing import Any, Literal
 
@@ -40,12 +41,12 @@ class Feature:
     hidden: frozenset[int] = frozenset()
     """Positions of groups that nobody declared and that have so few rows that a name could point at a person."""
 
-    @property
+    @cached_property
     def labels(self) -> tuple[str, ...]:
         """What texts call the groups, by position."""
         return tuple(UNNAMED if at in self.hidden else group for at, group in enumerate(self.groups))
 
-    @property
+    @cached_property
     def positioned(self) -> list[tuple[int, str]]:
         """Position and name of the groups that may be named."""
         return [(at, group) for at, group in enumerate(self.groups) if at not in self.hidden]
