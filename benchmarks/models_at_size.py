@@ -20,14 +20,14 @@ def _model() -> Any:
 
 
 def performance(path: str, memory_limit: str | None = None, bounds: int = 8) -> Steps:
-    """The performance gate with eight metrics, or so many bounds over all that two classes have."""
+    """The performance gate with eight metrics, or so many bounds on what two classes have."""
     from airflow_mlgov.gates.performance import evaluate_performance
     from airflow_mlgov.gates.performance.scorers import METRICS as ALL
     from airflow_mlgov.gates.performance.scorers import MULTICLASS_SCORE_METRICS, REGRESSION_METRICS
 
     yield None
     of_two = [name for name in ALL if name not in (*REGRESSION_METRICS, *MULTICLASS_SCORE_METRICS)]
-    names = METRICS if bounds <= len(METRICS) else [name for name in of_two if "_m" not in name and "_w" not in name]
+    names = METRICS if bounds <= len(METRICS) else of_two
     result = evaluate_performance(
         path,
         subject=_model(),
@@ -99,7 +99,8 @@ def grouping_sets(
     names = list(dict.fromkeys(name for each in sets for name in each[:-2]))
     listed = ", ".join(f"({', '.join(each)})" for each in sets)
     marks = ", ".join(f"GROUPING({name})" for name in names)
-    query = f"SELECT {', '.join(names)}, {prediction}, {marks}, count(*) FROM read_parquet(?) GROUP BY GROUPING SETS ({listed})"
+    query = f"SELECT {', '.join(names)}, {prediction}, {marks}, count(*) FROM read_parquet(?) "
+    query += f"GROUP BY GROUPING SETS ({listed})"
     with duckdb.connect() as connection:
         found = connection.execute(query, [path]).fetchall()
     answer = {}

@@ -156,6 +156,11 @@ class DatabaseRelation(RemoteRelation):
         """As the database spells them; of what kinds, drivers do not say alike."""
         return dict.fromkeys(self._opened[2], ColumnKind.UNKNOWN)
 
+    @property
+    def has_grouping_sets(self) -> bool:
+        """PostgreSQL does; SQLite and MySQL do not."""
+        return self._opened[0].dialect.name == "postgresql"
+
     def quote(self, column: str) -> str:
         """A column's name as this database's SQL."""
         connection, *_ = self._opened

@@ -107,6 +107,7 @@ class DuckTable(ABC):
     """Rows as a view of an embedded DuckDB: a relation."""
 
     is_local = True
+    has_grouping_sets = True
     reading: Reading = PLAIN
     """How csv is read."""
 

@@ -67,6 +67,10 @@ class Relation(Protocol):
     def is_local(self) -> bool:
         """Whether the embedded DuckDB answers, and not a database or Spark where the rows are."""
 
+    @property
+    def has_grouping_sets(self) -> bool:
+        """Whether the engine knows GROUP BY GROUPING SETS."""
+
     def quote(self, column: str) -> str:
         """A column's name as this engine's SQL."""
 

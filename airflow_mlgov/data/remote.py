@@ -56,6 +56,11 @@ class RemoteRelation:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
+    @property
+    def has_grouping_sets(self) -> bool:
+        """Not known."""
+        return False
+
     @cached_property
     def fingerprint(self) -> TableFingerprint:
         """What was there when the rows were copied, or, if they were not, when this was first asked."""

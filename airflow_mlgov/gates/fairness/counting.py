@@ -13,13 +13,13 @@ from typing import Any
 from airflow_mlgov.data.cases import digest_of_counts
 from airflow_mlgov.data.source import ColumnKind, Relation, compared_together, open_together, source_of
 from airflow_mlgov.data.values import key_of, require_comparable, require_numbers, require_plain
-from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.errors import ConfigurationError, DependencyError
 from airflow_mlgov.gates.fairness.features import group_name, group_names
 from airflow_mlgov.gates.statistics.weights import refuse_unsound, unsound
 from airflow_mlgov.results import Subject
 
 LIMIT = 200_000
-"""More cells than this are no counts any more: a column of scores or of ids was named."""
+"""More cells of one feature than this are no counts any more: a column of scores or of ids was named."""
 
 LARGEST = "1.7976931348623157e308"
 """Infinity is above it. NaN is above it too, or (BigQuery) compares as false with everything."""
@@ -104,6 +104,51 @@ class Cells:
     def case_digest(self) -> str:
         """See :func:`airflow_mlgov.data.cases.evaluation_digest`, of the label and the sensitive columns by name."""
         return digest_of_counts(zip(zip(self.label, *self.values, strict=True), self.rows, strict=True))
+
+
+class TooManyCells(ConfigurationError):
+    """So many combinations that a column holds scores or ids; a retry does not help."""
+
+    def __init__(self, name: str, columns: Sequence[str]) -> None:
+        super().__init__(
+            f"{name} has more than {LIMIT} combinations of {', '.join(columns)}: one of them holds scores, "
+            "ages or ids; cut a quantity into groups (bins: {age: [25, 45, 65]}), and name a score as the score",
+            code="group.too_many",
+        )
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What was counted of every feature, of all together or of each by itself."""
+
+    by_feature: Mapping[str, Cells]
+
+    @property
+    def first(self) -> Cells:
+        """Cells of all rows."""
+        return next(iter(self.by_feature.values()))
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """How many rows each cell has."""
+        return self.first.rows
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Of labels, predictions or scores."""
+        return self.first.problems
+
+    @property
+    def table(self) -> list[list[Any]]:
+        """Every cell once."""
+        different = {id(cells): cells for cells in self.by_feature.values()}
+        return [row for cells in different.values() for row in cells.table]
+
+    @property
+    def case_digest(self) -> str | None:
+        """None where features were counted apart: their counts do not name the rows."""
+        together = all(cells is self.first for cells in self.by_feature.values())
+        return self.first.case_digest if together else None
 
 
 @dataclass(frozen=True)
@@ -210,14 +255,65 @@ def count_cells(pair: Pair, columns: Columns, sensitive: Sequence[str]) -> Cells
         by += f", CASE WHEN {weight} > 0 THEN FLOOR(LN({weight}) * {_FINENESS}) END"
     found = pair.data.rows(f"SELECT {listing}, {sums} FROM {relation} GROUP BY {by} LIMIT {LIMIT + 1}")  # noqa: S608
     if len(found) > LIMIT:
-        raise ConfigurationError(
-            f"{pair.data.name} has more than {LIMIT} combinations of {', '.join(wanted)}: one of them holds scores, "
-            "ages or ids; cut a quantity into groups (bins: {age: [25, 45, 65]}), and name a score as the score",
-            code="group.too_many",
-        )
+        raise TooManyCells(pair.data.name, wanted)
     if not found:
         raise ConfigurationError(f"the predictions table {pair.data.name} has no rows", code="data.empty")
     return _cells(found, columns, sensitive)
+
+
+def count_by_feature(pair: Pair, columns: Columns, features: Mapping[str, Sequence[str]]) -> Counted:
+    """The cells of each feature: of all features together where those are few enough, and otherwise of each by itself,
+    in one query of GROUPING SETS where the engine knows them.
+
+    :param features: feature -> its columns
+    :raises ConfigurationError: as of :func:`count_cells`; the limit of combinations is one of each feature
+    """
+    every = list(dict.fromkeys(column for names in features.values() for column in names))
+    try:
+        return Counted(dict.fromkeys(features, count_cells(pair, columns, every)))
+    except TooManyCells:
+        if len(features) == 1:
+            raise
+    if columns.sample_weight is None and pair.baseline is None and pair.data.has_grouping_sets:
+        found = Counted(_count_in_sets(pair, columns, features))
+    else:
+        found = Counted(
+            {name: count_cells(pair, columns, list(dict.fromkeys(names))) for name, names in features.items()}
+        )
+    if len({cells.total for cells in found.by_feature.values()}) > 1:
+        raise DependencyError(
+            f"the rows of {pair.data.name} changed while they were counted: run it again", code="data.changed"
+        )
+    return found
+
+
+def _count_in_sets(pair: Pair, columns: Columns, features: Mapping[str, Sequence[str]]) -> dict[str, Cells]:
+    every = list(dict.fromkeys(column for names in features.values() for column in names))
+    expressions = [group_sql(pair, columns, name) for name in every]
+    expressions += [f"c.{pair.data.quote(columns.label)}", _predicted(pair, columns, "c")]
+    if columns.champion_prediction:
+        expressions.append(f"c.{pair.data.quote(columns.champion_prediction)}")
+    inner = ", ".join(f"{expression} AS k{at}" for at, expression in enumerate(expressions))
+    judged = list(range(len(every), len(expressions)))
+    sets = [[every.index(name) for name in dict.fromkeys(names)] for names in features.values()]
+    marks = ", ".join(f"GROUPING(k{at})" for at in range(len(every)))
+    keys = ", ".join(f"k{at}" for at in range(len(expressions)))
+    listed = ", ".join(f"({', '.join(f'k{at}' for at in [*each, *judged])})" for each in map(sorted, sets))
+    found = pair.data.rows(
+        f"SELECT {keys}, COUNT(*), {marks} FROM (SELECT {inner} FROM {pair.data.sql} c) r "  # noqa: S608 - quoted
+        f"GROUP BY GROUPING SETS ({listed}) LIMIT {len(sets) * LIMIT + 1}"
+    )
+    by_set: dict[tuple[int, ...], list[tuple[Any, ...]]] = {}
+    for row in found:
+        by_set.setdefault(tuple(row[len(expressions) + 1 :]), []).append(row)
+    cells = {}
+    for (feature, names), each in zip(features.items(), sets, strict=True):
+        rows = by_set[tuple(int(at not in each) for at in range(len(every)))]
+        if len(rows) > LIMIT:
+            raise TooManyCells(pair.data.name, [columns.label, columns.predictor, *names])
+        kept = [tuple(row[at] for at in [*each, *judged, len(expressions)]) for row in rows]
+        cells[feature] = _cells(kept, columns, list(dict.fromkeys(names)))
+    return cells
 
 
 def _require_sound_weights(data: Relation, name: str) -> None:

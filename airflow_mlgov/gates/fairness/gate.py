@@ -18,10 +18,11 @@ from airflow_mlgov.gates.fairness.calibration import calibrate
 from airflow_mlgov.gates.fairness.counting import (
     Cells,
     Columns,
+    Counted,
     Pair,
     as_written,
     bin_names,
-    count_cells,
+    count_by_feature,
     edges_of,
 )
 from airflow_mlgov.gates.fairness.estimates import (
@@ -108,8 +109,8 @@ def judge(question: Question[FairnessSettings]) -> Findings:
     with explained(pair.data, [given.label, given.prediction, given.champion_prediction]):
         checks, judged, counted = evaluate(pair, settings, question.bounds)
     details = published(sum(counted.rows), settings.rules, judged, given.suppress_below)
-    if given.sample_weight is not None and isinstance(counted, Cells):
-        details["sample_weight"] = _weights_of(given.sample_weight, counted, judged, given.suppress_below)
+    if given.sample_weight is not None and isinstance(counted, Counted):
+        details["sample_weight"] = _weights_of(given.sample_weight, counted.first, judged, given.suppress_below)
     figures = {}
     if question.report:
         from airflow_mlgov.gates.fairness.plots import draw_rates
@@ -119,10 +120,10 @@ def judge(question: Question[FairnessSettings]) -> Findings:
             if each.feature.name in details.get("groups", {}):
                 lines = escape("\n".join(every_group(each, given.suppress_below)))
                 figures[f"all groups of {each.feature.name}"] = f"<pre>{lines}</pre>"
-    digest = counted.case_digest
     if bins := settings.columns.bins:
         details["bins"] = {name: {"edges": list(edges), "groups": bin_names(edges)} for name, edges in bins.items()}
-        # other bins are other groups of the same rows
+    digest = None if bins else counted.case_digest  # other bins are other groups of the same rows
+    if digest is None:
         digest = evaluation_digest(question.data, [given.label, *sorted(settings.sensitive)])
     if given.task != "regression" and given.prediction is None:
         details["prediction"] = f"{given.score} >= {given.threshold:g}"
@@ -194,22 +195,22 @@ def _holds_numbers(data: Relation, name: str) -> bool:
 
 def _judge_labels(
     pair: Pair, settings: Settings, bounds: Sequence[MetricBound]
-) -> tuple[tuple[Check, ...], list[Estimates], Cells]:
-    cells = count_cells(pair, settings.columns, settings.sensitive)
-    features = _features(settings, cells.groups, cells.rows, cells.problems)
-    codes = {} if cells.problems else _codes(cells, settings)
+) -> tuple[tuple[Check, ...], list[Estimates], Counted]:
+    counted = count_by_feature(pair, settings.columns, {name: columns_of(name) for name in settings.features})
     judged = []
-    for feature in features:
+    for name, cells in counted.by_feature.items():
+        feature = _feature(name, settings, cells.groups, cells.rows, cells.problems)
         if feature.problem:
             judged.append(Estimates(feature, {}, {}))
             continue
+        codes = _codes(cells, settings)
         tables = {name: confusion_of(feature, each, cells.rows) for name, each in codes.items()}
         weighed = {name: weighed_of(feature, each, cells) for name, each in codes.items()}
         judged.append(_estimated(pair, settings, bounds, feature, tables, weighed, _positive(cells, codes)))
-    checks = _checks(cells.problems, judged, bounds, settings)
-    if settings.task == "binary" and not cells.weights:
+    checks = _checks(counted.problems, judged, bounds, settings)
+    if settings.task == "binary" and not counted.first.weights:
         checks += [judge_four_fifths(each, settings.rules) for each in judged]
-    return tuple(checks), judged, cells
+    return tuple(checks), judged, counted
 
 
 def _judge_errors(
@@ -240,20 +241,27 @@ def _checks(
 def _features(
     settings: Settings, groups: Mapping[str, Sequence[str | None]], rows: Sequence[int], problems: Sequence[str]
 ) -> list[Feature]:
+    return [_feature(name, settings, groups, rows, problems) for name in settings.features]
+
+
+def _feature(
+    name: str,
+    settings: Settings,
+    groups: Mapping[str, Sequence[str | None]],
+    rows: Sequence[int],
+    problems: Sequence[str],
+) -> Feature:
     if problems:
-        return [Feature(name, problem="; ".join(problems)) for name in settings.features]
-    return [
-        find_groups(
-            name,
-            groups,
-            rows,
-            settings.features,
-            settings.on_missing,
-            suppress_below=settings.suppress_below,
-            numbers=settings.numbers,
-        )
-        for name in settings.features
-    ]
+        return Feature(name, problem="; ".join(problems))
+    return find_groups(
+        name,
+        groups,
+        rows,
+        settings.features,
+        settings.on_missing,
+        suppress_below=settings.suppress_below,
+        numbers=settings.numbers,
+    )
 
 
 def _estimated(

@@ -81,6 +81,40 @@ def test_files_and_databases_give_the_same(frame: pd.DataFrame, tmp_path: Path, 
     assert all(PASSWORD not in repr(result) for result in others)
 
 
+def test_the_limit_of_combinations_is_one_of_each_feature(
+    frame: pd.DataFrame, tmp_path: Path, postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Features that are many together are counted apart: by GROUPING SETS, or by a query each."""
+    frame = frame.assign(street=[f"s{at % 7}" for at in range(len(frame))], age=[20 + at % 50 for at in frame.id])
+    frame.to_parquet(tmp_path / "a.parquet", index=False)
+    frame.to_sql("wide", sa.create_engine(f"sqlite:///{tmp_path / 'a.db'}"), index=False)
+    server = sa.create_engine(sa.make_url(postgres).set(password=PASSWORD))
+    frame.to_sql("wide", server, index=False, if_exists="replace")
+    sources = [
+        str(tmp_path / "a.parquet"),
+        SqlSource(f"sqlite:///{tmp_path / 'a.db'}", table="wide"),
+        SqlSource(postgres, table="wide", password=PASSWORD),
+    ]
+    features = ["sex", "street", "age", "sex*street"]
+    settings: dict[str, Any] = {**SETTINGS, "sensitive_features": features, "bins": {"age": [30, 60]}}
+    together = [evaluate_fairness(source, subject=MODEL, bounds=BOUNDS, **settings) for source in sources]
+    monkeypatch.setattr(counting, "LIMIT", 2 * 7 * 4)
+    for source, expected in zip(sources, together, strict=True):
+        apart = evaluate_fairness(source, subject=MODEL, bounds=BOUNDS, **settings)
+        assert apart.checks == expected.checks
+        assert apart.evaluation_digest == expected.evaluation_digest
+        assert {**apart.details, "counts": None} == {**expected.details, "counts": None}
+    del settings["bins"], settings["sensitive_features"]
+    plain: dict[str, Any] = {**settings, "sensitive_features": ["sex", "street", "race"]}
+    found = [evaluate_fairness(source, subject=MODEL, bounds=BOUNDS, **plain) for source in sources]
+    monkeypatch.setattr(counting, "LIMIT", 200_000)
+    whole = evaluate_fairness(sources[0], subject=MODEL, bounds=BOUNDS, **plain)
+    assert {result.evaluation_digest for result in found} == {whole.evaluation_digest}
+    with raises_code(ConfigurationError, "group.too_many"):
+        monkeypatch.setattr(counting, "LIMIT", 10)
+        evaluate_fairness(sources[0], subject=MODEL, bounds=BOUNDS, **plain)
+
+
 def test_a_database_counts_itself(frame: pd.DataFrame, tmp_path: Path) -> None:
     """What is asked of it is an aggregate: as many rows come back as there are cells."""
     url = f"sqlite:///{tmp_path / 'a.db'}"
