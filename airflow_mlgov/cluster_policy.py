@@ -1,34 +1,129 @@
-"""A cluster policy for every team's DAGs, off until ``[mlgov] cluster_policy = enforce``.
+"""A cluster policy for every team's DAGs, off until ``[mlgov] cluster_policy`` is set.
 
 It explains mistakes early; what actually protects production is the decision, which needs no DAG to be well-made.
+Airflow asks in the processor, on each parse, and in each worker.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from airflow.policies import hookimpl
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
+    from airflow_mlgov.pipelines.guards import Judged
 
-@hookimpl
-def dag_policy(dag: DAG) -> None:
-    """Refuse a DAG whose promotion task runs under a trigger rule that ignores failed gates.
+_LOG = logging.getLogger(__name__)
+_PROMOTION = "airflow_mlgov.operators.promotion.PromoteModelOperator"
+_BY_EDGES = frozenset({"gate.weak_edge", "gate.skippable", "gate.another_path"})
+"""Why a gate upstream does not guard, if it is for how the tasks are joined."""
+_ELSEWHERE = frozenset({"gate.beside", "gate.after"})
+"""Why a gate does not guard that may be another promotion's, or watches what is promoted."""
+_MOST_SHOWN = 20
 
-    :raises AirflowClusterPolicyViolation: with the rule's code, the task and the mend
+_broken: dict[str, dict[str, list[str]]] = {}
+"""File -> DAG -> what breaks a rule: Airflow keeps the last message of a file alone, so that has to say all."""
+
+
+@hookimpl(trylast=True)
+def task_policy(task: Any) -> None:
+    """Refuse a DAG whose promotion may start although a gate before it did not succeed.
+
+    It judges at a DAG's last task, after all other policies, each of which may change a task: Airflow asks
+    ``dag_policy`` before them.
+
+    :raises AirflowClusterPolicyViolation: with all that breaks a rule in the DAG's file
     """
+    dag = getattr(task, "dag", None)
+    if dag is None or next(reversed(dag.task_dict.values()), None) is not task:
+        return
     from airflow.configuration import conf
 
-    if conf.get("mlgov", "cluster_policy", fallback="") != "enforce":
+    mode = conf.get("mlgov", "cluster_policy", fallback="")
+    if mode not in ("enforce", "warn"):
         return
     from airflow.exceptions import AirflowClusterPolicyViolation
 
-    for task in dag.tasks:
+    required = [name.strip() for name in conf.get("mlgov", "cluster_policy_require", fallback="").split(",")]
+    try:
+        found = list(violations(dag, [name for name in required if name]))
+    except Exception as error:  # a DAG that nobody could judge must not look like one that keeps the rules
+        _LOG.exception("the DAG %s could not be judged", dag.dag_id)
+        found = [f"[MLGOV-000] the DAG {dag.dag_id!r} could not be judged ({type(error).__name__}): please report it"]
+    message = _told(dag, found)
+    if message and mode == "warn":
+        _LOG.warning("%s", message)
+    elif message:
+        raise AirflowClusterPolicyViolation(message)
+
+
+def violations(dag: DAG, required: Sequence[str] = ()) -> Iterator[str]:
+    """What breaks a rule, each with the rule, the DAG, the task and the mend; nothing of a DAG that promotes nothing.
+
+    :param required: gates that must each guard every promotion
+    """
+    promotions = {name: task for name, task in dag.task_dict.items() if _promotes(task)}
+    if not promotions:
+        return
+    from airflow_mlgov.pipelines.guards import judge
+    from airflow_mlgov.pipelines.readers.airflow import read_dag
+    from airflow_mlgov.pipelines.roles import Lists, told
+
+    manifest = told(read_dag(dag, dag.fileloc), Lists())
+    for one in judge(manifest):
+        task = promotions.get(one.step.id)
+        if task is None:
+            continue
+        said = f"the promotion task {one.step.id!r} of the DAG {dag.dag_id!r}"
         rule = str(getattr(task.trigger_rule, "value", task.trigger_rule))
-        if task.task_type == "PromoteModelOperator" and rule != "all_success":
-            raise AirflowClusterPolicyViolation(
-                f"[MLGOV-001] the promotion task {task.task_id!r} of the DAG {dag.dag_id!r} has the trigger rule "
-                f"{rule!r}, so it would run after a failed gate. Use 'all_success'."
+        if rule != "all_success":
+            yield (
+                f"[MLGOV-001] {said} has the trigger rule {rule!r}, so it would run after a failed gate. "
+                "Use 'all_success'."
             )
+        else:
+            yield from _unguarded(one, said)
+        missing = [name for name in required if name not in one.guarded_by]
+        if missing:
+            yield (
+                f"[MLGOV-003] {said} is not guarded by {', '.join(missing)}. Put that before it, with 'all_success' "
+                "all the way."
+            )
+
+
+def _unguarded(one: Judged, said: str) -> Iterator[str]:
+    weak = [item for item in one.weak if item.code in _BY_EDGES]
+    if not weak and not one.guards:
+        weak = [item for item in one.weak if item.code not in _ELSEWHERE] or list(one.weak)
+    for item in weak:
+        yield (
+            f"[MLGOV-002] {said} does not wait for the success of the gate {item.gate.step!r}: {item.why} "
+            f"[{item.code}]. Let each task between them start by 'all_success' only, and nothing skip the gate."
+        )
+
+
+def _promotes(task: Any) -> bool:
+    """By class, a mapped task's and a subclass's too, or by a command."""
+    kind = getattr(task, "operator_class", None)
+    kind = kind if isinstance(kind, type) else type(task)
+    if any(f"{one.__module__}.{one.__qualname__}" == _PROMOTION for one in kind.__mro__):
+        return True
+    command = getattr(task, "bash_command", None)
+    return isinstance(command, str) and "mlgov" in command and "promote" in command
+
+
+def _told(dag: DAG, found: list[str]) -> str:
+    """What to say of a DAG's file; nothing if the DAG keeps the rules."""
+    here = _broken.setdefault(dag.fileloc, {})
+    if not found:
+        here.pop(dag.dag_id, None)
+        return ""
+    here[dag.dag_id] = found
+    lines = [line for dag_id in sorted(here) for line in here[dag_id]]
+    more = [f"and {len(lines) - _MOST_SHOWN} more"] if len(lines) > _MOST_SHOWN else []
+    hidden = "Airflow hides every DAG of this file until that is mended."
+    return "\n".join([*lines[:_MOST_SHOWN], *more, hidden])

@@ -117,6 +117,11 @@ def _options() -> dict[str, Any]:
             '{"to": "{owners}", "subject": "{subject}", "html_content": "{html}"}, "events": ["gate_failed"]}]',
         ),
         "cluster_policy": _option(
-            "enforce: refuse DAGs whose promotion could run although an upstream task did not succeed. Off where empty."
+            "enforce: refuse DAGs whose promotion could start although a gate before it did not succeed; warn: say so "
+            "in the log. Off where empty."
+        ),
+        "cluster_policy_require": _option(
+            "Gates, separated by commas, that must each guard every promotion of a DAG, where cluster_policy is set.",
+            example="fairness,performance",
         ),
     }

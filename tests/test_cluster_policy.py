@@ -1,33 +1,167 @@
-"""Off until configured; then it names the task and the mend. The listener only warns."""
+"""Every team's DAGs, judged as Airflow parses them; off until configured. The listener only warns."""
 
 import logging
-from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from airflow.exceptions import AirflowClusterPolicyViolation
-from airflow.sdk import DAG
+from airflow import settings
+from airflow.dag_processing.dagbag import DagBag
+from airflow.policies import hookimpl
 
-from airflow_mlgov.cluster_policy import dag_policy
-from airflow_mlgov.operators.promotion import PromoteModelOperator
+from airflow_mlgov import cluster_policy
 from airflow_mlgov.plugins.listener import on_task_instance_success
 
+HEAD = """\
+from datetime import datetime
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.providers.standard.operators.python import BranchPythonOperator
+from airflow.sdk import DAG, TaskGroup
+from airflow_mlgov.operators.fairness import FairnessGateOperator
+from airflow_mlgov.operators.performance import PerformanceGateOperator
+from airflow_mlgov.operators.promotion import PromoteModelOperator
 
-def careless(rule: str) -> DAG:
-    with DAG("careless", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
-        PromoteModelOperator(task_id="promote", model="models:/m/1", target="production", trigger_rule=rule)
-    return dag
+class Ship(PromoteModelOperator):
+    pass
+
+def gate(name="gate", kind=FairnessGateOperator, **given):
+    return kind(task_id=name, model="models:/m/1", data="/d.csv", **given)
+
+def promote(kind=PromoteModelOperator, **given):
+    return kind(task_id="promote", model="models:/m/1", target="production", **given)
+
+def empty(name, **given):
+    return EmptyOperator(task_id=name, **given)
+"""
+DAG = """
+with DAG("{name}", schedule=None, start_date=datetime(2026, 1, 1)):
+    {body}
+"""
+KEPT = {
+    "plain": "gate() >> promote()",
+    "between": "gate() >> empty('join') >> promote()",
+    "grouped": "with TaskGroup('g') as gates: gate(); gate('other', PerformanceGateOperator)\n    gates >> promote()",
+    "two_models": "gate() >> promote(); gate('other') >> empty('elsewhere')",
+    "watched": "gate() >> promote() >> gate('live')",
+    "recorded_beside": "[gate(), gate('noted', on_fail='record')] >> promote()",
+    "no_promotion": "gate() >> empty('end', trigger_rule='all_done')",
+    "gates_elsewhere": "promote()",
+    "mapped": "gate() >> PromoteModelOperator.partial(task_id='promote', target='prod').expand(model=['models:/m/1'])",
+}
+BROKEN = {
+    "ignores": ("gate() >> promote(trigger_rule='all_done')", "MLGOV-001", "'all_done'"),
+    "alone": ("promote(trigger_rule='none_failed')", "MLGOV-001", "'none_failed'"),
+    "subclass": ("gate() >> promote(Ship, trigger_rule='all_done')", "MLGOV-001", "'all_done'"),
+    "mapped_done": (
+        "gate() >> PromoteModelOperator.partial(task_id='promote', target='production', trigger_rule='all_done')"
+        ".expand(model=['models:/m/1'])",
+        "MLGOV-001", "'all_done'",
+    ),
+    "teardown": ("gate() >> promote().as_teardown()", "MLGOV-001", "'all_done_setup_success'"),
+    "bridge": ("gate() >> empty('join', trigger_rule='all_done') >> promote()", "MLGOV-002", "gate.weak_edge"),
+    "branch": (
+        "branch = BranchPythonOperator(task_id='branch', python_callable=lambda: 'skip')\n"
+        "    branch >> gate() >> empty('join', trigger_rule='none_failed') >> promote()\n"
+        "    branch >> empty('skip') >> empty('join2')",
+        "MLGOV-002", "gate.",
+    ),
+    "beside": ("gate(); promote()", "MLGOV-002", "gate.beside"),
+    "recorded": ("gate(on_fail='record') >> promote()", "MLGOV-002", "gate.failure_ignored"),
+    "one_of_two": (
+        "[gate(), empty('other')] >> empty('join', trigger_rule='one_success') >> promote()",
+        "MLGOV-002", "gate.another_path",
+    ),
+    "by_command": (
+        "gate() >> empty('join', trigger_rule='all_done') >> "
+        "BashOperator(task_id='ship', bash_command='mlgov promote models:/m/1 --target production')",
+        "MLGOV-002", "gate.weak_edge",
+    ),
+}  # fmt: skip
 
 
-def test_it_does_nothing_until_configured() -> None:
-    dag_policy(careless("all_done"))
+def errors(folder: Path, **bodies: str) -> str:
+    """What Airflow says of a file with these DAGs, by its own loader; empty if it takes them all."""
+    file = folder / "dags.py"
+    file.write_text(HEAD + "".join(DAG.format(name=name, body=body) for name, body in bodies.items()))
+    cluster_policy._broken.clear()
+    bag = DagBag(str(file))
+    said = "\n".join(bag.import_errors.values())
+    assert said or set(bag.dags) == set(bodies)
+    return said
 
 
-def test_a_promotion_that_ignores_failed_gates_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def enforced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__MLGOV__CLUSTER_POLICY", "enforce")
-    dag_policy(careless("all_success"))
-    with pytest.raises(AirflowClusterPolicyViolation, match=r"MLGOV-001.*'promote'.*'all_done'"):
-        dag_policy(careless("all_done"))
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_it_does_nothing_until_configured(name: str, tmp_path: Path) -> None:
+    assert errors(tmp_path, **{name: BROKEN[name][0]}) == ""
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_a_dag_that_keeps_the_rules(name: str, enforced: None, tmp_path: Path) -> None:
+    assert errors(tmp_path, **{name: KEPT[name]}) == ""
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_promotion_that_ignores_failed_gates_is_refused(name: str, enforced: None, tmp_path: Path) -> None:
+    body, rule, why = BROKEN[name]
+    said = errors(tmp_path, **{name: body})
+    assert said.startswith(f"AirflowClusterPolicyViolation: [{rule}] the promotion task ")
+    assert f"of the DAG '{name}'" in said
+    assert why in said
+
+
+def test_one_message_says_all_of_a_file(enforced: None, tmp_path: Path) -> None:
+    said = errors(tmp_path, a=BROKEN["bridge"][0], fine=KEPT["plain"], b=BROKEN["ignores"][0])
+    assert "[MLGOV-002] the promotion task 'promote' of the DAG 'a'" in said
+    assert "[MLGOV-001] the promotion task 'promote' of the DAG 'b'" in said
+    assert "'fine'" not in said
+    assert said.endswith("Airflow hides every DAG of this file until that is mended.")
+
+
+def test_a_policy_of_others_that_loosens_afterwards(enforced: None, tmp_path: Path) -> None:
+    """Airflow asks ``dag_policy`` before any ``task_policy``, and this one is asked last."""
+
+    class Loosening:
+        @hookimpl
+        def task_policy(self, task: object) -> None:
+            if task.task_id == "promote":  # type: ignore[attr-defined]
+                task.trigger_rule = "all_done"  # type: ignore[attr-defined]
+
+    manager, plugin = settings.get_policy_plugin_manager(), Loosening()
+    manager.register(plugin)
+    try:
+        assert "[MLGOV-001]" in errors(tmp_path, loosened=KEPT["plain"])
+    finally:
+        manager.unregister(plugin)
+
+
+def test_gates_that_every_promotion_needs(enforced: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__MLGOV__CLUSTER_POLICY_REQUIRE", "fairness, performance")
+    assert "[MLGOV-003] the promotion task 'promote' of the DAG 'plain' is not guarded by performance" in errors(
+        tmp_path, plain=KEPT["plain"]
+    )
+    assert errors(tmp_path, grouped=KEPT["grouped"], no_promotion=KEPT["no_promotion"]) == ""
+
+
+def test_warn_says_so_and_lets_it_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AIRFLOW__MLGOV__CLUSTER_POLICY", "warn")
+    assert errors(tmp_path, ignores=BROKEN["ignores"][0]) == ""
+    assert "MLGOV-001" in caplog.text
+
+
+def test_what_nobody_could_judge_is_refused(enforced: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise KeyError("x")
+
+    monkeypatch.setattr(cluster_policy, "violations", fails)
+    assert "[MLGOV-000] the DAG 'plain' could not be judged (KeyError)" in errors(tmp_path, plain=KEPT["plain"])
 
 
 @pytest.mark.parametrize(
