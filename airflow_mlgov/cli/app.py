@@ -1,57 +1,130 @@
-"""The command line's tree of commands: each a few lines over the function that the operator calls too."""
+"""The command line's tree of commands: each a few lines over the function that the operator calls too, and imported
+when it is asked for. What the list of them says is said here, so that it imports none."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Annotated
+from importlib import import_module
+from typing import Any, NamedTuple
 
 import typer
-
-from airflow_mlgov.cli import exceptions, release
-from airflow_mlgov.cli.data import data_app
-from airflow_mlgov.cli.doctor import doctor
-from airflow_mlgov.cli.gate import gate_app
-from airflow_mlgov.cli.ledger import ledger_app
-from airflow_mlgov.cli.suite import suite_app
-from airflow_mlgov.cli.trust import trust_app, vault_policy
-from airflow_mlgov.cli.values import path
+from typer.core import TyperGroup
 
 _HELP = "ML governance: gates, evidence and promotion, as Airflow's operators do them, from a shell."
 
-app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False, help=_HELP
-)
-app.add_typer(gate_app, name="gate")
-app.add_typer(suite_app, name="suite")
-app.add_typer(data_app, name="data")
-_COMMANDS: dict[str, Callable[..., None]] = {
-    "promote": release.promote,
-    "rollback": release.rollback,
-    "reconcile": release.reconcile,
-    "verify": release.verify,
-    "replay": release.replay,
-    "waive": exceptions.waive,
-    "break-glass": exceptions.break_glass,
-    "obligations": exceptions.obligations,
-    "vault-policy": vault_policy,
-    "doctor": doctor,
+
+class _Command(NamedTuple):
+    module: str
+    """Below ``airflow_mlgov.cli``."""
+    attribute: str
+    """A function, or a tree of commands of its own."""
+    help: str
+    """The beginning of what its own help says."""
+
+
+COMMANDS = {
+    "promote": _Command("release", "promote", "Verify the evidence, decide, move stage and alias, read back, sign."),
+    "rollback": _Command(
+        "release",
+        "rollback",
+        "Back to the previous version whose artifact still hashes and whose evidence still verifies.",
+    ),
+    "reconcile": _Command(
+        "release", "reconcile", "Hold the registry against the ledger; exit code 1 while something is unsettled."
+    ),
+    "verify": _Command(
+        "release",
+        "verify",
+        "May this artifact be served, and why? Asks registry, ledger and trust root, or a pack alone; never Airflow.",
+    ),
+    "replay": _Command(
+        "release",
+        "replay",
+        "Make every decision again: the same answer years later; or what today's champions would get under another",
+    ),
+    "waive": _Command(
+        "exceptions",
+        "waive",
+        "Sign a time-bound exception for one failed check of one model; --cosign as the second; --revoke to end it.",
+    ),
+    "break-glass": _Command(
+        "exceptions",
+        "break_glass",
+        "Let a model go past its gates in an emergency, for a time; then `mlgov promote`. An audit is owed for it.",
+    ),
+    "obligations": _Command(
+        "exceptions",
+        "obligations",
+        "The audits that are owed for what is promoted now, soonest first; exit code 1 if one was not kept.",
+    ),
+    "vault-policy": _Command(
+        "trust",
+        "vault_policy",
+        "Print the Vault policy of a duty's identity, for `vault policy write mlgov-fairness -`.",
+    ),
+    "doctor": _Command("doctor", "doctor", "Say what is wrong with the set-up and how to mend it."),
+    "demo": _Command("demo", "demo", "The whole story on this machine: Vault, MLflow, Airflow, and five scenes."),
+    "gate": _Command("gate", "gate_app", "Run one gate over a file or a table."),
+    "suite": _Command("suite", "suite_app", "Suites of expectations for the data gate."),
+    "data": _Command("data", "data_app", "Data sets, and how they are read."),
+    "ledger": _Command("ledger", "ledger_app", "The audit trail."),
+    "trust": _Command("trust", "trust_app", "The trust root: every public key that was ever allowed to sign."),
 }
-for name, command in _COMMANDS.items():
-    app.command(name)(command)
-app.add_typer(ledger_app, name="ledger")
-app.add_typer(trust_app, name="trust")
 
 
-@app.command()
-def demo(
-    keep: Annotated[bool, typer.Option("--keep", help="Leave everything up and print addresses and log-ins.")] = False,
-    work_dir: Annotated[
-        Path | None,
-        typer.Option(parser=path, help="Folder to work in; if omitted, a new temporary one."),
-    ] = None,
-) -> None:
-    """The whole story on this machine: Vault, MLflow, Airflow, and five scenes."""
-    from airflow_mlgov.demo.story import run_demo
+class _Commands(TyperGroup):
+    """The commands, each imported when it is asked for."""
 
-    raise typer.Exit(run_demo(work_dir, keep))
+    _listing = False
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.commands: Any = dict.fromkeys(COMMANDS)  # for what is near to a word that is none
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - typer's
+        """What each command is called."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - typer's
+        """One command; None if there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        return _listed(COMMANDS[cmd_name].help) if self._listing else _loaded(cmd_name)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The list of them, without their modules."""
+        self._listing = True
+        try:
+            super().format_commands(ctx, formatter)
+        finally:
+            self._listing = False
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help=_HELP,
+)
+
+
+@app.callback()
+def _mlgov() -> None:
+    pass
+
+
+def _loaded(name: str) -> Any:
+    found = getattr(import_module(f"airflow_mlgov.cli.{COMMANDS[name].module}"), COMMANDS[name].attribute)
+    tree = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
+    if isinstance(found, typer.Typer):
+        tree.add_typer(found, name=name)
+        return typer.main.get_group(tree).get_command(None, name)  # type: ignore[arg-type]  # it asks for no context
+    tree.command(name)(found)
+    return typer.main.get_command(tree)
+
+
+def _listed(said: str) -> Any:
+    tree = typer.Typer(rich_markup_mode=None, add_completion=False)
+    tree.command(help=said)(_mlgov)
+    return typer.main.get_command(tree)
