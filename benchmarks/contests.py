@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import data
+from benchmarks import data, release
 from benchmarks.contests_of_models import contests_of_models
 from benchmarks.measure import Contender, Contest, Target
 
@@ -34,6 +34,16 @@ class Sizes:
     def two_groups(self) -> int:
         """Of the contest about one attribute of two groups."""
         return max(self.rows // 10, _FEWEST)
+
+    @property
+    def results(self) -> int:
+        """Of one model, that a decision is made over."""
+        return min(self.rows // 100, 1_000)
+
+    @property
+    def files(self) -> int:
+        """Of one model."""
+        return min(self.rows // 100, 20_000)
 
     @property
     def bootstrap(self) -> int:
@@ -74,6 +84,10 @@ def contests(folder: Path, sizes: Sizes) -> dict[str, Callable[[], Contest]]:
         "cold-performance": lambda: _cold_performance(folder),
         "cold-task": lambda: _cold_task(folder),
         "parse": _parse,
+        "start-help": _start_help,
+        "start-gate": lambda: _start_gate(folder),
+        "release-decision": lambda: _decision(folder, sizes.results),
+        "release-files": lambda: _many_files(folder, sizes.files),
         "memory-fairness": lambda: _memory(folder, sizes, "fairness"),
         "memory-data": lambda: _memory(folder, sizes, "data_gate"),
         **contests_of_models(folder, sizes.rows, sizes.largest),
@@ -260,6 +274,63 @@ def _overlap(folder: Path, rows: int) -> Contest:
 def _cold(key: str, what: str, ours: Contender, theirs: Contender, note: str) -> Contest:
     target = (theirs.name, Target("total_seconds", at_most=1.2))
     return Contest(key, f"{what}, {_COLD_ROWS:,} rows, from process start", (ours, theirs), (target,), note)
+
+
+def _start_help() -> Contest:
+    return Contest(
+        "start-help",
+        "mlgov --help, from process start",
+        (
+            Contender("mlgov --help", "release:mlgov", {"words": ["--help"]}),
+            Contender("import typer", "release:imports", {"modules": ["typer"]}),
+        ),
+        (("import typer", Target("cpu_seconds", at_most=1.7)),),
+        "",
+    )
+
+
+def _start_gate(folder: Path) -> Contest:
+    words = ["gate", "fairness", "--data", str(release.small_table(folder)), "--label", "y", "--prediction", "p"]
+    words += ["--sensitive", "sex", "--bound", "demographic_parity_ratio>=0.1"]
+    libraries = ["duckdb", "numpy", "pydantic", "typer"]
+    return Contest(
+        "start-gate",
+        "mlgov gate fairness, 1,000 rows, from process start",
+        (
+            Contender("mlgov gate fairness", "release:mlgov", {"words": words}),
+            Contender("its libraries' imports", "release:imports", {"modules": libraries}),
+        ),
+        (("its libraries' imports", Target("cpu_seconds", at_most=1.3)),),
+        f"The libraries are {', '.join(libraries)}.",
+    )
+
+
+def _decision(folder: Path, results: int) -> Contest:
+    options = {"path": str(release.many_results(folder, results))}
+    return Contest(
+        "release-decision",
+        f"decision over {_many(results)} results of one model",
+        (
+            Contender("evidence and decision", "release:decision", options),
+            Contender("the signatures alone", "release:signatures", options),
+        ),
+        (("the signatures alone", Target("cpu_seconds", at_most=1.5)),),
+        "Both walk the ledger. Ours also holds each statement to its form, and asks the rules in another process.",
+    )
+
+
+def _many_files(folder: Path, files: int) -> Contest:
+    options = {"path": str(release.many_files(folder, files))}
+    return Contest(
+        "release-files",
+        f"digest of a model of {_many(files)} files of 5 kB",
+        (
+            Contender("hash_tree", "release:hash_tree", options),
+            Contender("sha256sum", "release:sha256sum", options),
+        ),
+        (("sha256sum", Target("cpu_seconds", at_most=1.5)),),
+        "",
+    )
 
 
 def _cold_fairness(folder: Path) -> Contest:
