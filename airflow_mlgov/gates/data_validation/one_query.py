@@ -77,15 +77,6 @@ def run_query(
     :param compiles: false leaves all but the types of columns to Great Expectations
     :raises ConfigurationError: the rows cannot be read
     """
-    # It answers from a parquet file's footer, where anybody can write that there are no nulls.
-    table.connection.execute("SET disabled_optimizers = 'statistics_propagation'")
-    try:
-        return _run(table, expectations, ordered, compiles)
-    finally:
-        table.connection.execute("SET disabled_optimizers = ''")
-
-
-def _run(table: DuckTable, expectations: Sequence[Expectation], ordered: bool, compiles: bool) -> QueryRun:
     columns = columns_of(table)
     run = QueryRun()
     plans = {ALL: Plan(columns, ALL, ordered)}

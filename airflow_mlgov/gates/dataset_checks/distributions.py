@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlgov.data.aggregates import count_where, where
+from airflow_mlgov.data.aggregates import where
 from airflow_mlgov.data.limits import deadline
 from airflow_mlgov.data.quoting import identifier
 from airflow_mlgov.data.relation import bytes_of
@@ -236,10 +236,8 @@ class _Grid:
         if not edges:
             return {}
         side = 0 if view == "data" else 1
-        parts = [
-            f"histogram({value}, ?::DOUBLE[]), count({value}) - {count_where(f'isnan({value})')}"
-            for value in (self._value(name, side) for name in edges)
-        ]
+        values = (where(f"NOT isnan({value})", value) for value in (self._value(name, side) for name in edges))
+        parts = [f"histogram({value}, ?::DOUBLE[]), count({value})" for value in values]  # it counts NaN as the least
         query = f"SELECT count(*), {', '.join(parts)} FROM {view}"  # noqa: S608 - quoted
         found = self._bench.row(query, [list(item) for item in edges.values()])
         rows, counted = found[0], {}
