@@ -106,17 +106,6 @@ class Cells:
         return digest_of_counts(zip(zip(self.label, *self.values, strict=True), self.rows, strict=True))
 
 
-class TooManyCells(ConfigurationError):
-    """So many combinations that a column holds scores or ids; a retry does not help."""
-
-    def __init__(self, name: str, columns: Sequence[str]) -> None:
-        super().__init__(
-            f"{name} has more than {LIMIT} combinations of {', '.join(columns)}: one of them holds scores, "
-            "ages or ids; cut a quantity into groups (bins: {age: [25, 45, 65]}), and name a score as the score",
-            code="group.too_many",
-        )
-
-
 @dataclass(frozen=True)
 class Counted:
     """What was counted of every feature, of all together or of each by itself."""
@@ -255,7 +244,7 @@ def count_cells(pair: Pair, columns: Columns, sensitive: Sequence[str]) -> Cells
         by += f", CASE WHEN {weight} > 0 THEN FLOOR(LN({weight}) * {_FINENESS}) END"
     found = pair.data.rows(f"SELECT {listing}, {sums} FROM {relation} GROUP BY {by} LIMIT {LIMIT + 1}")  # noqa: S608
     if len(found) > LIMIT:
-        raise TooManyCells(pair.data.name, wanted)
+        raise _too_many(pair.data.name, wanted)
     if not found:
         raise ConfigurationError(f"the predictions table {pair.data.name} has no rows", code="data.empty")
     return _cells(found, columns, sensitive)
@@ -271,8 +260,8 @@ def count_by_feature(pair: Pair, columns: Columns, features: Mapping[str, Sequen
     every = list(dict.fromkeys(column for names in features.values() for column in names))
     try:
         return Counted(dict.fromkeys(features, count_cells(pair, columns, every)))
-    except TooManyCells:
-        if len(features) == 1:
+    except ConfigurationError as error:
+        if error.code != "group.too_many" or len(features) == 1:
             raise
     if columns.sample_weight is None and pair.baseline is None and pair.data.has_grouping_sets:
         found = Counted(_count_in_sets(pair, columns, features))
@@ -310,10 +299,18 @@ def _count_in_sets(pair: Pair, columns: Columns, features: Mapping[str, Sequence
     for (feature, names), each in zip(features.items(), sets, strict=True):
         rows = by_set[tuple(int(at not in each) for at in range(len(every)))]
         if len(rows) > LIMIT:
-            raise TooManyCells(pair.data.name, [columns.label, columns.predictor, *names])
+            raise _too_many(pair.data.name, [columns.label, columns.predictor, *names])
         kept = [tuple(row[at] for at in [*each, *judged, len(expressions)]) for row in rows]
         cells[feature] = _cells(kept, columns, list(dict.fromkeys(names)))
     return cells
+
+
+def _too_many(name: str, columns: Sequence[str]) -> ConfigurationError:
+    return ConfigurationError(
+        f"{name} has more than {LIMIT} combinations of {', '.join(columns)}: one of them holds scores, "
+        "ages or ids; cut a quantity into groups (bins: {age: [25, 45, 65]}), and name a score as the score",
+        code="group.too_many",
+    )
 
 
 def _require_sound_weights(data: Relation, name: str) -> None:
