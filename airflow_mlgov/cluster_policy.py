@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.policies import hookimpl
 
+from airflow_mlgov.words import line, lines
+
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
@@ -52,13 +54,13 @@ def task_policy(task: Any) -> None:
     try:
         found = list(violations(dag, [name for name in required if name]))
     except Exception as error:  # a DAG that nobody could judge must not look like one that keeps the rules
-        _LOG.exception("the DAG %s could not be judged", dag.dag_id)
+        _LOG.exception("the DAG %s could not be judged", line(dag.dag_id))
         found = [f"[MLGOV-000] the DAG {dag.dag_id!r} could not be judged ({type(error).__name__}): please report it"]
     message = _told(dag, found)
     if message and mode == "warn":
-        _LOG.warning("%s", message)
+        _LOG.warning("%s", lines(message.split("\n")))
     elif message:
-        raise AirflowClusterPolicyViolation(message)
+        raise AirflowClusterPolicyViolation(lines(message.split("\n")))
 
 
 def violations(dag: DAG, required: Sequence[str] = ()) -> Iterator[str]:
@@ -123,7 +125,7 @@ def _told(dag: DAG, found: list[str]) -> str:
         here.pop(dag.dag_id, None)
         return ""
     here[dag.dag_id] = found
-    lines = [line for dag_id in sorted(here) for line in here[dag_id]]
-    more = [f"and {len(lines) - _MOST_SHOWN} more"] if len(lines) > _MOST_SHOWN else []
+    said = [one for dag_id in sorted(here) for one in here[dag_id]]
+    more = [f"and {len(said) - _MOST_SHOWN} more"] if len(said) > _MOST_SHOWN else []
     hidden = "Airflow hides every DAG of this file until that is mended."
-    return "\n".join([*lines[:_MOST_SHOWN], *more, hidden])
+    return "\n".join([*said[:_MOST_SHOWN], *more, hidden])
