@@ -37,8 +37,8 @@ def refused(text: str, *, json: bool = False, plain: bool = False) -> Configurat
         ("a: 2024-13-45\n", "file.not_yaml", "f"),
         ("? [a]\n: b\n", "file.key_not_text", "f:1"),
         ("a: &a [*a]\n", "file.too_deep", "f"),
-        ("[" * (MAX_DEPTH + 2) + "]" * (MAX_DEPTH + 2), "file.too_deep", "f"),
-        ("[" * 100_000, "file.too_deep", "f"),
+        ("[" * (MAX_DEPTH + 2) + "]" * (MAX_DEPTH + 2), "file.too_deep", "f:1"),
+        ("[" * 100_000, "file.too_deep", "f:1"),
         (BOMB, "file.too_many", "f"),
     ],
 )

@@ -21,7 +21,8 @@ _HEAD = b"mlgov-cases-v3\n"
 _MISSING = "-"
 _FEW = 200_000
 """Different rows up to which counts leave a database."""
-_SAMPLE, _FEW_OF_SAMPLE = 100_000, 1_000
+_OFTEN = 4
+"""Rows that come as often as this, on the average, are counted first; otherwise all are sorted."""
 _REPEATED_AT_ONCE = 65_536
 _LARGEST_WHOLE = 1e38
 """DuckDB writes no larger float as a whole number."""
@@ -71,16 +72,21 @@ def digest_of_counts(counts: Iterable[tuple[Sequence[Any], int]]) -> str:
 
 def _of_table(table: DuckTable, columns: Sequence[str]) -> str:
     values = ", '\t', ".join(_written(column, table.types[column]) for column in columns)
-    lines = f"SELECT concat({values}, chr(10)) AS line FROM {table.sql}"  # noqa: S608 - quoted
-    sampled = f"SELECT count(DISTINCT line) FROM ({lines} LIMIT {_SAMPLE})"  # noqa: S608 - quoted
+    line = f"concat({values}, chr(10)) AS line"
+    listing = ", ".join(map(identifier, columns))
+    seen = f"SELECT count(*), approx_count_distinct(row({listing})) FROM {table.sql}"  # noqa: S608 - quoted
+    ((rows, different),) = table.rows(seen)
     digest = hashlib.sha256(_HEAD)
-    if table.rows(sampled)[0][0] <= _FEW_OF_SAMPLE:
-        for line, count in table.rows(f"SELECT line, count(*) FROM ({lines}) GROUP BY line ORDER BY line"):  # noqa: S608
-            for start in range(0, count, _REPEATED_AT_ONCE):
-                digest.update(line.encode() * min(_REPEATED_AT_ONCE, count - start))
+    if rows < _OFTEN * different:
+        for batch in table.batches(f"SELECT {line} FROM {table.sql} ORDER BY line"):  # noqa: S608 - quoted
+            digest.update(_bytes_of(batch.column(0)))
         return digest.hexdigest()
-    for batch in table.batches(f"{lines} ORDER BY line"):
-        digest.update(_bytes_of(batch.column(0)))
+    counted = f"SELECT {listing}, count(*) AS many FROM {table.sql} GROUP BY {listing}"  # noqa: S608 - quoted
+    lines = f"SELECT {line}, many FROM ({counted})"  # noqa: S608 - quoted
+    for batch in table.batches(f"SELECT line, sum(many) FROM ({lines}) GROUP BY line ORDER BY line"):  # noqa: S608
+        for text, many in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
+            for start in range(0, int(many), _REPEATED_AT_ONCE):
+                digest.update(text.encode() * min(_REPEATED_AT_ONCE, int(many) - start))
     return digest.hexdigest()
 
 

@@ -90,6 +90,9 @@ def reconcile(desk: Desk, *, revert: bool = False, models: Sequence[str] | None 
 
 
 def _names(desk: Desk, records: Verified, models: Sequence[str] | None) -> list[str]:
+    """Those that are named, or all; the registry is asked only for what the policy does not know."""
+    if models and set(models) <= set(desk.policy.models):
+        return sorted(set(models))
     known = {*desk.registry.names(), *desk.policy.models}
     for name in models or ():
         if name not in known and not desk.history(records, name):
@@ -99,7 +102,7 @@ def _names(desk: Desk, records: Verified, models: Sequence[str] | None) -> list[
                 f"{f'; did you mean {near[0]!r}?' if near else ''}",
                 code="model.unknown",
             )
-    return sorted(models or known)
+    return sorted(set(models) if models else known)
 
 
 def _seen(desk: Desk, records: Verified, name: str, history: Sequence[Evidence]) -> tuple[list[Incident], bool]:

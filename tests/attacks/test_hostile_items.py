@@ -57,7 +57,8 @@ def test_a_version_that_nobody_can_look_at_hides_nothing(guarded: Guarded, sourc
 def test_a_model_that_nobody_can_look_at_is_an_incident_and_the_others_go_on(
     guarded: Guarded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    version = guarded.green()
+    version, stranger = guarded.green(), f"aaa_{guarded.model}"
+    guarded.registry._create(stranger)
     guarded.promote(version)
     guarded.registry.delete_alias(guarded.model, "champion")
     from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
@@ -65,20 +66,20 @@ def test_a_model_that_nobody_can_look_at_is_an_incident_and_the_others_go_on(
     right = MlflowRegistry.versions
 
     def blind(self: MlflowRegistry, name: str, *given: Any) -> Any:
-        if name.startswith("aaa"):
+        if name == stranger:
             raise RuntimeError("a driver of somebody's store")
         return right(self, name, *given)
 
     monkeypatch.setattr(MlflowRegistry, "versions", blind)
-    result = reconcile(guarded.desk("reconcile"), revert=True, models=["aaa_stranger", guarded.model])
+    result = reconcile(guarded.desk("reconcile"), revert=True, models=[stranger, guarded.model])
     assert [item.code for item in result.open] == ["model.unseen", "alias.moved"]
     assert [item.code for item in result.unsettled] == ["model.unseen"]
     assert guarded.places()[version.version] == PASSED
     assert "could not be looked at" in render_incidents(result)
-    again = reconcile(guarded.desk("reconcile"), models=["aaa_stranger", guarded.model])
+    again = reconcile(guarded.desk("reconcile"), models=[stranger, guarded.model])
     assert [(item.code, item.new) for item in again.open] == [("model.unseen", False)]
     monkeypatch.undo()
-    assert len(reconcile(guarded.desk("reconcile"), models=["aaa_stranger", guarded.model]).resolved) == 1
+    assert len(reconcile(guarded.desk("reconcile"), models=[stranger, guarded.model]).resolved) == 1
 
 
 def test_an_earlier_version_that_nobody_can_look_at_stops_no_rollback(

@@ -136,7 +136,7 @@ def test_the_table_has_medians_of_the_ratios_and_who_is_missing() -> None:
     shown = render([Measured(_contest(), rounds, {"third": "no package index"}, {})], "make bench")
     assert "| a job | other | work, s | 1 | 4 | 4.00x | >= 3x | met |" in shown
     assert "| a job | third | work, s | | | | >= 3x | not installable here: no package index |" in shown
-    assert "| a job | other | 0.10 | 4.00 | 4.20 | 100 | 3 |" in shown
+    assert "| a job | other | 0.10 | 4.00 | 4.20 | 4.00 | 100 | 3 |" in shown
 
 
 def test_unlike_answers_are_named_and_end_with_1(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

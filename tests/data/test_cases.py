@@ -55,6 +55,17 @@ def test_wherever_the_rows_are_and_in_whatever_order(tmp_path: Path) -> None:
         assert digest_of_counts(counts.items()) == expected
 
 
+def test_rows_that_come_often_are_counted_first() -> None:
+    values = [(y, x, who) for y in (0, 1) for x in (0.0, -0.0, 0.5, float("nan"), None) for who in ("a", "1.0", None)]
+    often = pd.DataFrame(values * 40, columns=["y", "x", "who"]).convert_dtypes()
+    once = pd.DataFrame([(*row, at) for at, row in enumerate(values * 40)], columns=["y", "x", "who", "id"])
+    for frame, columns in ((often, ["y", "x", "who"]), (once, ["y", "x", "who", "id"])):
+        counts = Counter(
+            frame[columns].astype(object).where(frame[columns].notna(), None).itertuples(index=False, name=None)
+        )
+        assert digest(frame, *columns) == digest_of_counts(counts.items())
+
+
 def test_many_rows_of_a_database_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = f"sqlite:///{tmp_path / 'a.db'}"
     FRAME.to_sql("t", sa.create_engine(url), index=False)

@@ -37,7 +37,7 @@ CONSTRAINT = """\
 apiVersion: constraints.gatekeeper.sh/v1beta1
 kind: GateFirst
 metadata: {name: gate-first}
-spec: {match: {}}
+spec: {match: {kinds: [{apiGroups: [argoproj.io, tekton.dev, serving.kserve.io], kinds: ["*"]}]}}
 """
 
 
@@ -61,7 +61,7 @@ def conftest(file: Path) -> bool:
 def gator(file: Path) -> bool:
     """The same, by gator."""
     rule = RULE.read_text().replace("package main", "package gatefirst").replace("input.", "input.review.object.")
-    rule = rule.replace("walk(input,", "walk(input.review.object,")
+    rule = rule.replace("walk(input,", "walk(input.review.object,").replace("import rego.v1\n", "")
     rule = re.sub(r'deny contains (".*") if', r'violation contains {"msg": \1} if', rule)
     with tempfile.TemporaryDirectory() as folder:
         template = Path(folder) / "template.yaml"

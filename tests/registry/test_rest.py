@@ -57,6 +57,7 @@ def test_what_is_read_is_what_mlflow_reads(
     name: str, both: tuple[MlflowRegistry, MlflowRegistry], mlflow_server: MlflowServer
 ) -> None:
     if name != "nobody's":
+        name = f"{name} by rest"  # the server is shared with tests of the same names
         first = mlflow_server.register(name, 1.0)
         second = mlflow_server.register(name, 2.0)
         mlflow_server.registry.set_alias(second, "champion")
@@ -79,7 +80,7 @@ def test_what_is_read_is_what_mlflow_reads(
         lambda registry: registry.aliases(name),
         lambda registry: registry.newest(name, newer_than=1),
         lambda registry: registry.subject(registry.resolve({"name": name, "version": 1})),
-        lambda registry: registry.names(),
+        lambda registry: name in registry.names(),
     ):
         assert answer(call, ours) == answer(call, theirs)
 

@@ -343,6 +343,7 @@ def metadata_database(server: str | None) -> dict[str, str]:
     engine.dispose()
     where = f"{name}:{password}@{root.host}:{root.port}/{name}"
     return {
+        "sql_alchemy_pool_size": "15",  # of the API server, which all attacks ask at once
         "sql_alchemy_conn": f"postgresql+psycopg2://{where}",
         "sql_alchemy_conn_async": f"postgresql+psycopg://{where}",
     }
