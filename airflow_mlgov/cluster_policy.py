@@ -56,11 +56,11 @@ def task_policy(task: Any) -> None:
     except Exception as error:  # a DAG that nobody could judge must not look like one that keeps the rules
         _LOG.exception("the DAG %s could not be judged", line(dag.dag_id))
         found = [f"[MLGOV-000] the DAG {dag.dag_id!r} could not be judged ({type(error).__name__}): please report it"]
-    message = _told(dag, found)
-    if message and mode == "warn":
-        _LOG.warning("%s", lines(message.split("\n")))
-    elif message:
-        raise AirflowClusterPolicyViolation(lines(message.split("\n")))
+    said = _told(dag, found)
+    if said and mode == "warn":
+        _LOG.warning("%s", lines(said))
+    elif said:
+        raise AirflowClusterPolicyViolation(lines(said))
 
 
 def violations(dag: DAG, required: Sequence[str] = ()) -> Iterator[str]:
@@ -72,7 +72,7 @@ def violations(dag: DAG, required: Sequence[str] = ()) -> Iterator[str]:
     if not promotions:
         return
     from airflow_mlgov.pipelines.guards import judge
-    from airflow_mlgov.pipelines.readers.airflow import read_dag
+    from airflow_mlgov.pipelines.readers.airflow import read_dag, rule_of
     from airflow_mlgov.pipelines.roles import Lists, told
 
     manifest = told(read_dag(dag, dag.fileloc), Lists())
@@ -81,7 +81,7 @@ def violations(dag: DAG, required: Sequence[str] = ()) -> Iterator[str]:
         if task is None:
             continue
         said = f"the promotion task {one.step.id!r} of the DAG {dag.dag_id!r}"
-        rule = str(getattr(task.trigger_rule, "value", task.trigger_rule))
+        rule = rule_of(task)
         if rule != "all_success":
             yield (
                 f"[MLGOV-001] {said} has the trigger rule {rule!r}, so it would run after a failed gate. "
@@ -109,23 +109,21 @@ def _unguarded(one: Judged, said: str) -> Iterator[str]:
 
 
 def _promotes(task: Any) -> bool:
-    """By class, a mapped task's and a subclass's too, or by a command."""
-    kind = getattr(task, "operator_class", None)
-    kind = kind if isinstance(kind, type) else type(task)
-    if any(f"{one.__module__}.{one.__qualname__}" == _PROMOTION for one in kind.__mro__):
-        return True
-    command = getattr(task, "bash_command", None)
-    return isinstance(command, str) and "mlgov" in command and "promote" in command
+    """By class, a subclass's too, or by a command; of a mapped task as well."""
+    from airflow_mlgov.pipelines.readers.airflow import classes_of, value_of
+
+    command = value_of(task, "bash_command")
+    by_command = isinstance(command, str) and "mlgov" in command and "promote" in command
+    return by_command or _PROMOTION in classes_of(task)
 
 
-def _told(dag: DAG, found: list[str]) -> str:
-    """What to say of a DAG's file; nothing if the DAG keeps the rules."""
+def _told(dag: DAG, found: list[str]) -> list[str]:
+    """What to say of a DAG's file, line by line; nothing if the DAG keeps the rules."""
     here = _broken.setdefault(dag.fileloc, {})
     if not found:
         here.pop(dag.dag_id, None)
-        return ""
+        return []
     here[dag.dag_id] = found
     said = [one for dag_id in sorted(here) for one in here[dag_id]]
     more = [f"and {len(said) - _MOST_SHOWN} more"] if len(said) > _MOST_SHOWN else []
-    hidden = "Airflow hides every DAG of this file until that is mended."
-    return "\n".join([*said[:_MOST_SHOWN], *more, hidden])
+    return [*said[:_MOST_SHOWN], *more, "Airflow hides every DAG of this file until that is mended."]

@@ -72,6 +72,11 @@ BROKEN = {
         "[gate(), empty('other')] >> empty('join', trigger_rule='one_success') >> promote()",
         "MLGOV-002", "gate.another_path",
     ),
+    "by_mapped_command": (
+        "gate() >> empty('join', trigger_rule='all_done') >> BashOperator.partial(task_id='ship', "
+        "bash_command='mlgov promote models:/m/1 --target production').expand(env=[{'A': 'b'}])",
+        "MLGOV-002", "gate.weak_edge",
+    ),
     "by_command": (
         "gate() >> empty('join', trigger_rule='all_done') >> "
         "BashOperator(task_id='ship', bash_command='mlgov promote models:/m/1 --target production')",

@@ -65,8 +65,7 @@ def digest_of_counts(counts: Iterable[tuple[Sequence[Any], int]]) -> str:
     digest = hashlib.sha256(_HEAD)
     known: dict[tuple[type, Any], str] = {}
     for line, count in sorted((_line(values, known), count) for values, count in counts):
-        for start in range(0, count, _REPEATED_AT_ONCE):
-            digest.update(line * min(_REPEATED_AT_ONCE, count - start))
+        _add(digest, line, count)
     return digest.hexdigest()
 
 
@@ -85,9 +84,14 @@ def _of_table(table: DuckTable, columns: Sequence[str]) -> str:
     lines = f"SELECT {line}, many FROM ({counted})"  # noqa: S608 - quoted
     for batch in table.batches(f"SELECT line, sum(many) FROM ({lines}) GROUP BY line ORDER BY line"):  # noqa: S608
         for text, many in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
-            for start in range(0, int(many), _REPEATED_AT_ONCE):
-                digest.update(text.encode() * min(_REPEATED_AT_ONCE, int(many) - start))
+            _add(digest, text.encode(), int(many))
     return digest.hexdigest()
+
+
+def _add(digest: Any, line: bytes, count: int) -> None:
+    """A line as often as it comes."""
+    for start in range(0, count, _REPEATED_AT_ONCE):
+        digest.update(line * min(_REPEATED_AT_ONCE, count - start))
 
 
 def _bytes_of(texts: Any) -> memoryview:

@@ -16,7 +16,15 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
 from airflow_mlgov.data.reading import PLAIN, Reading
@@ -195,6 +203,8 @@ class GateSettings(BaseModel):
         return {name: fixed.get(name, found[name]) for name in found if fixed.get(name, "") is not None}
 
 
+Rules = Annotated[Place | Mapping[str, Any], WithJsonSchema({"type": "string", "minLength": 1}), Local(in_policy=True)]
+"""What is asked: a file, which the policy may name, or the rules themselves."""
 SampleWeight = Annotated[Column | None, Strict(larger_is="same")]
 """The column of the rows' weights, of a survey or of exposures."""
 WEIGHT_FIELD = Field(

@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 
 from airflow_mlgov.data.reading import NAMES, Reading
-from airflow_mlgov.gates.protocol import Count, CsvSettings, Findings, Gate, Local, Merge, Option, Place, Question
+from airflow_mlgov.gates.protocol import (
+    Count,
+    CsvSettings,
+    Findings,
+    Gate,
+    Local,
+    Merge,
+    Option,
+    Place,
+    Question,
+    Rules,
+)
 
 
 class Checks(Merge):
@@ -27,11 +38,7 @@ class Checks(Merge):
 class DataValidationSettings(CsvSettings):
     """What the data is held against, and by which engine."""
 
-    suite: Annotated[
-        Place | Mapping[str, Any],
-        WithJsonSchema({"type": "string", "minLength": 1}),
-        Local(in_policy=True),
-    ] = Field(
+    suite: Rules = Field(
         description="Great Expectations suite (JSON or YAML: a path, or the suite itself) or TFDV schema.pbtxt; the "
         "policy's if omitted, whose digest evidence must have",
     )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 
-from airflow_mlgov.gates.protocol import Findings, Gate, GateSettings, Local, Option, Place, Question
+from airflow_mlgov.gates.protocol import Findings, Gate, GateSettings, Local, Option, Place, Question, Rules
 
 
 class FeatureService(GateSettings):
@@ -30,11 +29,7 @@ class FeatureService(GateSettings):
 class FeatureServiceSettings(FeatureService):
     """Which feature service, and what is asked of it."""
 
-    rules: Annotated[
-        Place | Mapping[str, Any],
-        WithJsonSchema({"type": "string", "minLength": 1}),
-        Local(in_policy=True),
-    ] = Field(
+    rules: Rules = Field(
         description="owner, description, ttl, max_age, pii: path of a YAML file, or the rules themselves; the policy's "
         "if omitted, whose digest evidence must have"
     )

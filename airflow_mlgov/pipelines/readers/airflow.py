@@ -41,15 +41,22 @@ def _class_of(task: Any) -> type:
     return inner if isinstance(inner, type) else type(task)
 
 
-def _classes(task: Any) -> tuple[str, ...]:
+def classes_of(task: Any) -> tuple[str, ...]:
+    """The dotted names of the operator's class and of its bases, of a mapped one too."""
     return tuple(f"{one.__module__}.{one.__qualname__}" for one in _class_of(task).__mro__ if one is not object)
 
 
-def _value(task: Any, name: str, default: Any = None) -> Any:
+def value_of(task: Any, name: str, default: Any = None) -> Any:
     """An argument of a task, of a mapped one as far as it is the same for all."""
     if (partial := getattr(task, "partial_kwargs", None)) is not None and _mapped(task):
         return partial.get(name, default)
     return getattr(task, name, default)
+
+
+def rule_of(task: Any) -> str:
+    """The trigger rule, as a word: of operators it is an enum, of mapped ones a text."""
+    rule = value_of(task, "trigger_rule", "all_success")
+    return str(getattr(rule, "value", rule))
 
 
 def _mapped(task: Any) -> bool:
@@ -71,7 +78,7 @@ def _steady(tasks: Mapping[str, Any]) -> set[str]:
     waiting = [
         name
         for name, task in tasks.items()
-        if _GATE in _classes(task) and not _mapped(task) and not _in_mapped_group(task)
+        if _GATE in classes_of(task) and not _mapped(task) and not _in_mapped_group(task)
     ]
     changed = True
     while changed:
@@ -86,9 +93,9 @@ def _steady(tasks: Mapping[str, Any]) -> set[str]:
 def _step(
     task: Any, steady: set[str], unknown: list[Unknown], source: str
 ) -> Step:  # fmt: skip
-    name, classes = str(task.task_id), _classes(task)
+    name, classes = str(task.task_id), classes_of(task)
     fails, why = Failure.STOPS, ""
-    if _GATE in classes and _value(task, "on_fail") == "record":
+    if _GATE in classes and value_of(task, "on_fail") == "record":
         fails, why = Failure.IGNORED, "on_fail='record'"
     if getattr(task, "is_teardown", False):
         fails, why = Failure.IGNORED, "it is a teardown, whose failure counts for nothing"
@@ -97,21 +104,23 @@ def _step(
         name, None, "operator", classes[0], classes=classes, needs=tuple(_needs(task, steady)),
         condition="it is mapped, and skipped where there is nothing to map over" if mapped else "",
         decided_by=Decider.DATA if mapped or (name not in steady and _GATE not in classes) else Decider.ALWAYS,
-        fails=fails, fails_why=why, retries=int(_value(task, "retries", 0) or 0),
+        fails=fails, fails_why=why, retries=int(value_of(task, "retries", 0) or 0),
         gate=str(getattr(_class_of(task), "gate", "") or ""),
     )  # fmt: skip
     if _TRIGGERING in (one.rpartition(".")[2] for one in classes):
         unknown.append(
             Unknown(
-                source, f"{name} starts the DAG {_value(task, 'trigger_dag_id')}, which is judged by itself", ("steps",)
+                source,
+                f"{name} starts the DAG {value_of(task, 'trigger_dag_id')}, which is judged by itself",
+                ("steps",),
             )
         )
     return _with_commands(step, task, unknown, source)
 
 
 def _with_commands(step: Step, task: Any, unknown: list[Unknown], source: str) -> Step:
-    command = _value(task, "bash_command")
-    words = [_value(task, key) for key in ("cmds", "arguments")]
+    command = value_of(task, "bash_command")
+    words = [value_of(task, key) for key in ("cmds", "arguments")]
     if isinstance(command, str):
         script = read_script(command, Shell("bash", errexit=False))
     elif any(isinstance(one, list | tuple) and one for one in words):
@@ -120,13 +129,11 @@ def _with_commands(step: Step, task: Any, unknown: list[Unknown], source: str) -
         return step
     if script.problem:
         unknown.append(Unknown(source, f"{step.id}: {script.problem}", ("commands",)))
-    return replace(step, commands=script.commands, image=str(_value(task, "image", "") or ""))
+    return replace(step, commands=script.commands, image=str(value_of(task, "image", "") or ""))
 
 
 def _needs(task: Any, steady: set[str]) -> Iterable[AnyOf]:
-    rule = getattr(_value(task, "trigger_rule", "all_success"), "value", None) or str(
-        _value(task, "trigger_rule", "all_success")
-    )
+    rule = rule_of(task)
     upstream = sorted(str(name) for name in task.upstream_task_ids)
     why = f"trigger_rule={rule}"
     if rule == "all_success":
