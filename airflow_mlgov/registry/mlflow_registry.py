@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ STAGES = ("None", "Staging", "Production", "Archived")
 """MLflow's stages; there are no others."""
 
 _SHOWN = 5
+_LOOKED_AT = 1000
 _DIGITS = 10
 """Of a version's number; MLflow keeps no larger one."""
 
@@ -425,8 +427,10 @@ class MlflowRegistry:
     def _what_there_is(self, name: str) -> str:
         if self._registered(name) is None:
             with self._asking("list the registered models") as client:
-                names = [repr(item.name) for item in client.search_registered_models(max_results=_SHOWN)]
-            return f"there is no model of that name, but {', '.join(names)}" if names else "it holds no models yet"
+                known = [item.name for item in client.search_registered_models(max_results=_LOOKED_AT)]
+            near = get_close_matches(name, known, n=_SHOWN) or known[:_SHOWN]
+            names = ", ".join(map(repr, near))
+            return f"there is no model of that name, but {names}" if names else "it holds no models yet"
         numbers = [item.version for item in self.versions(name)[:_SHOWN]]
         return f"its newest versions are {', '.join(numbers)}" if numbers else "it has no versions yet"
 
