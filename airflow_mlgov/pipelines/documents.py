@@ -132,6 +132,12 @@ class Part:
         """The plain values of a list, or the one that stands in its place."""
         return [part.text for part in self.several() if part.text]
 
+    @property
+    def truth(self) -> bool | None:
+        """Yes or no, also as platforms that read YAML 1.1 spell it; None if it is neither."""
+        text = self.text.lower()
+        return True if text in ("true", "yes", "on", "y") else False if text in ("false", "no", "off", "n") else None
+
     def count(self) -> int:
         """A whole number of none or more, also as text; 0 if it is none."""
         return int(self.text) if self.text.isascii() and self.text.isdigit() and len(self.text) < 10 else 0
@@ -243,6 +249,7 @@ class _Builder:
     def _mapping(self, node: yaml.Node, path: Path, lines: _Lines) -> dict[str, Any]:
         found: dict[str, Any] = {}
         merged: list[yaml.Node] = []
+        late: list[tuple[yaml.Node, frozenset[str]]] = []
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 where = f"{self._source}:{key.start_mark.line + 1}"
@@ -250,7 +257,9 @@ class _Builder:
                     f"{where}: a key must be a plain word, not a list or a mapping", code="file.key_not_text"
                 )
             if key.value == "<<" and key.style not in ("'", '"'):
-                merged += value.value if isinstance(value, yaml.SequenceNode) else [value]
+                here = value.value if isinstance(value, yaml.SequenceNode) else [value]
+                late += [(one, frozenset(found)) for one in here]
+                merged += here
                 continue
             if key.value in found:
                 key_twice(f"{self._source}:{key.start_mark.line + 1}", key.value)
@@ -261,7 +270,15 @@ class _Builder:
                 where = f"{self._source}:{one.start_mark.line + 1}"
                 raise ConfigurationError(f"{where}: << needs a mapping", code="file.not_yaml")
             inner = _Lines()
+            before = frozenset[str]().union(*(keys for other, keys in late if other is one))
             for name, value in self._mapping(one, path, inner).items():
+                if name in before and found[name] != value:
+                    where = f"{self._source}:{one.start_mark.line + 1}"
+                    raise ConfigurationError(
+                        f"{where}: << stands after {name}, which it holds too: some readers take the one, some the "
+                        "other. Put << first",
+                        code="file.key_twice",
+                    )
                 if name not in found:
                     found[name] = value
                     here = (*path, name)

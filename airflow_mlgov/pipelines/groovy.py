@@ -5,6 +5,7 @@ It is no parser of Groovy: it knows comments, texts and braces, so that none of 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -48,6 +49,10 @@ def read_groovy(text: str, source: str) -> list[Call]:
     """
     if len(text) > MAX_CHARACTERS:
         raise ConfigurationError(f"{source} is larger than {MAX_CHARACTERS >> 20} MiB", code="file.too_large")
+    # as the compiler does before it reads anything else
+    text = re.sub(
+        r"(?<!\\)((?:\\\\)*)\\u+([0-9a-fA-F]{4})", lambda one: one.group(1) + chr(int(one.group(2), 16)), text
+    )
     reader = _Reader(text, source)
     found = reader.block(0)
     if reader.at < len(text):
@@ -131,10 +136,43 @@ class _Reader:
                 kept.append(self._step())
         raise ConfigurationError(f"{self._source}:{line}: a text does not end", code="file.not_groovy")
 
+    def _slashed(self) -> tuple[str, int]:
+        """A text between slashes, or between ``$/`` and ``/$``, and the line on which it begins."""
+        line, start, mark = self.line, self.at, "/$" if self._peek() == "$" else "/"
+        self._step(len(mark))
+        while self.at < len(self._text):
+            if self._peek(2) == ("$$" if mark == "/$" else "\\/"):
+                self._step(2)
+            elif self._peek(len(mark)) == mark:
+                self._step(len(mark))
+                return self._text[start + len(mark) : self.at - len(mark)].replace("\\/", "/"), line
+            elif self._peek(2) == "${":
+                self._expression()
+            else:
+                self._step()
+        raise ConfigurationError(f"{self._source}:{line}: a text does not end", code="file.not_groovy")
+
+    def _begins_slashed(self, said: list[str]) -> bool:
+        """Whether a slash begins a text here, and does not divide."""
+        if self._peek(2) == "$/":
+            return True
+        last = next((part for part in reversed(said) if not part.isspace()), "")
+        blank = bool(said) and said[-1].isspace()
+        words = (
+            last == "TEXT" or last in (")", "]", "{}") or (bool(last) and (last[-1].isalnum() or last[-1] in "_.$@"))
+        )
+        # ``echo /a/`` is a call with a text, ``a / b`` divides, and so does ``a/b``
+        return self._peek() == "/" and (not words or (not last and blank))
+
     def _expression(self) -> str:
         """``${…}``, as the word that stands for it."""
         depth = 0
         while self.at < len(self._text):
+            if depth and self._peek() in "'\"":
+                self._quoted()
+                continue
+            if depth and self._comment():
+                continue
             one = self._step()
             depth += (one == "{") - (one == "}")
             if one == "}" and depth == 0:
@@ -163,6 +201,11 @@ class _Reader:
                 key = ""
             elif self._comment():
                 continue
+            elif one in "/$" and self._begins_slashed(said):
+                value, line = self._slashed()
+                call.texts.append((key, value, line))
+                said.append("TEXT")
+                key = ""
             elif one == "{":
                 if not self._braces(call, said, brackets, depth):
                     break

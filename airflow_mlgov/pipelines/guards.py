@@ -251,7 +251,8 @@ def _order(manifest: Manifest) -> Iterable[str]:
 
 def _runs_with(step: Step, other: Step) -> bool:
     """Whether a step runs wherever another one does: it always runs, or both under one condition."""
-    return step.decided_by is Decider.ALWAYS or bool(step.condition and step.condition == other.condition)
+    same = bool(step.condition) and step.condition == other.condition and step.constant and other.constant
+    return step.decided_by is Decider.ALWAYS or same
 
 
 def _gates(step: Step) -> list[GateRef]:

@@ -98,6 +98,8 @@ class Command:
     role_from: str = ""
     gate: str = ""
     """The name of the gate that it runs."""
+    open: tuple[int, ...] = ()
+    """Positions of the words that are put in where it runs, and may become any words: ``$ARGS``."""
 
     @property
     def text(self) -> str:
@@ -134,6 +136,8 @@ class Step:
     """All of which must hold."""
     condition: str = ""
     decided_by: Decider = Decider.ALWAYS
+    constant: bool = True
+    """Whether the same condition elsewhere has the same answer: nothing in it changes while the pipeline runs."""
     fails: Failure = Failure.STOPS
     fails_why: str = ""
     retries: int = 0

@@ -66,6 +66,7 @@ def read_manifests(paths: Iterable[str | Path], kind: str = "auto") -> Read:
         if Path(path).is_dir():
             for file in _walked(Path(path)):
                 try:
+                    _inside(file, Path(path))
                     here = _read_one(source_of(file), kind, named=False)
                 except MlgovError as error:
                     unreadable.append((str(file), str(error)))
@@ -78,20 +79,29 @@ def read_manifests(paths: Iterable[str | Path], kind: str = "auto") -> Read:
     return Read(tuple(found), tuple(passed), tuple(unreadable))
 
 
+def _inside(file: Path, folder: Path) -> None:
+    """Refuse a link that leads out of the folder.
+
+    :raises ConfigurationError: it does
+    """
+    if file.is_symlink() and not file.resolve().is_relative_to(folder.resolve()):
+        raise ConfigurationError(f"{file} is a link that leads out of {folder}", code="file.outside")
+
+
 def _walked(folder: Path) -> Iterator[Path]:
     """Files that may hold a pipeline, without following links."""
     count = 0
     for at, folders, files in os.walk(folder, followlinks=False):
         folders[:] = sorted(name for name in folders if name not in _PASSED_BY)
         for name in sorted(files):
-            if name.endswith(_ENDINGS) or "jenkinsfile" in name.lower():
+            if name.lower().endswith(_ENDINGS) or "jenkinsfile" in name.lower():
                 count += 1
                 if count > _MANY_FILES:
                     raise ConfigurationError(
                         f"{folder} holds more than {_MANY_FILES} files: name a folder of it", code="file.too_many"
                     )
                 file = Path(at) / name
-                if file.is_file() and not file.is_symlink():
+                if file.is_file():
                     yield file
 
 
@@ -108,9 +118,8 @@ def _read_one(source: Source, kind: str, *, named: bool) -> list[Manifest]:
     documents = [one for one in read if one.value not in (None, {}, [])]
     found: list[Manifest] = []
     for at, document in enumerate(documents):
-        reader = _reader(source, document, kind)
-        if reader is not None:
-            siblings: Sequence[Part] = documents[:at] + documents[at + 1 :]
+        siblings: Sequence[Part] = documents[:at] + documents[at + 1 :]
+        for reader in _readers(source, document, kind):
             found += reader.read(source, document, siblings)
     if not found and named:
         known = ", ".join([*KINDS, "jenkins"])
@@ -128,8 +137,10 @@ def _asked_about(document: Part) -> Part:
     return document
 
 
-def _reader(source: Source, document: Part, kind: str) -> Any:
+def _readers(source: Source, document: Part, kind: str) -> list[Any]:
+    """The readers of a document: all that know it, for a few words more make no other platform run it."""
     if kind != "auto":
-        reader = KINDS[kind]
-        return reader if reader.matches(source, document) else None
-    return next((reader for reader in KINDS.values() if reader.matches(source, document)), None)
+        return [KINDS[kind]] if KINDS[kind].matches(source, document) else []
+    found = [reader for reader in KINDS.values() if reader.matches(source, document)]
+    named = source.path.replace("\\", "/").rpartition("/")[2].endswith((".gitlab-ci.yml", ".gitlab-ci.yaml"))
+    return found if named or len(found) < 2 else [reader for reader in found if reader is not gitlab]

@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from airflow_mlgov.pipelines.manifest import SENSITIVE, Command, Manifest, Role, Step
+from airflow_mlgov.pipelines.manifest import SENSITIVE, Command, ExitCode, Manifest, Role, Step, Unknown
+from airflow_mlgov.pipelines.shell_words import STAND_IN, SWAYING
 
 _MODULES = ("airflow_mlgov", "airflow_mlgov.cli", "airflow_mlgov.cli.app")
 _OURS: Mapping[str, Role] = {"promote": Role.PROMOTE, "rollback": Role.PROMOTE, "register": Role.REGISTER}
@@ -43,13 +44,40 @@ _REGISTERING: tuple[tuple[str, ...], ...] = (
 )  # fmt: skip
 _PROMOTING: tuple[tuple[str, ...], ...] = (("gto", "assign"), ("mlflow", "registered-models"))
 _BY_COMMAND = ((Role.DEPLOY, _DEPLOYING), (Role.REGISTER, _REGISTERING), (Role.PROMOTE, _PROMOTING))
-
+_STARTING: tuple[tuple[str, ...], ...] = (
+    ("gh", "workflow", "run"), ("argo", "submit"), ("argo", "resubmit"), ("tkn", "pipeline", "start"),
+    ("airflow", "dags", "trigger"), ("kfp", "run", "create"), ("kfp", "run", "submit"), ("glab", "ci", "run"),
+    ("aws", "sagemaker", "start-pipeline-execution"), ("aws", "stepfunctions", "start-execution"),
+    ("aws", "codepipeline", "start-pipeline-execution"), ("gcloud", "builds", "triggers", "run"),
+)  # fmt: skip
+"""What starts another pipeline."""
+_READING = frozenset({
+    "list", "ls", "get", "show", "describe", "status", "history", "logs", "get-logs", "query", "invoke", "predict",
+    "help", "explain", "wait",
+})  # fmt: skip
+"""Words after a command of those above by which it looks and moves nothing."""
+_MAKING = frozenset({"namespace", "ns", "secret", "serviceaccount", "sa", "token", "clusterrolebinding", "rolebinding"})
+"""What ``kubectl create`` makes that serves nothing."""
+_APPROVING = re.compile(r"--model-approval-status[= ](?!PendingManualApproval|Rejected)")
+_CALLS: tuple[tuple[Role, re.Pattern[str]], ...] = (
+    (Role.PROMOTE, re.compile(
+        r"set_registered_model_alias|transition_model_version_stage|"
+        r"/mlflow/(?:registered-models/alias|model-versions/transition-stage)"
+    )),
+    (Role.REGISTER, re.compile(
+        r"\bregister_model\s*\(|create_model_version\s*\(|registered_model_name\s*=\s*[^\sN]|/mlflow/model-versions/create"
+    )),
+)  # fmt: skip
+"""What a program says that is written into the command itself: Python, or a request to MLflow."""
 _BY_NAME: tuple[tuple[Role, re.Pattern[str]], ...] = (
-    (Role.PROMOTE, re.compile(r"(?:^|[^a-z])promot(?:e|es|ion)(?:[^a-z]|$)")),
-    (Role.REGISTER, re.compile(r"(?:^|[^a-z])(?:register|registers|registration)(?:[^a-z]|$)")),
-    (Role.DEPLOY, re.compile(r"(?:^|[^a-z])(?:deploy|deploys|deployment|rollout|go-?live)(?:[^a-z]|$)")),
+    (Role.PROMOTE, re.compile(r"(?:^|[^a-z])promot(?:e|es|er|ing|ion)(?:[^a-z]|$)")),
+    (Role.REGISTER, re.compile(r"(?:^|[^a-z])(?:register|registers|registering|registration)(?:[^a-z]|$)")),
+    (Role.DEPLOY, re.compile(r"(?:^|[^a-z])(?:deploy(?:s|er|ing|ments?)?|roll-?out|go-?live)(?:[^a-z]|$)")),
 )
-_UNDOING = re.compile(r"(?:^|[^a-z])(?:undeploy|(?:stop|delete|remove|clean-?up|destroy|tear-?down)-)")
+_UNDOING = re.compile(
+    r"(?:^|[^a-z])(?:un|(?:stop|delete|remove|clean-?up|destroy|tear-?down)-(?:(?:the|old|all|review|model|endpoint)-)?)"
+    r"(?:deploy\w*|promot\w*|register\w*|registration|roll-?out)"
+)
 _MONITORING = re.compile(r"(?:^|[^a-z])(?:monitor|monitoring|drift)(?:[^a-z]|$)")
 _TRAINING = re.compile(r"(?:^|[^a-z])(?:train|training|fit|retrain)(?:[^a-z]|$)")
 _OPERATORS: Mapping[str, Role] = {
@@ -64,6 +92,13 @@ _HARMLESS = frozenset({
     "unzip", "touch", "which", "test", "conda", "mamba", "poetry", "source", "env",
 })  # fmt: skip
 """Programs that no step is named ``deploy`` for."""
+_MOVING = frozenset({"cp", "mv", "tar", "npm", "git", "uv", "poetry"})
+"""Those of them that may be what a step is named for, if nothing else in it is."""
+_PRINTING = frozenset({
+    "echo", "printf", "cat", "grep", "egrep", "rg", "sed", "awk", "jq", "yq", "which", "type", "man", "pip", "pip3",
+    "apt", "apt-get", "apk", "yum", "dnf", "brew", "git", "test", "[", "export", "cd", "ls", "command", "tee", "logger",
+})  # fmt: skip
+"""Programs that run none of their words."""
 _HARMLESS_ACTIONS = (
     "actions/", "docker/setup-", "docker/login-action", "aws-actions/configure-", "azure/login",
     "google-github-actions/auth", "google-github-actions/setup-", "hashicorp/vault-action",
@@ -85,7 +120,7 @@ class Lists:
 
 def told(manifest: Manifest, lists: Lists) -> Manifest:
     """The manifest with the roles of its steps and of their commands."""
-    steps = [_told(step, lists) for step in manifest.steps]
+    steps = [_swayed(_told(step, lists)) for step in manifest.steps]
     groups = [step for step in steps if step.kind == "group" and not step.is_start]
     for group in groups:
         role = _named(group, lists) or (Role.DEPLOY if group.labels.get("environment") else None)
@@ -94,31 +129,69 @@ def told(manifest: Manifest, lists: Lists) -> Manifest:
             continue
         source = "environment" if group.labels.get("environment") else "name"
         _lend(steps, inner, role, source)
-    return replace(manifest, steps=tuple(steps))
+    return replace(manifest, steps=tuple(steps), unknown=(*manifest.unknown, *_elsewhere(manifest)))
+
+
+def _elsewhere(manifest: Manifest) -> list[Unknown]:
+    """What the pipeline starts that is not in it."""
+    found = []
+    for step in manifest.steps:
+        for command in step.commands:
+            known = next((one for one in _STARTING for tail in _tails(command.words) if _is(tail, one)), None)
+            if known:
+                why = f"{step.id} starts another pipeline ({' '.join(known)}), which is judged by itself"
+                found.append(Unknown(manifest.where(step, command.line), why))
+    return list(dict.fromkeys(found))
+
+
+def _swayed(step: Step) -> Step:
+    """Gates whose shell is told by its environment to run something else before."""
+    names = [name for name in step.env if SWAYING.fullmatch(name)]
+    if not names:
+        return step
+    why = f"its environment sets {names[0]}"
+    commands = tuple(
+        replace(one, exit_code=ExitCode.UNKNOWN, why=why)
+        if one.role is Role.GATE and one.exit_code is ExitCode.KEPT
+        else one
+        for one in step.commands
+    )
+    return replace(step, commands=commands)
 
 
 def _lend(steps: list[Step], inner: Sequence[int], role: Role, source: str) -> None:
     """Give a group's role to the first of its steps that may be what the group is named after."""
-    for at in inner:
-        step = steps[at]
-        if step.role in (Role.GATE, Role.APPROVAL):
-            continue
-        if step.commands:
-            commands = _lent(step.commands, role, source)
-            if commands is not None:
-                steps[at] = replace(step, commands=commands, role=role, role_from=source)
+    for moving in (False, True):
+        for at in inner:
+            step = steps[at]
+            if step.role in (Role.GATE, Role.APPROVAL):
+                continue
+            if step.commands:
+                commands = _lent(step.commands, role, source, moving=moving)
+                if commands is not None:
+                    steps[at] = replace(step, commands=commands, role=role, role_from=source)
+                    return
+            elif not step.operator.startswith(_HARMLESS_ACTIONS):
+                steps[at] = replace(step, role=role, role_from=source)
                 return
-        elif not step.operator.startswith(_HARMLESS_ACTIONS):
-            steps[at] = replace(step, role=role, role_from=source)
-            return
 
 
-def _lent(commands: tuple[Command, ...], role: Role, source: str) -> tuple[Command, ...] | None:
-    """Commands of which the first that may be sensitive is; None if none may."""
+def _lent(
+    commands: tuple[Command, ...], role: Role, source: str, *, moving: bool = False
+) -> tuple[Command, ...] | None:  # fmt: skip
+    """Commands of which the first that may be sensitive is; None if none may.
+
+    :param moving: whether one that copies or pushes may be, too
+    """
     for at, command in enumerate(commands):
-        if command.role is Role.OTHER and not _is_harmless(command):
+        if command.role is Role.OTHER and (not _is_harmless(command) or (moving and _moves(command))):
             return (*commands[:at], replace(command, role=role, role_from=source), *commands[at + 1 :])
     return None
+
+
+def _moves(command: Command) -> bool:
+    words = command.words
+    return words[0] in _MOVING and (words[0] != "git" or "push" in words)
 
 
 def _is_harmless(command: Command) -> bool:
@@ -136,12 +209,17 @@ def _told(step: Step, lists: Lists) -> Step:
     step = replace(step, commands=tuple(_command(command, lists) for command in step.commands))
     for role, gate, source in _candidates(step, lists):
         return replace(step, role=role, role_from=source, gate=gate)
-    if (named := _named(step, lists)) is None or step.kind == "group":
+    if step.kind == "group":
+        return step
+    source, named = "name", _named(step, lists)
+    if step.labels.get("environment") and named not in SENSITIVE and step.id not in lists.harmless:
+        source, named = "environment", Role.DEPLOY
+    if named is None:
         return step
     if named not in SENSITIVE or not step.commands:
-        return replace(step, role=named, role_from="name")
-    commands = _lent(step.commands, named, "name")
-    return step if commands is None else replace(step, commands=commands, role=named, role_from="name")
+        return replace(step, role=named, role_from=source)
+    commands = _lent(step.commands, named, source) or _lent(step.commands, named, source, moving=True)
+    return step if commands is None else replace(step, commands=commands, role=named, role_from=source)
 
 
 def _candidates(step: Step, lists: Lists) -> list[tuple[Role, str, str]]:
@@ -164,9 +242,9 @@ def _named(step: Step, lists: Lists) -> Role | None:
     """What a step's name says that it is."""
     if step.id in lists.harmless or step.is_start:
         return None
-    said = f"{step.id.rpartition('/')[2]} {step.labels.get('name', '')} {step.operator}".lower().replace("_", "-")
-    if _UNDOING.search(said):
-        return None
+    said = f"{step.id.rpartition('/')[2]} {step.labels.get('name', '')} {step.operator}"
+    said = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", said).lower().replace("_", "-").replace(" ", "-")
+    said = _UNDOING.sub("", said)
     role = next((role for role, pattern in _BY_NAME if pattern.search(said)), None)
     if role is not None:
         return role
@@ -178,13 +256,19 @@ def _named(step: Step, lists: Lists) -> Role | None:
 def _pinned(step: Step, entries: Sequence[str]) -> bool:
     """Whether what the step runs is listed, and named so that it cannot change behind its name."""
     for entry in entries:
-        if "@sha256:" in entry and step.image == entry:
+        if "@sha256:" in entry and step.image == entry and _entrypoint(step):
             return True
         if re.fullmatch(r"[^@\s]+@[0-9a-f]{40}", entry) and step.operator == entry:
             return True
         if step.kind == "check" and step.operator == entry:
             return True
     return False
+
+
+def _entrypoint(step: Step) -> bool:
+    """Whether the image's own program runs: with a command of the pipeline's the image says nothing."""
+    asks = any(_asks_only(command.words) for command in step.commands)
+    return step.kind != "script" and not asks and all(one.exit_code is ExitCode.UNKNOWN for one in step.commands)
 
 
 def _by_class(step: Step) -> list[tuple[Role, str, str]]:
@@ -203,55 +287,121 @@ def _command(command: Command, lists: Lists) -> Command:
             return replace(command, role=Role(word), role_from="list")
     ours = _our_words(words)
     if ours[:1] == ("verify",) and not _asks_only(words):
-        return replace(command, role=Role.GATE, role_from="command", gate="verify")
+        return _gate(command, "verify")
     if ours[:1] == ("gate",) and len(ours) > 1 and not _asks_only(words):
         name = ours[1].replace("-", "_")
-        return replace(command, role=Role.GATE, role_from="command", gate=_GATE_NAMES.get(name, name))
-    if ours and ours[0] in _OURS:
-        return replace(command, role=_OURS[ours[0]], role_from="command")
-    for role, known in _BY_COMMAND:
-        if any(_begins(_bare(words), one) for one in known):
-            return replace(command, role=role, role_from="command")
-    return command
+        return _gate(command, _GATE_NAMES.get(name, name))
+    role = next((role for tail in _tails(words) if (role := _by_words(tail))), None)
+    return command if role is None else replace(command, role=role, role_from="command")
 
 
 _GATE_NAMES = {"data": "data_validation", "features": "feature_service"}
 """What the command line calls a gate -> its name."""
 
 
+def _gate(command: Command, name: str) -> Command:
+    """A command as a gate; one in which anything may be put in may ask for its help alone."""
+    found = replace(command, role=Role.GATE, role_from="command", gate=name)
+    if command.exit_code is not ExitCode.KEPT:
+        return found
+    words = command.words
+    loose = [
+        words[at]
+        for at in command.open
+        if at == 0 or at - 1 in command.open or not re.fullmatch(r"--[a-z][a-z-]*", words[at - 1])
+    ]
+    if loose or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        shown = "what the platform puts in" if not loose or loose[0] == STAND_IN else loose[0]
+        return replace(found, exit_code=ExitCode.UNKNOWN, why=f"{shown} may be an option that asks for its help alone")
+    return found
+
+
 def _asks_only(words: Sequence[str]) -> bool:
     """Whether a command of ours stops nothing: it shows its help, asks what if, or only warns."""
     text = " ".join(words).replace("=", " ")
-    return bool({"--help", "-h", "--what-if"} & set(words)) or bool(re.search(r"--mode (?:warn|observe)\b", text))
+    told = {"--help", "-h", "--what-if", "--version", "--show-completion", "--install-completion"}
+    return bool(told & set(words)) or bool(re.search(r"--mode (?!enforce\b)", text))
 
 
-def _our_words(words: Sequence[str]) -> tuple[str, ...]:
-    """What follows ``mlgov``, without its options; empty if this is another program."""
-    if words[:1] == ("mlgov",):
+def is_sensitive(command: Command) -> bool:
+    """Whether a command by itself registers, promotes or deploys."""
+    return any(_by_words(tail) for tail in _tails(command.words))
+
+
+def _our_words(words: Sequence[str], *, anywhere: bool = False) -> tuple[str, ...]:
+    """What follows ``mlgov``, without its options; empty if this is another program.
+
+    :param anywhere: whether it counts wherever the program lies
+    """
+    program = words[0].rpartition("/")[2] if anywhere else words[0]
+    if program == "mlgov":
         rest = words[1:]
     elif words[:2] == ("airflow", "mlgov"):
         rest = words[2:]
-    elif re.fullmatch(r"python[0-9.]*", words[0]) and len(words) > 2 and words[1] == "-m" and words[2] in _MODULES:
-        rest = words[3:]
+    elif re.fullmatch(r"python[0-9.]*", words[0]) and (module := _module(words[1:])):
+        rest = module
     else:
         return ()
     return tuple(word for word in rest if not word.startswith("-"))
 
 
-def _bare(words: Sequence[str]) -> tuple[str, ...]:
-    """A command without the options that stand before its subcommand: ``kubectl -n prod apply``."""
-    found, rest = [words[0]], list(words[1:])
-    while rest:
+def _module(words: Sequence[str]) -> tuple[str, ...]:
+    """What follows ``-m airflow_mlgov``; empty if Python runs something else."""
+    rest = tuple(words)
+    while rest and re.fullmatch(r"-[uBEIOsSb]+|-W\w+|-[WX]", rest[0]):
+        rest = rest[2:] if rest[0] in ("-W", "-X") else rest[1:]
+    return rest[2:] if len(rest) > 2 and rest[0] == "-m" and rest[1] in _MODULES else ()
+
+
+def _tails(words: Sequence[str]) -> list[tuple[str, ...]]:
+    """A command, and each command that its program may run: ``xargs -r kubectl apply``, ``ssh host mlgov promote``."""
+    if not words:
+        return []
+    whole = tuple(words)
+    return [whole] if words[0] in _PRINTING else [whole[at:] for at in range(min(len(whole), 60))]
+
+
+def _by_words(words: tuple[str, ...]) -> Role | None:
+    """The role of a command that registers, promotes or deploys."""
+    ours = _our_words(words, anywhere=True)
+    if ours and ours[0] in _OURS and "--help" not in words:
+        return _OURS[ours[0]]
+    for role, known in _BY_COMMAND:
+        if any(_is(words, one) for one in known):
+            return Role.PROMOTE if role is Role.REGISTER and _APPROVING.search(" ".join(words)) else role
+    if words[0] in _PRINTING:
+        return None
+    return next((role for role, pattern in _CALLS if any(pattern.search(word) for word in words)), None)
+
+
+def _is(words: Sequence[str], known: Sequence[str]) -> bool:
+    """Whether a command is a known one, wherever its options stand: ``kubectl -v 5 apply``."""
+    program = words[0].rpartition("/")[2]
+    if program != known[0] and program.strip("${}").lower() != known[0]:
+        return False
+    rest, waiting, option = list(words[1:]), list(known[1:]), False
+    while waiting and rest:
         word = rest.pop(0)
-        if word.startswith("-"):
-            if word in _WITH_VALUE and rest:
-                rest.pop(0)
-            continue
-        found.append(word)
-    return tuple(found)
+        if word == waiting[0]:
+            waiting.pop(0)
+            option = False
+        elif word.startswith("-"):
+            option = "=" not in word
+        elif option or word in ("beta", "alpha"):
+            option = False
+        else:
+            return False
+    return not waiting and not _only_looks(known, rest)
 
 
-_WITH_VALUE = frozenset({"-n", "--namespace", "--context", "--kubeconfig", "--profile", "--region", "--cluster", "-f"})
+def _only_looks(known: Sequence[str], rest: Sequence[str]) -> bool:
+    """Whether a known command looks at something, or tries what it would do, and moves nothing."""
+    if len(known) > 1 and rest and rest[0] in _READING:
+        return True
+    if known == ("kubectl", "create") and rest and rest[0] in _MAKING:
+        return True
+    dry = [word.partition("=")[2] for word in rest if word == "--dry-run" or word.startswith("--dry-run=")]
+    return known[0] in ("kubectl", "oc", "helm") and bool(dry) and set(dry) <= {"", "client", "server"}
 
 
 def _begins(words: Sequence[str], known: Sequence[str]) -> bool:

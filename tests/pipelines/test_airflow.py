@@ -131,3 +131,55 @@ def test_the_digest_is_of_the_dag_as_parsed():
         return read_dag(dag, "dags/credit.py").sha256
 
     assert made("all_success") == made("all_success") != made("all_done")
+
+
+class Waved(DataValidationGateOperator):
+    """A gate by its class that judges nothing."""
+
+    def execute(self, context: object) -> None:
+        """Nothing."""
+
+
+class Named(DataValidationGateOperator):
+    """A gate with defaults of a team's own."""
+
+    def __init__(self, **more: object) -> None:
+        super().__init__(data="a.csv", suite="s.json", **more)
+
+
+def test_a_subclass_that_judges_nothing_is_told():
+    with DAG("d") as dag:
+        Waved(task_id="gate", data="a.csv", suite="s.json") >> promote()
+    found = judged(dag)
+    assert (found.guarded_by, reasons(found)) == (frozenset(), ["gate.failure_unknown"])
+    assert "Waved replaces execute" in found.weak[0].why
+    with DAG("e") as dag:
+        Named(task_id="gate") >> promote()
+    assert judged(dag).guarded_by == {"data_validation"}
+
+
+def test_a_gate_whose_method_is_replaced_or_that_was_given_code_to_run_around_it():
+    with DAG("d") as dag:
+        one = gate()
+        one.execute = lambda context: None  # type: ignore[method-assign]
+        one >> promote()
+    assert reasons(judged(dag)) == ["gate.failure_unknown"]
+    with DAG("e") as dag:
+        gate(pre_execute=lambda context: None) >> promote(trigger_rule="none_failed")
+    assert reasons(judged(dag)) == ["gate.failure_unknown"]
+
+
+def test_a_gate_that_its_own_trigger_rule_skips():
+    with DAG("d") as dag:
+        gate("first") >> gate("second", trigger_rule="all_failed") >> promote(trigger_rule="none_failed")
+    assert judged(dag).guarded_by == frozenset()
+
+
+def test_jinja_decides_which_lines_of_a_command_run():
+    for text in ("{% if params.check %}\nmlgov gate fairness\n{% endif %}", "{#\nmlgov gate fairness\n#}\ntrue"):
+        with DAG("d") as dag:
+            BashOperator(task_id="check", bash_command=text) >> promote()
+        assert judged(dag).guarded_by == frozenset()
+    with DAG("e") as dag:
+        BashOperator(task_id="check", bash_command="mlgov gate fairness --data {{ params.data }}") >> promote()
+    assert judged(dag).guarded_by == {"fairness"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,22 @@ KEPT = [
     "gate > log 2>&1\nship",
     "gate; ship",
     "gate \\\n  --more\nship",
+    "gate || exit\nship",
+    "gate || exit $?\nship",
+    "gate || (echo no; exit 1)\nship",
+    "gate || (echo no && exit 1)\nship",
+    "gate || false\nship",
+    "die() { echo no; exit 1; }\ngate || die\nship",
+    "(cd . && gate)\nship",
+    "check() { cd . && gate; }\ncheck\nship",
+    "for m in a b; do gate; done\nship",
+    "trap 'rc=$?; true; exit $rc' EXIT\ngate\nship",
+    "trap 'exit' EXIT\ngate\nship",
+    "rc=0\ngate || rc=$?\nif [ $rc -ne 0 ]; then exit $rc; fi\nship",
+    "set +e\ngate\nrc=$?\nset -e\n[ $rc -eq 0 ] || exit $rc\nship",
+    "eval 'gate'\nship",
+    "check() { gate || return 1; }\ncheck\nship",
+    'run() { "$@"; }\nrun gate\nship',
 ]
 LOST = [
     "gate || true\nship",
@@ -55,6 +72,29 @@ LOST = [
     '[ -z "$NONE" ] && exit 0\ngate\nship',
     "set +o errexit\ngate\nship",
     "gate | tee log || true\nship",
+    "check() { return 0; gate; }\ncheck\nship",
+    'check() { [ -n "$NONE" ] || return 0; gate; }\ncheck\nship',
+    "f() { exit 0; }\nf\ngate\nship",
+    "f() { set +e; }\nf\ngate\nship",
+    "f() { trap 'exit 0' EXIT; }\nf\ngate\nship",
+    "f() { exit 0; }\ntrap f EXIT\ngate\nship",
+    "trap -- 'exit 0' EXIT\ngate\nship",
+    "trap 'exec true' EXIT\ngate\nship",
+    "exec true\ngate\nship",
+    "shopt -uo errexit\ngate\nship",
+    "builtin set +e\ngate\nship",
+    "s'e't +e\ngate\nship",
+    "set -n\ngate\nship",
+    'set +e\nif [ -n "$NONE" ]; then set -e; fi\ngate\nship',
+    "set +e\nset -e | cat\ngate\nship",
+    '[ -n "$NONE" ] && gate\nship',
+    "if gate; true; then ship; else exit 1; fi",
+    '([ -n "$NONE" ] || exit 0; gate)\nship',
+    "gate <<E || true\nE\nship",
+    'for m in a b; do [ -z "$NONE" ] && continue; gate; done\nship',
+    "exit() { :; }\ngate || exit 1\nship",
+    'check() { :; }\nif [ -n "$NONE" ]; then check() { gate; }; fi\ncheck\nship',
+    "set +e\n(gate || exit 1)\nship",
 ]
 
 
@@ -134,9 +174,15 @@ def test_words_of_a_container():
 
 
 def test_expressions_are_words():
-    script = read_script('gate "${{ inputs.x }}" {{workflow.name}} $(params.y)\nship', STRICT)
-    assert not script.problem
-    assert gate_of(script) == (ExitCode.KEPT, True)
+    for said, platform in (('"${{ inputs.x }}"', "github"), ("{{workflow.name}}", "argo"), ("$(params.y)", "tekton")):
+        script = read_script(f"gate {said}\nship", replace(STRICT, fills=platform))
+        assert not script.problem
+        assert gate_of(script) == (ExitCode.KEPT, True)
+
+
+def test_what_no_platform_puts_in_is_read_as_it_stands():
+    script = read_script("gate {{ || true # }}\nship", replace(STRICT, fills="github"))
+    assert gate_of(script)[0] is not ExitCode.KEPT
 
 
 def test_a_text_that_names_a_gate_runs_none():

@@ -12,12 +12,27 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from airflow_mlgov.pipelines.manifest import AnyOf, Decider, Failure, Manifest, Need, Step, Strength, Unknown
-from airflow_mlgov.pipelines.shell import Shell, read_script, read_words
+from airflow_mlgov.pipelines.manifest import (
+    AnyOf,
+    Command,
+    Decider,
+    ExitCode,
+    Failure,
+    Manifest,
+    Need,
+    Step,
+    Strength,
+    Unknown,
+)
+from airflow_mlgov.pipelines.shell import Script, Shell, read_script, read_words
 
 OURS = "airflow_mlgov."
 _GATE = "airflow_mlgov.operators.base.BaseGateOperator"
 _TRIGGERING = "TriggerDagRunOperator"
+_RUN = frozenset({"execute", "judge", "pre_execute", "post_execute", "execute_complete", "resume_execution"})
+"""Methods by which an operator of this package is a gate."""
+_NEVER_SKIPPED = frozenset({"all_success", "all_done", "always", "none_failed"})
+"""Trigger rules by which a task is not skipped where none before it was."""
 
 
 def read_dag(dag: Any, source: str) -> Manifest:
@@ -72,13 +87,39 @@ def _in_mapped_group(task: Any) -> bool:
     return False
 
 
+def _bent(task: Any) -> str:
+    """Why a gate's class says nothing of what it runs: what makes it one is replaced; empty if nothing is."""
+    if _GATE not in classes_of(task):
+        return ""
+    for one in _class_of(task).__mro__:
+        if one.__module__.partition(".")[0] == "airflow_mlgov":
+            break
+        replaced = sorted(_RUN & set(vars(one)))
+        if replaced:
+            return f"{one.__qualname__} replaces {replaced[0]}"
+    own = sorted(_RUN & set(getattr(task, "__dict__", {})))
+    if own:
+        return f"its {own[0]} is replaced"
+    hooks = [name for name in ("pre_execute", "post_execute") if _hook(task, name)]
+    return f"its {hooks[0]} runs code of its own" if hooks else ""
+
+
+def _hook(task: Any, name: str) -> bool:
+    """Whether a task was given code to run around it."""
+    return getattr(task, f"_{name}_hook", None) is not None or (_mapped(task) and value_of(task, name) is not None)
+
+
 def _steady(tasks: Mapping[str, Any]) -> set[str]:
     """Tasks that nothing can skip: gates that are not mapped, behind nothing but such."""
     found: set[str] = set()
     waiting = [
         name
         for name, task in tasks.items()
-        if _GATE in classes_of(task) and not _mapped(task) and not _in_mapped_group(task)
+        if _GATE in classes_of(task)
+        and not _mapped(task)
+        and not _in_mapped_group(task)
+        and not _bent(task)
+        and rule_of(task) in _NEVER_SKIPPED
     ]
     changed = True
     while changed:
@@ -97,6 +138,8 @@ def _step(
     fails, why = Failure.STOPS, ""
     if _GATE in classes and value_of(task, "on_fail") == "record":
         fails, why = Failure.IGNORED, "on_fail='record'"
+    if bent := _bent(task):
+        fails, why = Failure.UNKNOWN, bent
     if getattr(task, "is_teardown", False):
         fails, why = Failure.IGNORED, "it is a teardown, whose failure counts for nothing"
     mapped = _mapped(task) or _in_mapped_group(task)
@@ -121,15 +164,31 @@ def _step(
 def _with_commands(step: Step, task: Any, unknown: list[Unknown], source: str) -> Step:
     command = value_of(task, "bash_command")
     words = [value_of(task, key) for key in ("cmds", "arguments")]
+    other = value_of(task, "command")
     if isinstance(command, str):
-        script = read_script(command, Shell("bash", errexit=False))
+        script = read_script(command, Shell("bash", errexit=False, fills="jinja"))
+    elif isinstance(other, str) or (isinstance(other, list | tuple) and other):  # of Docker, of SSH
+        known = read_script(other, Shell("bash", fills="jinja")) if isinstance(other, str) else _listed(other)
+        return replace(step, commands=_elsewhere(known), image=str(value_of(task, "image", "") or ""))
+    elif words[1] and not words[0]:
+        return replace(step, commands=_elsewhere(_listed(words[1])), image=str(value_of(task, "image", "") or ""))
     elif any(isinstance(one, list | tuple) and one for one in words):
-        script = read_words([str(word) for one in words if isinstance(one, list | tuple) for word in one])
+        script = _listed([word for one in words if isinstance(one, list | tuple) for word in one])
     else:
         return step
     if script.problem:
         unknown.append(Unknown(source, f"{step.id}: {script.problem}", ("commands",)))
     return replace(step, commands=script.commands, image=str(value_of(task, "image", "") or ""))
+
+
+def _listed(words: Any) -> Script:
+    return read_words([str(word) for word in words], fills="jinja") if isinstance(words, list | tuple) else Script()
+
+
+def _elsewhere(script: Script) -> tuple[Command, ...]:
+    """Commands that something starts which is not here."""
+    why = "the image's own entrypoint, or another machine, runs it"
+    return tuple(replace(one, exit_code=ExitCode.UNKNOWN, why=why, after=()) for one in script.commands)
 
 
 def _needs(task: Any, steady: set[str]) -> Iterable[AnyOf]:

@@ -24,7 +24,7 @@ from airflow_mlgov.pipelines.manifest import (
     Step,
     Strength,
 )
-from airflow_mlgov.pipelines.readers.containers import labels_of, with_container
+from airflow_mlgov.pipelines.readers.containers import beside, labels_of, with_container
 from airflow_mlgov.pipelines.readers.draft import Draft
 from airflow_mlgov.pipelines.readers.kubernetes import SERVING
 from airflow_mlgov.pipelines.readers.source import Source
@@ -59,20 +59,26 @@ def read(source: Source, document: Part, siblings: Sequence[Part] = ()) -> list[
 class _Reading(Draft):
     spec: Part
     siblings: Sequence[Part]
+    used: Part = field(default_factory=lambda: Part(None))
+    """The spec whose templates are used: its own, or that of the template that it refers to."""
     templates: dict[str, Part] = field(default_factory=dict)
 
     def workflow(self) -> None:
         spec = self.spec
         if reference := spec["workflowTemplateRef"]:
             spec = self._referred(reference, spec)
+        self.used = spec
         self.templates = {part["name"].text: part for part in spec["templates"].parts()}
+        for one in (self.spec, spec):
+            if one["podSpecPatch"]:
+                self.missing(one["podSpecPatch"], "podSpecPatch may change what its pods run", ("commands",))
         entry = self.spec["entrypoint"] or spec["entrypoint"]
         end = self._called(entry, "", entry.text, (), self._start_of(entry), 0) if entry.text else None
         if end is None and spec["templates"]:
             for name, part in self.templates.items():  # a library of templates: each for itself
                 self._called(part, "", name, (), Step(name, part.line), 0)
         handler = self.spec["onExit"] or spec["onExit"]
-        hooks = [(key, hook) for key, hook in spec["hooks"].items()]
+        hooks = list((dict(spec["hooks"].items()) | dict(self.spec["hooks"].items())).items())
         for key, part, name in [
             ("onExit", handler, handler.text),
             *((f"hook {k}", h, h["template"].text) for k, h in hooks),
@@ -86,8 +92,9 @@ class _Reading(Draft):
 
     def _referred(self, reference: Part, spec: Part) -> Part:
         name = reference["name"].text
+        kind = "ClusterWorkflowTemplate" if reference["clusterScope"].truth else "WorkflowTemplate"
         for other in self.siblings:
-            if other["kind"].text in _KINDS and other["metadata"]["name"].text == name:
+            if other["kind"].text == kind and other["metadata"]["name"].text == name:
                 return other["spec"]
         self.missing(
             reference, f"the WorkflowTemplate {name} is not here, and may change after it was judged", ("steps",)
@@ -114,8 +121,13 @@ class _Reading(Draft):
             )
             self.steps.append(replace(step, kind="call", needs=needs))
             return step.id
-        defaults = self.spec["templateDefaults"]
-        memoize = found["memoize"] or defaults["memoize"]
+        usual = [one["templateDefaults"] for one in (self.spec, self.used)]
+        memoize = found["memoize"] or usual[0]["memoize"] or usual[1]["memoize"]
+        if found["podSpecPatch"] or usual[0]["podSpecPatch"] or usual[1]["podSpecPatch"]:
+            self.missing(found, f"{step.id}: podSpecPatch may change what it runs", ("commands",))
+        if (found["daemon"] or usual[0]["daemon"] or usual[1]["daemon"]).truth:
+            why = "daemon: what follows starts once it runs"
+            step = replace(step, fails=Failure.IGNORED, fails_why=step.fails_why or why)
         step = replace(
             step, operator=found["name"].text, retries=found["retryStrategy"]["limit"].count(),
             cached="memoize" if memoize else "", labels=labels_of(found["metadata"]),
@@ -123,6 +135,8 @@ class _Reading(Draft):
         if found["dag"] or found["steps"]:
             return self._group(found, needs, step, depth)
         self.steps.append(self._leaf(found, replace(step, needs=needs)))
+        others = [*found["initContainers"].parts(), *found["sidecars"].parts()]
+        self.steps += beside(Step(step.id, step.line, needs=needs), others, "argo")
         return step.id
 
     def _group(self, found: Part, needs: tuple[AnyOf, ...], step: Step, depth: int) -> str:
@@ -150,7 +164,7 @@ class _Reading(Draft):
         container = found["container"] or found["script"]
         if not container and found["containerSet"]:
             return self._set(found["containerSet"], step)
-        known, problem = with_container(step, container)
+        known, problem = with_container(step, container, "argo")
         if problem:
             self.missing(container, f"{step.id}: {problem}", ("commands",))
         if "should-be-overridden" in known.image:
@@ -161,7 +175,7 @@ class _Reading(Draft):
         """Containers of one pod: their commands as if one after the other, none before the other for sure."""
         commands: list[Command] = []
         for container in part["containers"].parts():
-            known, problem = with_container(step, container)
+            known, problem = with_container(step, container, "argo")
             offset = len(commands)
             commands += [replace(one, after=tuple(at + offset for at in one.after)) for one in known.commands]
             if problem:
@@ -249,9 +263,10 @@ class _Reading(Draft):
         name = f"{prefix}/{task['name'].text}"
         condition = task["when"].text
         go_on = task["continueOn"]
-        ignored = [key for key in ("failed", "error") if go_on[key].value is True]
+        ignored = [key for key in ("failed", "error") if go_on[key] and go_on[key].truth is not False]
         step = Step(
             name, task.line, condition=condition, decided_by=_decider(condition), repeated=_repeated(task),
+            constant="{{=" not in condition and "workflow.status" not in condition,
             fails=Failure.IGNORED if ignored else Failure.STOPS,
             fails_why=f"continueOn: {', '.join(ignored)}" if ignored else "",
         )  # fmt: skip
@@ -317,4 +332,4 @@ def _repeated(task: Part) -> str:
     if task["withParam"]:
         return f"withParam is {task['withParam'].text}, which may be empty"
     count = task["withSequence"]["count"].text
-    return f"withSequence counts to {count}" if count and (not count.isdigit() or int(count) == 0) else ""
+    return f"withSequence counts to {count}" if count and not task["withSequence"]["count"].count() else ""

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from airflow_mlgov.pipelines.documents import Part
 from airflow_mlgov.pipelines.manifest import ExitCode, Step
 from airflow_mlgov.pipelines.shell import Script, Shell, read_script, read_words
+from airflow_mlgov.pipelines.shell_words import shell_of
 
 
-def with_container(step: Step, container: Part) -> tuple[Step, str]:
+def with_container(step: Step, container: Part, fills: str = "") -> tuple[Step, str]:
     """A step with what its container runs, and why not all of that can be read; empty if it can.
 
     :param container: ``image``, ``command``, ``args``, ``env``; ``source`` or ``script`` of Argo's and Tekton's
+    :param fills: the platform that puts values into it
     """
-    script = _script(container)
+    script = _script(container, fills)
     found = replace(
         step,
         image=container["image"].text,
@@ -25,21 +27,36 @@ def with_container(step: Step, container: Part) -> tuple[Step, str]:
     return found, script.problem
 
 
-def _script(container: Part) -> Script:
+def beside(step: Step, containers: Sequence[Part], fills: str = "") -> list[Step]:
+    """What runs beside a step or before it, such as sidecars: no gate, for nothing waits for it; it may deploy."""
+    found = []
+    for at, part in enumerate(containers):
+        known, _ = with_container(replace(step, id=f"{step.id}/(beside {at + 1})", line=part.line), part, fills)
+        hooks = [part.at("lifecycle", hook, "exec", "command") for hook in ("postStart", "preStop")]
+        more = [one for hook in hooks if hook for one in read_words(hook.texts(), hook.line).commands]
+        why = "nothing waits for what runs beside it"
+        commands = tuple(replace(one, exit_code=ExitCode.LOST, why=why, after=()) for one in (*known.commands, *more))
+        if commands:
+            found.append(replace(known, kind="container", commands=commands))
+    return found
+
+
+def _script(container: Part, fills: str) -> Script:
     if container["source"]:  # Argo: the command is given the source as a file
         words = container["command"].texts()
-        program = words[0].rpartition("/")[2] if words else ""
-        flags = "".join(word[1:] for word in words[1:] if word.startswith("-") and not word.startswith("--"))
-        shell = Shell(program, errexit="e" in flags, pipefail="pipefail" in words)
+        shell, rest = shell_of(words, fills)
+        if rest:
+            shell = replace(shell, problem=f"{' '.join(words)} does not run the script")
         return read_script(container["source"].text, shell, container["source"].first_line)
     if container["script"]:  # Tekton: sh -e unless the script names its own interpreter
-        return read_script(container["script"].text, Shell("sh", errexit=True), container["script"].first_line)
+        shell = Shell("sh", errexit=True, fills=fills)
+        return read_script(container["script"].text, shell, container["script"].first_line)
     if container["args"] and not container["command"]:
         return without_entrypoint(container["args"])
     parts = [*container["command"].several(), *container["args"].several()]
     first = next((part.line for part in parts), None)
     long = next((part.first_line for part in parts if "\n" in part.text), first)
-    return read_words([part.text for part in parts], long)
+    return read_words([part.text for part in parts], long, fills)
 
 
 def without_entrypoint(args: Part) -> Script:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.pipelines.documents import Part
-from airflow_mlgov.pipelines.manifest import AnyOf, Manifest, Need, Step, Unknown
+from airflow_mlgov.pipelines.manifest import START, AnyOf, Manifest, Need, Step, Unknown
 from airflow_mlgov.pipelines.readers.source import Source
 
 
@@ -18,9 +19,20 @@ class Draft:
     steps: list[Step] = field(default_factory=list)
     unknown: list[Unknown] = field(default_factory=list)
     containers: list[str] = field(default_factory=list)
+    _starts: set[str] = field(default_factory=set)
 
     def manifest(self, kind: str, name: str, triggers: Sequence[str] = ()) -> Manifest:
-        """What was found, whole."""
+        """What was found, whole.
+
+        :raises ConfigurationError: a step is named as the beginning of a group is
+        """
+        wrong = next((step for step in self.steps if step.is_start and step.id not in self._starts), None)
+        if wrong is not None:
+            raise ConfigurationError(
+                f"{wrong.file or self.source.path}:{wrong.line}: {wrong.id}: a name that ends with /{START} is kept "
+                "for the beginning of what holds other steps: name it otherwise",
+                code="manifest.wrong",
+            )
         return Manifest(
             kind, name, self.source.path, self.source.sha256, tuple(self.steps), tuple(self.unknown),
             tuple(triggers), tuple(self.containers),
@@ -33,6 +45,7 @@ class Draft:
         :param needs: of the whole
         """
         start = replace(group, id=group.start, needs=needs)
+        self._starts.add(start.id)
         self.steps.append(start)
         return (Need(start.id),)
 

@@ -8,27 +8,46 @@ status function. ``run`` has ``-e``, and ``pipefail`` only with ``shell: bash`` 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from airflow_mlgov.pipelines.documents import Part
-from airflow_mlgov.pipelines.manifest import AnyOf, Decider, Failure, Manifest, Need, Role, Step, Strength
+from airflow_mlgov.pipelines.expressions import ALL, Asked, asked
+from airflow_mlgov.pipelines.manifest import (
+    AnyOf,
+    Command,
+    Decider,
+    ExitCode,
+    Failure,
+    Manifest,
+    Need,
+    Role,
+    Step,
+    Strength,
+)
 from airflow_mlgov.pipelines.readers.draft import Draft
 from airflow_mlgov.pipelines.readers.source import Source
 from airflow_mlgov.pipelines.shell import Shell, read_script
+from airflow_mlgov.pipelines.shell_words import shell_of
 
-_STATUS = re.compile(r"\b(?:always|failure|cancelled)\s*\(", re.I)
 _CALLER = re.compile(r"\b(?:inputs|github\.event\.inputs)\b")
 _NEVER = re.compile(r"^(?:\$\{\{\s*)?false(?:\s*\}\})?$", re.I)
 _ALWAYS = re.compile(r"^(?:\$\{\{\s*)?(?:true|success\s*\(\s*\))?(?:\s*\}\})?$", re.I)
 _DEPTH = 10
-_PRODUCTION = re.compile(r"(?:^|[^a-z])(?:prod|production|live)(?:[^a-z]|$)", re.I)
+_PRODUCTION = re.compile(r"(?:^|[^a-z])(?:prod|prd|production|live)(?:[^a-z]|$)|^\$\{\{", re.I)
+"""An environment that is put in may be that one too."""
+_CONSTANT = re.compile(
+    r"(?:github|inputs|vars|matrix|needs|runner|strategy)(?:\.|$)|(?:contains|startsWith|endsWith|format|join|toJSON|fromJSON)\(\)",
+    re.I,
+)
+_RUN_BY_ACTION = ("script", "run", "args", "command", "cmd", "commands", "inlinescript", "entrypoint")
+"""Inputs by which actions are told what to run."""
 
 
 def matches(source: Source, document: Part) -> bool:
     """Whether a document is a workflow."""
     at_home = ".github/workflows/" in source.path.replace("\\", "/")
-    return document["jobs"].is_map and ("on" in document or at_home) and "stages" not in document
+    return document["jobs"].is_map and (at_home or ("on" in document and "stages" not in document))
 
 
 def read(source: Source, document: Part, siblings: Sequence[Part] = ()) -> list[Manifest]:  # noqa: ARG001
@@ -44,20 +63,24 @@ def read(source: Source, document: Part, siblings: Sequence[Part] = ()) -> list[
 class _Reading(Draft):
     file: str = ""
     """The file that is being read, if that is not the workflow's own."""
+    env: tuple[str, ...] = ()
+    """Names of the variables of the workflow and the job."""
 
     def workflow(self, document: Part, prefix: str, outer: tuple[AnyOf, ...], depth: int) -> list[str]:
         """The jobs of a workflow; the ids of their ends."""
         jobs = document["jobs"]
         shell = document.at("defaults", "run", "shell").text
+        outer_env = (*self.env, *(key for key, _ in document["env"].items()))
         names = [name for name, _ in jobs.items()]
         for name, job in jobs.items():
             condition = job["if"].text
             needs = list(outer)
             for other in job["needs"].texts():
                 if other in names:
-                    needs.append((_after(prefix + other, condition),))
+                    needs.append((_after(prefix + other, other, condition),))
                 else:
                     self.missing(job["needs"], f"job {name} needs {other}, which is not in this file", ("order",))
+            self.env = (*outer_env, *(key for key, _ in job["env"].items()))
             self._job(prefix + name, job, tuple(needs), shell, depth)
         return [prefix + name for name in names]
 
@@ -65,8 +88,8 @@ class _Reading(Draft):
         condition = job["if"].text
         environment = job.at("environment", "name").text or job["environment"].text
         whole = Step(own, job.line, "group", file=self.file, condition=condition, decided_by=_decider(condition))
-        asked = replace(whole, kind="approval", role=Role.APPROVAL, role_from="environment")
-        first = self.open_group(asked if environment else whole, needs)
+        approval = replace(whole, kind="approval", role=Role.APPROVAL, role_from="environment")
+        first = self.open_group(approval if environment else whole, needs)
         if job["uses"]:
             ends = self._called(own, job["uses"], first, depth)
         else:
@@ -94,27 +117,47 @@ class _Reading(Draft):
     def _chain(self, own: str, steps: Part, first: AnyOf, shell: str, depth: int) -> list[AnyOf]:
         """Steps one after the other; what the end of the whole needs."""
         before: list[str] = []
+        known: dict[str, str] = {}
         for at, part in enumerate(steps.parts()):
-            step = self._step(f"{own}/{_name(part, at, before, own)}", part)
-            weak = _strength(step.condition) is Strength.DONE
-            strength = Strength.DONE if weak else Strength.SUCCESS_OR_SKIPPED
-            why = f"if: {step.condition}" if weak else "a step before it"
-            needs = (first, *((Need(name, strength, why),) for name in before))
+            step = self._step(f"{own}/{_name(part, at, before, own)}", part, known)
+            said = asked(step.condition)
+            needs = (first, *((_behind(name, known, said, step.condition),) for name in before))
             if part["run"]:
                 step = self._script(step, part, part["shell"].text or shell)
             elif part["uses"].text.startswith("./"):
                 needs = (*needs, *self._composite(step, part["uses"], needs, depth))
             self.steps.append(replace(step, needs=needs))
             before.append(step.id)
+            if part["id"]:
+                known[part["id"].text] = step.id
+            for inner in self._told(step, part):
+                self.steps.append(replace(inner, needs=needs))
         return [(Need(name, Strength.SUCCESS_OR_SKIPPED, "its step"),) for name in before]
 
-    def _step(self, own: str, part: Part) -> Step:
+    def _told(self, step: Step, part: Part) -> list[Step]:
+        """What an action is told to run, which counts as no gate."""
+        said = {key.lower(): value for key, value in part["with"].items() if key.lower() in _RUN_BY_ACTION}
+        text = " ".join(said[key].text for key in ("entrypoint", "args") if key in said)
+        texts = [(text, part["with"].first_line)] if text else []
+        texts += [(value.text, value.first_line) for key, value in said.items() if key not in ("entrypoint", "args")]
+        found: list[Command] = []
+        for one, line in texts:
+            script = read_script(one, Shell("bash", fills="github"), line)
+            found += [
+                replace(command, exit_code=ExitCode.UNKNOWN, why="an action runs it, which is not here", after=())
+                for command in script.commands
+            ]
+        return [Step(f"{step.id}/(with)", part.line, "script", file=self.file, commands=tuple(found))] if found else []
+
+    def _step(self, own: str, part: Part, known: Mapping[str, str]) -> Step:
         condition = part["if"].text
         fails, why = _failure(part["continue-on-error"])
+        read = asked(condition).read
+        constant = all(_CONSTANT.match(one) or (one[:6] == "steps." and one.split(".")[1] in known) for one in read)
         return Step(
             own, part.line, "script" if part["run"] else "call", part["uses"].text, file=self.file,
-            condition=condition, decided_by=_decider(condition), fails=fails, fails_why=why,
-            env=tuple(key for key, _ in part["env"].items()),
+            condition=condition, decided_by=_decider(condition), constant=constant, fails=fails, fails_why=why,
+            env=(*self.env, *(key for key, _ in part["env"].items())),
             labels={"name": part["name"].text} if part["name"] else {},
         )  # fmt: skip
 
@@ -147,23 +190,23 @@ def _name(part: Part, at: int, before: Sequence[str], own: str) -> str:
     return f"{name} ({at + 1})" if f"{own}/{name}" in before else name
 
 
-def _after(job: str, condition: str) -> Need:
-    strength = _strength(condition)
-    if strength is Strength.DONE and _asks_for_success(job.rpartition("/")[2], condition):
-        return Need(job, Strength.SUCCESS, f"if: {condition}")
-    return Need(job, strength, f"if: {condition}" if strength is Strength.DONE else "needs")
+def _after(step: str, job: str, condition: str) -> Need:
+    """A job's need of another: its success, unless a status function lets it start after a failure."""
+    said = asked(condition)
+    if not said.status or ALL in said.succeeded:
+        return Need(step, Strength.SUCCESS, "needs")
+    if job in said.succeeded:
+        return Need(step, Strength.SUCCESS, f"if: {condition}")
+    return Need(step, Strength.SUCCESS_OR_SKIPPED if said.unfailed else Strength.DONE, f"if: {condition}")
 
 
-def _asks_for_success(job: str, condition: str) -> bool:
-    """Whether a condition that starts after a failure too asks for a job's success by itself: ``always() &&
-    needs.check.result == 'success'``."""
-    asked = re.search(rf"\bneeds\.{re.escape(job)}\.result\s*==\s*'success'", condition)
-    return asked is not None and "||" not in condition and "!(" not in condition.replace(" ", "")
-
-
-def _strength(condition: str) -> Strength:
-    """A status function other than ``success()`` lets a job or a step start after a failure."""
-    return Strength.DONE if _STATUS.search(condition) else Strength.SUCCESS
+def _behind(step: str, known: Mapping[str, str], said: Asked, condition: str) -> Need:
+    """A step's need of one before it in its job."""
+    if not said.status or ALL in said.succeeded:
+        return Need(step, Strength.SUCCESS_OR_SKIPPED, "a step before it")
+    if any(known.get(name) == step for name in said.succeeded):
+        return Need(step, Strength.SUCCESS, f"if: {condition}")
+    return Need(step, Strength.DONE, f"if: {condition}")
 
 
 def _decider(condition: str) -> Decider:
@@ -189,10 +232,10 @@ def _shell(said: str) -> Shell:
     """How GitHub starts a script."""
     words = said.split()
     if not words:
-        return Shell("bash", errexit=True, pipefail=False)
+        return Shell("bash", errexit=True, pipefail=False, fills="github")
     if words == ["bash"]:
-        return Shell("bash", errexit=True, pipefail=True)
+        return Shell("bash", errexit=True, pipefail=True, fills="github")
     if words == ["sh"]:
-        return Shell("sh", errexit=True, pipefail=False)
-    flags = "".join(word[1:] for word in words[1:] if word.startswith("-") and not word.startswith("--"))
-    return Shell(words[0].rpartition("/")[2], errexit="e" in flags, pipefail="pipefail" in words)
+        return Shell("sh", errexit=True, pipefail=False, fills="github")
+    found, rest = shell_of(words, "github")
+    return found if rest == ["{0}"] or len(words) == 1 else replace(found, problem=f"{said} does not run the script")

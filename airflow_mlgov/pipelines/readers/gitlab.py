@@ -6,6 +6,7 @@ not waited for. Scripts run with ``-e`` and ``pipefail``; ``after_script`` never
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -31,7 +32,9 @@ _RESERVED = frozenset({
     "cache", "spec", "types",
 })  # fmt: skip
 _STAGES = ("build", "test", "deploy")
-_SHELL = Shell("bash", errexit=True, pipefail=True)
+_SHELL = Shell("bash", errexit=True, pipefail=True, fills="gitlab")
+_PRODUCTION = re.compile(r"(?:^|[^a-z])(?:prod|prd|production|live)(?:[^a-z]|$)|^\$\{?\w+\}?$|^\$\[\[", re.I)
+"""An environment that a variable names may be that one too."""
 _DEPTH = 10
 _NOT_DEPLOYING = frozenset({"stop", "prepare", "verify", "access"})
 
@@ -40,10 +43,12 @@ Job = Mapping[str, Part]
 
 def matches(source: Source, document: Part) -> bool:
     """Whether a document is a pipeline of GitLab's."""
-    if not document.is_map or "jobs" in document or "apiVersion" in document:
+    if not document.is_map:
         return False
     if source.path.replace("\\", "/").rpartition("/")[2].endswith((".gitlab-ci.yml", ".gitlab-ci.yaml")):
         return True
+    if document["jobs"].is_map or "apiVersion" in document:
+        return False
     return (
         any(_is_job(name, job) for name, job in document.items()) or document["stages"].is_list or "include" in document
     )
@@ -80,7 +85,7 @@ class _Reading(Draft):
             if key in _RESERVED or not part.is_map:
                 self.top[key] = part
             else:
-                self.named.setdefault(key, {}).update(dict(part.items()))
+                self.named[key] = _merged(self.named.get(key, {}), dict(part.items()))
                 self.places[key] = part
 
     def _include(self, part: Part, depth: int) -> None:
@@ -120,10 +125,10 @@ class _Reading(Draft):
         own = self.named[name]
         for other in own["extends"].texts() if "extends" in own else []:
             if other in self.named and depth < _DEPTH:
-                merged |= dict(self._job(other, depth + 1))
+                merged = _merged(merged, self._job(other, depth + 1))
             else:
                 self.missing(own["extends"], f"{name} extends {other}, which is not here", ("commands", "conditions"))
-        merged |= own
+        merged = _merged(merged, own)
         if "rules" in merged:
             merged["rules"] = self._rules_of(name, merged["rules"])
         self._done[name] = merged
@@ -151,7 +156,8 @@ class _Reading(Draft):
         """A job's own value, or the default's."""
         if key in job:
             return job[key]
-        if job.get("inherit", Part(None))["default"].value is False:
+        inherit = job.get("inherit", Part(None))["default"]
+        if inherit.truth is False or (inherit.is_list and key not in inherit.texts()):
             return Part(None)
         return (
             self.top["default"][key]
@@ -162,11 +168,12 @@ class _Reading(Draft):
     def _read(self, name: str, job: Job, needs: tuple[AnyOf, ...]) -> None:
         place = self.places[name]
         line, file = place.line, place.lines.file if place.lines.file != self.source.path else ""
-        condition, decided, when, loose = _rules(job)
+        condition, decided, when, loose = self._conditions(job)
         fails, why = _failure(job, when, loose)
         environment = job.get("environment", Part(None))
         where = environment["name"].text or environment.text
-        labels = {"environment": where} if where and environment["action"].text not in _NOT_DEPLOYING else {}
+        production = _PRODUCTION.search(where) or environment["deployment_tier"].text == "production"
+        labels = {"environment": where} if production and environment["action"].text not in _NOT_DEPLOYING else {}
         commands = self._commands(name, job)
         blocking = when == "manual" and fails is Failure.STOPS
         if blocking:
@@ -177,7 +184,8 @@ class _Reading(Draft):
                 name, line, "call" if "trigger" in job else "script", _trigger(job), file=file, commands=commands,
                 image=self._default(job, "image")["name"].text or self._default(job, "image").text, needs=needs,
                 condition=condition, decided_by=decided, fails=fails, fails_why=why, labels=labels,
-                env=tuple(key for key, _ in job.get("variables", Part(None)).items()),
+                env=tuple(key for part in (self.top.get("variables", Part(None)), job.get("variables", Part(None)))
+                          for key, _ in part.items()),
             )
         )  # fmt: skip
         after = self._default(job, "after_script")
@@ -190,8 +198,22 @@ class _Reading(Draft):
                     fails=Failure.IGNORED, fails_why="after_script never fails a job",
                 )
             )  # fmt: skip
+        hooks = self._default(job, "hooks")["pre_get_sources_script"]
+        if hooks:
+            self.steps.append(Step(f"{name}/pre_get_sources_script", hooks.line, "script", file=file, needs=needs,
+                                   commands=self._script(name, [hooks])))  # fmt: skip
+        if "run" in job:
+            self.missing(job["run"], f"{name} runs CI/CD steps, which are not here", ("commands",))
         if "trigger" in job:
             self.missing(job["trigger"], f"the pipeline that {name} triggers is not here", ("steps",))
+
+    def _conditions(self, job: Job) -> tuple[str, Decider, str, bool]:
+        """As :func:`_rules`, with the variables of the job that its rules read: another job may set them otherwise."""
+        condition, decided, when, loose = _rules(job)
+        own = {key: part.text for key, part in job.get("variables", Part(None)).items()}
+        read = {key: own[key] for key in re.findall(r"\$\{?(\w+)", condition) if key in own}
+        told = "".join(f", {key} being {value!r}" for key, value in sorted(read.items()))
+        return condition + told, decided, when, loose
 
     def _commands(self, name: str, job: Job) -> tuple[Command, ...]:
         parts = [self._default(job, "before_script"), job.get("script", Part(None))]
@@ -234,7 +256,7 @@ class _Reading(Draft):
     # -- order --------------------------------------------------------------------------------------------------------
 
     def _needs(self, name: str, job: Job, jobs: Mapping[str, Job], stages: Sequence[str]) -> tuple[AnyOf, ...]:
-        _, _, when, _ = _rules(job)
+        mine_if, _, when, _ = self._conditions(job)
         done = when in ("always", "on_failure")
         if "needs" in job:
             found = []
@@ -246,10 +268,13 @@ class _Reading(Draft):
                             part, f"{name} needs {other or 'a job of another pipeline'}, which is not here", ("order",)
                         )
                     continue
-                optional = part["optional"].value is True
-                strength = Strength.SUCCESS_OR_SKIPPED if optional else Strength.SUCCESS
+                optional = part["optional"] and part["optional"].truth is not False
+                other_if, decided, _, _ = self._conditions(jobs[other])
+                absent = optional and decided is not Decider.ALWAYS and other_if != mine_if
                 why = f"when: {when}" if done else "needs: optional" if optional else "needs"
-                found.append((Need(other, Strength.DONE if done else strength, why),))
+                if absent:  # a job that is not in the pipeline hands on nothing that it would have waited for
+                    why = f"needs: optional, and {other} may not be in the pipeline"
+                found.append((Need(other, Strength.DONE if done or absent else Strength.SUCCESS, why),))
             return tuple(found)
         mine = self._stage(name, job, stages)
         if mine is None:
@@ -270,6 +295,18 @@ class _Reading(Draft):
         return stages.index(stage)
 
 
+def _merged(base: Job, own: Job) -> dict[str, Part]:
+    """Two mappings as ``extends`` merges them: mappings within them too, everything else replaced."""
+    found = dict(base)
+    for key, part in own.items():
+        if key in found and found[key].is_map and part.is_map and found[key].value != part.value:
+            inner = _merged(dict(found[key].items()), dict(part.items()))
+            found[key] = part.with_value({name: one.value for name, one in inner.items()})
+        else:
+            found[key] = part
+    return found
+
+
 def _trigger(job: Job) -> str:
     trigger = job.get("trigger", Part(None))
     return trigger["project"].text or trigger.text
@@ -286,7 +323,7 @@ def _rules(job: Job) -> tuple[str, Decider, str, bool]:
     rules = job["rules"].parts()
     conditions = [_said(rule) for rule in rules]
     whens = [rule["when"].text or when for rule in rules]
-    loose = any(rule["allow_failure"].value not in (None, False) for rule in rules)
+    loose = any(rule["allow_failure"] and rule["allow_failure"].truth is not False for rule in rules)
     found = next((one for one in whens if one in ("always", "on_failure")), None)
     found = found or ("manual" if whens and all(one in ("manual", "never") for one in whens) else "on_success")
     if whens and all(one == "never" for one in whens):
@@ -306,10 +343,10 @@ def _said(part: Part) -> str:
 def _failure(job: Job, when: str, loose: bool) -> tuple[Failure, str]:
     said = job.get("allow_failure", Part(None))
     where = f"line {said.line}: " if said.line else ""
-    if said.value is True:
-        return Failure.IGNORED, f"{where}allow_failure: true"
     if said.is_map:
         return Failure.IGNORED, f"{where}allow_failure: exit_codes"
+    if said and said.truth is not False:
+        return Failure.IGNORED, f"{where}allow_failure: {said.text}"
     if loose:
         return Failure.IGNORED, "a rule says allow_failure: true"
     if when == "manual" and "rules" not in job and not said:

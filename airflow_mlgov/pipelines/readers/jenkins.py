@@ -45,6 +45,8 @@ _PLAIN = frozenset({
     "recordIssues", "scanForIssues", "archive", "fingerprint", "discoverReferenceBuild", "bat", "powershell",
     "pwsh", "sh", "build", "input",
 })  # fmt: skip
+_BESIDE = frozenset({"pipeline", "import", "def", "package", "properties", "@Field", "final", "class", "#!groovy", ""})
+"""What stands beside a pipeline and runs nothing by itself."""
 _MANY = 5_000
 
 
@@ -63,8 +65,16 @@ def read(source: Source, document: Part | None = None, siblings: Sequence[Part] 
     calls = read_groovy(source.text, source.path)
     pipeline = next((call for call in calls if call.name == "pipeline" and call.body is not None), None)
     for call in calls:
+        defined = re.match(r"(?:def|void|static|private|public|[A-Z]\w*) (\w+) \(", f"{call.name} {call.text}")
         if call.name.startswith("@Library") or call.name in ("library", "load"):
             reading.unread(call, "a shared library is not here", ("steps", "commands"))
+        elif defined and defined.group(1) in _PLAIN | _AROUND | _SWALLOWING:
+            reading.unread(call, f"{defined.group(1)} is no step of Jenkins's any more", ("commands",))
+        elif call is not pipeline and not defined and call.name not in _BESIDE and not _sets(call):
+            reading.unread(call, f"{call.name or call.text[:40]} stands beside the pipeline", ("steps", "commands"))
+            for inner in _all([call]) if pipeline is not None else ():
+                if inner.name == "sh":
+                    reading.step_beside(inner)
     if pipeline is None:
         line = calls[0] if calls else Call("", 1)
         reading.unread(line, "a scripted pipeline cannot be judged: write it as a declarative one", ("steps", "order"))
@@ -80,6 +90,10 @@ class _Reading(Draft):
         stages = call.first("stages")
         ends = self._sequence(list(stages.all("stage")) if stages else [], "", ()) if stages else []
         self._post(call, "(post)", ends)
+
+    def step_beside(self, call: Call) -> None:
+        """A command outside of the pipeline, which starts whatever becomes of it."""
+        self._step(call, "(beside)", [], None, doubt=f"line {call.line}: it stands beside the pipeline")
 
     def _agent(self, call: Call) -> None:
         agent = call.first("agent")
@@ -104,7 +118,9 @@ class _Reading(Draft):
         condition = _said(when) if when else ""
         asks = stage.first("input")
         self._agent(stage)
-        whole = Step(name, stage.line, "group", condition=condition, decided_by=_decider(condition))
+        whole = Step(
+            name, stage.line, "group", condition=condition, decided_by=_decider(condition), constant=_constant(when)
+        )
         asked = replace(whole, kind="approval", role=Role.APPROVAL, role_from="operator")
         first = self.open_group(asked if asks else whole, needs)
         ends: list[AnyOf] = []
@@ -142,13 +158,16 @@ class _Reading(Draft):
         """Steps one after the other; each is added to what the next ones need."""
         for call in calls:
             if len(self.steps) > _MANY:
+                self.unread(call, f"there are more than {_MANY} steps", ("steps",))
                 return
             if call.name in _SWALLOWING:
                 self._block(call.body or [], own, chain, f"line {call.line}: {call.name}")
             elif call.name == "script":
                 self._scripted(call, own, chain, ignored)
             elif call.body is not None and call.name in _AROUND:
-                self._block(call.body, own, chain, ignored)
+                skips = re.search(r"skipIfLocked : (?!false)", call.text)
+                why = f"line {call.line}: {call.name} may skip what it holds" if skips else ""
+                self._block(call.body, own, chain, ignored or why or None)
             else:
                 self._step(call, own, chain, ignored)
 
@@ -185,12 +204,18 @@ class _Reading(Draft):
 
     def _shell(self, step: Step, call: Call) -> Step:
         text = call.said("script") or call.said()
+        plain = re.fullmatch(
+            r"\(? ?(?:(?:[^T]*[,(] ?)?script : )?TEXT ?(?:,.*)?\)?|\(? ?[^+]*\bscript : TEXT ?(?:,[^+]*)?\)?", call.text
+        )
         line = next((at for key, value, at in call.texts if value == text), call.line)
         script = read_script(text, _SHELL, line)
-        if script.problem or not text:
+        if script.problem or not text or not plain:
             self.unread(call, f"{step.id}: {script.problem or 'its script is not a plain text'}", ("commands",))
         commands = script.commands
-        if re.search(r"returnStatus\s*:\s*true", call.text):
+        if not plain:
+            why = f"line {call.line}: its script is not a plain text"
+            commands = tuple(replace(one, exit_code=ExitCode.UNKNOWN, why=why) for one in commands)
+        if re.search(r"returnStatus\s*:\s*(?!false\b)\S", call.text):
             commands = tuple(
                 replace(one, exit_code=ExitCode.LOST, why=f"line {call.line}: returnStatus: true") for one in commands
             )
@@ -231,6 +256,24 @@ def _said(call: Call) -> str:
         words = " ".join(value for _, value, _ in inner.texts)
         parts.append(" ".join(f"{inner.name} {inner.text.replace('TEXT', '')} {words} {_said(inner)}".split()))
     return "; ".join(parts)
+
+
+def _sets(call: Call) -> bool:
+    """``String region = 'eu'``: a value, and no call."""
+    return call.body is None and "=" in call.text and "(" not in call.text
+
+
+def _constant(when: Call | None) -> bool:
+    """Whether the condition of a stage has the same answer wherever it is asked: of the branch, of parameters."""
+    known = ("branch", "tag", "buildingTag", "changeRequest", "not", "allOf", "anyOf", "expression", "beforeAgent",
+             "beforeInput", "beforeOptions", "equals", "params", "return")  # fmt: skip
+    for call in _all(when.body or []) if when is not None else ():
+        plain = call.name.startswith("params.") and "(" not in call.text
+        if (call.name not in known and not plain) or (
+            call.name == "return" and not re.match(r"!? ?params\.", call.text)
+        ):
+            return False
+    return True
 
 
 def _decider(condition: str) -> Decider:

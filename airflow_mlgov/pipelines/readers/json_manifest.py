@@ -71,7 +71,9 @@ def read(source: Source, document: Part, siblings: Sequence[Part] = ()) -> list[
 
 
 def _step(part: Part) -> Step:
-    text = {key: part[key].text for key in ("operator", "image", "condition", "fails_why", "cached", "repeated")}
+    text: dict[str, Any] = {
+        key: part[key].text for key in ("operator", "image", "condition", "fails_why", "cached", "repeated")
+    }
     role = part["role"].text
     sensitive = role in ("register", "promote", "deploy", "approval")
     return Step(

@@ -7,18 +7,23 @@ A task waits for the success of ``dependentTasks`` and of the producers of its i
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from airflow_mlgov.pipelines.documents import Part
-from airflow_mlgov.pipelines.manifest import AnyOf, Decider, Manifest, Need, Step, Strength
+from airflow_mlgov.pipelines.manifest import AnyOf, Command, Decider, ExitCode, Manifest, Need, Step, Strength
+from airflow_mlgov.pipelines.readers.containers import without_entrypoint
 from airflow_mlgov.pipelines.readers.draft import Draft
 from airflow_mlgov.pipelines.readers.source import Source
+from airflow_mlgov.pipelines.roles import is_sensitive
 from airflow_mlgov.pipelines.shell import read_words
 
 _DEPTH = 15
 _MANY = 5_000
 _WRAPPER = "kfp.dsl.executor_main"
+_AFTER_SUCCESS = frozenset({"", "TRIGGER_STRATEGY_UNSPECIFIED", "ALL_UPSTREAM_TASKS_SUCCEEDED", "0", "1"})
+"""Strategies by which a task waits for success, by name and by number."""
 
 
 def matches(source: Source, document: Part) -> bool:  # noqa: ARG001 - as all readers
@@ -52,7 +57,7 @@ class _Reading(Draft):
 
     def _order(self, task: Part, prefix: str, names: set[str]) -> list[AnyOf]:
         strategy = task["triggerPolicy"]["strategy"].text
-        done = strategy == "ALL_UPSTREAM_TASKS_COMPLETED"
+        done = strategy not in _AFTER_SUCCESS
         waited = [(part.text, "dependentTasks") for part in task["dependentTasks"].several()]
         waited += [(name, "it uses its output") for name in _producers(task["inputs"].value)]
         found: dict[str, Need] = {}
@@ -66,9 +71,10 @@ class _Reading(Draft):
 
     def _task(self, name: str, task: Part, prefix: str, needs: tuple[AnyOf, ...], depth: int) -> None:
         condition = task["triggerPolicy"]["condition"].text
-        cached = task["cachingOptions"]["enableCache"].value is True
+        caching = task["cachingOptions"]["enableCache"]
+        cached = bool(caching) and caching.truth is not False
         step = Step(
-            f"{prefix}{name}", task.line, condition=condition, decided_by=_decider(condition),
+            f"{prefix}{name}", task.line, condition=_mapped(condition, task), decided_by=_decider(condition),
             cached="enableCache: true, which the SDK sets unless told not to" if cached else "",
             repeated=_repeated(task),
             retries=task["retryPolicy"]["maxRetryCount"].count(),
@@ -87,18 +93,31 @@ class _Reading(Draft):
         executor = self.spec["deploymentSpec"]["executors"][label]
         if executor["importer"]:
             return replace(step, kind="call", operator="importer")
-        container = executor["container"] or executor["customJob"]
+        container = executor["container"]
+        pools = executor["customJob"].at("spec", "workerPoolSpecs").parts()
+        if not container and len(pools) == 1:
+            container = pools[0]["containerSpec"]
         if not container:
             self.missing(task, f"what {step.id} runs is not here", ("commands",))
             return replace(step, kind="call")
         parts = [*container["command"].several(), *container["args"].several()]
         words = [part.text for part in parts]
         env = tuple(part["name"].text for part in container["env"].parts() if part["name"].text)
-        step = replace(step, image=container["image"].text, env=env)
+        step = replace(step, image=container["image"].text or container["imageUri"].text, env=env)
         if any(_WRAPPER in word for word in words):  # a function of the author's own, behind the SDK's wrapper
             function = words[words.index("--function_to_execute") + 1] if "--function_to_execute" in words[:-1] else ""
-            return replace(step, kind="script", operator=function or step.operator)
-        script = read_words(words, next((part.line for part in parts), None))
+            why = "a function of its own runs it"
+            told = [
+                Command((word.partition(" ")[0] or "python", word), exit_code=ExitCode.UNKNOWN, why=why)
+                for word in words
+            ]
+            others = read_words(words, next((part.line for part in parts), None), "kubeflow").commands
+            told += [replace(one, exit_code=ExitCode.UNKNOWN, why=why, after=()) for one in others]
+            step = replace(step, kind="script", operator=function or step.operator)
+            return replace(step, commands=tuple(one for one in told if is_sensitive(one)))
+        if container["args"] and not container["command"]:
+            return replace(step, commands=without_entrypoint(container["args"]).commands)
+        script = read_words(words, next((part.line for part in parts), None), "kubeflow")
         if script.problem:
             self.missing(container, f"{step.id}: {script.problem}", ("commands",))
         return replace(step, commands=script.commands)
@@ -116,6 +135,14 @@ def _producers(value: object) -> list[str]:
         elif isinstance(one, list):
             waiting.extend(one)
     return sorted(set(found))
+
+
+def _mapped(condition: str, task: Part) -> str:
+    """A condition with what its names stand for: the same words of two tasks may be of two inputs."""
+    names = set(re.findall(r"inputs\.(?:parameter_values|artifacts|parameters)\['([^']+)'\]", condition))
+    told = {name: task["inputs"]["parameters"][name].value or task["inputs"]["artifacts"][name].value for name in names}
+    shown = json.dumps(told, sort_keys=True, default=str)
+    return f"{condition} of {shown}" if any(told.values()) else condition
 
 
 def _decider(condition: str) -> Decider:

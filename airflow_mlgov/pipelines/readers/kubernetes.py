@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from airflow_mlgov.pipelines.documents import Part
-from airflow_mlgov.pipelines.manifest import Manifest, Need, Role, Step, Unknown
-from airflow_mlgov.pipelines.readers.containers import labels_of, with_container
+from airflow_mlgov.pipelines.manifest import AnyOf, Manifest, Need, Role, Step
+from airflow_mlgov.pipelines.readers.containers import beside, labels_of, with_container
+from airflow_mlgov.pipelines.readers.draft import Draft
 from airflow_mlgov.pipelines.readers.source import Source
 
 SERVING = frozenset({
@@ -18,17 +19,19 @@ SERVING = frozenset({
     "Service",
 })  # fmt: skip
 """Kinds that bring something into service."""
-_PODS = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Rollout"})
-_MODELS = frozenset(
-    {"InferenceService", "InferenceGraph", "LLMInferenceService", "SeldonDeployment", "RayService", "TrainedModel"}
-)
+_SERVING = SERVING - {"Service", "Model", "ServingRuntime"}
+_TASKS = frozenset({"Job", "CronJob", "PyTorchJob", "TFJob", "MPIJob", "XGBoostJob", "RayJob", "SparkApplication"})
+"""Kinds whose containers run to their end; any other with pods serves."""
+_ELSEWHERE = frozenset({"HelmRelease", "Kustomization", "HelmChart", "GitRepository"})
+_WITHOUT_COMMAND = frozenset({"ServingRuntime", "ClusterServingRuntime", "PodTemplate"})
+"""Kinds that describe pods which others start."""
 _OTHERS = ("argoproj.io/", "tekton.dev/", "sagemaker.services.k8s.aws/")
 
 
 def matches(source: Source, document: Part) -> bool:  # noqa: ARG001 - as all readers
     """Whether a document is an object of Kubernetes that no other reader reads."""
     group, kind = document["apiVersion"].text, document["kind"].text
-    if group.startswith("argoproj.io/") and kind == "Rollout":
+    if group.startswith("argoproj.io/") and (kind == "Rollout" or kind.startswith("Application")):
         return True
     return bool(group and kind) and not group.startswith(_OTHERS)
 
@@ -36,38 +39,61 @@ def matches(source: Source, document: Part) -> bool:  # noqa: ARG001 - as all re
 def read(source: Source, document: Part, siblings: Sequence[Part] = ()) -> list[Manifest]:  # noqa: ARG001
     """The object as one step, after its init containers."""
     kind = document["kind"].text
-    if kind == "List":
+    if kind.endswith("List") and document["items"].is_list:
         return [one for item in document["items"].parts() for one in read(source, item)]
     name = f"{kind}/{document['metadata']['name'].text or document['metadata']['generateName'].text}"
-    steps: list[Step] = []
-    unknown: list[Unknown] = []
-    containers: list[str] = []
-    for pod in _pods(document):
-        for part in (*pod["containers"].parts(), *pod["ephemeralContainers"].parts()):
-            if image := part["image"].text:
-                containers.append(image)
+    reading = _Reading(source)
+    pods = _pods(document)
+    for at, pod in enumerate(pods):
+        reading.pod(name if len(pods) < 2 else f"{name}/pod-{at + 1}", pod, document, runs=kind in _TASKS)
+    if not pods and kind in _SERVING:
+        reading.serves(name, document, ())
+    if kind in _ELSEWHERE or (
+        document["apiVersion"].text.startswith("argoproj.io/") and kind.startswith("Application")
+    ):
+        reading.missing(document, f"what {name} brings in is not here", ("steps",))
+    return [reading.manifest("kubernetes", name)]
+
+
+class _Reading(Draft):
+    def pod(self, name: str, pod: Part, document: Part, *, runs: bool) -> None:
+        """One pod: its init containers one after the other, then what it is for.
+
+        :param runs: whether its containers run to their end, as those of a Job do
+        """
+        before: tuple[AnyOf, ...] = ()
+        sidecars = []
         for part in pod["initContainers"].parts():
-            before = ((Need(steps[-1].id),),) if steps else ()
             if part["restartPolicy"].text == "Always":  # a sidecar, which need not end
-                containers.append(part["image"].text)
+                sidecars.append(part)
                 continue
-            step, problem = with_container(Step(f"{name}/{part['name'].text}", part.line, needs=before), part)
+            step = Step(f"{name}/{part['name'].text}", part.line, needs=before)
+            known, problem = with_container(step, part)
             if problem:
-                unknown.append(Unknown(part.where, f"{step.id}: {problem}", ("commands",)))
-            steps.append(step)
-    if kind in _MODELS or kind in _PODS or kind == "Pod":
-        needs = tuple((Need(step.id),) for step in steps)
-        steps.append(
+                self.missing(part, f"{step.id}: {problem}", ("commands",))
+            self.steps.append(known)
+            before = ((Need(step.id),),)
+        containers = [*pod["containers"].parts(), *pod["ephemeralContainers"].parts()]
+        self.containers += [image for part in (*sidecars, *containers) if (image := part["image"].text)]
+        self.steps += beside(Step(f"{name}/(sidecars)", pod.line), sidecars)
+        if runs:
+            for at, part in enumerate(containers):
+                step = Step(f"{name}/{part['name'].text or at + 1}/(container)", part.line, needs=before)
+                known, problem = with_container(step, part)
+                if problem:
+                    self.missing(part, f"{step.id}: {problem}", ("commands",))
+                self.steps.append(known)
+        else:
+            self.serves(name, document, before)
+
+    def serves(self, name: str, document: Part, needs: tuple[AnyOf, ...]) -> None:
+        """That a pod, or an object that makes pods, comes into service."""
+        self.steps.append(
             Step(
-                name, document["kind"].line, "object", kind, needs=needs, role=Role.DEPLOY, role_from="operator",
-                labels=labels_of(document["metadata"]),
+                name, document["kind"].line, "object", document["kind"].text, needs=needs, role=Role.DEPLOY,
+                role_from="operator", labels=labels_of(document["metadata"]),
             )
         )  # fmt: skip
-    return [
-        Manifest(
-            "kubernetes", name, source.path, source.sha256, tuple(steps), tuple(unknown), containers=tuple(containers)
-        )
-    ]
 
 
 def _pods(document: Part) -> list[Part]:
@@ -77,6 +103,8 @@ def _pods(document: Part) -> list[Part]:
         return [spec]
     if kind == "CronJob":
         return [spec.at("jobTemplate", "spec", "template", "spec")]
+    if kind in _WITHOUT_COMMAND:
+        return []
     if kind == "InferenceService":
         return [spec[part] for part in ("predictor", "transformer", "explainer") if spec[part]]
     if kind == "SeldonDeployment":

@@ -29,21 +29,27 @@ _DEPTH = 10
 
 def matches(source: Source, document: Part) -> bool:
     """Whether a document is a definition, or holds one."""
-    return bool(_definition(source, document, quiet=True))
+    return bool(_definitions(source, document, quiet=True))
 
 
 def read(source: Source, document: Part, siblings: Sequence[Part] = ()) -> list[Manifest]:  # noqa: ARG001
-    """The one pipeline of a definition."""
-    definition = _definition(source, document)
-    reading = _Reading(source, definition=definition)
-    reading.steps_of(definition["Steps"], (), 0)
+    """Each pipeline of a definition; a CloudFormation template may hold several."""
+    found = []
+    definitions = _definitions(source, document)
     name = document["PipelineName"].text or document["spec"]["pipelineName"].text or source.path
-    return [reading.manifest("sagemaker", name)]
+    for at, definition in enumerate(definitions):
+        reading = _Reading(source, definition=definition)
+        if definition["Steps"].is_list:
+            reading.steps_of(definition["Steps"], (), 0)
+        else:
+            reading.missing(definition, "the pipeline's definition is put together elsewhere", ("steps",))
+        found.append(reading.manifest("sagemaker", name if len(definitions) == 1 else f"{name} ({at + 1})"))
+    return found
 
 
-def _definition(source: Source, document: Part, *, quiet: bool = False) -> Part:
+def _definitions(source: Source, document: Part, *, quiet: bool = False) -> list[Part]:
     if document["Steps"].is_list and ("Version" in document or any("Type" in one for one in document["Steps"].parts())):
-        return document
+        return [document]
     cloud = [
         part["Properties"]
         for _, part in document["Resources"].items()
@@ -51,20 +57,20 @@ def _definition(source: Source, document: Part, *, quiet: bool = False) -> Part:
     ]
     texts = [
         document["PipelineDefinition"], document["spec"]["pipelineDefinition"],
-        *(one["PipelineDefinition"]["PipelineDefinitionBody"] for one in cloud),
-        *(one["PipelineDefinition"] for one in cloud),
+        *(one["PipelineDefinition"]["PipelineDefinitionBody"] or one["PipelineDefinition"] for one in cloud),
     ]  # fmt: skip
+    found = []
     for part in texts:
-        if part.is_map and part["Steps"].is_list:
-            return part
+        if not part:
+            continue
         if part.text.lstrip().startswith("{"):
             try:
-                return part.with_value(parse_json(part.text, part.where or source.path, "pipeline definition"))
+                part = part.with_value(parse_json(part.text, part.where or source.path, "pipeline definition"))
             except ConfigurationError:
                 if not quiet:
                     raise
-                return part
-    return Part(None)
+        found.append(part)
+    return found
 
 
 @dataclass(kw_only=True)
@@ -105,6 +111,8 @@ class _Reading(Draft):
             cached=_cached(part), role=_ROLES.get(kind, Role.OTHER), role_from="operator" if kind in _ROLES else "",
             retries=len(part["RetryPolicies"].parts()),
         )  # fmt: skip
+        if kind == "RegisterModel" and _approves(arguments["ModelApprovalStatus"]):
+            step = replace(step, role=Role.PROMOTE)
         if kind in _CHECKS:
             step = _checked(step, part)
         elif kind == "Processing":
@@ -112,7 +120,9 @@ class _Reading(Draft):
         elif kind in _OPAQUE:
             step = replace(step, kind="call")
         self.steps.append(step)
-        if kind == "Condition" and depth < _DEPTH:
+        if kind == "Condition" and depth >= _DEPTH:
+            self.missing(part, f"{name} lies too deep in other conditions", ("steps",))
+        elif kind == "Condition":
             for branch in ("IfSteps", "ElseSteps"):
                 self.steps_of(arguments[branch], ((Need(name, Strength.SUCCESS, branch),),), depth + 1)
 
@@ -126,6 +136,11 @@ class _Reading(Draft):
         if script.problem:
             self.missing(app, f"{step.id}: {script.problem}", ("commands",))
         return replace(step, commands=script.commands, env=tuple(name for name, _ in arguments["Environment"].items()))
+
+
+def _approves(status: Part) -> bool:
+    """Whether a model is registered as approved, or whoever starts the run says so."""
+    return bool(status) and status.text not in ("PendingManualApproval", "Rejected")
 
 
 def _checked(step: Step, part: Part) -> Step:

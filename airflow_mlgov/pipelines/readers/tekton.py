@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from airflow_mlgov.pipelines.documents import Part
 from airflow_mlgov.pipelines.manifest import AnyOf, Decider, Failure, Manifest, Need, Role, Step, Strength
-from airflow_mlgov.pipelines.readers.containers import labels_of, with_container
+from airflow_mlgov.pipelines.readers.containers import beside, labels_of, with_container
 from airflow_mlgov.pipelines.readers.draft import Draft
 from airflow_mlgov.pipelines.readers.source import Source
 
@@ -88,12 +88,11 @@ class _Reading(Draft):
     def _task(self, task: Part, prefix: str, needs: tuple[AnyOf, ...], depth: int) -> None:
         name = f"{prefix}{task['name'].text}"
         when = "; ".join(_said(one) for one in task["when"].several())
-        ignored = task["onError"].text == "continue"
+        fails, why = _failure(task["onError"])
         reference = task["taskRef"]
         step = Step(
             name, task.line, operator=reference["name"].text or reference["kind"].text, condition=when,
-            decided_by=_decider(when), fails=Failure.IGNORED if ignored else Failure.STOPS,
-            fails_why="onError: continue" if ignored else "", repeated=_repeated(task["matrix"]),
+            decided_by=_decider(when), fails=fails, fails_why=why, repeated=_repeated(task["matrix"]),
             retries=task["retries"].value if isinstance(task["retries"].value, int) else 0,
         )  # fmt: skip
         version = reference["apiVersion"].text or task["taskSpec"]["apiVersion"].text
@@ -107,6 +106,8 @@ class _Reading(Draft):
             ends = self.pipeline(inner, f"{name}/", (first,), depth + 1)
             self.close_group(step, first, ends)
         elif task["pipelineRef"] or task["pipelineSpec"]:
+            if inner:
+                self.missing(task, f"{name} lies too deep in other pipelines", ("steps",))
             self.steps.append(replace(step, kind="call", needs=needs))
         else:
             found = task["taskSpec"] or self.referred(reference, ("Task", "ClusterTask"))
@@ -127,18 +128,23 @@ class _Reading(Draft):
         """The steps of one task, one after the other."""
         first = self.open_group(replace(step, kind="group"), needs)
         before = [first]
-        for at, part in enumerate(spec["steps"].parts()):
+        usual = spec["stepTemplate"]
+        self.steps += beside(Step(name, spec.line, needs=(first,)), spec["sidecars"].parts(), "tekton")
+        for at, given in enumerate(spec["steps"].parts()):
+            missing = {key: one.value for key, one in usual.items() if key not in given}
+            part = given
+            if missing.keys() & {"command", "args", "env", "image"} and not given["script"]:
+                part = given.with_value({**missing, **(given.value if given.is_map else {})})
             own = f"{name}/{part['name'].text or f'step-{at + 1}'}"
-            ignored = part["onError"].text == "continue"
+            fails, why = _failure(part["onError"])
             when = "; ".join(_said(one) for one in part["when"].several())
             one = Step(
                 own, part.line, "script" if part["script"] else "container", needs=tuple(before), condition=when,
-                decided_by=_decider(when),
-                fails=Failure.IGNORED if ignored else Failure.STOPS, fails_why="onError: continue" if ignored else "",
+                decided_by=_decider(when), fails=fails, fails_why=why,
             )  # fmt: skip
             if part["ref"]:
                 self.missing(part["ref"], f"{own} is a step that is not here", ("commands",))
-            known, problem = with_container(one, part)
+            known, problem = with_container(one, part, "tekton")
             if problem:
                 self.missing(part, f"{own}: {problem}", ("commands",))
             self.steps.append(known)
@@ -147,13 +153,22 @@ class _Reading(Draft):
 
     def referred(self, reference: Part, kinds: Sequence[str]) -> Part:
         """The spec of an object of the same file; without a value if it is not here."""
-        name = reference["name"].text
+        name, kind = reference["name"].text, reference["kind"].text or kinds[0]
+        elsewhere = "bundle" in reference or "resolver" in reference
         for other in self.siblings:
-            if name and other["kind"].text in kinds and other["metadata"]["name"].text == name:
+            if name and not elsewhere and other["kind"].text == kind and other["metadata"]["name"].text == name:
                 return other["spec"]
         what = name or reference["resolver"].text or "an object"
         self.missing(reference, f"{what} is not here, and may change after it was judged", ("steps",))
         return Part(None)
+
+
+def _failure(said: Part) -> tuple[Failure, str]:
+    if not said or said.text == "stopAndFail":
+        return Failure.STOPS, ""
+    if said.text == "continue":
+        return Failure.IGNORED, "onError: continue"
+    return Failure.UNKNOWN, f"onError: {said.text}"
 
 
 def _said(part: Part) -> str:
