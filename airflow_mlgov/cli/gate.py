@@ -80,6 +80,7 @@ def run(gate: Gate[Any], given: Mapping[str, Any]) -> None:
     from airflow_mlgov.gates.protocol import Elsewhere
     from airflow_mlgov.gates.run import run_gate
     from airflow_mlgov.gates.strictness import held_to
+    from airflow_mlgov.governance.packs import Packs
 
     policy = _policy(given["policy"], given["model"])
     settings, bounds = held_to(gate, policy, settings_of(gate, given), given.get("bound") or [], "the command line")
@@ -99,6 +100,7 @@ def run(gate: Gate[Any], given: Mapping[str, Any]) -> None:
         lookup=_lookup(given) if gate.needs_lookup(settings) else None,
         artifact=artifact,
         elsewhere=Elsewhere(lambda: _registry(given), source),
+        rulebook=Packs(),
         report_dir=given["report_dir"],
         memory_limit=given.get("memory_limit"),
         time_limit=given.get("time_limit"),

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from airflow_mlgov.data.relation import DataSource, Relation
     from airflow_mlgov.gates.bounds import MetricBound
+    from airflow_mlgov.gates.rulebook import Rulebook
 
 Column = Annotated[str, Field(strict=True, min_length=1)]
 """The name of a column."""
@@ -88,9 +89,11 @@ class Local:
 
     :param in_policy: whether the policy may say it too: it is then a file of rules, its path relative to the policy
         file, and a promotion demands evidence that names the digest of the policy's (``Findings.suite_digest``)
+    :param policy_folder: whether it is the folder of the policy file if a policy says anything of the gate
     """
 
     in_policy: bool = False
+    policy_folder: bool = False
 
 
 class Merge:
@@ -363,6 +366,8 @@ class Question(Generic[S]):
     lookup: Lookup | None = None
     artifact: Callable[[], AbstractContextManager[Path]] | None = None
     """Fetches the model's own files, for gates that measure or load them."""
+    rulebook: Rulebook | None = None
+    """Evaluates packs of rules, for gates that ask some."""
     report: bool = False
     """Whether a report is wanted, so that figures for it are worth drawing."""
 

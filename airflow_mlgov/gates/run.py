@@ -17,6 +17,7 @@ from airflow_mlgov.results import GateResult, Subject
 
 if TYPE_CHECKING:
     from airflow_mlgov.data.relation import Relation
+    from airflow_mlgov.gates.rulebook import Rulebook
 
 Artifact = Callable[[], AbstractContextManager[Path]]
 """Fetches a model's own files."""
@@ -33,6 +34,7 @@ def run_gate(
     lookup: Lookup | None = None,
     artifact: Artifact | None = None,
     elsewhere: Elsewhere | None = None,
+    rulebook: Rulebook | None = None,
     report_dir: str | Path | None = None,
     memory_limit: str | None = None,
     time_limit: float | str | None = None,
@@ -45,6 +47,7 @@ def run_gate(
     :param lookup: needed if ``gate.needs_lookup(settings)``
     :param artifact: fetches the model's own files, for gates that measure or load them
     :param elsewhere: needed if the settings name the data, see ``gate.names_data``
+    :param rulebook: evaluates packs of rules, for gates that ask some
     :param report_dir: folder for a self-contained HTML report
     :param memory_limit: what a query over the data may hold in memory before it spills to disk, such as ``512MB``
     :param time_limit: seconds, or a duration such as ``2h``, after which reading, queries and children are stopped; an
@@ -76,7 +79,14 @@ def run_gate(
         if relation is not None and reading.types:
             require_declared(relation, reading)
         question = Question(
-            settings, relation, champion, judged, lookup=lookup, artifact=artifact, report=report_dir is not None
+            settings,
+            relation,
+            champion,
+            judged,
+            lookup=lookup,
+            artifact=artifact,
+            rulebook=rulebook,
+            report=report_dir is not None,
         )
         findings = gate.judge(question)
         read = findings.read

@@ -79,6 +79,8 @@ def stated_settings(gate: Gate[Any], policy: GovernedModel | None) -> dict[str, 
     for name, mark in gate.Settings.marks(Local).items():
         if mark.in_policy and isinstance(stated.get(name), str):
             stated[name] = str(Path(policy.source).parent / stated[name])
+        if mark.policy_folder and stated:
+            stated[name] = str(Path(policy.source).parent)
     return stated
 
 

@@ -221,6 +221,7 @@ class GateOperator(BaseGateOperator):
         from airflow_mlgov.gates.protocol import Elsewhere
         from airflow_mlgov.gates.run import run_gate
         from airflow_mlgov.gates.strictness import held_to
+        from airflow_mlgov.governance.packs import Packs
 
         given = {name: value for name, value in self.settings.items() if value != ""}
         settings, bounds = held_to(self.spec, self.policy, given, getattr(self, "bounds", None) or {}, "the DAG")
@@ -237,6 +238,7 @@ class GateOperator(BaseGateOperator):
                 lookup=self._lookup() if self.spec.needs_lookup(settings) else None,
                 artifact=partial(self.registry.download, version, subject.digest) if version and subject else None,
                 elsewhere=Elsewhere(lambda: self.registry, version.source if version else None),
+                rulebook=Packs(),
                 report_dir=self.report_dir or None,
                 memory_limit=getattr(self, "memory_limit", None),
                 time_limit=getattr(self, "time_limit", None),

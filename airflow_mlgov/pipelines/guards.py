@@ -96,12 +96,17 @@ def judge(manifest: Manifest) -> list[Judged]:
     return _Judge(manifest).judged()
 
 
+def faults(manifest: Manifest) -> list[Weak]:
+    """The gates that guard nothing wherever they stand, by a fault of their own, in the manifest's order."""
+    return [fault for fault in _Judge(manifest).faults.values() if fault is not None]
+
+
 class _Judge:
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest
         self._steps = steps_by_id(manifest.steps)
         self._gates = [ref for step in manifest.steps for ref in _gates(step)]
-        self._faults = {ref: self._fault(ref) for ref in self._gates}
+        self.faults = {ref: self._fault(ref) for ref in self._gates}
         self._before: dict[str, frozenset[GateRef]] = {}
         self._agreed: dict[str, frozenset[str]] = {}
         for name in _order(manifest):
@@ -163,7 +168,7 @@ class _Judge:
         return None
 
     def _own(self, step: Step) -> frozenset[GateRef]:
-        return frozenset(ref for ref in _gates(step) if not self._faults[ref])
+        return frozenset(ref for ref in _gates(step) if not self.faults[ref])
 
     def _approval(self, step: Step) -> frozenset[str]:
         return frozenset({step.id}) if step.role is Role.APPROVAL else frozenset()
@@ -171,7 +176,7 @@ class _Judge:
     # -- why not ----------------------------------------------------------------------------------------------------
 
     def _weak(self, ref: GateRef, target: Step) -> Weak:
-        if fault := self._faults[ref]:
+        if fault := self.faults[ref]:
             return fault
         here = self._manifest.where(self._steps[ref.step], ref.line)
         if ref.step == target.id:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from airflow_mlgov.pipelines.inventory import Inventory
+
 FORM = "mlgov/pipeline/1"
 START = "(start)"
 """The last part of the id of a group's beginning: ``job/(start)``."""
@@ -207,6 +209,8 @@ class Manifest:
     triggers: tuple[str, ...] = ()
     containers: tuple[str, ...] = ()
     """Images that run beside the steps: services, sidecars, pods that are served."""
+    inventory: Inventory = field(default_factory=Inventory, compare=False)
+    """What else stands in its file; the same of every pipeline of one file."""
 
     @property
     def complete(self) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from airflow_mlgov.errors import ConfigurationError, MlgovError
 from airflow_mlgov.pipelines.documents import Part, read_documents
+from airflow_mlgov.pipelines.inventory import Inventory, inventory_of, inventory_of_text
 from airflow_mlgov.pipelines.manifest import Manifest
 from airflow_mlgov.pipelines.readers import (
     argo,
@@ -107,7 +108,8 @@ def _walked(folder: Path) -> Iterator[Path]:
 
 def _read_one(source: Source, kind: str, *, named: bool) -> list[Manifest]:
     if kind == "jenkins" or (kind == "auto" and jenkins.matches(source)):
-        return jenkins.read(source)
+        held = inventory_of_text(source.text, source.path)
+        return [replace(manifest, inventory=held) for manifest in jenkins.read(source)]
     if source.path.endswith(".py") or kind == "airflow":
         raise ConfigurationError(
             f"{source.path}: a DAG file is code, which no gate runs: judge it where Airflow has parsed it, with "
@@ -127,7 +129,8 @@ def _read_one(source: Source, kind: str, *, named: bool) -> list[Manifest]:
         raise ConfigurationError(
             f"{source.path} {why} (known: {known}); say which with --kind", code="manifest.unknown_kind"
         )
-    return found
+    held = inventory_of(documents) if found else Inventory()
+    return [replace(manifest, inventory=held) for manifest in found]
 
 
 def _asked_about(document: Part) -> Part:

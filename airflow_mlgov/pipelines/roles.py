@@ -43,7 +43,15 @@ _REGISTERING: tuple[tuple[str, ...], ...] = (
     ("gto", "register"),
 )  # fmt: skip
 _PROMOTING: tuple[tuple[str, ...], ...] = (("gto", "assign"), ("mlflow", "registered-models"))
+_WATCHING: tuple[tuple[str, ...], ...] = (
+    ("aws", "sagemaker", "create-monitoring-schedule"), ("aws", "sagemaker", "start-monitoring-schedule"),
+    ("gcloud", "ai", "model-monitoring-jobs", "create"), ("gcloud", "ai", "model-monitors"),
+    ("databricks", "quality-monitors", "create"), ("databricks", "lakehouse-monitors", "create"),
+    ("evidently",), ("nannyml",), ("nml",), ("whylogs",), ("deepchecks",), ("fiddler",), ("arize",),
+)  # fmt: skip
+"""What watches a model; only as a command of its own, for `pip install evidently` watches nothing."""
 _BY_COMMAND = ((Role.DEPLOY, _DEPLOYING), (Role.REGISTER, _REGISTERING), (Role.PROMOTE, _PROMOTING))
+
 _STARTING: tuple[tuple[str, ...], ...] = (
     ("gh", "workflow", "run"), ("argo", "submit"), ("argo", "resubmit"), ("tkn", "pipeline", "start"),
     ("airflow", "dags", "trigger"), ("kfp", "run", "create"), ("kfp", "run", "submit"), ("glab", "ci", "run"),
@@ -85,6 +93,9 @@ _OPERATORS: Mapping[str, Role] = {
     "airflow_mlgov.operators.rollback.RollbackModelOperator": Role.PROMOTE,
     "airflow_mlgov.operators.registration.RegisterModelOperator": Role.REGISTER,
     "airflow_mlgov.operators.approval.ApprovalGateOperator": Role.APPROVAL,
+    "airflow_mlgov.operators.audit.PostDeploymentAuditOperator": Role.MONITOR,
+    "airflow_mlgov.operators.reconcile.ReconcileRegistryOperator": Role.MONITOR,
+    "airflow.providers.amazon.aws.operators.sagemaker.SageMakerCreateMonitoringScheduleOperator": Role.MONITOR,
 }
 _HARMLESS = frozenset({
     "echo", "printf", "cd", "mkdir", "ls", "cat", "pwd", "pip", "pip3", "uv", "apt", "apt-get", "apk", "yum",
@@ -116,6 +127,8 @@ class Lists:
     """``register``, ``promote`` or ``deploy`` -> commands, operators, actions, or names of steps."""
     harmless: tuple[str, ...] = ()
     """Ids of steps whose name alone makes them look sensitive."""
+    monitors: tuple[str, ...] = ()
+    """Commands (as they begin), operators, actions, or ids of steps, that watch what is deployed."""
 
 
 def told(manifest: Manifest, lists: Lists) -> Manifest:
@@ -231,6 +244,8 @@ def _candidates(step: Step, lists: Lists) -> list[tuple[Role, str, str]]:
     for word, entries in lists.sensitive.items():
         if step.operator in entries or step.id in entries or set(step.classes) & set(entries):
             found.append((Role(word), "", "list"))
+    if step.operator in lists.monitors or step.id in lists.monitors or set(step.classes) & set(lists.monitors):
+        found.append((Role.MONITOR, "", "list"))
     if step.role is not Role.OTHER:  # the reader knows it from the platform's own types
         found.append((step.role, step.gate, step.role_from or "operator"))
     found += _by_class(step)
@@ -282,7 +297,7 @@ def _command(command: Command, lists: Lists) -> Command:
     for gate, entries in lists.gates.items():
         if any(_begins(words, entry.split()) for entry in entries):
             return replace(command, role=Role.GATE, role_from="list", gate=gate)
-    for word, entries in lists.sensitive.items():
+    for word, entries in (*lists.sensitive.items(), ("monitor", lists.monitors)):
         if any(_begins(words, entry.split()) for entry in entries):
             return replace(command, role=Role(word), role_from="list")
     ours = _our_words(words)
@@ -292,7 +307,15 @@ def _command(command: Command, lists: Lists) -> Command:
         name = ours[1].replace("-", "_")
         return _gate(command, _GATE_NAMES.get(name, name))
     role = next((role for tail in _tails(words) if (role := _by_words(tail))), None)
+    if role is None and _watches(words, ours):
+        role = Role.MONITOR
     return command if role is None else replace(command, role=role, role_from="command")
+
+
+def _watches(words: Sequence[str], ours: Sequence[str]) -> bool:
+    """Whether a command of its own watches what is deployed."""
+    known = ours[:1] == ("reconcile",) or any(_is(words, one) for one in _WATCHING)
+    return known and not _asks_only(words) and "--version" not in words
 
 
 _GATE_NAMES = {"data": "data_validation", "features": "feature_service"}

@@ -55,6 +55,25 @@ FEAST = Backend(
             "project": _TEXT,
             "service": {"type": "object", "required": list(_NAMED), "properties": _NAMED},
             "views": {"type": "array", "items": _VIEW},
+            "join_keys": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["name", "tags"],
+                    "properties": {"name": _TEXT, "tags": _TAGS},
+                    "additionalProperties": False,
+                },
+            },
+            "requests": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["view", "name"],
+                    "properties": {"view": _TEXT, "name": _TEXT},
+                    "additionalProperties": False,
+                },
+            },
+            "renamed": {"type": "object", "additionalProperties": _TAGS},
             "definition_sha256": _DIGEST,
             "registry_sha256": _DIGEST,
         },
@@ -152,7 +171,7 @@ def judge_service(settings: FeatureServiceSettings, now: datetime | None = None)
     :raises ExternalError: Feast crashed, took too long or could not read the registry
     """
     wanted = load_rules(settings.rules)
-    answer = _describe(settings)
+    answer = describe(settings)
     found, project = answer.content, answer.content["project"]
     return Findings(
         judge_description(found, wanted, now or datetime.now(UTC)),
@@ -179,10 +198,11 @@ def subject_of(settings: FeatureService) -> Subject:
     :raises ConfigurationError: no such repository, service or interpreter, Feast is missing there
     :raises ExternalError: Feast crashed, took too long or could not read the registry
     """
-    return _subject(_describe(settings).content, settings.service)
+    return _subject(describe(settings).content, settings.service)
 
 
-def _describe(settings: FeatureService) -> Answer:
+def describe(settings: FeatureService) -> Answer:
+    """What the registry says of a feature service; errors as of :func:`subject_of`."""
     return ask(
         FEAST,
         settings.python or _own_python(),

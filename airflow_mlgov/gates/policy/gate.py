@@ -32,25 +32,30 @@ CODES = {
 _MOST_SHOWN = 200
 
 
-def judge_pipelines(settings: PolicySettings, given: Sequence[Manifest] | None) -> Findings:
-    """Hold pipelines against what must guard.
+def known_pipelines(settings: PolicySettings, given: Sequence[Manifest] | None) -> Read:
+    """The pipelines whose steps have their roles.
 
     :param given: pipelines that are no files; those of ``settings.manifest`` if None
     :raises ConfigurationError: no pipeline is named, or one cannot be read
     :raises AccessError: the file system refuses
     """
-    if settings.packages:
-        raise ConfigurationError(
-            f"there is no package of rules {settings.packages[0]!r} yet: leave packages out", code="policy.packages"
-        )
     if given is not None and not settings.manifest:
         read = Read(tuple(given), ())
     elif settings.manifest:
         read = read_manifests(settings.manifest, settings.kind)
     else:
         raise ConfigurationError("name the pipelines with --input (manifest= in a DAG)", code="manifest.missing")
-    lists = Lists(settings.accept, dict(settings.sensitive.items()), settings.harmless)
-    known = [told(manifest, lists) for manifest in read.manifests]
+    watching = settings.parameters.get("mlgov.monitoring", {}).get("monitors", ())
+    lists = Lists(settings.accept, dict(settings.sensitive.items()), settings.harmless, tuple(watching))
+    return replace(read, manifests=tuple(told(manifest, lists) for manifest in read.manifests))
+
+
+def judge_pipelines(settings: PolicySettings, read: Read) -> Findings:
+    """Hold pipelines against what must guard.
+
+    :param read: those of :func:`known_pipelines`
+    """
+    known = read.manifests
     judged = [(manifest, judge(manifest)) for manifest in known]
     severity = Severity.CRITICAL if settings.mode == "enforce" else Severity.WARNING
     checks = [Check("pipelines", Outcome.PASS, len(known), "each is read", detail="as far as they are here")]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from airflow_mlgov.gates.protocol import (
+    Count,
     Findings,
     Gate,
     GateSettings,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["auto", "kubeflow", "argo", "sagemaker", "github", "gitlab", "jenkins", "tekton", "kubernetes", "json"]
 Word = Annotated[str, Field(strict=True, min_length=1)]
+Mode = Literal["enforce", "warn", "observe"]
 
 
 class Both(Merge):
@@ -70,19 +72,52 @@ class PolicySettings(GateSettings):
     sensitive: Annotated[
         Mapping[Literal["register", "promote", "deploy"], tuple[Word, ...]], Strict("same"), Option(file=True)
     ] = Field({}, description="register, promote or deploy -> commands as they begin, operators, actions, ids of steps")
-    packages: Annotated[tuple[Word, ...], Strict("same")] = Field(
+    packages: Annotated[tuple[Word, ...], Strict("same"), Option("--package")] = Field(
         (),
-        description="Rego packages that are asked besides; none is shipped yet, and the gate refuses to run with one",
+        description="packs of rules that are asked besides: mlgov.pipeline, mlgov.pii, mlgov.monitoring, mlgov.model, "
+        "or one of your own by folder or bundle and digest, rules/acme@sha256:…",
+    )
+    modes: Annotated[Mapping[str, Mode], Strict("same"), Option("--rule-mode", example="image.unpinned=warn")] = Field(
+        {},
+        description="rule (by its code, alone or as package/code) or package -> enforce, warn or observe; as the "
+        "rule's severity says (critical, warning, info) if omitted",
+    )
+    parameters: Annotated[Mapping[str, Mapping[str, Any]], Strict("same"), Option(file=True)] = Field(
+        {}, description="package -> what it is told, such as mlgov.monitoring: {by: label, monitors: [evidently]}"
     )
     harmless: Annotated[tuple[Word, ...], Strict("same")] = Field(
         (), description="ids of steps that only their name makes look sensitive"
+    )
+    features: Annotated[Place | None, Local()] = Field(
+        None,
+        description="features that rules judge: a list (form: mlgov/features/1), or a Feast repository; the columns of "
+        "the data if omitted",
+    )
+    service: Annotated[str | None, Local()] = Field(None, description="feature service of the Feast repository")
+    python: Annotated[Place | None, Local()] = Field(
+        None, description="interpreter of an environment with Feast; the worker's own if omitted"
+    )
+    data: Annotated[Place | None, Local()] = Field(
+        None, description="rows of the features, whose values are looked at: files, a URL, a SQLAlchemy URL"
+    )
+    look: Annotated[Literal["sample", "exact"], Strict(order=("sample", "exact"))] = Field(
+        "sample", description="whether a sample of the rows is looked at, or each"
+    )
+    sample: Annotated[Count, Strict()] = Field(
+        200_000, description="rows of the sample; all of them if there are fewer"
+    )
+    card: Annotated[Place | None, Local()] = Field(
+        None, description="the model's card (form: mlgov/card/1) that rules judge"
+    )
+    folder: Annotated[Place, Local(policy_folder=True)] = Field(
+        ".", description="what the paths of packages are relative to; the policy's folder if a policy names them"
     )
 
 
 class PolicyGate(Gate[PolicySettings]):
     """Whether each step of a pipeline that registers, promotes or deploys can start only after gates have succeeded.
 
-    Reads the pipelines of every platform; runs none of them.
+    Reads the pipelines of every platform; runs none of them. Packs of rules judge features and the model's card too.
     """
 
     name = "policy"
@@ -103,10 +138,10 @@ class PolicyGate(Gate[PolicySettings]):
         return read_manifests([rules]).manifests[0].sha256
 
     def judge(self, question: Question[PolicySettings]) -> Findings:
-        """Read the pipelines, then judge what guards."""
-        from airflow_mlgov.gates.policy.gate import judge_pipelines
+        """Read the pipelines, judge what guards, and ask the packs of rules."""
+        from airflow_mlgov.gates.policy.asking import judge_all
 
-        return judge_pipelines(question.settings, None if self._given is None else self._given())
+        return judge_all(question.settings, None if self._given is None else self._given(), question.rulebook)
 
 
 GATE = PolicyGate()

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from airflow_mlgov.pipelines.inventory import inventory_of_tasks
 from airflow_mlgov.pipelines.manifest import (
     AnyOf,
     Command,
@@ -33,6 +34,11 @@ _RUN = frozenset({"execute", "judge", "pre_execute", "post_execute", "execute_co
 """Methods by which an operator of this package is a gate."""
 _NEVER_SKIPPED = frozenset({"all_success", "all_done", "always", "none_failed"})
 """Trigger rules by which a task is not skipped where none before it was."""
+_GIVEN = (
+    "image", "bash_command", "env", "env_vars", "environment", "private_environment", "cmds", "command", "arguments",
+    "op_args", "op_kwargs", "headers", "data", "sql", "conf", "endpoint",
+)  # fmt: skip
+"""Arguments of operators that may hold an image or a secret."""
 
 
 def read_dag(dag: Any, source: str) -> Manifest:
@@ -45,9 +51,15 @@ def read_dag(dag: Any, source: str) -> Manifest:
     steady = _steady(tasks)
     unknown: list[Unknown] = []
     steps = tuple(_step(task, steady, unknown, source) for task in tasks.values())
-    draft = Manifest("airflow", str(dag.dag_id), source, "", steps, tuple(unknown))
+    held = inventory_of_tasks({name: _arguments(task) for name, task in tasks.items()}, source)
+    draft = Manifest("airflow", str(dag.dag_id), source, "", steps, tuple(unknown), inventory=held)
     text = json.dumps(draft.as_dict(), sort_keys=True, separators=(",", ":"), default=str)
     return replace(draft, sha256=hashlib.sha256(text.encode()).hexdigest())
+
+
+def _arguments(task: Any) -> dict[str, Any]:
+    """What a task is given that may hold an image or a secret."""
+    return {name: value for name in _GIVEN if (value := value_of(task, name)) is not None}
 
 
 def _class_of(task: Any) -> type:

@@ -46,6 +46,9 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
             "tags": dict(service.spec.tags),
         },
         "views": list(views.found.values()),
+        "join_keys": [{"name": item.spec.join_key, "tags": dict(item.spec.tags)} for item in entities],
+        "requests": views.requests,
+        "renamed": views.renamed,
         "definition_sha256": _digest([service, *views.protos.values(), *entities]),
         "registry_sha256": _digest(_definitions(registry)),
     }
@@ -70,6 +73,10 @@ class _Views:
         self.found: dict[str, dict[str, Any]] = {}
         self.protos: dict[str, Any] = {}
         self.entities: set[str] = set()
+        self.requests: list[dict[str, str]] = []
+        """What an on demand view is handed with each request: ``view`` and ``name``."""
+        self.renamed: dict[str, dict[str, str]] = {}
+        """View -> feature -> what its source calls it, where that is another name."""
         self._known = {
             item.spec.name: (kind, item)
             for field, kind in _KINDS.items()
@@ -85,6 +92,7 @@ class _Views:
             self.found[name] = _described(name, kind, proto)
             self.entities.update(getattr(proto.spec, "entities", ()))
             self._sources(proto.spec)
+            self._behind(name, proto.spec)
         view = self.found.setdefault(name, {"name": name, "kind": kind, "fields": {}})
         current = {item.name: dict(item.tags) for item in proto.spec.features} if proto is not None else {}
         for column in columns or (proto.spec.features if proto is not None else ()):
@@ -93,6 +101,17 @@ class _Views:
                 tags.setdefault(key, [])
                 if value not in tags[key]:
                     tags[key].append(value)
+
+    def _behind(self, name: str, spec: Any) -> None:
+        """Note what the view is handed with a request, and what its source calls its features."""
+        for source in dict(getattr(spec, "sources", {})).values():
+            if source.HasField("request_data_source"):
+                asked = source.request_data_source.request_data_options.schema
+                self.requests += [{"view": name, "name": item.name} for item in asked]
+        if "batch_source" in spec.DESCRIPTOR.fields_by_name:
+            mapping = dict(spec.batch_source.field_mapping)
+            if mapping:
+                self.renamed[name] = {feature: column for column, feature in mapping.items()}
 
     def _sources(self, spec: Any) -> None:
         for source in dict(getattr(spec, "sources", {})).values():
