@@ -64,6 +64,7 @@ COMMANDS = {
     "doctor": _Command("doctor", "doctor", "Say what is wrong with the set-up and how to mend it."),
     "demo": _Command("demo", "demo", "The whole story on this machine: Vault, MLflow, Airflow, and five scenes."),
     "gate": _Command("gate", "gate_app", "Run one gate over a file or a table."),
+    "policy": _Command("policy", "policy_app", "Packs of rules, and what a policy changes."),
     "suite": _Command("suite", "suite_app", "Suites of expectations for the data gate."),
     "data": _Command("data", "data_app", "Data sets, and how they are read."),
     "ledger": _Command("ledger", "ledger_app", "The audit trail."),

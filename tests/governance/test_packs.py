@@ -12,39 +12,7 @@ from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.governance.pack_tests import find_opa, run_tests
 from airflow_mlgov.governance.packs import Pack, ask, in_force_from, load_pack, open_pack, shipped
 from tests.codes import raises_code
-
-RULE = """\
-package acme.credit
-
-import rego.v1
-
-# METADATA
-# title: The pipeline has no owner
-# custom:
-#   code: owner.missing
-#   severity: warning
-#   mend: "name an owner"
-deny contains {"code": "owner.missing", "message": "nobody owns it", "term": pipeline.name} if {
-	some pipeline in input.pipelines
-	not pipeline.owner
-}
-"""
-TEST = """\
-package acme.credit_test
-
-import data.acme.credit
-import rego.v1
-
-test_no_owner if {
-	found := credit.deny with input as {"pipelines": [{"name": "a"}]}
-	count(found) == 1
-}
-
-test_an_owner if {
-	found := credit.deny with input as {"pipelines": [{"name": "a", "owner": "b"}]}
-	count(found) == 0
-}
-"""
+from tests.worlds.packs import RULE, TEST
 
 
 def made(tmp_path: Path, rule: str = RULE, test: str = TEST) -> Pack:

@@ -160,7 +160,7 @@ deny contains {"code": "document.undated", "term": document.kind, "where": docum
 # custom:
 #   code: document.stale
 #   severity: critical
-#   controls: ["gdpr:35(11)", "eu-ai-act:27(2)", "iso-42001:A.5.3", "nist-ai-rmf:GOVERN 1.5"]
+#   controls: ["gdpr:35(11)", "eu-ai-act:27(2)", "iso-42001:A.5.3", "nist-ai-rmf:GOVERN 1.5", "ccpa:7155"]
 #   mend: "review it, and write the new date into the card"
 deny contains {"code": "document.stale", "term": document.kind, "where": document.where, "message": message} if {
 	some document in model.documents
