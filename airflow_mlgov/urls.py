@@ -61,3 +61,18 @@ def shown_server(uri: str) -> str:
     if not separator:
         return scheme
     return f"{scheme}://{rest.rpartition('@')[2].rstrip('/')}"  # to the last @: a password may hold a slash
+
+
+def place_of(uri: str) -> str:
+    """Where files are, as it may be signed and compared: no user with a password, no slash at the end.
+
+    ``container@account`` of Azure's stores is no user and stays, as does a query: with another one it is another place.
+    """
+    scheme, separator, rest = uri.strip().partition(":")
+    if not separator:
+        return uri.strip()
+    slashes = rest[: len(rest) - len(rest.lstrip("/"))]
+    host, slash, path = rest.lstrip("/").partition("/")
+    user, at, server = host.rpartition("@")
+    shown = server if at and ":" in user else host
+    return f"{scheme.lower()}:{slashes}{shown}{slash}{path}".rstrip("/")

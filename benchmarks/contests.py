@@ -84,6 +84,9 @@ def contests(folder: Path, sizes: Sizes) -> dict[str, Callable[[], Contest]]:
         "cold-performance": lambda: _cold_performance(folder),
         "cold-task": lambda: _cold_task(folder),
         "parse": _parse,
+        "cluster-policy-median": lambda: _cluster_policy("median"),
+        "cluster-policy-p95": lambda: _cluster_policy("p95"),
+        "admission": lambda: _admission(sizes),
         "start-help": _start_help,
         "start-gate": lambda: _start_gate(folder),
         "release-decision": lambda: _decision(folder, sizes.results),
@@ -388,6 +391,36 @@ def _parse() -> Contest:
         ),
         (("as many EmptyOperators", Target("work_seconds", at_most=1.15)),),
         "Work is what Airflow's DAG processor records as the file's last parse duration.",
+    )
+
+
+def _cluster_policy(quantile: str) -> Contest:
+    options = {"quantile": quantile}
+    return Contest(
+        f"cluster-policy-{quantile}",
+        f"cluster policy over each of Airflow's example DAGs, {quantile}",
+        (
+            Contender("cluster policy", "inside_airflow:cluster_policy", options),
+            Contender("Airflow's serialisation", "inside_airflow:serialisation", options),
+        ),
+        (("Airflow's serialisation", Target("work_seconds", at_most=0.15)),),
+        "Every DAG is judged as if it promoted; the policy itself looks no further at one that does not.",
+    )
+
+
+def _admission(sizes: Sizes) -> Contest:
+    options = {"seconds": min(20, sizes.rows // 20_000 or 1), "entries": min(500, sizes.rows // 1_000)}
+    return Contest(
+        "admission",
+        "mlgov admission, 100 reviews a second, p95",
+        (
+            Contender("mlgov admission", "admission:real", options),
+            Contender("the same server, a constant", "admission:constant", options),
+        ),
+        (("the same server, a constant", Target("work_seconds", at_most=3)),),
+        "A Deployment with its init container; a real OPA, a ledger in SQLite, plain HTTP on both sides. Each answer "
+        "is timed from the moment at which it was due to be asked.",
+        same_answers=False,
     )
 
 

@@ -45,6 +45,7 @@ from tests.fixtures.postgres import new_database, postgres_bindir, start_postgre
 from tests.fixtures.shell import Run, command_line  # noqa: E402
 
 if TYPE_CHECKING:
+    from airflow_mlgov.admission.opa import OpaServer
     from tests.worlds.exceptions import Exceptions
     from tests.worlds.governed import Governed
     from tests.worlds.live import LiveWorld
@@ -162,3 +163,18 @@ def release(
     from tests.worlds.release import new_release
 
     return new_release(tmp_path, mlflow_server, run_task, monkeypatch.setenv)
+
+
+@pytest.fixture(scope="session")
+def opa_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator["OpaServer"]:
+    """A real OPA with the shipped rules of admission and the rules of ``tests.worlds.admission`` for two namespaces."""
+    from airflow_mlgov.admission.opa import OpaServer
+    from tests.fixtures.opa import WITHOUT_OPA, opa_binary, running_opa
+    from tests.worlds.admission import bundle
+
+    if opa_binary() is None:
+        pytest.skip(WITHOUT_OPA)
+    folder = tmp_path_factory.mktemp("opa")
+    made, revision = bundle(folder)
+    with running_opa(made, folder) as (url, _):
+        yield OpaServer(url, revision)

@@ -41,6 +41,11 @@ COMMANDS = {
         "replay",
         "Make every decision again: the same answer years later; or what today's champions would get under another",
     ),
+    "admission": _Command(
+        "admission",
+        "admission",
+        "Answer a cluster's admission reviews: what may be served, told from the ledger, judged by rules on OPA.",
+    ),
     "waive": _Command(
         "exceptions",
         "waive",

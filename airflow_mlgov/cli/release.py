@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from airflow_mlgov.governance.replay import Replay
     from airflow_mlgov.release.explanation import Explanation
     from airflow_mlgov.release.promotion import Promotion
+    from airflow_mlgov.results import Subject
 
 Target = Annotated[str, typer.Option("--target", help="A target of the model in the policy.")]
 
@@ -127,6 +128,10 @@ def verify(
         str | None, typer.Option(help="Environment it is to serve in; needed where it was promoted in several.")
     ] = None,
     target: Annotated[str | None, typer.Option(help="Target it is to serve as.")] = None,
+    into: Annotated[
+        Path | None,
+        typer.Option(parser=path, help="Leave the verified files in this folder, empty or absent; nothing if refused."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """May this artifact be served, and why? Asks registry, ledger and trust root, or a pack alone; never Airflow."""
@@ -135,25 +140,33 @@ def verify(
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.governance.policy import load_policy
     from airflow_mlgov.release.explanation import explain_bytes
+    from airflow_mlgov.release.leaving import leave_verified
 
     keys, again = TrustRoot.load(trust), load_policy(policy) if policy else None
     marks = open_checkpoints(checkpoint, keys)
-    records: Records
     notes: list[str] = []
-    if pack is not None and model is None and ledger is None:
-        records = opened = open_pack(pack, keys)
+
+    def explained_here(subject: Subject, records: Records, goal: str | None = target) -> Explanation:
+        return explain_bytes(
+            subject, records, keys, policy=again, environment=environment, target=goal, checkpoints=marks
+        )
+
+    if pack is not None and model is None and ledger is None and into is None:
+        opened = open_pack(pack, keys)
         subject, notes = opened.subject(artifact), opened.notes(artifact)
+        answer = explained_here(subject, opened)
     elif pack is None and model and ledger and artifact is None:
-        client = open_registry(registry, again)
-        records, subject = open_ledger(ledger, create=False), client.subject(client.resolve(model))
-        target = target or _target_of(model, subject.name, again)
+        client, records = open_registry(registry, again), open_ledger(ledger, create=False)
+        version = client.resolve(model)
+        goal = target or _target_of(model, version.name, again)
+        if into is None:
+            answer = explained_here(client.subject(version), records, goal)
+        else:
+            answer = leave_verified(client, version, into, lambda subject: explained_here(subject, records, goal))
     else:
         raise ConfigurationError(
-            "verify takes a model with --ledger, or --pack (with --artifact) alone", code="option.missing"
+            "verify takes a model with --ledger (and --into), or --pack (with --artifact) alone", code="option.missing"
         )
-    answer = explain_bytes(
-        subject, records, keys, policy=again, environment=environment, target=target, checkpoints=marks
-    )
     if as_json:
         document = {"allowed": answer.allowed, "facts": answer.facts, "reasons": answer.reasons, "notes": notes}
         print_json(document)

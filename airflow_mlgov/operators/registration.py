@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from airflow_mlgov.results import Subject
 
+_IMAGE = re.compile(r"(?P<name>[^@\s]+)@sha256:(?P<digest>[0-9a-f]{64})")
+
 
 class RegisterModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
     """Register a run's model and sign its provenance: the model's digest linked to the digests of its datasets.
@@ -29,11 +32,13 @@ class RegisterModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
     :param feature_services: Feast feature services that its features come from, each ``{"repo": …, "service": …}`` and,
         where Feast lives elsewhere, ``python``, ``environment`` and ``timeout`` as ``FeatureServiceGateOperator`` takes
         them; the digests of their definitions let that gate's evidence count for the model
+    :param images: container images in which the model is shipped, each ``registry/name@sha256:…``; a cluster's
+        admission tells by their digests which version is served
     :param artifact_path: name under which the run logged the model
     :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` where None
     """
 
-    template_fields: Sequence[str] = ("model", "run_id", "datasets", "feature_services", "artifact_path")
+    template_fields: Sequence[str] = ("model", "run_id", "datasets", "feature_services", "images", "artifact_path")
     ui_color = "#e6e0f0"
 
     def __init__(
@@ -43,6 +48,7 @@ class RegisterModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
         run_id: str,
         datasets: Sequence[str],
         feature_services: Sequence[Mapping[str, Any]] = (),
+        images: Sequence[str] = (),
         artifact_path: str = "model",
         mlflow_conn_id: str | None = None,
         **kwargs: Any,
@@ -52,6 +58,7 @@ class RegisterModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
         self.run_id = run_id
         self.datasets = datasets
         self.feature_services = feature_services
+        self.images = images
         self.artifact_path = artifact_path
         self.mlflow_conn_id = mlflow_conn_id
 
@@ -64,15 +71,16 @@ class RegisterModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
         duty = Duty("registration", self.mlflow_conn_id)
         with task_errors():
             datasets = tuple(subject_of(stored(path)) for path in several(self.datasets))
-            services = tuple(self._feature_services())
+            services, images = tuple(self._feature_services()), tuple(self._images())
             registry = duty.mlflow.registry()
             version = registry.register(self.model, self.run_id, self.artifact_path)
             subject = registry.subject(version)
             trainers = [name for name in (registry.run(self.run_id).get("user"), *requester(context)) if name]
             signed_in = duty.evidence_context(context)
             statement = ProvenanceStatement(
-                subject, signed_in, datasets, tuple(trainers), {"run_id": self.run_id}, services
-            )
+                subject, signed_in, datasets, tuple(trainers), {"run_id": self.run_id}, services,
+                registry.place(version), images,
+            )  # fmt: skip
             entry = duty.ledger.attest(statement, duty.signer)
             registry.set_tags(
                 version,
@@ -101,3 +109,14 @@ class RegisterModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
                     f'feature_services lists {{"repo": …, "service": …}} for each, not {said!r}', code="setting.wrong"
                 )
             yield subject_of(FeatureService.read(said, "feature_services"))
+
+    def _images(self) -> Iterator[Subject]:
+        from airflow_mlgov.results import Subject
+
+        for said in several(self.images):
+            match = _IMAGE.fullmatch(said)
+            if match is None:
+                raise ConfigurationError(
+                    f"images lists registry/name@sha256:… for each, not {said!r}: a tag may move", code="setting.wrong"
+                )
+            yield Subject("image", match["name"], match["digest"])

@@ -158,6 +158,11 @@ class Part:
         return Part(value, self.path, _Lines(self.lines.file, {self.path: self.line} if self.line else {}))
 
 
+def document_of(value: Any, source: str) -> Part:
+    """A document whose value was read elsewhere; its parts have no lines."""
+    return Part(value, (), _Lines(source))
+
+
 def read_documents(raw: bytes, source: str) -> list[Part]:
     """The documents of a YAML or JSON file.
 

@@ -25,7 +25,7 @@ from airflow_mlgov.registry.mlflow_errors import mlflow_errors, said_by_mlflow
 from airflow_mlgov.registry.protocol import REFERENCE, ModelVersion
 from airflow_mlgov.registry.rest import PATIENCE, RestClient, speaks_for
 from airflow_mlgov.results import Subject
-from airflow_mlgov.urls import shown_server
+from airflow_mlgov.urls import place_of, shown_server
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -255,6 +255,13 @@ class MlflowRegistry:
     def subject(self, version: ModelVersion) -> Subject:
         """The version bound to its bytes as they are now."""
         return Subject("model", version.name, self.digest(version), version.version, self.uri)
+
+    def place(self, version: ModelVersion) -> str:
+        """Where the version's files are, as it may be signed; empty if its address holds parameters, which may be
+        secrets."""
+        with self._asking(f"ask where the files of {version} are") as client:
+            where = str(client.get_model_version_download_uri(version.name, version.version))
+        return "" if "?" in where or "#" in where else place_of(where)
 
     # -- changing -----------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -80,9 +81,25 @@ def explain_bytes(
         where = f" to {target!r}" if target else ""
         reason = ("promotion.missing", f"no verified promotion{where} of these bytes in this registry")
         return Explanation(model, False, tuple(facts), (*unverified(dossier), reason))
-    facts_of_it, reasons = judge_promotion(promotion, dossier, policy=policy, environment=environment)
-    reasons += _superseded(promotion, dossier)
+    facts_of_it, reasons = judge_now(promotion, dossier, policy=policy, environment=environment)
     return Explanation(model, not reasons, (*facts, *facts_of_it), tuple(reasons))
+
+
+def judge_now(
+    promotion: Evidence[PromotionStatement],
+    dossier: Dossier,
+    *,
+    policy: GovernancePolicy | None = None,
+    environment: str | None = None,
+    in_force: GovernancePolicy | None = None,
+    now: datetime | None = None,
+) -> tuple[list[str], list[tuple[str, str]]]:
+    """What can be said for serving what was promoted, and against it; parameters as of
+    :func:`~airflow_mlgov.release.standing.judge_promotion`, and another promotion since speaks against it too."""
+    facts, reasons = judge_promotion(
+        promotion, dossier, policy=policy, environment=environment, in_force=in_force, now=now
+    )
+    return facts, reasons + _superseded(promotion, dossier)
 
 
 def replay_all(

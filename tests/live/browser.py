@@ -12,7 +12,7 @@ from airflow_mlgov.demo.airflow_api import Run
 from airflow_mlgov.demo.servers import Airflow
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Locator, Page
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
@@ -28,6 +28,7 @@ SECONDS = 60_000
 """How long an element may take to appear on a busy machine, in milliseconds."""
 VIEW = {"width": 1280, "height": 560}
 WHOLE_FORM = {"width": 1280, "height": 1440}
+WHOLE_LIST = {"width": 1280, "height": 760}
 
 
 @contextmanager
@@ -64,6 +65,30 @@ class Person:
         links = self.page.locator("a[href$='/required_actions']:has-text('?')")
         links.first.wait_for()
         return links.all_inner_texts()
+
+    def import_errors(self) -> list[str]:
+        """Open the list of files that Airflow cannot import; a line for each."""
+        self.page.set_viewport_size(WHOLE_LIST)
+        self.page.goto(f"{self._airflow.url}/")
+        self.page.locator("button:has-text('Import Error')").first.click()
+        self._errors.first.wait_for()
+        return self._errors.all_inner_texts()
+
+    def open_import_error(self, file: str, *, shot: str | None = None) -> str:
+        """Unfold one of that list; what Airflow says of the file.
+
+        :param shot: name of a picture of it
+        """
+        self._errors.filter(has_text=file).click()
+        said = self.page.locator("[role=dialog] [data-part=item-content]:visible code").first
+        said.wait_for()
+        if shot:
+            self.shoot(shot)
+        return said.inner_text()
+
+    @property
+    def _errors(self) -> Locator:
+        return self.page.locator("[role=dialog] [data-scope=accordion][data-part=item-trigger]")
 
     def open(self, subject: str) -> None:
         """From there, follow the link to one form."""

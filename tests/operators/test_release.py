@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from airflow_mlgov.errors import EvidenceError
+from airflow_mlgov.evidence.signing import TrustRoot
+from airflow_mlgov.evidence.verification import collect
 from airflow_mlgov.operators.approval import ApprovalGateOperator
 from airflow_mlgov.operators.data_validation import DataValidationGateOperator
 from airflow_mlgov.operators.fairness import FairnessGateOperator
@@ -110,6 +112,13 @@ def test_data_that_was_not_validated_is_named(release: Release) -> None:
     assert "no verified evidence of the gate data_validation" in str(release.promote().error)
 
 
+def test_registration_signs_where_the_model_is_served_from(release: Release) -> None:
+    assert release.register(images=[f"registry.example/credit@sha256:{'7' * 64}"]).state == "success"
+    (made,) = collect(release.ledger.walk(), TrustRoot.load(release.folder / "trust.json"), kind="provenance")[0]
+    assert made.statement.place == release.server.registry.place(release.version)
+    assert [(item.name, item.digest) for item in made.statement.images] == [("registry.example/credit", "7" * 64)]
+
+
 def test_broken_rows_stop_the_run_with_the_numbers(release: Release) -> None:
     broken = people(seed=3)
     broken["y"] = broken["y"].astype(float)
@@ -209,6 +218,7 @@ def test_the_second_release_must_be_compared_with_the_champion(release: Release)
         (lambda r: r.validate(suite="/nowhere.json"), "nowhere"),
         (lambda r: r.register(run_id="0" * 32), "0000"),
         (lambda r: r.register(datasets=["/nowhere.csv"]), "nowhere"),
+        (lambda r: r.register(images=["registry.example/credit:7"]), "a tag may move"),
     ],
 )
 def test_mistakes_fail_at_once_and_name_the_thing(release: Release, run: Any, message: str) -> None:

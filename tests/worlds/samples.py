@@ -139,8 +139,12 @@ STATEMENTS: dict[str, Callable[[], st.Signed]] = {
 """Name of a golden file -> the statement as it is made today."""
 LATER: dict[str, Callable[[], st.Signed]] = {
     "quarantine": lambda: st.QuarantineStatement.of(7, SHA, "signed by a stranger", OLGA, "a test of 2025", CONTEXT),
-}
-"""Kinds that came into a form after its golden files were signed."""
+    "provenance_shipped": lambda: st.ProvenanceStatement(
+        MODEL, CONTEXT, (DATA,), ("Tom",), {"run_id": "r"}, place="s3://models/credit/7",
+        images=(Subject("image", "registry.example/credit", SHA),),
+    ),
+}  # fmt: skip
+"""Kinds, and parts of them, that came into a form after its golden files were signed."""
 WITHOUT_ZONE = ("waiver_without_zone", "emergency_without_zone")
 """Of form 1 alone: dates that a later form refuses."""
 

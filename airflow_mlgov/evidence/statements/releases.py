@@ -37,6 +37,10 @@ class ProvenanceStatement(Signed):
     """The run's id and whatever names it for people."""
     feature_services: tuple[Subject, ...] = ()
     """The feature services that its features come from, each by the digest of its definition."""
+    place: str = ""
+    """Where the registry says that its files are, as ``urls.place_of`` spells it; empty if that cannot be signed."""
+    images: tuple[Subject, ...] = ()
+    """The container images in which it is shipped, each by the digest of its OCI manifest."""
 
     @property
     def parts(self) -> tuple[Subject, ...]:
@@ -61,6 +65,7 @@ class ProvenanceStatement(Signed):
                 **self.common(),
                 "trainers": sorted(set(self.trainers)),
                 **self._parts(),
+                **self._shipped(),
             },
         }
 
@@ -75,6 +80,11 @@ class ProvenanceStatement(Signed):
         listed = {"datasets": _listed(self.datasets)}
         return listed | ({"feature_services": _listed(self.feature_services)} if self.feature_services else {})
 
+    def _shipped(self) -> dict[str, Any]:
+        """Where its bytes may be served from; admission tells a version by it."""
+        place = {"place": self.place} if self.place else {}
+        return place | ({"images": _listed(self.images)} if self.images else {})
+
     @classmethod
     def read(cls, predicate: Mapping[str, Any]) -> Self:
         """From a predicate of its form."""
@@ -86,6 +96,8 @@ class ProvenanceStatement(Signed):
             trainers=tuple(ours["trainers"]),
             source={name: value for name, value in given.items() if name not in ("model", "version")},
             feature_services=_read_parts(ours.get("feature_services", ())),
+            place=ours.get("place", ""),
+            images=tuple(Subject("image", item["name"], item["digest"]) for item in ours.get("images", ())),
         )
 
 

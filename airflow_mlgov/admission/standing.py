@@ -1,0 +1,192 @@
+"""Whether versions may serve, told from the ledger and the trust root alone, without their bytes: by the judgement of
+``mlgov verify``, over a walk of the ledger that is gone on with from request to request."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_mlgov.addresses import RegistryIdentity
+from airflow_mlgov.admission.served import Named
+from airflow_mlgov.errors import EvidenceError
+from airflow_mlgov.evidence.scope import Scope
+from airflow_mlgov.evidence.signing import TrustRoot
+from airflow_mlgov.evidence.statements import PromotionStatement, ProvenanceStatement
+from airflow_mlgov.evidence.verification import Evidence, collect, only
+from airflow_mlgov.governance.policy import GovernancePolicy
+from airflow_mlgov.release.explanation import judge_now
+from airflow_mlgov.release.timeline import Timeline, evidence_for, history_of, version_of
+from airflow_mlgov.results import Subject
+from airflow_mlgov.urls import place_of
+
+if TYPE_CHECKING:
+    from airflow_mlgov.evidence.chain import Head, Verified
+    from airflow_mlgov.evidence.ledger import Ledger
+
+LOOKS_AGAIN = 2.0
+"""Seconds after which the ledger is asked whether it has grown, and the trust root whether it was changed."""
+JUDGES_AGAIN = 10.0
+"""Seconds after which a version is judged again though nothing was written: waivers end, audits fall due."""
+
+
+_MOST_KEPT = 1_000
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Whether a version stands at one target of one environment."""
+
+    name: str
+    version: str
+    environment: str
+    target: str
+    record: str
+    """The promotion, as the ledger names it."""
+    reasons: tuple[tuple[str, str], ...] = ()
+    """``(code, message)`` of each thing against it; empty if it stands."""
+
+
+@dataclass
+class Book:
+    """What one walk of the ledger says under one trust root."""
+
+    walked: Verified
+    trust: TrustRoot
+    policy: GovernancePolicy
+    identity: RegistryIdentity
+    now: Callable[[], datetime]
+    _places: dict[str, list[Evidence[ProvenanceStatement]]] = field(default_factory=dict)
+    _images: dict[str, list[Evidence[ProvenanceStatement]]] = field(default_factory=dict)
+    _judged: dict[tuple[str, str | None, str | None], tuple[float, list[Standing]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        made = only(collect(self.walked, self.trust, kind=ProvenanceStatement.kind)[0], ProvenanceStatement)
+        for item in made:
+            if self.identity.of(item.subject.registry) != self.identity.name:
+                continue
+            if item.statement.place:
+                self._places.setdefault(place_of(item.statement.place), []).append(item)
+            for image in item.statement.images:
+                self._images.setdefault(image.digest, []).append(item)
+
+    @property
+    def images(self) -> Collection[str]:
+        """Digests of the images in which models were shipped."""
+        return self._images.keys()
+
+    def versions(self, named: Named) -> list[tuple[str, str | None, str | None]]:
+        """Name, version and alias of each version that a workload may mean; none if nobody has registered it."""
+        if named.kind == "registry":
+            return [(named.name, named.version, named.alias)]
+        if named.kind == "image":
+            found = self._images.get(named.digest, [])
+        else:
+            found = self._places.get(named.said, [])
+            found = [item for item in found if item.digest == found[-1].digest]  # what lies there by the newest word
+        return list(dict.fromkeys((item.subject.name, version_of(item), None) for item in found))
+
+    def standings(self, named: Named) -> list[Standing]:
+        """How whatever a workload means stands, at every target at which it was ever promoted."""
+        return [one for meant in self.versions(named) for one in self._of(*meant)]
+
+    def _of(self, name: str, version: str | None, alias: str | None) -> list[Standing]:
+        now, key = time.monotonic(), (name, version, alias)
+        until, found = self._judged.get(key, (0.0, []))
+        if now >= until:
+            found = list(self._judge(name, version, alias))
+            if len(self._judged) >= _MOST_KEPT:
+                self._judged.clear()
+            self._judged[key] = (now + JUDGES_AGAIN, found)
+        return found
+
+    def _judge(self, name: str, version: str | None, alias: str | None) -> Iterable[Standing]:
+        history = history_of(self.walked, self.trust, Scope(name, self.identity, None))
+        moves = only(history, PromotionStatement)
+        for environment, target in sorted({(item.environment, item.statement.target) for item in moves}):
+            if alias is not None and not self._holds(name, target, alias):
+                continue
+            timeline = Timeline(history, name, self.identity.name, environment, target)
+            mine = [item for item in timeline.promotions if version in (None, version_of(item))]
+            if mine:
+                yield self._standing(mine[-1])
+
+    def _holds(self, name: str, target: str, alias: str) -> bool:
+        """Whether an alias stands for a target, by the policy."""
+        targets = self.policy.models[name].targets if name in self.policy.models else {}
+        return target in targets and targets[target].alias == alias
+
+    def _standing(self, promotion: Evidence[PromotionStatement]) -> Standing:
+        said = promotion.subject
+        model = Subject("model", said.name, promotion.digest, said.version, self.identity.name)
+        dossier = evidence_for(self.walked, self.trust, model, promotion.environment, self.identity)
+        _, reasons = judge_now(promotion, dossier, in_force=self.policy, now=self.now())
+        return Standing(
+            said.name, version_of(promotion), promotion.environment, promotion.statement.target, promotion.reference,
+            tuple(reasons),
+        )  # fmt: skip
+
+
+class Standings:
+    """A ledger, whom to trust and which policy, kept in step with what is written.
+
+    What was walked once is held to: entries that are changed, cut off or replaced later are found, and refused until
+    they are back.
+
+    :param open_ledger: opens the ledger; asked once, when it is first needed
+    :param trust: the trust root's file, read again when it was changed
+    :param identity: the registry whose models they are
+    :param checkpoints: what the ledger was at some sizes, kept elsewhere; given the trust root
+    :param now: the moment that is judged at
+    """
+
+    def __init__(
+        self,
+        open_ledger: Callable[[], Ledger],
+        trust: Path,
+        policy: GovernancePolicy,
+        identity: RegistryIdentity,
+        checkpoints: Callable[[TrustRoot], Iterable[Head]] = lambda _: (),
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._open, self._trust, self._policy, self._identity = open_ledger, trust, policy, identity
+        self._checkpoints, self._now = checkpoints, now
+        self._ledger: Ledger | None = None
+        self._book: Book | None = None
+        self._looked = 0.0
+        self._lock = threading.Lock()
+
+    def book(self) -> Book:
+        """What the ledger says now, not older than :data:`LOOKS_AGAIN`.
+
+        :raises EvidenceError: its chain is broken, or it is not any more what was walked before
+        :raises DependencyError: it is down
+        :raises ConfigurationError: the trust root cannot be read, or there is no ledger
+        """
+        with self._lock:
+            if self._book is None or time.monotonic() - self._looked >= LOOKS_AGAIN:
+                self._book = self._read(self._book)
+                self._looked = time.monotonic()
+            return self._book
+
+    def _read(self, before: Book | None) -> Book:
+        trust = TrustRoot.load(self._trust)
+        if self._ledger is None:
+            self._ledger = self._open()
+        if before is None:
+            return Book(self._ledger.walk(self._checkpoints(trust)), trust, self._policy, self._identity, self._now)
+        if trust.keys == before.trust.keys:
+            trust = before.trust  # which keeps what it has verified
+            size, head = self._ledger.last()
+            if (size, head) == (before.walked.head.size, before.walked.head.head):
+                return before
+            if size < before.walked.head.size:
+                raise EvidenceError(
+                    f"the ledger has {size} entries and had {before.walked.head.size}: its tail was cut",
+                    code="ledger.tail_cut",
+                )
+        return Book(self._ledger.walk(since=before.walked), trust, self._policy, self._identity, self._now)

@@ -1,0 +1,374 @@
+"""Ways past the cluster's door: each object as an API server would ask about it, judged over a real ledger by a real
+OPA with the shipped rules."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_mlgov.admission.opa import OpaServer
+from airflow_mlgov.evidence.signing import TrustRoot, duties
+from airflow_mlgov.registry.protocol import ModelVersion
+from airflow_mlgov.results import Subject
+from tests.fixtures.mlflow_server import MlflowServer
+from tests.worlds.admission import (
+    CONTROLLER,
+    GATE,
+    PROMOTE,
+    RUNTIME,
+    STRANGER,
+    DoorWorld,
+    House,
+    deployment,
+    door_of,
+    inference_service,
+    pod,
+    pod_spec,
+    verifier,
+    workflow,
+)
+from tests.worlds.exceptions import Exceptions
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, mlflow_server: MlflowServer, opa_server: OpaServer) -> House:
+    """One that no test changes."""
+    return House.build(tmp_path_factory.mktemp("house"), mlflow_server, opa_server)
+
+
+@pytest.fixture
+def door(house: House) -> DoorWorld:
+    return house.door
+
+
+@pytest.fixture
+def promoted(house: House) -> ModelVersion:
+    """A version that may serve."""
+    return house.promoted
+
+
+@pytest.fixture
+def other(house: House) -> ModelVersion:
+    """One that was registered, and no more."""
+    return house.other
+
+
+@pytest.fixture
+def copied(house: House, tmp_path: Path) -> DoorWorld:
+    """One that the test may change."""
+    return house.copy(tmp_path)
+
+
+def container(spec: dict[str, Any]) -> dict[str, Any]:
+    return spec["containers"][0]
+
+
+# -- what is let in ------------------------------------------------------------------------------------------------
+
+
+def test_what_was_promoted_and_is_verified_first(door: DoorWorld, promoted: ModelVersion) -> None:
+    model = door.governed.model
+    for reference in (promoted.uri, f"models:/{model}@champion"):
+        spec = pod_spec(reference)
+        for kind in ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"):
+            door.admitted(deployment(spec, kind))
+        door.admitted(pod(spec))
+        door.admitted(pod(spec), operation="UPDATE")
+        door.admitted(pod(spec), dryRun=True)
+        door.admitted(inference_service(reference, reference))
+        door.admitted(inference_service(reference, reference), version="admission.k8s.io/v1beta1")
+    place = door.governed.registry.place(promoted)
+    door.admitted(inference_service(place, promoted.uri))
+    door.admitted(inference_service(f"{place}/", f"models:/{model}/{promoted.version}"))
+
+
+def test_a_model_that_is_shipped_as_an_image(copied: DoorWorld) -> None:
+    image = Subject("image", "registry.example/credit", "7" * 64)
+    version = copied.governed.candidate(images=(image,))
+    spec = {"containers": [{"name": "server", "image": f"{image.name}@sha256:{image.digest}"}]}
+    copied.refused("served.not_promoted", deployment(spec))
+    copied.governed.promote(version)
+    copied.anew().admitted(deployment(spec))
+    by_tag = {"containers": [{"name": "server", "image": f"{image.name}:7"}]}
+    copied.anew().refused("image.unlisted", deployment(by_tag))
+
+
+def test_what_changes_nothing_of_what_is_served(door: DoorWorld) -> None:
+    stranger = deployment({"containers": [{"name": "s", "image": STRANGER}]})
+    door.admitted(None, of=stranger, operation="DELETE")
+    door.admitted(stranger, operation="UPDATE", subResource="status")
+    scale = {"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "credit"}, "spec": {"replicas": 3}}
+    door.admitted(scale, operation="UPDATE", subResource="scale")
+    for given in ({"operation": "CONNECT"}, {"subResource": "exec"}, {"subResource": "scale", "operation": "CONNECT"}):
+        door.refused("operation.unknown", stranger, **given)
+    door.refused("kind.unknown", scale, operation="UPDATE", subResource="elsewhere")
+
+
+# -- what is served ------------------------------------------------------------------------------------------------
+
+
+def test_an_annotation_that_claims_a_promotion(door: DoorWorld, promoted: ModelVersion) -> None:
+    claims = {"mlgov.evidence": "ledger:7@abc", "mlgov.model": promoted.uri, "mlgov.status": "promoted"}
+    spec = {"containers": [{"name": "s", "image": RUNTIME}]}
+    said = door.refused("served.nothing", deployment(spec, annotations=claims, labels={"mlgov": "allowed"}))
+    assert "name it by models:/name/version" in said
+    door.refused("image.unlisted", deployment({"containers": [{"name": "s", "image": STRANGER}]}, annotations=claims))
+
+
+def test_a_model_in_the_environment_of_a_sidecar(door: DoorWorld, promoted: ModelVersion, other: ModelVersion) -> None:
+    spec = pod_spec(promoted.uri)
+    spec["containers"].append(
+        {"name": "helper", "image": RUNTIME, "env": [{"name": "WARM_UP", "value": f"fetch {other.uri} now"}]}
+    )
+    said = door.refused("served.not_promoted", deployment(spec))
+    assert "containers[1].env[0]" in said
+    spec["containers"][1]["env"][0]["value"] = "s3://elsewhere/models/credit"
+    door.refused("served.unknown", deployment(spec))
+
+
+def test_a_container_that_is_put_into_a_running_pod(
+    door: DoorWorld, promoted: ModelVersion, other: ModelVersion
+) -> None:
+    spec = pod_spec(promoted.uri)
+    spec["ephemeralContainers"] = [{"name": "debug", "image": STRANGER}]
+    given = {"operation": "UPDATE", "subResource": "ephemeralcontainers"}
+    door.refused("image.unlisted", pod(spec), **given)
+    spec["ephemeralContainers"] = [{"name": "debug", "image": RUNTIME, "args": ["serve", other.uri]}]
+    door.refused("served.not_promoted", pod(spec), **given)
+    spec["ephemeralContainers"] = [{"name": "debug", "image": RUNTIME, "args": ["top"]}]
+    door.admitted(pod(spec), **given)
+
+
+def test_an_update_that_swaps_the_model(door: DoorWorld, promoted: ModelVersion, other: ModelVersion) -> None:
+    door.admitted(inference_service(promoted.uri, promoted.uri))
+    before = {"oldObject": inference_service(promoted.uri, promoted.uri)}
+    door.refused("served.not_promoted", inference_service(other.uri, other.uri), operation="UPDATE", **before)
+    door.refused("served.not_promoted", inference_service(other.uri, promoted.uri), operation="UPDATE", **before)
+
+
+def test_a_place_that_was_never_signed(door: DoorWorld, promoted: ModelVersion) -> None:
+    place = door.governed.registry.place(promoted)
+    for uri in ("s3://models/credit", f"{place}/inner", f"{place}x", place.rpartition("/")[0], "pvc://models/credit"):
+        door.refused("served.unknown", inference_service(uri, promoted.uri))
+    for uri in (f"models:/{door.governed.model}/latest", "oci://registry.example/credit:7"):
+        door.refused("served.mutable", inference_service(uri, promoted.uri))
+    door.refused("served.unknown", inference_service(f"oci://r.example/c@sha256:{'9' * 64}", promoted.uri))
+
+
+def test_an_object_that_names_a_thousand_models(door: DoorWorld, promoted: ModelVersion) -> None:
+    spec = pod_spec(promoted.uri)
+    container(spec)["args"] += [f"models:/{door.governed.model}/{number}" for number in range(1_000)]
+    assert "50 are looked up" in door.refused("served.too_many", deployment(spec))
+
+
+def test_a_volume_that_may_hold_any_model(door: DoorWorld, promoted: ModelVersion) -> None:
+    for source in ({"persistentVolumeClaim": {"claimName": "models"}}, {"hostPath": {"path": "/models"}},
+                   {"configMap": {"name": "weights"}}, {"nfs": {"server": "x", "path": "/"}}):  # fmt: skip
+        spec = pod_spec(promoted.uri)
+        spec["volumes"].append({"name": "other", **source})
+        door.refused("volume.unlisted", deployment(spec))
+
+
+# -- how it stands -------------------------------------------------------------------------------------------------
+
+
+def test_a_version_whose_place_another_has_taken(copied: DoorWorld, promoted: ModelVersion) -> None:
+    copied.admitted(deployment(pod_spec(promoted.uri)))
+    newer = copied.governed.candidate(2.0)
+    copied.governed.promote(newer)
+    said = copied.anew().refused("promotion.superseded", deployment(pod_spec(promoted.uri)))
+    assert f"replaced by version {newer.version}" in said
+    copied.anew().admitted(deployment(pod_spec(newer.uri)))
+    copied.anew().admitted(deployment(pod_spec(f"models:/{copied.governed.model}@champion")))
+
+
+def test_a_version_that_was_promoted_elsewhere(copied: DoorWorld) -> None:
+    copied.governed.environment = "staging"
+    version = copied.governed.candidate()
+    copied.governed.promote(version)
+    copied.refused("served.not_promoted", deployment(pod_spec(version.uri)))
+
+
+def test_a_gate_that_fails_after_the_promotion(copied: DoorWorld, promoted: ModelVersion) -> None:
+    copied.governed.judge(promoted, auc=0.5, data="f" * 64)
+    copied.anew().refused("gate.failed_since", deployment(pod_spec(promoted.uri)))
+
+
+def test_a_waiver_that_has_run_out(exceptions: Exceptions, opa_server: OpaServer) -> None:
+    exceptions.waived(days=14)
+    exceptions.governed.promote(exceptions.version, ["rita"])
+    spec = pod_spec(exceptions.version.uri)
+    door_of(exceptions.governed, opa_server).admitted(deployment(spec))
+    said = door_of(exceptions.governed, opa_server, timedelta(days=20)).ask(deployment(spec))
+    assert not said.allowed
+    assert "(obligation." in said.said
+
+
+def test_a_key_that_was_withdrawn(copied: DoorWorld, promoted: ModelVersion) -> None:
+    copied.admitted(deployment(pod_spec(promoted.uri)))
+    trust = TrustRoot()
+    for duty in duties():
+        if duty != "performance":
+            trust = trust.with_key(copied.governed.signer(duty).public_key, [duty])
+    trust.save(copied.governed.trust_file)
+    said = copied.anew().refused("evidence.missing", deployment(pod_spec(promoted.uri)))
+    assert "does not verify" in said
+
+
+def test_a_ledger_that_was_rewritten(
+    copied: DoorWorld, promoted: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_mlgov.admission.standing.LOOKS_AGAIN", 0.0)
+    copied.admitted(deployment(pod_spec(promoted.uri)))
+    ledger = copied.governed.folder / "ledger.db"
+    kept = ledger.read_bytes()
+    copied.governed.candidate(2.0)
+    copied.admitted(deployment(pod_spec(promoted.uri)))
+    ledger.write_bytes(kept)
+    said = copied.ask(deployment(pod_spec(promoted.uri)))
+    assert (said.allowed, said.status) == (False, 500)
+    assert "[ledger.tail_cut]" in said.said
+
+
+def test_a_ledger_that_is_gone(copied: DoorWorld, promoted: ModelVersion) -> None:
+    (copied.governed.folder / "ledger.db").unlink()
+    said = copied.anew().ask(deployment(pod_spec(promoted.uri)))
+    assert not said.allowed
+    assert "[ledger.missing]" in said.said
+
+
+# -- the bytes -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"command": ["sh", "-c", "mlgov verify {ref} --target production || true"]}, "exit code is lost"),
+        ({"restartPolicy": "Always"}, "restarted always"),
+        ({"image": STRANGER}, "is not one of the namespace's tools"),
+        ({"image": "registry.example/mlgov:latest"}, "is not one of the namespace's tools"),
+        ({"--trust": "/models/trust.json"}, "its --trust is not the one"),
+        ({"--ledger": "sqlite:////models/ledger.db"}, "its --ledger is not the one"),
+        ({"--registry": "https://mlflow.mine.example"}, "its --registry is not the one"),
+        ({"--target": "staging"}, "it needs --target production"),
+        ({"--environment": "dev"}, "it needs --environment test"),
+        ({"env": [{"name": "PATH", "value": "/models"}]}, "its variable PATH is not one"),
+        ({"env": [{"name": "PGPASSWORD", "value": "x"}]}, "its variable PGPASSWORD is not one"),
+        ({"volumeMounts": [{"name": "tools", "mountPath": "/usr/local/bin"}]}, "a volume of the kind secret"),
+    ],
+    ids=lambda value: value[:40] if isinstance(value, str) else "x",
+)  # fmt: skip
+def test_an_init_container_that_proves_nothing(
+    door: DoorWorld, promoted: ModelVersion, change: dict[str, Any], why: str
+) -> None:
+    spec = pod_spec(promoted.uri)
+    spec["volumes"].append({"name": "tools", "secret": {"secretName": "tools"}})
+    container(spec)["args"].append(promoted.uri)
+    init = spec["initContainers"][0]
+    for key, value in change.items():
+        if key.startswith("--"):
+            init["command"][init["command"].index(key) + 1] = value
+        elif key == "command":
+            init["command"] = [word.format(ref=promoted.uri) for word in value]
+        else:
+            init[key] = value
+    assert why in door.refused("bytes.unverified", deployment(spec))
+
+
+def test_another_model_is_verified_than_is_served(door: DoorWorld, promoted: ModelVersion, other: ModelVersion) -> None:
+    door.refused("bytes.unverified", inference_service(promoted.uri, other.uri))
+    door.refused("bytes.unverified", inference_service(promoted.uri))
+    spec = pod_spec(promoted.uri)
+    container(spec)["env"] = [{"name": "MODEL_URI", "value": other.uri}]
+    door.refused("served.not_promoted", deployment(spec))
+
+
+def test_something_that_runs_before_the_verification(door: DoorWorld, promoted: ModelVersion) -> None:
+    spec = pod_spec(promoted.uri)
+    spec["initContainers"].insert(
+        0, {"name": "first", "image": RUNTIME, "command": ["cp", "/bin/true", "/models/mlgov"]}
+    )
+    assert "comes before it" in door.refused("bytes.unverified", deployment(spec))
+
+
+def test_a_container_that_writes_over_what_was_verified(door: DoorWorld, promoted: ModelVersion) -> None:
+    spec = pod_spec(promoted.uri)
+    del container(spec)["volumeMounts"][0]["readOnly"]
+    assert "mount it readOnly" in door.refused("bytes.unverified", deployment(spec))
+
+
+# -- pipelines -----------------------------------------------------------------------------------------------------
+
+
+def test_pipelines(door: DoorWorld) -> None:
+    given = {"namespace": "pipelines"}
+    for kind in ("Workflow", "WorkflowTemplate", "CronWorkflow"):
+        door.admitted(workflow(GATE, PROMOTE, kind=kind), **given)
+        either = (PROMOTE[0], "gate.Succeeded || gate.Failed", PROMOTE[2])
+        assert "gate.weak_edge" in door.refused("step.unguarded", workflow(GATE, either, kind=kind), **given)
+    lost = (GATE[0], "", f"sh -c '{GATE[2]}||true'")
+    door.refused("step.unguarded", workflow(lost, PROMOTE), **given)
+    other = ("gate", "", "mlgov gate fairness --data p.csv --label y --prediction p --sensitive sex")
+    door.refused("step.gate_missing", workflow(other, PROMOTE), **given)
+    said = door.refused("step.unguarded", workflow(GATE, PROMOTE, image=STRANGER), **given)
+    assert "is not one of the namespace's tools" in said
+    said = door.ask(workflow(("train", "", "python train.py")), **given)
+    assert (said.allowed, said.said) == (
+        True,
+        "nothing in it registers, promotes or deploys a model: there was nothing to judge",
+    )
+    door.refused("pipeline.incomplete", workflow(GATE, PROMOTE, podSpecPatch='{"containers": []}'), **given)
+    door.refused("namespace.sort", workflow(GATE, PROMOTE), namespace="serving")
+    door.refused("namespace.sort", deployment({"containers": []}, namespace="pipelines"), **given)
+    door.refused("namespace.unknown", workflow(GATE, PROMOTE) | {"metadata": {"name": "x"}}, namespace="default")
+
+
+def test_a_job_that_promotes(door: DoorWorld) -> None:
+    def job(*commands: list[str], kind: str = "Job") -> dict[str, Any]:
+        containers = [{"name": f"c{at}", "image": pod_tool, "command": words} for at, words in enumerate(commands)]
+        template = {"template": {"spec": {"initContainers": containers[:-1], "containers": containers[-1:]}}}
+        spec = {"jobTemplate": {"spec": template}} if kind == "CronJob" else template
+        return {"apiVersion": "batch/v1", "kind": kind, "metadata": {"name": "j"}, "spec": spec}
+
+    pod_tool = verifier("models:/m/1")["image"]
+    promote, gate = PROMOTE[2].split(), GATE[2].split()
+    for kind in ("Job", "CronJob"):
+        door.refused("step.unguarded", job(promote, kind=kind), namespace="pipelines")
+        door.admitted(job(gate, promote, kind=kind), namespace="pipelines")
+
+
+def test_a_template_that_may_change(door: DoorWorld) -> None:
+    given = {"namespace": "pipelines"}
+    hollow = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "metadata": {"name": "w"},
+              "spec": {"workflowTemplateRef": {"name": "credit"}}}  # fmt: skip
+    said = door.refused("pipeline.reference", hollow, **given)
+    assert "pin its digest" in said
+    run = {"apiVersion": "tekton.dev/v1", "kind": "PipelineRun", "metadata": {"name": "r"},
+           "spec": {"pipelineRef": {"name": "credit"}}}  # fmt: skip
+    door.refused("pipeline.reference", run, **given)
+    run["spec"] = {"pipelineRef": {"resolver": "git", "params": []}}
+    door.refused("pipeline.incomplete", run, **given)
+    hollow["spec"]["podSpecPatch"] = "{}"
+    door.refused("pipeline.incomplete", hollow, **given)
+
+
+def test_a_pod_of_a_pipeline_that_no_controller_has_made(door: DoorWorld) -> None:
+    made = pod({"containers": [{"name": "main", "image": STRANGER}]}, namespace="pipelines")
+    door.refused("namespace.sort", made, namespace="pipelines")
+    door.admitted(made, namespace="pipelines", userInfo={"username": CONTROLLER, "groups": []})
+    door.refused("image.unlisted", pod(made["spec"]), userInfo={"username": CONTROLLER, "groups": []})
+
+
+def test_a_review_that_comes_past_us(door: DoorWorld, promoted: ModelVersion) -> None:
+    """OPA is asked by the API server itself, with what nobody has read."""
+    from airflow_mlgov.demo.servers import http_session
+    from tests.worlds.admission import review
+
+    for body in (workflow(GATE, PROMOTE), deployment(pod_spec(promoted.uri)), inference_service(promoted.uri)):
+        asked = review(body, namespace=body["metadata"].get("namespace", "pipelines"))
+        said = http_session().post(door.door.opa.url, json=asked, timeout=30).json()["response"]
+        assert (said["uid"], said["allowed"]) == (asked["request"]["uid"], False)
+        assert "point the webhook at mlgov admission" in said["status"]["message"]
