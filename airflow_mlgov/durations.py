@@ -28,6 +28,19 @@ def parse_duration(text: Any) -> timedelta:
     return span(int(match[1]), _UNITS[match[2]])
 
 
+def seconds_of(text: Any) -> float:
+    """A time limit as people write it: seconds as a number, or a duration.
+
+    :raises ConfigurationError: it is neither
+    """
+    if isinstance(text, int | float) and not isinstance(text, bool):
+        return float(text)
+    try:
+        return float(text) if isinstance(text, str) else parse_duration(text).total_seconds()
+    except ValueError:
+        return parse_duration(text).total_seconds()
+
+
 def span(number: float, unit: str) -> timedelta:
     """A number of ``days``, ``hours`` and the like as a time span.
 

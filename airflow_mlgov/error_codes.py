@@ -183,7 +183,7 @@ MEANINGS: Mapping[str, str] = {
     "manifest.unknown_kind": "A file holds no pipeline of a platform that is known.",
     "manifest.wrong": "A pipeline contradicts itself: a need that is not there, a circle, a name twice.",
     "memory.short": "The rows need more memory than the machine or the container has left.",
-    "memory_limit.exceeded": "A query needs more memory than its limit.",
+    "memory_limit.exceeded": "The work needs more memory than its limit.",
     "memory_limit.form": "A memory limit is not a size.",
     "mlflow.examples": "An evaluation run has other numbers of examples and of rows.",
     "mlflow.no_scores": "There is no MLflow run with scores of the model.",

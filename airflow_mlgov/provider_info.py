@@ -109,6 +109,15 @@ def _options() -> dict[str, Any]:
             "that leads to another registry is refused. The connection's own URL, in one spelling, where empty.",
             example="https://mlflow.example",
         ),
+        "memory_limit": _option(
+            "The most that a gate may hold in memory, whatever the policy or a DAG says; they may say less.",
+            example="2GB",
+        ),
+        "time_limit": _option(
+            "The longest that a gate may take, in seconds or as a duration, whatever the policy or a DAG says; they "
+            "may say less.",
+            example="30m",
+        ),
         "notifiers": _option(
             "JSON list of Airflow notifiers that tell people, each with class, kwargs and, where it is not for all, "
             "events. Strings may hold {subject}, {body}, {html}, {chat}, {owners} and {event}. No secrets: they belong "

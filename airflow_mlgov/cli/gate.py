@@ -96,14 +96,12 @@ def run(gate: Gate[Any], given: Mapping[str, Any]) -> None:
         settings,
         bounds,
         subject=subject,
-        baseline=given.get("baseline"),
+        baseline=_baseline(given),
         lookup=_lookup(given) if gate.needs_lookup(settings) else None,
         artifact=artifact,
         elsewhere=Elsewhere(lambda: _registry(given), source),
         rulebook=Packs(),
         report_dir=given["report_dir"],
-        memory_limit=given.get("memory_limit"),
-        time_limit=given.get("time_limit"),
     )
     _conclude(replace(result, purpose="what_if") if given.get("what_if") else result, given)
 
@@ -128,6 +126,14 @@ def _source(given: Mapping[str, Any]) -> Any:
 
     data, table, query = (given[name] for name in ("data", "table", "query"))
     return data if table is None and query is None else SqlSource(data, table=table, query=query)
+
+
+def _baseline(given: Mapping[str, Any]) -> Any:
+    """The champion's rows, in the same database as the data if no other is named; None if there are none."""
+    from airflow_mlgov.data.database import SqlSource
+
+    named, table, query = (given.get(name) for name in ("baseline", "baseline_table", "baseline_query"))
+    return named if table is None and query is None else SqlSource(named or given["data"], table=table, query=query)
 
 
 def _lookup(given: Mapping[str, Any]) -> RegistryLookup:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from airflow_mlgov.gates.protocol import Gate
 
+_OF_EVERY_GATE = frozenset(GateSettings.model_fields)
 SETTING = "setting_"
 """Before a setting's name, so that it is nobody else's."""
 
@@ -44,10 +45,12 @@ _DATA = {
     ],
     "table": _text("--table", "Table, if --data is a SQLAlchemy URL."),
     "query": _text("--query", "SELECT, if --data is a SQLAlchemy URL."),
-    "memory_limit": _text("--memory-limit", "What a query over the data may hold before it spills; 512MB if omitted."),
-    "time_limit": _text("--time-limit", "How long reading and queries may take: 90, 30m, 2h; an hour if omitted."),
 }
-_BASELINE = {"baseline": _text("--baseline", "The champion's rows, in columns of the same names.")}
+_BASELINE = {
+    "baseline": _text("--baseline", "The champion's rows, in columns of the same names."),
+    "baseline_table": _text("--baseline-table", "Table with them, in the database of --baseline, or of --data."),
+    "baseline_query": _text("--baseline-query", "SELECT that gives them, in the database of --baseline, or of --data."),
+}
 _MODEL = {"model": _text("--model", "models:/name/7 that the result is about.")}
 _FOR_MODEL = {
     "model": _text("--model", "Registered model that the data is for."),
@@ -97,7 +100,7 @@ def parameters_of(gate: Gate[Any]) -> list[Parameter]:
 def csv_parameters() -> list[Parameter]:
     """The options that say how csv is read."""
     fields = CsvSettings.model_fields
-    made = {SETTING + name: _of_setting(name, info) for name, info in fields.items()}
+    made = {SETTING + name: _of_setting(name, info) for name, info in fields.items() if name not in _OF_EVERY_GATE}
     return [Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=option) for name, option in made.items()]
 
 
@@ -119,7 +122,7 @@ def settings_of(gate: Gate[Any], given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _said(settings: type[GateSettings], given: Mapping[str, Any]) -> dict[str, Any]:
-    said = {name: given[SETTING + name] for name in settings.model_fields}
+    said = {name: given.get(SETTING + name) for name in settings.model_fields}
     return {
         name: _value(settings.model_fields[name], flag_of(name, settings.model_fields[name]), value)
         for name, value in said.items()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,20 +22,13 @@ def suite() -> None:
     """Keeps ``propose`` a command of its own though it is the only one."""
 
 
-@suite_app.command("propose")
-def propose(
-    data: Annotated[str, typer.Option("--data", help="csv or parquet file, a glob or a folder, that is trusted.")],
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", parser=path, help="File to write; if omitted, stdout. Not overwritten."),
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the suite.")] = None,
-    types: Annotated[bool, typer.Option("--types", help="Also pin pandas' types; slower to evaluate.")] = False,
-) -> None:
+def propose(**given: Any) -> None:
     """Draft a Great Expectations suite from trusted data; edit it before you use it."""
+    from airflow_mlgov.cli.options import csv_settings_of
     from airflow_mlgov.gates.data_validation.propose import propose_suite
 
-    draft = propose_suite(data, name=name, types=types)
+    reading, out = csv_settings_of(given).reading, given["out"]
+    draft = propose_suite(given["data"], name=given["name"], types=given["types"], reading=reading)
     if out is None:
         print_json(draft)
         return
@@ -51,3 +45,30 @@ def propose(
     except OSError as error:
         raise ConfigurationError(f"cannot write {out}: {error.strerror or error}", code="file.not_writable") from None
     say(f"{len(draft['expectations'])} expectations in {out}: a draft, read and edit every line", to=sys.stderr)
+
+
+def _with_options() -> None:
+    from airflow_mlgov.cli.options import csv_parameters
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    own = {
+        "data": Annotated[
+            str, typer.Option("--data", help="csv or parquet file, a glob or a folder, that is trusted.")
+        ],
+        "out": Annotated[
+            Path | None, typer.Option("--out", parser=path, help="File to write; if omitted, stdout. Not overwritten.")
+        ],
+        "name": Annotated[str | None, typer.Option("--name", help="Name of the suite.")],
+        "types": Annotated[bool, typer.Option("--types", help="Also pin pandas' types; slower to evaluate.")],
+    }
+    defaults: dict[str, Any] = {"data": inspect.Parameter.empty, "types": False}
+    parameters = [
+        inspect.Parameter(name, keyword, default=defaults.get(name), annotation=kind) for name, kind in own.items()
+    ]
+    parameters += csv_parameters()
+    propose.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    propose.__annotations__ = {item.name: item.annotation for item in parameters}
+
+
+_with_options()
+suite_app.command("propose")(propose)

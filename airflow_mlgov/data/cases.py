@@ -24,6 +24,8 @@ _FEW = 200_000
 _OFTEN = 4
 """Rows that come as often as this, on the average, are counted first; otherwise all are sorted."""
 _REPEATED_AT_ONCE = 65_536
+_LINES = 8_192
+"""Lines that are held at a time; each may be long."""
 _LARGEST_WHOLE = 1e38
 """DuckDB writes no larger float as a whole number."""
 _WHOLE = "0|-?[1-9][0-9]{0,37}"
@@ -77,12 +79,12 @@ def _of_table(table: DuckTable, columns: Sequence[str]) -> str:
     ((rows, different),) = table.rows(seen)
     digest = hashlib.sha256(_HEAD)
     if rows < _OFTEN * different:
-        for batch in table.batches(f"SELECT {line} FROM {table.sql} ORDER BY line"):  # noqa: S608 - quoted
+        for batch in table.batches(f"SELECT {line} FROM {table.sql} ORDER BY line", _LINES):  # noqa: S608 - quoted
             digest.update(_bytes_of(batch.column(0)))
         return digest.hexdigest()
     counted = f"SELECT {listing}, count(*) AS many FROM {table.sql} GROUP BY {listing}"  # noqa: S608 - quoted
     lines = f"SELECT {line}, many FROM ({counted})"  # noqa: S608 - quoted
-    for batch in table.batches(f"SELECT line, sum(many) FROM ({lines}) GROUP BY line ORDER BY line"):  # noqa: S608
+    for batch in table.batches(f"SELECT line, sum(many) FROM ({lines}) GROUP BY line ORDER BY line", _LINES):  # noqa: S608
         for text, many in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
             _add(digest, text.encode(), int(many))
     return digest.hexdigest()

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from airflow_mlgov.data import _arrow_child
-from airflow_mlgov.data.duck import MemoryLimitError
 from airflow_mlgov.data.file_kinds import is_json_lines
 from airflow_mlgov.data.limits import deadline
+from airflow_mlgov.data.memory import MemoryLimitError
 from airflow_mlgov.data.relation import bytes_of
 from airflow_mlgov.data.row_writer import write_rows
 from airflow_mlgov.errors import ConfigurationError

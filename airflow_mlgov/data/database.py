@@ -4,16 +4,20 @@ a password: not in a name, not in a repr, not in an error."""
 from __future__ import annotations
 
 import hashlib
+import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
+from airflow_mlgov.data.fetching import fetched
 from airflow_mlgov.data.fingerprint import TableFingerprint
+from airflow_mlgov.data.limits import deadline, stopped_at
+from airflow_mlgov.data.memory import exceeded
 from airflow_mlgov.data.names import require_columns
 from airflow_mlgov.data.relation import MEMORY_LIMIT, ColumnKind
 from airflow_mlgov.data.remote import RemoteRelation, copied, fingerprint_of
@@ -25,7 +29,6 @@ if TYPE_CHECKING:
 
     from airflow_mlgov.data.duck import Duck, DuckTable
 
-_CHUNK = 5_000
 _SECRET = re.compile(r"pass|pwd|secret|token|key|cred|extra", re.IGNORECASE)
 _MYSQL_TEXT = frozenset({15, 247, 248, *range(249, 255)})
 """Type codes of MySQL's protocol: VARCHAR, ENUM, SET, the TEXTs, VAR_STRING and STRING."""
@@ -98,15 +101,14 @@ class SqlSource:
     def stream(self) -> Iterator[tuple[tuple[str, ...], Iterator[Sequence[Any]]]]:
         """The columns and, while the context is open, the rows, once; errors as of :func:`fingerprint`."""
         with _connection(self) as connection:
-            options = {"stream_results": True, "yield_per": _CHUNK}
-            result = connection.execution_options(**options).exec_driver_sql(_select(self, connection))
+            result = connection.execution_options(stream_results=True).exec_driver_sql(_select(self, connection))
             columns = tuple(result.keys())
             twice = sorted({name for name in columns if columns.count(name) > 1})
             if twice:
                 raise ConfigurationError(
                     f"{self.name} gives more than one column named {', '.join(twice)}; name them", code="column.twice"
                 )
-            yield columns, iter(result)
+            yield columns, fetched(result.fetchmany)
 
     def schema_and_table(self) -> tuple[str | None, str]:
         """``schema.name`` taken apart; the schema is None if the name has none."""
@@ -176,7 +178,7 @@ class DatabaseRelation(RemoteRelation):
     def rows(self, select: str) -> list[tuple[Any, ...]]:
         """What a SELECT gives."""
         connection, *_ = self._opened
-        with _our_errors(self.source):
+        with _our_errors(self.source), _in_time(self.source, connection):
             return [tuple(row) for row in connection.exec_driver_sql(select)]
 
     @cached_property
@@ -189,7 +191,7 @@ class DatabaseRelation(RemoteRelation):
         """
         source = self.source
         connection = self._stack.enter_context(_connection(source))
-        with _our_errors(source):
+        with _our_errors(source), _in_time(source, connection):
             relation = f"({source.subquery()})" if source.query else _table_name(source, connection)
             probe = connection.exec_driver_sql(f"SELECT * FROM {relation} c WHERE 1 = 0")  # noqa: S608 - the source's
             described = [(str(name), kind) for name, kind, *_ in probe.cursor.description]
@@ -250,7 +252,7 @@ def _connection(source: SqlSource) -> Iterator[sa.Connection]:
     """A connection whose errors are ours, with no credential in them and no cause that might hold one."""
     engine = source.engine or _new_engine(source)
     try:
-        with _our_errors(source), _connect(source, engine) as connection:
+        with _our_errors(source), _connect(source, engine) as connection, _in_time(source, connection):
             yield connection.execution_options(no_parameters=True)  # a percent sign is one
     finally:
         engine.dispose()
@@ -260,10 +262,46 @@ def _connection(source: SqlSource) -> Iterator[sa.Connection]:
 def _our_errors(source: SqlSource) -> Iterator[None]:
     import sqlalchemy as sa
 
+    until = deadline()
     try:
         yield
     except sa.exc.DBAPIError as error:
+        if not until.left:
+            raise until.error(f"a query over {source.name}") from None
         raise _translate(source, error) from None
+    except MemoryError:
+        raise exceeded(source.name) from None
+
+
+@contextmanager
+def _in_time(source: SqlSource, connection: sa.Connection) -> Iterator[None]:
+    """Statements of the block end at the deadline: in the server, which would go on if nobody told it."""
+    until = deadline()
+    until.check(f"a query over {source.name}")
+    limit = _TIMEOUTS.get("mariadb" if getattr(connection.dialect, "is_mariadb", False) else connection.dialect.name)
+    if limit is not None and until.watch is not None:
+        connection.exec_driver_sql(limit(until.left + _MARGIN)).close()
+    with stopped_at(until, partial(_cancel, connection.connection.driver_connection)):
+        yield
+
+
+_MARGIN = 0.5
+"""Seconds after which the server itself stops, so that the deadline is past when it says so."""
+_TIMEOUTS: dict[str, Callable[[float], str]] = {
+    "mariadb": lambda seconds: f"SET SESSION max_statement_time = {seconds:.3f}",
+    "mysql": lambda seconds: f"SET SESSION max_execution_time = {math.ceil(1000 * seconds)}",
+    "snowflake": lambda seconds: f"ALTER SESSION SET STATEMENT_TIMEOUT_IN_SECONDS = {math.ceil(seconds)}",
+}
+"""How a session is told how long a statement may take, where a driver cannot cancel one from another thread."""
+
+
+def _cancel(connection: Any) -> None:
+    """What a driver's connection has for it: psycopg, psycopg2 and oracledb ``cancel``, SQLite ``interrupt``."""
+    for name in ("cancel_safe", "cancel", "interrupt"):
+        stop = getattr(connection, name, None)
+        if callable(stop):
+            stop()
+            return
 
 
 def _new_engine(source: SqlSource) -> sa.Engine:
@@ -331,6 +369,8 @@ def _translate(source: SqlSource, error: sa.exc.DBAPIError) -> Exception:
     import sqlalchemy as sa
 
     original = error.orig
+    if "out of memory" in str(original).lower() and not getattr(original, "sqlstate", None):  # the client's own
+        return exceeded(source.name)
     state = str(getattr(original, "sqlstate", None) or getattr(original, "pgcode", None) or "")
     words = " ".join(str(original).split())
     said = source.scrub(_AFTERWORDS.split(words)[0])[:300]

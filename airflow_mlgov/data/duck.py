@@ -9,15 +9,16 @@ from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlgov.data.limits import deadline, stopped_at
+from airflow_mlgov.data.limits import Deadline, deadline, stopped_at
+from airflow_mlgov.data.memory import exceeded, require_memory
 from airflow_mlgov.data.names import require_columns
 from airflow_mlgov.data.quoting import identifier
 from airflow_mlgov.data.reading import PLAIN, Reading
 from airflow_mlgov.data.relation import MEMORY_LIMIT, ColumnKind, require_memory_limit
+from airflow_mlgov.data.scratch import scratch_folder
 from airflow_mlgov.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -50,13 +51,11 @@ _BEGINNINGS = (
 )
 _EXACT: dict[ColumnKind, Callable[[str], Any]] = {ColumnKind.INTEGER: int, ColumnKind.DECIMAL: Decimal}
 """What makes a Python object of a number that no type of NumPy holds."""
+_OBJECTS = {ColumnKind.TEXT, ColumnKind.BINARY, ColumnKind.NESTED, ColumnKind.DECIMAL, ColumnKind.UNKNOWN}
+"""What pandas holds as objects of Python."""
+_OBJECT = 56
+"""Bytes of such an object beside what it holds."""
 _INTEGERS = re.compile(r"U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)")
-
-
-class MemoryLimitError(ConfigurationError):
-    """A query needs more than its memory limit and cannot spill; a retry does not help, a higher limit does."""
-
-    code = "memory_limit.exceeded"
 
 
 class Duck:
@@ -71,6 +70,7 @@ class Duck:
         require_memory_limit(memory_limit)
         self.memory_limit = memory_limit
         self._stack = ExitStack()
+        self._until: Deadline | None = None
 
     def __enter__(self) -> Duck:
         return self
@@ -83,11 +83,19 @@ class Duck:
     @cached_property
     def scratch(self) -> Path:
         """A folder for temporary files."""
-        return Path(self._stack.enter_context(TemporaryDirectory(prefix="mlgov-duckdb-")))
+        return self._stack.enter_context(scratch_folder("duckdb"))
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The one connection, which is interrupted at the deadline that holds where it is asked for."""
+        until = deadline()
+        if until is not self._until:
+            self._stack.enter_context(stopped_at(until, self._started.interrupt))
+            self._until = until
+        return self._started
 
     @cached_property
-    def connection(self) -> duckdb.DuckDBPyConnection:
-        """The one connection."""
+    def _started(self) -> duckdb.DuckDBPyConnection:
         import duckdb
 
         settings = {
@@ -101,7 +109,6 @@ class Duck:
         }
         connection = self._stack.enter_context(duckdb.connect(":memory:", config=settings))  # type: ignore[arg-type]
         connection.execute("SET enable_progress_bar = false")  # it is for a terminal, and not a log
-        self._stack.enter_context(stopped_at(deadline(), connection.interrupt))
         return connection
 
 
@@ -199,11 +206,17 @@ class DuckTable(ABC):
             found: dict[str, Any] = self.connection.execute(select).fetchnumpy()
         return found
 
-    def batches(self, select: str) -> Iterator[Any]:
-        """The same as Arrow record batches, never many at a time."""
+    def batches(self, select: str, rows: int = 100_000) -> Iterator[Any]:
+        """The same as Arrow record batches, never many at a time.
+
+        :param rows: of a batch; few where a row may be long
+        """
         self.prepare()
+        until = deadline()
         with our_errors(self.name):
-            yield from self.connection.sql(select).to_arrow_reader(100_000)
+            for batch in self.connection.sql(select).to_arrow_reader(rows):
+                until.check(f"reading {self.name}")
+                yield batch
 
     def arrow_schema(self, select: str) -> pa.Schema:
         """The types that :meth:`batches` gives."""
@@ -212,11 +225,13 @@ class DuckTable(ABC):
             return self.connection.sql(f"SELECT * FROM ({select}) LIMIT 0").to_arrow_table().schema  # noqa: S608 - ours
 
     def frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """The named columns of every row in their order; all columns if omitted.
+        """The named columns of every row in their order, if they fit into memory; all columns if omitted.
 
         :raises ConfigurationError: a column is missing
+        :raises MemoryLimitError: they do not fit
         """
         self.require(*(columns or ()))
+        require_memory(self._size_as_frame(columns), self.name, self.duck.memory_limit)
         names = list(self.types if columns is None else columns)
         exact = {name: _EXACT[kind] for name in names if (kind := self.columns[name]) in _EXACT}
         exact = {name: make for name, make in exact.items() if _is_wide(self.types[name])}
@@ -230,6 +245,16 @@ class DuckTable(ABC):
             texts = found[name].astype(object)
             found[name] = texts.map(make, na_action="ignore").astype(object).where(texts.notna(), None)
         return found
+
+    def _size_as_frame(self, columns: Sequence[str] | None) -> int:
+        """About how many bytes the columns take as a frame: numbers by their type, other values by what they hold."""
+        names = list(dict.fromkeys(self.types if columns is None else columns))
+        kinds = {name: self.columns[name] for name in names}
+        long = [name for name, kind in kinds.items() if kind in _OBJECTS]
+        sizes = ", ".join(f"coalesce(sum(strlen({identifier(name)}::VARCHAR)), 0)" for name in long)
+        ((rows, *held),) = self.rows(f"SELECT count(*){', ' * bool(long)}{sizes} FROM {self.sql}")  # noqa: S608 - quoted
+        fixed = sum(1 if kind is ColumnKind.BOOLEAN else 8 for kind in kinds.values())
+        return int(rows * (fixed + _OBJECT * len(long)) + sum(held))
 
 
 @contextmanager
@@ -270,16 +295,11 @@ def our_errors(name: str) -> Iterator[None]:
         yield
     except duckdb.InterruptException:
         raise until.error(f"a query over {name}") from None
-    except duckdb.OutOfMemoryException:
-        raise MemoryLimitError(
-            f"{name} needs more memory than the limit and cannot be spilled: raise memory_limit",
-            code="memory_limit.exceeded",
-        ) from None
-    except duckdb.IOException as error:
-        raise ConfigurationError(
-            f"{name} cannot be read: {str(error).splitlines()[0][:200]}", code="data.unreadable"
-        ) from None
+    except (duckdb.OutOfMemoryException, MemoryError):
+        raise exceeded(name) from None
     except duckdb.Error as error:
+        if "bad_alloc" in str(error) or "llocation failure" in str(error):
+            raise exceeded(name) from None
         if "Expected Number of Columns" in str(error):
             raise _ragged(name, str(error)) from None
         line = _line(error)
@@ -290,8 +310,28 @@ def our_errors(name: str) -> Iterator[None]:
                 "encoding, such as encoding: cp1252, or convert it first",
                 code="file.not_text",
             ) from None
-        first = str(error).splitlines()[0].split('"')[0][:120]
-        raise ConfigurationError(f"{name} cannot be read{where}: {first}", code="data.unreadable") from None
+        raise ConfigurationError(f"{name} cannot be read{where}: {_why(error)}", code="data.unreadable") from None
+
+
+_WHYS = {
+    "ConversionException": "a value is not of its column's type",
+    "OutOfRangeException": "a number is too large for its type",
+    "TypeMismatchException": "values are of another type than they are used as",
+    "IOException": "the file cannot be read, or is not what its name says",
+    "SerializationException": "the file is damaged",
+    "InvalidInputException": "the file is damaged, or not what its name says",
+}
+
+
+def _why(error: BaseException) -> str:
+    """DuckDB's kind of error in our words; its own may quote values, and end here where a quotation may begin."""
+    kind = type(error).__name__
+    if "unterminated quote" in str(error):
+        return "a quoted field does not end as it should"
+    words = re.split(r"[^A-Za-z ,.]", str(error).splitlines()[0].partition(": ")[2])[0].strip(" ,.")[:120]
+    if kind in _WHYS:
+        return _WHYS[kind]
+    return words or kind.removesuffix("Exception")
 
 
 def _line(error: BaseException) -> str:

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.data import csv_files
 from airflow_mlgov.data.aggregates import count_where
-from airflow_mlgov.data.duck import Duck, DuckTable, kind_of, our_errors
+from airflow_mlgov.data.duck import Duck, DuckTable, our_errors
 from airflow_mlgov.data.files import FileSet, Store, is_csv, opened, parquet_errors, public_name
-from airflow_mlgov.data.limits import require_memory
 from airflow_mlgov.data.names import require_apart
 from airflow_mlgov.data.quoting import file_literal, identifier, literal
 from airflow_mlgov.data.reading import PLAIN, Reading, word_of
-from airflow_mlgov.data.relation import MEMORY_LIMIT, ColumnKind
+from airflow_mlgov.data.relation import MEMORY_LIMIT, bytes_of
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.results import Subject
 
@@ -115,25 +114,12 @@ class FileTable(DuckTable):
         """
         self._made  # noqa: B018 - made once
 
-    def frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """The named columns, if they fit into memory.
-
-        :raises MemoryShortError: they do not
-        """
-        self.require(*(columns or ()))
-        require_memory(self._size_in_memory(columns), self.name)
-        return super().frame(columns)
-
-    def _size_in_memory(self, columns: Sequence[str] | None) -> int:
-        """About how many bytes the columns take as a frame: of text files a multiple of their size."""
-        share = 1.0 if columns is None else len(set(columns)) / max(1, len(self.types))
+    def _size_as_frame(self, columns: Sequence[str] | None) -> int:
+        """Of text files a multiple of their size, if that is little; otherwise all are read for it."""
         texts = sum(path.stat().st_size for path in self.files.files if is_csv(path))
-        stored = [path for path in self.files.files if not is_csv(path)]
-        size = int(texts * share * _TEXT_IN_MEMORY)
-        if stored:
-            rows = sum(self.rows(f"SELECT count(*) FROM ({self.sources[path]})")[0][0] for path in stored)  # noqa: S608
-            size += rows * sum(_width(self.types[name]) for name in (self.types if columns is None else set(columns)))
-        return size
+        if self.is_text and texts * _TEXT_IN_MEMORY < bytes_of(self.duck.memory_limit):
+            return texts * _TEXT_IN_MEMORY
+        return super()._size_as_frame(columns)
 
     @property
     def read_as(self) -> dict[str, Any]:
@@ -380,13 +366,6 @@ def _parquet(paths: Sequence[Path], alike: bool) -> str:
     """What reads the files; unless they are of one schema, each is looked into before the first row is read."""
     listed = ", ".join(map(file_literal, paths))
     return f"read_parquet([{listed}], union_by_name={str(not alike).lower()}, hive_partitioning=false)"
-
-
-def _width(stored: str) -> int:
-    """About how many bytes a value of a DuckDB type takes in a frame."""
-    if stored in ("BOOLEAN", "TINYINT", "UTINYINT"):
-        return 1
-    return 64 if kind_of(stored) in (ColumnKind.TEXT, ColumnKind.NESTED, ColumnKind.BINARY) else 8
 
 
 def _with_keys(rows: str, keys: Mapping[str, int | str | None]) -> str:

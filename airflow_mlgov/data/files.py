@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import unquote
 
@@ -18,6 +17,7 @@ from airflow_mlgov.data.file_kinds import is_csv, require_known
 from airflow_mlgov.data.limits import deadline
 from airflow_mlgov.data.listing import listing_digest, looks_like_a_listing, require_bindable
 from airflow_mlgov.data.relation import MEMORY_LIMIT
+from airflow_mlgov.data.scratch import scratch_folder
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, MlgovError
 from airflow_mlgov.results import Subject
 
@@ -120,8 +120,8 @@ def opened(data: str, *, memory_limit: str = MEMORY_LIMIT, store: Store | None =
         raise ConfigurationError(
             "the data is named by an empty text: name a file, a folder or a URL", code="data.missing"
         )
-    with TemporaryDirectory(prefix="mlgov-data-") as name:
-        copies = _Copies(Path(name), memory_limit)
+    with scratch_folder("data") as folder:
+        copies = _Copies(folder, memory_limit)
         with copies.named_as_given():
             if "://" in text:
                 yield _fetched(text, copies, store)

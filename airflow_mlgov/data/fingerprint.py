@@ -77,10 +77,11 @@ def fingerprint_frame(frame: pd.DataFrame) -> TableFingerprint:
     require_single(names)
     columns = [frame.iloc[:, at] for at in range(len(names))]
     kinds = [_kind(column) for column in columns]
-    digest = hashlib.sha256(b"mlgov-frame-v1")
+    digest, until = hashlib.sha256(b"mlgov-frame-v1"), deadline()
     digest.update(json.dumps([list(zip(names, kinds, strict=True)), len(frame)], separators=(",", ":")).encode())
     for name, kind, column in zip(names, kinds, columns, strict=True):
         for start in range(0, len(column), _CHUNK):
+            until.check("reading the rows of a frame")
             digest.update(_bytes(name, kind, column.iloc[start : start + _CHUNK]))
     return TableFingerprint(digest.hexdigest(), tuple(names), len(frame))
 

@@ -148,6 +148,8 @@ def _arrow(frame: pd.DataFrame, name: str) -> pa.Table:
     for at, column in enumerate(names):
         try:
             array = pa.Array.from_pandas(frame.iloc[:, at])
+        except MemoryError:  # Arrow's own is one of its other errors too
+            raise
         except (pa.ArrowException, TypeError, ValueError):  # their words quote values
             raise ConfigurationError(
                 f'the column "{column}" of the {name} holds values that no one type has: cast it to one',

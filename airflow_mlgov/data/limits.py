@@ -1,22 +1,29 @@
-"""How long work may take: a deadline for whatever a block does, which every engine asks for, and a watch that stops
-what cannot ask; and whether rows fit into memory. Refuses to go on behind the one, and to begin without the other."""
+"""How long work may take: a deadline for whatever a block does. Every engine is asked to stop when it is over (a query
+is interrupted, a database's statement cancelled, a child killed, a loop asks); what does not stop then is left by an
+exception. Refuses to go on behind it."""
 
 from __future__ import annotations
 
+import contextlib
 import math
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
 from airflow_mlgov.errors import ConfigurationError
 
 TIME_LIMIT = 3600.0
 """Seconds that a gate has if nobody says otherwise."""
 _AGAIN = 0.2
+_GRACE, _BETWEEN = 1.5, 5.0
+"""Seconds that work has to end after its deadline before it is left wherever it is, and then between two tries."""
+_LONGEST = 1e6
+_TICK = 0.5
+"""Seconds of computing after which the main thread looks at the clock, also within a regular expression."""
 
 
 class TimeLimitError(ConfigurationError):
@@ -24,6 +31,10 @@ class TimeLimitError(ConfigurationError):
     less to do, does."""
 
     code = "time_limit.exceeded"
+
+
+class _LeftError(BaseException):
+    """What leaves work that did not stop; no library takes it for an error of its own."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,8 @@ class Deadline:
     """Of the whole work; infinite if it has no end."""
     at: float
     """By ``time.monotonic``."""
+    watch: _Watch | None = field(default=None, repr=False, compare=False)
+    """Stops what cannot ask; None if there is no end."""
 
     @property
     def left(self) -> float:
@@ -67,16 +80,26 @@ def deadline() -> Deadline:
 
 
 @contextmanager
-def time_limit(seconds: float) -> Iterator[Deadline]:
+def time_limit(seconds: float, what: str = "the work") -> Iterator[Deadline]:
     """A deadline for what the block does; an earlier one that holds already stays.
 
+    :param what: what the block does, for the message if it had to be left
     :raises ConfigurationError: not a positive number
+    :raises TimeLimitError: it was over
     """
     require_time_limit(seconds)
-    mine = Deadline(seconds, time.monotonic() + seconds)
-    token = _CURRENT.set(min(mine, _CURRENT.get(), key=lambda one: one.at))
-    try:
+    at = time.monotonic() + seconds
+    if _CURRENT.get().at <= at:
         yield _CURRENT.get()
+        return
+    watch = _Watch(at)
+    mine = Deadline(seconds, at, watch)
+    token = _CURRENT.set(mine)
+    try:
+        with watch:
+            yield mine
+    except _LeftError:
+        raise mine.error(what) from None
     finally:
         _CURRENT.reset(token)
 
@@ -93,85 +116,86 @@ def require_time_limit(seconds: float) -> None:
 
 
 @contextmanager
-def stopped_at(until: Deadline, stop: Callable[[], None]) -> Iterator[None]:
-    """While the block runs, call ``stop`` from a thread of its own once the deadline is over, and again until the block
-    has ended: for work in C that asks nobody but can be interrupted or killed from outside.
+def stopped_at(until: Deadline, stop: Callable[[], object]) -> Iterator[None]:
+    """While the block runs, call ``stop`` from another thread once the deadline is over, and again until the block has
+    ended: for work that asks nobody but can be interrupted or cancelled from outside.
 
-    :param stop: must be safe to call at any time, and more than once
+    :param stop: must be safe to call at any time, and more than once; what it raises is nobody's affair
     """
-    if math.isinf(until.at):
+    if until.watch is None:
         yield
         return
-    ended = threading.Event()
-
-    def watch() -> None:
-        if not ended.wait(until.left):
-            stop()
-            while not ended.wait(_AGAIN):
-                stop()
-
-    watcher = threading.Thread(target=watch, name="mlgov-deadline", daemon=True)
-    watcher.start()
-    try:
+    with until.watch.calling(stop):
         yield
-    finally:
-        ended.set()
-        watcher.join()
 
 
-class MemoryShortError(ConfigurationError):
-    """What is to be held in memory does not fit into what the machine, or the container, has left. A retry does not
-    help unless others let go of theirs."""
+class _Watch:
+    """The thread that waits for a deadline of a block of the thread that makes it."""
 
-    code = "memory.short"
+    def __init__(self, at: float) -> None:
+        self._at = at
+        self._stops: list[Callable[[], object]] = []
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._worker = threading.get_ident()
+        self._by_signal = threading.current_thread() is threading.main_thread() and hasattr(signal, "pthread_kill")
+        self._leaves = at + _GRACE
+        self._thread = threading.Thread(target=self._run, name="mlgov-deadline", daemon=True)
 
+    def __enter__(self) -> None:
+        if self._by_signal:
+            self._handler = signal.signal(signal.SIGVTALRM, self._leave)
+            wait = max(_TICK, self._leaves - time.monotonic())
+            self._timer = signal.setitimer(signal.ITIMER_VIRTUAL, min(wait, _LONGEST), _TICK)
+        self._thread.start()
 
-def require_memory(size: int, what: str) -> None:
-    """Refuse before the work what would not fit, because a worker that is killed for it says nothing.
+    def __exit__(self, *_: object) -> None:
+        while not self._over.is_set():  # one that is on its way may arrive here
+            with contextlib.suppress(_LeftError), self._lock:
+                self._over.set()
+        with contextlib.suppress(_LeftError):
+            if not self._by_signal:
+                _throw(self._worker, None)
+        if self._by_signal:
+            signal.setitimer(signal.ITIMER_VIRTUAL, *self._timer)
+            signal.signal(signal.SIGVTALRM, self._handler or signal.SIG_IGN)
 
-    :param size: estimated bytes
-    :param what: what is to be held, for the message: ``a.parquet``
-    :raises MemoryShortError: less is available
-    """
-    free = available_memory()
-    if free is not None and size > free:
-        raise MemoryShortError(
-            f"the rows of {what} need about {size / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are available: give "
-            "the worker more, or fewer rows or columns to judge",
-            code="memory.short",
-        )
-
-
-def available_memory() -> int | None:
-    """Bytes that the machine has left, or the control group that this process is in; None if nobody says."""
-    found = [_left_of_group(folder) for folder in _groups()]
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        found += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    except (OSError, ValueError, IndexError):
-        pass
-    known = [free for free in found if free is not None]
-    return min(known) if known else None
-
-
-def _groups() -> list[Path]:
-    """The folders of this process's control groups of memory, of version 2 and 1; within a container it is the root."""
-    root = Path("/sys/fs/cgroup")
-    folders = [root, root / "memory"]
-    try:
-        for line in Path("/proc/self/cgroup").read_text().splitlines():
-            _, controllers, path = line.split(":", 2)
-            if not controllers or "memory" in controllers.split(","):
-                folders.append((root / "memory" if controllers else root) / path.lstrip("/"))
-    except (OSError, ValueError):
-        pass
-    return folders
-
-
-def _left_of_group(folder: Path) -> int | None:
-    for most, used in (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")):
+    @contextmanager
+    def calling(self, stop: Callable[[], object]) -> Iterator[None]:
+        with self._lock:
+            self._stops.append(stop)
         try:
-            return int((folder / most).read_text()) - int((folder / used).read_text())
-        except (OSError, ValueError):  # none such, or no limit ("max")
-            continue
-    return None
+            yield
+        finally:
+            with self._lock:
+                self._stops.remove(stop)
+
+    def _run(self) -> None:
+        if self._over.wait(max(0.0, self._at - time.monotonic())):
+            return
+        while not self._over.is_set():
+            with self._lock:
+                for stop in () if self._over.is_set() else tuple(self._stops):
+                    with contextlib.suppress(Exception):
+                        stop()
+                if time.monotonic() >= self._leaves and not self._over.is_set():
+                    if self._by_signal:
+                        signal.pthread_kill(self._worker, signal.SIGVTALRM)
+                    else:
+                        self._leaves = time.monotonic() + _BETWEEN
+                        _throw(self._worker, _LeftError)
+            self._over.wait(_AGAIN)
+
+    def _leave(self, *_: object) -> None:
+        """In the main thread, also while it waits for a lock, a child or a server."""
+        now = time.monotonic()
+        if now >= self._leaves and not self._over.is_set():
+            self._leaves = now + _BETWEEN
+            raise _LeftError
+
+
+def _throw(thread: int, error: type[BaseException] | None) -> None:
+    """An exception for another thread, which meets it at its next line of Python; None: not any more."""
+    import ctypes
+
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error) if error else None)

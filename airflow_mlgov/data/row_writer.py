@@ -7,20 +7,20 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from airflow_mlgov.data.fetching import batched
 from airflow_mlgov.data.limits import deadline
+from airflow_mlgov.data.memory import allowed_memory
 from airflow_mlgov.data.names import require_apart
 from airflow_mlgov.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_BATCH = 5_000
 _GROUP_ROWS, _GROUP_BYTES = 120_000, 64_000_000
 """A row group ends when it has either."""
 _INEXACT = "holds values that no one type of at most 38 digits holds exactly"
@@ -78,9 +78,8 @@ class RowWriter:
 
     def passing(self, rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
         """The rows, each written before it is handed on."""
-        left = iter(rows)
         until = deadline()
-        while batch := list(islice(left, _BATCH)):
+        for batch in batched(rows):
             until.check("copying rows")
             arrays = [
                 column.take(values) for column, values in zip(self._columns, zip(*batch, strict=True), strict=True)
@@ -143,7 +142,7 @@ class _File:
 
         self._pending.append(pa.RecordBatch.from_arrays(arrays, schema=self.schema))
         rows, size = (sum(getattr(batch, name) for batch in self._pending) for name in ("num_rows", "nbytes"))
-        if rows >= _GROUP_ROWS or size >= _GROUP_BYTES:
+        if rows >= _GROUP_ROWS or size >= min(_GROUP_BYTES, allowed_memory() // 4):
             self._flush()
 
     def close(self) -> None:

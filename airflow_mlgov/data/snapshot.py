@@ -8,13 +8,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from airflow_mlgov.data.files import FileSet
 from airflow_mlgov.data.fingerprint import TableFingerprint, fingerprint_rows
 from airflow_mlgov.data.relation import RowStream
 from airflow_mlgov.data.row_writer import RowWriter
+from airflow_mlgov.data.scratch import scratch_folder
 from airflow_mlgov.errors import DependencyError
 from airflow_mlgov.results import Subject
 
@@ -45,9 +44,9 @@ def take_snapshot(source: RowStream) -> Iterator[Snapshot]:
     :raises AccessError: wrong password, or no right to read
     :raises DependencyError: the database is down, or the temporary folder is full
     """
-    with TemporaryDirectory(prefix="mlgov-table-") as folder:
+    with scratch_folder("table") as folder:
         try:
-            with source.stream() as (columns, rows), RowWriter(source.name, columns, Path(folder)) as copy:
+            with source.stream() as (columns, rows), RowWriter(source.name, columns, folder) as copy:
                 marked = fingerprint_rows(columns, copy.passing(rows))
                 path = copy.as_one_file()
         except OSError as error:

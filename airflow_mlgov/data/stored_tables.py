@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -21,6 +20,7 @@ from airflow_mlgov.data.files import FileSet, first_line, public_name
 from airflow_mlgov.data.limits import deadline
 from airflow_mlgov.data.private_copies import writing
 from airflow_mlgov.data.relation import MEMORY_LIMIT
+from airflow_mlgov.data.scratch import scratch_folder
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, MlgovError
 from airflow_mlgov.results import Subject
 
@@ -64,11 +64,11 @@ class StoredTable:
     def open_in(self, duck: Duck, view: str) -> Iterator[FileTable]:
         """The same as a view beside others."""
         kind, place, version = self._parts
-        with TemporaryDirectory(prefix="mlgov-table-") as folder:
+        with scratch_folder("table") as folder:
             read = _read_delta if kind == "delta" else _read_iceberg
             with _errors(self.name):
-                held = read(place, version, Path(folder))
-            rows = Path(folder) / _ROWS
+                held = read(place, version, folder)
+            rows = folder / _ROWS
             subject = Subject("dataset", f"{kind}:{public_name(place)}@{held.version}", held.digest)
             files = _Held(subject.name, rows, (rows,), bound=subject)
             with Files(files).open_in(duck, view) as table:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -27,7 +28,10 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
+from airflow_mlgov.data.limits import require_time_limit
 from airflow_mlgov.data.reading import PLAIN, Reading
+from airflow_mlgov.data.relation import bytes_of, require_memory_limit
+from airflow_mlgov.durations import seconds_of
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.results import Check, Subject
 
@@ -115,6 +119,35 @@ class Merge:
 
 
 @dataclass(frozen=True)
+class Tightens(Merge):
+    """Marks a limit of what a gate may take: a caller may make it tighter than the policy, never wider.
+
+    :param measure: of a value; the smaller is the tighter
+    """
+
+    measure: Callable[[Any], float]
+
+    def merge(self, name: str, stated: Any, given: Any) -> Any:
+        """The caller's, see :meth:`tighter`."""
+        return self.tighter(name, stated, given, "the governance policy")
+
+    def tighter(self, name: str, stated: Any, given: Any, who: str) -> Any:
+        """What is given, if it is no wider than what is stated.
+
+        :param who: has stated it, for messages
+        :raises ConfigurationError: it is wider
+        """
+        if self.measure(given) <= self.measure(stated):
+            return given
+        mine, most = (f"{each:g}" if isinstance(each, float) else each for each in (given, stated))
+        raise ConfigurationError(
+            f"{name} is {mine} here, and {most} by {who}, which may only be made tighter: leave it out, or have "
+            "that changed",
+            code="setting.looser",
+        )
+
+
+@dataclass(frozen=True)
 class Option:
     """How the command line calls a setting, if that is not ``--its-name``.
 
@@ -128,11 +161,45 @@ class Option:
     example: str = ""
 
 
+def _bytes(text: str) -> int:
+    require_memory_limit(text)
+    return bytes_of(text)
+
+
+def _size(text: str | None) -> str | None:
+    if text is not None:
+        _as_value_error(require_memory_limit, text)
+    return text
+
+
+def _time(given: float | str | None) -> float | str | None:
+    if given is not None:
+        _as_value_error(require_time_limit, _as_value_error(seconds_of, given))
+    return given
+
+
+def _as_value_error(check: Callable[[Any], Any], value: Any) -> Any:
+    """What pydantic understands."""
+    try:
+        return check(value)
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from None
+
+
 class GateSettings(BaseModel):
     """Base of every gate's settings. A field's description, default, bounds and marks are the only place where a
     setting is defined."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    memory_limit: Annotated[str | None, AfterValidator(_size), Tightens(_bytes)] = Field(
+        None,
+        description="what the gate may hold in memory, such as 2GB; queries spill to disk before, and what cannot is "
+        "refused. 512MB if nobody says",
+    )
+    time_limit: Annotated[float | str | None, AfterValidator(_time), Tightens(seconds_of)] = Field(
+        None, description="how long the gate may take, in seconds or as a duration such as 2h; an hour if nobody says"
+    )
 
     @classmethod
     def read(cls, given: Mapping[str, Any], where: str = "the settings") -> Self:

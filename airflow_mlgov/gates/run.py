@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.data.reading import PLAIN, Reading
+from airflow_mlgov.durations import seconds_of
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import MetricBound
-from airflow_mlgov.gates.protocol import Elsewhere, Gate, Lookup, Question, S
+from airflow_mlgov.gates.protocol import Elsewhere, Gate, GateSettings, Lookup, Question, S, Tightens
 from airflow_mlgov.results import GateResult, Subject
 
 if TYPE_CHECKING:
@@ -49,19 +50,22 @@ def run_gate(
     :param elsewhere: needed if the settings name the data, see ``gate.names_data``
     :param rulebook: evaluates packs of rules, for gates that ask some
     :param report_dir: folder for a self-contained HTML report
-    :param memory_limit: what a query over the data may hold in memory before it spills to disk, such as ``512MB``
-    :param time_limit: seconds, or a duration such as ``2h``, after which reading, queries and children are stopped; an
-        hour if omitted
+    :param memory_limit: what the gate may hold in memory, such as ``512MB``: a query over the data spills to disk
+        before, and what cannot is refused; may tighten what the settings say
+    :param time_limit: seconds, or a duration such as ``2h``, after which whatever the gate does is stopped; may tighten
+        what the settings say; an hour if neither does
     :raises ConfigurationError: a column, a setting or a bound is not what the gate can judge
+    :raises MemoryLimitError: it needs more than ``memory_limit``
+    :raises TimeLimitError: it takes longer than ``time_limit``
     :raises AccessError: a file system, a database or a registry refuses
     :raises DependencyError: one is down, or the data changed while it was being judged
     """
-    from airflow_mlgov.data.limits import time_limit as limited_to
-    from airflow_mlgov.data.relation import MEMORY_LIMIT, require_memory_limit
+    from airflow_mlgov.data.limits import time_limit as within_time
+    from airflow_mlgov.data.memory import memory_limit as within_memory
     from airflow_mlgov.data.source import require_declared
 
-    limit, judged = memory_limit or MEMORY_LIMIT, tuple(bounds)
-    require_memory_limit(limit)
+    limits, judged = _limits(settings, memory_limit, time_limit), tuple(bounds)
+    limit, allowed = str(limits["memory_limit"]), seconds_of(limits["time_limit"])
     if report_dir is not None:
         require_writable(report_dir)
     started = datetime.now(UTC)
@@ -73,7 +77,8 @@ def run_gate(
         raise ConfigurationError(f"the gate {gate.name} needs rows to judge: name {ways}", code="data.missing")
     reading = gate.reading(settings)
     with (
-        limited_to(_seconds(time_limit)),
+        within_memory(limit, f"the gate {gate.name}"),
+        within_time(allowed, f"the gate {gate.name}"),
         opened(data, baseline, limit, reading) if gate.reads else _nothing() as (relation, champion),
     ):
         if relation is not None and reading.types:
@@ -171,16 +176,21 @@ def require_writable(directory: str | Path) -> None:
         ) from None
 
 
-def _seconds(time_limit: float | str | None) -> float:
+def _limits(settings: GateSettings, memory_limit: str | None, time_limit: float | str | None) -> dict[str, Any]:
+    """The settings', made tighter by the caller, or what holds if nobody says."""
     from airflow_mlgov.data.limits import TIME_LIMIT
-    from airflow_mlgov.durations import parse_duration
+    from airflow_mlgov.data.relation import MEMORY_LIMIT, require_memory_limit
 
-    if not isinstance(time_limit, str):
-        return TIME_LIMIT if time_limit is None else time_limit
-    try:
-        return float(time_limit)
-    except ValueError:
-        return parse_duration(time_limit).total_seconds()
+    if memory_limit is not None:
+        require_memory_limit(memory_limit)
+    given: dict[str, Any] = {"memory_limit": memory_limit, "time_limit": time_limit}
+    found = {"memory_limit": MEMORY_LIMIT, "time_limit": TIME_LIMIT}
+    for name, mark in type(settings).marks(Tightens).items():
+        stated, mine = getattr(settings, name), given[name]
+        both = stated is not None and mine is not None
+        said = mark.tighter(name, stated, mine, "its settings") if both else (mine if stated is None else stated)
+        found[name] = found[name] if said is None else said
+    return found
 
 
 def _either(given: Any, named: Any, what: str) -> Any:

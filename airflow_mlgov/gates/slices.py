@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_mlgov.data.labels import distinct
+from airflow_mlgov.data.limits import deadline
 from airflow_mlgov.data.values import keys_of
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import settle
@@ -131,8 +132,9 @@ def cut_by(
 
     :param estimates: positions of a slice's rows -> metric -> estimate
     """
-    found = []
+    found, until = [], deadline()
     for name, rows in positions(table, by):
+        until.check(f"estimating the slices of {by}")
         found.append(Slice(name, len(rows), estimates(rows) if len(rows) >= rules.least else {}))
     return Sliced(by, tuple(found))
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import BoundsLike, MetricBound, parse_bound, parse_bounds, tighten_all
-from airflow_mlgov.gates.protocol import Gate, GateSettings, Local, Merge, S, Strict, mark_of
+from airflow_mlgov.gates.protocol import Gate, GateSettings, Local, Merge, S, Strict, Tightens, mark_of
 
 
 class GovernedModel(Protocol):
@@ -136,6 +136,20 @@ def agreed(name: str, stated: Any, given: Any, how: Merge | None = None) -> Any:
         "policy changed",
         code="setting.not_the_policys",
     )
+
+
+def limits_of(settings: GateSettings, stated: Mapping[str, Any], who: str) -> dict[str, Any]:
+    """What the gate may take, by the settings that carry the mark :class:`Tightens`; None where nobody says.
+
+    :param stated: what somebody says whom the settings may not exceed, by name; None and the empty text are nothing
+    :param who: that is, for messages
+    :raises ConfigurationError: the settings exceed it
+    """
+    found = {}
+    for name, mark in type(settings).marks(Tightens).items():
+        mine, most = getattr(settings, name), stated.get(name) or None
+        found[name] = most if mine is None else mine if most is None else mark.tighter(name, most, mine, who)
+    return found
 
 
 def _plain(value: Any) -> Any:

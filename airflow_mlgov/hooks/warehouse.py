@@ -143,6 +143,17 @@ def require_one_source(data: str | None, conn_id: str | None, table: str | None,
         raise ValueError("with conn_id= give either table= or query=")
 
 
+def require_one_baseline(baseline: str | None, conn_id: str | None, table: str | None, query: str | None) -> None:
+    """Refuse arguments of an operator that name the champion's rows twice, or a table without a connection.
+
+    :raises ValueError: so they do
+    """
+    if sum(item is not None for item in (baseline, table, query)) > 1:
+        raise ValueError("give one of baseline= (a path), baseline_table= and baseline_query=")
+    if conn_id is None and (table is not None or query is not None):
+        raise ValueError("baseline_table= and baseline_query= need conn_id=, which names the database")
+
+
 def table_source(
     conn_id: str, table: str | None, query: str | None, vault_database_role: str | None, duty: str, stack: ExitStack
 ) -> SqlSource:

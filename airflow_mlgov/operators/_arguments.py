@@ -50,7 +50,8 @@ _ALSO_MODEL = Argument(
     str | Mapping[str, Any] | None,
 )
 _FOR_MODEL = Argument(
-    "model", "name of the registered model that the data is for: what the policy says of its gates applies"
+    "model",
+    "name of the registered model (or models:/name/7) that the data is for: what the policy says of its gates applies",
 )
 _TARGET = Argument("target", "whose champion is meant, where something is compared with it", str, "production")
 _SOURCE = (
@@ -74,21 +75,15 @@ _SOURCE = (
         "the connection needs neither",
         templated=False,
     ),
-    Argument(
-        "memory_limit",
-        "what a query over the data may hold in memory before it spills to disk, such as 2GB; 512MB if omitted",
-        templated=False,
-    ),
-    Argument(
-        "time_limit",
-        "how long reading the data and queries over it may take, in seconds or as a duration such as 2h; an hour if "
-        "omitted",
-        float | str | None,
-        templated=False,
-    ),
 )
-_BASELINE = Argument(
-    "baseline", "path of the champion's rows, in columns of the same names, for bounds that end in _vs_champion"
+_BASELINE = (
+    Argument(
+        "baseline",
+        "path of the champion's rows, in columns of the same names, for bounds that end in _vs_champion; in a database "
+        "baseline_table or baseline_query",
+    ),
+    Argument("baseline_table", "name of the table with the champion's rows, by conn_id too"),
+    Argument("baseline_query", "a SELECT that gives them, by conn_id too"),
 )
 _BOUNDS = Argument(
     "bounds",
@@ -106,7 +101,7 @@ def arguments_of(gate: Gate[Any]) -> tuple[Argument, ...]:
     if gate.about == "dataset":
         found.append(_TARGET)
     if gate.compares:
-        found.append(_BASELINE)
+        found += _BASELINE
     if gate.metrics:
         found.append(_BOUNDS)
     return (*found, _REPORT)

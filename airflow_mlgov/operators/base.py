@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, BaseOperator
 
+from airflow_mlgov.configuration import option
 from airflow_mlgov.duty import Duty
 from airflow_mlgov.errors import ConfigurationError, DependencyError, MlgovError, told
 from airflow_mlgov.hooks.object_store import stored
-from airflow_mlgov.hooks.warehouse import require_one_source, table_source
+from airflow_mlgov.hooks.warehouse import require_one_baseline, require_one_source, table_source
 from airflow_mlgov.operators._arguments import arguments_of, described, settings_of
 from airflow_mlgov.results import GateResult, Outcome
 from airflow_mlgov.words import line, lines
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from airflow_mlgov.registry.protocol import ModelVersion
     from airflow_mlgov.release.champion_data import RegistryLookup
 
+_BASELINES = ("baseline_table", "baseline_query")
 _LOG = logging.getLogger("airflow.task")
 
 ModelRef = str | Mapping[str, Any]
@@ -192,6 +194,8 @@ class GateOperator(BaseGateOperator):
         self.settings = {name: given[name] for name in settings if given.get(name) is not None}
         if self.spec.reads:
             self._require_one_source(*(given.get(name) for name in ("data", "conn_id", "table", "query")))
+        if self.spec.compares:
+            require_one_baseline(*(given.get(name) for name in ("baseline", "conn_id", *_BASELINES)))
         whole = self.spec.about == "model" or given.get("model") is None
         self.spec.Settings.refuse(self.settings, type(self).__name__, _is_known_later, whole)
 
@@ -212,7 +216,7 @@ class GateOperator(BaseGateOperator):
 
         :raises ConfigurationError: the policy does not govern it
         """
-        name = self.version.name if self.version else self.model
+        name = self.version.name if self.version else self._model_name
         policy = self.governance.policy
         return policy.model(name) if policy and name else None
 
@@ -220,11 +224,12 @@ class GateOperator(BaseGateOperator):
         """Run the gate, with credentials that live no longer than it does."""
         from airflow_mlgov.gates.protocol import Elsewhere
         from airflow_mlgov.gates.run import run_gate
-        from airflow_mlgov.gates.strictness import held_to
+        from airflow_mlgov.gates.strictness import held_to, limits_of
         from airflow_mlgov.governance.packs import Packs
 
         given = {name: value for name, value in self.settings.items() if value != ""}
         settings, bounds = held_to(self.spec, self.policy, given, getattr(self, "bounds", None) or {}, "the DAG")
+        ceiling = {"memory_limit": option("memory_limit"), "time_limit": option("time_limit")}
         version = self.version
         subject = self.registry.subject(version) if version else None
         with ExitStack() as stack:
@@ -234,14 +239,13 @@ class GateOperator(BaseGateOperator):
                 settings,
                 bounds,
                 subject=subject,
-                baseline=stored(getattr(self, "baseline", None) or None),
+                baseline=self._baseline(stack),
                 lookup=self._lookup() if self.spec.needs_lookup(settings) else None,
                 artifact=partial(self.registry.download, version, subject.digest) if version and subject else None,
                 elsewhere=Elsewhere(lambda: self.registry, version.source if version else None),
                 rulebook=Packs(),
                 report_dir=self.report_dir or None,
-                memory_limit=getattr(self, "memory_limit", None),
-                time_limit=getattr(self, "time_limit", None),
+                **limits_of(settings, ceiling, "[mlgov]"),
             )
 
     def tag(self, result: GateResult, entry: Entry) -> None:
@@ -270,11 +274,26 @@ class GateOperator(BaseGateOperator):
             return stored(getattr(self, "data", None))
         return table_source(self.conn_id, self.table, self.query, self.vault_database_role, self.gate, stack)
 
+    def _baseline(self, stack: ExitStack) -> Any:
+        """The champion's rows; None if none are named."""
+        table, query = (getattr(self, name, None) or None for name in _BASELINES)
+        if table is None and query is None:
+            return stored(getattr(self, "baseline", None) or None)
+        return table_source(str(self.conn_id), table, query, self.vault_database_role, self.gate, stack)
+
+    @property
+    def _model_name(self) -> str | None:
+        """Of the model that the data is for, also where a version of it is named."""
+        from airflow_mlgov.registry.protocol import name_in
+
+        return name_in(self.model) if isinstance(self.model, str) and self.model else None
+
     def _lookup(self) -> RegistryLookup | None:
         """The registry and the ledger; None if no model is named."""
         from airflow_mlgov.release.champion_data import RegistryLookup
 
-        if self.model is None:
+        name = self._model_name
+        if name is None:
             return None
         governance = self.governance
         return RegistryLookup(
@@ -282,8 +301,8 @@ class GateOperator(BaseGateOperator):
             records=governance.ledger,
             trust=governance.trust,
             environment=governance.environment,
-            model=self.model,
-            goal=governance.required_policy().model(self.model).target(self.target),
+            model=name,
+            goal=governance.required_policy().model(name).target(self.target),
         )
 
 

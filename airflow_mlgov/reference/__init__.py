@@ -8,7 +8,7 @@ import re
 
 from airflow_mlgov import catalogue
 from airflow_mlgov.reference.codes import errors_table, reasons_table
-from airflow_mlgov.reference.settings import csv_table, settings_table
+from airflow_mlgov.reference.settings import csv_table, limits_table, settings_table
 
 _SETTINGS = "settings of "
 _BLOCK = re.compile(rf"(<!-- ({_SETTINGS}\w+|codes of errors|codes of reasons) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -25,6 +25,8 @@ def filled(text: str) -> str:
 def _table(name: str) -> str:
     if name == "settings of csv":
         return csv_table()
+    if name == "settings of limits":
+        return limits_table()
     if name.startswith(_SETTINGS):
         return settings_table(catalogue.load(name.removeprefix(_SETTINGS)))
     return errors_table() if name == "codes of errors" else reasons_table()

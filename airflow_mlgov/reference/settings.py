@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlgov.gates.protocol import CsvSettings, Gate, Local, Option, Strict, mark_of
+from airflow_mlgov.gates.protocol import CsvSettings, Gate, GateSettings, Local, Option, Strict, mark_of
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -15,13 +15,20 @@ if TYPE_CHECKING:
 def settings_table(gate: Gate[Any]) -> str:
     """One row for each setting: its name, its default, what it does. Those that say how csv is read have a table of
     their own."""
-    shared = CsvSettings.model_fields if issubclass(gate.Settings, CsvSettings) else {}
+    shared = (CsvSettings if issubclass(gate.Settings, CsvSettings) else GateSettings).model_fields
     return _table({name: info for name, info in gate.Settings.model_fields.items() if name not in shared})
 
 
 def csv_table() -> str:
     """The settings of all gates that read data."""
-    return _table(CsvSettings.model_fields)
+    return _table(
+        {name: info for name, info in CsvSettings.model_fields.items() if name not in GateSettings.model_fields}
+    )
+
+
+def limits_table() -> str:
+    """The settings of all gates."""
+    return _table(GateSettings.model_fields)
 
 
 def _table(fields: Mapping[str, FieldInfo]) -> str:

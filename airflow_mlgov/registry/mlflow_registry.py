@@ -5,7 +5,6 @@ It executes nothing of a model, and never takes MLflow's silence for success.
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from airflow_mlgov.addresses import RegistryIdentity, one_spelling
+from airflow_mlgov.data.scratch import scratch_folder
 from airflow_mlgov.errors import ConfigurationError, DependencyError, EvidenceError
 from airflow_mlgov.evidence.digests import hash_tree
 from airflow_mlgov.registry import proxied_files
@@ -226,9 +226,9 @@ class MlflowRegistry:
         :raises ConfigurationError: the artifact is gone or empty
         :raises DependencyError: the files have another digest
         """
-        with tempfile.TemporaryDirectory(prefix="mlgov-model-") as directory:
+        with scratch_folder("model") as directory:
             try:
-                path = self._downloaded(version, Path(directory))
+                path = self._downloaded(version, directory)
             except DependencyError as error:
                 self.ping()  # which says so if it is MLflow itself that is down
                 raise DependencyError(

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from airflow_mlgov.data import limits, packed
+from airflow_mlgov.data import limits, memory, packed
 from airflow_mlgov.data.file_tables import open_table
 from airflow_mlgov.data.files import dataset_subject
 from airflow_mlgov.errors import ConfigurationError, DependencyError, EvidenceError, MlgovError
@@ -278,13 +278,13 @@ def test_a_small_parquet_file_of_endless_rows(tmp_path: Path, monkeypatch: pytes
         for _ in range(20):
             writer.write_table(one)
     assert (tmp_path / "a.parquet").stat().st_size < 250_000
-    monkeypatch.setattr(limits, "available_memory", lambda: 200 << 20)
-    with raises_code(limits.MemoryShortError, "memory.short", match=r"about 0\.3 GB"):
+    monkeypatch.setattr(memory, "available_memory", lambda: 200 << 20)
+    with raises_code(memory.MemoryShortError, "memory.short", match=r"about 0\.3 GB"):
         evaluate_performance(
             str(tmp_path / "a.parquet"), label="y", prediction="p", task="regression", bounds=["rmse<=0.1"]
         )
     monkeypatch.undo()
-    assert limits.available_memory() > 100 << 20  # type: ignore[operator]
+    assert memory.available_memory() > 100 << 20  # type: ignore[operator]
 
 
 def test_the_time_limit_stops_queries_reading_and_children(tmp_path: Path) -> None:

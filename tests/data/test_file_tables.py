@@ -17,9 +17,9 @@ import pandas as pd
 import pytest
 
 from airflow_mlgov.data import files
-from airflow_mlgov.data.duck import MemoryLimitError
 from airflow_mlgov.data.file_tables import Files, open_table
 from airflow_mlgov.data.files import dataset_subject, opened
+from airflow_mlgov.data.memory import MemoryLimitError
 from airflow_mlgov.data.pandas_files import read_table
 from airflow_mlgov.data.quoting import identifier, literal
 from airflow_mlgov.data.source import open_together
@@ -354,6 +354,27 @@ def test_no_extension_is_loaded_and_nothing_is_fetched(tmp_path: Path, frame: pd
         for query in ("SELECT * FROM 'https://127.0.0.1:1/a.csv'", "SELECT * FROM read_xlsx('a.xlsx')"):
             with raises_code(ConfigurationError, "data.unreadable"):
                 table.rows(query)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT CAST(a AS INTEGER) FROM data",
+        "SELECT CAST(a || b AS DATE) FROM data",
+        "SELECT CAST(CAST(b AS DOUBLE) * 1e9 AS TINYINT) FROM data",
+        "SELECT error(a) FROM data",
+        "SELECT a.x.y FROM data",
+        "SELECT from_json(a, '[\"INTEGER\"]') FROM data",
+    ],
+)
+def test_an_error_quotes_no_value(tmp_path: Path, query: str) -> None:
+    pd.DataFrame({"a": ["Mustermann 4711"], "b": ["815"]}).to_parquet(tmp_path / "a.parquet")
+    with (
+        open_table(str(tmp_path / "a.parquet")) as table,
+        raises_code(ConfigurationError, "data.unreadable") as caught,
+    ):
+        table.rows(query)
+    assert not any(value in str(caught.value) for value in ("Muster", "4711", "815"))
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])

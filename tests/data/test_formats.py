@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.feather
 import pytest
 
-from airflow_mlgov.data.duck import MemoryLimitError
 from airflow_mlgov.data.file_tables import open_table
 from airflow_mlgov.data.files import dataset_subject
+from airflow_mlgov.data.memory import MemoryLimitError
 from airflow_mlgov.errors import ConfigurationError
 from tests.codes import raises_code
 
@@ -149,7 +149,7 @@ def test_json_lines_that_are_none(tmp_path: Path, content: bytes, code: str, wor
     (tmp_path / "a.jsonl").write_bytes(content)
     with raises_code(ConfigurationError, code, match=words) as caught, open_table(str(tmp_path / "a.jsonl")):
         pass
-    assert "mlgov-data-" not in str(caught.value)
+    assert "mlgov-work-" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from airflow_mlgov.data import row_writer
+from airflow_mlgov.data import fetching, row_writer
 from airflow_mlgov.data.database import SqlSource, fingerprint
 from airflow_mlgov.data.file_tables import open_table
 from airflow_mlgov.data.snapshot import take_snapshot
@@ -187,7 +187,7 @@ def test_texts_of_what_has_no_type_of_its_own(sqlite: SqlSource, monkeypatch: py
 def test_a_column_that_no_type_holds_is_refused_by_name(
     sqlite: SqlSource, scratch: Path, monkeypatch: pytest.MonkeyPatch, values: tuple[Any, ...], why: str, batch: int
 ) -> None:
-    monkeypatch.setattr(row_writer, "_BATCH", batch)
+    monkeypatch.setattr(fetching, "_MOST_ROWS", batch)
     feed(monkeypatch, sqlite, *values)
     with (
         raises_code(ConfigurationError, "column.mixed", match=rf'the column "a" of .*#table=t holds .*{why}') as told,
@@ -210,7 +210,7 @@ def test_a_mixed_sqlite_column(sqlite: SqlSource) -> None:
 
 
 def test_types_may_widen_at_any_row(sqlite: SqlSource, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(row_writer, "_BATCH", 10)
+    monkeypatch.setattr(fetching, "_MOST_ROWS", 10)
     monkeypatch.setattr(row_writer, "_GROUP_ROWS", 25)
     rows = [(at if at < 50 else at + 0.5, None if at < 30 else f"n{at}", None, at) for at in range(100)]
     fill(sqlite, *rows)
@@ -222,7 +222,7 @@ def test_types_may_widen_at_any_row(sqlite: SqlSource, monkeypatch: pytest.Monke
 
 
 def test_decimals_may_widen_at_any_row(sqlite: SqlSource, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(row_writer, "_BATCH", 1)
+    monkeypatch.setattr(fetching, "_MOST_ROWS", 1)
     values = [3, Decimal("1.25"), None, Decimal("12345.5"), 2**63]
     feed(monkeypatch, sqlite, *values)
     with take_snapshot(sqlite) as copy, open_table(copy) as table:

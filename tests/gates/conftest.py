@@ -1,4 +1,4 @@
-"""Spark, where there is one."""
+"""Spark and MariaDB, where they are."""
 
 import os
 import shutil
@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
+from tests.fixtures.mariadb import mariadb_missing, running_mariadb
 
 
 @pytest.fixture(scope="module")
@@ -23,3 +25,13 @@ def spark() -> Iterator[Any]:
         session = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
         yield session
         session.stop()
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[str]:
+    """The URL of a server, without its password (``tests.fixtures.mariadb.PASSWORD``)."""
+    pytest.importorskip("pymysql", reason="PyMySQL is not installed")
+    if missing := mariadb_missing():
+        pytest.skip(f"no {missing} on this machine")
+    with running_mariadb() as url:
+        yield url

@@ -54,7 +54,7 @@ def test_checks_over_a_table_are_in_the_evidence(
     assert signed["mlgov"]["details"]["dataset_checks"] == checks
     inputs = {item["name"]: item["digest"]["sha256"] for item in signed["configuration"]}
     assert inputs[reference] == dataset_subject(reference).digest
-    assert not any(secret in json.dumps(signed) for secret in (PASSWORD, "scratch", "mlgov-table"))
+    assert not any(secret in json.dumps(signed) for secret in (PASSWORD, "scratch", "mlgov-work-"))
     assert not list((tmp_path / "scratch").iterdir())
 
     older = "SELECT age + 9 AS age, y FROM applicants WHERE age < 90"

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from airflow_mlgov.evidence.digests import hash_file
 from airflow_mlgov.operators.data_validation import DataValidationGateOperator
 from airflow_mlgov.operators.fairness import FairnessGateOperator
+from airflow_mlgov.operators.performance import PerformanceGateOperator
 from airflow_mlgov.operators.tfdv import TfdvGateOperator
 from tests.fixtures.airflow_runner import TaskRun
 from tests.fixtures.mlflow_server import tracking
@@ -116,6 +117,44 @@ def test_groups_are_counted_in_the_database(release: Release, warehouse: str, ru
     with sa.create_engine(warehouse).connect() as connection:
         roles = connection.execute(sa.text("SELECT count(*) FROM pg_roles WHERE rolname LIKE '%people%reader%'"))
         assert roles.scalar() == 0
+
+
+def test_a_champions_rows_lie_in_the_same_database(release: Release, warehouse: str, run_task: TaskRun) -> None:
+    """Each source has credentials of its own, which go away."""
+    assert release.register().state == "success"
+    given: dict[str, Any] = {"model": release.ref("1"), "conn_id": "warehouse", "table": "people"}
+    given["vault_database_role"] = "people-reader"
+    theirs = "SELECT y, score - 0.001 AS score FROM people"
+    end = run_task(PerformanceGateOperator(task_id="performance", **given, baseline_query=theirs))
+    assert end.state == "success", end.error
+    payload = json.loads(_payload(release.ledger.get(end.xcom["evidence"]["seq"]).envelope))
+    assert len(payload["predicate"]["configuration"]) >= 2
+    with sa.create_engine(warehouse).connect() as connection:
+        roles = connection.execute(sa.text("SELECT count(*) FROM pg_roles WHERE rolname LIKE '%people%reader%'"))
+        assert roles.scalar() == 0
+    for wrong in ({"baseline": "a.csv", "baseline_table": "t"}, {"data": "a.csv", "baseline_table": "t"}):
+        with pytest.raises(ValueError, match="baseline_table="):
+            PerformanceGateOperator(task_id="p", model="models:/m/1", **{"data": "a.csv", **wrong})
+
+
+def test_a_version_is_taken_where_a_models_name_is_asked(release: Release) -> None:
+    for named in (release.model, release.ref("1"), f"models:/{release.model}@champion"):
+        operator = DataValidationGateOperator(task_id="d", model=named, data="a.csv", suite="s.json")
+        assert operator.policy is not None
+        assert operator.policy.settings("performance")["label"] == "y"
+
+
+def test_the_configuration_is_the_most_that_a_task_may_have(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__MLGOV__TIME_LIMIT", "20m")
+    monkeypatch.setenv("AIRFLOW__MLGOV__MEMORY_LIMIT", "400MB")
+    assert release.validate(memory_limit="300MB").state == "success"
+    for wider in ({"time_limit": "1h"}, {"memory_limit": "1GB"}):
+        end = release.validate(**wider)
+        assert end.state == "failed"
+        assert "by [mlgov], which may only be made tighter" in str(end.error)
+    monkeypatch.setenv("AIRFLOW__MLGOV__TIME_LIMIT", "0.000001")
+    end = release.validate()
+    assert "raise time_limit" in str(end.error)
 
 
 @pytest.mark.parametrize("looser", [{"decide": "point"}, {"max_share_left_out": 0.1}, {"confidence": 0.5}])

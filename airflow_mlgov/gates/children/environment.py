@@ -8,18 +8,20 @@ import json
 import os
 import stat
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from airflow_mlgov.data.memory import allowed_memory, exceeded
+from airflow_mlgov.data.scratch import scratch_folder
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.children.network import OPEN, without_network
 from airflow_mlgov.gates.children.process import ChildError, child_environment, clean, run_child
 
 _KEPT_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ")
 _SCRIPTS = Path(__file__).parent / "scripts"
+_OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "Cannot allocate memory")
 _ANSWER_LIMIT = 16_000_000
 _ENVELOPE = {
     "type": "object",
@@ -88,18 +90,24 @@ def ask(
     :param network: whether it needs one; otherwise it is cut off, where Linux allows that
     :raises ConfigurationError: no such interpreter or none that starts, a library is missing there, or the request
         cannot be met
+    :raises MemoryLimitError: it needs more than ``memory_limit`` beside its libraries
+    :raises TimeLimitError: the deadline came
     :raises ExternalError: it crashed, took too long, or its answer is not one
     """
     interpreter = _interpreter(python)
     script = _SCRIPTS / backend.script
-    with tempfile.TemporaryDirectory(prefix="mlgov-external-", ignore_cleanup_errors=True) as folder:
-        work = Path(folder)
-        order = {"libraries": list(backend.libraries), "request": request}
+    with scratch_folder("external") as work:
+        order = {"libraries": list(backend.libraries), "request": request, "memory": allowed_memory()}
         (work / "request.json").write_text(json.dumps(order, allow_nan=False), encoding="utf-8")
         command = [str(interpreter), "-I", str(_SCRIPTS / "run.py"), str(work), str(script)]
         command, reach = (command, OPEN) if network else without_network(command)
         variables = child_environment(work, [*_KEPT_ENVIRONMENT, *environment])
-        run_child(command, work, variables, what=backend.name, timeout=timeout, error=ExternalError)
+        try:
+            run_child(command, work, variables, what=backend.name, timeout=timeout, error=ExternalError)
+        except ExternalError as error:
+            if any(word in str(error) for word in _OUT_OF_MEMORY):
+                raise exceeded(backend.name) from None
+            raise
         said = _read(work / "answer.json", backend.name)
     _require_valid(said, _ENVELOPE, backend.name)
     if "missing" in said:
@@ -111,6 +119,8 @@ def ask(
     if "refused" in said:
         raise ConfigurationError(f"{backend.name}: {clean(said['refused'])}", code="child.refused")
     if "failed" in said:
+        if any(word in said["failed"] for word in _OUT_OF_MEMORY):
+            raise exceeded(backend.name)
         raise ExternalError(f"{backend.name} failed: {clean(said['failed'])}", code="child.failed")
     _require_valid(said["answer"], backend.schema, backend.name)
     child = {"network": reach, "credentials": list(environment) or "none", "same_user": True}

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from airflow_mlgov.data.limits import deadline
+from airflow_mlgov.data.memory import free_child
 from airflow_mlgov.errors import MlgovError
 
 _LINE_LIMIT = 300
@@ -58,6 +59,7 @@ def run_child(
             close_fds=True,
             start_new_session=True,
         )
+        free_child(child.pid)
         try:
             in_time = _wait(child.pid, allowed)
         finally:

@@ -5,16 +5,16 @@ from __future__ import annotations
 
 import math
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from airflow_mlgov.data.duck import DuckTable, MemoryLimitError, in_order
+from airflow_mlgov.data.duck import DuckTable, in_order
 from airflow_mlgov.data.limits import TIME_LIMIT, deadline
 from airflow_mlgov.data.quoting import identifier
 from airflow_mlgov.data.relation import bytes_of
+from airflow_mlgov.data.scratch import scratch_folder
 from airflow_mlgov.gates.children.environment import Backend, ExternalError, ask
 from airflow_mlgov.gates.data_validation.arguments import SIGNATURES
 from airflow_mlgov.gates.data_validation.columns import UnfitError
@@ -24,6 +24,8 @@ from airflow_mlgov.gates.data_validation.rows_query import checked_query
 
 ROWS_QUERY = "unexpected_rows_expectation"
 ALL = "data"
+_ROWS = 8_192
+"""Rows that are written at a time; each may be long."""
 
 _CHILD = Backend(
     name="Great Expectations",
@@ -71,35 +73,30 @@ def hand_over(
     handed, asked = _checked(queries)
     if not others and not asked:
         return handed
-    with tempfile.TemporaryDirectory(prefix="mlgov-rows-") as folder:
+    with scratch_folder("rows") as folder:
         files: dict[tuple[str, ...], str] = {}
         groups: dict[str, list[Expectation]] = {}
         for item in others:
             groups.setdefault(sources.get(item.position, ALL), []).append(item)
         request = {
-            "folder": folder,
+            "folder": str(folder),
             "memory": bytes_of(table.duck.memory_limit),
             "suite": name,
             "modules": sorted({module for item in others if (module := custom_module(item.type))}),
             "path": [entry for entry in sys.path if entry],
             "runs": [
                 {
-                    "rows": _written(table, source, Path(folder), files, _needed(table, items)),
+                    "rows": _written(table, source, folder, files, _needed(table, items)),
                     "expectations": [_plain(item) for item in items],
                     "docs": _docs(docs_dir, at),
                 }
                 for at, (source, items) in enumerate(groups.items())
             ],
-            "queries": [{"rows": _written(table, ALL, Path(folder), files), "sql": sql} for sql in asked.values()],
+            "queries": [{"rows": _written(table, ALL, folder, files), "sql": sql} for sql in asked.values()],
         }
         try:
             answer = ask(_CHILD, sys.executable, request, timeout=_seconds())
         except ExternalError as error:
-            if "MemoryError" in str(error):
-                raise MemoryLimitError(
-                    f"Great Expectations needs more memory for {table.name} than the limit: raise memory_limit",
-                    code="memory_limit.exceeded",
-                ) from None
             crash = _crash(error)
             return replace(handed, run=Run(crash=crash), queries={**handed.queries, **_stopped(asked, crash)})
     runs = [_run(found) for found in answer.content["runs"]]
@@ -152,7 +149,7 @@ def _written(
         name = f"rows-{len(files)}.arrow"
         select = f"SELECT {_listed(table, columns)} FROM {source}"  # noqa: S608 - ours
         with in_order(table.connection):
-            reader = pa.RecordBatchReader.from_batches(table.arrow_schema(select), table.batches(select))
+            reader = pa.RecordBatchReader.from_batches(table.arrow_schema(select), table.batches(select, _ROWS))
             with pa.OSFile(str(folder / name), "wb") as file, pa.ipc.new_stream(file, reader.schema) as stream:
                 for batch in reader:
                     stream.write_batch(batch)

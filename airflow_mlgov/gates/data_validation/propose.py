@@ -14,7 +14,8 @@ from typing import Any
 
 from airflow_mlgov.data.duck import DuckTable
 from airflow_mlgov.data.quoting import identifier
-from airflow_mlgov.data.source import MEMORY_LIMIT, source_of
+from airflow_mlgov.data.reading import PLAIN, Reading
+from airflow_mlgov.data.source import MEMORY_LIMIT, require_declared, source_of
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.dataset_checks.workbench import is_numeric
 
@@ -57,19 +58,27 @@ class _Profile:
 
 
 def propose_suite(
-    data: str, *, name: str | None = None, types: bool = False, memory_limit: str = MEMORY_LIMIT
+    data: str,
+    *,
+    name: str | None = None,
+    types: bool = False,
+    reading: Reading = PLAIN,
+    memory_limit: str = MEMORY_LIMIT,
 ) -> dict[str, Any]:
     """A suite that the data passes, as JSON values.
 
     :param data: as :func:`airflow_mlgov.data.source.source_of` takes it
     :param name: of the suite; the data's file name if omitted
     :param types: also pin pandas' types of numbers and truth values, which takes Great Expectations itself to evaluate
+    :param reading: how csv is read; what is declared stands in the suite's meta, so that the gate reads it so too
     :raises ConfigurationError: no such data, an unreadable one, or no rows in it
     :raises AccessError: the file system refuses to read it
     :raises DependencyError: a file changed while it was being read
     """
-    with source_of(data).open(memory_limit=memory_limit) as relation:
+    with source_of(data, reading).open(memory_limit=memory_limit) as relation:
         table = relation.in_duckdb()
+        if reading.types:
+            require_declared(table, reading)
         profiles = _profiles(table)
         rows = profiles[0].rows
         expectations = [_expectation("table_row_count_to_be_between", "warning", **_around(rows))]
@@ -86,7 +95,7 @@ def propose_suite(
     return {
         "name": name or f"{Path(data).stem or 'data'} (draft)",
         "expectations": expectations,
-        "meta": {"mlgov": draft},
+        "meta": {"mlgov": draft, **reading.said},
     }
 
 

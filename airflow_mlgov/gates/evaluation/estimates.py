@@ -10,6 +10,7 @@ from functools import partial
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlgov.data.limits import deadline
 from airflow_mlgov.gates.bounds import settle
 from airflow_mlgov.gates.evaluation.grammar import Statistic
 from airflow_mlgov.gates.slices import Estimated
@@ -73,9 +74,9 @@ def estimate(
         return _weighted(known, weights[~np.isnan(values)], wanted, confidence, least, of)
     if wanted.how in ("rate", "abstention"):
         return Estimate(float(known.mean()), wilson(int(known.sum()), rows, confidence), rows)
+    known = np.sort(known)  # so that the order of the examples changes no digit
     if wanted.quantile is not None:
         low, high = order_statistics(rows, wanted.quantile, confidence)
-        known = np.sort(known)
         interval = Interval(
             -math.inf if low is None else float(known[low - 1]),
             math.inf if high is None else float(known[high - 1]),
@@ -98,6 +99,8 @@ def _weighted(
         reason = f"the {rows} scores are worth fewer than {least} by their weights"
         return Estimate(None, rows=rows, reason=reason)
     values, weights = values[weights > 0], weights[weights > 0]
+    order = np.lexsort((weights, values))  # so that the order of the examples changes no digit
+    values, weights = values[order], weights[order]
     statistic = _weighted_mean if wanted.quantile is None else partial(_weighted_quantile, share=wanted.quantile)
     whole = float(statistic(np.stack([values, weights])[:, None, :])[0])
     if wanted.how in ("rate", "abstention") and values.min() == values.max():
@@ -105,8 +108,7 @@ def _weighted(
         return Estimate(whole, wilson(number if whole else 0, number, confidence), rows)
     if values.min() == values.max():
         return Estimate(whole, _of_the_range(whole, int(worth), confidence, of), rows)
-    order = np.lexsort((weights, values))
-    draws = resample(np.stack([values, weights])[:, order], statistic, whole)
+    draws = resample(np.stack([values, weights]), statistic, whole)
     return Estimate(whole, percentile(draws, confidence), rows)
 
 
@@ -248,8 +250,9 @@ def resample(columns: Array, statistic: Callable[[Array], Array], whole: float) 
         narrower, centre = math.sqrt(MOST_ROWS / rows), float(statistic(drawn[:, None, :])[0])
     count = drawn.shape[1]
     step = max(1, _AT_ONCE // count)
-    found = []
+    found, until = [], deadline()
     for start in range(0, RESAMPLES, step):
+        until.check("resampling")
         chosen = random.integers(0, count, (min(step, RESAMPLES - start), count))
         found.append(statistic(drawn[:, chosen]))
     return whole + (np.concatenate(found) - centre) * narrower

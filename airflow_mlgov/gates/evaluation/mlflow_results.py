@@ -4,7 +4,6 @@ among several scores of one name, several runs, or runs over the same examples t
 from __future__ import annotations
 
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlgov.data.names import require_columns
+from airflow_mlgov.data.scratch import scratch_folder
 from airflow_mlgov.errors import ConfigurationError, DependencyError
 
 if TYPE_CHECKING:
@@ -339,10 +339,10 @@ def _classic(tracking: Tracking, run_id: str, wanted: Wanted) -> Results:
     if (tables[0].file_size or 0) > _MOST_BYTES:
         raise ConfigurationError(f"{tables[0].path} of the run {run_id} is too large", code="mlflow.too_many")
     with (
-        tempfile.TemporaryDirectory(prefix="mlgov-scores-") as folder,
+        scratch_folder("scores") as folder,
         tracking.calling(f"download {tables[0].path} of the run {run_id!r}") as client,
     ):
-        text = Path(client.download_artifacts(run_id, tables[0].path, folder)).read_text()
+        text = Path(client.download_artifacts(run_id, tables[0].path, str(folder))).read_text()
     try:
         content = json.loads(text)
         frame = pd.DataFrame(content["data"], columns=content["columns"], dtype=object)

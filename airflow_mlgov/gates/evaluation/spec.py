@@ -201,7 +201,9 @@ class EvaluationGate(Gate[EvaluationSettings]):
         return data, champion
 
     def judge(self, question: Question[EvaluationSettings]) -> Findings:
-        """Hold the scores against the bounds."""
+        """Hold the scores against the bounds. A database or Spark counts them where they are, unless their different
+        combinations are many or examples are named: then the rows are copied to a temporary file."""
+        from airflow_mlgov.data.counted import count_rows
         from airflow_mlgov.data.source import compared_together, evaluation_digest
         from airflow_mlgov.data.values import explained, require_plain
         from airflow_mlgov.gates.evaluation.gate import judge_scores
@@ -223,13 +225,16 @@ class EvaluationGate(Gate[EvaluationSettings]):
         if question.baseline is not None and compared:
             champion = question.baseline.frame(list(dict.fromkeys([*named, *compared])))
         also = [*settings.slice_columns, *settings.weight_columns]
-        table = data.frame(list(dict.fromkeys([*named, *judged_columns(bounds), *also])))
+        needed = list(dict.fromkeys([*named, *judged_columns(bounds), *also]))
+        counted = None if named or question.baseline is not None else count_rows(data, needed)
+        table = data.frame(needed) if counted is None else counted.frame()
         with explained(data, judged_columns(bounds)):
             checks, details = judge_scores(table, champion, bounds, settings)
         if isinstance(data, MlflowTable):
             details["mlflow"] = data.notes
         digest = evaluation_digest(data, named) if named else None
-        return Findings(checks, details, evaluation_digest=digest, libraries=("numpy", "pandas", "scipy"))
+        read = None if counted is None else (counted.subject,)
+        return Findings(checks, details, read=read, evaluation_digest=digest, libraries=("numpy", "pandas", "scipy"))
 
 
 GATE = EvaluationGate()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlgov.data.limits import deadline
 from airflow_mlgov.gates.fairness.metrics import How
 from airflow_mlgov.gates.statistics.intervals import Interval, z_of
 
@@ -42,8 +43,9 @@ def resample_in_parts(counts: Array) -> Iterator[Array]:
     import numpy as np
 
     total, random, left = int(counts.sum()), np.random.default_rng(SEED), resamples_of(counts.size)
-    step = max(1, _DRAWS // max(counts.size, 1))
+    step, until = max(1, _DRAWS // max(counts.size, 1)), deadline()
     while left > 0:
+        until.check("resampling")
         drawn = random.multinomial(total, counts.ravel() / total, size=min(step, left))
         yield drawn.reshape(-1, *counts.shape)
         left -= step
@@ -67,8 +69,9 @@ def resample_weights(place: Array, rows: Array, weights: Array, shape: tuple[int
     total, mean = int(rows.sum()), (weights / rows)[order]
     random, count = np.random.default_rng(SEED), resamples_of(len(rows))
     drawn = np.zeros((count, math.prod(shape)))
-    step = max(1, _DRAWS // len(rows))
+    step, until = max(1, _DRAWS // len(rows)), deadline()
     for start in range(0, count, step):
+        until.check("resampling")
         taken = random.multinomial(total, rows[order] / total, size=min(step, count - start)) * mean
         drawn[start : start + step, places] = np.add.reduceat(taken, starts, axis=1)
     return drawn.reshape(-1, *shape)

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlgov.data.scratch import scratch_folder
 from airflow_mlgov.data.source import Relation, open_beside, source_of
 from airflow_mlgov.data.values import key_of, meant
 from airflow_mlgov.errors import ConfigurationError
@@ -74,11 +74,11 @@ def score(question: Question[PerformanceSettings], columns: Columns, also: Seque
         require_interpreter(settings.python)
     asked = {item.metric for item in question.bounds}
     features = question.data.in_duckdb()
-    with question.artifact() as model_dir, TemporaryDirectory(prefix="mlgov-scores-") as folder:
+    with question.artifact() as model_dir, scratch_folder("scores") as folder:
         run = run_model(
             model_dir,
             features,
-            Path(folder) / "scored.parquet",
+            folder / "scored.parquet",
             keep=list(dict.fromkeys(filter(None, [columns.label, columns.row_id, columns.sample_weight, *also]))),
             positive_label=columns.positive_label,
             timeout=settings.timeout,

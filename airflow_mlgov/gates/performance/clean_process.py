@@ -7,12 +7,12 @@ import json
 import math
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlgov.data.scratch import scratch_folder
 from airflow_mlgov.data.values import Sort, key_of
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.children.network import without_network
@@ -77,8 +77,7 @@ def run_in_clean_process(
     names = sorted({item.name for item in (*declared.requirements, *declared.constraints)})
     interpreter = str(python or sys.executable)
     require_interpreter(interpreter)
-    with tempfile.TemporaryDirectory(prefix="mlgov-clean-", ignore_cleanup_errors=True) as scratch:
-        work = Path(scratch)
+    with scratch_folder("clean") as work:
         try:
             described, network = _ask(interpreter, work, {"do": "describe", "names": names}, timeout)
             known = {str(name): version for name, version in described["versions"].items()}

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_mlgov.data.counted import count_rows
 from airflow_mlgov.data.fingerprint import aggregate_subject
 from airflow_mlgov.data.source import Relation, compared_together, evaluation_digest
 from airflow_mlgov.data.values import explained, require_numbers, require_plain
@@ -103,8 +104,10 @@ def _counted_elsewhere(
     """What a database or Spark has counted, judged; None if its rows are to be copied. It is bound by its counts,
     because no row was read."""
     data, task = question.data, _task(question.bounds, columns, judging)
-    if data.is_local or not _is_counted(question, columns, judging, task):
+    if data.is_local:
         return None
+    if not _is_counted(question, columns, judging, task):
+        return _labels_counted_elsewhere(question, columns, judging, measured, task)
     _require_sound([data], columns, judging, task)
     found = count_elsewhere(data, columns)
     if found is None:
@@ -117,6 +120,34 @@ def _counted_elsewhere(
         read=(aggregate_subject(data.name, found.cells),),
         evaluation_digest=digest,
         libraries=("numpy", *_asked(details)),
+    )
+
+
+def _labels_counted_elsewhere(
+    question: Question[PerformanceSettings],
+    columns: Columns,
+    judging: Judging,
+    measured: Mapping[str, Measurement],
+    task: Task,
+) -> Findings | None:
+    """The same of labels alone, also of many classes and on slices: whatever order equal rows have changes nothing."""
+    data, scored = question.data, columns.score is not None or bool(columns.class_scores)
+    named = question.baseline is not None or columns.row_id is not None or columns.sample_weight is not None
+    if task == "regression" or scored or named:
+        return None
+    _require_sound([data], columns, judging, task)
+    counted = count_rows(data, list(dict.fromkeys([*columns.needed, *judging.slices.needed])))
+    if counted is None:
+        return None
+    checks, details = judge_predictions(
+        counted.frame(), None, columns, question.bounds, judging=judging, measured=measured
+    )
+    return Findings(
+        checks,
+        details,
+        read=(counted.subject,),
+        evaluation_digest=evaluation_digest(data, [columns.label]),
+        libraries=("pandas", "numpy", *_asked(details)),
     )
 
 

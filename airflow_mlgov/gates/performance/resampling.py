@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlgov.data.limits import deadline
 from airflow_mlgov.gates.performance.calibration import binned_residuals
 from airflow_mlgov.gates.performance.predictions import Sample
 from airflow_mlgov.gates.performance.two_classes import TwoClasses
@@ -54,7 +55,9 @@ def resample_labels(samples: Sequence[Sample] | TwoClasses, metrics: Collection[
     random, rows = np.random.default_rng(SEED), counts.sum()
     step = max(1, _AT_ONCE // max(len(cells), size * size))
     found: dict[str, list[Array]] = {metric: [] for metric in metrics}
+    until = deadline()
     for start in range(0, LABEL_RESAMPLES, step):
+        until.check("resampling")
         drawn = random.multinomial(rows, counts / rows, size=min(step, LABEL_RESAMPLES - start))
         matrices = [_matrices(drawn, where, size) for where in predicted]
         for metric in metrics:
@@ -110,7 +113,9 @@ def resample_rows(
     count, step = len(drawn[0]), max(1, _AT_ONCE // len(drawn[0]))
     functions = {metric: [weighted(metric, sample) for sample in drawn] for metric in metrics}
     found: dict[str, list[Array]] = {metric: [] for metric in metrics}
+    until = deadline()
     for start in range(0, ROW_RESAMPLES, step):
+        until.check("resampling")
         weights = np.empty((min(step, ROW_RESAMPLES - start), count))
         for at in range(len(weights)):
             weights[at] = np.bincount(random.integers(0, count, count), minlength=count)

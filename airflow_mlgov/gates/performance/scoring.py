@@ -7,13 +7,13 @@ import json
 import math
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlgov.data.scratch import scratch_folder
 from airflow_mlgov.data.source import Relation, source_of
 from airflow_mlgov.data.values import Key, Sort, key_of, meant, shown
 from airflow_mlgov.errors import ConfigurationError
@@ -146,8 +146,7 @@ def run_model(
         reason = f"the kept column {taken[0]} would be overwritten" if taken else "name the feature columns"
         raise ConfigurationError(f"cannot score: {reason}", code="model.not_scorable")
     table = features.frame_as_stored([*columns, *keep])
-    with tempfile.TemporaryDirectory(prefix="mlgov-scoring-", ignore_cleanup_errors=True) as scratch:
-        work = Path(scratch)
+    with scratch_folder("scoring") as work:
         table[columns].to_parquet(work / "features.parquet", index=False)
         order = {
             "model": str(model_dir),

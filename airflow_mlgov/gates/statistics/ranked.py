@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlgov.data.limits import deadline
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -112,7 +114,9 @@ def rank(label: Array, score: Array) -> Ranked:
 
 def parts(values: Array) -> Iterator[tuple[int, Array]]:
     """Where each part begins, and the part."""
+    until = deadline()
     for start in range(0, len(values), PART):
+        until.check("ranking")
         yield start, values[start : start + PART]
         _release(values)
 

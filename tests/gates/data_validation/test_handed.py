@@ -12,9 +12,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from airflow_mlgov.data.duck import MemoryLimitError
+from airflow_mlgov.data.memory import MemoryLimitError
+from airflow_mlgov.gates.children import environment
 from airflow_mlgov.gates.children.environment import ExternalError
-from airflow_mlgov.gates.data_validation import handed, validate_data
+from airflow_mlgov.gates.data_validation import validate_data
 from airflow_mlgov.results import Outcome
 from tests.codes import raises_code
 from tests.worlds.suites import expect, suite
@@ -105,10 +106,10 @@ def test_an_expression_that_takes_for_ever_is_stopped(people: str) -> None:
 
 
 def test_a_child_that_needs_too_much_memory_says_so(people: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def ask(*_: Any, **__: Any) -> None:
-        raise ExternalError("Great Expectations failed: MemoryError", code="child.failed")
+    def run_child(*_: Any, **__: Any) -> None:
+        raise ExternalError("Great Expectations ended with exit code 1: MemoryError", code="child.failed")
 
-    monkeypatch.setattr(handed, "ask", ask)
+    monkeypatch.setattr(environment, "run_child", run_child)
     ahead = expect("column_values_to_match_regex", column="grade", regex="(?=[ab])")
     with raises_code(MemoryLimitError, "memory_limit.exceeded", match="raise memory_limit"):
         validate_data(people, suite(ahead))

@@ -132,6 +132,21 @@ def test_pinned_types_pass_and_fail(tmp_path: Path) -> None:
     assert failed(str(tmp_path / "float.parquet"), suite) == ["expect_column_values_to_be_in_type_list(age)"]
 
 
+def test_csv_is_read_as_declared_and_the_draft_says_so(tmp_path: Path, run: Any) -> None:
+    frame = people().assign(zip=[f"0{at}" for at in range(len(people()))])
+    frame.to_csv(tmp_path / "a.csv", index=False, sep=";", decimal=",")
+    how = ["--delimiter", ";", "--decimal", ",", "--type", "zip=text", "--out", tmp_path / "suite.json"]
+    code, _, err = run("suite", "propose", "--data", tmp_path / "a.csv", *how)
+    assert code == 0, err
+    suite = json.loads((tmp_path / "suite.json").read_text())
+    assert {name: suite["meta"][name] for name in ("delimiter", "decimal", "types")} == {
+        "delimiter": ";",
+        "decimal": ",",
+        "types": {"zip": "text"},
+    }
+    assert failed(str(tmp_path / "a.csv"), suite) == []
+
+
 def test_the_next_months_data_passes(tmp_path: Path) -> None:
     _, suite, _ = proposed(people(1), tmp_path / "people.parquet")
     suite["expectations"] = [x for x in suite["expectations"] if x["kwargs"].get("column") != "remark"]

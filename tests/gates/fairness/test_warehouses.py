@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +16,8 @@ from airflow_mlgov.gates.data_validation import validate_data
 from airflow_mlgov.gates.fairness import evaluate_fairness
 from airflow_mlgov.results import Outcome
 from tests.codes import raises_code
-from tests.fixtures.mariadb import PASSWORD, mariadb_missing, running_mariadb
+from tests.fixtures.mariadb import PASSWORD
 from tests.worlds.counted import MODEL
-
-
-@pytest.fixture(scope="module")
-def mariadb() -> Iterator[str]:
-    pytest.importorskip("pymysql", reason="PyMySQL is not installed")
-    if missing := mariadb_missing():
-        pytest.skip(f"no {missing} on this machine")
-    with running_mariadb() as url:
-        yield url
 
 
 @pytest.fixture(scope="module")
