@@ -216,7 +216,7 @@ MANY = st.lists(expectations(), min_size=30, max_size=50).map(without_further_qu
 
 
 SLOW = settings(
-    max_examples=20,
+    max_examples=8,
     deadline=None,
     derandomize=True,
     database=None,

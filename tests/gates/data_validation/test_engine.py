@@ -585,7 +585,7 @@ def test_an_expression_that_re2_reads_otherwise_is_not_taken(pattern: str) -> No
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@settings(max_examples=100, deadline=None, derandomize=True, database=None)
 @given(
     st.text(r"abz019_ .-@\\dwsDWSbB[]^$()|*+?{}1,é", max_size=10),
     st.lists(st.text("abz019_ .-@é\n\x1f\t", max_size=8), min_size=1, max_size=12),

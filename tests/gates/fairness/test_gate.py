@@ -130,7 +130,7 @@ _cell = st.integers(1, 12)
 
 
 @pytest.mark.slow
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     counts=st.lists(st.tuples(_cell, _cell, _cell, _cell), min_size=2, max_size=4),
     method=st.sampled_from(["between_groups", "to_overall"]),
