@@ -39,7 +39,7 @@ COMMANDS = {
     "replay": _Command(
         "release",
         "replay",
-        "Make every decision again: the same answer years later; or what today's champions would get under another",
+        "Make every decision again: the same answer years later; or what another policy would change, before it is",
     ),
     "admission": _Command(
         "admission",

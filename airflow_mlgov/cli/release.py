@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -27,10 +28,12 @@ from airflow_mlgov.cli.values import path, whole
 from airflow_mlgov.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.evidence.verification import Records
     from airflow_mlgov.governance.policy import GovernancePolicy
     from airflow_mlgov.governance.replay import Replay
     from airflow_mlgov.release.explanation import Explanation
+    from airflow_mlgov.release.impact import Affected
     from airflow_mlgov.release.promotion import Promotion
     from airflow_mlgov.results import Subject
 
@@ -181,36 +184,83 @@ def replay(
     policy: Annotated[
         Path | None, typer.Option("--policy", parser=path, help="Decide under this policy instead.")
     ] = None,
-    model: Annotated[str | None, typer.Option("--model", help="Only decisions about this registered model.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Only what concerns this registered model.")] = None,
     decision: Annotated[int | None, typer.Option("--decision", parser=whole, help="Only this ledger entry.")] = None,
+    pipelines: Annotated[
+        list[str] | None,
+        typer.Option("--input", help="With --policy: pipelines besides those it names. Repeatable."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make every decision again: the same answer years later; or what today's champions would get under another policy.
+    """Make every decision again: the same answer years later; or what another policy would change, before it is merged.
 
     Without --policy every decision is replayed from its own input, policy and rules, and must come out the same. With
-    it, the decisions behind what is promoted now are made under that policy; exit code 1 where one would be denied.
+    it, what is promoted now, every other decision and the pipelines that are known are judged under that policy: what
+    would change, for which owners, and which waivers cover it. Exit code 1 if what is promoted now, a pipeline, or a
+    decision that allowed would be denied.
     """
     from airflow_mlgov.evidence.ledger import open_ledger
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.governance.policy import load_policy
+
+    records, keys = open_ledger(ledger, create=False), TrustRoot.load(trust)
+    if policy is not None:
+        _tell_impact(records, keys, load_policy(policy), model, decision, pipelines or (), as_json)
+    if pipelines:
+        raise ConfigurationError("--input is judged under a policy: pass --policy too", code="option.missing")
     from airflow_mlgov.release.explanation import replay_all
 
-    found = replay_all(
-        open_ledger(ledger, create=False),
-        TrustRoot.load(trust),
-        policy=load_policy(policy) if policy else None,
-        model=model,
-        seq=decision,
-    )
+    found = replay_all(records, keys, model=model, seq=decision)
     if not found:
         raise ConfigurationError("the ledger holds no such decision", code="decision.unknown")
-    bad = [item for item in found if (item.now if policy else not item.same)]
     if as_json:
         print_json([_replayed(item) for item in found])
     else:
         for item in found:
-            say(*_replayed_lines(item, under=policy is not None))
-    raise typer.Exit(1 if bad else 0)
+            say(*_replayed_lines(item))
+    raise typer.Exit(0 if all(item.same for item in found) else 1)
+
+
+def _tell_impact(
+    records: Records,
+    trust: TrustRoot,
+    policy: GovernancePolicy,
+    model: str | None,
+    seq: int | None,
+    pipelines: Sequence[str],
+    as_json: bool,
+) -> NoReturn:
+    """What a policy would change; ends with the exit code that says whether it would deny."""
+    from airflow_mlgov.release.impact import denies, impact
+
+    found = impact(records, trust, policy, model=model, seq=seq, pipelines=pipelines)
+    if not found:
+        raise ConfigurationError("the ledger holds no such decision, and no pipeline is known", code="decision.unknown")
+    if as_json:
+        print_json(
+            {
+                "policy": policy.descriptor(),
+                "denies": denies(found),
+                "found": [item.as_dict() for item in found],
+            }
+        )
+    else:
+        for item in found:
+            say(*_affected_lines(item))
+        denied, changed = sum(item.denied for item in found), sum(item.changes for item in found)
+        say(f"{len(found)} judged: {changed} would change, {denied} would be denied")
+    raise typer.Exit(1 if denies(found) else 0)
+
+
+def _affected_lines(item: Affected) -> list[str]:
+    """One decision or pipeline; why it would be denied is shown if that is new, or is about what is in force now."""
+    then = "never judged" if item.then is None else "deny then" if item.then else "allow then"
+    now = "deny under this policy" if item.denied else "allow under this policy"
+    owners = f" (owners: {', '.join(item.owners)})" if item.owners and item.changes else ""
+    lines = [f"{item.kind} {item.name}, {item.where}: {then}, {now}{owners}"]
+    if item.changes or item.kind != "decision":
+        lines += [f"  - {code}: {message}" for code, message in item.now]
+    return lines + [f"  covered by the waiver {sha256[:12]}" for sha256 in item.waivers]
 
 
 def explained(model: str, answer: Explanation) -> list[str]:
@@ -248,10 +298,10 @@ def _replayed(item: Replay) -> dict[str, object]:
     }
 
 
-def _replayed_lines(item: Replay, *, under: bool) -> list[str]:
+def _replayed_lines(item: Replay) -> list[str]:
     subject, target = item.decision.subject, item.decision.statement.target
     then, now = ("allow" if not reasons else "deny" for reasons in (item.then, item.now))
-    word = f"{then} then, {now} under this policy" if under else f"{then} then, {'the same' if item.same else now} now"
+    word = f"{then} then, {'the same' if item.same else now} now"
     head = f"{item.decision.reference} {subject.name}/{subject.version} to {target}: {word}"
-    shown = item.now if under or not item.same else ()
+    shown = () if item.same else item.now
     return [head, *(f"  - {code}: {message}" for code, message in shown)]

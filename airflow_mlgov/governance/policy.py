@@ -23,6 +23,7 @@ from airflow_mlgov.gates.protocol import Local
 from airflow_mlgov.governance.names import why_unreadable
 from airflow_mlgov.strict_files import Document, nearest, read_text, read_yaml, why_open_to_all
 
+_MODES = ("observe", "warn", "enforce")
 _FOR_THE_DECISION = {"max_tries"}
 """Keys of a gate's section that are neither settings of the gate nor bounds."""
 
@@ -207,13 +208,26 @@ class GovernancePolicy:
         return ModelPolicy(
             name=name,
             targets={key: self._target(key, value) for key, value in section["targets"].items()},
-            gates=section.get("gates", {}),
+            gates=self._gates(section),
             max_age=parse_duration(max_age),
             tier=section.get("tier", "medium"),
             owners=tuple(section.get("owners", ())),
             source=str(self.path),
             _lines=self.lines,
         )
+
+    def _gates(self, section: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the model says of its gates, with the modes that its teams have for rules; of several teams the
+        strictest counts, and what the model says itself goes before."""
+        gates, teams = section.get("gates", {}), self.document.get("teams", {})
+        modes: dict[str, str] = {}
+        for owner in section.get("owners", ()):
+            for rule, mode in teams.get(owner, {}).get("modes", {}).items():
+                modes[rule] = max(mode, modes.get(rule, mode), key=_MODES.index)
+        if not modes or not gates.get("policy", {}).get("packages"):
+            return gates  # type: ignore[no-any-return]
+        own = gates["policy"]
+        return {**gates, "policy": {**own, "modes": {**modes, **own.get("modes", {})}}}
 
     def _target(self, name: str, section: Mapping[str, Any]) -> Target:
         approvals, waivers, glass = (section.get(key) for key in ("approvals", "waivers", "break_glass"))
@@ -272,6 +286,7 @@ def load_policy(path: str | Path) -> GovernancePolicy:
     _validate(read)
     _refuse_unreadable(read)
     _refuse_shared_places(read)
+    _refuse_unknown_teams(read)
     return GovernancePolicy(
         Path(path), read.sha256, read.raw.decode(), read.content, read.lines, _organisations_rules(read)
     )
@@ -316,6 +331,17 @@ def _refuse_shared_places(policy: Document) -> None:
                         f"of {model} share the {kind} {said[kind]}: give each a place of its own",
                         code="policy.place_shared",
                     )
+
+
+def _refuse_unknown_teams(policy: Document) -> None:
+    """A team that owns nothing is a slip of the pen: what is said of it would hold of no model."""
+    owners = {owner for section in policy.content["models"].values() for owner in section.get("owners", ())}
+    for team in policy.content.get("teams", {}):
+        if team not in owners:
+            raise ConfigurationError(
+                f"{policy.where('teams', team)}: no model has the owner {team!r}{nearest(team, owners)}",
+                code="policy.team_unknown",
+            )
 
 
 def _held_against(gate: str) -> Iterable[str]:

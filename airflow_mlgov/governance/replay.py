@@ -10,7 +10,14 @@ from airflow_mlgov.errors import EvidenceError
 from airflow_mlgov.evidence.digests import hash_json
 from airflow_mlgov.evidence.statements import DecisionStatement, PolicyStatement
 from airflow_mlgov.evidence.verification import Evidence
-from airflow_mlgov.governance.decision import SHIPPED, apply_rules, bundle_digest, policy_input, with_what_ifs
+from airflow_mlgov.governance.decision import (
+    SHIPPED,
+    Answer,
+    apply_rules,
+    bundle_digest,
+    policy_input,
+    with_what_ifs,
+)
 from airflow_mlgov.governance.policy import GovernancePolicy
 from airflow_mlgov.governance.reasons import shipped_rules
 
@@ -53,7 +60,12 @@ def replay(
 
 
 def replay_under(decision: Evidence[DecisionStatement], policy: GovernancePolicy) -> Reasons:
-    """The reasons to deny that another policy, with its own rules and the shipped ones of today, would give.
+    """The reasons to deny that another policy would give; see :func:`answer_under`."""
+    return answer_under(decision, policy).reasons
+
+
+def answer_under(decision: Evidence[DecisionStatement], policy: GovernancePolicy) -> Answer:
+    """What another policy, with its own rules and the shipped ones of today, would say.
 
     :raises ConfigurationError: that policy does not govern the model or has no such target
     :raises EvidenceError: what the decision has recorded as its input is none
@@ -70,7 +82,7 @@ def replay_under(decision: Evidence[DecisionStatement], policy: GovernancePolicy
     said = policy_input(policy, model, target)
     seen = with_what_ifs(evidence, said, champion)
     document = {**recorded, "policy": said, "evidence": seen}
-    return apply_rules({SHIPPED: shipped_rules(), **policy.rules}, document).reasons
+    return apply_rules({SHIPPED: shipped_rules(), **policy.rules}, document)
 
 
 def reasons_of(decision: Evidence[DecisionStatement]) -> Reasons:

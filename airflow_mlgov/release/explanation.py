@@ -17,7 +17,7 @@ from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.evidence.statements import DecisionStatement, PolicyStatement, PromotionStatement
 from airflow_mlgov.evidence.verification import Evidence, Records, collect, only
 from airflow_mlgov.governance.policy import GovernancePolicy
-from airflow_mlgov.governance.replay import Replay, reasons_of, replay, replay_under
+from airflow_mlgov.governance.replay import Replay, reasons_of, replay
 from airflow_mlgov.release.standing import judge_promotion, overlooked, unverified
 from airflow_mlgov.release.timeline import Dossier, Timeline, evidence_for, version_of
 from airflow_mlgov.results import Subject
@@ -102,46 +102,20 @@ def judge_now(
     return facts, reasons + _superseded(promotion, dossier)
 
 
-def replay_all(
-    records: Records,
-    trust: TrustRoot,
-    *,
-    policy: GovernancePolicy | None = None,
-    model: str | None = None,
-    seq: int | None = None,
-) -> list[Replay]:
-    """Decisions made again, in ledger order: all of them from their own input, policy and rules; or, under another
-    policy, those behind what is promoted now (one of them, or the decision ``seq``).
+def replay_all(records: Records, trust: TrustRoot, *, model: str | None = None, seq: int | None = None) -> list[Replay]:
+    """Decisions made again, in ledger order, from their own input, policy and rules.
 
     :raises EvidenceError: the chain is broken
-    :raises ConfigurationError: the policy governs none of them
     """
     walked = records.walk()
     made = only(collect(walked, trust, kind="decision", model=model)[0], DecisionStatement)
-    decisions = [item for item in made if seq in (None, item.seq)]
-    if policy is None:
-        bundles = only(collect(walked, trust, kind="policy")[0], PolicyStatement)
-        dossier_of = cache(lambda subject, environment: evidence_for(walked, trust, subject, environment))
+    bundles = only(collect(walked, trust, kind="policy")[0], PolicyStatement)
+    dossier_of = cache(lambda subject, environment: evidence_for(walked, trust, subject, environment))
 
-        def again(item: Evidence[DecisionStatement]) -> Replay:
-            return replay(item, bundles, overlooked(item, dossier_of(item.subject, item.environment)))
+    def again(item: Evidence[DecisionStatement]) -> Replay:
+        return replay(item, bundles, overlooked(item, dossier_of(item.subject, item.environment)))
 
-        return [_guarded(item, again) for item in decisions]
-    moves = only(collect(walked, trust, kind="promotion", model=model)[0], PromotionStatement)
-    newest = {
-        (item.subject.registry, item.subject.name, item.environment, item.statement.target): item for item in moves
-    }
-    behind = {item.statement.decision for item in newest.values()}
-    chosen = [item for item in decisions if item.sha256 in behind or seq is not None]
-    if not any(_governs(policy, item) for item in chosen):
-        for item in chosen[:1]:
-            replay_under(item, policy)  # says what is wrong with the policy
-    return [_guarded(item, lambda item: Replay(item, reasons_of(item), replay_under(item, policy))) for item in chosen]
-
-
-def _governs(policy: GovernancePolicy, decision: Evidence[DecisionStatement]) -> bool:
-    name, target = decision.subject.name, decision.statement.target
-    return name in policy.models and target in policy.model(name).targets
+    return [_guarded(item, again) for item in made if seq in (None, item.seq)]
 
 
 def _guarded(decision: Evidence[DecisionStatement], again: Callable[[Evidence[DecisionStatement]], Replay]) -> Replay:

@@ -50,6 +50,9 @@ def test_a_release_and_its_way_back(governed: Governed, shell: Run, run: Run) ->
     assert code == 1
     assert "allow then, deny under this policy" in out
     assert "does not meet the policy's >= 0.9" in out
+    assert "judged: " in out
+    code, out, _ = shell("replay", "--json", duty=None, leave_out=("--environment",))
+    assert (code, json.loads(out)["denies"]) == (1, True)
 
 
 def test_the_audit_trail_leaves_the_house(governed: Governed, shell: Run, run: Run, tmp_path: Path) -> None:

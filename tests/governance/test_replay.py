@@ -12,12 +12,18 @@ from airflow_mlgov.evidence.verification import collect, only
 from airflow_mlgov.governance.policy import load_policy
 from airflow_mlgov.governance.replay import replay
 from airflow_mlgov.release.explanation import replay_all
+from airflow_mlgov.release.impact import Affected, denies, impact
 from tests.codes import raises_code
 from tests.worlds.governed import Governed
 
 
 def all_of(governed: Governed, **given: object) -> list:
     return replay_all(governed.ledger, TrustRoot.load(governed.trust_file), **given)  # type: ignore[arg-type]
+
+
+def judged_under(governed: Governed, name: str, **given: object) -> list[Affected]:
+    trust, policy = TrustRoot.load(governed.trust_file), load_policy(governed.folder / name)
+    return impact(governed.ledger, trust, policy, **given)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -46,16 +52,41 @@ def test_years_later_and_under_changed_files_the_answer_is_the_same(decided: Gov
     assert all_of(decided, seq=found[1].decision.seq)[0].now == found[1].now
 
 
-def test_under_another_policy_the_champions_of_today(decided: Governed, tmp_path: Path) -> None:
+def test_under_another_policy(decided: Governed, tmp_path: Path) -> None:
     stricter = decided.policy_file.read_text().replace("0.75", "0.85")
-    (decided.folder / "new.yaml").write_text(stricter)
-    (found,) = all_of(decided, policy=load_policy(decided.folder / "new.yaml"))
-    assert found.then == ()
-    assert [code for code, _ in found.now] == ["bound.not_met"]
-    assert "does not meet the policy's >= 0.85" in found.now[0][1]
+    (decided.folder / "new.yaml").write_text(stricter.replace("    gates:", "    owners: [a@bank.example]\n    gates:"))
+    first, second = judged_under(decided, "new.yaml")
+    assert (first.kind, first.then, first.owners) == ("production", (), ("a@bank.example",))
+    assert [code for code, _ in first.now] == ["bound.not_met"]
+    assert "does not meet the policy's >= 0.85" in first.now[0][1]
+    assert (second.kind, second.denied, second.newly_denied) == ("decision", True, False)
+    assert denies([first])
+    assert not denies([second])
+    (decided.folder / "milder.yaml").write_text(stricter.replace("0.85", "0.4"))
+    found = judged_under(decided, "milder.yaml")
+    assert [(one.denied, one.changes) for one in found] == [(False, False), (True, True)]
+    assert not denies(found)
     (decided.folder / "other.yaml").write_text(stricter.replace(decided.model, "another"))
     with raises_code(ConfigurationError, "policy.model_unknown"):
-        all_of(decided, policy=load_policy(decided.folder / "other.yaml"))
+        judged_under(decided, "other.yaml")
+
+
+def test_pipelines_under_another_policy(decided: Governed, tmp_path: Path) -> None:
+    (decided.folder / "w.yaml").write_text(
+        "on: push\njobs: {deploy: {runs-on: x, container: 'python:3.11', steps: [{run: kubectl apply -f x}]}}\n"
+    )
+    text = decided.policy_file.read_text()
+    gate = "      policy: {manifest: w.yaml, packages: [mlgov.pipeline, mlgov.pii], modes: {image.unpinned: enforce}}\n"
+    (decided.folder / "new.yaml").write_text(text.replace("    gates:\n", f"    gates:\n{gate}"))
+    *decisions, pipeline = judged_under(decided, "new.yaml")
+    assert [one.denied for one in decisions] == [False, True]
+    assert (pipeline.kind, pipeline.then, pipeline.newly_denied) == ("pipeline", None, True)
+    assert {code for code, _ in pipeline.now} == {"step.unguarded", "image.unpinned"}
+    (decided.folder / "other.yaml").write_text("on: push\njobs: {a: {runs-on: x, steps: [{run: make}]}}\n")
+    both = judged_under(decided, "new.yaml", pipelines=[str(decided.folder / "other.yaml")])
+    assert [code for code, _ in both[-1].now] == ["manifest.nothing_sensitive"]
+    with raises_code(ConfigurationError, "policy.no_pipelines"):
+        judged_under(decided, decided.policy_file.name, pipelines=[str(decided.folder / "other.yaml")])
 
 
 def test_a_policy_that_is_not_in_the_ledger_cannot_be_replayed(decided: Governed) -> None:

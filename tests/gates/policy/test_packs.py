@@ -350,3 +350,24 @@ def test_a_pack_of_the_policys_lies_beside_it_and_is_pinned(tmp_path: Path, flow
     (rules / "own.rego").write_text(OWN.replace("risk-", ""))
     with raises_code(ConfigurationError, "pack.digest"):
         run_gate(GATE, None, settings, rulebook=Packs())
+
+
+def test_a_teams_modes_hold_for_all_its_models(tmp_path: Path) -> None:
+    def modes(owners: str, own: str = "") -> dict[str, str]:
+        (tmp_path / "mlgov.yaml").write_text(
+            "version: 1\nteams:\n  a: {modes: {image.unpinned: observe, mlgov.pipeline: warn}}\n"
+            "  b: {modes: {image.unpinned: enforce}}\nmodels:\n  m:\n"
+            f"    owners: {owners}\n    gates: {{policy: {{packages: [mlgov.pipeline]{own}}}}}\n"
+            "    targets: {p: {alias: c, requires: [policy]}}\n"
+            "  n: {owners: [a, b], targets: {p: {alias: c, requires: [policy]}}}\n"
+        )
+        return dict(load_policy(tmp_path / "mlgov.yaml").model("m").settings("policy").get("modes", {}))
+
+    assert modes("[a]") == {"image.unpinned": "observe", "mlgov.pipeline": "warn"}
+    assert modes("[a, b]") == {"image.unpinned": "enforce", "mlgov.pipeline": "warn"}
+    assert modes("[b]", ", modes: {image.unpinned: warn}") == {"image.unpinned": "warn"}
+    assert modes("[c]") == {}
+    text = (tmp_path / "mlgov.yaml").read_text().replace("owners: [a, b]", "owners: [b]")
+    (tmp_path / "mlgov.yaml").write_text(text)
+    with raises_code(ConfigurationError, "policy.team_unknown"):
+        load_policy(tmp_path / "mlgov.yaml")
