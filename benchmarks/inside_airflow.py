@@ -105,8 +105,13 @@ def _ended(end: Any) -> dict[str, Any]:
 
 
 def cluster_policy(quantile: str) -> Steps:
-    """What the cluster policy does with each of Airflow's example DAGs, as if each promoted: its steps read, told and
-    judged. The seconds are a quantile over the DAGs."""
+    """What Airflow asks of the cluster policy for each of its own example DAGs, none of which promotes a model. The
+    seconds are a quantile over the DAGs, of processor time."""
+    return (yield from _over_examples(quantile, _asked))
+
+
+def judged(quantile: str) -> Steps:
+    """The same as if each promoted: its steps are read, told and judged."""
     return (yield from _over_examples(quantile, _judged))
 
 
@@ -121,7 +126,7 @@ def _over_examples(quantile: str, work: Callable[[Any], None]) -> Steps:
         from airflow.dag_processing.dagbag import DagBag
 
         (folder,) = airflow.example_dags.__path__
-        dags = list(DagBag(folder).dags.values())
+        dags = [dag for dag in DagBag(folder).dags.values() if _can_be_serialised(dag)]
         for dag in dags:
             work(dag)  # what it imports and compiles once
         yield None
@@ -129,13 +134,30 @@ def _over_examples(quantile: str, work: Callable[[Any], None]) -> Steps:
         for dag in dags:
             tries = []
             for _ in range(_TURNS):
-                began = time.perf_counter()
+                began = time.process_time()
                 work(dag)
-                tries.append(time.perf_counter() - began)
+                tries.append(time.process_time() - began)
             seconds.append(min(tries))
         at = {"median": 49, "p95": 94}[quantile]
         yield statistics.quantiles(seconds, n=100)[at]
         return {"dags": len(dags)}
+
+
+def _can_be_serialised(dag: Any) -> bool:
+    """Not where it needs a plugin of the examples, which is not installed."""
+    from airflow.exceptions import SerializationError
+
+    try:
+        _serialised(dag)
+    except SerializationError:
+        return False
+    return True
+
+
+def _asked(dag: Any) -> None:
+    from airflow_mlgov.cluster_policy import violations
+
+    list(violations(dag))
 
 
 def _judged(dag: Any) -> None:

@@ -36,7 +36,7 @@ class OpaServer:
     """One OPA server and the bundle that it must have.
 
     :param url: such as ``http://127.0.0.1:8181``; the scheme may be https
-    :param revision: of the bundle, pinned; ``mlgov policy digest`` of its folder
+    :param revision: of the bundle, pinned; see ``admission.bundle``
     :param timeout: seconds for one answer
     :param ca: file with the authority that signed its certificate; the system's if omitted
     :raises ConfigurationError: it is no URL of a server

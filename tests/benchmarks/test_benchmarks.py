@@ -51,6 +51,7 @@ def _measured(contest: Contest) -> Measured:
         "folders",
         "drift",
         "overlap",
+        "cluster-policy-median",
         "start-help",
         "start-gate",
         "release-decision",
