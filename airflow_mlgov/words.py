@@ -15,9 +15,7 @@ from typing import Any
 LONGEST = 2_000
 """Characters of one said thing that are shown; how many more there are is said behind them."""
 _LONGEST_LINE = 20_000
-_UNSEEN = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
-)
+UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 """Letters and marks that count as printable and show nothing."""
 _STACKED = 4
 """Combining marks on one letter that are drawn; more would reach into the lines above."""
@@ -97,7 +95,7 @@ def _visible(text: str) -> str:
     found, stacked = [], 0
     for char in text:
         stacked = stacked + 1 if unicodedata.combining(char) else 0
-        hidden = not char.isprintable() or _UNSEEN.match(char) or stacked > _STACKED
+        hidden = not char.isprintable() or UNSEEN.match(char) or stacked > _STACKED
         found.append(_escape(char) if hidden else char)
     return "".join(found)
 

@@ -128,7 +128,7 @@ def verify(
     registry: RegistryUri = None,
     checkpoint: Checkpoints = None,
     environment: Annotated[
-        str | None, typer.Option(help="Environment it is to serve in; needed where it was promoted in several.")
+        str | None, typer.Option(help="Environment it is to serve in; needed where the model was promoted in several.")
     ] = None,
     target: Annotated[str | None, typer.Option(help="Target it is to serve as.")] = None,
     into: Annotated[
@@ -151,8 +151,9 @@ def verify(
 
     def explained_here(subject: Subject, records: Records, goal: str | None = target) -> Explanation:
         return explain_bytes(
-            subject, records, keys, policy=again, environment=environment, target=goal, checkpoints=marks
-        )
+            subject, records, keys, policy=again, environment=environment, target=goal, checkpoints=marks,
+            place=_place_of(model) if model else None,
+        )  # fmt: skip
 
     if pack is not None and model is None and ledger is None and into is None:
         opened = open_pack(pack, keys)
@@ -161,7 +162,7 @@ def verify(
     elif pack is None and model and ledger and artifact is None:
         client, records = open_registry(registry, again), open_ledger(ledger, create=False)
         version = client.resolve(model)
-        goal = target or _target_of(model, version.name, again)
+        goal = target or _target_at(_place_of(model), version.name, again)
         if into is None:
             answer = explained_here(client.subject(version), records, goal)
         else:
@@ -270,11 +271,25 @@ def explained(model: str, answer: Explanation) -> list[str]:
     return [head, *why]
 
 
-def _target_of(reference: str, name: str, policy: GovernancePolicy | None) -> str | None:
-    """The target that an alias stands for: a version that was promoted to a lesser one may not serve under it."""
-    alias = reference.rpartition("@")[2] if "@" in reference else None
-    targets = policy.model(name).targets.values() if policy and alias else ()
-    return next((goal.name for goal in targets if goal.alias == alias), None)
+def _place_of(reference: str) -> tuple[str, str] | None:
+    """``alias`` or ``stage`` and its name, if a reference asks for what is there and not for a version."""
+    if "@" in reference:
+        return "alias", reference.rpartition("@")[2]
+    name = reference.removeprefix("models:/").rpartition("/")[2]
+    return ("stage", name) if "/" in reference.removeprefix("models:/") and name.casefold() in _STAGES else None
+
+
+_STAGES = frozenset({"none", "staging", "production", "archived"})
+
+
+def _target_at(place: tuple[str, str] | None, name: str, policy: GovernancePolicy | None) -> str | None:
+    """The target of an alias or a stage: a version that was promoted to a lesser one may not serve there."""
+    if policy is None or place is None:
+        return None
+    kind, wanted = place
+    goals = policy.model(name).targets.values()
+    held = ((goal.name, goal.alias if kind == "alias" else goal.stage) for goal in goals)
+    return next((goal for goal, at in held if (at or "").casefold() == wanted.casefold()), None)
 
 
 def _tell(done: Promotion, what: str, as_json: bool) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import unicodedata
 
+from airflow_mlgov.words import UNSEEN
+
 _UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 _TOGETHER = (
     {"LATIN", "CJK", "HIRAGANA", "KATAKANA"},
@@ -37,7 +39,9 @@ def why_unreadable(name: str, person: bool = True) -> str | None:
 
 def _is_filler(sign: str) -> bool:
     """Letters and marks that are drawn as nothing."""
-    return "FILLER" in unicodedata.name(sign, "") or "VARIATION SELECTOR" in unicodedata.name(sign, "")
+    return (
+        bool(UNSEEN.match(sign)) or "FILLER" in unicodedata.name(sign, "") or "SELECTOR" in unicodedata.name(sign, "")
+    )
 
 
 def _script(sign: str) -> str:

@@ -14,7 +14,7 @@ from airflow_mlgov.errors import ConfigurationError, MlgovError
 from airflow_mlgov.evidence.chain import Head
 from airflow_mlgov.evidence.scope import Scope
 from airflow_mlgov.evidence.signing import TrustRoot
-from airflow_mlgov.evidence.statements import DecisionStatement, PolicyStatement, PromotionStatement
+from airflow_mlgov.evidence.statements import DecisionStatement, IntentStatement, PolicyStatement, PromotionStatement
 from airflow_mlgov.evidence.verification import Evidence, Records, collect, only
 from airflow_mlgov.governance.policy import GovernancePolicy
 from airflow_mlgov.governance.replay import Replay, reasons_of, replay
@@ -51,6 +51,7 @@ def explain_bytes(
     policy: GovernancePolicy | None = None,
     environment: str | None = None,
     target: str | None = None,
+    place: tuple[str, str] | None = None,
     checkpoints: Iterable[Head] = (),
     identity: RegistryIdentity | None = None,
 ) -> Explanation:
@@ -58,12 +59,15 @@ def explain_bytes(
 
     :param policy: make the decision of the time again, from its recorded input, under this policy; if omitted, each
         statement that the signed decision rests on is verified and must still be green
-    :param environment: the environment it is to serve in; that of the promotion if omitted, where there is one alone
+    :param environment: the environment it is to serve in; that of the promotion if omitted, where the model was
+        promoted in one alone
     :param target: the target it is to serve as; the newest promotion's if omitted
+    :param place: ``alias`` or ``stage`` and its name, by which it was asked for: if no target is named, only promotions
+        to that place count, for somebody may have put it there by hand
     :param checkpoints: what the ledger was at some sizes, kept elsewhere
     :param identity: the registry whose model it is; if omitted, the policy's, or the one that the subject names
     :raises EvidenceError: the chain is broken, or a checkpoint does not hold
-    :raises ConfigurationError: no environment is named, and these bytes were promoted in several
+    :raises ConfigurationError: no environment is named, and the model was promoted in several
     """
     identity = identity or (policy.registry if policy else None)
     walked = records.walk(checkpoints)
@@ -73,12 +77,14 @@ def explain_bytes(
         f"the ledger's chain holds: {now.size} entries, head {now.head[:16]}",
     ]
     facts += [f"it holds what the checkpoint of {item.size} entries says" for item in checkpoints]
-    moves = Scope.of(model, None, identity).about_model(collect(walked, trust, [model.digest], kind="promotion")[0])
+    moves = Scope.of(model, None, identity).about_model(collect(walked, trust, kind="promotion", model=model.name)[0])
+    if place and target is None:
+        moves = _to_place(moves, collect(walked, trust, kind="intent", model=model.name)[0], *place)
     promotion = last_promotion(moves, model, target, environment)
     here = promotion.environment if promotion else environment or ""
     dossier = evidence_for(walked, trust, model, here, identity)
     if promotion is None:
-        where = f" to {target!r}" if target else ""
+        where = f" to {target!r}" if target else f" to the {place[0]} {place[1]!r}" if place else ""
         reason = ("promotion.missing", f"no verified promotion{where} of these bytes in this registry")
         return Explanation(model, False, tuple(facts), (*unverified(dossier), reason))
     facts_of_it, reasons = judge_now(promotion, dossier, policy=policy, environment=environment)
@@ -100,6 +106,16 @@ def judge_now(
         promotion, dossier, policy=policy, environment=environment, in_force=in_force, now=now
     )
     return facts, reasons + _superseded(promotion, dossier)
+
+
+def _to_place(moves: Iterable[Evidence], intents: Iterable[Evidence], kind: str, name: str) -> list[Evidence]:
+    """The promotions that were to give a version an alias or a stage; some of MLflow's databases tell no case apart."""
+    meant = {
+        item.sha256
+        for item in only(intents, IntentStatement)
+        if str(item.statement.after.get(kind) or "").casefold() == name.casefold()
+    }
+    return [item for item in only(moves, PromotionStatement) if item.statement.intent in meant]
 
 
 def replay_all(records: Records, trust: TrustRoot, *, model: str | None = None, seq: int | None = None) -> list[Replay]:
@@ -132,19 +148,16 @@ def last_promotion(
 ) -> Evidence[PromotionStatement] | None:
     """The newest promotion of these bytes as this version; one of the environment before one of any other.
 
-    :param moves: of these bytes as this model in this registry
+    :param moves: of this model in this registry
     :raises ConfigurationError: no environment is named, and they are of several
     """
-    mine = [
-        item
-        for item in only(moves, PromotionStatement)
-        if version_of(item) == model.version and target in (None, item.statement.target)
-    ]
-    environments = sorted({item.environment for item in mine})
-    if environment is None and len(environments) > 1:
+    fit = [item for item in only(moves, PromotionStatement) if target in (None, item.statement.target)]
+    mine = [item for item in fit if item.digest == model.digest and version_of(item) == model.version]
+    environments = sorted({item.environment for item in fit})
+    if environment is None and mine and len(environments) > 1:
         raise ConfigurationError(
-            f"{model.name} version {model.version} was promoted in the environments {', '.join(environments)}: name "
-            "the one that it is to serve in (--environment)",
+            f"{model.name} was promoted in the environments {', '.join(environments)}: name the one that version "
+            f"{model.version} is to serve in (--environment)",
             code="environment.not_named",
         )
     here = [item for item in mine if item.environment == environment]

@@ -31,6 +31,9 @@ LOOKALIKES = [
     "οlga",
     "𝐨𝐥𝐠𝐚",
     "olg\u0430",
+    "olga\u034f",
+    "olga\u2800",
+    "ol\u17b4ga",
 ]
 GLASS = "        break_glass: {from: [olga], max_hours: 24, audit_within: 2d}\n"
 

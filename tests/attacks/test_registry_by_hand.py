@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from airflow_mlgov.evidence.statements import GateStatement
+from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.evidence.statements import GateStatement, ProvenanceStatement
 from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.release.promotion import promote
-from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity
-from tests.codes import refuses
+from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity, Subject
+from tests.codes import raises_code, refuses
 from tests.worlds.governed import PASSED, Governed
 
 
@@ -112,6 +113,42 @@ def test_the_alias_on_a_version_that_was_promoted_elsewhere(governed: Governed) 
     assert unfit(governed, version, target="production") == {"promotion.missing"}
     assert incidents(governed, revert=True) == {"alias.moved": "reverted"}
     assert governed.places()[champion.version] == PASSED
+
+
+def test_the_alias_on_a_version_of_a_lesser_target_asked_for_by_the_alias_alone(governed: Governed, run) -> None:
+    """Who serves names the alias, and neither a target nor a policy; some databases of MLflow tell no case apart."""
+    lesser = "      sandbox:\n        alias: candidate\n        requires: [performance]\n"
+    governed.policy_file.write_text(governed.policy_file.read_text() + lesser)
+    champion, version = governed.candidate(1.0), governed.candidate(2.0)
+    governed.promote(champion)
+    promote(governed.desk("promotion"), version, "sandbox")
+    where = ["--ledger", governed.ledger_url, "--trust", governed.trust_file, "--registry", governed.server.url]
+    served = f"models:/{governed.model}@champion"
+    assert run("verify", served, *where)[0] == 0
+    governed.registry.set_alias(version, "champion")
+    for more in ((), ("--policy", governed.policy_file)):
+        code, out, _ = run("verify", served, *where, *more)
+        assert (code, "promotion.missing" in out) == (1, True)
+    assert run("verify", f"models:/{governed.model}@candidate", *where)[0] == 0
+    governed.registry.transition_stage(version, "Production", archive_existing=True)
+    assert run("verify", f"models:/{governed.model}/Production", *where)[0] == 1
+
+
+def test_the_alias_on_a_version_that_was_promoted_in_another_environment_alone(governed: Governed) -> None:
+    """Who does not say where it is to serve is asked, as soon as the model was promoted in several."""
+    champion, version = governed.candidate(1.0), governed.register(2.0)
+    governed.promote(champion)
+    governed.environment = "sandbox"
+    subject = governed.registry.subject(version)
+    data = Subject("dataset", "train.csv", "d" * 64)
+    governed.attest(
+        "registration", ProvenanceStatement(subject, governed.context(), (data,), ("tom",), {"run_id": "r"})
+    )
+    governed.judge(version)
+    governed.promote(version)
+    with raises_code(ConfigurationError, "environment.not_named"):
+        governed.explain(governed.now(version))
+    assert unfit(governed, version, environment="test") == {"environment.differs"}
 
 
 # -- hiding the champion from the comparison --------------------------------------------------------------------------

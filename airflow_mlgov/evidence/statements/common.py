@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Protocol
 
 from airflow_mlgov.results import Subject, json_safe
+from airflow_mlgov.words import UNSEEN
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 FORM = 2
@@ -245,7 +246,8 @@ def identity(name: str) -> str:
     It serves to count people once, and to keep out whoever may not; never to let somebody in, for that takes the very
     account that the policy names.
     """
-    shown = "".join(sign for sign in unicodedata.normalize("NFKC", name) if unicodedata.category(sign) not in _UNSEEN)
+    seen = UNSEEN.sub("", unicodedata.normalize("NFKC", name))
+    shown = "".join(sign for sign in seen if unicodedata.category(sign) not in _UNSEEN)
     return " ".join(unicodedata.normalize("NFKC", shown.casefold()).split()).translate(_LOOK_ALIKES)
 
 
