@@ -115,23 +115,20 @@ def test_the_alias_on_a_version_that_was_promoted_elsewhere(governed: Governed) 
     assert governed.places()[champion.version] == PASSED
 
 
-def test_the_alias_on_a_version_of_a_lesser_target_asked_for_by_the_alias_alone(governed: Governed, run) -> None:
+def test_the_alias_on_a_version_of_a_lesser_target_asked_for_by_the_alias_alone(governed: Governed) -> None:
     """Who serves names the alias, and neither a target nor a policy; some databases of MLflow tell no case apart."""
     lesser = "      sandbox:\n        alias: candidate\n        requires: [performance]\n"
     governed.policy_file.write_text(governed.policy_file.read_text() + lesser)
     champion, version = governed.candidate(1.0), governed.candidate(2.0)
     governed.promote(champion)
     promote(governed.desk("promotion"), version, "sandbox")
-    where = ["--ledger", governed.ledger_url, "--trust", governed.trust_file, "--registry", governed.server.url]
-    served = f"models:/{governed.model}@champion"
-    assert run("verify", served, *where)[0] == 0
+    champion_place, stage_place = ("alias", "Champion"), ("stage", "Production")
+    assert governed.explain(governed.now(champion), place=champion_place).allowed
     governed.registry.set_alias(version, "champion")
-    for more in ((), ("--policy", governed.policy_file)):
-        code, out, _ = run("verify", served, *where, *more)
-        assert (code, "promotion.missing" in out) == (1, True)
-    assert run("verify", f"models:/{governed.model}@candidate", *where)[0] == 0
     governed.registry.transition_stage(version, "Production", archive_existing=True)
-    assert run("verify", f"models:/{governed.model}/Production", *where)[0] == 1
+    assert unfit(governed, version, place=champion_place) == {"promotion.missing"}
+    assert unfit(governed, version, place=stage_place) == {"promotion.missing"}
+    assert governed.explain(governed.now(version), place=("alias", "candidate")).allowed
 
 
 def test_the_alias_on_a_version_that_was_promoted_in_another_environment_alone(governed: Governed) -> None:
