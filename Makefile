@@ -14,7 +14,7 @@ COVERED := airflow_mlgov/results.py,airflow_mlgov/data/*,airflow_mlgov/gates/*,a
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check test cover soak fuzz bench peers lint lock clean
+.PHONY: help install demo check test cover soak fuzz conformance bench peers lint lock clean
 
 help: ## what there is (ARGS="…" goes to the command behind a target)
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -53,6 +53,9 @@ soak: .venv/.test ## the tests that draw examples at random, fifty times as many
 
 fuzz: .venv/.test ## ten thousand bent policies, trust roots, packs, suites, statements, data and command lines, in 8 GB
 	ulimit -v 8000000; MLGOV_FUZZ=10000 $(PYTEST) -q -n $(CORES) --dist load --timeout 0 tests/fuzz $(ARGS)
+
+conformance: .venv/.test ## rules in regorus, an OPA server and the program opa: our probes, modules drawn at random, OPA's own cases
+	$(BIN)/python -m tests.conformance $(ARGS)
 
 bench: .venv/.test ## the gates against the libraries that they stand in for
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from airflow_mlgov.evidence.statements import Context
     from airflow_mlgov.governance.policy import GovernancePolicy
     from airflow_mlgov.hooks.mlflow import MlflowHook
+    from airflow_mlgov.rego.protocol import PolicyEngine
     from airflow_mlgov.release.desk import Desk
 
 
@@ -145,6 +146,20 @@ class Duty:
         conn_id = self.mlflow_conn_id or option("mlflow_conn_id", "mlflow_default")
         return MlflowHook(mlflow_conn_id=conn_id, duty=self.name, identity=self.registry_identity)
 
+    @cached_property
+    def engine(self) -> PolicyEngine:
+        """What evaluates rules: the embedded engine, or what ``[mlgov] policy_engine`` names.
+
+        :raises ConfigurationError: it names no engine, or the engine lacks what it needs
+        """
+        from airflow_mlgov.rego.choice import engine_of, logged
+
+        if option("policy_engine") == "opa":
+            from airflow_mlgov.hooks.opa import OpaHook
+
+            return logged(OpaHook(option("opa_conn_id", "opa_default")).engine, option("decision_log"))
+        return logged(engine_of(option), option("decision_log"))
+
     def evidence_context(self, task: Mapping[str, Any]) -> Context:
         """What goes into the signed bytes about where and when: environment, policy, dag, run, task, try."""
         from airflow_mlgov.evidence.statements import Context
@@ -165,8 +180,15 @@ class Duty:
         """
         from airflow_mlgov.release.desk import Desk
 
-        registry = self.mlflow.registry()
-        return Desk(registry, self.ledger, self.trust, self.required_policy(), self.signer, self.evidence_context(task))
+        return Desk(
+            self.mlflow.registry(),
+            self.ledger,
+            self.trust,
+            self.required_policy(),
+            self.signer,
+            self.evidence_context(task),
+            self.engine,
+        )
 
 
 def run_identity(context: Mapping[str, Any]) -> dict[str, Any]:

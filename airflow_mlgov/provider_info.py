@@ -41,11 +41,12 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": [
                     "airflow_mlgov.hooks.ledger",
                     "airflow_mlgov.hooks.mlflow",
+                    "airflow_mlgov.hooks.opa",
                     "airflow_mlgov.hooks.vault",
                 ],
             }
         ],
-        "connection-types": [_mlflow_connection(), _ledger_connection()],
+        "connection-types": [_mlflow_connection(), _opa_connection(), _ledger_connection()],
         "plugins": [{"name": "mlgov", "plugin-class": "airflow_mlgov.plugins.MlgovPlugin"}],
         "config": {"mlgov": {"description": "ML governance gates and promotion.", "options": _options()}},
     }
@@ -68,6 +69,31 @@ def _mlflow_connection() -> dict[str, Any]:
             ),
             "vault_conn_id": _field("Vault connection", "Connection of type vault; may hold {duty}", text),
             "vault_mount": _field("Vault mount", "Mount of the KV v2 engine", text, default="secret"),
+        },
+    }
+
+
+def _opa_connection() -> dict[str, Any]:
+    text = ["string", "null"]
+    return {
+        "connection-type": "opa",
+        "hook-class-name": "airflow_mlgov.hooks.opa.OpaHook",
+        "hook-name": "Open Policy Agent",
+        "ui-field-behaviour": {
+            "hidden-fields": ["extra", "schema", "login"],
+            "relabeling": {"host": "Server URL", "password": "Token"},
+            "placeholders": {"host": "https://opa.example:8181"},
+        },
+        "conn-fields": {
+            "ca": _field("CA", "File with the certificates to trust; the system's if empty", text),
+            "cert": _field("Client certificate", "File, for mutual TLS", text),
+            "key": _field("Client key", "File; in the certificate's if empty", text),
+            "timeout": _field("Time limit", "Seconds for one answer", text, default="5"),
+            "bundle": _field(
+                "Bundle",
+                "The server's own bundle, whose revision must be the rules' digest; empty: give it the rules",
+                text,
+            ),
         },
     }
 
@@ -104,6 +130,31 @@ def _options() -> dict[str, Any]:
             example="mlgov_vault_{duty}",
         ),
         "mlflow_conn_id": _option("Connection to the model registry.", default="mlflow_default"),
+        "policy_engine": _option(
+            "What evaluates rules: regorus (embedded), opa (the server of opa_conn_id), opa-binary (opa_program). No "
+            "answer is taken from OPA that the embedded engine does not give too.",
+            default="regorus",
+        ),
+        "opa_conn_id": _option("Connection of type opa, where policy_engine is opa.", default="opa_default"),
+        "opa_program": _option("Path of the program opa, where policy_engine is opa-binary; on the PATH where empty."),
+        "opa_url": _option(
+            "Address of the OPA server for commands, where policy_engine is opa; tasks take the connection.",
+            example="https://opa.example:8181",
+        ),
+        "opa_token_file": _option("File with the token for that server.", example="/etc/mlgov/opa-token"),
+        "opa_ca": _option("File with the certificates to trust of that server; the system's where empty."),
+        "opa_cert": _option("File with a client certificate for that server."),
+        "opa_key": _option("File with the key of that certificate; in the certificate's file where empty."),
+        "opa_timeout": _option("Seconds that the server may take for one answer.", default="5"),
+        "opa_bundle": _option(
+            "A bundle that the server has loaded itself, whose revision must be the rules' digest; where empty, the "
+            "rules are given to the server."
+        ),
+        "decision_log": _option(
+            "File to which what rules are asked and answer is added, in the format of OPA's decision logs; none where "
+            "empty.",
+            example="/var/log/mlgov/decisions.jsonl",
+        ),
         "registry_id": _option(
             "What evidence names the model registry by: one of its URLs, or the policy's registry_id. A connection "
             "that leads to another registry is refused. The connection's own URL, in one spelling, where empty.",

@@ -90,6 +90,7 @@ def contests(folder: Path, sizes: Sizes) -> dict[str, Callable[[], Contest]]:
         "start-help": _start_help,
         "start-gate": lambda: _start_gate(folder),
         "release-decision": lambda: _decision(folder, sizes.results),
+        "release-rules": _rules,
         "release-files": lambda: _many_files(folder, sizes.files),
         "memory-fairness": lambda: _memory(folder, sizes, "fairness"),
         "memory-data": lambda: _memory(folder, sizes, "data_gate"),
@@ -319,6 +320,20 @@ def _decision(folder: Path, results: int) -> Contest:
         ),
         (("the signatures alone", Target("cpu_seconds", at_most=1.5)),),
         "Both walk the ledger. Ours also holds each statement to its form, and asks the rules in another process.",
+    )
+
+
+def _rules() -> Contest:
+    return Contest(
+        "release-rules",
+        "one evaluation of the rules of promotion",
+        (
+            Contender("child that lives on", "engines:long_lived_child", {}),
+            Contender("regorus in process, warm", "engines:in_process", {}),
+            Contender("a process for each", "engines:a_process_each", {}),
+        ),
+        (("regorus in process, warm", Target("work_seconds", at_most=1.5)),),
+        "The child has limits of time and memory, and `sprintf` as OPA has it.",
     )
 
 

@@ -40,6 +40,7 @@ from tests.fixtures import lanes  # noqa: E402
 from tests.fixtures import run as test_run  # noqa: E402
 from tests.fixtures.airflow_runner import TaskRun, run_one_task  # noqa: E402
 from tests.fixtures.mlflow_server import MlflowServer, start_shared  # noqa: E402
+from tests.fixtures.opa_over_tls import OpaServerOfTests, running_opa  # noqa: E402
 from tests.fixtures.openbao import OpenBaoServer, running_openbao  # noqa: E402
 from tests.fixtures.postgres import new_database, postgres_bindir, start_postgres  # noqa: E402
 from tests.fixtures.shell import Run, command_line  # noqa: E402
@@ -90,6 +91,16 @@ def openbao(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenBaoServer]
 def mlflow_server() -> MlflowServer:
     """A real MLflow server with basic authentication, one for all workers; about 15 seconds to start."""
     return MlflowServer(**test_run.shared("mlflow", start_shared))
+
+
+@pytest.fixture(scope="session")
+def opa_over_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpaServerOfTests]:
+    """A real OPA server: TLS, a token. It starts in a quarter of a second, so each worker has its own: what is asked of
+    it stands in one package."""
+    if shutil.which("opa") is None:
+        pytest.skip("no program opa on the PATH (go install github.com/open-policy-agent/opa)")
+    with running_opa(tmp_path_factory.mktemp("opa-tls")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

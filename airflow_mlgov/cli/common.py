@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from airflow_mlgov.evidence.statements import Context
     from airflow_mlgov.governance.policy import GovernancePolicy
     from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
+    from airflow_mlgov.rego.protocol import PolicyEngine
     from airflow_mlgov.release.desk import Desk
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
@@ -34,6 +35,10 @@ TrustFile = Annotated[Path, typer.Option("--trust", parser=path, help="Trust roo
 PolicyFile = Annotated[Path, typer.Option("--policy", parser=path, help="Governance policy, mlgov.yaml.")]
 Environment = Annotated[str, typer.Option("--environment", help="The name that evidence is bound to.")]
 RegistryUri = Annotated[str | None, typer.Option("--registry", envvar="MLFLOW_TRACKING_URI", help="MLflow server.")]
+DecisionLog = Annotated[
+    Path | None,
+    typer.Option("--decision-log", parser=path, help="Add what the rules are asked and answer, as OPA logs it."),
+]
 Checkpoints = Annotated[
     list[str] | None, typer.Option("--checkpoint", help="A signed checkpoint, file or URL. Repeatable.")
 ]
@@ -71,11 +76,20 @@ def context_of(command: str, environment: str, policy: GovernancePolicy | None =
 
 
 def open_desk(
-    command: str, *, registry: str | None, ledger: str, trust: Path, policy: Path, sign: str, environment: str
+    command: str,
+    *,
+    registry: str | None,
+    ledger: str,
+    trust: Path,
+    policy: Path,
+    sign: str,
+    environment: str,
+    decision_log: Path | None = None,
 ) -> Desk:
-    """Registry, ledger, trust root, policy and signer, open.
+    """Registry, ledger, trust root, policy, signer and engine, open.
 
     :param command: the command that is at the desk, as evidence names it
+    :param decision_log: file to which what the rules are asked and answer is added
     """
     from airflow_mlgov.evidence.ledger import open_ledger
     from airflow_mlgov.evidence.signing import TrustRoot
@@ -85,7 +99,19 @@ def open_desk(
     read = load_policy(policy)
     client = open_registry(registry, read)
     context = context_of(command, environment, read)
-    return Desk(client, open_ledger(ledger), TrustRoot.load(trust), read, signer_for(sign), context)
+    keys = TrustRoot.load(trust)
+    return Desk(client, open_ledger(ledger), keys, read, signer_for(sign), context, open_engine(decision_log))
+
+
+def open_engine(decision_log: Path | None = None) -> PolicyEngine:
+    """What evaluates rules: the embedded engine, or what ``MLGOV_POLICY_ENGINE`` or ``[mlgov] policy_engine`` names.
+
+    :param decision_log: file to which what it is asked and answers is added
+    :raises ConfigurationError: it names no engine, or the engine lacks what it needs
+    """
+    from airflow_mlgov.rego.choice import engine_of, from_environment, logged
+
+    return logged(engine_of(from_environment), decision_log or from_environment("decision_log"))
 
 
 def open_checkpoints(where: Sequence[str] | None, trust: TrustRoot) -> list[Head]:

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from airflow_mlgov import catalogue
-from airflow_mlgov.cli.common import context_of, open_registry, print_json, say, signer_for
+from airflow_mlgov.cli.common import context_of, open_engine, open_registry, print_json, say, signer_for
 from airflow_mlgov.errors import AccessError, ConfigurationError
 from airflow_mlgov.results import GateResult, Outcome
 
@@ -100,7 +100,7 @@ def run(gate: Gate[Any], given: Mapping[str, Any]) -> None:
         lookup=_lookup(given) if gate.needs_lookup(settings) else None,
         artifact=artifact,
         elsewhere=Elsewhere(lambda: _registry(given), source),
-        rulebook=Packs(),
+        rulebook=Packs(partial(open_engine, given.get("decision_log"))),
         report_dir=given["report_dir"],
     )
     _conclude(replace(result, purpose="what_if") if given.get("what_if") else result, given)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 
 import typer
 
-from airflow_mlgov.cli.common import AsJson, Environment, RegistryUri
+from airflow_mlgov.cli.common import AsJson, DecisionLog, Environment, RegistryUri
 from airflow_mlgov.cli.values import number, path, whole
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.protocol import CsvSettings, GateSettings, Option, mark_of, shown_default
@@ -90,6 +90,8 @@ def parameters_of(gate: Gate[Any]) -> list[Parameter]:
     if gate.compares:
         options |= _BASELINE
     options |= _FOR_MODEL if gate.about == "dataset" else _MODEL
+    if gate.about == "pipeline":
+        options["decision_log"] = DecisionLog
     defaults = _DEFAULTS | ({"data": None} if gate.names_data else {})
     return [
         Parameter(name, Parameter.KEYWORD_ONLY, default=defaults.get(name), annotation=option)

@@ -11,6 +11,7 @@ import typer
 from airflow_mlgov.cli.common import (
     AsJson,
     Checkpoints,
+    DecisionLog,
     Environment,
     LedgerUrl,
     PolicyFile,
@@ -50,13 +51,21 @@ def promote(
     registry: RegistryUri = None,
     environment: Environment = "default",
     requester: Annotated[str | None, typer.Option(help="Who asks; if omitted, the user of this shell.")] = None,
+    decision_log: DecisionLog = None,
     as_json: AsJson = False,
 ) -> None:
     """Verify the evidence, decide, move stage and alias, read back, sign."""
     from airflow_mlgov.release.promotion import promote
 
     desk = open_desk(
-        "promote", registry=registry, ledger=ledger, trust=trust, policy=policy, sign=sign, environment=environment
+        "promote",
+        registry=registry,
+        ledger=ledger,
+        trust=trust,
+        policy=policy,
+        sign=sign,
+        environment=environment,
+        decision_log=decision_log,
     )
     done = promote(desk, desk.registry.resolve(model), target, requesters=[requester or who_asks()])
     _tell(done, f"promoted to {target!r}", as_json)

@@ -5,9 +5,12 @@ Reads no task state, no XCom and no MLflow tag: only evidence that ``evidence.ve
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 from airflow_mlgov.catalogue import load_all
@@ -16,17 +19,18 @@ from airflow_mlgov.evidence.statements import DecisionDocument, GateStatement, i
 from airflow_mlgov.evidence.statements.common import nanoseconds
 from airflow_mlgov.evidence.verification import Evidence, Unverified, only
 from airflow_mlgov.gates.protocol import Gate, Strict
-from airflow_mlgov.governance.engine import Job, RulesError, evaluate
 from airflow_mlgov.governance.judgement import WHAT_IF, as_seen, failing, judged
 from airflow_mlgov.governance.policy import GovernancePolicy, ModelPolicy
 from airflow_mlgov.governance.reasons import shipped_rules
 from airflow_mlgov.governance.superseded import as_spans, superseded
+from airflow_mlgov.rego.embedded import embedded
+from airflow_mlgov.rego.protocol import Bundle, PolicyEngine, RulesError, Vetting
 from airflow_mlgov.results import Subject
 
 SHIPPED = "/airflow_mlgov/promotion.rego"
 """How the rules of this package are called in a policy bundle; the policy's own files cannot begin with a slash."""
 _PACKAGE = "data.mlgov.promotion"
-_DENIED = "denied"
+_DENIED = f"{_PACKAGE}.denied"
 """The set that every shipped rule adds to."""
 _ASKED = ("deny", "needed", "waived", "excused", "broken_by")
 _OWN = "data.mlgov.custom.deny"
@@ -92,14 +96,18 @@ def decide(
     unverified: Sequence[Unverified] = (),
     now: datetime | None = None,
     history: Sequence[Evidence] = (),
+    engine: PolicyEngine | None = None,
 ) -> Decision:
     """Evaluate ``data.mlgov.promotion.deny``, and ``data.mlgov.custom.deny`` if the policy names rules of its own.
 
-    Undefined, no rules, an engine error, a panic or a time-out: deny, with the reason ``engine.error``.
+    Undefined, no rules, an input that is not what the rules are written for, an engine error, a panic or a time-out:
+    deny, with the reason ``engine.error``.
 
     :param evidence: all that verifies about the model and the data it was made from
     :param history: all that verifies about other versions of the model, to count how often the same data was tried
+    :param engine: what evaluates the rules; the embedded one if omitted
     :raises ConfigurationError: the policy does not govern the model or has no such target
+    :raises DependencyError: the engine is a server, and it is down
     """
     # an organisation's own rules may read whatever there is
     left_out = set() if policy.rules else superseded(evidence)
@@ -109,7 +117,7 @@ def decide(
     if left_out:
         document["superseded"] = {"count": len(left_out), "entries": as_spans(left_out)}
     bundle = {policy.path.name: policy.text, SHIPPED: shipped_rules(), **policy.rules}
-    answer = apply_rules(bundle, document)
+    answer = apply_rules(bundle, document, engine, schema=input_schema())
     wanted = set(policy.model(request.model.name).target(request.target).requires)
     people = ("provenance", "approval", "waiver", "emergency")
     relied = [item for item in kept if item.kind in people or item.gate in wanted]
@@ -144,24 +152,44 @@ class Answer:
     broken_by: tuple[str, ...] = ()
 
 
-def apply_rules(bundle: Mapping[str, str], document: Mapping[str, Any]) -> Answer:
+@cache
+def input_schema() -> Mapping[str, Any]:
+    """The JSON Schema of what the rules are asked about. Not to be changed by who reads it."""
+    text = (files("airflow_mlgov.governance") / "decision_input.schema.json").read_text(encoding="utf-8")
+    schema: Mapping[str, Any] = json.loads(text)
+    return schema
+
+
+def apply_rules(
+    bundle: Mapping[str, str],
+    document: Mapping[str, Any],
+    engine: PolicyEngine | None = None,
+    *,
+    schema: Mapping[str, Any] | None = None,
+    vetting: Vetting = "whole",
+) -> Answer:
     """Evaluate a bundle over an input.
 
     The organisation's own rules are evaluated apart from the shipped ones, so that they can add a reason and never take
     one away.
 
     :param bundle: as :attr:`Decision.bundle`
+    :param engine: what evaluates; the embedded one if omitted
+    :param schema: what the input must be
+    :param vetting: ``recorded`` for rules of the past
+    :raises DependencyError: the engine is a server, and it is down
     """
+    engine = engine or embedded()
     rules = {name: text for name, text in bundle.items() if name.endswith(".rego")}
     shipped = {SHIPPED: rules.pop(SHIPPED, "")}
-    jobs = [Job(shipped, [f"{_PACKAGE}.{rule}" for rule in _ASKED], counted=_DENIED)]
-    if rules:
-        jobs.append(Job({**shipped, **rules}, [_OWN]))
+    asked = [f"{_PACKAGE}.{rule}" for rule in _ASKED]
     try:
-        (denied, needed, waived, excused, broken_by), *rest = evaluate(jobs, document)
+        alone = Bundle(shipped, schema=schema, vetting=vetting)
+        denied, needed, waived, excused, broken_by = engine.evaluate(alone, asked, document, counted=_DENIED)
         reasons = _reasons(denied, "")
-        for (added,) in rest:
-            reasons |= _reasons(added, "custom.")
+        if rules:
+            together = Bundle({**shipped, **rules}, vetting=vetting)
+            reasons |= _reasons(engine.evaluate(together, [_OWN], document)[0], "custom.")
         return Answer(
             tuple(sorted(reasons)),
             tuple(sorted(needed)),
@@ -175,10 +203,10 @@ def apply_rules(bundle: Mapping[str, str], document: Mapping[str, Any]) -> Answe
 
 def _reasons(denied: Any, prefix: str) -> set[tuple[str, str]]:
     if not isinstance(denied, list):
-        raise RulesError(f"deny is not a set but {denied!r}")
+        raise RulesError(f"deny is not a set but {denied!r}", code="rego.answer")
     for item in denied:
         if not isinstance(item, Mapping) or not all(isinstance(item.get(key), str) for key in ("code", "message")):
-            raise RulesError(f"a reason needs a code and a message, both strings, and is {item!r}")
+            raise RulesError(f"a reason needs a code and a message, both strings, and is {item!r}", code="rego.answer")
     return {(prefix + item["code"], item["message"]) for item in denied}
 
 

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.governance.engine import Job, RulesError, evaluate
 from airflow_mlgov.governance.packs import Pack
+from airflow_mlgov.rego.embedded import embedded
+from airflow_mlgov.rego.protocol import Bundle, RulesError
 
-_PLACE = re.compile(r"^(?P<file>[^\s:]+\.rego):(?P<line>\d+)(?::\d+)?: (?P<text>.*)", re.DOTALL)
+_PLACE = re.compile(r"([^\s:,]+\.rego):(\d+)")
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,15 @@ def _of_the_engine(pack: Pack) -> Iterator[Mistake]:
         package = pack.package
     except ConfigurationError:
         return
+    path = f"data.{package}.deny"
     try:
-        evaluate([Job(pack.modules, [f"data.{package}.deny"], counted="deny")], {})
+        embedded().evaluate(Bundle(pack.modules), [path], {}, counted=path)
     except RulesError as error:
-        for part in re.split(r"; (?=\S+\.rego|the )", str(error)):
-            place = _PLACE.match(part)
-            if place:
-                yield Mistake(f"{pack.source}/{place['file']}:{place['line']}", place["text"])
-            else:
+        for part in re.split(r"; (?=\S+\.rego)", str(error)):
+            places, _, text = part.partition(": ")
+            found = _PLACE.findall(places)
+            if not found:
+                found, text = _PLACE.findall(part)[:1], part
+            yield from (Mistake(f"{pack.source}/{file}:{line}", text) for file, line in found)
+            if not found:
                 yield Mistake(pack.source, part)

@@ -8,7 +8,7 @@ which the rules read: each would make a rule silent.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -21,8 +21,9 @@ import yaml
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.rulebook import PARTS, PackAnswer, PackFinding, PackRule
 from airflow_mlgov.governance.bundles import digest_of, read_bundle, read_folder
-from airflow_mlgov.governance.engine import Job, RulesError, evaluate
 from airflow_mlgov.governance.reasons import metadata
+from airflow_mlgov.rego.embedded import embedded
+from airflow_mlgov.rego.protocol import Bundle, PolicyEngine, RulesError
 from airflow_mlgov.results import Outcome, Severity
 from airflow_mlgov.strict_files import nearest
 
@@ -163,7 +164,13 @@ def _pack(source: str, texts: Mapping[str, str]) -> Pack:
 
 
 class Packs:
-    """The rulebook of this package: packs evaluated by the engine of promotion."""
+    """The rulebook of this package: packs evaluated by the engine of promotion.
+
+    :param engine: opens what evaluates, when a pack is asked; the embedded engine if omitted
+    """
+
+    def __init__(self, engine: Callable[[], PolicyEngine] = embedded) -> None:
+        self._engine = engine
 
     def reads(self, packages: Sequence[str], folder: Path) -> frozenset[str]:
         """See :class:`airflow_mlgov.gates.rulebook.Rulebook`."""
@@ -171,10 +178,10 @@ class Packs:
 
     def judge(self, packages: Sequence[str], folder: Path, document: Mapping[str, Any]) -> tuple[PackAnswer, ...]:
         """See :class:`airflow_mlgov.gates.rulebook.Rulebook`."""
-        return tuple(ask(load_pack(word, folder), document) for word in packages)
+        return tuple(ask(load_pack(word, folder), document, self._engine()) for word in packages)
 
 
-def ask(pack: Pack, document: Mapping[str, Any]) -> PackAnswer:
+def ask(pack: Pack, document: Mapping[str, Any], engine: PolicyEngine | None = None) -> PackAnswer:
     """What a pack says of an input.
 
     :raises ConfigurationError: the rules cannot be evaluated, a part is missing that they read, or they say what is no
@@ -189,7 +196,8 @@ def ask(pack: Pack, document: Mapping[str, Any]) -> PackAnswer:
         )
     rules = {rule.code: rule for rule in pack.rules}
     try:
-        [[said]] = evaluate([Job(pack.modules, [f"data.{pack.package}.{_SET}"], counted=_SET)], document)
+        asked = f"data.{pack.package}.{_SET}"
+        [said] = (engine or embedded()).evaluate(Bundle(pack.modules), [asked], document, counted=asked)
     except RulesError as error:
         raise ConfigurationError(f"{pack.source}: the rules cannot be evaluated: {error}", code="pack.broken") from None
     if not isinstance(said, list):

@@ -1,5 +1,6 @@
 """The child process in which tests of rules run: modules in on stdin, what passed, what was covered and which rules no
-test needs out on stdout, both JSON. Started by ``pack_tests.run_tests``; the limits are those of ``rego_child``."""
+test needs out on stdout, both JSON. Started by ``pack_tests.run_tests``; the limits are those of the
+child that evaluates rules."""
 
 from __future__ import annotations
 
@@ -8,8 +9,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_mlgov.governance.rego_calls import refusals
-from airflow_mlgov.governance.rego_child import limit_itself
+from airflow_mlgov.rego.child import limit_itself
+from airflow_mlgov.rego.lint import look_at
 
 
 def main() -> None:
@@ -32,7 +33,7 @@ def run(modules: Mapping[str, str], tests: Mapping[str, str], name: str) -> dict
     """
     engine = _engine({**modules, **tests})
     trees = json.loads(engine.get_ast_as_json())
-    refused = refusals(trees)
+    refused = look_at(trees).refused
     if refused:
         raise ValueError("; ".join(refused[:5]))
     wanted = _tests(trees, tests)

@@ -56,7 +56,11 @@ def replay(
     if hash_json(recorded.input) != recorded.input_sha256:
         differs = ("input.differs", "the recorded input is not the one decided on")
         return Replay(decision, reasons_of(decision), (differs,))
-    return Replay(decision, reasons_of(decision), (*apply_rules(files, recorded.input).reasons, *overlooked))
+    then = reasons_of(decision)
+    now = apply_rules(files, recorded.input).reasons
+    if now != then:  # rules of before are asked as they were asked then
+        now = apply_rules(files, recorded.input, vetting="recorded").reasons
+    return Replay(decision, then, (*now, *overlooked))
 
 
 def replay_under(decision: Evidence[DecisionStatement], policy: GovernancePolicy) -> Reasons:

@@ -123,7 +123,7 @@ class MlflowHook(BaseHook):  # type: ignore[misc]  # the provider ships no types
 
     def _credentials(self) -> dict[str, str | None]:
         connection = self._connection
-        extra = _extra(connection.extra, self.mlflow_conn_id)
+        extra = extra_of(connection.extra, self.mlflow_conn_id)
         if extra.get("vault_path"):
             return self._from_vault(extra)
         password = connection.password or None
@@ -157,7 +157,11 @@ class MlflowHook(BaseHook):  # type: ignore[misc]  # the provider ships no types
         return str(text).replace("{duty}", self.duty or "")
 
 
-def _extra(text: str | None, conn_id: str) -> dict[str, Any]:
+def extra_of(text: str | None, conn_id: str) -> dict[str, Any]:
+    """The extra of a connection.
+
+    :raises ConfigurationError: it is not a JSON object
+    """
     try:
         extra = json.loads(text or "{}")
     except ValueError as error:

@@ -243,7 +243,7 @@ class GateOperator(BaseGateOperator):
                 lookup=self._lookup() if self.spec.needs_lookup(settings) else None,
                 artifact=partial(self.registry.download, version, subject.digest) if version and subject else None,
                 elsewhere=Elsewhere(lambda: self.registry, version.source if version else None),
-                rulebook=Packs(),
+                rulebook=Packs(lambda: self.governance.engine),
                 report_dir=self.report_dir or None,
                 **limits_of(settings, ceiling, "[mlgov]"),
             )

@@ -73,7 +73,7 @@ def build_case(desk: Desk, version: ModelVersion, target: str, requesters: Seque
         if goal.rollback_required
         else None,
     )
-    decision = decide(request, desk.policy, dossier.good, dossier.bad, desk.now, dossier.history)
+    decision = decide(request, desk.policy, dossier.good, dossier.bad, desk.now, dossier.history, desk.engine)
     return Case(model, goal, dossier, timeline, decision, records)
 
 

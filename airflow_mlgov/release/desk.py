@@ -16,6 +16,7 @@ from airflow_mlgov.evidence.signing import TrustRoot, refuse_local
 from airflow_mlgov.evidence.statements import Context, Signed
 from airflow_mlgov.evidence.verification import Evidence
 from airflow_mlgov.governance.policy import GovernancePolicy
+from airflow_mlgov.rego.protocol import PolicyEngine
 from airflow_mlgov.release.timeline import Dossier, Timeline, evidence_for, history_of
 from airflow_mlgov.results import Subject
 
@@ -38,6 +39,8 @@ class Desk:
     """Of the duty that is at the desk."""
     context: Context
     """Where and when: it goes into the signed bytes, and its moment is the one that is decided at."""
+    engine: PolicyEngine | None = None
+    """What evaluates the rules; the embedded one if None."""
 
     def __post_init__(self) -> None:
         refuse_local(self.signer, self.context.environment, self.policy.production)

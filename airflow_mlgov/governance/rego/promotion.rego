@@ -145,9 +145,9 @@ denied contains {"code": "gate.not_passed", "message": message} if {
 	some gate in input.policy.requires
 	some digest in subjects(gate)
 	some item in what_ifs(gate, digest)
-	failed := [check.name | some check in item.failing; not covered(gate, digest, check)]
-	count(failed) > 0
-	message := sprintf("a what-if of the gate %s (ledger:%d) has values that fail the policy: %s", [gate, item.seq, concat(", ", failed)])
+	names := [check.name | some check in item.failing; not covered(gate, digest, check)]
+	count(names) > 0
+	message := sprintf("a what-if of the gate %s (ledger:%d) has values that fail the policy: %s", [gate, item.seq, concat(", ", names)])
 }
 
 # METADATA
@@ -213,7 +213,9 @@ denied contains {"code": "bound.not_met", "message": message} if {
 	some check in item.checks
 	check.name == bound.check
 	not meets(check, bound)
-	not covered(bound.gate, input.request.digest, check)
+	gate := bound.gate
+	digest := input.request.digest
+	not covered(gate, digest, check)
 	message := sprintf("%s = %v of the gate %s (ledger:%d) does not meet the policy's %s", [bound.check, check.observed, bound.gate, item.seq, bound.text])
 }
 
@@ -318,7 +320,8 @@ counted contains item.approver if {
 	some item in answers
 	item.answer == "approved"
 	by_approver(item)
-	not item.approver in excluded
+	approver := item.approver
+	not approver in excluded
 	not own(item)
 	count(needed - {sha | some sha in item.shown}) == 0
 	count([other | some other in answers; by_approver(other); other.approver == item.approver; other.seq > item.seq]) == 0
@@ -552,12 +555,15 @@ signatures contains item if {
 	item.kind == "waiver"
 	item.state == "signed"
 	item.terms.target == input.request.target
-	not item.terms_sha256 in revoked
+	terms_sha256 := item.terms_sha256
+	not terms_sha256 in revoked
 	item.terms.expires_ns > input.now_ns
 	item.terms.expires_ns <= item.issued_at_ns + input.policy.waivers.max_ns
 	current(item)
 	listed(input.policy.waivers.from, account_of(item, "signer"))
-	not item.signer in concerned(item)
+	signer := item.signer
+	people := concerned(item)
+	not signer in people
 }
 
 revoked contains item.terms_sha256 if {
@@ -637,9 +643,11 @@ reached(terms, end) if {
 	abs(end - terms.observed) <= reach(terms.observed) + (0.000000001 * max([1, abs(terms.observed)]))
 }
 
-reach(_) := input.policy.waivers.max_stretch if is_number(input.policy.waivers.max_stretch)
+max_stretch := object.get(input, ["policy", "waivers", "max_stretch"], null)
 
-reach(observed) := abs(observed) if not is_number(input.policy.waivers.max_stretch)
+reach(_) := max_stretch if is_number(max_stretch)
+
+reach(observed) := abs(observed) if max_stretch == null
 
 # A side that is not stretched is held to what the check was held to.
 low_end(terms, _) := terms.min if is_number(terms.min)

@@ -1,0 +1,86 @@
+"""An OPA server for tasks: address, token and certificates from a connection, handed over in memory."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseHook
+from airflow.sdk.log import mask_secret
+
+from airflow_mlgov.errors import ConfigurationError, MlgovError
+from airflow_mlgov.hooks.mlflow import extra_of
+
+if TYPE_CHECKING:
+    from airflow_mlgov.rego.server import OpaServer
+
+DEFAULT_CONNECTION = "opa_default"
+_EXTRA = ("ca", "cert", "key", "timeout", "bundle")
+
+
+class OpaHook(BaseHook):  # type: ignore[misc]  # the provider ships no types to mypy here
+    """A connection of type ``opa``.
+
+    Host: a whole URL, or a host with port and schema (``https`` if there is none). Password: a bearer token. In the
+    extra::
+
+        {"ca": "/etc/ssl/opa-ca.pem", "cert": "/etc/ssl/client.pem", "key": "/etc/ssl/client.key",
+         "timeout": 5, "bundle": ""}
+
+    :param opa_conn_id: the connection
+    """
+
+    conn_name_attr = "opa_conn_id"
+    default_conn_name = DEFAULT_CONNECTION
+    conn_type = "opa"
+    hook_name = "Open Policy Agent"
+
+    def __init__(self, opa_conn_id: str = DEFAULT_CONNECTION) -> None:
+        super().__init__()
+        self.opa_conn_id = opa_conn_id
+
+    def get_conn(self) -> OpaServer:
+        """The same as :meth:`engine`."""
+        return self.engine
+
+    @cached_property
+    def engine(self) -> OpaServer:
+        """The server as an engine of rules; connects at its first question.
+
+        :raises ConfigurationError: the connection lacks a host, or its extra says what nobody reads
+        """
+        from airflow_mlgov.rego.choice import seconds
+        from airflow_mlgov.rego.server import TIMEOUT_SECONDS, OpaServer, ServerSettings
+
+        found = self.get_connection(self.opa_conn_id)
+        extra = extra_of(found.extra, self.opa_conn_id)
+        unknown = sorted(set(extra) - set(_EXTRA))
+        if unknown:
+            raise ConfigurationError(
+                f"the extra of the connection {self.opa_conn_id!r} says {unknown[0]!r}; it may say {', '.join(_EXTRA)}",
+                code="connection.extra",
+            )
+        if found.password:
+            mask_secret(found.password)
+        ca, cert, key, bundle = (str(extra.get(name) or "") for name in ("ca", "cert", "key", "bundle"))
+        limit = seconds(str(extra.get("timeout") or TIMEOUT_SECONDS))
+        return OpaServer(ServerSettings(self._url(found), found.password or "", ca, cert, key, limit, bundle))
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Whether the server answers and knows the token."""
+        try:
+            version = self.engine.ping()
+        except MlgovError as error:
+            return False, str(error)
+        return True, f"OPA answers: version {version}" if version else "OPA answers"
+
+    def _url(self, connection: Any) -> str:
+        host = connection.host or ""
+        if not host:
+            raise ConfigurationError(
+                f"the connection {self.opa_conn_id!r} has no host: give OPA's URL", code="connection.no_host"
+            )
+        if "://" in host:
+            return str(host)
+        port = f":{connection.port}" if connection.port else ""
+        return f"{connection.schema or 'https'}://{host}{port}"
