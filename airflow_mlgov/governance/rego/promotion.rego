@@ -112,6 +112,8 @@ fresh(item) if {
 # title: A required gate has not judged these bytes
 # custom:
 #   code: evidence.missing
+#   severity: critical
+#   controls: ["eu-ai-act:12", "iso-42001:A.6.2.8"]
 #   mend: "run the gate over this version (a gate over data: over each data set that the provenance names) in this environment"
 denied contains {"code": "evidence.missing", "message": message} if {
 	some gate in input.policy.requires
@@ -124,6 +126,8 @@ denied contains {"code": "evidence.missing", "message": message} if {
 # title: The newest result of a required gate is not PASS
 # custom:
 #   code: gate.not_passed
+#   severity: critical
+#   controls: ["eu-ai-act:15(1)", "iso-42001:A.6.2.4", "nist-ai-rmf:MEASURE 2.5"]
 #   mend: "mend what the failed checks name and run the gate again, or ask for a waiver"
 denied contains {"code": "gate.not_passed", "message": message} if {
 	some gate in input.policy.requires
@@ -140,6 +144,8 @@ denied contains {"code": "gate.not_passed", "message": message} if {
 # description: a what-if hides nothing, and where its values fail the policy, it denies as any result does
 # custom:
 #   code: gate.not_passed
+#   severity: critical
+#   controls: ["eu-ai-act:15(1)", "iso-42001:A.6.2.4", "nist-ai-rmf:MEASURE 2.5"]
 #   mend: "mend what the failed checks name and run the gate again, or ask for a waiver"
 denied contains {"code": "gate.not_passed", "message": message} if {
 	some gate in input.policy.requires
@@ -154,6 +160,8 @@ denied contains {"code": "gate.not_passed", "message": message} if {
 # title: The newest result of a required gate is too old
 # custom:
 #   code: evidence.stale
+#   severity: critical
+#   controls: ["eu-ai-act:12", "iso-42001:A.6.2.8"]
 #   mend: "run the gate again"
 denied contains {"code": "evidence.stale", "message": message} if {
 	some gate in input.policy.requires
@@ -167,6 +175,8 @@ denied contains {"code": "evidence.stale", "message": message} if {
 # title: Nobody has signed what these bytes were made from
 # custom:
 #   code: provenance.missing
+#   severity: critical
+#   controls: ["eu-ai-act:12", "iso-42001:A.7.5"]
 #   mend: "register the version with RegisterModelOperator"
 denied contains {"code": "provenance.missing", "message": message} if {
 	count(provenance) == 0
@@ -177,6 +187,8 @@ denied contains {"code": "provenance.missing", "message": message} if {
 # title: The provenance names nothing of what a required gate over data judges
 # custom:
 #   code: provenance.no_datasets
+#   severity: critical
+#   controls: ["eu-ai-act:12", "iso-42001:A.7.5"]
 #   mend: "register the version with datasets=[...], or feature_services=[...] for that gate"
 denied contains {"code": "provenance.no_datasets", "message": message} if {
 	some gate in input.policy.requires
@@ -192,6 +204,8 @@ denied contains {"code": "provenance.no_datasets", "message": message} if {
 # description: what the gate was held against must not be looser than the policy
 # custom:
 #   code: bound.not_checked
+#   severity: critical
+#   controls: ["eu-ai-act:15(1)", "iso-42001:A.6.2.4", "nist-ai-rmf:MEASURE 2.5"]
 #   mend: "run the gate with the policy's bounds"
 denied contains {"code": "bound.not_checked", "message": message} if {
 	some bound in input.policy.bounds
@@ -205,6 +219,8 @@ denied contains {"code": "bound.not_checked", "message": message} if {
 # title: A measured value does not meet the policy's bound
 # custom:
 #   code: bound.not_met
+#   severity: critical
+#   controls: ["eu-ai-act:15(1)", "iso-42001:A.6.2.4", "nist-ai-rmf:MEASURE 2.5"]
 #   mend: "train a better model, or ask for a waiver; a bound is loosened in the policy alone"
 denied contains {"code": "bound.not_met", "message": message} if {
 	some bound in input.policy.bounds
@@ -251,6 +267,8 @@ below(observed, most) if {
 # title: The gate was run over another suite or pipeline than the policy's
 # custom:
 #   code: suite.differs
+#   severity: critical
+#   controls: ["eu-ai-act:10(2)", "iso-42001:A.7.4"]
 #   mend: "run the gate with the file that the policy names, as it is now"
 denied contains {"code": "suite.differs", "message": message} if {
 	some gate, suite in input.policy.suites
@@ -331,6 +349,8 @@ counted contains item.approver if {
 # title: Too few people have approved the evidence that now stands
 # custom:
 #   code: approval.missing
+#   severity: critical
+#   controls: ["eu-ai-act:14", "iso-42001:A.3.2", "nist-ai-rmf:GOVERN 2.1"]
 #   mend: "have those whom the policy names answer the approval again"
 denied contains {"code": "approval.missing", "message": message} if {
 	count(counted) < input.policy.approvals.count
@@ -341,6 +361,8 @@ denied contains {"code": "approval.missing", "message": message} if {
 # title: Somebody has approved who may not
 # custom:
 #   code: approval.not_allowed
+#   severity: critical
+#   controls: ["eu-ai-act:14", "iso-42001:A.3.2", "nist-ai-rmf:GOVERN 2.1"]
 #   mend: "have somebody approve who has neither trained the model nor asked for its promotion"
 denied contains {"code": "approval.not_allowed", "message": message} if {
 	some item in answers
@@ -358,6 +380,8 @@ barred(item) if own(item)
 # title: Somebody who may approve has rejected
 # custom:
 #   code: approval.rejected
+#   severity: critical
+#   controls: ["eu-ai-act:14", "iso-42001:A.3.2", "nist-ai-rmf:GOVERN 2.1"]
 #   mend: "speak with that person; their newer answer counts"
 denied contains {"code": "approval.rejected", "message": message} if {
 	some item in all_answers
@@ -371,6 +395,8 @@ denied contains {"code": "approval.rejected", "message": message} if {
 # title: A statement about these bytes does not verify
 # custom:
 #   code: evidence.unverified
+#   severity: critical
+#   controls: ["eu-ai-act:12", "iso-42001:A.6.2.8"]
 #   mend: "find out who wrote it. If it is nothing: put back the key it was signed with, with its end (`mlgov trust`), or set it aside with `mlgov ledger quarantine`; no exception excuses it"
 denied contains {"code": "evidence.unverified", "message": message} if {
 	some item in input.unverified
@@ -382,6 +408,8 @@ denied contains {"code": "evidence.unverified", "message": message} if {
 # description: "nothing excuses it: neither another waiver nor a glass that is broken again"
 # custom:
 #   code: obligation.failed
+#   severity: critical
+#   controls: ["eu-ai-act:72", "iso-42001:A.6.2.6", "nist-ai-rmf:MANAGE 4.1"]
 #   mend: "promote a better version, or pass the audit on live data; no exception excuses it"
 denied contains {"code": "obligation.failed", "message": message} if {
 	some owed in input.obligations
@@ -394,6 +422,8 @@ denied contains {"code": "obligation.failed", "message": message} if {
 # description: an exception that has run out is not made anew before its audit has passed
 # custom:
 #   code: obligation.failed
+#   severity: critical
+#   controls: ["eu-ai-act:72", "iso-42001:A.6.2.6", "nist-ai-rmf:MANAGE 4.1"]
 #   mend: "promote a better version, or pass the audit on live data; no exception excuses it"
 denied contains {"code": "obligation.failed", "message": message} if {
 	some owed in input.obligations
@@ -419,6 +449,8 @@ made_anew(owed) if {
 # title: There would be no version to roll back to
 # custom:
 #   code: rollback.missing
+#   severity: critical
+#   controls: ["nist-ai-rmf:MANAGE 2.4"]
 #   mend: "have an earlier version hold, or promote one that does"
 denied contains {"code": "rollback.missing", "message": message} if {
 	input.policy.rollback_required
@@ -430,6 +462,8 @@ denied contains {"code": "rollback.missing", "message": message} if {
 # title: The comparison was made with a champion of before
 # custom:
 #   code: comparison.stale
+#   severity: critical
+#   controls: ["eu-ai-act:15(1)", "iso-42001:A.6.2.4"]
 #   mend: "run the gate again, with the champion of now as its baseline"
 denied contains {"code": "comparison.stale", "message": message} if {
 	some bound in input.policy.bounds
@@ -447,6 +481,8 @@ denied contains {"code": "comparison.stale", "message": message} if {
 # description: gates over data are about the data, which a rollback says nothing of
 # custom:
 #   code: promotion.withdrawn
+#   severity: critical
+#   controls: ["nist-ai-rmf:MANAGE 2.4"]
 #   mend: "run the required gates over the version again"
 denied contains {"code": "promotion.withdrawn", "message": message} if {
 	is_number(input.request.withdrawn_at)
@@ -461,6 +497,8 @@ denied contains {"code": "promotion.withdrawn", "message": message} if {
 # title: The gate was tried too often
 # custom:
 #   code: tries.exceeded
+#   severity: critical
+#   controls: ["iso-42001:A.6.2.4"]
 #   mend: "hold out fresh data if many models were judged on the same; train a new model if one was judged on many; let the policy name row_id, because without it data with the same labels counts as the same"
 denied contains {"code": "tries.exceeded", "message": message} if {
 	some tried in input.tries
@@ -474,6 +512,8 @@ denied contains {"code": "tries.exceeded", "message": message} if {
 # title: The gate was tried too often
 # custom:
 #   code: tries.exceeded
+#   severity: critical
+#   controls: ["iso-42001:A.6.2.4"]
 #   mend: "hold out fresh data if many models were judged on the same; train a new model if one was judged on many; let the policy name row_id, because without it data with the same labels counts as the same"
 denied contains {"code": "tries.exceeded", "message": message} if {
 	some tried in input.tries
@@ -488,6 +528,8 @@ denied contains {"code": "tries.exceeded", "message": message} if {
 # description: a caller may tighten the policy's checks over the data; none may be left out or changed
 # custom:
 #   code: data.not_checked
+#   severity: critical
+#   controls: ["eu-ai-act:10(2)", "iso-42001:A.7.4"]
 #   mend: "run the gate with the checks of the policy"
 denied contains {"code": "data.not_checked", "message": message} if {
 	"data_validation" in input.policy.requires
@@ -513,6 +555,8 @@ was_applied(item, "drift", key) if {
 # description: nor may a gate have been made easier to pass than the policy says
 # custom:
 #   code: settings.looser
+#   severity: critical
+#   controls: ["eu-ai-act:15(1)", "iso-42001:A.6.2.4"]
 #   mend: "run the gate with the policy's settings"
 denied contains {"code": "settings.looser", "message": message} if {
 	some setting in input.policy.settings
@@ -527,6 +571,8 @@ denied contains {"code": "settings.looser", "message": message} if {
 # description: what changes the estimate itself, such as the rows' weights, is what the policy says, or not there
 # custom:
 #   code: settings.other
+#   severity: critical
+#   controls: ["eu-ai-act:15(1)", "iso-42001:A.6.2.4"]
 #   mend: "run the gate with the policy's settings"
 denied contains {"code": "settings.other", "message": message} if {
 	some setting in input.policy.fixed_settings
