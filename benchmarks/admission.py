@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
 from tempfile import TemporaryDirectory
@@ -87,7 +88,9 @@ def _asked(port: int, seconds: int) -> dict[str, float | int]:
     """Ask at a steady rate, whether or not earlier answers have come."""
     from tests.worlds.admission import deployment, pod_spec, review
 
-    asked = review(deployment(pod_spec(f"models:/{MODEL}/1")))
+    spec = pod_spec(f"models:/{MODEL}/1")
+    spec["containers"][0]["env"] = [{"name": "TEAM", "value": "@team"}]
+    text, turn = json.dumps(review(deployment(spec), uid="@uid")), count()
     due: SimpleQueue[float | None] = SimpleQueue()
     taken: list[float] = []
     refused: list[str] = []
@@ -95,7 +98,9 @@ def _asked(port: int, seconds: int) -> dict[str, float | int]:
     def client() -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         while (at := due.get()) is not None:
-            body = json.dumps({**asked, "request": {**asked["request"], "uid": str(uuid.uuid4())}})
+            name = str(uuid.uuid4())
+            team = name if next(turn) % 10 == 0 else "again"
+            body = text.replace("@uid", name).replace("@team", team)
             connection.request("POST", "/validate", body, {"Content-Type": "application/json"})
             answer = json.loads(connection.getresponse().read())
             taken.append(time.perf_counter() - at)

@@ -435,8 +435,8 @@ def _admission(sizes: Sizes) -> Contest:
             Contender("the same server, a constant", "admission:constant", options),
         ),
         (("the same server, a constant", Target("work_seconds", at_most=3)),),
-        "A Deployment with its init container; a real OPA, a ledger in SQLite, plain HTTP on both sides. Each answer "
-        "is timed from the moment at which it was due to be asked.",
+        "A Deployment with its init container, every tenth unlike any before; a real OPA, a ledger in SQLite, plain "
+        "HTTP on both sides. Each answer is timed from the moment at which it was due to be asked.",
         same_answers=False,
     )
 

@@ -3,11 +3,12 @@ what could not be told. Facts alone: whether they suffice is for the rules to sa
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.admission.kinds import HARMLESS_SUBRESOURCES, KINDS, Governed, Kind
-from airflow_mlgov.admission.served import Container, Named, read_serving
+from airflow_mlgov.admission.served import UNREAD, Container, Named, read_serving
 from airflow_mlgov.admission.verifying import meant, served_by, verifiers
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.evidence.digests import canonical_json, hash_json
@@ -26,6 +27,7 @@ FORM = "mlgov/admission/1"
 _READERS: Mapping[str, Any] = {"argoproj.io": argo, "tekton.dev": tekton, "batch": kubernetes}
 _MOST = 100
 """Of what could not be told, and of gates that do not guard, that are handed on."""
+_LARGEST_KEPT = 64 * 1024
 _MOST_NAMED = 50
 """Models that one object may name."""
 _BESIDE = ("arguments", "workflowTemplateRef", "pipelineRef", "params", "workspaces", "timeouts", "serviceAccountName",
@@ -59,7 +61,7 @@ def facts(review: Review, book: Callable[[], Book]) -> dict[str, Any]:
     governed = KINDS.get(Kind(review.group, review.kind))
     if review.operation not in ("CREATE", "UPDATE") or governed is None or not _is_whole(review, governed):
         return found
-    sort = _pipeline(review) if governed.sort == "pipeline" else _workload(review.object, book())
+    sort = _pipeline(review) if governed.sort == "pipeline" else _workload_again(review.object, book())
     return found | {governed.sort: sort}
 
 
@@ -69,6 +71,15 @@ def _is_whole(review: Review, governed: Governed) -> bool:
 
 
 # -- workloads --------------------------------------------------------------------------------------------------------
+
+
+def _workload_again(document: Part, book: Book) -> Mapping[str, Any]:
+    """:func:`_workload`, read once for objects that differ in their metadata alone, as the pods of one workload do."""
+    said = {key: part.value for key, part in document.items() if key not in UNREAD}
+    raw = canonical_json(said)
+    if len(raw) > _LARGEST_KEPT:
+        return _workload(document, book)
+    return book.kept(hashlib.sha256(raw).hexdigest(), lambda: _workload(document, book))
 
 
 def _workload(document: Part, book: Book) -> dict[str, Any]:

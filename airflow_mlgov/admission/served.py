@@ -34,6 +34,8 @@ _OPTION = re.compile(r"--?(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?:=(?P<value>.*))?", 
 _ELSEWHERE = ("baseRefs", "storage", "modelRef", "templateRef")
 """Fields that refer to objects which are not here."""
 _NAMES = re.compile(r"(?:^|.*/)[^/@\s]+@sha256:(?P<digest>[0-9a-f]{64})")
+UNREAD = frozenset({"metadata", "status", "apiVersion", "kind"})
+"""What an object says that bears on nothing that it serves."""
 _CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
 
 
@@ -112,7 +114,7 @@ def read_serving(document: Part) -> Serving:
     """All that an object says of what it serves."""
     found = Serving()
     for key, part in document.items():
-        if key not in ("metadata", "status", "apiVersion", "kind"):
+        if key not in UNREAD:
             _walk(part, key, found)
     return found
 

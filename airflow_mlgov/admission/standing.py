@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.addresses import RegistryIdentity
 from airflow_mlgov.admission.served import Named
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
 LOOKS_AGAIN = 2.0
 """Seconds after which the ledger is asked whether it has grown, and the trust root whether it was changed."""
-JUDGES_AGAIN = 10.0
-"""Seconds after which a version is judged again though nothing was written: waivers end, audits fall due."""
+JUDGES_AGAIN = 5.0
+"""Seconds after which a version is judged again, and an object told of again, though nothing was written: waivers end,
+audits fall due. An answer is older by twice that at most."""
 
 
 _MOST_KEPT = 1_000
@@ -63,6 +64,7 @@ class Book:
     _places: dict[str, list[Evidence[ProvenanceStatement]]] = field(default_factory=dict)
     _images: dict[str, list[Evidence[ProvenanceStatement]]] = field(default_factory=dict)
     _judged: dict[tuple[str, str | None, str | None], tuple[float, list[Standing]]] = field(default_factory=dict)
+    _kept: dict[str, tuple[float, Mapping[str, Any]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         made = only(collect(self.walked, self.trust, kind=ProvenanceStatement.kind)[0], ProvenanceStatement)
@@ -89,6 +91,20 @@ class Book:
             found = self._places.get(named.said, [])
             found = [item for item in found if item.digest == found[-1].digest]  # what lies there by the newest word
         return list(dict.fromkeys((item.subject.name, version_of(item), None) for item in found))
+
+    def kept(self, key: str, make: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+        """What was told of an object, for as long as a judgement is kept; nobody may change it.
+
+        :param key: of all that it was told from, but this book
+        """
+        now = time.monotonic()
+        until, found = self._kept.get(key, (0.0, {}))
+        if now >= until:
+            found = make()
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            self._kept[key] = (now + JUDGES_AGAIN, found)
+        return found
 
     def standings(self, named: Named) -> list[Standing]:
         """How whatever a workload means stands, at every target at which it was ever promoted."""
