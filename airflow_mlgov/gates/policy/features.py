@@ -141,7 +141,8 @@ def features_of(settings: PolicySettings) -> Features:
 def _looked_at(settings: PolicySettings) -> tuple[Look, Subject]:
     from airflow_mlgov.data.source import source_of
 
-    with source_of(settings.data).open() as relation:
+    # half of what a gate may hold: the values that are tried against each other are Python's
+    with source_of(settings.data).open(memory_limit="256MB") as relation:
         look = look_at(relation, sample=None if settings.look == "exact" else settings.sample)
         return look, relation.subject
 

@@ -99,18 +99,24 @@ def look_at(relation: Relation, *, sample: int | None) -> Look:
     [[rows]] = table.rows(f"SELECT count(*) FROM {table.sql}")  # noqa: S608 - quoted
     if not rows:
         raise ConfigurationError(f"{relation.name} has no rows: there are no values to look at", code="data.empty")
-    looked_at, origin = rows, table.sql
+    looked_at, chosen = rows, ""
     if sample is not None and sample < rows:
-        looked_at, origin = sample, '"mlgov_looked_at"'
-        table.connection.execute(f"DROP TABLE IF EXISTS {origin}")
-        table.connection.execute(
-            f"CREATE TEMP TABLE {origin} AS SELECT * FROM {table.sql} "  # noqa: S608 - quoted
-            f"USING SAMPLE reservoir({sample} ROWS) REPEATABLE (20)"
-        )
-    columns = [_look(table, origin, name, kind) for name, kind in table.types.items()]
+        chosen = f"hash(mlgov_row) % 1000000 < {max(1, sample * 1_000_000 // rows)}"
+        [[looked_at]] = table.rows(f"SELECT count(*) FROM range(1, {rows + 1}) AS t(mlgov_row) WHERE {chosen}")  # noqa: S608
+    columns = [_look(table, _rows_of(table, name, chosen), name, kind) for name, kind in table.types.items()]
     given_away = _given_away(columns)
     seen = {one.name: _with_plain(one.seen, given_away.get(one.name, ())) for one in columns}
     return Look(seen, rows, looked_at)
+
+
+def _rows_of(table: DuckTable, name: str, chosen: str) -> str:
+    """One column of the rows that are looked at, chosen by the hash of their number: the same ones of every column, and
+    none of them held in memory."""
+    if not chosen:
+        return table.sql
+    column = identifier(name)
+    numbered = f"(SELECT {column}, row_number() OVER () AS mlgov_row FROM {table.sql})"  # noqa: S608 - quoted
+    return f"(SELECT {column} FROM {numbered} WHERE {chosen})"  # noqa: S608 - quoted
 
 
 def _with_plain(seen: Seen, plain_of: Sequence[tuple[str, str]]) -> Seen:
@@ -166,14 +172,13 @@ def _look(table: DuckTable, origin: str, name: str, kind: str) -> _Column:
 
 
 def _distinct(table: DuckTable, values: str, condition: str, most: int = _MOST_DISTINCT) -> list[tuple[str, int]]:
-    """Different values and how often each stands there; those with the smallest hash if there are more."""
-    return [
-        (str(value), int(count))
-        for value, count in table.rows(
-            f"SELECT v, count(*) FROM {values} WHERE v <> '' AND {condition} "  # noqa: S608 - quoted
-            f"GROUP BY v ORDER BY hash(v) LIMIT {most}"
-        )
-    ]
+    """Different values and how often each stands there; about as many as ``most``, those with the smallest hash, if
+    there are more."""
+    wanted = f"FROM {values} WHERE v <> '' AND {condition}"
+    [[different]] = table.rows(f"SELECT approx_count_distinct(v) {wanted}")
+    few = "" if different <= most else f" AND hash(v) % 1000000 < {max(1, most * 1_000_000 // different)}"
+    found = table.rows(f"SELECT v, count(*) {wanted}{few} GROUP BY v")
+    return sorted((str(value), int(count)) for value, count in found)
 
 
 def _numbers(values: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
