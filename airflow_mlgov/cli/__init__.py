@@ -6,8 +6,8 @@ Exit codes: 0 pass, allowed or verified; 1 fail, denied or tampered; 2 bad usage
 
 from __future__ import annotations
 
+import os
 import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
@@ -26,6 +26,7 @@ from airflow_mlgov.errors import (
 
 def main() -> None:
     """Run the command line; whatever goes wrong is its code and message on stderr; ``--debug`` shows a traceback."""
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # they would be looked for in every package that is here
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     with _screened(arguments):
@@ -34,6 +35,8 @@ def main() -> None:
             app(arguments)
         except Exception as error:
             if debug:
+                import traceback
+
                 traceback.print_exc()
             _end(told(error))
 

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import typer
 from typer.core import TyperGroup
 
+from airflow_mlgov.cli.spare import spared
+
 _HELP = "ML governance: gates, evidence and promotion, as Airflow's operators do them, from a shell."
 
 
@@ -85,6 +87,7 @@ class _Commands(TyperGroup):
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
         self.commands: Any = dict.fromkeys(COMMANDS)  # for what is near to a word that is none
+        spared(self)
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - typer's
         """What each command is called."""
@@ -125,9 +128,10 @@ def _loaded(name: str) -> Any:
     tree = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
     if isinstance(found, typer.Typer):
         tree.add_typer(found, name=name)
-        return typer.main.get_group(tree).get_command(None, name)  # type: ignore[arg-type]  # it asks for no context
+        group = typer.main.get_group(tree)
+        return spared(group.get_command(None, name))  # type: ignore[arg-type]  # it asks for no context
     tree.command(name)(found)
-    return typer.main.get_command(tree)
+    return spared(typer.main.get_command(tree))
 
 
 def _listed(said: str) -> Any:

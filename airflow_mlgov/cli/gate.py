@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from airflow_mlgov import catalogue
 from airflow_mlgov.cli.common import context_of, open_engine, open_registry, print_json, say, signer_for
+from airflow_mlgov.cli.spare import spared
 from airflow_mlgov.errors import AccessError, ConfigurationError
 from airflow_mlgov.results import GateResult, Outcome
 
@@ -68,7 +69,7 @@ def _command(gate: Gate[Any], name: str) -> Any:
     command.__annotations__ = {item.name: item.annotation for item in parameters}
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     app.command(name, help=inspect.cleandoc(gate.__doc__ or ""))(command)
-    return typer.main.get_command(app)
+    return spared(typer.main.get_command(app))
 
 
 def run(gate: Gate[Any], given: Mapping[str, Any]) -> None:
@@ -114,18 +115,22 @@ def _registry(given: Mapping[str, Any]) -> MlflowRegistry:
 
 
 def _policy(path: Path | None, model: str | None) -> ModelPolicy | None:
+    if path is None or not model:
+        return None
     from airflow_mlgov.governance.policy import load_policy
     from airflow_mlgov.registry.protocol import name_in
 
-    return load_policy(path).model(name_in(model)) if path is not None and model else None
+    return load_policy(path).model(name_in(model))
 
 
 def _source(given: Mapping[str, Any]) -> Any:
     """A database if a table or query is named, files otherwise."""
+    data, table, query = (given[name] for name in ("data", "table", "query"))
+    if table is None and query is None:
+        return data
     from airflow_mlgov.data.database import SqlSource
 
-    data, table, query = (given[name] for name in ("data", "table", "query"))
-    return data if table is None and query is None else SqlSource(data, table=table, query=query)
+    return SqlSource(data, table=table, query=query)
 
 
 def _baseline(given: Mapping[str, Any]) -> Any:
@@ -160,12 +165,12 @@ def _lookup(given: Mapping[str, Any]) -> RegistryLookup:
 
 
 def _conclude(result: GateResult, given: Mapping[str, Any]) -> None:
-    from airflow_mlgov.gates.report import render_junit, render_markdown, render_sarif
-
     record = _record(result, given) if given["ledger"] else None
-    for form, render in (("junit", render_junit), ("markdown", render_markdown), ("sarif", render_sarif)):
+    for form in ("junit", "markdown", "sarif"):
         if given[form] is not None:
-            _write(given[form], render(result))
+            from airflow_mlgov.gates import report
+
+            _write(given[form], getattr(report, f"render_{form}")(result))
     if given["as_json"]:
         checks = [check.as_dict() for check in result.checks]
         print_json({"gate": result.gate, "verdict": str(result.verdict), "checks": checks, "evidence": record})

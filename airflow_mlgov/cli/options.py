@@ -15,7 +15,6 @@ from airflow_mlgov.cli.common import AsJson, DecisionLog, Environment, RegistryU
 from airflow_mlgov.cli.values import number, path, whole
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.protocol import CsvSettings, GateSettings, Option, mark_of, shown_default
-from airflow_mlgov.strict_files import read_yaml
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -206,6 +205,8 @@ def read_mapping(path: str | Path, what: str) -> dict[str, Any]:
     :raises ConfigurationError: no such file, neither YAML nor JSON, no mapping, or a key that stands twice
     :raises AccessError: the file system refuses to read it
     """
+    from airflow_mlgov.strict_files import read_yaml
+
     content = read_yaml(path, what).content
     if not isinstance(content, dict):
         raise ConfigurationError(f"the {what} {path} must map names to their settings", code="file.no_mapping")

@@ -51,7 +51,7 @@ class Reading(BaseModel):
     """How csv files are read. A file of another kind, a table and a frame have their own types, which ``types`` is held
     against."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     types: Mapping[str, str] = Field(default={}, description="csv column -> text, int64, float64 …")
     missing_values: tuple[str, ...] = Field(default=("",), description="what a csv field holds where there is no value")
@@ -74,7 +74,7 @@ class Reading(BaseModel):
         """
         said = {name: given[name] for name in NAMES if given.get(name) is not None}
         try:
-            return cls.model_validate(said)
+            return cls.model_validate(said) if said else cls.model_construct()
         except ValidationError as error:
             problem = error.errors()[0]
             name = ".".join(map(str, problem["loc"])) or "the reading"
@@ -132,8 +132,10 @@ class Reading(BaseModel):
     @property
     def said(self) -> dict[str, Any]:
         """What differs from the defaults, for evidence."""
+        if not self.model_fields_set:
+            return {}
         return {name: value for name, value in self.model_dump(mode="json").items() if name in self.model_fields_set}
 
 
-PLAIN = Reading()
+PLAIN = Reading.model_construct()
 """Nothing is declared."""

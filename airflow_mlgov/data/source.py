@@ -54,11 +54,12 @@ def source_of(data: Any, reading: Reading = PLAIN) -> DataSource:
     :raises ConfigurationError: it is of another type
     """
     if isinstance(data, str | Path):
-        from airflow_mlgov.data.file_tables import Files
-        from airflow_mlgov.data.stored_tables import StoredTable, names_stored_table
+        if str(data).startswith(("delta:", "iceberg:")):
+            from airflow_mlgov.data.stored_tables import StoredTable, names_stored_table
 
-        if names_stored_table(str(data)):
-            return StoredTable(str(data))
+            if names_stored_table(str(data)):
+                return StoredTable(str(data))
+        from airflow_mlgov.data.file_tables import Files
 
         return Files(str(data), reading=reading)
     if _is_pandas_frame(data):

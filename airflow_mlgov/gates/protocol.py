@@ -190,7 +190,7 @@ class GateSettings(BaseModel):
     """Base of every gate's settings. A field's description, default, bounds and marks are the only place where a
     setting is defined."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     memory_limit: Annotated[str | None, AfterValidator(_size), Tightens(_bytes)] = Field(
         None,

@@ -13,7 +13,6 @@ from typing import Any
 from airflow_mlgov.catalogue import load, names
 from airflow_mlgov.evidence.statements import GateStatement, WaiverStatement
 from airflow_mlgov.evidence.verification import Evidence, only
-from airflow_mlgov.gates.protocol import Strict
 from airflow_mlgov.gates.ranges import range_of
 from airflow_mlgov.results import WORST_FIRST, Outcome
 
@@ -26,6 +25,8 @@ def as_seen(item: Evidence) -> dict[str, Any]:
     its metric."""
     document = item.as_input()
     if item.gate is not None:
+        from airflow_mlgov.gates.protocol import Strict
+
         marks = load(item.gate).Settings.marks(Strict) if item.gate in names() else {}
         document["settings"] = {
             name: marks[name].rank(value) for name, value in document["settings"].items() if name in marks

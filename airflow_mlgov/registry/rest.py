@@ -6,7 +6,6 @@ Methods, arguments and answers are those of ``MlflowClient``, as far as they are
 
 from __future__ import annotations
 
-import configparser
 import os
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
@@ -277,6 +276,8 @@ def _set(name: str) -> str:
 
 def _authorization_of_settings() -> str | None:
     """As MLflow finds it: the environment, then ``~/.mlflow/credentials``; a pair before a token."""
+    import configparser
+
     kept = configparser.ConfigParser(interpolation=None)
     kept.read(Path(_CREDENTIALS).expanduser())
     names = ("mlflow_tracking_username", "mlflow_tracking_password")

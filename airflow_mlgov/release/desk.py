@@ -15,7 +15,6 @@ from airflow_mlgov.evidence.scope import Scope
 from airflow_mlgov.evidence.signing import TrustRoot, refuse_local
 from airflow_mlgov.evidence.statements import Context, Signed
 from airflow_mlgov.evidence.verification import Evidence
-from airflow_mlgov.governance.policy import GovernancePolicy
 from airflow_mlgov.rego.protocol import PolicyEngine
 from airflow_mlgov.release.timeline import Dossier, Timeline, evidence_for, history_of
 from airflow_mlgov.results import Subject
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from securesystemslib.signer import Signer
 
     from airflow_mlgov.evidence.statements import Statement
+    from airflow_mlgov.governance.policy import GovernancePolicy
     from airflow_mlgov.registry.protocol import Registry
 
 

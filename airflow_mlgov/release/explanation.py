@@ -16,13 +16,13 @@ from airflow_mlgov.evidence.scope import Scope
 from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.evidence.statements import DecisionStatement, IntentStatement, PolicyStatement, PromotionStatement
 from airflow_mlgov.evidence.verification import Evidence, Records, collect, only
-from airflow_mlgov.governance.policy import GovernancePolicy
-from airflow_mlgov.governance.replay import Replay, reasons_of, replay
 from airflow_mlgov.release.standing import judge_promotion, overlooked, unverified
 from airflow_mlgov.release.timeline import Dossier, Timeline, evidence_for, version_of
 from airflow_mlgov.results import Subject
 
 if TYPE_CHECKING:
+    from airflow_mlgov.governance.policy import GovernancePolicy
+    from airflow_mlgov.governance.replay import Replay
     from airflow_mlgov.registry.protocol import ModelVersion, Registry
 
 
@@ -123,6 +123,8 @@ def replay_all(records: Records, trust: TrustRoot, *, model: str | None = None, 
 
     :raises EvidenceError: the chain is broken
     """
+    from airflow_mlgov.governance.replay import replay
+
     walked = records.walk()
     made = only(collect(walked, trust, kind="decision", model=model)[0], DecisionStatement)
     bundles = only(collect(walked, trust, kind="policy")[0], PolicyStatement)
@@ -136,6 +138,8 @@ def replay_all(records: Records, trust: TrustRoot, *, model: str | None = None, 
 
 def _guarded(decision: Evidence[DecisionStatement], again: Callable[[Evidence[DecisionStatement]], Replay]) -> Replay:
     """One decision that cannot be made again blinds nobody for the others."""
+    from airflow_mlgov.governance.replay import Replay, reasons_of
+
     try:
         return again(decision)
     except Exception as error:  # whatever somebody's recorded input makes of the rules

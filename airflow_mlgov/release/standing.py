@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.errors import DependencyError, MlgovError
 from airflow_mlgov.evidence.chain import Verified
@@ -23,15 +23,16 @@ from airflow_mlgov.evidence.statements import (
     WaiverStatement,
 )
 from airflow_mlgov.evidence.verification import Evidence, Unverified, only
-from airflow_mlgov.governance.decision import policy_input
 from airflow_mlgov.governance.judgement import as_seen, judged, newest_judged
-from airflow_mlgov.governance.policy import GovernancePolicy
-from airflow_mlgov.governance.replay import Reasons, replay_under
 from airflow_mlgov.governance.superseded import superseded, within
-from airflow_mlgov.release.desk import Desk
 from airflow_mlgov.release.obligations import owed_by
 from airflow_mlgov.release.timeline import Dossier, Timeline, version_of
 from airflow_mlgov.results import Bound, Outcome, Subject
+
+if TYPE_CHECKING:
+    from airflow_mlgov.governance.policy import GovernancePolicy
+    from airflow_mlgov.governance.replay import Reasons
+    from airflow_mlgov.release.desk import Desk
 
 
 def why_unfit(
@@ -87,7 +88,11 @@ def judge_promotion(
     ]
     relied, missing = _relied_on(decision, dossier.good)
     facts += [_describe(item) for item in relied]
-    again = replay_under(decision, policy) if policy else ()
+    again: Reasons = ()
+    if policy is not None:
+        from airflow_mlgov.governance.replay import replay_under
+
+        again = replay_under(decision, policy)
     how = "made again now from the same evidence" if policy else "signed, and all that it rests on verifies"
     facts.append(f"{decision.reference}: decision to allow {moved.target!r}, {how}")
     said = "rolled back to" if moved.action == "rollback" else "promoted to"
@@ -176,6 +181,8 @@ def _in_force(decision: Evidence[DecisionStatement], policy: GovernancePolicy | 
     one of then, if the policy is not there or does not know them any more."""
     name, target = decision.subject.name, decision.statement.target
     if policy is not None and name in policy.models and target in policy.model(name).targets:
+        from airflow_mlgov.governance.decision import policy_input
+
         return policy_input(policy, name, target)
     recorded = decision.statement.document.input.get("policy", {})
     return {"requires": [], "bounds": [], "settings": [], "suites": {}, **recorded}

@@ -7,17 +7,18 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_mlgov.gates.fairness.calibration import Calibration
 from airflow_mlgov.gates.fairness.counting import Cells
 from airflow_mlgov.gates.fairness.disparity import Values
 from airflow_mlgov.gates.fairness.features import Feature
-from airflow_mlgov.gates.fairness.joint import Joint, joint_means
 from airflow_mlgov.gates.fairness.rates import Minimums, fairlearn_rates, rates_of, too_few, totals
-from airflow_mlgov.gates.fairness.regression import ErrorSums
 from airflow_mlgov.gates.fairness.resampling import resample_in_parts, resample_weights
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from airflow_mlgov.gates.fairness.calibration import Calibration
+    from airflow_mlgov.gates.fairness.joint import Joint
+    from airflow_mlgov.gates.fairness.regression import ErrorSums
 
     Array = np.ndarray[Any, Any]
 
@@ -203,6 +204,8 @@ def estimate_scores(
 def estimate_errors(feature: Feature, errors: ErrorSums, minimums: Minimums, suppress_below: int) -> Estimates:
     """The measures of a regression's groups."""
     import numpy as np
+
+    from airflow_mlgov.gates.fairness.joint import joint_means
 
     size, members = len(feature.groups), np.asarray(feature.members, dtype=int)
 

@@ -14,7 +14,6 @@ from airflow_mlgov.data.source import ColumnKind, Relation, evaluation_digest
 from airflow_mlgov.data.values import Sort, explained, key_of
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import MetricBound
-from airflow_mlgov.gates.fairness.calibration import calibrate
 from airflow_mlgov.gates.fairness.counting import (
     Cells,
     Columns,
@@ -55,13 +54,12 @@ from airflow_mlgov.gates.fairness.metrics import (
 )
 from airflow_mlgov.gates.fairness.published import every_group, published
 from airflow_mlgov.gates.fairness.rates import Minimums
-from airflow_mlgov.gates.fairness.regression import ErrorSums, sum_errors
-from airflow_mlgov.gates.fairness.scores import rank_groups
 from airflow_mlgov.gates.protocol import Findings, Question
 from airflow_mlgov.gates.statistics.weights import SOURCE, not_weighted
 from airflow_mlgov.results import Check, Outcome
 
 if TYPE_CHECKING:
+    from airflow_mlgov.gates.fairness.regression import ErrorSums
     from airflow_mlgov.gates.fairness.spec import FairnessSettings
 
 _MAX_CLASSES = 100
@@ -216,6 +214,8 @@ def _judge_labels(
 def _judge_errors(
     pair: Pair, settings: Settings, bounds: Sequence[MetricBound]
 ) -> tuple[tuple[Check, ...], list[Estimates], ErrorSums]:
+    from airflow_mlgov.gates.fairness.regression import sum_errors
+
     errors = sum_errors(pair, settings.columns, settings.sensitive)
     features = _features(settings, errors.groups, errors.rows, errors.problems)
     judged = [
@@ -282,9 +282,13 @@ def _estimated(
     paired = {measure for item in bounds if item.relative_to_champion for measure in _measures_of(item)}
     ranking = calibration = None
     if "roc_auc" in of_scores:
+        from airflow_mlgov.gates.fairness.scores import rank_groups
+
         whole = settings.rules.method == "to_overall"
         ranking = rank_groups(pair, settings.columns, feature, positive, paired="roc_auc" in paired, whole=whole)
     if of_scores - {"roc_auc"}:
+        from airflow_mlgov.gates.fairness.calibration import calibrate
+
         pairs = bool(paired & of_scores - {"roc_auc"})
         calibration = calibrate(pair, settings.columns, feature, positive, paired=pairs)
     return estimate_scores(found, ranking, calibration, settings.minimums, settings.suppress_below)
