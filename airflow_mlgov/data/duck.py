@@ -109,6 +109,7 @@ class Duck:
         }
         connection = self._stack.enter_context(duckdb.connect(":memory:", config=settings))  # type: ignore[arg-type]
         connection.execute("SET enable_progress_bar = false")  # it is for a terminal, and not a log
+        connection.execute("SET parquet_metadata_cache = true")  # what is read is a private copy, which stays as it is
         return connection
 
 

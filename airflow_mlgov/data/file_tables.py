@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.data import csv_files
 from airflow_mlgov.data.aggregates import count_where
-from airflow_mlgov.data.duck import Duck, DuckTable, our_errors
+from airflow_mlgov.data.duck import Duck, DuckTable, in_order, our_errors
 from airflow_mlgov.data.files import FileSet, Store, is_csv, opened, parquet_errors, public_name
 from airflow_mlgov.data.names import require_apart
 from airflow_mlgov.data.quoting import file_literal, identifier, literal
@@ -26,9 +26,8 @@ from airflow_mlgov.results import Subject
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    import duckdb
     import pandas as pd
-    import pyarrow as pa
-    import pyarrow.parquet as pq
 
 _MOST_TOLD = 300
 """Columns whose types evidence names; of more, those that are declared."""
@@ -194,7 +193,7 @@ class FileTable(DuckTable):
         with our_errors(self.name):
             plain = _plain(self.files, self.duck.scratch / self._view, self.reading)
             loosely_written = self._hashed.thread.submit(lambda: any(map(csv_files.loosely_written, plain.values())))
-            stored = {path: _schema(path) for path in self.files.files if path not in plain}
+            stored = _schemas(self.connection, [path for path in self.files.files if path not in plain])
             headers = _headers(self.files, plain, stored, self.reading)
             looked = self._looked_at(headers, plain)
             types = looked | self.reading.stored_types | dict.fromkeys(self._as_written, "VARCHAR")
@@ -306,7 +305,7 @@ def _headers(
     """File -> the names of its columns; of parquet as the file names them: DuckDB would call ``ID`` beside ``Id``
     ``ID_1``."""
     headers = {
-        path: csv_files.header_of(path, reading) if path in plain else list(stored[path].arrow.names)
+        path: csv_files.header_of(path, reading) if path in plain else list(stored[path].names)
         for path in file_set.files
     }
     _require_alike(file_set, headers, next(iter(file_set.partitions.values())))
@@ -346,7 +345,7 @@ def _union(file_set: FileSet, sources: Mapping[Path, str], stored: Mapping[Path,
             pairs = [partitions[path] for path in paths]
             if pairs.count(pairs[0]) == len(pairs):
                 parts.append(_with_keys(f"SELECT * FROM {_parquet(paths, alike)}", pairs[0]))  # noqa: S608 - quoted
-            elif any(_FILE in map(str.casefold, stored[path].arrow.names) for path in paths):
+            elif any(_FILE in map(str.casefold, stored[path].names) for path in paths):
                 parts += [sources[path] for path in paths]
             else:
                 parts.append(_with_keys_by_file(_parquet(paths, alike), pairs))
@@ -386,20 +385,57 @@ def _key(value: int | str | None) -> str:
 class _Schema:
     """What the footer of a parquet file says of its columns."""
 
-    stored: pq.ParquetSchema
-    arrow: pa.Schema
+    names: tuple[str, ...]
+    stored: tuple[tuple[Any, ...], ...]
+    """Name and type of every column, those within others too."""
 
     def is_like(self, other: _Schema) -> bool:
         """Whether the columns are the same ones, in the same order and stored as the same types."""
-        return self is other or bool(self.stored.equals(other.stored) and self.arrow.equals(other.arrow))
+        return self.stored == other.stored
 
 
-def _schema(path: Path) -> _Schema:
+_OF_A_COLUMN = "name, type, type_length, repetition_type, num_children, converted_type, scale, precision, logical_type"
+_CHILDREN = 4
+
+
+def _schemas(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> dict[Path, _Schema]:
+    """Of every file, in one query: DuckDB names a damaged one in words of its own, so PyArrow is asked which it is.
+
+    :raises ConfigurationError: one is no parquet file, or a damaged one
+    """
+    import duckdb
+
+    if not paths:
+        return {}
+    listed = ", ".join(map(file_literal, paths))
+    try:
+        with in_order(connection):
+            found = connection.execute(f"SELECT file_name, {_OF_A_COLUMN} FROM parquet_schema([{listed}])").fetchall()  # noqa: S608 - quoted
+    except duckdb.Error:
+        for path in paths:
+            _require_parquet(path)
+        raise
+    rows: dict[str, list[tuple[Any, ...]]] = {}
+    for name, *column in found:
+        rows.setdefault(name, []).append(tuple(column))
+    of_paths = {path: rows[str(path.absolute())] for path in paths}
+    return {path: _Schema(tuple(_at_the_top(of_file)), tuple(of_file[1:])) for path, of_file in of_paths.items()}
+
+
+def _at_the_top(rows: Sequence[Sequence[Any]]) -> Iterator[str]:
+    """The names of the columns that lie in no other; each row is followed by those within it."""
+    left = 0
+    for row in rows[1:]:
+        if not left:
+            yield row[0]
+        left = max(0, left - 1) + (row[_CHILDREN] or 0)
+
+
+def _require_parquet(path: Path) -> None:
     import pyarrow.parquet as pq
 
     with parquet_errors(path):
-        stored = pq.read_metadata(path).schema
-        return _Schema(stored, stored.to_arrow_schema())
+        pq.read_metadata(path)
 
 
 def _require_alike(file_set: FileSet, headers: Mapping[Path, list[str]], keys: Mapping[str, Any]) -> None:
@@ -414,7 +450,7 @@ def _require_alike(file_set: FileSet, headers: Mapping[Path, list[str]], keys: M
         unlike = sorted(set(header) ^ set(headers[first]))
         if unlike:
             raise ConfigurationError(
-                f"the files of {file_set.data} have unlike columns: {', '.join(unlike)} not in both {first.name} and "
-                f"{path.name}",
+                f"the files of {file_set.data} have unlike columns: {', '.join(unlike)} not in both "
+                f"{file_set.shown(first)} and {file_set.shown(path)}",
                 code="column.unlike",
             )

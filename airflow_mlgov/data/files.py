@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
@@ -62,20 +63,24 @@ class FileSet:
     def _original(self, path: Path) -> Original:
         return self.originals.get(path) or Original(path.relative_to(self.root).as_posix())
 
-    @property
+    def shown(self, path: Path) -> str:
+        """The name of what a file was made from, without its folders."""
+        return PurePosixPath(self._original(path).name).name
+
+    @cached_property
     def partitions(self) -> dict[Path, dict[str, int | str | None]]:
         """What the ``key=value`` folders above each file, within the set, say of its rows. A key's values are whole
         numbers where all of them are, else text.
 
         :raises ConfigurationError: the files have unlike keys
         """
-        texts = {path: _keys_of(path.relative_to(self.root)) for path in self.files}
+        texts = {path: _keys_of(self._original(path).name) for path in self.files}
         first = next(iter(texts.values()))
         for path, found in texts.items():
             if found.keys() != first.keys():
                 raise ConfigurationError(
                     f"the files of {self.data} lie in unlike key=value folders: {', '.join(found) or 'none'} above "
-                    f"{path.name}, {', '.join(first) or 'none'} above {self.files[0].name}",
+                    f"{self.shown(path)}, {', '.join(first) or 'none'} above {self.shown(self.files[0])}",
                     code="folder.unlike",
                 )
         numbers = {
@@ -130,11 +135,10 @@ def opened(data: str, *, memory_limit: str = MEMORY_LIMIT, store: Store | None =
 
 
 class _Copies:
-    """Private copies in a folder, and what each was made from."""
+    """Private copies in a folder, side by side whatever folders the originals lie in, and what each was made from."""
 
     def __init__(self, folder: Path, memory_limit: str) -> None:
-        self._memory_limit = memory_limit
-        self._taken, self._root = folder / "taken", folder / "data"
+        self._folder, self._memory_limit = folder, memory_limit
         self._originals: dict[Path, Original] = {}
         self._shown: dict[str, str] = {}
 
@@ -147,11 +151,10 @@ class _Copies:
         """
         require_bindable(str(relative))
         require_known(relative.name, shown)
-        target = self._taken / relative
-        self._shown[str(target)] = shown
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target = self._place(relative.name, shown)
         yield target
-        self._settle(target, relative, shown)
+        place, sha256 = self._settled(target, relative.name, shown)
+        self._originals[place] = Original(str(relative), sha256)
 
     def file_set(self, data: str, *, single: bool) -> FileSet:
         """The copies, in the order in which they were added."""
@@ -162,7 +165,7 @@ class _Copies:
                 "taken for that of another data set: it is no data",
                 code="file.not_bindable",
             )
-        return FileSet(data, files[0] if single else self._root, files, self._originals)
+        return FileSet(data, files[0] if single else self._folder, files, self._originals)
 
     @contextmanager
     def named_as_given(self) -> Iterator[None]:
@@ -176,17 +179,16 @@ class _Copies:
             error.args = (text,)
             raise
 
-    def _settle(self, taken: Path, relative: PurePosixPath, shown: str) -> None:
-        """Unpack and convert what no reader reads as it is."""
-        place, sha256 = self._root / relative, None
-        name = relative.name
+    def _settled(self, taken: Path, name: str, shown: str) -> tuple[Path, str | None]:
+        """The copy, unpacked and converted if no reader reads it as it is; then with the SHA-256 of what was taken."""
+        sha256 = None
         if file_kinds.is_packed(name):
             with taken.open("rb", buffering=0) as raw:
                 name = packed.member_of(name, raw, shown)
                 raw.seek(0)
                 require_bindable(name)
                 require_known(name, f"what is packed in {shown}", packed=False)
-                inner = self._unused(taken.with_name(name), shown)
+                inner = self._place(name, shown)
                 sha256 = packed.unpack(shown, raw, taken.stat().st_size, inner)
             taken.unlink()
             taken = inner
@@ -194,22 +196,15 @@ class _Copies:
         if file_kinds.is_converted(name):
             from airflow_mlgov.data.conversion import as_parquet
 
-            sha256, name = sha256 or _sha256(taken), f"{name.rpartition('.')[0]}.parquet"
-            place = self._unused(place.with_name(name), shown)
+            sha256, place = sha256 or _sha256(taken), self._place(".parquet", shown)
             as_parquet(taken, place, shown, self._memory_limit)
             taken.unlink()
-        else:
-            place = self._unused(place.with_name(name), shown)
-            taken.rename(place)
-        self._originals[place] = Original(str(relative), sha256)
+            return place, sha256
+        return taken, sha256
 
-    def _unused(self, path: Path, shown: str) -> Path:
-        """The path, or another beside it if that is there already."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        number, wanted = 0, path
-        while path.exists():
-            number += 1
-            path = wanted.with_name(f"{number}~{wanted.name}")
+    def _place(self, name: str, shown: str) -> Path:
+        """A path for a file of this kind."""
+        path = self._folder / f"{len(self._shown)}.{name.rpartition('.')[2]}"
         self._shown[str(path)] = shown
         return path
 
@@ -220,13 +215,13 @@ def _taken(text: str, found: _Found, copies: _Copies) -> FileSet:
         if found.root is None:
             (path,) = found.files
             with copies.adding(PurePosixPath(path.name), str(path)) as target, private_copies.opened_alone(path) as raw:
-                private_copies.copy(raw, target)
+                private_copies.copy(raw, target, path.name)
             return copies.file_set(text, single=True)
         origin = stack.enter_context(private_copies.Origin(found.root))
         for path in found.files:
             relative = PurePosixPath(path.relative_to(found.root).as_posix())
             with copies.adding(relative, str(path)) as target, origin.opened(path) as raw:
-                private_copies.copy(raw, target)
+                private_copies.copy(raw, target, path.name)
     return copies.file_set(text, single=False)
 
 
@@ -283,10 +278,10 @@ def _copied(store: Any, path: str, shown: str, copies: _Copies) -> FileSet:
 
 
 def _fetch(store: Any, name: str, target: Path) -> None:
-    until = deadline()
-    with store.open(name, "rb") as remote, private_copies.writing(target) as file:
+    until, shown = deadline(), PurePosixPath(name).name
+    with store.open(name, "rb") as remote, private_copies.writing(target, shown) as file:
         while chunk := remote.read(_CHUNK):
-            until.check(f"fetching {target.name}")
+            until.check(f"fetching {shown}")
             file.write(chunk)
 
 
@@ -377,8 +372,8 @@ def _sha256(path: Path) -> str:
         raise ConfigurationError(f"no such file: {path} (it was there a moment ago)", code="file.missing") from error
 
 
-def _keys_of(relative: Path) -> dict[str, str | None]:
-    pairs = [part.partition("=") for part in relative.parts[:-1] if "=" in part]
+def _keys_of(name: str) -> dict[str, str | None]:
+    pairs = [part.partition("=") for part in name.split("/")[:-1] if "=" in part]
     return {unquote(key): None if value == _NO_VALUE else unquote(value) for key, _, value in pairs}
 
 

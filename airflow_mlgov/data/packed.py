@@ -123,7 +123,7 @@ def unpack(name: str, raw: BinaryIO, size: int, target: Path) -> str:
     :raises DependencyError: no room in the temporary folder
     """
     ending = Path(name).suffix.lower()
-    with writing(target) as file:
+    with writing(target, Path(name).name) as file:
         if ending == ".zip":
             return _unzip(name, raw, size, file)
         hashing = _Hashing(raw)

@@ -134,6 +134,6 @@ def _require_same_columns(file_set: FileSet, frames: Sequence[pd.DataFrame]) -> 
             unlike = sorted(map(str, set(frame.columns) ^ set(first)))
             raise ConfigurationError(
                 f"the files of {file_set.data} have unlike columns: {', '.join(unlike)} "
-                f"not in both {file_set.files[0].name} and {path.name}",
+                f"not in both {file_set.shown(file_set.files[0])} and {file_set.shown(path)}",
                 code="column.unlike",
             )

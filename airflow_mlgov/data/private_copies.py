@@ -136,20 +136,21 @@ def opened_alone(path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
-def copy(source: BinaryIO, target: Path) -> None:
+def copy(source: BinaryIO, target: Path, name: str) -> None:
     """The bytes of an open file at ``target``; shared with it where the file system can do that.
 
+    :param name: of the file, for messages
     :raises DependencyError: no room in the temporary folder
     :raises TimeLimitError: it takes too long
     """
     until, taken = deadline(), source.fileno()
     size, free = os.fstat(taken).st_size, shutil.disk_usage(target.parent).free
     if size > free:
-        raise no_room(target.name, OSError(errno.ENOSPC, ""))
-    with writing(target) as file:
+        raise no_room(name, OSError(errno.ENOSPC, ""))
+    with writing(target, name) as file:
         try:
             while os.copy_file_range(taken, file.fileno(), _CHUNK):
-                until.check(f"copying {target.name}")
+                until.check(f"copying {name}")
         except OSError as error:
             if error.errno not in _NOT_HERE:
                 raise
@@ -158,28 +159,37 @@ def copy(source: BinaryIO, target: Path) -> None:
             file.seek(0)
             file.truncate()
             while chunk := source.read(_CHUNK):
-                until.check(f"copying {target.name}")
+                until.check(f"copying {name}")
                 file.write(chunk)
 
 
 @contextmanager
-def writing(target: Path) -> Iterator[BinaryIO]:
+def writing(target: Path, name: str = "") -> Iterator[BinaryIO]:
     """A new file in a private folder.
 
+    :param name: for messages; its own if omitted
     :raises DependencyError: it cannot be written
     """
+    name = name or target.name
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        file = target.open("xb")
+        file = _new(target)
     except OSError as error:
-        raise no_room(target.name, error) from None
+        raise no_room(name, error) from None
     with file:
         try:
             yield file
         except OSError as error:
             if error.errno in _FULL:
-                raise no_room(target.name, error) from None
+                raise no_room(name, error) from None
             raise
+
+
+def _new(target: Path) -> BinaryIO:
+    try:
+        return target.open("xb")
+    except FileNotFoundError:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target.open("xb")
 
 
 def no_room(name: str, error: OSError) -> DependencyError:

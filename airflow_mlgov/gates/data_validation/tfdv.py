@@ -305,7 +305,7 @@ def _files(file_set: FileSet) -> list[str]:
         raise ConfigurationError(
             f"{file_set.data} is not separated by commas; TFDV reads csv with commas alone", code="data.mixed_kinds"
         )
-    if any("=" in part for path in file_set.files for part in path.relative_to(file_set.root).parts[:-1]):
+    if any(file_set.partitions.values()):
         raise ConfigurationError(
             f"{file_set.data} has columns in the names of its folders, which TFDV would not see",
             code="data.partitioned",
