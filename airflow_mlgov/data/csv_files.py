@@ -28,6 +28,9 @@ _NUMBER = (
     f"-?(?:{_MANTISSA})(?:[eE][-+]?[0-9]{{1,3}})?|-?(?:0|[1-9][0-9]*)[eE][-+][0-9]{{1,3}}|-?[1-9]e[0-9]{{2,3}}|-?inf"
 )
 """Numbers as programs write them. ``1E5`` and ``0E1`` are codes as well, so they are text."""
+_DECIMAL = "-?(?:0|[1-9][0-9]*)[.][0-9]*"
+"""The most of them, and finite where they are short."""
+_SHORT = 300
 _WORD = "true|True|TRUE|false|False|FALSE"
 WHOLE, LONG, HUGE, BROKEN, TRUTH, OTHER = 1, 2, 4, 8, 16, 32
 """Sorts of values: whole numbers of 15 digits, of 64 bits, of 38 digits; other numbers; true and false; all else."""
@@ -290,6 +293,7 @@ def _sort(column: str, kind: str) -> str:
     """SQL for the sort of a value, NULL for none, in a column whose sample is of ``kind``: what cannot change that into
     another type than VARCHAR is not told apart."""
     as_written = f"TRY_CAST({column} AS BIGINT)::VARCHAR = {column}"  # cheaper than the expression
+    decimal = f"regexp_full_match({column}, {literal(_DECIMAL)}) AND strlen({column}) <= {_SHORT}"
     whole = f"regexp_full_match({column}, {literal(_INTEGER)})"
     finite = f"({column} LIKE '%inf' OR isfinite(TRY_CAST({column} AS DOUBLE)))"
     number = f"regexp_full_match({column}, {literal(_NUMBER)}) AND {finite}"
@@ -298,12 +302,16 @@ def _sort(column: str, kind: str) -> str:
         f"WHEN {as_written} THEN CASE WHEN strlen({column}) <= 15 THEN {WHOLE} ELSE {LONG} END "
         f"WHEN {whole} THEN {HUGE} WHEN {number} THEN {BROKEN}"
     )
-    sorts = {"NUMBER": numbers, "BOOLEAN": f"WHEN {column} IN ({truths}) THEN {TRUTH}"}
+    sorts = {
+        "NUMBER": numbers,
+        "BROKEN": f"WHEN {decimal} THEN {BROKEN} {numbers}",
+        "BOOLEAN": f"WHEN {column} IN ({truths}) THEN {TRUTH}",
+    }
     return f"CASE WHEN {column} IS NULL THEN NULL {sorts[kind]} ELSE {OTHER} END"
 
 
 def _guess(values: Sequence[str | None], reading: Reading) -> str:
-    """NUMBER, BOOLEAN or VARCHAR, of a sample."""
+    """NUMBER, BROKEN, BOOLEAN or VARCHAR, of a sample."""
     present = [value for value in values if value is not None]
     if reading.decimal != "." or reading.thousands:
         number = "[-0-9.,' _eE+]*|-?inf" if reading.thousands else f"[-0-9eE+{re.escape(reading.decimal)}]*|-?inf"
@@ -311,7 +319,8 @@ def _guess(values: Sequence[str | None], reading: Reading) -> str:
         number = f"{_INTEGER}|{_NUMBER}"
     for kind, pattern in (("NUMBER", number), ("BOOLEAN", _WORD)):
         if all(re.fullmatch(pattern, value) for value in present):
-            return kind
+            broken = kind == "NUMBER" and any(reading.decimal in value for value in present)
+            return "BROKEN" if broken else kind
     return "NUMBER" if reading.thousands else "VARCHAR"
 
 

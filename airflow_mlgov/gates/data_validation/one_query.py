@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_mlgov.data.duck import DuckTable
+from airflow_mlgov.data.memory import MemoryLimitError
 from airflow_mlgov.data.relation import ColumnKind
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.data_validation.arguments import SIGNATURES
@@ -79,12 +81,14 @@ def run_query(
     """
     columns = columns_of(table)
     run = QueryRun()
-    plans = {ALL: Plan(columns, ALL, ordered)}
+    files = table.as_files()
+    is_text = files is not None and files.is_text
+    plans = {ALL: Plan(columns, ALL, ordered, is_text)}
     finishes: dict[str, list[tuple[Expectation, Finish]]] = {ALL: []}
     for item in expectations:
         try:
             source, there = _source(table, item, columns)
-            plan = plans.setdefault(source, Plan(there, source, ordered))
+            plan = plans.setdefault(source, Plan(there, source, ordered, is_text))
             run.sources[item.position] = source
             finishes.setdefault(source, []).append((item, _compiled(plan, item, compiles)))
         except UnfitError as error:
@@ -148,7 +152,8 @@ def _unless_empty(error: UnfitError, column: Column, counts_values: bool) -> Fin
 def _answer(table: DuckTable, plan: Plan, finishes: Sequence[tuple[Expectation, Finish]], run: QueryRun) -> None:
     try:
         answers = Answers(table, plan, _asked(table, plan, plan.batches()))
-        answers.add(_asked(table, plan, plan.later(answers)))
+        with suppress(MemoryLimitError):  # each is asked for by itself, which takes less
+            answers.add(_asked(table, plan, plan.later(answers)))
     except ConfigurationError as error:
         if plan.source == ALL:
             raise

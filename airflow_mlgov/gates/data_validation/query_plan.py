@@ -38,6 +38,8 @@ class Plan:
     """What stands after FROM."""
     ordered: bool = True
     """Whether the rows have an order."""
+    is_text: bool = False
+    """Whether each query has to parse all columns of all rows, so that one is better than one for each column."""
     _asked: dict[str, str] = field(default_factory=lambda: {"count(*)": ""})
     """Aggregate -> the column that it is about."""
     _later: list[tuple[Column, Callable[[Answers], str]]] = field(default_factory=list)
@@ -91,6 +93,8 @@ class Plan:
         """Asks for what :meth:`Answers.distinct` needs."""
         if column.kind is ColumnKind.INTEGER:
             self.extent(column)
+        if self.is_text:
+            self.ask_later(column, lambda answers: answers.distinct_sql(column))
 
     def unexpected(self, column: Column, condition: str) -> str:
         """Asks for how many values that are not null do not meet ``condition``."""
@@ -193,19 +197,30 @@ class Answers:
     def distinct(self, column: Column) -> int:
         """How many different values there are; whole numbers that lie close together need a bit each."""
         if column.sql not in self._distinct:
-            self._distinct[column.sql] = self._bits(column) or self.groups(column.sql, f"{column.sql} IS NOT NULL")[0]
+            sql = self.distinct_sql(column)
+            found = self._values[sql] if sql in self._values else self._counted(column, sql)
+            self._distinct[column.sql] = int(found or 0)
         return self._distinct[column.sql]
 
-    def _bits(self, column: Column) -> int:
+    def _counted(self, column: Column, sql: str) -> int:
+        """By a query of its own, which keeps the groups on disk where they are many."""
+        if sql.startswith("count"):
+            return self.groups(column.sql, f"{column.sql} IS NOT NULL")[0]
+        return int(self[sql] or 0)
+
+    def distinct_sql(self, column: Column) -> str:
+        """The aggregate that counts the different values."""
+        return self._bits(column) or f"count(DISTINCT {column.sql})"
+
+    def _bits(self, column: Column) -> str:
         present = self.present(column)
         if column.kind is not ColumnKind.INTEGER or not present:
-            return 0
+            return ""
         low, high = (self[sql] for sql in extent(column))
         wide = high - low >= min(_MOST_BITS, _BITS_A_VALUE * present)
         if wide or not -(2**63) <= low <= high < 2**63:
-            return 0
-        bits = f"bitstring_agg({column.sql}::BIGINT, {low}::BIGINT, {high}::BIGINT)"
-        return int(self.one(f"SELECT bit_count({bits}) FROM {self.source}")[0])  # noqa: S608 - quoted
+            return ""
+        return f"bit_count(bitstring_agg({column.sql}::BIGINT, {low}::BIGINT, {high}::BIGINT))"
 
     def repeated(self, column: Column) -> int:
         """How many rows hold a value that another row holds too."""
