@@ -1,5 +1,5 @@
-"""Reads options that are omitted, are plain text, or have a parser of their own without pydantic: typer makes a model of
-it for each option of a command. Refuses nothing itself: whatever is not plain goes typer's way."""
+"""Reads options that are omitted, are plain text, or have a parser of their own without pydantic: typer makes a model
+of it for each option of a command. Refuses nothing itself: whatever is not plain goes typer's way."""
 
 from __future__ import annotations
 

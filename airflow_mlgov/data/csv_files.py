@@ -10,9 +10,10 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from airflow_mlgov.data.file_kinds import DELIMITERS
 from airflow_mlgov.data.quoting import file_literal, identifier, literal
@@ -169,29 +170,56 @@ def texts(headers: Mapping[Path, Sequence[str]], reading: Reading = PLAIN) -> st
     return " UNION ALL BY NAME ".join(parts)
 
 
-def types_of(
+class Extent(NamedTuple):
+    """Of whole numbers of 64 bits: how many there are, the least and the greatest."""
+
+    present: int
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What all values of the columns look like that no type is declared of."""
+
+    types: Mapping[str, str]
+    """Name -> BIGINT, HUGEINT, DECIMAL, DOUBLE or BOOLEAN where every value is one, else VARCHAR."""
+    extents: Mapping[str, Extent]
+    """Of columns that are BIGINT."""
+
+
+def look_at(
     connection: duckdb.DuckDBPyConnection, headers: Mapping[Path, Sequence[str]], reading: Reading = PLAIN
-) -> dict[str, str]:
-    """For each column of the files (path -> names in its header) that no type is declared of: BIGINT, HUGEINT, DECIMAL,
-    DOUBLE or BOOLEAN where every value is one, else VARCHAR; judged by a sample first, then by all values in one
+) -> Looked:
+    """The columns of the files (path -> names in its header), judged by a sample first, then by all values in one
     pass."""
     names = [name for name in next(iter(headers.values())) if name not in reading.types]
     quoted = {name for path, header in headers.items() for name in quoted_columns(path, header, reading)}
     text = texts(headers, reading)
     listing = ", ".join(map(identifier, names))
     if not names:
-        return {}
+        return Looked({}, {})
     sample = connection.execute(f"SELECT {listing} FROM ({text}) LIMIT {_SAMPLE}").fetchall()  # noqa: S608 - quoted
     types = {name: _guess([row[at] for row in sample], reading) for at, name in enumerate(names)}
     types |= dict.fromkeys(quoted & types.keys(), "VARCHAR")
     unsure = [name for name in names if types[name] != "VARCHAR"]
+    extents: dict[str, Extent] = {}
     if unsure:
-        asked = ", ".join(f"bit_or({_sort(plain_number(identifier(name), reading), types[name])})" for name in unsure)
-        (found,) = connection.execute(f"SELECT {asked} FROM ({text})").fetchall()  # noqa: S608 - quoted
-        types |= {name: _TYPES.get(sorts, "VARCHAR") for name, sorts in zip(unsure, found, strict=True)}
-        beside_long = [name for name, sorts in zip(unsure, found, strict=True) if sorts in _BROKEN_BESIDE_LONG]
-        types |= _decimals(connection, text, beside_long, reading)
-    return types
+        values = {name: plain_number(identifier(name), reading) for name in unsure}
+        asked = [f"bit_or({_sort(values[name], types[name])})" for name in unsure]
+        whole = [name for name in unsure if types[name] == "NUMBER"]
+        asked += [sql for name in whole for sql in _extent_sql(values[name])]
+        (found,) = connection.execute(f"SELECT {', '.join(asked)} FROM ({text})").fetchall()  # noqa: S608 - quoted
+        sorts, ends = dict(zip(unsure, found, strict=False)), iter(found[len(unsure) :])
+        types |= {name: _TYPES.get(sorts[name], "VARCHAR") for name in unsure}
+        extents = {name: found for name in whole if None not in (found := Extent(*islice(ends, 3)))}
+        types |= _decimals(connection, text, [name for name in unsure if sorts[name] in _BROKEN_BESIDE_LONG], reading)
+    return Looked(types, {name: extent for name, extent in extents.items() if types[name] == "BIGINT"})
+
+
+def _extent_sql(value: str) -> tuple[str, ...]:
+    number = f"TRY_CAST({value} AS BIGINT)"
+    return f"count({value})", f"min({number})", f"max({number})"
 
 
 def plain_number(column: str, reading: Reading) -> str:

@@ -78,7 +78,7 @@ class FileTable(DuckTable):
         self.files = hashed.files
         self._hashed = hashed
         self._as_written: set[str] = set()
-        self._looked: dict[str, str] | None = None
+        self._looked: csv_files.Looked | None = None
 
     @property
     def subject(self) -> Subject:
@@ -133,6 +133,12 @@ class FileTable(DuckTable):
     def guessed(self, column: str) -> bool:
         """Whether a column's type is what its values look like, so that they can be had as written too."""
         return column in self._made.guessed
+
+    def extent_of(self, column: str) -> csv_files.Extent | None:
+        """Of a csv's whole numbers what is known without asking; None of other columns, and if not all rows are of
+        csv."""
+        known = self._looked is not None and all(map(is_csv, self.files.files)) and column not in self._as_written
+        return self._looked.extents.get(column) if known and self._looked else None
 
     def writes_one_value_in_two_ways(self, column: str) -> bool:
         """Whether more texts stand in a guessed column than it has values, such as 1.10 and 1.1."""
@@ -195,8 +201,8 @@ class FileTable(DuckTable):
             loosely_written = self._hashed.thread.submit(lambda: any(map(csv_files.loosely_written, plain.values())))
             stored = _schemas(self.connection, [path for path in self.files.files if path not in plain])
             headers = _headers(self.files, plain, stored, self.reading)
-            looked = self._looked_at(headers, plain)
-            types = looked | self.reading.stored_types | dict.fromkeys(self._as_written, "VARCHAR")
+            looked = self._looked_at(headers, plain).types
+            types = {**looked} | self.reading.stored_types | dict.fromkeys(self._as_written, "VARCHAR")
             sources = _sources(self.files, headers, plain, types, self.reading)
             written = csv_files.texts({plain[path]: headers[path] for path in plain}, self.reading)
             self._require_declared(headers, written)
@@ -204,11 +210,12 @@ class FileTable(DuckTable):
             self.connection.execute(f"CREATE OR REPLACE VIEW {view} AS {_union(self.files, sources, stored)}")
         return _View(sources, loosely_written, frozenset(looked), written)
 
-    def _looked_at(self, headers: Mapping[Path, list[str]], plain: Mapping[Path, Path]) -> dict[str, str]:
-        """The types of csv columns that nobody declared, found once."""
+    def _looked_at(self, headers: Mapping[Path, list[str]], plain: Mapping[Path, Path]) -> csv_files.Looked:
+        """The csv columns that nobody declared, looked at once."""
         if self._looked is None:
             of_texts = {plain[path]: headers[path] for path in plain}
-            self._looked = csv_files.types_of(self.connection, of_texts, self.reading) if plain else {}
+            found = csv_files.look_at(self.connection, of_texts, self.reading) if plain else csv_files.Looked({}, {})
+            self._looked = found
         return self._looked
 
     def _require_declared(self, headers: Mapping[Path, list[str]], written: str) -> None:

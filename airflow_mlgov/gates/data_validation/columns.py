@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from typing import Any
 
+from airflow_mlgov.data.csv_files import Extent
 from airflow_mlgov.data.duck import DuckTable
 from airflow_mlgov.data.quoting import identifier, literal
 from airflow_mlgov.data.relation import ColumnKind
@@ -46,6 +47,8 @@ class Column:
     """DuckDB's type."""
     written: bool = False
     """Whether its type is no more than what the texts of a csv look like."""
+    extent: Extent | None = None
+    """Of all its values in the file, where that is known already."""
 
     @property
     def sql(self) -> str:
@@ -81,8 +84,10 @@ class Column:
 def columns_of(table: DuckTable) -> dict[str, Column]:
     """Every column by its name."""
     files = table.as_files()
+    if files is None or not files.is_text:
+        return {name: Column(name, kind, table.types[name]) for name, kind in table.columns.items()}
     return {
-        name: Column(name, kind, table.types[name], files is not None and files.is_text and files.guessed(name))
+        name: Column(name, kind, table.types[name], files.guessed(name), files.extent_of(name))
         for name, kind in table.columns.items()
     }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +26,7 @@ from airflow_mlgov.gates.data_validation.query_plan import (
     UncompiledError,
     in_batches,
     map_result,
+    without_distinct,
 )
 
 TYPE_TESTS = ("_of_type", "_type_list", "_type_to_be")
@@ -152,8 +152,7 @@ def _unless_empty(error: UnfitError, column: Column, counts_values: bool) -> Fin
 def _answer(table: DuckTable, plan: Plan, finishes: Sequence[tuple[Expectation, Finish]], run: QueryRun) -> None:
     try:
         answers = Answers(table, plan, _asked(table, plan, plan.batches()))
-        with suppress(MemoryLimitError):  # each is asked for by itself, which takes less
-            answers.add(_asked(table, plan, plan.later(answers)))
+        answers.add(_asked(table, plan, plan.later(answers)))
     except ConfigurationError as error:
         if plan.source == ALL:
             raise
@@ -184,13 +183,24 @@ def _asked(table: DuckTable, plan: Plan, batches: Iterable[Sequence[str]]) -> di
     found: dict[str, Any] = {}
     for aggregates in batches:
         try:
-            found.update(zip(aggregates, table.rows(plan.query(aggregates))[0], strict=True))
+            found.update(_row(table, plan, aggregates))
         except ConfigurationError as error:
             if error.code != _FAILED:
                 raise
             for counts in in_batches(["count(*)", *(f"count({column.sql})" for column in plan.columns.values())]):
                 table.rows(plan.query(counts))
     return found
+
+
+def _row(table: DuckTable, plan: Plan, aggregates: Sequence[str]) -> dict[str, Any]:
+    """What one query says; without the counts of different values if they are too many to be kept together."""
+    light = without_distinct(aggregates)
+    try:
+        return dict(zip(aggregates, table.rows(plan.query(aggregates))[0], strict=True))
+    except MemoryLimitError:
+        if len(light) == len(aggregates):
+            raise
+        return dict(zip(light, table.rows(plan.query(light))[0], strict=True))
 
 
 def _failed(error: ConfigurationError) -> Result:

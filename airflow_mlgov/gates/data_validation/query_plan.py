@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 from airflow_mlgov.data.aggregates import count_where, where
+from airflow_mlgov.data.csv_files import Extent
 from airflow_mlgov.data.duck import DuckTable, in_order
 from airflow_mlgov.data.names import missing_columns_text
 from airflow_mlgov.data.relation import ColumnKind
@@ -21,6 +22,9 @@ from airflow_mlgov.gates.data_validation.gx import Result
 
 _BATCH = 300
 """Aggregates that one query computes: DuckDB's time for a query grows with the square of their number."""
+_DISTINCT = "count(DISTINCT "
+_AT_ONCE = 8
+"""Columns whose different values one query keeps."""
 _MOST_BITS = 800_000_000
 _BITS_A_VALUE = 64
 
@@ -93,8 +97,9 @@ class Plan:
         """Asks for what :meth:`Answers.distinct` needs."""
         if column.kind is ColumnKind.INTEGER:
             self.extent(column)
-        if self.is_text:
-            self.ask_later(column, lambda answers: answers.distinct_sql(column))
+        sql = distinct_sql(column, column.extent)
+        if self.is_text and sum(one.startswith(_DISTINCT) for one in self._asked) < _AT_ONCE:
+            self.ask(column, sql)
 
     def unexpected(self, column: Column, condition: str) -> str:
         """Asks for how many values that are not null do not meet ``condition``."""
@@ -109,6 +114,25 @@ def in_batches(aggregates: Sequence[str]) -> Iterator[list[str]]:
 def extent(column: Column) -> tuple[str, str]:
     """The least and the greatest value."""
     return f"min({column.sql})", f"max({column.sql})"
+
+
+def without_distinct(aggregates: Sequence[str]) -> list[str]:
+    """Those that keep no different values."""
+    return [sql for sql in aggregates if not sql.startswith(_DISTINCT)]
+
+
+def distinct_sql(column: Column, known: Extent | None) -> str:
+    """Counts the different values; whole numbers that lie close together need a bit each.
+
+    :param known: of whole numbers; what lies beyond it is not counted
+    """
+    if known is None:
+        return f"{_DISTINCT}{column.sql})"
+    present, low, high = known
+    wide = high - low >= min(_MOST_BITS, _BITS_A_VALUE * present)
+    if wide or not -(2**63) <= low <= high < 2**63:
+        return f"{_DISTINCT}{column.sql})"
+    return f"bit_count(bitstring_agg({column.sql}::BIGINT, {low}::BIGINT, {high}::BIGINT))"
 
 
 class Answers:
@@ -197,30 +221,23 @@ class Answers:
     def distinct(self, column: Column) -> int:
         """How many different values there are; whole numbers that lie close together need a bit each."""
         if column.sql not in self._distinct:
-            sql = self.distinct_sql(column)
+            sql = distinct_sql(column, column.extent or self.extent(column))
             found = self._values[sql] if sql in self._values else self._counted(column, sql)
             self._distinct[column.sql] = int(found or 0)
         return self._distinct[column.sql]
 
     def _counted(self, column: Column, sql: str) -> int:
         """By a query of its own, which keeps the groups on disk where they are many."""
-        if sql.startswith("count"):
+        if sql.startswith(_DISTINCT):
             return self.groups(column.sql, f"{column.sql} IS NOT NULL")[0]
         return int(self[sql] or 0)
 
-    def distinct_sql(self, column: Column) -> str:
-        """The aggregate that counts the different values."""
-        return self._bits(column) or f"count(DISTINCT {column.sql})"
-
-    def _bits(self, column: Column) -> str:
+    def extent(self, column: Column) -> Extent | None:
+        """Of a column of whole numbers how many there are, the least and the greatest; None if there is none."""
         present = self.present(column)
         if column.kind is not ColumnKind.INTEGER or not present:
-            return ""
-        low, high = (self[sql] for sql in extent(column))
-        wide = high - low >= min(_MOST_BITS, _BITS_A_VALUE * present)
-        if wide or not -(2**63) <= low <= high < 2**63:
-            return ""
-        return f"bit_count(bitstring_agg({column.sql}::BIGINT, {low}::BIGINT, {high}::BIGINT))"
+            return None
+        return Extent(present, *(self[sql] for sql in extent(column)))
 
     def repeated(self, column: Column) -> int:
         """How many rows hold a value that another row holds too."""
