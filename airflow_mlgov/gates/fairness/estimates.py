@@ -3,7 +3,7 @@ for scores and for regressions. One shape for all, so that they are compared and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,7 +11,7 @@ from airflow_mlgov.gates.fairness.counting import Cells
 from airflow_mlgov.gates.fairness.disparity import Values
 from airflow_mlgov.gates.fairness.features import Feature
 from airflow_mlgov.gates.fairness.rates import Minimums, fairlearn_rates, rates_of, too_few, totals
-from airflow_mlgov.gates.fairness.resampling import resample_in_parts, resample_weights
+from airflow_mlgov.gates.fairness.resampling import FEW, resample_in_parts, resample_weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +27,8 @@ ENGINES: tuple[Engine, ...] = ("counts", "fairlearn")
 MOST_LISTED = 200
 """Groups of a feature up to which evidence lists all."""
 _OF_EITHER_END = 10
+_OF_PREDICTIONS = {"selection_rate", "predicted_positive_rate"}
+"""Rates that no label changes."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Measured:
     values: Values
     """Shape (groups,), against all rows together (of an AUC only where that is asked)."""
     samples: Values
-    """The same resampled, shape (resamples, groups)."""
+    """The same resampled, shape (resamples, groups); no resamples of what nothing is decided by."""
     too_few: Mapping[int, str] = field(default_factory=dict)
     """Position of a group -> why it has no estimate."""
     of_class: str = ""
@@ -145,6 +147,7 @@ def estimate_rates(
     suppress_below: int,
     engine: Engine,
     weighed: Mapping[str, Weighed | None] | None = None,
+    bounded: Collection[str] = (),
 ) -> Estimates:
     """The rates of a feature's groups.
 
@@ -152,6 +155,7 @@ def estimate_rates(
         class against the rest
     :param names: rates of a confusion matrix
     :param weighed: the weights of the same, by which rates are then computed and groups found large enough
+    :param bounded: rates that are compared, and so resampled; of rows with weights all are
     """
     wanted = tuple(names)
     measures: dict[str, list[Measured]] = {name: [] for name in wanted}
@@ -162,10 +166,12 @@ def estimate_rates(
         candidate = counted.sum(3) if paired else counted
         weight = (weighed or {}).get(of_class)
         table = counted if weight is None else weight.sums
-        parts = resample_in_parts(counted) if weight is None else iter([weight.drawn])
+        sampled = wanted if weight is not None else tuple(name for name in wanted if name in bounded)
+        parts = _drawn(counted, sampled) if weight is None else iter([weight.drawn])
         point = _rates(table.sum(3) if paired else table, wanted, compute)
         theirs = _rates(table.sum(2), wanted, rates_of) if paired else {}
-        samples, their_samples = _resampled(parts, wanted, paired)
+        samples, their_samples = _resampled(parts, sampled, paired)
+        none = _no_samples(len(feature.groups))
         counts = totals(candidate)
         effective = None
         if weight is not None:
@@ -173,8 +179,9 @@ def estimate_rates(
         for name in wanted:
             short = too_few(name, feature.labels, counts, minimums, suppress_below, effective)
             short |= _unbelievable(name, feature, point[name], short)
-            champion = (theirs[name], their_samples[name]) if paired else None
-            measures[name].append(Measured(point[name], samples[name], short, of_class, champion).without(short))
+            champion = (theirs[name], their_samples.get(name, none)) if paired else None
+            drawn = samples.get(name, none)
+            measures[name].append(Measured(point[name], drawn, short, of_class, champion).without(short))
     if len(tables) > 1:
         return Estimates(feature, {"rows": counts["rows"]}, measures, weights=weights)
     return Estimates(feature, counts, measures, candidate, weights)
@@ -224,6 +231,28 @@ def estimate_errors(feature: Feature, errors: ErrorSums, minimums: Minimums, sup
     return Estimates(feature, {"rows": rows.astype(np.int64)}, measures)
 
 
+def _drawn(counted: Array, names: Collection[str]) -> Iterator[Array]:
+    """Resampled tables, as far as the rates need them: of many groups the labels are not drawn for a share of
+    predictions."""
+    import numpy as np
+
+    if not names:
+        return
+    if counted.ndim == 3 and counted.size > FEW and set(names) <= _OF_PREDICTIONS:
+        for drawn in resample_in_parts(counted.sum(1)):
+            table = np.zeros((*drawn.shape[:-1], 2, 2), dtype=np.int64)
+            table[..., 0, :] = drawn
+            yield table
+        return
+    yield from resample_in_parts(counted)
+
+
+def _no_samples(groups: int) -> Values:
+    import numpy as np
+
+    return Values(np.empty((0, groups)), np.empty(0))
+
+
 def _resampled(
     parts: Iterable[Array], names: tuple[str, ...], paired: bool
 ) -> tuple[dict[str, Values], dict[str, Values]]:
@@ -243,7 +272,7 @@ def _joined(parts: Sequence[Mapping[str, Values]]) -> dict[str, Values]:
             np.concatenate([part[name].groups for part in parts]),
             np.concatenate([part[name].against for part in parts]),
         )
-        for name in parts[0]
+        for name in (parts[0] if parts else ())
     }
 
 

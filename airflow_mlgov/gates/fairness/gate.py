@@ -275,7 +275,8 @@ def _estimated(
 ) -> Estimates:
     asked = {measure for item in bounds for measure in _measures_of(item)}
     rates = list(dict.fromkeys([*RATES, *(measure for measure in asked if is_binary(measure))]))
-    found = estimate_rates(feature, tables, rates, settings.minimums, settings.suppress_below, settings.engine, weighed)
+    few = settings.minimums, settings.suppress_below
+    found = estimate_rates(feature, tables, rates, *few, settings.engine, weighed, bounded=asked)
     of_scores = asked.intersection(SCORE_MEASURES)
     if not of_scores:
         return found

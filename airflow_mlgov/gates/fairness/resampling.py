@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 RESAMPLES = 2_000
 _DRAWS = 640_000
 """Cells times resamples: with hundreds of groups the resamples become fewer, never fewer than 400."""
+_FEWEST = 400
+FEW = _DRAWS // _FEWEST
+"""Cells up to which there are more resamples than the fewest."""
 SEED = 20_160_523
 """Fixed, so that the same counts always give the same interval."""
 
@@ -79,7 +82,7 @@ def resample_weights(place: Array, rows: Array, weights: Array, shape: tuple[int
 
 def resamples_of(cells: int) -> int:
     """How often a table of so many cells is drawn."""
-    return min(RESAMPLES, max(400, _DRAWS // max(cells, 1)))
+    return min(RESAMPLES, max(_FEWEST, _DRAWS // max(cells, 1)))
 
 
 def widened(plain: Interval, bias: float, how: How) -> Interval:
