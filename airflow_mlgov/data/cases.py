@@ -21,11 +21,13 @@ _HEAD = b"mlgov-cases-v3\n"
 _MISSING = "-"
 _FEW = 200_000
 """Different rows up to which counts leave a database."""
-_OFTEN = 4
+OFTEN = 4
 """Rows that come as often as this, on the average, are counted first; otherwise all are sorted."""
 _REPEATED_AT_ONCE = 65_536
 _LINES = 8_192
 """Lines that are held at a time; each may be long."""
+_AT_ONCE = 1 << 25
+"""Bytes of lines that are written out at once."""
 _LARGEST_WHOLE = 1e38
 """DuckDB writes no larger float as a whole number."""
 _WHOLE = "0|-?[1-9][0-9]{0,37}"
@@ -71,23 +73,49 @@ def digest_of_counts(counts: Iterable[tuple[Sequence[Any], int]]) -> str:
     return digest.hexdigest()
 
 
-def _of_table(table: DuckTable, columns: Sequence[str]) -> str:
+def digest_of_counted(table: DuckTable, columns: Sequence[str], counted: str) -> str:
+    """The same of rows that DuckDB has counted.
+
+    :param counted: a SELECT of ``columns``, of the types that they have in the table, and ``many``: how many rows have
+        the values; the same values may come again
+    """
+    digest = hashlib.sha256(_HEAD)
+    lines = f"SELECT {_line_sql(table, columns)}, many::BIGINT AS many FROM ({counted}) ORDER BY line"  # noqa: S608
+    for batch in table.batches(lines, _LINES):
+        _add_all(digest, batch.column(0), batch.column(1))
+    return digest.hexdigest()
+
+
+def _line_sql(table: DuckTable, columns: Sequence[str]) -> str:
     values = ", '\t', ".join(_written(column, table.types[column]) for column in columns)
-    line = f"concat({values}, chr(10)) AS line"
+    return f"concat({values}, chr(10)) AS line"
+
+
+def _of_table(table: DuckTable, columns: Sequence[str]) -> str:
     listing = ", ".join(map(identifier, columns))
     seen = f"SELECT count(*), approx_count_distinct(row({listing})) FROM {table.sql}"  # noqa: S608 - quoted
     ((rows, different),) = table.rows(seen)
+    if rows >= OFTEN * different:
+        counted = f"SELECT {listing}, count(*) AS many FROM {table.sql} GROUP BY {listing}"  # noqa: S608 - quoted
+        return digest_of_counted(table, columns, counted)
     digest = hashlib.sha256(_HEAD)
-    if rows < _OFTEN * different:
-        for batch in table.batches(f"SELECT {line} FROM {table.sql} ORDER BY line", _LINES):  # noqa: S608 - quoted
-            digest.update(_bytes_of(batch.column(0)))
-        return digest.hexdigest()
-    counted = f"SELECT {listing}, count(*) AS many FROM {table.sql} GROUP BY {listing}"  # noqa: S608 - quoted
-    lines = f"SELECT {line}, many FROM ({counted})"  # noqa: S608 - quoted
-    for batch in table.batches(f"SELECT line, sum(many) FROM ({lines}) GROUP BY line ORDER BY line", _LINES):  # noqa: S608
-        for text, many in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
-            _add(digest, text.encode(), int(many))
+    lines = f"SELECT {_line_sql(table, columns)} FROM {table.sql} ORDER BY line"  # noqa: S608 - quoted
+    for batch in table.batches(lines, _LINES):
+        digest.update(_bytes_of(batch.column(0)))
     return digest.hexdigest()
+
+
+def _add_all(digest: Any, lines: Any, many: Any) -> None:
+    """Lines of an Arrow array, each as often as it comes."""
+    import numpy as np
+    import pyarrow as pa
+
+    counts = many.to_numpy()
+    if lines.nbytes * int(counts.max(initial=0)) <= _AT_ONCE:
+        digest.update(_bytes_of(lines.take(pa.array(np.repeat(np.arange(len(lines)), counts)))))
+        return
+    for text, count in zip(lines.to_pylist(), counts.tolist(), strict=True):
+        _add(digest, text.encode(), count)
 
 
 def _add(digest: Any, line: bytes, count: int) -> None:
@@ -196,9 +224,10 @@ def _written_text(text: str, otherwise: str) -> str:
     """SQL for what :func:`_of_text` makes of a text."""
     number = f"TRY_CAST({text} AS DOUBLE)"
     truths = " ".join(f"WHEN lower({text}) = '{word}' THEN '{said}'" for word, said in _TRUTH.items())
+    begins = f"{text} BETWEEN '-' AND ':'"  # with a sign or a digit, which costs less to see than an expression
     return (
-        f"CASE WHEN regexp_full_match({text}, '{_WHOLE}') THEN '#' || {text} "
-        f"WHEN regexp_full_match({text}, '{_POINTED}') THEN "
+        f"CASE WHEN {begins} AND regexp_full_match({text}, '{_WHOLE}') THEN '#' || {text} "
+        f"WHEN {begins} AND regexp_full_match({text}, '{_POINTED}') THEN "
         f"'#' || CASE WHEN {number} = trunc({number}) THEN {number}::HUGEINT::VARCHAR ELSE {number}::VARCHAR END "
         f"{truths} ELSE {otherwise} END"
     )
