@@ -150,11 +150,10 @@ def verify(
     from airflow_mlgov.evidence.ledger import open_ledger
     from airflow_mlgov.evidence.pack import open_pack
     from airflow_mlgov.evidence.signing import TrustRoot
-    from airflow_mlgov.governance.policy import load_policy
     from airflow_mlgov.release.explanation import explain_bytes
     from airflow_mlgov.release.leaving import leave_verified
 
-    keys, again = TrustRoot.load(trust), load_policy(policy) if policy else None
+    keys, again = TrustRoot.load(trust), _policy(policy)
     marks = open_checkpoints(checkpoint, keys)
     notes: list[str] = []
 
@@ -211,10 +210,11 @@ def replay(
     """
     from airflow_mlgov.evidence.ledger import open_ledger
     from airflow_mlgov.evidence.signing import TrustRoot
-    from airflow_mlgov.governance.policy import load_policy
 
     records, keys = open_ledger(ledger, create=False), TrustRoot.load(trust)
     if policy is not None:
+        from airflow_mlgov.governance.policy import load_policy
+
         _tell_impact(records, keys, load_policy(policy), model, decision, pipelines or (), as_json)
     if pipelines:
         raise ConfigurationError("--input is judged under a policy: pass --policy too", code="option.missing")
@@ -271,6 +271,14 @@ def _affected_lines(item: Affected) -> list[str]:
     if item.changes or item.kind != "decision":
         lines += [f"  - {code}: {message}" for code, message in item.now]
     return lines + [f"  covered by the waiver {sha256[:12]}" for sha256 in item.waivers]
+
+
+def _policy(path: Path | None) -> GovernancePolicy | None:
+    if path is None:
+        return None
+    from airflow_mlgov.governance.policy import load_policy
+
+    return load_policy(path)
 
 
 def explained(model: str, answer: Explanation) -> list[str]:

@@ -152,8 +152,8 @@ def verify_envelope(envelope: str, trust: TrustRoot, seq: int = 0, sha256: str =
     known = trust.opened.get(envelope)
     if known is None:
         document, keys = trust.open_envelope(envelope)
-        statement = _read(document)
-        _require_one_subject(document, statement)
+        statement, written = _read(document)
+        _require_one_subject(document, written, statement.form)
         _require_duty(keys, statement)
         known = Evidence(seq, sha256, _spelt(statement), document)
         if len(envelope) <= _LARGEST_KEPT:
@@ -172,8 +172,8 @@ def _spelt(statement: Statement) -> Statement:
     return replace(statement, subject=subject)  # type: ignore[type-var]
 
 
-def _read(document: Mapping[str, Any]) -> Statement:
-    """The typed statement in a document that has the form of its kind."""
+def _read(document: Mapping[str, Any]) -> tuple[Statement, dict[str, Any]]:
+    """The typed statement in a document that has the form of its kind, and how we would write it."""
     if document.get("_type") != STATEMENT:
         raise EvidenceError(f"not an in-toto Statement v1 but {document.get('_type')!r}", code="evidence.unknown_type")
     cls = CLASSES.get(str(document.get("predicateType")))
@@ -190,16 +190,15 @@ def _read(document: Mapping[str, Any]) -> Statement:
                 code="evidence.form",
             )
         statement = read_statement(document)
-        statement.as_json()  # a date so far away that it cannot be written in UTC is none
-        return statement
+        return statement, statement.as_json()  # a date so far away that it cannot be written in UTC is none
     except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise EvidenceError(f"the {cls.kind} cannot be read: {error}", code="evidence.form") from error
 
 
-def _require_one_subject(document: Mapping[str, Any], statement: Statement) -> None:
+def _require_one_subject(document: Mapping[str, Any], written: Mapping[str, Any], form: int) -> None:
     """What in-toto's readers see is what we see. Form 1 was held to the digest alone."""
-    (named,), ours = document["subject"], statement.as_json()["subject"][0]
-    same = named["digest"]["sha256"] == ours["digest"]["sha256"] if statement.form == 1 else named == ours
+    (named,), ours = document["subject"], written["subject"][0]
+    same = named["digest"]["sha256"] == ours["digest"]["sha256"] if form == 1 else named == ours
     if not same:
         raise EvidenceError("the statement names more than one subject", code="evidence.subject")
 
