@@ -17,6 +17,10 @@ from airflow_mlgov.gates.dataset_checks.workbench import Reference, Workbench, c
 from airflow_mlgov.results import Bound, Check, Outcome, Severity
 
 
+_ON_BOTH = "mlgov_on_both"
+"""Hashes that stand on both sides, kept so that neither side is hashed into a table again."""
+
+
 @dataclass(frozen=True)
 class OverlapSettings:
     """``checks.overlap``."""
@@ -92,11 +96,12 @@ def _rows_in_both(bench: Workbench, reference: Reference, keys: Sequence[str]) -
         my_hash, other_hash = (f"hash({', '.join(side)})" for side in zip(*hashed, strict=True))
         my_hashes = f"SELECT {my_hash} AS h FROM data"  # noqa: S608 - quoted
         other_hashes = f"SELECT {other_hash} AS h FROM {theirs}"  # noqa: S608 - quoted
-        (likely,) = bench.row(f"SELECT count(*) FROM ({my_hashes}) SEMI JOIN ({other_hashes}) AS o USING (h)")  # noqa: S608
-        if not likely:
+        on_both = f"SELECT h FROM ({my_hashes}) SEMI JOIN ({other_hashes}) AS o USING (h)"  # noqa: S608 - quoted
+        bench.table.rows(f"CREATE OR REPLACE TEMP TABLE {_ON_BOTH} AS {on_both}")
+        if not bench.row(f"SELECT count(*) FROM {_ON_BOTH}")[0]:  # noqa: S608 - ours
             return 0
-        mine = f"(SELECT * FROM data WHERE {my_hash} IN ({other_hashes})) AS data"  # noqa: S608 - quoted
-        theirs = f"(SELECT * FROM {theirs} WHERE {other_hash} IN ({my_hashes})) AS other"  # noqa: S608 - quoted
+        mine = f"(SELECT * FROM data WHERE {my_hash} IN (FROM {_ON_BOTH})) AS data"  # noqa: S608 - quoted
+        theirs = f"(SELECT * FROM {theirs} WHERE {other_hash} IN (FROM {_ON_BOTH})) AS other"  # noqa: S608 - quoted
     return int(bench.row(f"SELECT count(*) FROM {mine} SEMI JOIN {theirs} ON {same}")[0])  # noqa: S608 - quoted
 
 
