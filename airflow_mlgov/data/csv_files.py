@@ -46,6 +46,8 @@ _TYPES = {
 }
 """What a column is whose values are of these sorts together; of all others it is text."""
 _SAMPLE = 1000
+_BUFFER = 1 << 23
+"""Bytes of a file that a thread of DuckDB's holds; it takes 32 times as many by itself, and is no faster for it."""
 _HEAD = 1 << 16
 """Characters from which the dialect is told."""
 _NOTHING = frozenset({"na", "n/a", "nan", "none", "null", "nil", "missing", "unknown"})
@@ -154,7 +156,7 @@ def select(path: Path, columns: Mapping[str, str], reading: Reading = PLAIN) -> 
         f"SELECT * FROM read_csv({file_literal(path)}, auto_detect=false, columns={{{types}}}, "  # noqa: S608 - quoted
         f"header={str(reading.header is True).lower()}, skip=0, delim={literal(delimiter_of(path, reading))}, "
         f"quote={quote}, escape={quote}, nullstr=[{nulls}], allow_quoted_nulls={str(as_read).lower()}, "
-        "strict_mode=true, hive_partitioning=false, compression='none')"
+        f"strict_mode=true, hive_partitioning=false, compression='none', buffer_size={_BUFFER})"
     )
     made = {name: _cast(name, kind, kinds[name], reading) for name, kind in columns.items()}
     if all(sql == identifier(name) for name, sql in made.items()):

@@ -16,7 +16,6 @@ from airflow_mlgov.gates.dataset_checks.settings import names_of, number_of, sev
 from airflow_mlgov.gates.dataset_checks.workbench import Reference, Workbench, choose_columns, is_numeric, is_temporal
 from airflow_mlgov.results import Bound, Check, Outcome, Severity
 
-
 _ON_BOTH = "mlgov_on_both"
 """Hashes that stand on both sides, kept so that neither side is hashed into a table again."""
 
