@@ -44,6 +44,7 @@ from tests.fixtures.opa_over_tls import OpaServerOfTests, running_opa  # noqa: E
 from tests.fixtures.openbao import OpenBaoServer, running_openbao  # noqa: E402
 from tests.fixtures.postgres import new_database, postgres_bindir, start_postgres  # noqa: E402
 from tests.fixtures.shell import Run, command_line  # noqa: E402
+from tests.fixtures.spark import has_java, start_spark  # noqa: E402
 
 if TYPE_CHECKING:
     from airflow_mlgov.admission.opa import OpaServer
@@ -115,6 +116,17 @@ def postgres_server() -> str:
 def postgres(postgres_server: str) -> str:
     """The SQLAlchemy URL, without password, of a new database (password: ``tests.fixtures.postgres.PASSWORD``)."""
     return new_database(postgres_server)
+
+
+@pytest.fixture(scope="session")
+def spark_server() -> str:
+    """A real Spark Connect server, one for all workers: its ``sc://`` URL; that which ``MLGOV_TEST_SPARK`` names, if it
+    reads the files of this machine."""
+    if named := os.environ.get("MLGOV_TEST_SPARK"):
+        return named
+    if not has_java():
+        pytest.skip("Spark needs Java 17, and there is none on this machine")
+    return str(test_run.shared("spark", start_spark)["url"])
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ command; its options are made from its settings."""
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
     from airflow_mlgov.release.champion_data import RegistryLookup
 
+_SPARK_TOKEN = "MLGOV_SPARK_TOKEN"
+"""Name of the environment variable with the bearer token of a Spark Connect server."""
 _EXIT = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 3, Outcome.ERROR: 2}
 
 
@@ -124,21 +127,29 @@ def _policy(path: Path | None, model: str | None) -> ModelPolicy | None:
 
 
 def _source(given: Mapping[str, Any]) -> Any:
-    """A database if a table or query is named, files otherwise."""
-    data, table, query = (given[name] for name in ("data", "table", "query"))
+    """The data."""
+    return _named(*(given[name] for name in ("data", "table", "query")))
+
+
+def _baseline(given: Mapping[str, Any]) -> Any:
+    """The champion's rows, in the same database as the data if no other is named; None if there are none."""
+    named, table, query = (given.get(name) for name in ("baseline", "baseline_table", "baseline_query"))
+    return named if table is None and query is None else _named(named or given["data"], table, query)
+
+
+def _named(data: Any, table: str | None, query: str | None) -> Any:
+    """Spark if its address is given, a database if a table or query is named, files otherwise."""
+    if data is not None and data.startswith("sc://"):
+        from airflow_mlgov.data.spark import SparkSource
+
+        address, _, path = data.partition("#")
+        path = "" if table or query else path
+        return SparkSource(address, table=table, query=query, path=path or None, token=os.environ.get(_SPARK_TOKEN))
     if table is None and query is None:
         return data
     from airflow_mlgov.data.database import SqlSource
 
     return SqlSource(data, table=table, query=query)
-
-
-def _baseline(given: Mapping[str, Any]) -> Any:
-    """The champion's rows, in the same database as the data if no other is named; None if there are none."""
-    from airflow_mlgov.data.database import SqlSource
-
-    named, table, query = (given.get(name) for name in ("baseline", "baseline_table", "baseline_query"))
-    return named if table is None and query is None else SqlSource(named or given["data"], table=table, query=query)
 
 
 def _lookup(given: Mapping[str, Any]) -> RegistryLookup:

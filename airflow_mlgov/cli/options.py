@@ -39,11 +39,12 @@ _DATA = {
         str,
         typer.Option(
             "--data",
-            help="File (csv, tsv, jsonl, parquet, Arrow), folder, glob, URL, delta: or iceberg: table, SQLAlchemy URL.",
+            help="File (csv, tsv, jsonl, parquet, Arrow), folder, glob, URL, delta: or iceberg: table, SQLAlchemy URL, "
+            "or sc://host:15002 of Spark Connect (sc://host:15002#PATH of a path that Spark reads).",
         ),
     ],
-    "table": _text("--table", "Table, if --data is a SQLAlchemy URL."),
-    "query": _text("--query", "SELECT, if --data is a SQLAlchemy URL."),
+    "table": _text("--table", "Table, if --data is a SQLAlchemy URL or Spark's."),
+    "query": _text("--query", "SELECT, if --data is a SQLAlchemy URL or Spark's."),
 }
 _BASELINE = {
     "baseline": _text("--baseline", "The champion's rows, in columns of the same names."),

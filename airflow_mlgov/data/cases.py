@@ -57,7 +57,7 @@ def evaluation_digest(relation: Relation, columns: Sequence[str]) -> str:
         f"SELECT {listing}, COUNT(*) FROM {relation.sql} c GROUP BY {listing} LIMIT {_FEW + 1}"  # noqa: S608 - quoted
     )
     if len(found) > _FEW:
-        return _of_table(relation.in_duckdb(), columns)
+        return _of_table(relation.in_duckdb().narrowed(columns), columns)
     return digest_of_counts((row[:-1], row[-1]) for row in found)
 
 

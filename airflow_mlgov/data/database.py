@@ -132,8 +132,8 @@ class SqlSource:
 
 
 def is_table_name(name: str) -> bool:
-    """Whether a dataset's name is a :class:`SqlSource`'s, and not a path's."""
-    return "://" in name and ("#table=" in name or "#query=sha256:" in name)
+    """Whether a dataset's name is that of a database's or Spark's rows, and not a path's."""
+    return "://" in name and any(mark in name for mark in ("#table=", "#path=", "#query=sha256:"))
 
 
 def secret_parameters(url: sa.URL) -> list[str]:

@@ -10,12 +10,12 @@ from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from airflow_mlgov.data.limits import Deadline, deadline, stopped_at
 from airflow_mlgov.data.memory import exceeded, require_memory
 from airflow_mlgov.data.names import require_columns
-from airflow_mlgov.data.quoting import identifier
+from airflow_mlgov.data.quoting import identifier, literal
 from airflow_mlgov.data.reading import PLAIN, Reading
 from airflow_mlgov.data.relation import MEMORY_LIMIT, ColumnKind, require_memory_limit
 from airflow_mlgov.data.scratch import scratch_folder
@@ -58,6 +58,10 @@ _OBJECT = 56
 _INTEGERS = re.compile(r"U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)")
 
 
+Cells = tuple[list[int], int]
+"""Rows by edge, and how many have a value at all."""
+
+
 class Duck:
     """An embedded DuckDB that spills to a folder of its own, which goes away at the end. It is started by the first
     question.
@@ -72,7 +76,7 @@ class Duck:
         self._stack = ExitStack()
         self._until: Deadline | None = None
 
-    def __enter__(self) -> Duck:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -118,6 +122,10 @@ class DuckTable(ABC):
 
     is_local = True
     has_grouping_sets = True
+    engine = "duckdb"
+    """What answers, as evidence names it."""
+    most_cells = 500
+    """That one histogram should have."""
     reading: Reading = PLAIN
     """How csv is read."""
 
@@ -141,6 +149,10 @@ class DuckTable(ABC):
 
     def in_duckdb(self) -> DuckTable:
         """Itself."""
+        return self
+
+    def narrowed(self, columns: Sequence[str]) -> DuckTable:  # noqa: ARG002 - for those whose rows are elsewhere
+        """The rows with these columns at least, where DuckDB itself can read them."""
         return self
 
     @property
@@ -206,6 +218,29 @@ class DuckTable(ABC):
         with our_errors(self.name):
             found: dict[str, Any] = self.connection.execute(select).fetchnumpy()
         return found
+
+    @contextmanager
+    def in_zone(self, name: str) -> Iterator[None]:
+        """Meanwhile, points in time that say no zone are of this one."""
+        self.connection.execute(f"SET TimeZone = {literal(name)}")
+        try:
+            yield
+        finally:
+            self.connection.execute("RESET TimeZone")
+
+    def histograms(self, view: str, edges: Mapping[str, tuple[str, Sequence[float]]]) -> tuple[int, dict[str, Cells]]:
+        """How many rows there are, and how many have a value of at most each edge and above the one before.
+
+        :param edges: name -> a DOUBLE as SQL, NULL where it counts as missing, and the edges in order
+        """
+        parts = [f"histogram({value}, ?::DOUBLE[]), count({value})" for value, _ in edges.values()]
+        query = f"SELECT count(*), {', '.join(parts)} FROM {view}"  # noqa: S608 - quoted
+        rows, *found = self.rows(query, [list(each) for _, each in edges.values()])[0]
+        cells = {
+            name: ([(counts or {}).get(edge, 0) for edge in each], known)
+            for (name, (_, each)), counts, known in zip(edges.items(), found[::2], found[1::2], strict=True)
+        }
+        return rows, cells
 
     def batches(self, select: str, rows: int = 100_000) -> Iterator[Any]:
         """The same as Arrow record batches, never many at a time.

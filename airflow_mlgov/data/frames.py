@@ -1,5 +1,5 @@
-"""DataFrames as sources: of pandas and of others with Arrow's interface, read by DuckDB where they lie in memory; of
-Spark, asked in Spark. Refuses values that no column of one type holds."""
+"""DataFrames as sources: of pandas and of others with Arrow's interface, read by DuckDB where they lie in memory.
+Refuses values that no column of one type holds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from airflow_mlgov.data.duck import Duck, DuckTable
 from airflow_mlgov.data.fingerprint import (
@@ -17,37 +16,13 @@ from airflow_mlgov.data.fingerprint import (
     require_single,
 )
 from airflow_mlgov.data.names import require_apart, require_columns
-from airflow_mlgov.data.relation import MEMORY_LIMIT, ColumnKind
-from airflow_mlgov.data.remote import RemoteRelation, copied
+from airflow_mlgov.data.relation import MEMORY_LIMIT
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.results import Subject
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
-
-
-_SPARK_KINDS = {
-    "boolean": ColumnKind.BOOLEAN,
-    "tinyint": ColumnKind.INTEGER,
-    "smallint": ColumnKind.INTEGER,
-    "int": ColumnKind.INTEGER,
-    "bigint": ColumnKind.INTEGER,
-    "decimal": ColumnKind.DECIMAL,
-    "float": ColumnKind.FLOAT,
-    "double": ColumnKind.FLOAT,
-    "string": ColumnKind.TEXT,
-    "char": ColumnKind.TEXT,
-    "varchar": ColumnKind.TEXT,
-    "date": ColumnKind.DATE,
-    "timestamp": ColumnKind.TIMESTAMP,
-    "timestamp_ntz": ColumnKind.TIMESTAMP,
-    "interval": ColumnKind.INTERVAL,
-    "binary": ColumnKind.BINARY,
-    "array": ColumnKind.NESTED,
-    "map": ColumnKind.NESTED,
-    "struct": ColumnKind.NESTED,
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,71 +134,3 @@ def _arrow(frame: pd.DataFrame, name: str) -> pa.Table:
             array = array.cast(array.type.value_type)
         arrays.append(array)
     return pa.table(arrays, names=names)
-
-
-@dataclass(frozen=True, eq=False)
-class SparkFrame:
-    """A DataFrame of Spark, or of Spark Connect, as a source."""
-
-    data: Any
-    name: str = "Spark DataFrame"
-
-    @contextmanager
-    def open(self, *, memory_limit: str = MEMORY_LIMIT) -> Iterator[SparkRelation]:
-        """The frame, asked in Spark."""
-        with SparkRelation(self, memory_limit) as relation:
-            yield relation
-
-    @contextmanager
-    def open_in(self, duck: Duck, view: str) -> Iterator[DuckTable]:
-        """Its rows, copied to a temporary file, as a view of DuckDB."""
-        with copied(self, duck, view) as table:
-            yield table
-
-    @contextmanager
-    def stream(self) -> Iterator[tuple[tuple[str, ...], Iterator[Sequence[Any]]]]:
-        """The columns and the rows, one partition at a time."""
-        names = tuple(map(str, self.data.columns))
-        require_single(names)
-        yield names, self.data.toLocalIterator()
-
-
-class SparkRelation(RemoteRelation):
-    """The frame as a view of its own session. Every question is a job, so its rows must be the same each time."""
-
-    def __init__(self, source: SparkFrame, memory_limit: str = MEMORY_LIMIT) -> None:
-        super().__init__(source, memory_limit)
-        self.source = source
-
-    @cached_property
-    def sql(self) -> str:
-        """A temporary view's name."""
-        frame, view = self.source.data, f"mlgov_{uuid4().hex}"
-        frame.createTempView(view)
-        self._stack.callback(frame.sparkSession.catalog.dropTempView, view)
-        return view
-
-    @cached_property
-    def columns(self) -> dict[str, ColumnKind]:
-        """Column -> what its values are."""
-        return {name: _spark_kind(stored) for name, stored in self.source.data.dtypes}
-
-    def quote(self, column: str) -> str:
-        """A column's name as Spark's SQL."""
-        return f"`{column.replace('`', '``')}`"
-
-    def require(self, *columns: str) -> None:
-        """Refuse columns that are not there.
-
-        :raises ConfigurationError: one is missing; the message has the nearest name
-        """
-        require_apart(self.source.data.columns, f"the {self.name}")
-        require_columns(self.columns, columns, self.name)
-
-    def rows(self, select: str) -> list[tuple[Any, ...]]:
-        """What a SELECT gives."""
-        return [tuple(row) for row in self.source.data.sparkSession.sql(select).collect()]
-
-
-def _spark_kind(stored: str) -> ColumnKind:
-    return _SPARK_KINDS.get(stored.partition("(")[0].partition("<")[0].partition(" ")[0], ColumnKind.UNKNOWN)

@@ -38,6 +38,7 @@ __all__ = [
     "open_together",
     "require_declared",
     "require_memory_limit",
+    "source_beside",
     "source_of",
     "subject_of",
 ]
@@ -48,8 +49,8 @@ def source_of(data: Any, reading: Reading = PLAIN) -> DataSource:
 
     :param data: a path of files that :mod:`airflow_mlgov.data.file_kinds` knows (a file, a glob, a folder, also of
         ``key=value`` folders), one at a URL that fsspec knows, ``delta:PLACE@VERSION`` or ``iceberg:PLACE@SNAPSHOT``,
-        a :class:`~airflow_mlgov.data.database.SqlSource`, a DataFrame of pandas or Spark, any frame with Arrow's
-        interface (Polars, PyArrow, DuckDB), or a source already
+        a :class:`~airflow_mlgov.data.database.SqlSource` or :class:`~airflow_mlgov.data.spark.SparkSource`, a
+        DataFrame of pandas or Spark, any frame with Arrow's interface (Polars, PyArrow, DuckDB), or a source already
     :param reading: how csv is read
     :raises ConfigurationError: it is of another type
     """
@@ -67,7 +68,7 @@ def source_of(data: Any, reading: Reading = PLAIN) -> DataSource:
 
         return PandasFrame(data)
     if _is_spark_frame(data):
-        from airflow_mlgov.data.frames import SparkFrame
+        from airflow_mlgov.data.spark import SparkFrame
 
         return SparkFrame(data)
     if hasattr(data, "open_in") and hasattr(data, "open"):
@@ -84,6 +85,16 @@ def source_of(data: Any, reading: Reading = PLAIN) -> DataSource:
     )
 
 
+def source_beside(one: DataSource | DuckTable, place: Any, reading: Reading = PLAIN) -> DataSource:
+    """What is compared with a data set: a name means what it means where the rows are, so for Spark a table or a path
+    that Spark reads."""
+    named_there = getattr(one, "place", None)
+    if named_there is not None and isinstance(place, str | Path):
+        found: DataSource = named_there(str(place))
+        return found
+    return source_of(place, reading)
+
+
 def subject_of(data: Any) -> Subject:
     """Whatever :func:`source_of` takes, bound to its bytes or rows; errors as of opening it."""
     with source_of(data).open() as relation:
@@ -94,7 +105,7 @@ def subject_of(data: Any) -> Subject:
 def open_together(
     sources: Mapping[str, DataSource], *, memory_limit: str = MEMORY_LIMIT
 ) -> Iterator[dict[str, DuckTable]]:
-    """Several sources as views of one embedded DuckDB, so that a query can join them.
+    """Several sources as views of one embedded DuckDB, so that a query can join them; of Spark as views of one session.
 
     :param sources: name of the view -> source; what is not a file or a frame is copied to a temporary file
     :param memory_limit: of them together
@@ -104,13 +115,15 @@ def open_together(
     """
     from airflow_mlgov.data.duck import Duck
 
-    with Duck(memory_limit) as duck, _opened_in(duck, sources) as tables:
+    own = next((source.together for source in sources.values() if hasattr(source, "together")), Duck)
+    with own(memory_limit) as duck, _opened_in(duck, sources) as tables:
         yield tables
 
 
 @contextmanager
 def open_beside(table: DuckTable, sources: Mapping[str, DataSource]) -> Iterator[dict[str, DuckTable]]:
-    """Further sources in the DuckDB of a table that is open; otherwise as :func:`open_together`."""
+    """Further sources in the DuckDB, or the session of Spark, of a table that is open; otherwise as
+    :func:`open_together`."""
     with _opened_in(table.duck, sources) as tables:
         yield tables
 

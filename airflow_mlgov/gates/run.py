@@ -135,20 +135,21 @@ def _reported(result: GateResult, directory: str | Path | None, figures: Mapping
 def opened(
     data: Any, baseline: Any, memory_limit: str, reading: Reading = PLAIN
 ) -> Iterator[tuple[Relation, Relation | None]]:
-    """The rows where they are; with the champion's beside them, both in one DuckDB.
+    """The rows where they are; with the champion's beside them, both in one DuckDB, or in one session of Spark.
 
     :param reading: how csv is read
     :raises ConfigurationError: no such file, table or column
     :raises AccessError: the file system or the database refuses
     :raises DependencyError: the database is down, or a file changed while it was being read
     """
-    from airflow_mlgov.data.source import open_together, source_of
+    from airflow_mlgov.data.source import open_together, source_beside, source_of
 
     if baseline is None:
         with source_of(data, reading).open(memory_limit=memory_limit) as relation:
             yield relation, None
         return
-    sources = {"data": source_of(data, reading), "baseline": source_of(baseline, reading)}
+    source = source_of(data, reading)
+    sources = {"data": source, "baseline": source_beside(source, baseline, reading)}
     with open_together(sources, memory_limit=memory_limit) as tables:
         yield tables["data"], tables["baseline"]
 

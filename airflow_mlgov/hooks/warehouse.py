@@ -1,6 +1,6 @@
 """A database connection of Airflow's as a SQLAlchemy URL without credentials, and the credentials beside it; or a table
 of it as a source for a gate, with credentials that Vault makes for the task. Refuses a connection whose own hook gives
-no SQLAlchemy engine."""
+no SQLAlchemy engine, but one of Spark Connect."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from airflow_mlgov.data.database import SqlSource
+    from airflow_mlgov.data.spark import SparkSource
 
 _DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
 _PROVIDERS = {
@@ -134,13 +135,49 @@ def _mask(secret: str | None) -> None:
 def require_one_source(data: str | None, conn_id: str | None, table: str | None, query: str | None) -> None:
     """Refuse arguments of an operator that name no data, or two.
 
-    :raises ValueError: not exactly one of a path and a connection, or a connection without exactly one of table and
-        query
+    :raises ValueError: neither a path nor a connection, a connection without exactly one of table, query and (for
+        Spark) data, or a table or a query without a connection
     """
-    if (data is None) == (conn_id is None):
-        raise ValueError("give either data= (a path) or conn_id= (a database) with table= or query=")
-    if conn_id is not None and (table is None) == (query is None):
-        raise ValueError("with conn_id= give either table= or query=")
+    named = sum(item is not None for item in (data, table, query))
+    if conn_id is None and (data is None or named > 1):
+        raise ValueError("give either data= (a path) or conn_id= (a database, or Spark) with table= or query=")
+    if conn_id is not None and named != 1:
+        raise ValueError("with conn_id= give one of table=, query= and, for Spark, data= (a path that Spark reads)")
+
+
+def source_at(
+    conn_id: str,
+    data: str | None,
+    table: str | None,
+    query: str | None,
+    vault_database_role: str | None,
+    duty: str,
+    stack: ExitStack,
+) -> SqlSource | SparkSource:
+    """What a connection leads to: a database's table or query, or a table, a query or a path of Spark.
+
+    :param data: a path that Spark reads
+    :raises ConfigurationError: a path with a database, a role of Vault with Spark; and see :func:`database`
+    """
+    from airflow_mlgov.hooks.spark import CONN_TYPE, spark_source
+
+    connection = BaseHook.get_connection(conn_id)
+    if connection.conn_type != CONN_TYPE:
+        if data is not None:
+            raise ConfigurationError(
+                f"the connection {conn_id!r} is of a database ({connection.conn_type}), which has tables: give table= "
+                "or query=, and data= without conn_id=",
+                code="data.twice",
+            )
+        return table_source(conn_id, table, query, vault_database_role, duty, stack)
+    if vault_database_role:
+        raise ConfigurationError(
+            f"the connection {conn_id!r} is of Spark, which no role of Vault's database engine is for: leave "
+            "vault_database_role out",
+            code="setting.contradiction",
+        )
+    _mask(connection.password)
+    return spark_source(connection, table, query, data)
 
 
 def require_one_baseline(baseline: str | None, conn_id: str | None, table: str | None, query: str | None) -> None:

@@ -58,13 +58,14 @@ _SOURCE = (
     Argument(
         "data",
         "path, folder or glob of files (csv, tsv, JSON lines, parquet, Arrow, also packed), a URL of them, also with "
-        "an Airflow connection (s3://conn_id@bucket/key), delta:PLACE@VERSION or iceberg:PLACE@SNAPSHOT; omit it for a "
-        "database",
+        "an Airflow connection (s3://conn_id@bucket/key), delta:PLACE@VERSION or iceberg:PLACE@SNAPSHOT; with conn_id "
+        "a path that Spark reads; omit it for a table or a query",
     ),
     Argument(
         "conn_id",
         "Airflow connection of a database, with table or query: postgres, sqlite, or any type whose hook gives a "
-        "SQLAlchemy engine (mysql, snowflake, gcpbigquery, databricks, trino and the like)",
+        "SQLAlchemy engine (mysql, snowflake, gcpbigquery, databricks, trino and the like); or spark_connect, with "
+        "table, query or data",
         templated=False,
     ),
     Argument("table", "name of the table in it"),
@@ -80,7 +81,7 @@ _BASELINE = (
     Argument(
         "baseline",
         "path of the champion's rows, in columns of the same names, for bounds that end in _vs_champion; in a database "
-        "baseline_table or baseline_query",
+        "baseline_table or baseline_query; beside data in Spark, a path or a table there",
     ),
     Argument("baseline_table", "name of the table with the champion's rows, by conn_id too"),
     Argument("baseline_query", "a SELECT that gives them, by conn_id too"),

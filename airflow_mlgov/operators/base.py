@@ -21,7 +21,7 @@ from airflow_mlgov.configuration import option
 from airflow_mlgov.duty import Duty
 from airflow_mlgov.errors import ConfigurationError, DependencyError, MlgovError, told
 from airflow_mlgov.hooks.object_store import stored
-from airflow_mlgov.hooks.warehouse import require_one_baseline, require_one_source, table_source
+from airflow_mlgov.hooks.warehouse import require_one_baseline, require_one_source, source_at
 from airflow_mlgov.operators._arguments import arguments_of, described, settings_of
 from airflow_mlgov.results import GateResult, Outcome
 from airflow_mlgov.words import line, lines
@@ -272,14 +272,15 @@ class GateOperator(BaseGateOperator):
         """The data, as the gate is given it; None of a gate that reads none."""
         if not self.spec.reads or self.conn_id is None:
             return stored(getattr(self, "data", None))
-        return table_source(self.conn_id, self.table, self.query, self.vault_database_role, self.gate, stack)
+        named = (self.data, self.table, self.query)
+        return source_at(self.conn_id, *named, self.vault_database_role, self.gate, stack)
 
     def _baseline(self, stack: ExitStack) -> Any:
         """The champion's rows; None if none are named."""
         table, query = (getattr(self, name, None) or None for name in _BASELINES)
         if table is None and query is None:
             return stored(getattr(self, "baseline", None) or None)
-        return table_source(str(self.conn_id), table, query, self.vault_database_role, self.gate, stack)
+        return source_at(str(self.conn_id), None, table, query, self.vault_database_role, self.gate, stack)
 
     @property
     def _model_name(self) -> str | None:

@@ -15,6 +15,7 @@ from airflow_mlgov.data.limits import TIME_LIMIT, deadline
 from airflow_mlgov.data.quoting import identifier
 from airflow_mlgov.data.relation import bytes_of
 from airflow_mlgov.data.scratch import scratch_folder
+from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.children.environment import Backend, ExternalError, ask
 from airflow_mlgov.gates.data_validation.arguments import SIGNATURES
 from airflow_mlgov.gates.data_validation.columns import UnfitError
@@ -198,6 +199,29 @@ def _counted(said: Mapping[str, Any]) -> Result:
         return Result(False, {}, error=f"its query cannot be evaluated: {said['error']}")
     count = int(said["rows"])
     return Result(count == 0, {}, count)
+
+
+def answered_there(table: DuckTable, expectations: Sequence[Expectation], reasons: Mapping[int, str]) -> Handed:
+    """Of rows that stay where they are: the SQL of a suite is asked there, and anything else is an error of its
+    expectation.
+
+    :param reasons: position -> why it was not compiled
+    """
+    handed, asked = _checked([item for item in expectations if item.type == ROWS_QUERY])
+    found = dict(handed.queries)
+    for position, sql in asked.items():
+        try:
+            ((rows,),) = table.rows(f"SELECT count(*) FROM ({sql}) AS asked")  # noqa: S608 - checked
+            found[position] = Result(rows == 0, {}, int(rows))
+        except ConfigurationError as error:
+            if error.code not in ("spark.cannot", "spark.query", "data.unreadable"):
+                raise
+            found[position] = Result(False, {}, error=f"its query cannot be evaluated: {error}")
+    for item in expectations:
+        if item.type != ROWS_QUERY:
+            why = f"{reasons[item.position]}, and Great Expectations is not asked, because the rows stay where they are"
+            found[item.position] = Result(False, {}, error=f"{why}: give them as files, or leave it out")
+    return replace(handed, queries=found)
 
 
 def _seconds() -> float:

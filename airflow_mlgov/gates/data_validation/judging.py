@@ -17,7 +17,7 @@ from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.data_validation import gx as _gx
 from airflow_mlgov.gates.data_validation.arguments import SIGNATURES, checked, near
 from airflow_mlgov.gates.data_validation.expectations import Expectation, Suite
-from airflow_mlgov.gates.data_validation.handed import ROWS_QUERY, Handed, custom_module, hand_over
+from airflow_mlgov.gates.data_validation.handed import ROWS_QUERY, Handed, answered_there, custom_module, hand_over
 from airflow_mlgov.gates.data_validation.one_query import QueryRun, run_query
 from airflow_mlgov.gates.data_validation.vacuity import vacuous
 from airflow_mlgov.gates.protocol import Findings
@@ -25,7 +25,7 @@ from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity, S
 
 GATE = "data_validation"
 
-_NAMES = {"duckdb": "DuckDB", "great_expectations": "Great Expectations"}
+_NAMES = {"duckdb": "DuckDB", "great_expectations": "Great Expectations", "spark": "Spark"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class _Answers:
     types: Mapping[str, str]
     query: QueryRun
     handed: Handed
+    engine: str
+    """What answered the queries."""
 
 
 def judge_suite(
@@ -102,6 +104,12 @@ def _evaluate(
 ) -> _Answers:
     table = relation.in_duckdb()
     compiles = engine != "great_expectations" and docs_dir is None
+    if not (compiles or table.is_local):
+        raise ConfigurationError(
+            f"the rows of {relation.name} stay in Spark, and Great Expectations would need them here: leave engine at "
+            "auto, and data_docs_dir out",
+            code="engine.cannot",
+        )
     query = run_query(table, sound, ordered=relation.is_local, compiles=compiles)
     rest = [item for item in sound if item.position in query.left]
     for item in rest:
@@ -111,8 +119,11 @@ def _evaluate(
                 "leave engine at auto, which hands it to Great Expectations",
                 code="engine.cannot",
             )
-    handed = hand_over(table, suite.name, rest, query.sources, docs_dir)
-    return _Answers(relation.subject, tuple(table.types), table.types, query, handed)
+    if table.is_local:
+        handed = hand_over(table, suite.name, rest, query.sources, docs_dir)
+    else:
+        handed = answered_there(table, rest, query.left)
+    return _Answers(relation.subject, tuple(table.types), table.types, query, handed, table.engine)
 
 
 def _further_details(suite: Suite, sound: Sequence[Expectation], answers: _Answers) -> dict[str, Any]:
@@ -197,9 +208,9 @@ def _judge_all(sound: Sequence[Expectation], answers: _Answers) -> dict[int, Che
     checks = {}
     for item in sound:
         if item.position in queried:
-            checks[item.position] = _judge(item, queried[item.position], answers, "duckdb")
+            checks[item.position] = _judge(item, queried[item.position], answers, answers.engine)
         elif item.position in answers.handed.queries:
-            checks[item.position] = _judge(item, answers.handed.queries[item.position], answers, "duckdb")
+            checks[item.position] = _judge(item, answers.handed.queries[item.position], answers, answers.engine)
         elif item.position in run.dropped:
             detail = f"{item.where}: Great Expectations did not take it: {run.dropped[item.position]}"
             checks[item.position] = _not_evaluated(item, detail)
@@ -238,7 +249,7 @@ def _judge(item: Expectation, result: _gx.Result, table: _Answers, engine: str) 
 def _explained(item: Expectation, result: _gx.Result, table: _Answers, engine: str) -> str:
     """What went wrong; of Great Expectations with the types of the columns, for its error is often no more than a
     class."""
-    if engine == "duckdb":
+    if engine != "great_expectations":
         return result.error
     known = [f'"{name}" is of type {table.types[name]}' for name in item.columns if name in table.types]
     said = f"Great Expectations stopped with {result.error}" if result.error.isidentifier() else result.error

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 _SORTING = 4
 """How many times a column's numbers are held while they are fetched, sorted and compared."""
 _AT_ONCE = 1 << 20
-_GRID = 500
 _SAMPLE = 10_000
 _SPAN_ROWS = 1_000_000
 _GAP = 3
@@ -75,7 +74,7 @@ def compare_numbers(
     :param sizes: rows of the reference and of the data
     """
     size = 8 * _SORTING * max(1, sum(sizes))
-    at_once = bytes_of(bench.table.duck.memory_limit) // size
+    at_once = bytes_of(bench.table.duck.memory_limit) // size if bench.table.is_local else 0
     if not at_once:
         grid = _Grid(bench, reference, columns)
         return grid.binned(bins), {name: grid.ks(name) for name in columns if ks}
@@ -228,7 +227,7 @@ class _Grid:
                 sample = self._bench.rows(f"SELECT {values} FROM {view} USING SAMPLE reservoir({_SAMPLE} ROWS)")  # noqa: S608
                 for at, name in enumerate(names):
                     known = sorted(row[at] for row in sample if row[at] is not None and not math.isnan(row[at]))
-                    quantiles[name] += known[:: max(1, len(known) // _GRID)]
+                    quantiles[name] += known[:: max(1, len(known) // self._bench.table.most_cells)]
         return {name: _separated(sorted(found)) or [0.0] for name, found in quantiles.items()}
 
     def _histograms(self, view: str, edges: Mapping[str, Sequence[float]]) -> dict[str, list[int]]:
@@ -236,16 +235,10 @@ class _Grid:
         if not edges:
             return {}
         side = 0 if view == "data" else 1
-        values = (where(f"NOT isnan({value})", value) for value in (self._value(name, side) for name in edges))
-        parts = [f"histogram({value}, ?::DOUBLE[]), count({value})" for value in values]  # it counts NaN as the least
-        query = f"SELECT count(*), {', '.join(parts)} FROM {view}"  # noqa: S608 - quoted
-        found = self._bench.row(query, [list(item) for item in edges.values()])
-        rows, counted = found[0], {}
-        for position, name in enumerate(edges):
-            cells, known = found[1 + 2 * position] or {}, found[2 + 2 * position]
-            below = [cells.get(edge, 0) for edge in edges[name]]
-            counted[name] = [*below, known - sum(below), rows - known]
-        return counted
+        values = {name: self._value(name, side) for name in edges}
+        numbers = {name: (where(f"NOT isnan({value})", value), edges[name]) for name, value in values.items()}
+        rows, counted = self._bench.table.histograms(view, numbers)  # it would count NaN as the least
+        return {name: [*below, known - sum(below), rows - known] for name, (below, known) in counted.items()}
 
     def _quantiles(self, name: str, bins: int) -> list[float]:
         """The reference's inner quantiles, each a value that occurs: the ``ceil(i n / bins)``-th smallest."""

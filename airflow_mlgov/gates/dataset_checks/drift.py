@@ -268,27 +268,36 @@ def _psi_by_chance(cells: int, n: int, m: int) -> float:
     return point * (1 / n + 1 / m)
 
 
+def _place(row: tuple[Any, ...]) -> tuple[int, int, int]:
+    """Categories as they are told, the totals behind them."""
+    return -row[-1], -row[0], row[1]
+
+
 def _by_category(bench: Workbench, reference: Reference, name: str) -> Counts:
     """Rows by category: the reference's most frequent ones, its others as one, new ones as one, missing ones as one."""
     column = f"{identifier(name)}::VARCHAR"
-    missing_r, missing_d, known_r, known_d, new_d, new_categories, top = bench.row(
-        f"""
+    *top, (missing_r, missing_d, known_r, known_d, new_d, new_categories, _) = sorted(
+        bench.rows(
+            f"""
         WITH grouped AS (
             SELECT value, sum(r)::BIGINT AS r, sum(d)::BIGINT AS d FROM (
                 SELECT {column} AS value, 1 AS r, 0 AS d FROM {reference.view}
                 UNION ALL SELECT {column}, 0, 1 FROM data
             ) GROUP BY value
         ),
-        marked AS (SELECT *, value IS NULL AS missing, value IS NOT NULL AND r > 0 AS known FROM grouped)
-        SELECT coalesce(sum(r) FILTER (missing), 0), coalesce(sum(d) FILTER (missing), 0),
-               coalesce(sum(r) FILTER (known), 0), coalesce(sum(d) FILTER (known), 0),
-               coalesce(sum(d) FILTER (NOT missing AND NOT known), 0), count(*) FILTER (NOT missing AND NOT known),
-               list_transform(max({{'r': r, 'value': value, 'd': d}}, {_CATEGORIES}) FILTER (known),
-                              lambda x: [x.r, x.d])
+        marked AS (SELECT *, value IS NULL AS missing, value IS NOT NULL AND r > 0 AS known FROM grouped),
+        top AS (SELECT r, d FROM marked WHERE known ORDER BY r DESC, value DESC LIMIT {_CATEGORIES})
+        SELECT coalesce(sum(r) FILTER (missing), 0)::BIGINT, coalesce(sum(d) FILTER (missing), 0)::BIGINT,
+               coalesce(sum(r) FILTER (known), 0)::BIGINT, coalesce(sum(d) FILTER (known), 0)::BIGINT,
+               coalesce(sum(d) FILTER (NOT missing AND NOT known), 0)::BIGINT,
+               count(*) FILTER (NOT missing AND NOT known), 0 AS place
         FROM marked
+        UNION ALL SELECT r, d, 0::BIGINT, 0::BIGINT, 0::BIGINT, 0::BIGINT, 1 FROM top
         """  # noqa: S608 - quoted
+        ),
+        key=_place,
     )
-    cells = [(int(r), int(d)) for r, d in top or ()]
+    cells = [(int(r), int(d)) for r, d, *_ in top]
     other = known_r - sum(r for r, _ in cells), known_d - sum(d for _, d in cells)
     cells += [(int(other[0]), int(other[1])), (0, int(new_d)), (int(missing_r), int(missing_d))]
     return Counts(tuple(r for r, _ in cells), tuple(d for _, d in cells), int(new_d), new_categories)

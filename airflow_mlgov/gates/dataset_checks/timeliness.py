@@ -84,15 +84,15 @@ def check_freshness(bench: Workbench, settings: FreshnessSettings, now: datetime
         detail = f"the column holds {kind}, not timestamps: convert it first"
         return Check(label, Outcome.ERROR, None, bound, severity, detail)
     moment = now or datetime.now(UTC)
-    bench.rows(f"SET TimeZone = {literal(settings.timezone)}")
-    rows, given, read, future, newest = bench.row(
-        f"""
-        SELECT count(*), count(given), count(moment), count(*) FILTER (moment > $1),
-               epoch(max(moment) FILTER (isfinite(moment)))
-        FROM (SELECT {column} AS given, try_cast({column} AS TIMESTAMPTZ) AS moment FROM data)
-        """,  # noqa: S608 - quoted
-        [moment + _SKEW],
-    )
+    latest = literal((moment + _SKEW).astimezone(UTC).isoformat(sep=" "))
+    with bench.table.in_zone(settings.timezone):
+        rows, given, read, future, newest = bench.row(
+            f"""
+            SELECT count(*), count(given), count(moment), count(*) FILTER (moment > {latest}::TIMESTAMPTZ),
+                   epoch(max(moment) FILTER (isfinite(moment)))
+            FROM (SELECT {column} AS given, try_cast({column} AS TIMESTAMPTZ) AS moment FROM data)
+            """  # noqa: S608 - quoted
+        )
     values = {"rows": rows, "missing": rows - given, "not_a_timestamp": given - read, "in_the_future": future}
     if read < given:
         detail = (

@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow_mlgov.data.duck import DuckTable
 from airflow_mlgov.data.names import require_columns
-from airflow_mlgov.data.source import open_beside, source_of
+from airflow_mlgov.data.source import open_beside, source_beside
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.results import Subject
 
@@ -88,7 +88,9 @@ def open_workbench(table: DuckTable, references: Iterable[str] = ()) -> Iterator
                 f"{path} would be compared with itself: name another dataset as the reference", code="reference.same"
             )
     table.prepare()
-    with open_beside(table, {view: source_of(path, table.reading) for path, view in by_path.items()}) as tables:
+    with open_beside(
+        table, {view: source_beside(table, path, table.reading) for path, view in by_path.items()}
+    ) as tables:
         yield Workbench(table, {path: Reference(view, tables[view]) for path, view in by_path.items()})
 
 

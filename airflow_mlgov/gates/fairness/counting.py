@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from airflow_mlgov.data.cases import OFTEN, digest_of_counted, digest_of_counts
-from airflow_mlgov.data.source import ColumnKind, Relation, compared_together, open_together, source_of
+from airflow_mlgov.data.source import ColumnKind, Relation, compared_together, open_together, source_beside, source_of
 from airflow_mlgov.data.values import key_of, require_comparable, require_numbers, require_plain
 from airflow_mlgov.errors import ConfigurationError, DependencyError
 from airflow_mlgov.gates.fairness.features import group_name, group_names
@@ -166,9 +166,10 @@ class Pair:
 
     @property
     def subjects(self) -> tuple[Subject, ...]:
-        """The datasets bound to their bytes; none if a database or Spark has counted because no row was read then."""
-        relations = filter(None, (self.data, self.baseline))
-        return tuple(relation.subject for relation in relations) if self.data.is_local else ()
+        """The datasets bound to their bytes or rows; none if a database or Spark has counted the one there is, because
+        no row was read then."""
+        relations = tuple(filter(None, (self.data, self.baseline)))
+        return tuple(each.subject for each in relations) if self.data.is_local or len(relations) > 1 else ()
 
 
 @contextmanager
@@ -185,7 +186,8 @@ def open_pair(data: Any, baseline: Any, memory_limit: str) -> Iterator[Pair]:
         with source_of(data).open(memory_limit=memory_limit) as relation:
             yield Pair(relation)
         return
-    sources = {"data": source_of(data), "baseline": source_of(baseline)}
+    source = source_of(data)
+    sources = {"data": source, "baseline": source_beside(source, baseline)}
     with open_together(sources, memory_limit=memory_limit) as tables:
         yield Pair(tables["data"], tables["baseline"])
 
@@ -252,6 +254,8 @@ def count_cells(pair: Pair, columns: Columns, sensitive: Sequence[str]) -> Cells
         raise _too_many(pair.data.name, wanted)
     if not found:
         raise ConfigurationError(f"the predictions table {pair.data.name} has no rows", code="data.empty")
+    if columns.sample_weight is not None:  # rows of one combination are several cells, drawn again in their order
+        found = sorted(found, key=repr)
     return _cells(found, columns, sensitive)
 
 

@@ -161,6 +161,12 @@ def _judge_rows(
     task = _task(question.bounds, columns, judging)
     sides = [data, *([question.baseline] if question.baseline is not None else [])]
     _require_sound(sides, columns, judging, task)
+    if len(sides) > 1 and columns.row_id is None and not all(side.is_local for side in sides):
+        raise ConfigurationError(
+            f"the rows of {data.name} have no order, so that nobody knows which is the champion's on the same case: "
+            "name row_id, the column that names a row in both",
+            code="setting.missing",
+        )
     with explained(data, [columns.label, columns.prediction]):
         two = count_two(data.in_duckdb(), columns) if _is_counted(question, columns, judging, task) else None
         if two is not None:

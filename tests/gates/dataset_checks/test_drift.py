@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import chi2, ks_2samp, kstwobign
 
+from airflow_mlgov.data.duck import DuckTable
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.dataset_checks import distributions, drift, run_checks
 from airflow_mlgov.gates.dataset_checks.distributions import kolmogorov_smirnov_p
@@ -121,7 +122,7 @@ NOTHING_FITS = 10**12
 def test_ks_is_scipys_with_n_and_p(kind: str, grid: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if grid:
         monkeypatch.setattr(distributions, "_SORTING", NOTHING_FITS)
-        monkeypatch.setattr(distributions, "_GRID", grid)  # a coarse grid leaves more to the second look
+        monkeypatch.setattr(DuckTable, "most_cells", grid)  # a coarse grid leaves more to the second look
         monkeypatch.setattr(distributions, "_SPAN_ROWS", 4_000 * grid)
     else:
         monkeypatch.setattr(distributions, "_AT_ONCE", 1_000)
@@ -145,7 +146,7 @@ numbers = st.lists(
 def test_ks_of_any_numbers(
     reference: list[Any], data: list[Any], grid: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(distributions, "_GRID", grid)
+    monkeypatch.setattr(DuckTable, "most_cells", grid)
     frames = [pd.DataFrame({"x": pd.Series(side, dtype="float64")}) for side in (reference, data)]
     sorted_ones = compare(tmp_path, *frames, **ALL, min_rows=1, bins=4)
     with monkeypatch.context() as patch:
