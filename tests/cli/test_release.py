@@ -79,7 +79,7 @@ def test_the_audit_trail_leaves_the_house(governed: Governed, shell: Run, run: R
     for words in (["--pack", pack, *ledger], [], ["models:/x/1", "--artifact", tmp_path, *ledger]):
         code, _, err = run("verify", *words, *trust)
         assert code == 2
-        assert "verify takes a model with --ledger, or --pack" in err
+        assert "verify takes a model with --ledger (and --into), or --pack" in err
 
 
 def test_keys_are_rotated_in_the_trust_root(run: Run, tmp_path: Path) -> None:
