@@ -91,7 +91,7 @@ def _rows_in_both(bench: Workbench, reference: Reference, keys: Sequence[str]) -
     same = " AND ".join(f"{mine} IS NOT DISTINCT FROM {other}" for mine, other in pairs.values())
     hashed = [pairs[name] for name in keys if _one_hash(bench.types[name], reference.types[name])]
     mine, theirs = "data", f"{reference.view} AS other"
-    if hashed:
+    if hashed and bench.table.is_local:
         my_hash, other_hash = (f"hash({', '.join(side)})" for side in zip(*hashed, strict=True))
         my_hashes = f"SELECT {my_hash} AS h FROM data"  # noqa: S608 - quoted
         other_hashes = f"SELECT {other_hash} AS h FROM {theirs}"  # noqa: S608 - quoted
