@@ -68,7 +68,7 @@ class AirflowUser:
                 f"{self._airflow.url}/api/v2/{path}",
                 json=body,
                 headers={"Accept": "application/json"},
-                timeout=60,
+                timeout=180,
             )
         except requests.RequestException as error:
             raise DependencyError(

@@ -12,6 +12,7 @@ from airflow_mlgov.errors import EvidenceError, PromotionRefused
 from airflow_mlgov.evidence.signing import sign_statement
 from airflow_mlgov.evidence.statements import EmergencyStatement, Person
 from airflow_mlgov.evidence.verification import verify_envelope
+from airflow_mlgov.governance import replay
 from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.release.enforcement import enforce
 from airflow_mlgov.release.explanation import replay_all
@@ -108,9 +109,7 @@ def test_a_decision_that_cannot_be_made_again_blinds_no_other(
     guarded.refused(version)
     guarded.approve(version)
     guarded.promote(version)
-    from airflow_mlgov.release import explanation
-
-    right, calls = explanation.replay, []
+    right, calls = replay.replay, []
 
     def once(*given: Any) -> Any:
         calls.append(given)
@@ -118,7 +117,7 @@ def test_a_decision_that_cannot_be_made_again_blinds_no_other(
             raise KeyError("request")
         return right(*given)
 
-    monkeypatch.setattr(explanation, "replay", once)
+    monkeypatch.setattr(replay, "replay", once)
     first, second = replay_all(guarded.ledger, guarded.trust)
     assert [code for code, _ in first.now] == ["engine.error"]
     assert second.same

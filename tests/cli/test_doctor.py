@@ -244,7 +244,7 @@ def test_a_required_gate_that_no_installed_package_has(world: World) -> None:
         ("deny contains {", "own.rego:3:16"),
         (f"deny contains {REASON} if not who", "`who` is unsafe"),
         (f"deny contains {REASON} if startswith(input.request.model)", "`startswith` expects 2 arguments"),
-        (f"reject contains {REASON} if true", "not a valid rule path"),
+        (f"reject contains {REASON} if true", "there is no rule"),
         ("deny contains 1 if true", "a reason needs a code and a message"),
         (f"deny contains {REASON} if http.send({{}})", "could be replayed"),
     ],

@@ -25,10 +25,8 @@ from airflow_mlgov.evidence.pack import write_pack
 from airflow_mlgov.evidence.signing import TrustRoot, duties, open_signer, sign_statement
 from airflow_mlgov.evidence.verification import verify_envelope
 from airflow_mlgov.gates.bounds import parse_bounds
-from airflow_mlgov.gates.policy.gate import judge_pipelines
-from airflow_mlgov.gates.policy.spec import PolicySettings
 from airflow_mlgov.governance.policy import load_policy
-from tests.worlds.pipelines import GUARDED
+from tests.worlds.pipelines import GUARDED, judged
 from tests.worlds.samples import MODEL, STATEMENTS
 
 SURFACES = 9
@@ -344,7 +342,7 @@ def test_pipelines(data: st.DataObject, desk: Path) -> None:
     file = desk / "bent" / Path(name).name
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(raw)
-    ends_well(lambda: judge_pipelines(PolicySettings.read({"manifest": str(file)}), None))
+    ends_well(lambda: judged({"manifest": str(file)}))
 
 
 BRACKETS = ["{" * 50_000, "( " * 50_000, "$(" * 20_000, "'", '"""', "/*", "}", "script { if (x) {", "", "\x00"]

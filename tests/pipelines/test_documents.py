@@ -12,12 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_mlgov.errors import ConfigurationError, MlgovError
-from airflow_mlgov.gates.policy.gate import judge_pipelines
-from airflow_mlgov.gates.policy.spec import PolicySettings
 from airflow_mlgov.pipelines.documents import read_documents
 from airflow_mlgov.pipelines.reading import KINDS
 from tests.codes import raises_code
-from tests.worlds.pipelines import GUARDED
+from tests.worlds.pipelines import GUARDED, judged
 
 
 def test_scalars_are_those_of_yaml_1_2():
@@ -108,7 +106,7 @@ def test_no_shape_of_a_manifest_is_a_traceback(platform, value, seed, tmp_path_f
     path = tmp_path_factory.getbasetemp() / f"{platform}.json"
     path.write_text(json.dumps(found))
     with contextlib.suppress(MlgovError):
-        judge_pipelines(PolicySettings.read({"manifest": str(path), "kind": platform}), None)
+        judged({"manifest": str(path), "kind": platform})
 
 
 @settings(max_examples=200, deadline=None)
@@ -117,4 +115,4 @@ def test_no_jenkinsfile_is_a_traceback(tmp_path_factory, words):
     path = tmp_path_factory.getbasetemp() / "Jenkinsfile"
     path.write_text(" ".join(words))
     with contextlib.suppress(MlgovError):
-        judge_pipelines(PolicySettings.read({"manifest": str(path)}), None)
+        judged({"manifest": str(path)})

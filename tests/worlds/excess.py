@@ -24,8 +24,8 @@ KERNEL = 1 << 30
 """Bytes of address space beyond the limit after which the kernel ends a child."""
 BESIDE = 320
 """Megabytes beyond the limit that a child may have touched."""
-LATE = 4.0
-"""Seconds beyond the limit in which everything has to be over, on a busy machine."""
+LATE = 10.0
+"""Seconds beyond the limit in which everything is over on an idle machine."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_mlgov.gates.policy.gate import judge_pipelines, known_pipelines
+from airflow_mlgov.gates.policy.spec import PolicySettings
+from airflow_mlgov.gates.protocol import Findings
+
 GUARDED = {
     "github": (
         ".github/workflows/release.yml",
@@ -173,3 +180,9 @@ spec:
     ),
 }
 """Platform -> name of the file, and its text."""
+
+
+def judged(said: Mapping[str, Any]) -> Findings:
+    """What the policy gate finds in the pipelines that its settings name."""
+    settings = PolicySettings.read(dict(said))
+    return judge_pipelines(settings, known_pipelines(settings, None))

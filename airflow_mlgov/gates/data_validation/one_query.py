@@ -3,7 +3,6 @@ Great Expectations what it does not compile, with the reason; what cannot be so 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -206,7 +205,7 @@ def _row(table: DuckTable, plan: Plan, aggregates: Sequence[str]) -> dict[str, A
 
 
 def _failed(error: ConfigurationError) -> Result:
-    """Of an expectation whose query failed; an engine's words may quote a value, so its kind alone is told.
+    """Of an expectation whose query failed: why, in the words of the error, which quotes no value.
 
     :raises ConfigurationError: it was stopped by a limit
     """
@@ -214,7 +213,6 @@ def _failed(error: ConfigurationError) -> Result:
         return Result(False, {}, error=str(error))
     if error.code != _FAILED:
         raise error
-    kind = re.search(r"[A-Z][A-Za-z ]* Error", str(error))
-    named = f" ({kind[0]})" if kind else ""
-    said = f"DuckDB stops at a value that it cannot compute with{named}: look at the least and the greatest"
+    why = str(error).rpartition(": ")[2]
+    said = f"DuckDB stops at a value that it cannot compute with ({why}): look at the least and the greatest"
     return Result(False, {}, error=said)

@@ -62,6 +62,8 @@ TASKS = [
     (FairnessGateOperator, {"model": SAID, **STORED, "table": SAID}),
     (EvaluationGateOperator, {**GATED, "baseline": SAID, "bounds": {SAID: {"min": SAID}}}),
     (EvaluationGateOperator, {"model": SAID, "report_dir": REPORTS, "mlflow_run": SAID}),
+    (EvaluationGateOperator, {"model": SAID, **STORED, "table": SAID, "baseline_table": SAID}),
+    (PerformanceGateOperator, {"model": SAID, **STORED, "query": SAID, "baseline_query": SAID}),
     (AuditDueSensor, {**SUBJECT, **WAITING}),
     (ModelVersionSensor, {
         "model": SAID, "newer_than": SAID, "stage": SAID, "alias": SAID, "mlflow_conn_id": SAID, **WAITING,
