@@ -244,8 +244,9 @@ def test_mlflow_down_is_retried_and_leaves_nothing(release: Release, monkeypatch
 def test_impossible_operators_are_refused_when_the_dag_is_read() -> None:
     for make in (
         lambda: DataValidationGateOperator(task_id="x", suite="s"),
-        lambda: DataValidationGateOperator(task_id="x", suite="s", data="d", conn_id="c"),
+        lambda: DataValidationGateOperator(task_id="x", suite="s", data="d", table="t"),
         lambda: DataValidationGateOperator(task_id="x", suite="s", conn_id="c"),
+        lambda: DataValidationGateOperator(task_id="x", suite="s", conn_id="c", data="d", table="t"),
         lambda: FairnessGateOperator(task_id="x", model="m", data="d", on_fail="ignore"),
         lambda: ApprovalGateOperator(task_id="x", model="m", target="t", defaults="Approve"),
     ):
