@@ -43,7 +43,7 @@ TASKS = [
     ),
     (RegisterModelOperator, {
         "model": SAID, "run_id": SAID, "datasets": [SAID], "artifact_path": SAID,
-        "feature_services": [{"repo": SAID, "service": SAID}],
+        "feature_services": [{"repo": SAID, "service": SAID}], "images": [SAID],
     }),
     (ReconcileRegistryOperator, {"models": [SAID]}),
     (DataValidationGateOperator, {**GATED, "target": SAID, "suite": SAID, "reference": SAID}),
