@@ -50,7 +50,8 @@ class OpaHook(BaseHook):  # type: ignore[misc]  # the provider ships no types to
         :raises ConfigurationError: the connection lacks a host, or its extra says what nobody reads
         """
         from airflow_mlgov.rego.choice import seconds
-        from airflow_mlgov.rego.server import TIMEOUT_SECONDS, OpaServer, ServerSettings
+        from airflow_mlgov.rego.client import TIMEOUT_SECONDS, ServerSettings
+        from airflow_mlgov.rego.server import OpaServer
 
         found = self.get_connection(self.opa_conn_id)
         extra = extra_of(found.extra, self.opa_conn_id)

@@ -8,15 +8,16 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.rego.embedded import EmbeddedEngine, as_numbers, embedded, in_order, require_same
-from airflow_mlgov.rego.protocol import Bundle, Outline, RulesError, plain_json
+from airflow_mlgov.rego.embedded import EmbeddedEngine
+from airflow_mlgov.rego.protocol import Question, RulesError, plain_json
+from airflow_mlgov.rego.second import SecondEngine
 
 TIMEOUT_SECONDS = 20.0
 _MAX_MEMORY = "1GiB"
@@ -26,7 +27,7 @@ _MAX_ADDRESSES = 8 * 1024**3
 _MOST_SHOWN = 500
 
 
-class OpaBinary:
+class OpaBinary(SecondEngine):
     """Evaluates by ``opa eval``.
 
     :param program: its path, or its name if it is on the PATH
@@ -34,8 +35,8 @@ class OpaBinary:
     """
 
     def __init__(self, program: str, engine: EmbeddedEngine | None = None, timeout: float = TIMEOUT_SECONDS) -> None:
+        super().__init__(engine)
         self.program, self.timeout = shutil.which(program) or program, timeout
-        self._embedded = engine or embedded()
 
     @cached_property
     def name(self) -> str:
@@ -46,27 +47,10 @@ class OpaBinary:
         said = self._run(["version"], b"", 10.0).decode(errors="replace").splitlines() or [""]
         return f"opa {said[0].removeprefix('Version: ')} ({self.program})"
 
-    def outline(self, bundle: Bundle) -> Outline:
-        """See :meth:`~airflow_mlgov.rego.protocol.PolicyEngine.outline`."""
-        return self._embedded.outline(bundle)
-
-    def evaluate(
-        self,
-        bundle: Bundle,
-        rules: Sequence[str],
-        document: Mapping[str, Any],
-        *,
-        counted: str = "",
-        timeout: float | None = None,
-    ) -> list[Any]:
-        """See :meth:`~airflow_mlgov.rego.protocol.PolicyEngine.evaluate`."""
-        plain = as_numbers(document)
-        ours = self._embedded.evaluate(bundle, rules, plain, counted=counted, timeout=timeout)
-        theirs = self._ask(bundle, rules, plain_json(plain), timeout or self.timeout)
-        require_same(rules, ours, in_order(self._embedded.outline(bundle), rules, theirs), self.name)
-        return ours
-
-    def _ask(self, bundle: Bundle, rules: Sequence[str], document: bytes, timeout: float) -> list[Any]:
+    def theirs(self, question: Question) -> list[Any]:
+        """See :meth:`~airflow_mlgov.rego.second.SecondEngine.theirs`."""
+        bundle, rules = question.bundle, question.rules
+        document, timeout = plain_json(question.document), question.timeout or self.timeout
         with tempfile.TemporaryDirectory(prefix="mlgov-opa-") as folder:
             for number, text in enumerate(bundle.modules.values()):
                 Path(folder, f"{number}.rego").write_text(text, encoding="utf-8")

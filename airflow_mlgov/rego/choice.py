@@ -46,7 +46,8 @@ def logged(engine: PolicyEngine, path: str | Path | None) -> PolicyEngine:
 
 
 def _server(option: Callable[[str], str]) -> PolicyEngine:
-    from airflow_mlgov.rego.server import OpaServer, ServerSettings
+    from airflow_mlgov.rego.client import ServerSettings
+    from airflow_mlgov.rego.server import OpaServer
 
     if not option("opa_url"):
         raise ConfigurationError("policy_engine is opa: say opa_url, the address of the server", code="opa.address")

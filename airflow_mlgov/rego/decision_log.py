@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from airflow_mlgov.errors import AccessError, ConfigurationError
-from airflow_mlgov.rego.protocol import Bundle, Outline, PolicyEngine, RulesError
+from airflow_mlgov.rego.protocol import Bundle, Outline, PolicyEngine, Question, RulesError
 
 _TYPE = "openpolicyagent.org/decision_logs"
 
 
-class Logged:
+class Logged(PolicyEngine):
     """An engine whose answers are written down before anybody sees them: what cannot be written is not answered.
 
     :param engine: what evaluates
@@ -39,34 +39,24 @@ class Logged:
         """See :meth:`~airflow_mlgov.rego.protocol.PolicyEngine.outline`."""
         return self._engine.outline(bundle)
 
-    def evaluate(
-        self,
-        bundle: Bundle,
-        rules: Sequence[str],
-        document: Mapping[str, Any],
-        *,
-        counted: str = "",
-        timeout: float | None = None,
-    ) -> list[Any]:
-        """See :meth:`~airflow_mlgov.rego.protocol.PolicyEngine.evaluate`.
+    def answer(self, question: Question) -> list[Any]:
+        """See :meth:`~airflow_mlgov.rego.protocol.PolicyEngine.answer`.
 
         :raises ConfigurationError: the log cannot be written
         :raises AccessError: the file system refuses
         """
         began = time.perf_counter_ns()
         try:
-            found = self._engine.evaluate(bundle, rules, document, counted=counted, timeout=timeout)
+            found = self._engine.answer(question)
         except RulesError as error:
             said = {"code": error.code, "message": str(error)}
-            self._write(bundle, [(rule, {"error": said}) for rule in rules], document, began)
+            self._write(question, [(rule, {"error": said}) for rule in question.rules], began)
             raise
-        results = [(rule, {"result": value}) for rule, value in zip(rules, found, strict=True)]
-        self._write(bundle, results, document, began)
+        results = [(rule, {"result": value}) for rule, value in zip(question.rules, found, strict=True)]
+        self._write(question, results, began)
         return found
 
-    def _write(
-        self, bundle: Bundle, results: Sequence[tuple[str, Mapping[str, Any]]], document: Mapping[str, Any], began: int
-    ) -> None:
+    def _write(self, question: Question, results: Sequence[tuple[str, Mapping[str, Any]]], began: int) -> None:
         took = time.perf_counter_ns() - began
         lines = [
             {
@@ -74,8 +64,8 @@ class Logged:
                 "labels": {"app": "airflow_mlgov", "engine": self.name},
                 "decision_id": str(uuid.uuid4()),
                 "path": rule.removeprefix("data.").replace(".", "/"),
-                "bundles": {"mlgov": {"revision": bundle.digest}},
-                "input": document,
+                "bundles": {"mlgov": {"revision": question.bundle.digest}},
+                "input": question.document,
                 **result,
                 "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
                 "metrics": {"timer_server_handler_ns": took},

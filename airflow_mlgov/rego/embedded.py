@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -23,19 +23,18 @@ from typing import IO, Any
 from airflow_mlgov.rego import child as child_process
 from airflow_mlgov.rego.child import LENGTH, MAX_ANSWER, MAX_MEMORY
 from airflow_mlgov.rego.inputs import require_valid
-from airflow_mlgov.rego.protocol import Bundle, Head, Outline, RulesError, plain_json
+from airflow_mlgov.rego.protocol import Bundle, Head, Outline, PolicyEngine, Question, RulesError, plain_json
 
 TIMEOUT_SECONDS = 20.0
 _INHERITED = ("LD_LIBRARY_PATH", "LANG", "LC_ALL")
 _MOST_IDLE = 4
 """Children that wait for another question, of all bundles together."""
 _PIECE = 1 << 16
-_WHOLE = 2**53
 _FOUR_BYTES = re.compile(rb"[\xf0-\xff]")
 _BOOT = "import sys; sys.path[:0] = sys.argv[1:]; from airflow_mlgov.rego.child import main; main()"
 
 
-class EmbeddedEngine:
+class EmbeddedEngine(PolicyEngine):
     """Evaluates in child processes, one for each bundle and, where several threads ask at once, one for each of them.
 
     An engine is made for one owner: what holds the secrets of one team is not handed the inputs of another. Threads may
@@ -55,30 +54,22 @@ class EmbeddedEngine:
         """``regorus`` and its version."""
         return f"regorus {_version()}"
 
-    def evaluate(
-        self,
-        bundle: Bundle,
-        rules: Sequence[str],
-        document: Mapping[str, Any],
-        *,
-        counted: str = "",
-        timeout: float | None = None,
-    ) -> list[Any]:
-        """See :meth:`~airflow_mlgov.rego.protocol.PolicyEngine.evaluate`."""
-        text = plain_json(document)
-        require_valid(bundle, document)
-        end = _End(self.timeout if timeout is None else timeout)
-        child = self._take(bundle, end)
+    def answer(self, question: Question) -> list[Any]:
+        """See :meth:`~airflow_mlgov.rego.protocol.PolicyEngine.answer`."""
+        text = plain_json(question.document)
+        require_valid(question.bundle, question.document)
+        end = _End(self.timeout if question.timeout is None else question.timeout)
+        child = self._take(question.bundle, end)
         try:
             if not child.is_there:
                 raise RulesError("the rules take too much memory when they are loaded", code="rego.limit")
-            require_rules(child.outline, rules, counted)
+            require_rules(child.outline, question.rules, question.counted)
             if child.counts_text:
                 require_countable(text)
-            answer = child.ask(rules, text, end)
+            found = child.ask(question.rules, text, end)
         finally:
             self._give_back(child)
-        return in_order(child.outline, rules, answer)
+        return in_order(child.outline, question.rules, found)
 
     def outline(self, bundle: Bundle) -> Outline:
         """See :meth:`~airflow_mlgov.rego.protocol.PolicyEngine.outline`."""
@@ -329,30 +320,6 @@ def require_countable(text: bytes) -> None:
             "engines do differently: count collections alone, or take them out of the input",
             code="rego.input",
         )
-
-
-def require_same(rules: Sequence[str], ours: Sequence[Any], theirs: Sequence[Any], who: str) -> None:
-    """Refuse two answers.
-
-    :param who: the other engine
-    :raises RulesError: they are not the same
-    """
-    for rule, one, other in zip(rules, ours, theirs, strict=True):
-        if plain_json(as_numbers(one)) != plain_json(as_numbers(other)):
-            raise RulesError(
-                f"{who} and the embedded engine answer {rule} differently, so nothing is allowed: other rules are "
-                "there, or the rules say what engines read differently; please report them if it is the second",
-                code="rego.disagree",
-            )
-
-
-def as_numbers(value: Any) -> Any:
-    """A value in which a whole number is written as one: 1.0 as 1, which OPA tells apart in texts."""
-    if isinstance(value, float) and value.is_integer() and abs(value) < _WHOLE:
-        return int(value)
-    if isinstance(value, Mapping):
-        return {key: as_numbers(item) for key, item in value.items()}
-    return [as_numbers(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def in_order(outline: Outline, rules: Sequence[str], values: Sequence[Any]) -> list[Any]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from airflow_mlgov.errors import ConfigurationError
 
@@ -53,12 +54,47 @@ class Bundle:
         return _sha256(plain_json([self.digest, self.vetting, self.schema]))
 
 
-class PolicyEngine(Protocol):
+@dataclass(frozen=True)
+class Question:
+    """What an engine is asked at once."""
+
+    bundle: Bundle
+    """Loaded and vetted when it is first asked, then kept by its digest."""
+    rules: Sequence[str]
+    """Paths such as ``data.mlgov.promotion.deny``; each must exist and have a value."""
+    document: Mapping[str, Any]
+    """The input, with the time as a field of it: rules cannot ask the clock."""
+    counted: str = ""
+    """Name of a set to which at least one rule must add, by the syntax tree: without it the rules would evaluate to
+    nothing."""
+    timeout: float | None = None
+    """Seconds for one evaluation; the engine's own if omitted."""
+
+
+class PolicyEngine(ABC):
     """Evaluates rules. Every engine gives the same answers, or refuses."""
 
     @property
+    @abstractmethod
     def name(self) -> str:
         """What it is, for people and for logs: ``regorus 0.13.0``, ``opa 1.22.2 at https://opa.example``."""
+
+    @abstractmethod
+    def answer(self, question: Question) -> list[Any]:
+        """The values of some rules over an input; of sets as lists, in the order of their JSON.
+
+        :raises RulesError: the rules do not parse, are refused, do not exist, are undefined or do not end; the input is
+            not what its schema says; or two engines gave two answers
+        :raises DependencyError: the engine is a server, and it is down
+        :raises AccessError: the server refuses the credentials
+        """
+
+    @abstractmethod
+    def outline(self, bundle: Bundle) -> Outline:
+        """What the bundle holds, by its syntax tree; evaluates nothing.
+
+        :raises RulesError: it does not parse, or is refused
+        """
 
     def evaluate(
         self,
@@ -69,25 +105,8 @@ class PolicyEngine(Protocol):
         counted: str = "",
         timeout: float | None = None,
     ) -> list[Any]:
-        """The values of some rules over an input; of sets as lists, in the order of their JSON.
-
-        :param bundle: loaded and vetted when it is first asked, then kept by its digest
-        :param rules: paths such as ``data.mlgov.promotion.deny``; each must exist and have a value
-        :param document: the input, with the time as a field of it: rules cannot ask the clock
-        :param counted: name of a set to which at least one rule must add, by the syntax tree: without it the rules
-            would evaluate to nothing
-        :param timeout: seconds for one evaluation; the engine's own if omitted
-        :raises RulesError: the rules do not parse, are refused, do not exist, are undefined or do not end; the input is
-            not what its schema says; or two engines gave two answers
-        :raises DependencyError: the engine is a server, and it is down
-        :raises AccessError: the server refuses the credentials
-        """
-
-    def outline(self, bundle: Bundle) -> Outline:
-        """What the bundle holds, by its syntax tree; evaluates nothing.
-
-        :raises RulesError: it does not parse, or is refused
-        """
+        """See :meth:`answer`, and :class:`Question` for what is given."""
+        return self.answer(Question(bundle, rules, document, counted, timeout))
 
 
 @dataclass(frozen=True)

@@ -1,69 +1,30 @@
 """An OPA server: the rules are given to it under names that are their digest, and no answer of its is taken that the
-embedded engine does not give too. Speaks to nobody but the address that was configured; follows no redirection."""
+embedded engine does not give too."""
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, MlgovError
-from airflow_mlgov.rego.embedded import EmbeddedEngine, as_numbers, embedded, in_order, require_same
-from airflow_mlgov.rego.protocol import Bundle, Outline, RulesError, plain_json
+from airflow_mlgov.errors import AccessError, DependencyError, MlgovError
+from airflow_mlgov.rego.client import JSON, Answer, OpaClient, ServerSettings, revision_of
+from airflow_mlgov.rego.embedded import EmbeddedEngine
+from airflow_mlgov.rego.protocol import Bundle, Outline, Question, RulesError, plain_json
+from airflow_mlgov.rego.second import SecondEngine
+from airflow_mlgov.words import plain
 
-TIMEOUT_SECONDS = 5.0
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _MAX_ANSWER = 64 * 1024**2
 """Bytes: the list of all policies holds their syntax trees."""
-_PIECE = 1 << 16
 _LOOK_AGAIN = 60.0
 """Seconds after which it is asked again whether it still holds the rules."""
 _MOST_SHOWN = 300
 _BUSY = frozenset({408, 429, 502, 503, 504})
 
 
-@dataclass(frozen=True)
-class ServerSettings:
-    """Where an OPA server is, and who asks."""
-
-    url: str
-    token: str = field(default="", repr=False)
-    """Sent as a bearer token; none if empty."""
-    ca: str = ""
-    """File with the certificates to trust; the system's if empty."""
-    cert: str = ""
-    """File with a client certificate, for mutual TLS."""
-    key: str = ""
-    """File with its private key; in ``cert`` if empty."""
-    timeout: float = TIMEOUT_SECONDS
-    """Seconds for one answer."""
-    bundle: str = ""
-    """Name of a bundle that the server has loaded itself and whose revision must be the digest of the rules; empty: the
-    rules are given to the server."""
-
-    def __post_init__(self) -> None:
-        where = urlsplit(self.url)
-        if where.scheme not in ("http", "https") or not where.hostname or where.username or where.query:
-            raise ConfigurationError(
-                "the address of the OPA server must be a URL such as https://opa.example:8181, without a password",
-                code="opa.address",
-            )
-        if where.scheme == "http" and where.hostname not in _LOOPBACK:
-            raise ConfigurationError(
-                f"{where.hostname} is another machine, and http:// would show it token and evidence to all: use https://",
-                code="opa.address",
-            )
-        if not 0 < self.timeout <= 600:
-            raise ConfigurationError(
-                "the time limit of the OPA server is a number of seconds, up to 600", code="opa.limit"
-            )
-
-
-class OpaServer:
+class OpaServer(SecondEngine):
     """Evaluates on an OPA server, and refuses what the embedded engine would answer differently.
 
     The rules are given to the server as policies ``mlgov/DIGEST/…``, in a package of their own that has the digest in
@@ -76,42 +37,24 @@ class OpaServer:
     """
 
     def __init__(self, settings: ServerSettings, engine: EmbeddedEngine | None = None) -> None:
+        super().__init__(engine)
         self.settings = settings
-        self._embedded = engine or embedded()
+        self._client = OpaClient(settings, self.name)
         self._held: dict[str, float] = {}
         self._lock = threading.Lock()
-        self._sessions = threading.local()
 
     @property
     def name(self) -> str:
         """``opa`` and its address."""
         return f"opa at {self.settings.url}"
 
-    def outline(self, bundle: Bundle) -> Outline:
-        """See :meth:`~airflow_mlgov.rego.protocol.PolicyEngine.outline`."""
-        return self._embedded.outline(bundle)
-
-    def evaluate(
-        self,
-        bundle: Bundle,
-        rules: Sequence[str],
-        document: Mapping[str, Any],
-        *,
-        counted: str = "",
-        timeout: float | None = None,
-    ) -> list[Any]:
-        """See :meth:`~airflow_mlgov.rego.protocol.PolicyEngine.evaluate`."""
-        plain = as_numbers(document)
-        ours = self._embedded.evaluate(bundle, rules, plain, counted=counted, timeout=timeout)
-        outline = self._embedded.outline(bundle)
-        limit = min(self.settings.timeout, timeout or self.settings.timeout)
-        body = b'{"input":' + plain_json(plain) + b"}"
+    def theirs(self, question: Question) -> list[Any]:
+        """See :meth:`~airflow_mlgov.rego.second.SecondEngine.theirs`."""
+        limit = min(self.settings.timeout, question.timeout or self.settings.timeout)
+        body = b'{"input":' + plain_json(question.document) + b"}"
         if self.settings.bundle:
-            theirs = [self._ask(rule, body, limit, revision=bundle.digest) for rule in rules]
-        else:
-            theirs = self._ask_pinned(bundle, outline, rules, body, limit)
-        require_same(rules, ours, in_order(outline, rules, theirs), self.name)
-        return ours
+            return [self._ask(rule, body, limit, revision=question.bundle.digest) for rule in question.rules]
+        return self._ask_pinned(question.bundle, self.outline(question.bundle), question.rules, body, limit)
 
     def ping(self) -> str:
         """The version that it says it is; empty if it does not say.
@@ -186,90 +129,41 @@ class OpaServer:
         path = quote(rule.removeprefix("data.").replace(".", "/"))
         answer = self._call("POST", f"v1/data/{path}?strict-builtin-errors=true&provenance=true", body, limit=limit)
         if revision:
-            bundles = (answer.get("provenance") or {}).get("bundles") or {}
-            found = (bundles.get(self.settings.bundle) or {}).get("revision")
-            if found != revision:
-                raise RulesError(
-                    f"the bundle {self.settings.bundle} of {self.name} is at {found or 'no revision'}, and the rules "
-                    f"are {revision}: have the server load them",
-                    code="opa.other_rules",
-                )
+            self._require(revision, answer)
         if "result" not in answer:
             raise RulesError(f"{rule} is undefined at {self.name}", code="rego.undefined")
         if answer.get("warning"):
             raise RulesError(f"{self.name} warns: {str(answer['warning'])[:_MOST_SHOWN]}", code="opa.answer")
         return answer["result"]
 
+    def _require(self, revision: str, answer: Mapping[str, Any]) -> None:
+        found = revision_of(answer, self.settings.bundle)
+        if found != revision:
+            raise RulesError(
+                f"the bundle {self.settings.bundle} of {self.name} is at {plain(found or 'no revision', 80)}, and the "
+                f"rules are {revision}: have the server load them",
+                code="opa.other_rules",
+            )
+
     def _call(
-        self, method: str, path: str, body: bytes | None = None, *, limit: float, kind: str = "application/json"
+        self, method: str, path: str, body: bytes | None = None, *, limit: float, kind: str = JSON
     ) -> dict[str, Any]:
-        import requests
+        answer = self._client.send(method, path, body, limit=limit, most=_MAX_ANSWER, kind=kind)
+        if answer.status not in (200, 204):
+            raise self._refused(answer, path)
+        return self._parsed(answer)
 
-        end = time.monotonic() + limit
-        headers = {"Content-Type": kind, "Accept": "application/json"}
-        if self.settings.token:
-            headers["Authorization"] = f"Bearer {self.settings.token}"
-        url = f"{self.settings.url.rstrip('/')}/{path}"
+    def _parsed(self, answer: Answer) -> dict[str, Any]:
         try:
-            with self._session().request(
-                method, url, data=body, headers=headers, timeout=limit, stream=True, allow_redirects=False
-            ) as answer:
-                text = self._read(answer, end)
-        except (requests.exceptions.SSLError, requests.exceptions.InvalidHeader, OSError) as error:
-            raise self._unreachable(error) from None
-        if answer.status_code not in (200, 204):
-            raise self._refused(answer.status_code, text, path)
-        return self._parsed(text)
-
-    def _session(self) -> Any:
-        """One for each thread: it keeps the connection."""
-        import requests
-
-        found = getattr(self._sessions, "session", None)
-        if found is None:
-            found = requests.Session()
-            found.trust_env = False  # no proxy and no .netrc of whoever runs this
-            found.verify = self.settings.ca or True
-            if self.settings.cert:
-                found.cert = (self.settings.cert, self.settings.key) if self.settings.key else self.settings.cert
-            self._sessions.session = found
-        return found
-
-    def _read(self, answer: Any, end: float) -> bytes:
-        found = bytearray()
-        for piece in answer.iter_content(_PIECE):
-            found += piece
-            if len(found) > _MAX_ANSWER:
-                raise RulesError(f"{self.name} answers with more than {_MAX_ANSWER // 1024**2} MiB", code="opa.answer")
-            if time.monotonic() > end:
-                raise DependencyError(f"{self.name} took too long to answer", code="opa.down")
-        return bytes(found)
-
-    def _parsed(self, text: bytes) -> dict[str, Any]:
-        try:
-            found = json.loads(text or b"{}")
-        except (ValueError, RecursionError):
-            found = None
+            found = answer.json()
+        except ValueError as error:
+            raise RulesError(f"{self.name} answers with what is no JSON: {error}", code="opa.answer") from None
         if not isinstance(found, dict):
             raise RulesError(f"{self.name} answers with something that is no JSON object", code="opa.answer")
         return found
 
-    def _unreachable(self, error: Exception) -> MlgovError:
-        import requests
-
-        if isinstance(error, requests.exceptions.SSLError):
-            return AccessError(
-                f"{self.name} and this side do not trust each other's certificates: check ca, cert and key",
-                code="opa.certificate",
-            )
-        if isinstance(error, requests.exceptions.RequestException):
-            return DependencyError(f"{self.name} does not answer ({type(error).__name__})", code="opa.down")
-        return ConfigurationError(
-            f"the certificates for {self.name} cannot be read: {getattr(error, 'strerror', None) or error}",
-            code="opa.certificate",
-        )
-
-    def _refused(self, status: int, text: bytes, path: str) -> MlgovError:
+    def _refused(self, answer: Answer, path: str) -> MlgovError:
+        status = answer.status
         if status in (401, 403):
             return AccessError(
                 f"{self.name} refuses {path.partition('?')[0]} with {status}: check the token, and the server's "
@@ -277,7 +171,7 @@ class OpaServer:
                 code="opa.refused",
             )
         try:
-            said = self._parsed(text)
+            said = self._parsed(answer)
         except RulesError:
             said = {}
         errors = [item for item in said.get("errors") or () if isinstance(item, dict)]

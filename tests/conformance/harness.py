@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from airflow_mlgov.rego.child import Loaded, Unanswered
-from airflow_mlgov.rego.embedded import _FOUR_BYTES, as_numbers
+from airflow_mlgov.rego.embedded import _FOUR_BYTES
 from airflow_mlgov.rego.protocol import plain_json
+from airflow_mlgov.rego.second import as_numbers
 
 Kind = Literal["value", "undefined", "refused", "error", "not loaded"]
 

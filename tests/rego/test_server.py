@@ -14,9 +14,10 @@ from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyErro
 from airflow_mlgov.governance.decision import SHIPPED, apply_rules
 from airflow_mlgov.governance.reasons import shipped_rules
 from airflow_mlgov.rego.binary import OpaBinary
+from airflow_mlgov.rego.client import ServerSettings
 from airflow_mlgov.rego.embedded import embedded
 from airflow_mlgov.rego.protocol import Bundle, RulesError
-from airflow_mlgov.rego.server import OpaServer, ServerSettings, moved
+from airflow_mlgov.rego.server import OpaServer, moved
 from tests.fixtures.opa_over_tls import OpaServerOfTests, running_opa
 
 RULES = "package a.b\nimport rego.v1\nimport data.lib.c\n"
@@ -90,6 +91,7 @@ def test_a_server_that_was_started_anew_is_given_the_rules_again(opa_over_tls: O
     [
         ({"token": "wrong"}, AccessError, "opa.refused"),
         ({"token": ""}, AccessError, "opa.refused"),
+        ({"token": "a\nb"}, AccessError, "opa.refused"),
         ({"ca": ""}, AccessError, "opa.certificate"),
         ({"ca": "/nowhere.pem"}, ConfigurationError, "opa.certificate"),
         ({"url": "https://127.0.0.1:9"}, DependencyError, "opa.down"),
@@ -106,7 +108,8 @@ def test_what_keeps_a_server_from_answering(
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://opa.example", "http://opa.example:8181", "opa.example", "https://user:pw@opa.example", ""]
+    "url",
+    ["ftp://opa.example", "http://opa.example:8181", "opa.example", "https://user:pw@opa.example", "http://[", ""],
 )
 def test_addresses_that_are_refused(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
