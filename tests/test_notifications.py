@@ -220,7 +220,9 @@ def test_events_choose_who_is_told(configure: Any) -> None:
 def test_nothing_configured_only_writes_the_log(text: str, configure: Any, caplog: pytest.LogCaptureFixture) -> None:
     configure(text=text)
     tell(subject="a title", body="To: owners\n")
-    assert [(record.name, record.message) for record in caplog.records] == [("airflow.task", "a title\nTo: owners\n")]
+    assert [(record.name, record.getMessage()) for record in caplog.records] == [
+        ("airflow.task", "a title\nTo: owners\n")
+    ]
 
 
 def hanging_server() -> socket.socket:
@@ -242,7 +244,7 @@ def test_servers_that_are_down_or_mute_are_logged(
         configure(*entries, KEPT)
         tell()
     assert Kept.told == ["gate_failed"]
-    errors = [record.message for record in caplog.records if record.levelno == logging.ERROR]
+    errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     assert len(errors) == 3
     for error, word in zip(
         errors, ("Unable to connect", "ConnectionRefusedError", "connection is not found"), strict=True
@@ -271,7 +273,7 @@ def test_a_failing_notifier_is_logged_and_the_others_send(
 ) -> None:
     configure(entry, KEPT)
     tell()
-    (error,) = [record.message for record in caplog.records if record.levelno == logging.ERROR]
+    (error,) = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     assert f"not sent by {entry['class']}: " in error
     assert words in error
     assert Kept.told == ["gate_failed"]
@@ -328,7 +330,7 @@ def test_mistakes_in_the_configuration_are_named(
     assert sentence.startswith(mistake)
     configure(text=text)
     tell()
-    assert f"[mlgov] notifiers: {sentence}" in caplog.text
+    assert f"[mlgov] notifiers: {sentence}" in caplog.messages
 
 
 def test_the_package_speaks_only_of_known_events() -> None:
