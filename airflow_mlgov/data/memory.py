@@ -15,7 +15,7 @@ from pathlib import Path
 from airflow_mlgov.data.relation import MEMORY_LIMIT, bytes_of, require_memory_limit
 from airflow_mlgov.errors import ConfigurationError
 
-_LIBRARIES = 512 << 20
+_LIBRARIES = 4 << 30
 """Bytes that libraries may take beside the limit while they are imported, and for each core (threads, their heaps)."""
 _FOR_A_CORE = 128 << 20
 
