@@ -70,6 +70,14 @@ class Document:
         line = next((self.lines[part] for part in known if part in self.lines), None)
         return f"{self.source}:{line}" if line else self.source
 
+    def problem(self, schema: Mapping[str, Any]) -> str:
+        """What tells most of why it does not fit a JSON Schema, with ``file:line``; empty if it fits."""
+        from jsonschema import Draft202012Validator
+        from jsonschema.exceptions import best_match
+
+        found = best_match(Draft202012Validator(schema).iter_errors(self.content))
+        return f"{self.where(*map(str, found.absolute_path))}: {found.message}" if found is not None else ""
+
 
 _Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Ten times as fast where PyYAML has it."""

@@ -62,14 +62,11 @@ def read_card(path: Path, now: datetime) -> tuple[dict[str, Any], Subject]:
     :raises ConfigurationError: it is none
     :raises AccessError: the file system refuses
     """
-    import jsonschema
-
     read = read_yaml(path, "card")
-    problem = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(SCHEMA).iter_errors(read.content))
-    if problem is not None:
-        where = read.where(*[str(part) for part in problem.absolute_path])
+    problem = read.problem(SCHEMA)
+    if problem:
         raise ConfigurationError(
-            f"{where}: {problem.message}; a card is {{form: {FORM}, name: …, licence: …, intended_use: […], "
+            f"{problem}; a card is {{form: {FORM}, name: …, licence: …, intended_use: […], "
             "base_models: […], documents: […]}",
             code="card.form",
         )

@@ -158,14 +158,11 @@ def read_list(path: Path) -> Features:
     :raises ConfigurationError: it is none
     :raises AccessError: the file system refuses
     """
-    import jsonschema
-
     read = read_yaml(path, "features")
-    problem = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(SCHEMA).iter_errors(read.content))
-    if problem is not None:
-        where = read.where(*[str(part) for part in problem.absolute_path])
+    problem = read.problem(SCHEMA)
+    if problem:
         raise ConfigurationError(
-            f"{where}: {problem.message}; a list of features is {{form: {FORM}, features: [{{name: …}}]}}",
+            f"{problem}; a list of features is {{form: {FORM}, features: [{{name: …}}]}}",
             code="features.form",
         )
     found = [
