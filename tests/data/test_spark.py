@@ -263,7 +263,7 @@ def test_a_server_that_says_nothing_is_left_at_the_time_limit() -> None:
         held: list[socket.socket] = []
         threading.Thread(target=lambda: held.append(silent.accept()[0]), daemon=True).start()
         started = time.monotonic()
-        with time_limit(3), pytest.raises((DependencyError, TimeLimitError)):
+        with pytest.raises((DependencyError, TimeLimitError)), time_limit(3):
             subject_of(SparkSource(f"sc://127.0.0.1:{silent.getsockname()[1]}", table="t"))
         assert time.monotonic() - started < 60
 
@@ -273,7 +273,7 @@ def test_a_query_is_stopped_at_the_time_limit_in_spark_too(spark_server: str) ->
         spark_server, query="SELECT count(*) AS n FROM range(2000000) a JOIN range(2000000) b ON a.id > b.id"
     )
     started = time.monotonic()
-    with time_limit(4), pytest.raises(TimeLimitError):
+    with pytest.raises(TimeLimitError), time_limit(4):
         subject_of(endless)
     assert time.monotonic() - started < 60
     assert subject_of(SparkSource(spark_server, query="SELECT 1 AS a")).digest  # and the server is free again
