@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.governance.packs import Pack
+from airflow_mlgov.governance.packs import Pack, package_of, rules_in
 from airflow_mlgov.rego.embedded import embedded
-from airflow_mlgov.rego.protocol import Bundle, RulesError
+from airflow_mlgov.rego.protocol import Bundle, Outline, RulesError
 
 _PLACE = re.compile(r"([^\s:,]+\.rego):(\d+)")
 
@@ -25,42 +25,44 @@ class Mistake:
 
 
 def mistakes_of(pack: Pack) -> list[Mistake]:
-    """All of them, by place."""
-    found = [*_of_each_module(pack), *_of_the_whole(pack), *_of_the_engine(pack)]
-    return sorted(set(found), key=lambda one: (one.where, one.text))
+    """All of them, by place; one alone where the modules do not parse."""
+    bundle = Bundle(pack.modules)
+    try:
+        look = embedded().look(bundle)
+    except RulesError as error:
+        return [_of_the_engine(pack, error)]
+    found = {
+        Mistake(f"{pack.source}/{module}:{line}" if line else f"{pack.source}/{module}", text)
+        for text, places in look.mistakes.items()
+        for module, line in places
+    }
+    found |= set(_of_metadata(pack, look.outline))
+    if not found:
+        found = set(_when_asked(pack, bundle, f"data.{package_of(pack.source, look.outline)}.deny"))
+    return sorted(found, key=lambda one: (one.where, one.text))
 
 
-def _of_each_module(pack: Pack) -> Iterator[Mistake]:
+def _of_metadata(pack: Pack, outline: Outline) -> Iterator[Mistake]:
     """Each module by itself, so that one mistake hides no other."""
-    for name in pack.modules:
-        alone = replace(pack, modules={name: pack.modules[name]})
+    for name, text in pack.modules.items():
         try:
-            alone.rules  # noqa: B018 - it refuses
+            rules_in(name, text, outline, pack.source)
         except ConfigurationError as error:
             yield Mistake(f"{pack.source}/{name}", str(error))
-
-
-def _of_the_whole(pack: Pack) -> Iterator[Mistake]:
     try:
-        pack.package  # noqa: B018 - it refuses
+        package_of(pack.source, outline)
     except ConfigurationError as error:
         yield Mistake(pack.source, str(error))
 
 
-def _of_the_engine(pack: Pack) -> Iterator[Mistake]:
+def _when_asked(pack: Pack, bundle: Bundle, path: str) -> Iterator[Mistake]:
+    """What the engine finds only when it is asked: names that nothing gives a value."""
     try:
-        package = pack.package
-    except ConfigurationError:
-        return
-    path = f"data.{package}.deny"
-    try:
-        embedded().evaluate(Bundle(pack.modules), [path], {}, counted=path)
+        embedded().evaluate(bundle, [path], {}, counted=path)
     except RulesError as error:
-        for part in re.split(r"; (?=\S+\.rego)", str(error)):
-            places, _, text = part.partition(": ")
-            found = _PLACE.findall(places)
-            if not found:
-                found, text = _PLACE.findall(part)[:1], part
-            yield from (Mistake(f"{pack.source}/{file}:{line}", text) for file, line in found)
-            if not found:
-                yield Mistake(pack.source, part)
+        yield _of_the_engine(pack, error)
+
+
+def _of_the_engine(pack: Pack, error: RulesError) -> Mistake:
+    found = _PLACE.search(str(error))
+    return Mistake(f"{pack.source}/{found[1]}:{found[2]}" if found else pack.source, str(error))

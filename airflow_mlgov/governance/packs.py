@@ -16,23 +16,19 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.rulebook import PARTS, PackAnswer, PackFinding, PackRule
 from airflow_mlgov.governance.bundles import digest_of, read_bundle, read_folder
-from airflow_mlgov.governance.reasons import metadata
 from airflow_mlgov.rego.embedded import embedded
-from airflow_mlgov.rego.protocol import Bundle, PolicyEngine, RulesError
+from airflow_mlgov.rego.lint import ALL_OF_IT
+from airflow_mlgov.rego.metadata import metadata_of
+from airflow_mlgov.rego.protocol import Bundle, Outline, PolicyEngine, RulesError
 from airflow_mlgov.results import Outcome, Severity
 from airflow_mlgov.strict_files import nearest
 
 _OWN = "mlgov."
 _SET = "deny"
-_PACKAGE = re.compile(r"^package\s+([A-Za-z_][\w.]*)", re.MULTILINE)
-_RULE = re.compile(r"^deny\b(?!\s*(?:\[|:=|=))", re.MULTILINE)
 _PINNED = re.compile(r"(?P<path>.+)@sha256:(?P<digest>[0-9a-f]{64})")
-_READ = re.compile(r"\binput(?:\.([a-z_]+)|\[\"([a-z_]+)\"\])")
 _CODE = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)+")
 _TEST = "_test.rego"
 
@@ -54,19 +50,23 @@ class Pack:
         return digest_of(self.modules)
 
     @cached_property
+    def outline(self) -> Outline:
+        """What is in the modules, by their syntax tree.
+
+        :raises ConfigurationError: they do not parse, or say what they may not
+        """
+        try:
+            return embedded().outline(Bundle(self.modules))
+        except RulesError as error:
+            raise _broken(self.source, error) from None
+
+    @cached_property
     def package(self) -> str:
         """The package whose ``deny`` is asked.
 
         :raises ConfigurationError: no module has rules that deny, or those of two packages do
         """
-        found = {_package(text, name) for name, text in self.modules.items() if _RULE.search(text)}
-        if len(found) != 1:
-            said = f"those of {', '.join(sorted(found))}" if found else "no rule adds to deny"
-            raise ConfigurationError(
-                f"{self.source}: a pack has rules `deny contains {{…}} if {{…}}` in one package, and here {said}",
-                code="pack.package",
-            )
-        return found.pop()
+        return package_of(self.source, self.outline)
 
     @cached_property
     def rules(self) -> tuple[PackRule, ...]:
@@ -76,28 +76,58 @@ class Pack:
         """
         found: dict[str, PackRule] = {}
         for name, text in self.modules.items():
-            said = [item for item in _metadata(text, f"{self.source}/{name}") if item["rule"] == _SET]
-            if len(said) != len(_RULE.findall(text)):
-                raise ConfigurationError(
-                    f"{self.source}/{name}: {len(_RULE.findall(text))} rules deny, and {len(said)} of them have "
-                    "METADATA before them: write title, code, severity and mend before each",
-                    code="pack.metadata",
-                )
-            for item in said:
-                rule = _rule(item, f"{self.source}/{name}")
+            for rule in rules_in(name, text, self.outline, self.source):
                 other = found.setdefault(rule.code, rule)
-                if (other.severity, other.mend) != (rule.severity, rule.mend):
+                if (other.severity, other.mend, other.effective_on) != (rule.severity, rule.mend, rule.effective_on):
                     raise ConfigurationError(
-                        f"{rule.where}: two rules of the code {rule.code} differ in severity or mend",
+                        f"{rule.where}: two rules of the code {rule.code} differ in severity, mend or effective_on",
                         code="pack.metadata",
                     )
         return tuple(found.values())
 
     @cached_property
     def reads(self) -> frozenset[str]:
-        """Which parts of the input the rules read, by their text: also what a comment names is demanded."""
-        texts = self.modules.values()
-        return frozenset(a or b for text in texts for a, b in _READ.findall(text)) & frozenset(PARTS)
+        """Which parts of the input the rules read: every part, if the tree does not tell which."""
+        return frozenset(PARTS) if ALL_OF_IT in self.outline.reads else self.outline.reads & frozenset(PARTS)
+
+
+def package_of(source: str, outline: Outline) -> str:
+    """The one package with rules that deny.
+
+    :raises ConfigurationError: there is none, or there are two
+    """
+    found = {head.path.removeprefix("data.").rpartition(".")[0] for head in outline.of_set(_SET)}
+    if len(found) != 1:
+        said = f"those of {', '.join(sorted(found))}" if found else "no rule adds to deny"
+        raise ConfigurationError(
+            f"{source}: a pack has rules `deny contains {{…}} if {{…}}` in one package, and here {said}",
+            code="pack.package",
+        )
+    return found.pop()
+
+
+def rules_in(name: str, text: str, outline: Outline, source: str) -> list[PackRule]:
+    """The rules of one module that deny, as their METADATA says.
+
+    :raises ConfigurationError: one has none, or it is incomplete
+    """
+    heads = [head for head in outline.of_set(_SET) if head.module == name]
+    try:
+        said = metadata_of(text, f"{source}/{name}")
+    except ConfigurationError as error:
+        raise ConfigurationError(str(error), code="pack.metadata") from None
+    lines = [head.line for head in heads if head.line in said]
+    if len(set(lines)) != len(heads):
+        raise ConfigurationError(
+            f"{source}/{name}: {len(heads)} rules deny, and {len(set(lines))} of them have METADATA right before them: "
+            "write title, code, severity and mend before each",
+            code="pack.metadata",
+        )
+    return [_rule(said[line], f"{source}/{name}") for line in lines]
+
+
+def _broken(source: str, error: RulesError) -> ConfigurationError:
+    return ConfigurationError(f"{source}: the rules cannot be evaluated: {error}", code="pack.broken")
 
 
 def shipped() -> tuple[str, ...]:
@@ -199,7 +229,7 @@ def ask(pack: Pack, document: Mapping[str, Any], engine: PolicyEngine | None = N
         asked = f"data.{pack.package}.{_SET}"
         [said] = (engine or embedded()).evaluate(Bundle(pack.modules), [asked], document, counted=asked)
     except RulesError as error:
-        raise ConfigurationError(f"{pack.source}: the rules cannot be evaluated: {error}", code="pack.broken") from None
+        raise _broken(pack.source, error) from None
     if not isinstance(said, list):
         raise ConfigurationError(f"{pack.source}: deny is not a set of findings", code="pack.finding")
     findings = (_finding(item, pack, rules) for item in said)
@@ -231,22 +261,6 @@ def _finding(item: Any, pack: Pack, rules: Mapping[str, PackRule]) -> PackFindin
 
 
 _OUTCOMES = ("FAIL", "INCONCLUSIVE")
-
-
-def _package(text: str, name: str) -> str:
-    found = _PACKAGE.search(text)
-    if found is None:
-        raise ConfigurationError(f"{name} begins with no package", code="pack.package")
-    return found[1]
-
-
-def _metadata(text: str, where: str) -> list[dict[str, Any]]:
-    try:
-        return metadata(text)
-    except (yaml.YAMLError, TypeError, ValueError) as error:
-        raise ConfigurationError(
-            f"{where}: a METADATA is not YAML: {str(error).splitlines()[0]}", code="pack.metadata"
-        ) from None
 
 
 def _rule(said: Mapping[str, Any], where: str) -> PackRule:

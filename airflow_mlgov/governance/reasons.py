@@ -5,16 +5,13 @@ The rules of promotion say it themselves, in the ``METADATA`` before each; what 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
 
-import yaml
+from airflow_mlgov.rego.metadata import metadata_of
 
-_BLOCK = re.compile(r"^# METADATA\n((?:#.*\n)+)(?=(\w+))", re.MULTILINE)
 OWN = "custom."
 """Begins the codes of an organisation's own rules."""
 
@@ -60,9 +57,8 @@ def shipped_rules() -> str:
 @cache
 def reasons() -> Mapping[str, Reason]:
     """Every reason that this package gives, by its code."""
-    found = [
-        Reason(said["custom"]["code"], said["title"], said["custom"]["mend"]) for said in metadata(shipped_rules())
-    ]
+    said = metadata_of(shipped_rules(), "promotion.rego").values()
+    found = [Reason(one["custom"]["code"], one["title"], one["custom"]["mend"]) for one in said]
     return {reason.code: reason for reason in (*found, *_OF_PYTHON)}
 
 
@@ -70,12 +66,3 @@ def reason_of(code: str) -> Reason:
     """What a code means; an organisation's own rule is called by its code."""
     own = Reason(code, "A rule of the organisation's own refuses", "see the policy's own rules")
     return reasons().get(code, own)
-
-
-def metadata(text: str) -> list[dict[str, Any]]:
-    """The ``METADATA`` of each rule in a Rego module, in order, with the ``rule`` that it stands before.
-
-    :raises yaml.YAMLError: one of them is not YAML
-    """
-    blocks = _BLOCK.finditer(text)
-    return [{**yaml.safe_load(re.sub("^# ?", "", m[1], flags=re.MULTILINE)), "rule": m[2]} for m in blocks]

@@ -12,12 +12,12 @@ import resource
 import signal
 import struct
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, BinaryIO
 
 from airflow_mlgov.rego.formats import MENDED
-from airflow_mlgov.rego.lint import look_at, nodes, package_of, path_of, why_too_deep
+from airflow_mlgov.rego.lint import ALL_OF_IT, look_at, nodes, package_of, path_of, why_too_deep
 
 LENGTH = struct.Struct(">Q")
 """What stands before each message, and before the rules' names in a question."""
@@ -51,7 +51,7 @@ class Unanswered(Exception):
 class Loaded:
     """Modules that were looked at, ready to be asked.
 
-    :param asked: ``modules`` (name -> source), ``data``, ``vetting``
+    :param asked: ``modules`` (name -> source), ``data``, ``vetting``; ``look`` if they are looked at alone
     :raises Unanswered: a module says what it may not, or is nested too deeply
     """
 
@@ -64,7 +64,7 @@ class Loaded:
         ast = self._engine.get_ast_as_json()
         trees = json.loads(ast) if isinstance(ast, str) else ast
         report = look_at(trees, whole=asked["vetting"] == "whole")
-        if report.refused:
+        if report.refused and not asked.get("look"):
             more = len(report.refused) - _MOST_SHOWN
             said = "; ".join(report.refused[:_MOST_SHOWN]) + (f"; and {more} more" if more > 0 else "")
             raise Unanswered(said, "refused")
@@ -72,6 +72,8 @@ class Loaded:
             "heads": [head for tree in trees for head in _outline(tree)],
             "places": {str(tree["source"]["file"]): _places(tree) for tree in trees},
             "counts_text": report.counts_text,
+            "reads": sorted({part for tree in trees for part in _reads(tree)}),
+            "mistakes": report.mistakes,
         }
 
     def ask(self, rules: list[str], document: str) -> bytes:
@@ -127,6 +129,30 @@ def _outline(tree: Any) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def _reads(tree: Any) -> Iterator[str]:
+    """The fields of the input that a module reads, by name; :data:`ALL_OF_IT` where a name is not written there."""
+    waiting: list[Any] = [[item["refr"] for item in tree["ast"]["imports"]], tree["ast"]["rules"]]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, list):
+            waiting += node
+        elif isinstance(node, dict):
+            if node.get("value") == "input" and "eidx" in node:
+                yield ALL_OF_IT
+            path = path_of(node) if node.keys() & {"RefDot", "RefBrack"} else None
+            if path is not None and path[0] == "input":
+                yield path[1]
+            elif _is_of_input(node.get("RefBrack", {})):
+                yield ALL_OF_IT
+                waiting.append(node["RefBrack"]["index"])
+            else:
+                waiting += node.values()
+
+
+def _is_of_input(reference: Any) -> bool:
+    return bool(reference.get("refr", {}).get("Var", {}).get("value") == "input")
 
 
 def _places(tree: Any) -> list[int]:

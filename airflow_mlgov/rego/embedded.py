@@ -23,7 +23,7 @@ from typing import IO, Any
 from airflow_mlgov.rego import child as child_process
 from airflow_mlgov.rego.child import LENGTH, MAX_ANSWER, MAX_MEMORY
 from airflow_mlgov.rego.inputs import require_valid
-from airflow_mlgov.rego.protocol import Bundle, Head, Outline, PolicyEngine, Question, RulesError, plain_json
+from airflow_mlgov.rego.protocol import Bundle, Head, Look, Outline, PolicyEngine, Question, RulesError, plain_json
 
 TIMEOUT_SECONDS = 20.0
 _INHERITED = ("LD_LIBRARY_PATH", "LANG", "LC_ALL")
@@ -76,6 +76,15 @@ class EmbeddedEngine(PolicyEngine):
         child = self._take(bundle, _End(self.timeout))
         self._give_back(child)
         return child.outline
+
+    def look(self, bundle: Bundle) -> Look:
+        """What modules hold, also if they may not be evaluated, and everything that is wrong with them.
+
+        :raises RulesError: they do not parse
+        """
+        child = _Child(bundle, _End(self.timeout), look=True)
+        child.end()
+        return Look(child.outline, child.mistakes)
 
     def close(self) -> None:
         """End all children that wait."""
@@ -150,7 +159,7 @@ class _Child:
     :raises RulesError: it cannot be started, or what is in the bundle does not parse, or is refused
     """
 
-    def __init__(self, bundle: Bundle, end: _End) -> None:
+    def __init__(self, bundle: Bundle, end: _End, *, look: bool = False) -> None:
         self.key = bundle.key
         self._is_mine = True
         try:
@@ -168,9 +177,16 @@ class _Child:
         self._write, self._read = _number(self._process.stdin), _number(self._process.stdout)
         for pipe in (self._write, self._read):
             os.set_blocking(pipe, False)
-        asked = {"modules": dict(bundle.modules), "data": dict(bundle.data), "vetting": bundle.vetting}
+        asked = {
+            "modules": dict(bundle.modules),
+            "data": dict(bundle.data),
+            "vetting": bundle.vetting,
+            "look": look,
+        }
         said = json.loads(self._exchange(json.dumps(asked).encode(), end))
-        self.outline = Outline(tuple(Head(**head) for head in said["heads"]), said["places"])
+        heads = tuple(Head(**head) for head in said["heads"])
+        self.outline = Outline(heads, said["places"], frozenset(said["reads"]))
+        self.mistakes = {text: [(name, line) for name, line in places] for text, places in said["mistakes"].items()}
         self.counts_text: bool = said["counts_text"]
 
     @property

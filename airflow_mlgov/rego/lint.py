@@ -62,7 +62,11 @@ _MOST_PLACES = 8
 MOST_NESTED = 12
 """Levels of brackets."""
 _TOKENS = re.compile(r'"(?:\\.|[^"\\\n])*"|`[^`]*`|#[^\n]*|[\[\]{}]')
+ALL_OF_IT = "*"
+"""Instead of a field of the input: whichever."""
 Path = tuple[str, ...]
+Place = tuple[str, int]
+"""A module and a line, 0 where it is no one line."""
 Node = Mapping[str, Any]
 
 
@@ -110,10 +114,15 @@ class Module:
 class Report:
     """What was found in the modules."""
 
-    refused: list[str] = field(default_factory=list)
-    """One sentence each; empty if they may be evaluated."""
+    mistakes: Mapping[str, Sequence[Place]] = field(default_factory=dict)
+    """What they may not say -> where they do; empty if they may be evaluated."""
     counts_text: bool = False
     """Whether they may count the characters of a text, which engines do differently beyond U+FFFF."""
+
+    @property
+    def refused(self) -> list[str]:
+        """One sentence for each mistake, with its places."""
+        return [f"{_places(places)}: {text}" for text, places in self.mistakes.items()]
 
 
 def look_at(trees: Sequence[Any], *, whole: bool = True) -> Report:
@@ -125,7 +134,7 @@ def look_at(trees: Sequence[Any], *, whole: bool = True) -> Report:
     functions = {(*package_of(tree), *path) for tree in trees for path in _made(tree)}
     uncertain, collections = _uncertain(trees), _collections(trees)
     report = Report()
-    said: dict[str, list[str]] = {}
+    said: dict[str, list[Place]] = {}
     for tree in trees:
         imports, wrong = _imports(tree)
         module = Module(
@@ -139,17 +148,17 @@ def look_at(trees: Sequence[Any], *, whole: bool = True) -> Report:
             _lists(tree),
         )
         for text in (*wrong, *(_heads(tree) if whole else ())):
-            said.setdefault(text, []).append(module.name)
+            said.setdefault(text, []).append((module.name, 0))
         for node in nodes(module.rules):
             for text in (*_calls(node, module), *(_differences(node, module) if whole else ())):
-                said.setdefault(text, []).append(f"{module.name}{_at(node)}")
+                said.setdefault(text, []).append((module.name, _line_of(node)))
             report.counts_text |= whole and "Call" in node and _counts_text(node["Call"], module)
-    report.refused = [f"{_places(places)}: {text}" for text, places in sorted(said.items())]
+    report.mistakes = {text: sorted(set(places)) for text, places in sorted(said.items())}
     return report
 
 
-def _places(found: Sequence[str]) -> str:
-    places = sorted(set(found), key=lambda place: (place.rpartition(":")[0], len(place), place))
+def _places(found: Sequence[Place]) -> str:
+    places = [f"{name}:{line}" if line else name for name, line in found]
     return ", ".join(places[:_MOST_PLACES]) + (f" and {len(places) - _MOST_PLACES} more" * (len(places) > _MOST_PLACES))
 
 
@@ -468,12 +477,12 @@ def shown(path: Path | None) -> str:
     return "?" if path is None else ".".join(path)
 
 
-def _at(node: Node) -> str:
-    """``:line`` of a node, empty if it does not say."""
+def _line_of(node: Node) -> int:
+    """The line of a node, 0 if it does not say."""
     for found in (node, *(value for value in node.values() if isinstance(value, dict))):
         if isinstance(found.get("span"), dict):
-            return f":{found['span']['line']}"
-    return ""
+            return int(found["span"]["line"])
+    return 0
 
 
 def nodes(tree: Any) -> Iterator[Node]:

@@ -132,14 +132,30 @@ class Outline:
     heads: tuple[Head, ...]
     places: Mapping[str, Sequence[int]] = field(default_factory=dict)
     """Module -> where in its bytes the package's name begins, and where each ``data`` ends: by these it is moved."""
+    reads: frozenset[str] = frozenset()
+    """Which fields of the input the rules read; ``lint.ALL_OF_IT`` among them if they hand it on, or take a field whose
+    name is not written there."""
 
     def packages(self) -> tuple[str, ...]:
         """``data.mlgov.pii`` and the like, sorted."""
         return tuple(sorted({head.path.rpartition(".")[0] for head in self.heads}))
 
+    def of_set(self, name: str) -> tuple[Head, ...]:
+        """The rules of the sets that have a name, whatever their package."""
+        return tuple(head for head in self.heads if head.kind == "set" and head.path.rpartition(".")[2] == name)
+
     def adding_to(self, path: str) -> tuple[Head, ...]:
         """The rules with a body that add to a set: those that are evaluated when it is asked for."""
         return tuple(head for head in self.heads if head.path == path and head.kind == "set" and head.has_body)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What modules hold, and all that they may not."""
+
+    outline: Outline
+    mistakes: Mapping[str, Sequence[tuple[str, int]]]
+    """What is wrong -> module and line, 0 where it is no one line."""
 
 
 def plain_json(value: Any) -> bytes:

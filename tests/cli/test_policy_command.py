@@ -63,6 +63,21 @@ def test_mistakes_are_all_shown(folder: Path, run) -> None:
     assert "time.now_ns" in said
     code, said, _ = run("policy", "lint", folder, "--json")
     assert len(json.loads(said)) == 2
+    asked = [
+        "time.now_ns() > 0",
+        "rand.intn(1, 2)",
+        "opa.runtime()",
+        "uuid.rfc4122(1)",
+        "a := -1",
+        'regex.match("\\\\d", "")',
+        "any([])",
+    ]
+    (folder / "many.rego").write_text(
+        "package acme.credit\n\nimport rego.v1\n\nx if {\n\t" + "\n\t".join(asked) + "\n}\n"
+    )
+    code, said, _ = run("policy", "lint", folder, "--json")
+    places = {one["where"] for one in json.loads(said)}
+    assert {f"{folder}/many.rego:{6 + number}" for number in (0, 1, 2, 3, 5, 6)} <= places
 
 
 def test_differences(folder: Path, run, tmp_path: Path) -> None:

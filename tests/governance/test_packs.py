@@ -63,6 +63,14 @@ def test_a_pack_of_ones_own_is_asked(tmp_path: Path) -> None:
         (RULE.replace("owner.missing\n", "Owner\n"), "pack.metadata"),
         (RULE.replace("severity: warning", "severity: harmless"), "pack.metadata"),
         (RULE.replace("# title: The", "# title: [The"), "pack.metadata"),
+        (RULE.replace("deny contains", "\ndeny contains"), "pack.metadata"),
+        (RULE + '  deny contains {"code": "owner.missing", "message": "m"} if input.pipelines\n', "pack.metadata"),
+        (RULE.rstrip() + ' deny contains {"code": "owner.missing", "message": "m"} if 1 > 0\n', "pack.metadata"),
+        (RULE + '\ndeny contains {"code": "owner.missing", "message": "m"}\n', "pack.metadata"),
+        (
+            RULE + RULE.partition("rego.v1\n")[2].replace("  mend", "  effective_on: 2099-01-01\n#   mend"),
+            "pack.metadata",
+        ),
     ],
 )
 def test_what_is_no_pack(tmp_path: Path, rule: str, code: str) -> None:
@@ -93,6 +101,36 @@ def test_rules_are_not_asked_of_what_is_not_there(tmp_path: Path) -> None:
         ask(made(tmp_path), {"features": []})
     with raises_code(ConfigurationError, "pack.input"):
         ask(made(tmp_path, RULE.replace("input.pipelines", 'input["pipelines"]')), {"features": []})
+
+
+@pytest.mark.parametrize(
+    "reading",
+    [
+        "some pipeline in doc.pipelines",
+        'some part in ["pipelines"]\n\tsome pipeline in input[part]',
+        "whole := input\n\tsome pipeline in whole.pipelines",
+        'some pipeline in object.get(input, "pipelines", [])',
+    ],
+)
+def test_rules_that_hide_what_they_read_are_asked_of_everything(tmp_path: Path, reading: str) -> None:
+    rule = RULE.replace(
+        "import rego.v1\n", "import rego.v1\n\nimport input as doc\n" if "doc" in reading else "import rego.v1\n"
+    )
+    pack = made(tmp_path, rule.replace("some pipeline in input.pipelines", reading))
+    assert pack.reads == {"pipelines", "features", "model"}
+    with raises_code(ConfigurationError, "pack.input"):
+        ask(pack, {"features": []})
+
+
+def test_what_a_comment_names_is_not_read(tmp_path: Path) -> None:
+    assert made(tmp_path, RULE + "\n# input.features\n").reads == {"pipelines"}
+
+
+def test_metadata_in_a_text_or_with_the_line_ends_of_windows(tmp_path: Path) -> None:
+    assert made(tmp_path, RULE.replace("\n", "\r\n")).rules[0].code == "owner.missing"
+    hidden = RULE.replace("# METADATA", "text := `\n# METADATA").replace('owner"\n', 'owner"\n`\n')
+    with raises_code(ConfigurationError, "pack.metadata"):
+        assert made(tmp_path, hidden).rules
 
 
 def test_a_name_that_is_near(tmp_path: Path) -> None:

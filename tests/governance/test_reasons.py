@@ -9,16 +9,18 @@ from importlib.resources import files
 import pytest
 
 from airflow_mlgov.governance.decision import SHIPPED, apply_rules
-from airflow_mlgov.governance.reasons import metadata, reason_of, reasons, shipped_rules
+from airflow_mlgov.governance.reasons import reason_of, reasons, shipped_rules
+from airflow_mlgov.rego.metadata import metadata_of
 
 RULE = re.compile(r'^denied contains \{"code": "([a-z_.]+)"', re.MULTILINE)
 
 
 def test_every_rule_says_what_its_reason_is_called_and_how_it_is_mended() -> None:
-    said = metadata(shipped_rules())
+    said = list(metadata_of(shipped_rules(), "promotion.rego").values())
     assert [item["custom"]["code"] for item in said] == RULE.findall(shipped_rules())
     assert len(said) > 15
-    assert {item["rule"] for item in said} == {"denied"}
+    lines = shipped_rules().splitlines()
+    assert all(lines[line - 1].startswith("denied") for line in metadata_of(shipped_rules(), "promotion.rego"))
     titles = {(item["custom"]["code"], item["title"], item["custom"]["mend"]) for item in said}
     assert len(titles) == len({code for code, _, _ in titles})
 
@@ -57,6 +59,6 @@ def test_opa_reads_the_same_metadata() -> None:
         ["opa", "inspect", "-a", "-f", "json", str(rules)], capture_output=True, text=True, check=True, timeout=60
     )
     theirs = [item["annotations"] for item in json.loads(done.stdout)["annotations"]]
-    ours = [{key: item[key] for key in ("title", "custom")} for item in metadata(shipped_rules())]
+    ours = [{key: item[key] for key in ("title", "custom")} for item in metadata_of(shipped_rules(), "").values()]
     assert [{key: item[key] for key in ("title", "custom")} for item in theirs] == ours
     subprocess.run(["opa", "check", "--strict", str(rules)], capture_output=True, check=True, timeout=60)
