@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import statistics
 import subprocess
 import time
@@ -185,12 +186,17 @@ def run_once(contender: Contender, python: Path) -> Run:
             report,
         ]
         started = time.perf_counter()
-        done = subprocess.run(command, cwd=_ROOT, check=False, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=_ROOT, env=_compiled(), check=False, capture_output=True, text=True)
         total = time.perf_counter() - started
         if done.returncode:
             last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
             raise ChildProcessError(last[0][:300])
         return Run(total_seconds=total, **json.loads(report.read_text()))
+
+
+def _compiled() -> dict[str, str]:
+    """The environment, in which modules stay compiled from the first run on."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:

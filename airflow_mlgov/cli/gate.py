@@ -84,7 +84,7 @@ def run(gate: Gate[Any], given: Mapping[str, Any]) -> None:
     from airflow_mlgov.gates.protocol import Elsewhere
     from airflow_mlgov.gates.run import run_gate
     from airflow_mlgov.gates.strictness import held_to
-    from airflow_mlgov.governance.packs import Packs
+    from airflow_mlgov.governance.rulebook import Packs
 
     policy = _policy(given["policy"], given["model"])
     settings, bounds = held_to(gate, policy, settings_of(gate, given), given.get("bound") or [], "the command line")

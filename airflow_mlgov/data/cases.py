@@ -66,9 +66,11 @@ def digest_of_counts(counts: Iterable[tuple[Sequence[Any], int]]) -> str:
 
     :param counts: a row's values, and how many rows have them; the same values may come again
     """
+    counted = list(counts)
+    columns = [_texts(column) for column in zip(*(values for values, _ in counted), strict=True)]
+    lines = [("\t".join(texts) + "\n").encode("utf-8", "surrogatepass") for texts in zip(*columns, strict=True)]
     digest = hashlib.sha256(_HEAD)
-    known: dict[tuple[type, Any], str] = {}
-    for line, count in sorted((_line(values, known), count) for values, count in counts):
+    for line, count in sorted(zip(lines, (count for _, count in counted), strict=True)):
         _add(digest, line, count)
     return digest.hexdigest()
 
@@ -120,6 +122,9 @@ def _add_all(digest: Any, lines: Any, many: Any) -> None:
 
 def _add(digest: Any, line: bytes, count: int) -> None:
     """A line as often as it comes."""
+    if count <= _REPEATED_AT_ONCE:
+        digest.update(line * count)
+        return
     for start in range(0, count, _REPEATED_AT_ONCE):
         digest.update(line * min(_REPEATED_AT_ONCE, count - start))
 
@@ -135,18 +140,19 @@ def _bytes_of(texts: Any) -> memoryview:
     return memoryview(content)[ends[texts.offset] : ends[texts.offset + len(texts)]]
 
 
-def _line(values: Sequence[Any], known: dict[tuple[type, Any], str]) -> bytes:
-    """A row's line.
-
-    :param known: values whose text has been made
-    """
+def _texts(column: Iterable[Any]) -> list[str]:
+    """What stands for each value of a column; many values are one."""
+    known: dict[tuple[type, Any], str] = {}
     texts = []
-    for value in values:
-        text = known.get((type(value), value)) if isinstance(value, str | int) else _text(value)
-        if text is None:
-            text = known[type(value), value] = _text(value)
-        texts.append(text)
-    return ("\t".join(texts) + "\n").encode("utf-8", "surrogatepass")
+    for value in column:
+        if not isinstance(value, str | int):
+            texts.append(_text(value))
+            continue
+        key = type(value), value
+        if key not in known:
+            known[key] = _text(value)
+        texts.append(known[key])
+    return texts
 
 
 def _text(value: Any) -> str:

@@ -8,7 +8,7 @@ which the rules read: each would make a rule silent.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -191,24 +191,6 @@ def _pack(source: str, texts: Mapping[str, str]) -> Pack:
     rules = {name: text for name, text in sorted(texts.items()) if not name.endswith(_TEST)}
     tests = {name: text for name, text in sorted(texts.items()) if name.endswith(_TEST)}
     return Pack(source, rules, tests)
-
-
-class Packs:
-    """The rulebook of this package: packs evaluated by the engine of promotion.
-
-    :param engine: opens what evaluates, when a pack is asked; the embedded engine if omitted
-    """
-
-    def __init__(self, engine: Callable[[], PolicyEngine] = embedded) -> None:
-        self._engine = engine
-
-    def reads(self, packages: Sequence[str], folder: Path) -> frozenset[str]:
-        """See :class:`airflow_mlgov.gates.rulebook.Rulebook`."""
-        return frozenset().union(*(load_pack(word, folder).reads for word in packages))
-
-    def judge(self, packages: Sequence[str], folder: Path, document: Mapping[str, Any]) -> tuple[PackAnswer, ...]:
-        """See :class:`airflow_mlgov.gates.rulebook.Rulebook`."""
-        return tuple(ask(load_pack(word, folder), document, self._engine()) for word in packages)
 
 
 def ask(pack: Pack, document: Mapping[str, Any], engine: PolicyEngine | None = None) -> PackAnswer:

@@ -225,7 +225,7 @@ class GateOperator(BaseGateOperator):
         from airflow_mlgov.gates.protocol import Elsewhere
         from airflow_mlgov.gates.run import run_gate
         from airflow_mlgov.gates.strictness import held_to, limits_of
-        from airflow_mlgov.governance.packs import Packs
+        from airflow_mlgov.governance.rulebook import Packs
 
         given = {name: value for name, value in self.settings.items() if value != ""}
         settings, bounds = held_to(self.spec, self.policy, given, getattr(self, "bounds", None) or {}, "the DAG")

@@ -22,9 +22,10 @@ from airflow_mlgov.evidence.verification import Evidence, Records, collect, only
 from airflow_mlgov.gates.policy.spec import GATE, PolicySettings
 from airflow_mlgov.gates.run import run_gate
 from airflow_mlgov.gates.strictness import held_to
-from airflow_mlgov.governance.packs import Packs, codes_of, load_pack
+from airflow_mlgov.governance.packs import codes_of, load_pack
 from airflow_mlgov.governance.policy import GovernancePolicy, ModelPolicy
 from airflow_mlgov.governance.replay import Reasons, answer_under, reasons_of
+from airflow_mlgov.governance.rulebook import Packs
 from airflow_mlgov.results import GateResult, Outcome, Severity
 
 Kind = Literal["production", "decision", "pipeline"]

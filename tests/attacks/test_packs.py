@@ -10,8 +10,8 @@ from airflow_mlgov.evidence.statements import GateStatement, Person, Terms, Waiv
 from airflow_mlgov.gates.policy.spec import GATE
 from airflow_mlgov.gates.run import run_gate
 from airflow_mlgov.gates.strictness import held_to
-from airflow_mlgov.governance.packs import Packs
 from airflow_mlgov.governance.policy import load_policy
+from airflow_mlgov.governance.rulebook import Packs
 from airflow_mlgov.results import GateResult, Outcome
 from tests.worlds.pipelines import GUARDED
 from tests.worlds.story import DATA, MODEL, Story

@@ -107,7 +107,7 @@ class Weighed:
     """The sums of resampled rows, shape (resamples, groups, 2, 2) and so on."""
 
 
-def weighed_of(feature: Feature, codes: Sequence[Sequence[int]], cells: Cells) -> Weighed | None:
+def weighed_of(feature: Feature, codes: Sequence[Any], cells: Cells) -> Weighed | None:
     """The weights of the cells; None if they have none.
 
     :param codes: as :func:`confusion_of` takes them
@@ -126,7 +126,7 @@ def weighed_of(feature: Feature, codes: Sequence[Sequence[int]], cells: Cells) -
     return Weighed(sums, squares, drawn)
 
 
-def confusion_of(feature: Feature, codes: Sequence[Sequence[int]], rows: Sequence[int]) -> Array:
+def confusion_of(feature: Feature, codes: Sequence[Any], rows: Sequence[int]) -> Array:
     """Counts, shape (groups, 2, 2) or (groups, 2, 2, 2): label x prediction (x the champion's).
 
     :param codes: 0 or 1 for each cell, of the label, the prediction and the champion's prediction
@@ -134,9 +134,12 @@ def confusion_of(feature: Feature, codes: Sequence[Sequence[int]], rows: Sequenc
     """
     import numpy as np
 
-    counts = np.zeros((len(feature.groups), *(2 for _ in codes)), dtype=np.int64)
-    np.add.at(counts, (np.asarray(feature.members, dtype=int), *map(np.asarray, codes)), np.asarray(rows))
-    return counts
+    place = np.asarray(feature.members, dtype=np.int64)
+    for each in codes:
+        place = 2 * place + np.asarray(each, dtype=np.int64)
+    counts = np.zeros(len(feature.groups) * 2 ** len(codes), dtype=np.int64)
+    np.add.at(counts, place, np.asarray(rows, dtype=np.int64))
+    return counts.reshape(len(feature.groups), *(2 for _ in codes))
 
 
 def estimate_rates(

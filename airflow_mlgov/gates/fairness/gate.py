@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlgov.data.fingerprint import aggregate_subject
 from airflow_mlgov.data.labels import binary_codes, classes_among
 from airflow_mlgov.data.source import ColumnKind, Relation, evaluation_digest
-from airflow_mlgov.data.values import Sort, explained, key_of
+from airflow_mlgov.data.values import Key, Sort, explained, key_of
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.bounds import MetricBound
 from airflow_mlgov.gates.fairness.counting import (
@@ -295,8 +295,10 @@ def _estimated(
     return estimate_scores(found, ranking, calibration, settings.minimums, settings.suppress_below)
 
 
-def _codes(cells: Cells, settings: Settings) -> dict[str, list[list[int]]]:
+def _codes(cells: Cells, settings: Settings) -> dict[str, list[Any]]:
     """``""`` (or each class) -> for the label, the prediction and the champion's prediction, each cell's 0 or 1."""
+    import numpy as np
+
     columns = settings.columns
     values = {"label": cells.label, "prediction": cells.prediction}
     if cells.champion:
@@ -304,14 +306,19 @@ def _codes(cells: Cells, settings: Settings) -> dict[str, list[list[int]]]:
     names = {"label": columns.label, "prediction": columns.predictor}
     names["champion's prediction"] = columns.champion_prediction or columns.predictor
     if settings.task == "multiclass":
-        classes = classes_among({f'{role} column "{names[role]}"': found for role, found in values.items()})
-        known = {role: [key_of(value) for value in found] for role, found in values.items()}
+        different = {role: {(type(value), value): value for value in found} for role, found in values.items()}
+        classes = classes_among({f'{role} column "{names[role]}"': found.values() for role, found in different.items()})
         if len(classes) > _MAX_CLASSES:
             raise ConfigurationError(
                 f"{len(classes)} different labels and predictions: more than {_MAX_CLASSES} are no classes",
                 code="label.too_many_classes",
             )
-        return {f"class {key.written}": [[int(v == key) for v in found] for found in known.values()] for key in classes}
+        at: dict[Key | None, int] = {key: position for position, key in enumerate(classes)}
+        places = []
+        for role, found in values.items():
+            known = {kind: at.get(key_of(value), -1) for kind, value in different[role].items()}
+            places.append(np.array([known[type(value), value] for value in found]))
+        return {f"class {key.written}": [(each == at[key]).astype(int) for each in places] for key in classes}
     predicted = [role for role in values if columns.prediction is not None or role == "label"]
     codes = binary_codes(
         {role: list(dict.fromkeys(values[role])) for role in predicted},

@@ -72,8 +72,21 @@ def percentile(samples: np.ndarray[Any, Any], confidence: float, method: str = "
     known = samples[np.isfinite(samples)]
     if len(known) < 0.95 * len(samples) or not len(known):
         return Interval(math.nan, math.nan, confidence, method)
-    low, high = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(float(low), float(high), confidence, method)
+    known = np.sort(known)
+    low, high = (quantile(known, share) for share in ((1 - confidence) / 2, (1 + confidence) / 2))
+    return Interval(low, high, confidence, method)
+
+
+def quantile(values: np.ndarray[Any, Any], share: float) -> float:
+    """What NumPy's ``quantile`` says of sorted numbers, to the bit; without the tenth of a second that it takes to
+    import masked arrays.
+
+    :param values: shape (n,), n >= 1, finite and in order
+    """
+    at = (len(values) - 1) * share
+    below = int(at)
+    part, low, high = at - below, float(values[below]), float(values[min(below + 1, len(values) - 1)])
+    return high - (high - low) * (1 - part) if part >= 0.5 else low + (high - low) * part
 
 
 def wilson(successes: int, trials: int, confidence: float = 0.95) -> Interval:

@@ -18,8 +18,9 @@ from airflow_mlgov.gates.policy.spec import GATE, PolicySettings
 from airflow_mlgov.gates.rulebook import PackRule
 from airflow_mlgov.gates.run import run_gate
 from airflow_mlgov.gates.strictness import held_to
-from airflow_mlgov.governance.packs import Packs, open_pack
+from airflow_mlgov.governance.packs import open_pack
 from airflow_mlgov.governance.policy import load_policy
+from airflow_mlgov.governance.rulebook import Packs
 from airflow_mlgov.results import GateResult, Outcome, Severity
 from tests.codes import raises_code
 from tests.worlds.pipelines import GUARDED

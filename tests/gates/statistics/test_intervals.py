@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.statistics.intervals import Interval, judge, percentile, require_confidence, wilson
+from airflow_mlgov.gates.statistics.intervals import Interval, judge, percentile, quantile, require_confidence, wilson
 from airflow_mlgov.results import Bound, Outcome
 
 
@@ -57,6 +57,14 @@ def test_percentiles() -> None:
     assert not percentile(samples, 0.9).is_defined
     assert not percentile(np.full(10, math.nan), 0.9).is_defined
     assert not wilson(0, 0).is_defined
+
+
+def test_a_quantile_is_numpys_to_the_bit() -> None:
+    generator = np.random.default_rng(7)
+    for size in (1, 2, 3, 400, 2_000):
+        values = np.sort(generator.normal(size=size) * 10.0 ** generator.integers(-9, 9))
+        for share in (0.0, 0.005, 0.025, 0.05, 1 / 3, 0.5, 0.95, 0.975, 1.0):
+            assert quantile(values, share) == np.quantile(values, share), (size, share)
 
 
 @pytest.mark.parametrize(("confidence", "decide"), [(1, "point"), (0.4, "point"), (True, "point"), (0.9, "no")])
