@@ -177,15 +177,18 @@ class _Ceiling:
 _CEILING = _Ceiling()
 
 
-def free_child(process: int) -> None:
-    """A child process inherits the ceiling of the work that starts it; give it the limits that this process had."""
-    limits = _CEILING.child()
-    if limits is None:
+def limit_child(process: int) -> None:
+    """A child process inherits the ceiling of the work that starts it; give it one of its own: the limit that holds
+    here beside what libraries take, or what this process had before if that is less. Kept by Linux."""
+    before = _CEILING.child() or _limits()
+    if before is None:
         return
     import resource
 
+    allowed = allowed_memory() + _LIBRARIES
+    most = [allowed if each == resource.RLIM_INFINITY else min(allowed, each) for each in before]
     try:
-        resource.prlimit(process, resource.RLIMIT_DATA, limits)
+        resource.prlimit(process, resource.RLIMIT_DATA, (most[0], most[1]))
     except (AttributeError, OSError):  # not Linux; or it has ended already
         return
 

@@ -13,15 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airflow_mlgov.data.memory import allowed_memory, exceeded
+from airflow_mlgov.data.memory import exceeded
 from airflow_mlgov.data.scratch import scratch_folder
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.children.network import OPEN, without_network
-from airflow_mlgov.gates.children.process import ChildError, child_environment, clean, run_child
+from airflow_mlgov.gates.children.process import ChildError, child_environment, clean, run_child, wants_memory
 
 _KEPT_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ")
 _SCRIPTS = Path(__file__).parent / "scripts"
-_OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "Cannot allocate memory")
 _ANSWER_LIMIT = 16_000_000
 _ENVELOPE = {
     "type": "object",
@@ -97,17 +96,12 @@ def ask(
     interpreter = _interpreter(python)
     script = _SCRIPTS / backend.script
     with scratch_folder("external") as work:
-        order = {"libraries": list(backend.libraries), "request": request, "memory": allowed_memory()}
+        order = {"libraries": list(backend.libraries), "request": request}
         (work / "request.json").write_text(json.dumps(order, allow_nan=False), encoding="utf-8")
         command = [str(interpreter), "-I", str(_SCRIPTS / "run.py"), str(work), str(script)]
         command, reach = (command, OPEN) if network else without_network(command)
         variables = child_environment(work, [*_KEPT_ENVIRONMENT, *environment])
-        try:
-            run_child(command, work, variables, what=backend.name, timeout=timeout, error=ExternalError)
-        except ExternalError as error:
-            if any(word in str(error) for word in _OUT_OF_MEMORY):
-                raise exceeded(backend.name) from None
-            raise
+        run_child(command, work, variables, what=backend.name, timeout=timeout, error=ExternalError)
         said = _read(work / "answer.json", backend.name)
     _require_valid(said, _ENVELOPE, backend.name)
     if "missing" in said:
@@ -119,7 +113,7 @@ def ask(
     if "refused" in said:
         raise ConfigurationError(f"{backend.name}: {clean(said['refused'])}", code="child.refused")
     if "failed" in said:
-        if any(word in said["failed"] for word in _OUT_OF_MEMORY):
+        if wants_memory(said["failed"]):
             raise exceeded(backend.name)
         raise ExternalError(f"{backend.name} failed: {clean(said['failed'])}", code="child.failed")
     _require_valid(said["answer"], backend.schema, backend.name)

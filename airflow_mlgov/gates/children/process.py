@@ -13,11 +13,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from airflow_mlgov.data.limits import deadline
-from airflow_mlgov.data.memory import free_child
+from airflow_mlgov.data.memory import exceeded, limit_child
 from airflow_mlgov.errors import MlgovError
 
 _LINE_LIMIT = 300
 _STDERR_TAIL = 16_384
+_OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "Cannot allocate memory", "Unable to allocate")
 
 
 class ChildError(MlgovError):
@@ -36,13 +37,14 @@ def run_child(
     timeout: float,
     error: type[ChildError] = ChildError,
 ) -> None:
-    """Run ``command`` in the private folder ``work`` until it ends well.
+    """Run ``command`` in the private folder ``work`` until it ends well, within the memory limit that holds here.
 
     :param environment: the child's whole environment
     :param what: what it does, for messages: ``scoring``
     :param timeout: seconds before the child and every process of its group are killed; the deadline of what asks for it
         may come earlier
     :raises ChildError: as ``error``: it took too long, was killed, or ended with another code than 0
+    :raises MemoryLimitError: it needs more than ``memory_limit`` beside its libraries
     :raises TimeLimitError: the deadline came
     :raises OSError: the command cannot be started
     """
@@ -59,7 +61,7 @@ def run_child(
             close_fds=True,
             start_new_session=True,
         )
-        free_child(child.pid)
+        limit_child(child.pid)
         try:
             in_time = _wait(child.pid, allowed)
         finally:
@@ -72,8 +74,15 @@ def run_child(
             raise until.error(what)
         raise error(f"{what} took longer than {timeout:g} s and was stopped; raise timeout", code="child.timeout")
     if code:
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        raise error(f"{what} {how}: {_last_line(work / 'stderr.txt')}", code="child.failed")
+        how, said = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}", _last_line(work)
+        if wants_memory(said):
+            raise exceeded(what)
+        raise error(f"{what} {how}: {said}", code="child.failed")
+
+
+def wants_memory(said: str) -> bool:
+    """Whether somebody says that there was no memory for it."""
+    return any(word in said for word in _OUT_OF_MEMORY)
 
 
 def child_environment(work: Path, names: Sequence[str]) -> dict[str, str]:
@@ -104,7 +113,8 @@ def _wait(pid: int, timeout: float) -> bool:
     return True
 
 
-def _last_line(path: Path) -> str:
+def _last_line(work: Path) -> str:
+    path = work / "stderr.txt"
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - _STDERR_TAIL))
         lines = file.read().decode("utf-8", "replace").strip().splitlines()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from airflow_mlgov.data.memory import MemoryLimitError, memory_limit
 from airflow_mlgov.errors import ConfigurationError, MlgovError
 from airflow_mlgov.gates.children import environment, network
 from airflow_mlgov.gates.children.environment import Answer, Backend, ExternalError, ask
@@ -101,6 +102,15 @@ def test_what_a_library_says_of_a_row_is_not_passed_on(tmp_path: Path) -> None:
     with raises_code(ExternalError, "child.failed") as caught:
         _ask(_backend(tmp_path, 'return {"total": int("Ada Lovelace")}', reads_rows=True))
     assert "Ada" not in str(caught.value)
+
+
+def test_a_child_may_take_the_limit_beside_its_libraries(tmp_path: Path) -> None:
+    backend = _backend(tmp_path, "import resource\nreturn {'total': resource.getrlimit(resource.RLIMIT_DATA)[0]}")
+    with memory_limit("64MB", "the gate"):
+        tight = _ask(backend).content["total"]
+        assert tight == 64_000_000 + (4 << 30)
+        with raises_code(MemoryLimitError, "memory_limit.exceeded", match="the sum needs more memory than the limit"):
+            _ask(_backend(tmp_path, "return {'total': len(bytearray(5 << 30))}"))
 
 
 def test_a_child_that_takes_too_long_is_stopped_with_what_it_started(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import pytest
 import yaml
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
+from airflow_mlgov.data.memory import MemoryLimitError, memory_limit
 from airflow_mlgov.errors import ConfigurationError, MlgovError
 from airflow_mlgov.gates.performance import scoring
 from airflow_mlgov.gates.performance.scoring import ScoringError, inspect_model, score_model
@@ -85,6 +86,8 @@ def _save_spy(path: Path, action: str, notes: Path) -> Path:
                 raise RuntimeError("cannot reach postgresql://scott:tiger@db/prod with token=abc123 " + "x" * 400)
             if action == "die":
                 os.kill(os.getpid(), 9)
+            if action == "hoard":
+                return np.ones(len(table) * 1_000_000_000)
             if action == "quiet":
                 os._exit(0)
             if action == "mute":
@@ -152,6 +155,15 @@ def test_what_goes_wrong_in_the_child_is_told(
     assert "tiger" not in str(caught.value)
     assert "abc123" not in str(caught.value)
     assert len(str(caught.value)) < 400
+    assert not (tmp_path / "out.parquet").exists()
+
+
+@pytest.mark.slow
+def test_a_model_that_takes_more_memory_than_the_limit_is_stopped(features: Path, tmp_path: Path) -> None:
+    spy = _save_spy(tmp_path / "spy", "hoard", tmp_path / "notes.json")
+    said = "^scoring needs more memory than the limit of 64MB and cannot be spilled: raise memory_limit"
+    with raises_code(MemoryLimitError, "memory_limit.exceeded", match=said), memory_limit("64MB", "the gate"):
+        score_model(spy, features, tmp_path / "out.parquet", columns=FEATURES)
     assert not (tmp_path / "out.parquet").exists()
 
 

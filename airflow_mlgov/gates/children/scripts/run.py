@@ -11,32 +11,17 @@ import platform
 import sys
 from typing import Any
 
-_LIBRARIES = 4 << 30
-"""Bytes that libraries map for themselves; TensorFlow and its threads most of all."""
-
 
 def main(folder: str, script: str) -> None:
     """Write one of ``answer``, ``missing`` (libraries), ``refused`` (the user's mistake) or ``failed``."""
     with open(os.path.join(folder, "request.json"), encoding="utf-8") as file:
         request = json.load(file)
     libraries, missing = _versions(request["libraries"])
-    _limit_memory(request["memory"])
     outcome: dict[str, Any] = {"missing": missing} if missing else _answer(script, request["request"])
     target = os.path.join(folder, "answer.json")
     with open(f"{target}.part", "w", encoding="utf-8") as file:
         json.dump({"libraries": {"python": platform.python_version(), **libraries}, **outcome}, file, allow_nan=False)
     os.replace(f"{target}.part", target)
-
-
-def _limit_memory(allowed: int) -> None:
-    """Of what this process adds to its libraries; kept by Linux."""
-    try:
-        import resource
-
-        most = allowed + _LIBRARIES
-        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-    except (ImportError, OSError, ValueError):  # none here, or it may have less already
-        return
 
 
 def _versions(names: list[str]) -> tuple[dict[str, str], list[str]]:
