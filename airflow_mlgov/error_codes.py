@@ -288,6 +288,7 @@ MEANINGS: Mapping[str, str] = {
     "rego.undefined": "A rule has no value for the input.",
     "review.too_large": "An admission review is larger than any object can be.",
     "review.unreadable": "An admission review is not strict JSON.",
+    "review.version": "An admission review is about a version of a kind that is not known.",
     "review.wrong": "An admission review lacks what it needs, or contradicts its object.",
     "rollback.reason_missing": "A rollback was asked for without a reason.",
     "row_id.missing": "A row has no id.",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.admission.kinds import HARMLESS_SUBRESOURCES, KINDS, Governed, Kind
+from airflow_mlgov.admission.review import Review, stored
 from airflow_mlgov.admission.served import UNREAD, Container, Named, read_serving
 from airflow_mlgov.admission.verifying import meant, served_by, verifiers
 from airflow_mlgov.errors import ConfigurationError
@@ -18,9 +19,9 @@ from airflow_mlgov.pipelines.manifest import Manifest
 from airflow_mlgov.pipelines.readers import argo, kubernetes, tekton
 from airflow_mlgov.pipelines.readers.source import Source
 from airflow_mlgov.pipelines.roles import Lists, told
+from airflow_mlgov.words import plain
 
 if TYPE_CHECKING:
-    from airflow_mlgov.admission.review import Review
     from airflow_mlgov.admission.standing import Book, Standing
 
 FORM = "mlgov/admission/1"
@@ -56,11 +57,19 @@ def facts(review: Review, book: Callable[[], Book]) -> dict[str, Any]:
             "subresource": review.subresource,
             "user": review.user,
             "dry_run": review.dry_run,
+            "unchanged": review.unchanged,
         },
     }
     governed = KINDS.get(Kind(review.group, review.kind))
     if review.operation not in ("CREATE", "UPDATE") or governed is None or not _is_whole(review, governed):
         return found
+    if review.unchanged:
+        return found
+    if review.form not in governed.versions:
+        raise ConfigurationError(
+            f"{review.kind} of the version {plain(review.form, 60)} is not known here: use {governed.versions[0]}",
+            code="review.version",
+        )
     sort = _pipeline(review) if governed.sort == "pipeline" else _workload_again(review.object, book())
     return found | {governed.sort: sort}
 
@@ -85,7 +94,7 @@ def _workload_again(document: Part, book: Book) -> Mapping[str, Any]:
 def _workload(document: Part, book: Book) -> dict[str, Any]:
     serving = read_serving(document)
     checks = verifiers(serving)
-    own = tuple(one.where for one in checks)
+    own = tuple(f"{one.where}." for one in checks if not one.problems)
     named = [one for one in serving.named if not one.where.startswith(own)] if own else list(serving.named)
     named += served_by(checks, serving)
     named = list({(one.kind, one.said): one for one in reversed(named)}.values())[::-1]  # each where it stands first
@@ -105,6 +114,9 @@ def _workload(document: Part, book: Book) -> dict[str, Any]:
         "verified": [one.as_dict(book.versions(one.named) if one.named else ()) for one in checks],
         "images": images,
         "volumes": [{"where": v.where, "name": v.name, "kind": v.kind, "ref": v.ref} for v in serving.volumes],
+        "programs": [
+            {"where": one.where, "why": one.why} for one in serving.programs if not one.where.startswith(own or ("?",))
+        ],
         "problems": problems,
     }
 
@@ -146,7 +158,10 @@ def _pipeline(review: Review) -> dict[str, Any]:
     document, reference = review.object, _reference(review.object)
     template = {"kind": review.kind, "name": review.name, "sha256": hash_json(document["spec"].value)}
     if reference is not None:
-        return {"template": template, "references": [reference], "complete": True, "unknown": [], "steps": []}
+        return {
+            "template": template, "references": [reference], "complete": True, "unknown": [], "steps": [],
+            "stored": any(stored(review.object)) and stored(review.object) != stored(review.before),
+        }  # fmt: skip
     source = Source(review.place, canonical_json(document.value))
     found = [one for one in _READERS[review.group].read(source, document, ()) if isinstance(one, Manifest)]
     if len(found) != 1:
@@ -156,6 +171,7 @@ def _pipeline(review: Review) -> dict[str, Any]:
     return {
         "template": template,
         "references": [],
+        "stored": any(stored(review.object)) and stored(review.object) != stored(review.before),
         "complete": manifest.complete,
         "unknown": [{"where": one.where, "why": one.why} for one in manifest.unknown[:_MOST]],
         "steps": [

@@ -46,8 +46,15 @@ KINDS: Mapping[Kind, Governed] = {
     Kind("apps", "DaemonSet"): Governed("workload", "daemonsets", ("v1",)),
     Kind("apps", "ReplicaSet"): Governed("workload", "replicasets", ("v1",)),
     Kind("", "Pod"): Governed("workload", "pods", ("v1",), ("ephemeralcontainers", "resize")),
+    Kind("", "ReplicationController"): Governed("workload", "replicationcontrollers", ("v1",)),
+    Kind("argoproj.io", "Rollout"): Governed("workload", "rollouts", ("v1alpha1",)),
+    Kind("serving.knative.dev", "Service"): Governed("workload", "services", ("v1",)),
+    Kind("serving.knative.dev", "Configuration"): Governed("workload", "configurations", ("v1",)),
+    Kind("serving.knative.dev", "Revision"): Governed("workload", "revisions", ("v1",)),
     Kind("serving.kserve.io", "InferenceService"): Governed("workload", "inferenceservices", ("v1beta1",)),
     Kind("serving.kserve.io", "TrainedModel"): Governed("workload", "trainedmodels", ("v1alpha1",)),
+    Kind("serving.kserve.io", "ServingRuntime"): Governed("workload", "servingruntimes", ("v1alpha1",)),
+    Kind("serving.kserve.io", "InferenceGraph"): Governed("workload", "inferencegraphs", ("v1alpha1",)),
     Kind("serving.kserve.io", "LLMInferenceService"): Governed(
         "workload", "llminferenceservices", ("v1alpha1", "v1alpha2")
     ),

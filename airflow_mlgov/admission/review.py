@@ -3,7 +3,7 @@ refused."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,8 @@ class Review:
     group: str
     kind: str
     operation: str
+    form: str = ""
+    """Version of the kind: ``v1``."""
     namespace: str = ""
     name: str = ""
     subresource: str = ""
@@ -40,6 +42,18 @@ class Review:
     dry_run: bool = False
     object: Part = field(default_factory=lambda: Part(None), repr=False)
     """As it would be; without a value for DELETE."""
+    before: Part = field(default_factory=lambda: Part(None), repr=False)
+    """As it is; without a value for CREATE."""
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether an update leaves all that runs as it is, and no more of it: a finalizer is removed, a controller
+        takes down what another version has replaced."""
+        if self.operation != "UPDATE" or self.subresource or not self.before.is_map:
+            return False
+        (now, count), (then, counted) = _runs(self.object), _runs(self.before)
+        fewer = count == counted or (type(count) is type(counted) is int and 0 <= count < counted)
+        return fewer and now == then and stored(self.object) == stored(self.before)
 
     @property
     def place(self) -> str:
@@ -86,12 +100,14 @@ def read_review(raw: bytes) -> Review:
         group=kind["group"].text,
         kind=kind["kind"].text,
         operation=request["operation"].text,
+        form=kind["version"].text,
         namespace=request["namespace"].text,
         name=request["name"].text,
         subresource=request["subResource"].text,
         user=request["userInfo"]["username"].text,
         dry_run=request["dryRun"].value is True,
         object=Part(request["object"].value, (), document.lines),
+        before=Part(request["oldObject"].value, (), document.lines),
     )
 
 
@@ -110,6 +126,20 @@ def answer(
     if warnings and review.version == VERSIONS[0]:
         response["warnings"] = [plain(one, _LONGEST_WARNING) for one in warnings[:_MOST_WARNINGS]]
     return {"apiVersion": review.version, "kind": "AdmissionReview", "response": response}
+
+
+def stored(found: Part) -> tuple[Any, Any]:
+    """What Argo's controller has stored of a workflow's templates, which it runs instead of reading them anew."""
+    return found.at("status", "storedTemplates").value, found.at("status", "storedWorkflowTemplateSpec").value
+
+
+def _runs(found: Part) -> tuple[dict[str, Any], Any]:
+    """All that an object says but of itself, and how many of it are to run."""
+    said = {key: part.value for key, part in found.items() if key not in ("metadata", "status")}
+    spec = said.get("spec")
+    if not isinstance(spec, Mapping):
+        return said, None
+    return {**said, "spec": {key: value for key, value in spec.items() if key != "replicas"}}, spec.get("replicas")
 
 
 def _uid(value: Any) -> str:
@@ -142,8 +172,8 @@ def _contradiction(request: Part) -> str:
     found, kind = request["object"], request["kind"]
     if not found.is_map:
         return "request.object is missing"
-    group = found["apiVersion"].text.rpartition("/")[0]
-    if (found["kind"].value, group) != (kind["kind"].value, kind["group"].value):
+    group, _, form = found["apiVersion"].text.rpartition("/")
+    if (found["kind"].value, group, form) != (kind["kind"].value, kind["group"].value, kind["version"].value):
         return "request.object is of another kind than request.kind says"
     if not found["metadata"].is_map:
         return "request.object has no metadata"

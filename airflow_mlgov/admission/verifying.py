@@ -20,6 +20,9 @@ from airflow_mlgov.pipelines.roles import Lists, told
 
 _OPTIONS = ("ledger", "trust", "registry", "environment", "target", "into", "policy", "checkpoint")
 _DEPLOY = "(serve)"
+_ASKED = ("hostAliases", "dnsConfig", "dnsPolicy")
+_TOKENS = "/var/run/secrets/"
+"""Where Kubernetes, or a cloud, mounts the account's token into every container that does not forgo it."""
 
 
 @dataclass
@@ -68,6 +71,9 @@ def verifiers(serving: Serving) -> list[Verifier]:
         inits = [one for one in serving.containers if one.pod == pod and one.kind == "initContainers"]
         found += _of_pod(inits, serving)
     for one in found:
+        over = next((where for other in _others(one, serving) if (where := _mounted_over(other, one.fills))), "")
+        if over:
+            one.problems.append(f"{over} mounts another volume over what it has verified")
         writers = [other.where for other in _others(one, serving) if not _mounts_to_read(other.part, one.fills)]
         if one.fills and writers:
             one.problems.append(f"{writers[0]} may write to what it has verified: mount it readOnly there")
@@ -133,9 +139,12 @@ def _read(container: Container, command: Command, serving: Serving) -> Verifier:
         container.pod,
         container.image,
         env=[f"{one['name'].text}{'' if one['valueFrom'] else '='}" for one in part["env"].parts()],
-        mounts=[kinds.get(one["name"].text, "unknown") for one in mounts],
+        mounts=[kinds.get(one["name"].text, "unknown") for one in mounts if not _is_token(one, kinds)],
     )
-    for key in ("envFrom", "workingDir", "lifecycle"):
+    for key in _ASKED:
+        if serving.pods[container.pod][key].value not in (None, [], "", {}, "ClusterFirst"):
+            made.problems.append(f"the pod's {key} changes whom it asks")
+    for key in ("envFrom", "workingDir", "lifecycle", "volumeDevices"):
         if part[key].value not in (None, [], "", {}):
             made.problems.append(f"{key} changes what it runs or whom it asks")
     references = _options(command.words, made)
@@ -181,6 +190,22 @@ def _options(words: Sequence[str], made: Verifier) -> list[str]:
 def _mounts_to_read(part: Part, volume: str) -> bool:
     mounts = [one for one in part["volumeMounts"].parts() if one["name"].text == volume]
     return all(one["readOnly"].value is True for one in mounts)
+
+
+def _is_token(mount: Part, kinds: Mapping[str, str]) -> bool:
+    """Whether it is the account's token, which is mounted into every container."""
+    return mount["mountPath"].text.startswith(_TOKENS) and kinds.get(mount["name"].text) == "projected"
+
+
+def _mounted_over(container: Container, volume: str) -> str:
+    """The mount that hides part of a volume in a container; empty if none does."""
+    mounts = container.part["volumeMounts"].parts()
+    own = [one["mountPath"].text.rstrip("/") for one in mounts if one["name"].text == volume]
+    for at, one in enumerate(mounts):
+        path = one["mountPath"].text.rstrip("/")
+        if one["name"].text != volume and any(path == place or path.startswith(f"{place}/") for place in own):
+            return f"{container.where}.volumeMounts[{at}]"
+    return ""
 
 
 def _volume_at(mounts: Sequence[Part], path: str) -> str:

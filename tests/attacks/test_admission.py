@@ -18,6 +18,7 @@ from tests.worlds.admission import (
     CONTROLLER,
     GATE,
     PROMOTE,
+    ROUTER,
     RUNTIME,
     STRANGER,
     DoorWorld,
@@ -107,6 +108,75 @@ def test_what_changes_nothing_of_what_is_served(door: DoorWorld) -> None:
     door.refused("kind.unknown", scale, operation="UPDATE", subResource="elsewhere")
 
 
+def test_an_update_that_changes_nothing_of_what_runs(door: DoorWorld, other: ModelVersion) -> None:
+    """The deployment's controller takes down the replicas of a version that may serve no more, by UPDATE."""
+    for kind in ("ReplicaSet", "Rollout", "ReplicationController"):
+        before = deployment(pod_spec(other.uri), kind)
+        given = {"operation": "UPDATE", "oldObject": before}
+        for replicas in (0, 1, 2):
+            now = deployment(pod_spec(other.uri), kind, finalizers=[])
+            door.admitted(now | {"spec": {**now["spec"], "replicas": replicas}}, **given)
+        for replicas in (3, "0", -1, None):
+            more = {**before["spec"], "replicas": replicas}
+            door.refused("served.not_promoted", before | {"spec": more}, **given)
+    door.refused("served.not_promoted", before, oldObject=before)  # as CREATE
+    swapped = deployment(pod_spec(other.uri, hostNetwork=True), kind)
+    door.refused("served.not_promoted", swapped, **given)
+
+
+def test_kinds_beside_the_usual_ones(door: DoorWorld, promoted: ModelVersion, other: ModelVersion) -> None:
+    knative = {"apiVersion": "serving.knative.dev/v1", "metadata": {"name": "k"}}
+    for reference, admits in ((promoted.uri, True), (other.uri, False)):
+        template = {"template": {"spec": pod_spec(reference)}}
+        for body in (
+            deployment(pod_spec(reference), "Rollout"),
+            deployment(pod_spec(reference), "ReplicationController"),
+            knative | {"kind": "Service", "spec": template},
+            knative | {"kind": "Configuration", "spec": template},
+            knative | {"kind": "Revision", "spec": pod_spec(reference)},
+        ):
+            if admits:
+                door.admitted(body)
+            else:
+                door.refused("served.not_promoted", body)
+    rollout = deployment(pod_spec(promoted.uri), "Rollout")
+    rollout["spec"] = {"workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"}}
+    assert "write the pod's template into the object" in door.refused("served.elsewhere", rollout)
+
+
+def test_what_serves_nothing_itself(door: DoorWorld, promoted: ModelVersion) -> None:
+    kserve = {"apiVersion": "serving.kserve.io/v1alpha1", "metadata": {"name": "k"}}
+
+    def graph(**step: str) -> dict[str, Any]:
+        nodes = {"root": {"routerType": "Sequence", "steps": [step]}}
+        return kserve | {"kind": "InferenceGraph", "spec": {"nodes": nodes}}
+
+    door.admitted(graph(serviceName="credit"))
+    assert "by serviceName" in door.refused("served.elsewhere", graph(serviceUrl="http://elsewhere.example"))
+    for image, admits in ((RUNTIME, True), (STRANGER, False)):
+        runtime = kserve | {"kind": "ServingRuntime", "spec": {"containers": [{"name": "k", "image": image}]}}
+        if admits:
+            door.admitted(runtime)
+        else:
+            door.refused("image.unlisted", runtime)
+    door.admitted(pod({"containers": [{"name": "r", "image": ROUTER}]}))
+    beside = {"containers": [{"name": "r", "image": ROUTER}, {"name": "s", "image": RUNTIME}]}
+    door.refused("served.nothing", pod(beside))
+
+
+def test_kinds_and_versions_that_cannot_be_judged(door: DoorWorld, promoted: ModelVersion) -> None:
+    spec = {"template": {"spec": pod_spec(promoted.uri)}}
+    for version, kind in (
+        ("ray.io/v1", "RayService"), ("v1", "List"), ("apps/v1", "DeploymentList"), ("v1", "PodTemplate"),
+        ("extensions/v1beta1", "Deployment"), ("mlops.seldon.io/v1alpha1", "Model"), ("v1", "Service"),
+    ):  # fmt: skip
+        body = {"apiVersion": version, "kind": kind, "metadata": {"name": "x"}, "spec": spec}
+        assert "serve by a Deployment" in door.refused("kind.unknown", body)
+    for version, kind in (("apps/v1beta1", "Deployment"), ("serving.kserve.io/v1alpha2", "InferenceService")):
+        body = {"apiVersion": version, "kind": kind, "metadata": {"name": "x"}, "spec": spec}
+        door.refused("review.version", body)
+
+
 # -- what is served ------------------------------------------------------------------------------------------------
 
 
@@ -166,10 +236,130 @@ def test_an_object_that_names_a_thousand_models(door: DoorWorld, promoted: Model
 
 def test_a_volume_that_may_hold_any_model(door: DoorWorld, promoted: ModelVersion) -> None:
     for source in ({"persistentVolumeClaim": {"claimName": "models"}}, {"hostPath": {"path": "/models"}},
-                   {"configMap": {"name": "weights"}}, {"nfs": {"server": "x", "path": "/"}}):  # fmt: skip
+                   {"configMap": {"name": "weights"}}, {"nfs": {"server": "x", "path": "/"}},
+                   {"csi": {"driver": "x"}}, {"ephemeral": {}},
+                   {"projected": {"sources": [{"configMap": {"name": "weights"}}]}}):  # fmt: skip
         spec = pod_spec(promoted.uri)
         spec["volumes"].append({"name": "other", **source})
         door.refused("volume.unlisted", deployment(spec))
+    claims = deployment(pod_spec(promoted.uri), "StatefulSet")
+    claims["spec"]["volumeClaimTemplates"] = [
+        {"metadata": {"name": "w"}, "spec": {"resources": {"requests": {"storage": "1Gi"}}}}
+    ]
+    door.refused("volume.unlisted", claims)
+    service = inference_service(promoted.uri)
+    service["spec"]["predictor"]["volumes"] = [{"name": "w", "persistentVolumeClaim": {"claimName": "w"}}]
+    door.refused("volume.unlisted", service)
+
+
+def test_an_image_in_place_of_the_runtimes_own(door: DoorWorld, promoted: ModelVersion) -> None:
+    model = inference_service(promoted.uri, promoted.uri)
+    model["spec"]["predictor"]["model"]["image"] = STRANGER
+    door.refused("image.unlisted", model)
+    explained = inference_service(promoted.uri, promoted.uri)
+    explained["spec"]["explainer"] = {"art": {"type": "SquareAttack", "image": STRANGER}}
+    door.refused("image.unlisted", explained)
+
+
+@pytest.mark.parametrize(
+    ("env", "args"),
+    [
+        ([{"name": "P", "value": "mod"}, {"name": "Q", "value": "els:/m/9"}], ["--uri=$(P)$(Q)"]),
+        ([{"name": "P", "value": "models:"}, {"name": "Q", "value": "$(P)/m/9"}], []),
+        ([{"name": "W", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}], ["serve", "$(W)"]),
+        ([{"name": "W", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}], []),
+        ([{"name": "W", "valueFrom": {"secretKeyRef": {"name": "c", "key": "k"}}}], ["$(W)"]),
+        ([{"name": "W", "valueFrom": {"fieldRef": {"fieldPath": "metadata.annotations['m']"}}}], ["--x=$(W)"]),
+        ([], ["https://elsewhere.example/m", "/mnt"]),
+        ([], ["--from=https://elsewhere.example/m.joblib"]),
+        ([], ["--src", "ftp://elsewhere.example/m"]),
+        ([], ["--src", "git+ssh://elsewhere.example/m"]),
+        ([], ["serve", "meta-llama/Llama-3"]),
+        ([], ["-m", "meta-llama/Llama-3"]),
+        ([], ["--hf-repo", "meta-llama/Llama-3"]),
+        ([], ["--model-name-or-path", "meta-llama/Llama-3"]),
+        ([], ["--lora-modules", "a=meta-llama/x"]),
+    ],
+    ids=str,
+)
+def test_a_model_that_is_named_in_a_roundabout_way(
+    door: DoorWorld, promoted: ModelVersion, env: list[dict[str, Any]], args: list[str]
+) -> None:
+    spec = pod_spec(promoted.uri)
+    container(spec)["env"], container(spec)["args"] = env, args
+    assert not door.ask(deployment(spec)).allowed
+
+
+def test_words_and_variables_that_name_no_model(door: DoorWorld, promoted: ModelVersion) -> None:
+    spec = pod_spec(promoted.uri)
+    container(spec)["env"] = [
+        {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
+        {"name": "PORT", "value": "8080"},
+        {"name": "ROOT_CA", "valueFrom": {"configMapKeyRef": {"name": "kube-root-ca.crt", "key": "ca.crt"}}},
+    ]
+    container(spec)["args"] += [
+        "--pod=$(POD)", "--token", "$(TOKEN)", "--port=$(PORT)", "--otel", "https://otel.example:4317",
+        "--cache=redis://r:6379/0", "--price=$$(PORT)",
+    ]  # fmt: skip
+    door.admitted(deployment(spec))
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["sh -c x", "/bin/bash -lc x", "bash -o pipefail -ec x", "sh", "env A=b sh -c x", "timeout 5 sh -c x",
+     "python -c x", "python3.12 -Ic x", "perl -e x", "node --eval x", "curl -o m x", "busybox wget x", "python -m pip install x"],
+)  # fmt: skip
+def test_a_program_that_may_fetch_and_serve_anything(door: DoorWorld, promoted: ModelVersion, command: str) -> None:
+    def asked(change: dict[str, Any]) -> dict[str, Any]:
+        spec = pod_spec(promoted.uri)
+        container(spec).update(change)
+        return deployment(spec)
+
+    words = command.split()
+    door.refused("served.program", asked({"command": words, "args": []}))
+    door.refused("served.program", asked({"args": words}))
+    door.refused("served.program", asked({"lifecycle": {"postStart": {"exec": {"command": words}}}}))
+    debug = {"ephemeralContainers": [{"name": "debug", "image": RUNTIME, "command": words}]}
+    given = {"operation": "UPDATE", "subResource": "ephemeralcontainers"}
+    door.refused("served.program", pod(pod_spec(promoted.uri, **debug)), **given)
+
+
+@pytest.mark.parametrize("command", ["mlserver start /models/served", "sh /srv/start.sh -v", "python -m serving -c x"])
+def test_a_program_of_the_image(door: DoorWorld, promoted: ModelVersion, command: str) -> None:
+    spec = pod_spec(promoted.uri)
+    container(spec)["command"] = command.split()
+    door.admitted(deployment(spec))
+
+
+@pytest.mark.parametrize("path", ["/w", "/w/inner", "/"])
+@pytest.mark.parametrize("source", [{"secret": {"secretName": "s"}}, {"emptyDir": {}}], ids=str)
+@pytest.mark.parametrize("how", ["--model-dir={}", "start {}", "MODEL_PATH", "workingDir"])
+def test_a_path_to_what_nobody_has_named(
+    door: DoorWorld, promoted: ModelVersion, path: str, source: dict[str, Any], how: str
+) -> None:
+    spec = pod_spec(promoted.uri)
+    spec["volumes"].append({"name": "w", **source})
+    container(spec)["volumeMounts"].append({"name": "w", "mountPath": "/w"})
+    if how == "MODEL_PATH":
+        container(spec)["env"] = [{"name": how, "value": path}]
+    elif how == "workingDir":
+        container(spec)["workingDir"] = path
+    else:
+        container(spec)["args"] = how.format(path).split()
+    assert "the volume w" in door.refused("served.elsewhere", deployment(spec))
+
+
+def test_kserves_initializer_fills_a_volume_with_what_it_names(door: DoorWorld, promoted: ModelVersion) -> None:
+    spec = pod_spec(promoted.uri)
+    mount = {"name": "kserve-provision-location", "mountPath": "/mnt/models"}
+    spec["volumes"].append({"name": mount["name"], "emptyDir": {}})
+    fetch = {"name": "storage-initializer", "image": RUNTIME, "args": [promoted.uri, "/mnt/models"]}
+    spec["initContainers"].append({**fetch, "volumeMounts": [mount]})
+    container(spec).update(args=["--model_dir=/mnt/models"], volumeMounts=[{**mount, "readOnly": True}])
+    door.admitted(pod(spec))
+    spec["initContainers"][1]["args"][0] = "https://elsewhere.example/credit"
+    door.refused("served.unknown", pod(spec))
 
 
 # -- how it stands -------------------------------------------------------------------------------------------------
@@ -278,6 +468,57 @@ def test_an_init_container_that_proves_nothing(
     assert why in door.refused("bytes.unverified", deployment(spec))
 
 
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"hostAliases": [{"ip": "10.0.0.9", "hostnames": ["ledger"]}]}, "the pod's hostAliases changes whom it asks"),
+        ({"dnsConfig": {"nameservers": ["10.0.0.9"]}}, "the pod's dnsConfig changes whom it asks"),
+        ({"dnsPolicy": "None"}, "the pod's dnsPolicy changes whom it asks"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "x",
+)
+def test_a_pod_that_leads_its_verifier_astray(
+    door: DoorWorld, promoted: ModelVersion, given: dict[str, Any], why: str
+) -> None:
+    assert why in door.refused("bytes.unverified", deployment(pod_spec(promoted.uri, **given)))
+    door.admitted(deployment(pod_spec(promoted.uri, dnsPolicy="ClusterFirst")))
+
+
+def test_the_token_that_kubernetes_mounts_into_every_container(door: DoorWorld, promoted: ModelVersion) -> None:
+    spec = pod_spec(promoted.uri)
+    sources = [
+        {"serviceAccountToken": {"path": "token", "expirationSeconds": 3607}},
+        {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+        {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}]}},
+    ]
+    spec["volumes"].append({"name": "kube-api-access-x", "projected": {"defaultMode": 420, "sources": sources}})
+    mount = {
+        "name": "kube-api-access-x",
+        "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount",
+        "readOnly": True,
+    }
+    for one in (*spec["initContainers"], *spec["containers"]):
+        one["volumeMounts"].append(mount)
+    door.admitted(pod(spec))
+    spec["initContainers"][0]["volumeMounts"][-1] = {**mount, "mountPath": "/usr/local/bin"}
+    door.refused("bytes.unverified", pod(spec))
+
+
+def test_another_volume_over_what_was_verified(door: DoorWorld, promoted: ModelVersion) -> None:
+    spec = pod_spec(promoted.uri)
+    spec["volumes"].append({"name": "over", "emptyDir": {}})
+    container(spec)["volumeMounts"].append({"name": "over", "mountPath": "/models/served"})
+    assert "mounts another volume over" in door.refused("bytes.unverified", deployment(spec))
+
+
+def test_a_container_that_only_looks_like_a_verifier(
+    door: DoorWorld, promoted: ModelVersion, other: ModelVersion
+) -> None:
+    spec = pod_spec(promoted.uri)
+    spec["initContainers"].append({"name": "f", "image": RUNTIME, "command": ["fetch", "verify", other.uri]})
+    door.refused("served.not_promoted", deployment(spec))
+
+
 def test_another_model_is_verified_than_is_served(door: DoorWorld, promoted: ModelVersion, other: ModelVersion) -> None:
     door.refused("bytes.unverified", inference_service(promoted.uri, other.uri))
     door.refused("bytes.unverified", inference_service(promoted.uri))
@@ -353,6 +594,17 @@ def test_a_template_that_may_change(door: DoorWorld) -> None:
     door.refused("pipeline.incomplete", run, **given)
     hollow["spec"]["podSpecPatch"] = "{}"
     door.refused("pipeline.incomplete", hollow, **given)
+
+
+def test_templates_that_somebody_stores_in_a_workflow(door: DoorWorld) -> None:
+    given = {"namespace": "pipelines"}
+    judged = workflow(GATE, PROMOTE)
+    evil = judged | {"status": {"storedWorkflowTemplateSpec": workflow(PROMOTE)["spec"]}}
+    door.refused("pipeline.stored", evil, **given)
+    door.refused("pipeline.stored", evil, operation="UPDATE", oldObject=judged, **given)
+    controller = {"userInfo": {"username": CONTROLLER, "groups": []}}
+    door.admitted(evil, operation="UPDATE", oldObject=judged, **controller, **given)
+    door.admitted(evil, operation="UPDATE", oldObject=evil, **given)
 
 
 def test_a_pod_of_a_pipeline_that_no_controller_has_made(door: DoorWorld) -> None:

@@ -39,11 +39,12 @@ RUNTIME = f"registry.example/mlserver@sha256:{'1' * 64}"
 STRANGER = f"registry.example/other@sha256:{'2' * 64}"
 ASKS = {"ledger": "postgresql+psycopg://reader@ledger/ledger", "trust": "/etc/mlgov/trust.json",
         "registry": "https://mlflow.example"}  # fmt: skip
+ROUTER = f"registry.example/router@sha256:{'3' * 64}"
 CONTROLLER = "system:serviceaccount:argo:argo"
 NAMESPACES: Mapping[str, Any] = {
     "serving": {
         "environment": "test", "target": "production", "mode": "enforce", "sorts": ["workload"],
-        "tools": [TOOL], "runtimes": [RUNTIME], "verify": {**ASKS, "env": ["PGPASSWORD"]},
+        "tools": [TOOL], "runtimes": [RUNTIME], "helpers": [ROUTER], "verify": {**ASKS, "env": ["PGPASSWORD"]},
     },
     "pipelines": {
         "environment": "test", "target": "production", "mode": "enforce", "sorts": ["pipeline"],
@@ -130,7 +131,7 @@ def pod_spec(reference: str, **change: Any) -> dict[str, Any]:
 def deployment(spec: Mapping[str, Any], kind: str = "Deployment", **metadata: Any) -> dict[str, Any]:
     labels = {"app": "credit"}
     return {
-        "apiVersion": "apps/v1",
+        "apiVersion": {"Rollout": "argoproj.io/v1alpha1", "ReplicationController": "v1"}.get(kind, "apps/v1"),
         "kind": kind,
         "metadata": {"name": "credit", "namespace": "serving", **metadata},
         "spec": {

@@ -5,10 +5,15 @@
 package mlgov.admission
 
 workloads := {
-	"apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet", "/Pod",
-	"serving.kserve.io/InferenceService", "serving.kserve.io/TrainedModel", "serving.kserve.io/LLMInferenceService",
+	"apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet", "/Pod", "/ReplicationController",
+	"argoproj.io/Rollout", "serving.knative.dev/Service", "serving.knative.dev/Configuration",
+	"serving.knative.dev/Revision", "serving.kserve.io/InferenceService", "serving.kserve.io/TrainedModel",
+	"serving.kserve.io/LLMInferenceService", "serving.kserve.io/ServingRuntime", "serving.kserve.io/InferenceGraph",
 	"machinelearning.seldon.io/SeldonDeployment",
 }
+
+# What serves nothing by itself: which image runs for what others serve, and how requests are passed on to them.
+serves_nothing := {"serving.kserve.io/ServingRuntime", "serving.kserve.io/InferenceGraph"}
 
 pipelines := {
 	"argoproj.io/Workflow", "argoproj.io/CronWorkflow", "argoproj.io/WorkflowTemplate",
@@ -43,7 +48,18 @@ harmless if {
 harmless if {
 	review.operation in {"CREATE", "UPDATE"}
 	review.subresource == "scale"
-	kind in {"autoscaling/Scale", "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet"}
+	kind in {
+		"autoscaling/Scale", "apps/Deployment", "apps/StatefulSet", "apps/ReplicaSet", "/ReplicationController",
+		"argoproj.io/Rollout",
+	}
+}
+
+# An update of its metadata alone, or to fewer of the same: what was replaced must be able to go.
+harmless if {
+	review.operation == "UPDATE"
+	review.subresource == ""
+	review.unchanged == true
+	sort_of != "unknown"
 }
 
 harmless if ready
@@ -76,7 +92,13 @@ denied contains reason("review.raw", msg) if {
 denied contains reason("kind.unknown", msg) if {
 	judged
 	sort_of == "unknown"
-	msg := sprintf("objects of the kind %s are not known here: the webhook is scoped too widely", [kind])
+	msg := sprintf(
+		concat("", [
+			"objects of the kind %s cannot be judged: serve by a Deployment or an InferenceService, ",
+			"or take the kind out of the webhook's rules: the pods that it makes are judged in any case",
+		]),
+		[kind],
+	)
 }
 
 # METADATA
@@ -123,6 +145,14 @@ denied contains reason("namespace.rules", msg) if {
 	msg := sprintf("the mode of the namespace %q is neither enforce nor warn", [review.namespace])
 }
 
+denied contains reason("namespace.rules", msg) if {
+	judged
+	some key in ["tools", "runtimes", "helpers"]
+	some image in object.get(rules, key, [])
+	not regex.match(`^[^@\s]+@sha256:[0-9a-f]{64}$`, image)
+	msg := sprintf("%s of the namespace %q must be named by a digest: %s", [key, review.namespace, image])
+}
+
 # METADATA
 # title: a sort of object that has no place in the namespace
 denied contains reason("namespace.sort", msg) if {
@@ -145,7 +175,7 @@ denied contains reason("input.facts", msg) if {
 }
 
 denied contains reason("input.facts", msg) if {
-	some key in ["served", "verified", "images", "volumes", "problems"]
+	some key in ["served", "verified", "images", "volumes", "programs", "problems"]
 	not is_array(object.get(workload, key, null))
 	msg := sprintf("what was read of the object lacks %s", [key])
 }
@@ -174,7 +204,25 @@ denied contains reason(problem.code, msg) if {
 # title: nothing that is served is named
 denied contains reason("served.nothing", msg) if {
 	count(workload.served) == 0
+	not kind in serves_nothing
+	not helps
 	msg := "it does not say which model it serves: name it by models:/name/version, or fill a volume by mlgov verify --into"
+}
+
+# A pod of routers and proxies alone, which serve no model themselves.
+helps if {
+	count(workload.images) > 0
+	every one in workload.images {
+		one.image in object.get(rules, "helpers", [])
+	}
+}
+
+# METADATA
+# title: a program that may fetch and serve anything
+denied contains reason("served.program", msg) if {
+	object.get(rules, "shells", false) != true
+	some one in workload.programs
+	msg := sprintf("%s: %s: start the server itself, or keep the script in its image", [one.where, one.why])
 }
 
 # METADATA
@@ -226,6 +274,7 @@ denied contains reason("image.unlisted", msg) if {
 	one.signed != true
 	not one.image in object.get(rules, "runtimes", [])
 	not one.image in rules.tools
+	not one.image in object.get(rules, "helpers", [])
 	msg := sprintf("%s: the image %s is on no list of the namespace: name one that is, by its digest", [one.where, one.image])
 }
 
@@ -236,7 +285,15 @@ listed_volumes := object.get(rules, "volumes", ["emptyDir", "secret", "projected
 denied contains reason("volume.unlisted", msg) if {
 	some one in workload.volumes
 	not volume_listed(one)
+	one.kind != "configMap"
 	msg := sprintf("%s: a volume of the kind %s may hold any model: fill an emptyDir by mlgov verify --into", [one.where, one.kind])
+}
+
+denied contains reason("volume.unlisted", msg) if {
+	some one in workload.volumes
+	one.kind == "configMap"
+	not volume_listed(one)
+	msg := sprintf("%s: the ConfigMap %s may name or hold any model: list it in the namespace's config_maps", [one.where, one.ref])
 }
 
 volume_listed(one) if one.kind in listed_volumes
@@ -246,6 +303,12 @@ volume_listed(one) if one.kind == "image" # judged by its digest
 volume_listed(one) if {
 	one.kind == "configMap"
 	one.ref in object.get(rules, "config_maps", [])
+}
+
+# The cluster's own, which are mounted into every pod and put right if anybody changes them.
+volume_listed(one) if {
+	one.kind == "configMap"
+	one.ref in {"kube-root-ca.crt", "openshift-service-ca.crt"}
 }
 
 demands_bytes if object.get(rules, "verify", {}) != false
@@ -315,6 +378,14 @@ denied contains reason("pipeline.incomplete", msg) if {
 	pipeline.complete != true
 	shown := concat("; ", [sprintf("%s: %s", [one.where, one.why]) | some one in array.slice(pipeline.unknown, 0, 5)])
 	msg := sprintf("it cannot be judged whole: %s", [shown])
+}
+
+# METADATA
+# title: templates of a workflow that somebody else than its controller has stored in it
+denied contains reason("pipeline.stored", msg) if {
+	object.get(pipeline, "stored", false) == true
+	not review.user in object.get(rules, "controllers", [])
+	msg := "its status holds templates, which run instead of those that were judged: only the controller may store them"
 }
 
 pinned := object.get(rules, "templates", {})

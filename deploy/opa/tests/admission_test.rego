@@ -2,10 +2,13 @@ package system_test
 
 uid := "7d4f"
 
-tool := "registry.example/mlgov@sha256:0"
+tool := sprintf("registry.example/mlgov@sha256:%064d", [0])
+
+router := sprintf("registry.example/router@sha256:%064d", [3])
 
 rules := {
-	"serving": {"environment": "prod", "target": "production", "sorts": ["workload"], "tools": [tool], "verify": false},
+	"serving": {"environment": "prod", "target": "production", "sorts": ["workload"], "tools": [tool], "helpers": [router], "verify": false},
+	"tagged": {"environment": "prod", "target": "production", "sorts": ["workload"], "tools": ["mlgov:latest"]},
 	"watched": {
 		"environment": "prod",
 		"target": "production",
@@ -35,7 +38,7 @@ review(group, kind, operation) := {
 	"user": "alice",
 }
 
-empty_workload := {"served": [], "verified": [], "images": [], "volumes": [], "problems": []}
+empty_workload := {"served": [], "verified": [], "images": [], "volumes": [], "programs": [], "problems": []}
 
 served := {
 	"where": "spec",
@@ -105,6 +108,29 @@ test_an_update_is_judged_alike if {
 	refused(document, "served.nothing")
 }
 
+test_an_update_that_changes_nothing_of_what_runs if {
+	unchanged := object.union(review("apps", "ReplicaSet", "UPDATE"), {"unchanged": true})
+	answer({"mlgov": "mlgov/admission/1", "review": unchanged}).allowed == true
+	refused({"mlgov": "mlgov/admission/1", "review": object.union(unchanged, {"operation": "CREATE"})}, "input.facts")
+	refused({"mlgov": "mlgov/admission/1", "review": object.union(unchanged, {"kind": "Secret"})}, "kind.unknown")
+}
+
+test_what_serves_nothing_itself if {
+	image := {"where": "spec", "image": router, "digest": "", "signed": false}
+	answer(asked({"workload": {"served": [], "images": [image]}})).allowed == true
+	refused(asked({"workload": {"served": [], "images": [image, object.union(image, {"image": tool})]}}), "served.nothing")
+	runtime := {"review": review("serving.kserve.io", "ServingRuntime", "CREATE"), "workload": {"served": []}}
+	answer(asked(runtime)).allowed == true
+}
+
+test_programs_that_may_serve_anything if {
+	shell := {"workload": {"programs": [{"where": "spec", "why": "sh -c"}]}}
+	refused(asked(shell), "served.program")
+	trusting := {"serving": object.union(rules.serving, {"shells": true})}
+	let_in := data.system.main.response with input as asked(shell) with data.mlgov.namespaces as trusting
+	let_in.allowed == true
+}
+
 test_a_deletion_is_let_in if answer(asked({"review": review("apps", "Deployment", "DELETE")})).allowed == true
 
 test_an_operation_that_is_not_known if {
@@ -117,7 +143,7 @@ test_a_dry_run_is_the_same if {
 }
 
 test_facts_that_are_missing if {
-	every key in ["served", "verified", "images", "volumes", "problems"] {
+	every key in ["served", "verified", "images", "volumes", "programs", "problems"] {
 		document := json.remove(asked({}), [sprintf("workload/%s", [key])])
 		refused(document, "input.facts")
 	}
@@ -128,6 +154,7 @@ test_namespaces_without_whole_rules if {
 	refused(asked({"review": {"namespace": "elsewhere"}}), "namespace.unknown")
 	refused(asked({"review": {"namespace": "half"}}), "namespace.rules")
 	refused(asked({"review": {"namespace": "broken"}}), "namespace.rules")
+	refused(asked({"review": {"namespace": "tagged"}}), "namespace.rules")
 }
 
 test_a_warning_lets_in_what_was_judged if {
