@@ -308,7 +308,8 @@ def test_words_and_variables_that_name_no_model(door: DoorWorld, promoted: Model
 @pytest.mark.parametrize(
     "command",
     ["sh -c x", "/bin/bash -lc x", "bash -o pipefail -ec x", "sh", "env A=b sh -c x", "timeout 5 sh -c x",
-     "python -c x", "python3.12 -Ic x", "perl -e x", "node --eval x", "curl -o m x", "busybox wget x", "python -m pip install x"],
+     "python -c x", "python3.12 -Ic x", "perl -e x", "node --eval x", "curl -o m x",
+     "busybox wget x", "python -m pip install x"],
 )  # fmt: skip
 def test_a_program_that_may_fetch_and_serve_anything(door: DoorWorld, promoted: ModelVersion, command: str) -> None:
     def asked(change: dict[str, Any]) -> dict[str, Any]:
