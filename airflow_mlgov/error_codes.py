@@ -237,6 +237,7 @@ MEANINGS: Mapping[str, str] = {
     "policy.invalid": "The policy says something that its schema does not allow.",
     "policy.kinds": "A governance policy is compared with a pack of rules.",
     "policy.missing": "No governance policy is configured.",
+    "policy.mode": "The policy has a mode for a rule that there is not, or one milder than the rule ever is.",
     "policy.model_unknown": "The policy does not govern the model.",
     "policy.name": "A name in the policy cannot be read: something in it is invisible, or looks like something else.",
     "policy.no_pipelines": "Pipelines are named, and the policy says nothing of the policy gate for any model.",

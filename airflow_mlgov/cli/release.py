@@ -270,6 +270,7 @@ def _affected_lines(item: Affected) -> list[str]:
     lines = [f"{item.kind} {item.name}, {item.where}: {then}, {now}{owners}"]
     if item.changes or item.kind != "decision":
         lines += [f"  - {code}: {message}" for code, message in item.now]
+    lines += [f"  warning: {code}: {message}" for code, message in item.warned]
     return lines + [f"  covered by the waiver {sha256[:12]}" for sha256 in item.waivers]
 
 
@@ -315,6 +316,8 @@ def _tell(done: Promotion, what: str, as_json: bool) -> None:
         return
     moved = ", ".join(f"{word} {item['to']} (was {item['previous'] or 'nobody'})" for word, item in done.moved.items())
     say(f"{done.model} {what}: {moved or 'it was there already'}; {done.decision}, {done.record}")
+    for code, message in done.warned:
+        say(f"  warning: {code}: {message}")
 
 
 def _replayed(item: Replay) -> dict[str, object]:

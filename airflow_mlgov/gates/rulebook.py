@@ -4,28 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from airflow_mlgov.results import Outcome, Severity
+from airflow_mlgov.gates.force import Force
+from airflow_mlgov.results import Outcome
 
 PARTS = ("pipelines", "features", "model")
 """What rules may ask for of their input, besides the time and their parameters."""
 
 
-@dataclass(frozen=True)
-class PackRule:
+@dataclass(frozen=True, kw_only=True)
+class PackRule(Force):
     """One rule of a pack, as its METADATA says."""
 
     code: str
     title: str
-    severity: Severity
     mend: str
     controls: tuple[str, ...] = ()
     """Of frameworks, as the crosswalks name them: ``gdpr:35``."""
-    effective_on: datetime | None = None
-    """From when on it is in force; before it warns. None: from the beginning, also where the date cannot be read."""
     where: str = ""
     """``file:line`` of the rule."""
 

@@ -23,6 +23,7 @@ from airflow_mlgov.governance.judgement import WHAT_IF, as_seen, failing, judged
 from airflow_mlgov.governance.policy import GovernancePolicy, ModelPolicy
 from airflow_mlgov.governance.reasons import shipped_rules
 from airflow_mlgov.governance.superseded import as_spans, superseded
+from airflow_mlgov.governance.weighing import OWN, Weighed, own_forces, shipped_forces, weigh
 from airflow_mlgov.rego.embedded import embedded
 from airflow_mlgov.rego.protocol import Bundle, PolicyEngine, RulesError, Vetting
 from airflow_mlgov.results import Subject
@@ -74,6 +75,8 @@ class Decision:
     """``(code, message)`` of each thing that a break-glass overrides."""
     broken_by: tuple[str, ...]
     """SHA-256 of the envelope of each break-glass that is in force."""
+    warned: tuple[tuple[str, str], ...]
+    """``(code, message)`` of each rule that would deny, and only warns."""
     input: Mapping[str, Any]
     bundle: Mapping[str, str]
     """Name -> text of the policy file and of every rule that was evaluated."""
@@ -129,6 +132,7 @@ def decide(
         answer.waived,
         answer.excused,
         answer.broken_by,
+        answer.warned,
         document,
         bundle,
     )
@@ -150,6 +154,7 @@ class Answer:
     waived: tuple[Mapping[str, Any], ...] = ()
     excused: tuple[tuple[str, str], ...] = ()
     broken_by: tuple[str, ...] = ()
+    warned: tuple[tuple[str, str], ...] = ()
 
 
 @cache
@@ -171,7 +176,8 @@ def apply_rules(
     """Evaluate a bundle over an input.
 
     The organisation's own rules are evaluated apart from the shipped ones, so that they can add a reason and never take
-    one away.
+    one away. Which reasons only warn is said by the policy's modes in the input, and by METADATA; an input of before
+    there were modes has none, and all denies.
 
     :param bundle: as :attr:`Decision.bundle`
     :param engine: what evaluates; the embedded one if omitted
@@ -189,13 +195,21 @@ def apply_rules(
         reasons = _reasons(denied, "")
         if rules:
             together = Bundle({**shipped, **rules}, vetting=vetting)
-            reasons |= _reasons(engine.evaluate(together, [_OWN], document)[0], "custom.")
+            reasons |= _reasons(engine.evaluate(together, [_OWN], document)[0], OWN)
+        weighed = Weighed(frozenset(reasons), frozenset())
+        modes = document.get("policy", {}).get("modes")
+        if reasons and modes is not None:
+            forces = shipped_forces(shipped[SHIPPED])
+            if rules:
+                forces = {**forces, **own_forces(rules, engine.outline(together))}
+            weighed = weigh(reasons, forces, modes, datetime.fromtimestamp(document["now_ns"] / 10**9, UTC))
         return Answer(
-            tuple(sorted(reasons)),
+            tuple(sorted(weighed.denying)),
             tuple(sorted(needed)),
             tuple(waived),
             tuple(sorted(_reasons(excused, ""))),
             tuple(sorted(broken_by)),
+            tuple(sorted(weighed.warned)),
         )
     except (RulesError, KeyError, TypeError, ValueError) as error:
         return Answer((("engine.error", f"the rules could not be evaluated: {error}"),))
@@ -269,6 +283,7 @@ def policy_input(policy: GovernancePolicy, name: str, target_name: str) -> dict[
     return {
         "sha256": policy.digest,
         "tier": model.tier,
+        "modes": dict(model.modes),
         "requires": list(target.requires),
         "gates_over_data": [gate.name for gate in gates if gate.about == "dataset"],
         "listed_as": {gate.name: gate.listed_as for gate in gates if gate.about == "dataset"},

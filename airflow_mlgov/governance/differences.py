@@ -10,13 +10,14 @@ from typing import Any
 from airflow_mlgov import catalogue
 from airflow_mlgov.durations import parse_duration
 from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.gates.force import MODES
 from airflow_mlgov.gates.protocol import Strict
 from airflow_mlgov.governance.packs import Pack
 from airflow_mlgov.governance.policy import GovernancePolicy
 from airflow_mlgov.results import Severity
 
 _WEIGHT = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
-_MODES = ("observe", "warn", "enforce")
+_MODES = tuple(MODES)
 _MORE_IS_STRICTER = {"min", "min_change", "count", "signers"}
 _LESS_IS_STRICTER = {"max", "max_change", "max_days", "max_hours", "max_stretch", "same_data", "same_model"}
 _SHORTER_IS_STRICTER = {"evidence_max_age", "audit_within", "max_age"}
@@ -63,6 +64,10 @@ def compare_packs(old: Pack, new: Pack) -> list[Change]:
             )
             text = f"the rule {code} was in force from {dates[0]} on and is from {dates[1]} on"
             found.append(Change(text, "milder" if later else "stricter"))
+        if one.mildest is not other.mildest:
+            text = f"the rule {code} is now no milder than {other.mildest}, where it was {one.mildest}"
+            more = _WEIGHT[other.mildest] > _WEIGHT[one.mildest]
+            found.append(Change(text, "stricter" if more else "milder"))
         for word in ("title", "mend"):
             if getattr(one, word) != getattr(other, word):
                 found.append(Change(f"the {word} of the rule {code} is now: {getattr(other, word)}"))
@@ -128,6 +133,10 @@ def _shown(value: Any) -> str:
 
 def _gone(key: str, value: Any, *, came: bool) -> str:
     """What a key that came or went makes of the policy, where that is plain."""
+    if value in _MODES:  # enforced where nobody says one, as most rules are
+        return "stricter" if (value == "enforce") is came else "milder"
+    if key == "modes" and isinstance(value, Mapping) and value:
+        return "stricter" if (set(value.values()) == {"enforce"}) is came else "milder"
     if key == "severity":  # critical where nobody says one
         return "" if value == Severity.CRITICAL else "milder" if came else "stricter"
     is_bound = isinstance(value, Mapping) and bool(_BOUNDS & set(value))

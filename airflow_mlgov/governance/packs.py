@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.gates.force import MODES, in_force_from, milder
 from airflow_mlgov.gates.rulebook import PARTS, PackAnswer, PackFinding, PackRule
 from airflow_mlgov.governance.bundles import digest_of, read_bundle, read_folder
 from airflow_mlgov.rego.embedded import embedded
@@ -28,6 +28,8 @@ from airflow_mlgov.strict_files import nearest
 
 _OWN = "mlgov."
 _SET = "deny"
+_ALIKE = ("severity", "mend", "effective_on", "mildest")
+"""What rules of one code say alike."""
 _PINNED = re.compile(r"(?P<path>.+)@sha256:(?P<digest>[0-9a-f]{64})")
 _CODE = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)+")
 _TEST = "_test.rego"
@@ -78,9 +80,9 @@ class Pack:
         for name, text in self.modules.items():
             for rule in rules_in(name, text, self.outline, self.source):
                 other = found.setdefault(rule.code, rule)
-                if (other.severity, other.mend, other.effective_on) != (rule.severity, rule.mend, rule.effective_on):
+                if any(getattr(other, word) != getattr(rule, word) for word in _ALIKE):
                     raise ConfigurationError(
-                        f"{rule.where}: two rules of the code {rule.code} differ in severity, mend or effective_on",
+                        f"{rule.where}: two rules of the code {rule.code} differ in {', '.join(_ALIKE)}",
                         code="pack.metadata",
                     )
         return tuple(found.values())
@@ -267,18 +269,23 @@ def _rule(said: Mapping[str, Any], where: str) -> PackRule:
         raise ConfigurationError(
             f"{where}: {code} has the severity {severity!r}; there are {', '.join(Severity)}", code="pack.metadata"
         )
-    controls = tuple(str(item) for item in custom.get("controls") or ())
-    since = in_force_from(custom.get("effective_on"))
-    return PackRule(code, str(texts["title"]), Severity(severity), str(texts["mend"]), controls, since, where)
-
-
-def in_force_from(said: Any) -> datetime | None:
-    """The beginning of a rule's force; None, so from ever, if nothing is said or what is said cannot be read."""
-    try:
-        found = datetime.fromisoformat(str(said))
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    mildest = custom.get("mildest", "observe")
+    if mildest not in MODES or milder(Severity(severity), MODES[mildest]) is not MODES[mildest]:
+        raise ConfigurationError(
+            f"{where}: {code} is {severity} and has the mildest {mildest!r}: the mode below which no policy puts it, "
+            f"{', '.join(MODES)}, and not above its severity",
+            code="pack.metadata",
+        )
+    return PackRule(
+        code=code,
+        title=str(texts["title"]),
+        severity=Severity(severity),
+        mend=str(texts["mend"]),
+        controls=tuple(str(item) for item in custom.get("controls") or ()),
+        effective_on=in_force_from(custom.get("effective_on")),
+        mildest=MODES[mildest],
+        where=where,
+    )
 
 
 def codes_of(packs: Iterable[Pack]) -> dict[str, PackRule]:

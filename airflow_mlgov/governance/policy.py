@@ -19,11 +19,13 @@ from airflow_mlgov.durations import parse_duration, span
 from airflow_mlgov.errors import ConfigurationError, MlgovError
 from airflow_mlgov.evidence.digests import hash_file
 from airflow_mlgov.evidence.statements import Person
+from airflow_mlgov.gates.force import MODES
 from airflow_mlgov.gates.protocol import Local
 from airflow_mlgov.governance.names import why_unreadable
+from airflow_mlgov.governance.reasons import shipped_rules
+from airflow_mlgov.governance.weighing import is_of_the_decision, why_no_mode
 from airflow_mlgov.strict_files import Document, nearest, read_text, read_yaml, why_open_to_all
 
-_MODES = ("observe", "warn", "enforce")
 _FOR_THE_DECISION = {"max_tries"}
 """Keys of a gate's section that are neither settings of the gate nor bounds."""
 
@@ -93,6 +95,8 @@ class ModelPolicy:
     max_age: timedelta
     tier: str = "medium"
     owners: tuple[str, ...] = ()
+    modes: Mapping[str, str] = field(default_factory=dict)
+    """Rule of the decision, ``mlgov.custom/CODE`` or ``mlgov.promotion/CODE`` -> ``enforce``, ``warn``, ``observe``."""
     source: str = ""
     _lines: Mapping[tuple[str, ...], int] | None = None
 
@@ -212,22 +216,33 @@ class GovernancePolicy:
             max_age=parse_duration(max_age),
             tier=section.get("tier", "medium"),
             owners=tuple(section.get("owners", ())),
+            modes=self._modes(section),
             source=str(self.path),
             _lines=self.lines,
         )
 
     def _gates(self, section: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What the model says of its gates, with the modes that its teams have for rules; of several teams the
-        strictest counts, and what the model says itself goes before."""
-        gates, teams = section.get("gates", {}), self.document.get("teams", {})
-        modes: dict[str, str] = {}
-        for owner in section.get("owners", ()):
-            for rule, mode in teams.get(owner, {}).get("modes", {}).items():
-                modes[rule] = max(mode, modes.get(rule, mode), key=_MODES.index)
+        """What the model says of its gates, with the modes that its teams have for rules of packs; what the model says
+        itself goes before."""
+        gates = section.get("gates", {})
+        modes = {rule: mode for rule, mode in self._teams(section).items() if not is_of_the_decision(rule)}
         if not modes or not gates.get("policy", {}).get("packages"):
             return gates  # type: ignore[no-any-return]
         own = gates["policy"]
         return {**gates, "policy": {**own, "modes": {**modes, **own.get("modes", {})}}}
+
+    def _modes(self, section: Mapping[str, Any]) -> dict[str, str]:
+        """The modes of rules of the decision, likewise."""
+        of_teams = {rule: mode for rule, mode in self._teams(section).items() if is_of_the_decision(rule)}
+        return {**of_teams, **section.get("modes", {})}
+
+    def _teams(self, section: Mapping[str, Any]) -> dict[str, str]:
+        """The modes that a model's teams have; of several teams the strictest counts."""
+        teams, modes = self.document.get("teams", {}), dict[str, str]()
+        for owner in section.get("owners", ()):
+            for rule, mode in teams.get(owner, {}).get("modes", {}).items():
+                modes[rule] = max(mode, modes.get(rule, mode), key=list(MODES).index)
+        return modes
 
     def _target(self, name: str, section: Mapping[str, Any]) -> Target:
         approvals, waivers, glass = (section.get(key) for key in ("approvals", "waivers", "break_glass"))
@@ -287,9 +302,9 @@ def load_policy(path: str | Path) -> GovernancePolicy:
     _refuse_unreadable(read)
     _refuse_shared_places(read)
     _refuse_unknown_teams(read)
-    return GovernancePolicy(
-        Path(path), read.sha256, read.raw.decode(), read.content, read.lines, _organisations_rules(read)
-    )
+    own = _organisations_rules(read)
+    _refuse_modes(read, own)
+    return GovernancePolicy(Path(path), read.sha256, read.raw.decode(), read.content, read.lines, own)
 
 
 def _refuse_unreadable(policy: Document) -> None:
@@ -342,6 +357,21 @@ def _refuse_unknown_teams(policy: Document) -> None:
                 f"{policy.where('teams', team)}: no model has the owner {team!r}{nearest(team, owners)}",
                 code="policy.team_unknown",
             )
+
+
+def _refuse_modes(policy: Document, own: Mapping[str, str]) -> None:
+    """Modes of rules that there are not, and those that would have a shipped rule let by what no policy may."""
+    for part in ("models", "teams"):
+        for name, section in policy.content.get(part, {}).items():
+            for rule, mode in section.get("modes", {}).items():
+                why = why_no_mode(rule, mode, shipped_rules(), own) if is_of_the_decision(rule) else ""
+                if part == "models" and not is_of_the_decision(rule):
+                    why = "a rule of a pack is named under gates: policy: modes"
+                if why:
+                    raise ConfigurationError(
+                        f"{policy.where(part, name, 'modes', rule)}: the mode {mode} of {rule}: {why}",
+                        code="policy.mode",
+                    )
 
 
 def _held_against(gate: str) -> Iterable[str]:

@@ -12,9 +12,6 @@ from importlib.resources import files
 
 from airflow_mlgov.rego.metadata import metadata_of
 
-OWN = "custom."
-"""Begins the codes of an organisation's own rules."""
-
 
 @dataclass(frozen=True)
 class Reason:

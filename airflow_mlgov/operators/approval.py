@@ -194,7 +194,7 @@ def _champions_values(case: Case, gate: str | None) -> dict[str, str]:
 
 
 def _waiver_lines(case: Case) -> list[str]:
-    """Each waiver in force, and each break-glass: nothing that is waived looks passed."""
+    """Each waiver in force, and each rule that only warns: nothing of it looks passed."""
     from airflow_mlgov.evidence.statements import WaiverStatement
     from airflow_mlgov.evidence.verification import only
 
@@ -207,6 +207,7 @@ def _waiver_lines(case: Case) -> list[str]:
             f"{_number(use['observed'])}, until {markdown(said.expires)}, ticket {markdown(said.ticket)}, risk owner "
             f"{markdown(said.risk_owner)}: {markdown(said.reason)}"
         )
+    lines += [f"- **Only warns**: {markdown(code)}: {markdown(message)}" for code, message in case.decision.warned]
     return [*lines, ""] if lines else []
 
 

@@ -52,6 +52,8 @@ class PromoteModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands
             self.log.warning(
                 "waived, not passed: %s", line(f"{use['check']} = {use['observed']} of the gate {use['gate']}")
             )
+        for code, message in done.warned:
+            self.log.warning("%s", line(f"{code}: {message}"))
         if done.emergency is not None:
             with whatever_happens(self.log):
                 self._alert(desk, done, done.emergency, context)

@@ -46,6 +46,8 @@ class Affected:
     now: Reasons
     waivers: tuple[str, ...] = ()
     """SHA-256 of the terms of waivers that cover what fails."""
+    warned: Reasons = ()
+    """What would deny, and only warns."""
 
     @property
     def denied(self) -> bool:
@@ -74,6 +76,7 @@ class Affected:
             "changes": self.changes,
             "denied": self.denied,
             "waivers": list(self.waivers),
+            "warned": [list(reason) for reason in self.warned],
         }
 
 
@@ -125,15 +128,17 @@ def _decision(item: Evidence[DecisionStatement], policy: GovernancePolicy, kind:
     subject, target = item.subject, item.statement.target
     owners = policy.models[subject.name].owners if subject.name in policy.models else ()
     waivers: tuple[str, ...] = ()
+    warned: Reasons = ()
     try:
         answer = answer_under(item, policy)
+        warned = answer.warned
         now, waivers = answer.reasons, tuple(sorted({str(one["waiver"]) for one in answer.waived}))
     except MlgovError as error:
         now = (("engine.error", f"it cannot be made again: {error}"),)
     except Exception as error:  # whatever somebody's recorded input makes of the rules
         now = (("engine.error", f"it cannot be made again: {type(error).__name__}"),)
     name = f"{subject.name}/{subject.version} to {target}"
-    return Affected(kind, name, item.reference, owners, reasons_of(item), now, waivers)
+    return Affected(kind, name, item.reference, owners, reasons_of(item), now, waivers, warned)
 
 
 # -- pipelines --------------------------------------------------------------------------------------------------------

@@ -51,6 +51,8 @@ class Promotion:
     """What a break-glass has overridden."""
     emergency: EmergencyStatement | None = None
     """The break-glass; None if there was none."""
+    warned: tuple[tuple[str, str], ...] = ()
+    """What would deny, and only warns."""
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON: ``model``, ``target``, ``moved``, ``decision``, ``promotion``."""
@@ -62,6 +64,7 @@ class Promotion:
             "promotion": self.record,
             "waived": [dict(item) for item in self.waived],
             "excused": [{"code": code, "message": message} for code, message in self.excused],
+            "warned": [{"code": code, "message": message} for code, message in self.warned],
         }
 
 
@@ -108,6 +111,7 @@ def promote(desk: Desk, version: ModelVersion, target: str, *, requesters: Seque
         decision.waived,
         decision.excused,
         broken[-1] if broken else None,
+        decision.warned,
     )
 
 
@@ -150,6 +154,7 @@ def _record_decision(desk: Desk, case: Case) -> Entry:
         verifier=VERIFIER,
         waived=decision.waived,
         excused=decision.excused,
+        warned=decision.warned,
     )
     return desk.attest(statement, case.records.head)
 

@@ -144,6 +144,8 @@ class DecisionStatement(Signed):
     """Each check that failed and is covered by a waiver."""
     excused: Reasons = ()
     """Each thing that a break-glass has overridden."""
+    warned: Reasons = ()
+    """Each rule that would have denied, and only warns."""
 
     def predicate(self) -> dict[str, Any]:
         """The in-toto predicate."""
@@ -162,6 +164,7 @@ class DecisionStatement(Signed):
                 "reasons": _coded(self.reasons),
                 "waived": json_safe(self.waived),
                 "excused": _coded(self.excused),
+                **({"warned": _coded(self.warned)} if self.warned else {}),
                 "document": self.document.as_json(),
             },
         }
@@ -181,6 +184,7 @@ class DecisionStatement(Signed):
             verifier=predicate["verifier"]["id"],
             waived=tuple(ours.get("waived", ())),
             excused=_uncoded(ours.get("excused", ())),
+            warned=_uncoded(ours.get("warned", ())),
         )
 
 

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from airflow_mlgov.gates.rulebook import PackAnswer, PackFinding, PackRule, Rulebook
     from airflow_mlgov.pipelines.manifest import Manifest
 
-_MODES = {"enforce": Severity.CRITICAL, "warn": Severity.WARNING, "observe": Severity.INFO}
-_MILDER = (Severity.INFO, Severity.WARNING, Severity.CRITICAL)
 _SAID_BY_THE_GATE = {("mlgov.pipeline", "step.unguarded")}
 """Rules that the gate has a check of its own for, with what guards each step; they are there for who asks OPA alone."""
 _MOST_SHOWN = 500
@@ -192,20 +190,8 @@ def _sentence(text: str) -> str:
 
 
 def severity_of(rule: PackRule, package: str, settings: PolicySettings, now: datetime) -> tuple[Severity, str]:
-    """How much a rule weighs, and why if that is not what it says itself.
-
-    The policy's word for it, for the rule before the package; warning at most before its day, or if the whole gate only
-    warns.
-    """
-    modes = settings.modes
-    said = next((modes[key] for key in (f"{package}/{rule.code}", rule.code, package) if key in modes), None)
-    severity, why = (_MODES[said], f" ({said}, by the policy)") if said else (rule.severity, "")
-    if rule.effective_on is not None and rule.effective_on > now:
-        severity, why = _milder(severity, Severity.WARNING), f" (in force from {rule.effective_on.date()} on)"
-    if settings.mode != "enforce":
-        severity = _milder(severity, Severity.WARNING)
-    return severity, why
-
-
-def _milder(one: Severity, other: Severity) -> Severity:
-    return min(one, other, key=_MILDER.index)
+    """How much a rule weighs, and why if that is not what it says itself: the policy's word for the rule goes before
+    that for its package, and nothing weighs more than a warning if the whole gate only warns."""
+    names = (f"{package}/{rule.code}", rule.code, package)
+    most = Severity.CRITICAL if settings.mode == "enforce" else Severity.WARNING
+    return rule.weight(names, settings.modes, now, most=most)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from airflow_mlgov.gates.force import Mode
 from airflow_mlgov.gates.protocol import (
     Count,
     Findings,
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 Kind = Literal["auto", "kubeflow", "argo", "sagemaker", "github", "gitlab", "jenkins", "tekton", "kubernetes", "json"]
 Word = Annotated[str, Field(strict=True, min_length=1)]
-Mode = Literal["enforce", "warn", "observe"]
 
 
 class Both(Merge):

@@ -1,6 +1,6 @@
 # The shipped rules of promotion. Input: see airflow_mlgov/governance/decision.py. Every rule can only deny, and says in
-# its METADATA what its reason is called and how it is mended. Whoever evaluates them counts them first: a module without
-# a rule must not allow.
+# its METADATA what its reason is called, how it is mended, and whether a policy may have it warn (mildest; none may that
+# does not say so). Whoever evaluates them counts them first: a module without a rule must not allow.
 package mlgov.promotion
 
 import rego.v1
@@ -450,6 +450,7 @@ made_anew(owed) if {
 # custom:
 #   code: rollback.missing
 #   severity: critical
+#   mildest: warn
 #   controls: ["nist-ai-rmf:MANAGE 2.4"]
 #   mend: "have an earlier version hold, or promote one that does"
 denied contains {"code": "rollback.missing", "message": message} if {
@@ -463,6 +464,7 @@ denied contains {"code": "rollback.missing", "message": message} if {
 # custom:
 #   code: comparison.stale
 #   severity: critical
+#   mildest: warn
 #   controls: ["eu-ai-act:15(1)", "iso-42001:A.6.2.4"]
 #   mend: "run the gate again, with the champion of now as its baseline"
 denied contains {"code": "comparison.stale", "message": message} if {
@@ -498,6 +500,7 @@ denied contains {"code": "promotion.withdrawn", "message": message} if {
 # custom:
 #   code: tries.exceeded
 #   severity: critical
+#   mildest: warn
 #   controls: ["iso-42001:A.6.2.4"]
 #   mend: "hold out fresh data if many models were judged on the same; train a new model if one was judged on many; let the policy name row_id, because without it data with the same labels counts as the same"
 denied contains {"code": "tries.exceeded", "message": message} if {
@@ -513,6 +516,7 @@ denied contains {"code": "tries.exceeded", "message": message} if {
 # custom:
 #   code: tries.exceeded
 #   severity: critical
+#   mildest: warn
 #   controls: ["iso-42001:A.6.2.4"]
 #   mend: "hold out fresh data if many models were judged on the same; train a new model if one was judged on many; let the policy name row_id, because without it data with the same labels counts as the same"
 denied contains {"code": "tries.exceeded", "message": message} if {

@@ -104,7 +104,7 @@ def test_each_rule_that_found_nothing_is_a_check(flow: Path) -> None:
     assert len(pack["sha256"]) == 64
 
 
-RULE = PackRule("a.b", "t", Severity.CRITICAL, "m", effective_on=datetime(2027, 1, 1, tzinfo=UTC))
+RULE = PackRule(code="a.b", title="t", mend="m", effective_on=datetime(2027, 1, 1, tzinfo=UTC))
 
 
 @pytest.mark.parametrize(
