@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlgov.data.steady_sums import SteadySums
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.fairness.counting import Columns, Pair, group_sql
 from airflow_mlgov.gates.fairness.disparity import Values
@@ -90,8 +91,9 @@ def calibrate(
     keys.append(f"c.{pair.data.quote(columns.label)}")
     listing = ", ".join([*keys, *map(_bin, scores)])
     asked = [f"{function}({score})" for score in scores for function in ("COUNT", "MIN", "MAX")]
-    asked += [f"SUM(1e0 * {score})" for score in scores]
-    asked += [f"SUM(1e0 * {scores[one]} * {scores[other]})" for one, other in pairs]
+    added = [f"1e0 * {score}" for score in scores]
+    steady = SteadySums(pair.data, relation, [*added, *(f"{added[one]} * {scores[other]}" for one, other in pairs)])
+    asked += steady.sql
     found = pair.data.rows(f"SELECT {listing}, COUNT(*), {', '.join(asked)} FROM {relation} GROUP BY {listing}")  # noqa: S608
     taken = iter(zip(*found, strict=True))
     cells, labels = [next(taken) for _ in keys[1:]], next(taken)
@@ -104,10 +106,11 @@ def calibrate(
                 "be judged",
                 code="score.not_a_probability",
             )
-    sums = np.array([next(taken) for _ in scores], dtype=float)
+    read = (steady.read(at, column) for at, column in enumerate(taken))
+    sums = np.array([next(read) for _ in scores], dtype=float)
     products = np.empty((len(scores), *sums.shape))
     for one, other in pairs:
-        products[one, other] = products[other, one] = np.array(next(taken), dtype=float)
+        products[one, other] = products[other, one] = np.array(next(read), dtype=float)
     member = np.array(feature.positions(cells))
     truth = np.array([positive[label] for label in labels])
     order = np.lexsort((truth, *bins[::-1], member))

@@ -12,6 +12,7 @@ from typing import Any
 
 from airflow_mlgov.data.cases import OFTEN, digest_of_counted, digest_of_counts
 from airflow_mlgov.data.source import ColumnKind, Relation, compared_together, open_together, source_beside, source_of
+from airflow_mlgov.data.steady_sums import SteadySums
 from airflow_mlgov.data.values import key_of, require_comparable, require_numbers, require_plain
 from airflow_mlgov.errors import ConfigurationError, DependencyError
 from airflow_mlgov.gates.fairness.features import group_name, group_names
@@ -247,7 +248,8 @@ def count_cells(pair: Pair, columns: Columns, sensitive: Sequence[str]) -> Cells
     if columns.sample_weight is not None:
         _require_sound_weights(pair.data, columns.sample_weight)
         weight = f"CAST(c.{pair.data.quote(columns.sample_weight)} AS DOUBLE)"
-        sums += f", SUM({weight}), SUM({weight} * {weight})"
+        steady = SteadySums(pair.data, relation, [weight, f"{weight} * {weight}"])
+        sums += f", {', '.join(steady.sql)}"
         by += f", CASE WHEN {weight} > 0 THEN FLOOR(LN({weight}) * {_FINENESS}) END"
     found = pair.data.rows(f"SELECT {listing}, {sums} FROM {relation} GROUP BY {by} LIMIT {LIMIT + 1}")  # noqa: S608
     if len(found) > LIMIT:
@@ -255,7 +257,8 @@ def count_cells(pair: Pair, columns: Columns, sensitive: Sequence[str]) -> Cells
     if not found:
         raise ConfigurationError(f"the predictions table {pair.data.name} has no rows", code="data.empty")
     if columns.sample_weight is not None:  # rows of one combination are several cells, drawn again in their order
-        found = sorted(found, key=repr)
+        *named, weights, squares = zip(*found, strict=True)
+        found = sorted(zip(*named, steady.read(0, weights), steady.read(1, squares), strict=True), key=repr)
     return _cells(found, columns, sensitive)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_mlgov.data.cases import digest_of_counts
+from airflow_mlgov.data.steady_sums import SteadySums
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.fairness.counting import Columns, Pair, group_sql, paired_rows, require_same_rows
 from airflow_mlgov.gates.fairness.features import group_names
@@ -67,27 +68,30 @@ def sum_errors(pair: Pair, columns: Columns, sensitive: Sequence[str]) -> ErrorS
     }
     keys = [group_sql(pair, columns, name) for name in sensitive]
     pairs = [(one, other) for one in range(len(errors)) for other in range(one + 1)]
-    asked = [f"SUM({label})", *(f"COUNT({value})" for value in (label, *predictions))]
+    added = [label]
     for of_models in values.values():
-        asked += [f"SUM({value})" for value in of_models]
-        asked += [f"SUM({of_models[one]} * {of_models[other]})" for one, other in pairs]
+        added += [*of_models, *(f"{of_models[one]} * {of_models[other]}" for one, other in pairs)]
+    steady = SteadySums(pair.data, relation, added)
+    asked = [*(f"COUNT({value})" for value in (label, *predictions)), *steady.sql]
     listing = ", ".join([*keys, "COUNT(*)", *asked])
     found = pair.data.rows(f"SELECT {listing} FROM {relation} GROUP BY {', '.join(keys)}")  # noqa: S608
     if not found:
         raise ConfigurationError(f"the predictions table {pair.data.name} has no rows", code="data.empty")
-    taken = iter(zip(*found, strict=True))
+    taken = iter(zip(*sorted(found, key=lambda row: repr(row[: len(keys)])), strict=True))
     groups = {name: group_names(next(taken)) for name in sensitive}
-    rows, labels = next(taken), next(taken)
+    rows = next(taken)
     total = sum(rows)
     problems = [
         f"{role} has {total - there} missing values in {total} rows"
         for role in (f'label column "{columns.label}"', *(f'prediction column "{name}"' for name in names))
         if (there := sum(next(taken))) < total
     ]
+    labels, *sums_found = (steady.read(at, column) for at, column in enumerate(taken))
+    read = iter(sums_found)
     sums, products = {}, {}
     for name in values:
-        sums[name] = tuple(next(taken) for _ in errors)
-        products[name] = {pair: next(taken) for pair in pairs}
+        sums[name] = tuple(next(read) for _ in errors)
+        products[name] = {pair: next(read) for pair in pairs}
     squares = [each for by_pair in products.values() for each in by_pair.values()]
     if not problems and not all(_finite(value) for column in squares for value in column):
         problems = [f'"{columns.label}" or a prediction holds values that are not finite numbers']

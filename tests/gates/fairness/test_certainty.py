@@ -289,3 +289,32 @@ def test_missing_values_as_a_group_of_their_own(judge: Judge) -> None:
     )
     assert declared.verdict is Outcome.PASS
     assert judge(frame, ["demographic_parity_ratio>=0.8"]).verdict is Outcome.ERROR
+
+
+@pytest.mark.parametrize(
+    ("bounds", "options"),
+    [
+        (["demographic_parity_difference<=1"], {"sample_weight": "w"}),
+        (["expected_calibration_error_difference<=1", "calibration_in_the_large_difference<=1"], {"score": "s"}),
+        (["mean_error_difference<=9"], {"task": "regression", "label": "w", "prediction": "s"}),
+    ],
+)
+def test_the_same_rows_in_another_order_are_the_same_evidence(
+    judge: Judge, bounds: list[str], options: dict[str, Any]
+) -> None:
+    generator, size = np.random.default_rng(11), 5_000
+    frame = pd.DataFrame(
+        {
+            "sex": generator.choice(["f", "m"], size),
+            "race": generator.choice(["a", "b", "c"], size),
+            "y": generator.integers(0, 2, size),
+            "p": generator.integers(0, 2, size),
+            "s": generator.random(size),
+            "w": generator.lognormal(size=size),
+        }
+    )
+    said = set()
+    for seed in range(3):
+        result = judge(frame.sample(frac=1, random_state=seed), bounds, sensitive_features=["sex", "race"], **options)
+        said.add(repr((result.checks, result.details)))
+    assert len(said) == 1
