@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from airflow_mlgov.admission.served import Named
 from airflow_mlgov.errors import EvidenceError
 from airflow_mlgov.evidence.scope import Scope
 from airflow_mlgov.evidence.signing import TrustRoot
-from airflow_mlgov.evidence.statements import PromotionStatement, ProvenanceStatement
+from airflow_mlgov.evidence.statements import DecisionStatement, PromotionStatement, ProvenanceStatement
 from airflow_mlgov.evidence.verification import Evidence, collect, only
 from airflow_mlgov.governance.policy import GovernancePolicy
 from airflow_mlgov.release.explanation import judge_now
@@ -50,6 +50,8 @@ class Standing:
     """The promotion, as the ledger names it."""
     reasons: tuple[tuple[str, str], ...] = ()
     """``(code, message)`` of each thing against it; empty if it stands."""
+    grounds: frozenset[str] = frozenset()
+    """SHA-256 of the envelope of all that its bytes were ever allowed to this target on."""
 
 
 @dataclass
@@ -85,12 +87,7 @@ class Book:
         """Name, version and alias of each version that a workload may mean; none if nobody has registered it."""
         if named.kind == "registry":
             return [(named.name, named.version, named.alias)]
-        if named.kind == "image":
-            found = self._images.get(named.digest, [])
-        else:
-            found = self._places.get(named.said, [])
-            found = [item for item in found if item.digest == found[-1].digest]  # what lies there by the newest word
-        return list(dict.fromkeys((item.subject.name, version_of(item), None) for item in found))
+        return list(dict.fromkeys((item.subject.name, version_of(item), None) for item in self._signed(named)))
 
     def kept(self, key: str, make: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
         """What was told of an object, for as long as a judgement is kept; nobody may change it.
@@ -108,7 +105,21 @@ class Book:
 
     def standings(self, named: Named) -> list[Standing]:
         """How whatever a workload means stands, at every target at which it was ever promoted."""
-        return [one for meant in self.versions(named) for one in self._of(*meant)]
+        if named.kind == "registry":
+            return [one for meant in self.versions(named) for one in self._of(*meant)]
+        said = [item.sha256 for item in self._signed(named)]
+        return [
+            one if one.grounds.intersection(said) else _undecided(one, named)
+            for meant in self.versions(named)
+            for one in self._of(*meant)
+        ]
+
+    def _signed(self, named: Named) -> list[Evidence[ProvenanceStatement]]:
+        """The registrations that name an image or a place; of a place those of what lies there by the newest word."""
+        if named.kind == "image":
+            return self._images.get(named.digest, [])
+        found = self._places.get(named.said, [])
+        return [item for item in found if item.digest == found[-1].digest]
 
     def _of(self, name: str, version: str | None, alias: str | None) -> list[Standing]:
         now, key = time.monotonic(), (name, version, alias)
@@ -141,10 +152,22 @@ class Book:
         model = Subject("model", said.name, promotion.digest, said.version, self.identity.name)
         dossier = evidence_for(self.walked, self.trust, model, promotion.environment, self.identity)
         _, reasons = judge_now(promotion, dossier, in_force=self.policy, now=self.now())
+        target = promotion.statement.target
+        made = [item.statement for item in only(dossier.good, DecisionStatement) if item.digest == promotion.digest]
+        grounds = [set(item.inputs.values()) for item in made if item.allowed and item.target == target]
         return Standing(
-            said.name, version_of(promotion), promotion.environment, promotion.statement.target, promotion.reference,
-            tuple(reasons),
+            said.name, version_of(promotion), promotion.environment, target, promotion.reference, tuple(reasons),
+            frozenset().union(*grounds),
         )  # fmt: skip
+
+
+def _undecided(standing: Standing, named: Named) -> Standing:
+    """Nobody has decided on what a registration said later, or of other bytes under the same number."""
+    said = (
+        f"no decision that allowed version {standing.version} to {standing.target!r} rests on a registration that "
+        f"names this {named.kind}: register the version with it, and promote it then"
+    )
+    return replace(standing, reasons=(*standing.reasons, ("evidence.missing", said)))
 
 
 class Standings:

@@ -227,15 +227,22 @@ class TrustRoot:
         they end an hour from now, and what they have signed still verifies.
 
         :param keys: duty -> its new key; one key may have several duties
-        :raises ConfigurationError: a key is there already
+        :raises ConfigurationError: a key is there already, or one of before has other duties too and cannot end
         """
         moment = now or datetime.now(UTC)
         known = {item.key.keyid for item in self.keys}
         kept = []
         for item in self.keys:
-            taken, left = item.duties & keys.keys(), item.duties - keys.keys()
-            end = None if left or not taken else moment + _OVERLAP
-            kept.append(item if item.valid_until or end is None else replace(item, valid_until=end))
+            taken, left, end = item.duties & keys.keys(), item.duties - keys.keys(), moment + _OVERLAP
+            is_open = bool(taken) and (item.valid_until is None or item.valid_until > end)
+            if is_open and left:
+                raise ConfigurationError(
+                    f"the key {item.key.keyid[:16]} of the trust root {self.source} signs for "
+                    f"{', '.join(sorted(taken))}, and for {', '.join(sorted(left))} too, so it cannot end: move these "
+                    "duties with it",
+                    code="trust.duty_stays",
+                )
+            kept.append(replace(item, valid_until=end) if is_open else item)
         duties_of: dict[str, set[str]] = {}
         for duty, key in keys.items():
             if key.keyid in known:
@@ -252,7 +259,8 @@ class TrustRoot:
         """A trust root in which a key counts no longer than until then; what it has signed before still verifies.
 
         :param keyid: of the key, or its beginning (8 characters or more)
-        :raises ConfigurationError: there is no such key, there are several, or it would end before it begins
+        :raises ConfigurationError: there is no such key, there are several, it would end before it begins, or it ends
+            before that already
         """
         fitting = [item for item in self.keys if len(keyid) >= 8 and item.key.keyid.startswith(keyid)]
         if len(fitting) != 1:
@@ -263,6 +271,12 @@ class TrustRoot:
         if found.valid_from is not None and at <= found.valid_from:
             raise ConfigurationError(
                 f"the key {keyid} would end ({at.isoformat()}) before it begins ({found.valid_from.isoformat()})",
+                code="trust.date",
+            )
+        if found.valid_until is not None and at > found.valid_until:
+            raise ConfigurationError(
+                f"the key {keyid} ends at {found.valid_until.isoformat()} already: what it has signed since would "
+                f"count if it ended at {at.isoformat()}",
                 code="trust.date",
             )
         kept = tuple(replace(item, valid_until=at) if item is found else item for item in self.keys)

@@ -56,7 +56,8 @@ class Request:
     """Why no earlier version would do to go back to; None if one would, or if nothing was promoted yet."""
     obligations: tuple[Mapping[str, Any], ...] = ()
     """The audits that are owed for these bytes: ``id``, ``kind``, ``gate``, ``check``, ``state``, ``target``,
-    ``promotion``, and ``broken``: whether it has failed or was not done in time."""
+    ``promotion``, ``audited``; ``late``: whether its date is past without a passed audit; and ``broken``: whether it
+    has failed or was not done in time."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from airflow_mlgov.release.champion import champion_of, champion_since
 from airflow_mlgov.release.desk import Desk
 from airflow_mlgov.release.obligations import owed_for
 from airflow_mlgov.release.standing import why_unfit
-from airflow_mlgov.release.timeline import Dossier, Timeline
+from airflow_mlgov.release.timeline import Dossier, Timeline, version_of
 from airflow_mlgov.results import Subject
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def build_case(desk: Desk, version: ModelVersion, target: str, requesters: Seque
     records = desk.walk()
     dossier = desk.dossier(records, model)
     timeline = desk.timeline(dossier.history, model.name, target)
-    champion = champion_of(desk.registry, version.version, goal, timeline)
+    champion = champion_of(desk.registry, model, goal, timeline)
     request = Request(
         model,
         target,
@@ -54,7 +54,7 @@ def build_case(desk: Desk, version: ModelVersion, target: str, requesters: Seque
         tuple(requesters),
         champion=champion,
         champion_since=champion_since(timeline, champion),
-        withdrawn_at=timeline.withdrawn_at(version.version),
+        withdrawn_at=timeline.withdrawn_at(version.version, model.digest),
         obligations=tuple(
             {
                 "id": item.id,
@@ -66,10 +66,11 @@ def build_case(desk: Desk, version: ModelVersion, target: str, requesters: Seque
                 "promotion": item.promotion,
                 "audited": item.audited,
                 "broken": item.is_broken(desk.now),
+                "late": item.is_late(desk.now),
             }
             for item in owed_for(model, dossier.good, desk.now)
         ),
-        rollback_problem=_rollback_problem(desk, records, timeline, version, champion)
+        rollback_problem=_rollback_problem(desk, records, timeline, model, champion)
         if goal.rollback_required
         else None,
     )
@@ -78,12 +79,12 @@ def build_case(desk: Desk, version: ModelVersion, target: str, requesters: Seque
 
 
 def _rollback_problem(
-    desk: Desk, records: Verified, timeline: Timeline, version: ModelVersion, champion: str | None
+    desk: Desk, records: Verified, timeline: Timeline, model: Subject, champion: str | None
 ) -> str | None:
     """Why none of the versions promoted before would do to go back to; None if one would, or if there is none."""
     problems = []
     outage: DependencyError | None = None
-    for promotion in timeline.earlier(version.version):
+    for promotion in timeline.earlier(str(model.version), model.digest):
         try:
             problem = why_unfit(desk, records, promotion)
         except DependencyError as error:  # perhaps of this version alone, whose files may be anywhere
@@ -94,5 +95,7 @@ def _rollback_problem(
     if outage is not None:
         raise outage
     if not problems and champion:
-        problems.append(f"version {champion} holds it, and was never promoted by evidence")
+        same = any(version_of(item) == champion and item.digest == model.digest for item in timeline.promotions)
+        why = "has the same bytes" if same else "was never promoted by evidence"
+        problems.append(f"version {champion} holds it, and {why}")
     return "; ".join(problems) or None

@@ -10,15 +10,25 @@ from airflow_mlgov.registry.protocol import in_stage
 from airflow_mlgov.release.timeline import Timeline, version_of
 
 if TYPE_CHECKING:
+    from airflow_mlgov.evidence.verification import Evidence
     from airflow_mlgov.registry.protocol import Registry
+    from airflow_mlgov.results import Subject
 
 
-def champion_of(registry: Registry, version: str, goal: Target, timeline: Timeline) -> str | None:
-    """The version that this one would replace, None if there is none."""
+def champion_of(registry: Registry, model: Subject, goal: Target, timeline: Timeline) -> str | None:
+    """The version that this one would replace, None if there is none.
+
+    Other bytes under the number of the one that holds the target are another version: the model was deleted and
+    registered again.
+    """
     if timeline.current is not None:
-        current = version_of(timeline.current)
-        return current if current != version else None
-    return next((number for number in holders_of(registry, timeline.model, goal) if number != version), None)
+        return None if is_it(timeline.current, model) else version_of(timeline.current)
+    return next((number for number in holders_of(registry, timeline.model, goal) if number != model.version), None)
+
+
+def is_it(promotion: Evidence, model: Subject) -> bool:
+    """Whether a promotion is of this very version: its number, and its bytes."""
+    return (version_of(promotion), promotion.digest) == (model.version, model.digest)
 
 
 def holders_of(registry: Registry, name: str, goal: Target) -> list[str]:

@@ -4,7 +4,7 @@ of them. Reads the ledger only; it neither audits nor enforces."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -72,9 +72,14 @@ class Obligation:
     audited: bool = False
     """Whether the newest audit for it has passed."""
 
+    def is_late(self, now: datetime) -> bool:
+        """Whether its audit has not passed by its date."""
+        return self.due <= now and not self.audited
+
     def is_broken(self, now: datetime) -> bool:
-        """Whether its audit has failed, or was not done in time. Nothing but a passed audit makes that good."""
-        late = self.due <= now and not self.audited and self.state is not ObligationState.REVOKED
+        """Whether its audit has failed, or was not done in time while the exception was there. Nothing but a passed
+        audit makes that good."""
+        late = self.is_late(now) and self.state is not ObligationState.REVOKED
         return self.state is ObligationState.FAILED or late
 
     def __str__(self) -> str:
@@ -138,7 +143,8 @@ def owed_by(
     policy: Mapping[str, Any] | None = None,
 ) -> list[Obligation]:
     """What a promotion has brought, and how it stands. Its date is that of the first promotion of the same bytes to the
-    target that brought it: breaking the glass again moves no date, and makes no failed audit undone.
+    target that brought it: breaking the glass again moves no date, and makes no failed audit undone. That a glass was
+    broken is audited whatever comes after it, also a promotion that needed no exception.
 
     :param evidence: all that verifies about its bytes and their data, here
     :param policy: the policy in force, as the rules see it, for whether a check passes now
@@ -151,8 +157,12 @@ def owed_by(
         and item.seq <= promotion.seq
     ]
     debts: list[_Debt] = []
+    known: list[_Debt] = []  # a promotion in between that needed no exception makes no debt of before forgotten
     for item in same:
-        debts = [_incurred_by(item, owed, debts, evidence) for owed in item.statement.obligations]
+        debts = [_incurred_by(item, owed, known, evidence) for owed in item.statement.obligations]
+        known = [*(old for old in known if not any(old.ids <= debt.ids for debt in debts)), *debts]
+    broken = [debt for debt in known if debt.owed.kind == "emergency" and debt not in debts]
+    debts += [replace(debt, is_relied_on=False) for debt in broken if not _passed(_audits(debt, promotion, evidence))]
     return [
         Obligation(
             id=debt.owed.id,
@@ -196,6 +206,8 @@ class _Debt:
     """What it was called in each promotion since."""
     subject: str | None
     """SHA-256 of what the waived check has judged; None for a break-glass."""
+    is_relied_on: bool = True
+    """Whether the newest promotion needed the exception; if not, its end ends nothing."""
 
     def is_of(self, owed: OwedAudit, subject: str | None) -> bool:
         """Whether an exception is for what this one is for."""
@@ -262,7 +274,7 @@ def _state(
     waivers = [item.statement for item in only(evidence, WaiverStatement) if item.digest == promotion.digest]
     if any(item.state == "revoked" and item.terms.sha256 == owed.grounds for item in waivers):
         return ObligationState.REVOKED
-    if owed.expires <= now and not _passes_now(debt, promotion, evidence, policy):
+    if debt.is_relied_on and owed.expires <= now and not _passes_now(debt, promotion, evidence, policy):
         return ObligationState.EXPIRED
     if audits:
         return ObligationState.MET
@@ -301,14 +313,18 @@ def list_obligations(
     :param registry: only of this registry
     """
     current: dict[tuple[Any, ...], Evidence[PromotionStatement]] = {}
+    owing: set[tuple[Any, ...]] = set()
     for item in only(collect(records, trust, kind="promotion", model=model)[0], PromotionStatement):
         name = registry.of(item.subject.registry) if registry else item.subject.registry
         if environment in (None, item.environment) and (registry is None or name == registry.name):
-            current[name, item.subject.name, item.environment, item.statement.target] = item
+            place = name, item.subject.name, item.environment, item.statement.target
+            current[place] = item
+            if item.statement.obligations:
+                owing.add((place, item.digest))
     found = [
         obligation
-        for promotion in current.values()
-        if promotion.statement.obligations
+        for place, promotion in current.items()
+        if (place, promotion.digest) in owing
         for obligation in owed_by(
             promotion, evidence_for(records, trust, promotion.subject, promotion.environment, registry).good, now
         )

@@ -75,7 +75,9 @@ def _choose(desk: Desk, records: Verified, timeline: Timeline, to: str | None) -
             f"nothing of {timeline.model} was promoted to {timeline.target!r} by evidence, so there is nothing to go "
             "back to"
         )
-    candidates = [item for item in timeline.earlier(version_of(current)) if to in (None, version_of(item))]
+    candidates = [
+        item for item in timeline.earlier(version_of(current), current.digest) if to in (None, version_of(item))
+    ]
     problems: list[tuple[str, str]] = []
     outage: DependencyError | None = None
     for promotion in candidates:

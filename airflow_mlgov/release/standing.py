@@ -18,6 +18,7 @@ from airflow_mlgov.evidence.statements import (
     DecisionStatement,
     EmergencyStatement,
     GateStatement,
+    Person,
     PromotionStatement,
     ProvenanceStatement,
     WaiverStatement,
@@ -25,6 +26,7 @@ from airflow_mlgov.evidence.statements import (
 from airflow_mlgov.evidence.verification import Evidence, Unverified, only
 from airflow_mlgov.governance.judgement import as_seen, judged, newest_judged
 from airflow_mlgov.governance.superseded import superseded, within
+from airflow_mlgov.release.champion import is_it
 from airflow_mlgov.release.obligations import owed_by
 from airflow_mlgov.release.timeline import Dossier, Timeline, version_of
 from airflow_mlgov.results import Bound, Outcome, Subject
@@ -105,7 +107,14 @@ def judge_promotion(
     # before decisions were signed over what was walked, the promotion alone said what that was
     seen = min(_seen_by(decision), moved.checkpoint["size"])
     since = _Since(decision, dossier.good, seen, rules, now or datetime.now(UTC))
-    return [*facts, *since.shown], [*reasons, *missing, *again, *overlooked(decision, dossier, seen), *since.failed]
+    return [*facts, *since.shown], [
+        *reasons,
+        *missing,
+        *again,
+        *overlooked(decision, dossier, seen),
+        *since.failed,
+        *since.rejected,
+    ]
 
 
 def unverified(dossier: Dossier) -> list[tuple[str, str]]:
@@ -148,9 +157,9 @@ def _past_overlooked(decision: Evidence[DecisionStatement], history: Sequence[Ev
     current = timeline.current
     if current is not None and "champion" in request:
         champion = version_of(current)
-        if request["champion"] != (None if champion == number else champion):
+        if request["champion"] != (None if is_it(current, subject) else champion):
             found.append(f"{current.reference} (the promotion of version {champion})")
-    withdrawn = timeline.withdrawn_at(number)
+    withdrawn = timeline.withdrawn_at(number, decision.digest)
     if withdrawn is not None and request.get("withdrawn_at", withdrawn) != withdrawn:
         found.append(f"ledger:{withdrawn} (the rollback from version {number})")
     return found
@@ -190,7 +199,7 @@ def _in_force(decision: Evidence[DecisionStatement], policy: GovernancePolicy | 
 
 @dataclass(frozen=True)
 class _Since:
-    """What gates have found since a decision, held against the policy in force."""
+    """What gates have found and people have answered since a decision, held against the policy in force."""
 
     decision: Evidence[DecisionStatement]
     good: Sequence[Evidence]
@@ -207,6 +216,23 @@ class _Since:
             ("gate.failed_since", f"the gate {gate} is {outcome} since the promotion ({item.reference})")
             for (gate, digest), (item, outcome, bad) in found.items()
             if outcome is not Outcome.PASS and not self._covers(gate, digest, bad)
+        ]
+
+    @property
+    def rejected(self) -> list[tuple[str, str]]:
+        """Each rejection of the same bytes at the target by somebody who may approve, unless that person has approved
+        them since."""
+        newest = {
+            item.statement.approver.identity: item
+            for item in only(self.good, ApprovalStatement)
+            if item.digest == self.decision.digest
+            and item.statement.target == self.decision.statement.target
+            and _may_approve(item.statement.approver, self.rules)
+        }
+        return [
+            ("approval.rejected", f"since the promotion, {_describe(item)}")
+            for item in newest.values()
+            if item.seq > self.seen and item.statement.answer == "rejected"
         ]
 
     @property
@@ -244,6 +270,12 @@ class _Since:
             )
             for check in bad
         )
+
+
+def _may_approve(person: Person, rules: Mapping[str, Any]) -> bool:
+    """Whether a policy names this very account, as the rules see it."""
+    approvals, accounts = rules.get("approvals", {}), rules.get("accounts", {})
+    return person.name in approvals.get("from", ()) and accounts.get(person.name, person.id) == person.id
 
 
 def _describe(item: Evidence) -> str:

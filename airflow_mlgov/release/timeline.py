@@ -91,23 +91,31 @@ class Timeline:
         opened = [item for item in intents if item.statement.state == "opened"]
         return [item for item in opened if item.sha256 not in completed | abandoned]
 
-    def withdrawn_at(self, version: str | None) -> int | None:
-        """Ledger number of the last rollback from a version."""
-        found = [
-            item.seq
-            for item in self.promotions
-            if item.statement.action == "rollback" and item.statement.replaces == version
-        ]
+    def withdrawn_at(self, version: str, digest: str) -> int | None:
+        """Ledger number of the last rollback from a version, or from its bytes under another number."""
+        found = [seq for seq, number, left in self._withdrawn if number == version or left == digest]
         return found[-1] if found else None
 
-    def earlier(self, version: str | None) -> list[Evidence[PromotionStatement]]:
-        """The newest promotion of each other version that was never rolled back from since, newest first."""
+    def earlier(self, version: str, digest: str) -> list[Evidence[PromotionStatement]]:
+        """The newest promotion of each other version that was never rolled back from since, newest first; what has the
+        same bytes is no other version."""
         found: dict[str, Evidence[PromotionStatement]] = {}
         for item in reversed(self.promotions):
             number = version_of(item)
-            if number != version and (self.withdrawn_at(number) or 0) < item.seq:
+            is_other = number != version and item.digest != digest
+            if is_other and (self.withdrawn_at(number, item.digest) or 0) < item.seq:
                 found.setdefault(number, item)
         return list(found.values())
+
+    @cached_property
+    def _withdrawn(self) -> list[tuple[int, str | None, str | None]]:
+        """Of each rollback its ledger number, and number and digest of the version that it was from."""
+        found, digests = [], dict[str | None, str]()
+        for item in self.promotions:
+            if item.statement.action == "rollback":
+                found.append((item.seq, item.statement.replaces, digests.get(item.statement.replaces)))
+            digests[version_of(item)] = item.digest
+        return found
 
     @cached_property
     def _about(self) -> list[Evidence]:

@@ -3,6 +3,7 @@ OPA with the shipped rules."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from airflow_mlgov.admission.opa import OpaServer
 from airflow_mlgov.evidence.signing import TrustRoot, duties
+from airflow_mlgov.evidence.statements import ProvenanceStatement
 from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.results import Subject
 from tests.fixtures.mlflow_server import MlflowServer
@@ -226,6 +228,38 @@ def test_a_place_that_was_never_signed(door: DoorWorld, promoted: ModelVersion) 
     for uri in (f"models:/{door.governed.model}/latest", "oci://registry.example/credit:7"):
         door.refused("served.mutable", inference_service(uri, promoted.uri))
     door.refused("served.unknown", inference_service(f"oci://r.example/c@sha256:{'9' * 64}", promoted.uri))
+
+
+def test_a_place_and_an_image_that_a_registration_names_after_the_promotion(copied: DoorWorld) -> None:
+    """Its key may sign where a model lies; that what lies there may serve takes a decision that knew of it."""
+    governed, image = copied.governed, Subject("image", "registry.example/other", "8" * 64)
+    version = governed.candidate(5.0)
+    governed.promote(version)
+    subject, place = governed.registry.subject(version), "s3://elsewhere/model"
+    data = (Subject("dataset", "train.csv", "d" * 64),)
+    later = ProvenanceStatement(
+        subject, governed.context(), data, ("tom",), {"run_id": "r"}, place=place, images=(image,)
+    )
+    governed.attest("registration", later)
+    shipped = {"containers": [{"name": "server", "image": f"{image.name}@sha256:{image.digest}"}]}
+    for served in (deployment(shipped), inference_service(place, version.uri)):
+        copied.anew().refused("evidence.missing", served)
+    governed.judge(version)
+    governed.promote(version)
+    copied.anew().admitted(deployment(shipped))
+
+
+def test_a_number_that_came_back_with_other_bytes(copied: DoorWorld) -> None:
+    governed = copied.governed
+    version = governed.candidate(6.0)
+    governed.promote(version)
+    place = "s3://elsewhere/other-bytes"
+    other = replace(governed.registry.subject(version), digest="f" * 64)
+    data = (Subject("dataset", "train.csv", "d" * 64),)
+    governed.attest(
+        "registration", ProvenanceStatement(other, governed.context(), data, ("tom",), {"run_id": "r"}, place=place)
+    )
+    copied.anew().refused("evidence.missing", inference_service(place, version.uri))
 
 
 def test_an_object_that_names_a_thousand_models(door: DoorWorld, promoted: ModelVersion) -> None:

@@ -315,3 +315,29 @@ def approval_of(guarded: Guarded, version: Any) -> ApprovalStatement:
         shown=(),
         answered_at=datetime.now(UTC),
     )
+
+
+# -- an end that is none ----------------------------------------------------------------------------------------------
+
+
+def test_a_duty_that_moves_leaves_no_key_of_before_behind(guarded: Guarded) -> None:
+    """The key of a first try signs for all duties: to move one of them would leave it both."""
+    first, new = guarded.signer("first"), guarded.signer("new").public_key
+    later = datetime.now(UTC) + timedelta(hours=2)
+    root = TrustRoot().with_key(first.public_key, ["approval", "waiver"])
+    with raises_code(ConfigurationError, "trust.duty_stays", "waiver"):
+        root.moved({"approval": new})
+    far = TrustRoot().with_key(first.public_key, ["approval"], valid_until=later + timedelta(days=900))
+    for moved in (root.moved({"approval": new, "waiver": new}), far.moved({"approval": new})):
+        moved.require_signer(guarded.signer("new"), "approval", later)
+        with raises_code(ConfigurationError, "signer.untrusted"):
+            moved.require_signer(first, "approval", later)
+
+
+def test_a_key_that_was_ended_is_not_ended_later(guarded: Guarded) -> None:
+    """What a thief has signed since would count again."""
+    keyid, now = guarded.signer("fairness").public_key.keyid, datetime.now(UTC)
+    ended = guarded.trust.ended(keyid, now - timedelta(days=7))
+    with raises_code(ConfigurationError, "trust.date", "already"):
+        ended.ended(keyid, now)
+    assert ended.ended(keyid, now - timedelta(days=8)).key_for("fairness", now - timedelta(days=7, hours=1)) is None

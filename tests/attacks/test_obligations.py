@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
+from airflow_mlgov.errors import PromotionRefused
 from airflow_mlgov.evidence.statements import AuditStatement, EmergencyStatement, Person
 from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.release.obligations import Obligation, list_obligations
+from airflow_mlgov.release.waivers import revoke_waiver
 from airflow_mlgov.results import Outcome
-from tests.worlds.governed import PASSED
+from tests.worlds.exceptions import Exceptions
+from tests.worlds.governed import PASSED, Governed
 from tests.worlds.guarded import Guarded
 
 RULES = """\
@@ -100,6 +103,28 @@ def test_an_emergency_that_has_run_out_is_not_made_anew_before_its_audit(
     guarded.promote(failed, context=guarded.context(issued_at=later))
 
 
+def test_a_promotion_that_needs_no_exception_ends_no_audit_of_a_broken_glass(
+    guarded: Guarded, failed: ModelVersion
+) -> None:
+    """The model may be good by now; what was done in the emergency is still to be looked at."""
+    smash(guarded, failed)
+    guarded.promote(failed)
+    due = owed(guarded).due
+    guarded.weigh(failed)
+    guarded.approve(failed)
+    guarded.promote(failed)
+    assert (owed(guarded).state, owed(guarded).due) == ("open", due)
+    after_its_end = now() + timedelta(hours=9)
+    assert owed(guarded, after_its_end).state == "open"
+    late = now() + timedelta(days=2, hours=1)
+    assert owed(guarded, late).state == "overdue"
+    audit(guarded, owed(guarded), Outcome.FAIL)
+    assert guarded.unfit(failed) == {"obligation.failed"}
+    audit(guarded, owed(guarded), Outcome.PASS)
+    assert list_obligations(guarded.ledger.walk(), guarded.trust, late, guarded.model) == []
+    assert guarded.explain(guarded.now(failed)).allowed
+
+
 def test_the_same_bytes_under_another_number_owe_the_same(guarded: Guarded, failed: ModelVersion) -> None:
     smash(guarded, failed)
     guarded.promote(failed)
@@ -112,3 +137,38 @@ def test_the_same_bytes_under_another_number_owe_the_same(guarded: Guarded, fail
     twin = guarded.registry.resolve({"name": guarded.model, "version": str(made.version)})
     assert guarded.registry.subject(twin).digest == guarded.subject(failed).digest
     assert "obligation.failed" in again(guarded, twin)
+
+
+# -- a waiver taken back, and one that was not needed for a while ------------------------------------------------------
+
+
+def waived_anew(exceptions: Exceptions, at: datetime) -> None:
+    """Other terms for the same check, signed by the same people, and a promotion on them."""
+    governed = exceptions.governed
+    exceptions.sign(exceptions.terms(reason="once more", now=at), "olga", "omar", issued_at=at)
+    governed.promote(exceptions.version, context=governed.context(issued_at=at))
+
+
+def test_a_late_audit_is_not_washed_by_taking_its_waiver_back(governed: Governed) -> None:
+    exceptions = Exceptions(governed)
+    terms = exceptions.waived(days=29)
+    governed.promote(exceptions.version)
+    late = now() + timedelta(days=15)
+    exceptions.act(revoke_waiver, terms, "olga", issued_at=late)
+    with pytest.raises(PromotionRefused) as caught:
+        waived_anew(exceptions, late)
+    assert "obligation.failed" in {code for code, _ in caught.value.reasons}
+
+
+def test_a_promotion_in_between_that_needs_no_waiver_moves_no_deadline(governed: Governed) -> None:
+    exceptions = Exceptions(governed)
+    exceptions.waived(days=29)
+    governed.promote(exceptions.version)
+    (first,) = exceptions.obligations()
+    soon = now() + timedelta(days=13)
+    governed.judge(exceptions.version, auc=0.8, issued_at=soon)
+    governed.promote(exceptions.version, context=governed.context(issued_at=soon))
+    governed.judge(exceptions.version, auc=0.72, issued_at=soon)
+    waived_anew(exceptions, soon)
+    owed_now = exceptions.obligations()  # for either waiver covers the check
+    assert [item.due for item in owed_now] == [first.due, first.due]

@@ -60,6 +60,22 @@ def test_evidence_that_is_too_old_or_expired(guarded: Guarded) -> None:
     assert guarded.refused(version) == {"evidence.stale"}
 
 
+def test_who_made_it_from_what_is_not_forgotten_when_its_provenance_runs_out(guarded: Guarded) -> None:
+    """The same bytes registered again, by another trainer from other data, when the first registration has expired."""
+    version, bad = guarded.server.register(guarded.model), replace(TRAINING_DATA, name="bad.csv", digest="b" * 64)
+    old = datetime.now(UTC) - timedelta(days=91)
+    for issued_at, trainer, data in ((old, "olga", bad), (datetime.now(UTC), "mary", TRAINING_DATA)):
+        context = guarded.context(issued_at=issued_at)
+        made = ProvenanceStatement(guarded.subject(version), context, (data,), (trainer,), {"run_id": "r"})
+        guarded.attest("registration", made)
+    guarded.validate(bad, Outcome.FAIL)
+    guarded.validate()
+    guarded.judge(version)
+    guarded.weigh(version)
+    guarded.approve(version, "olga")
+    assert guarded.refused(version) == {"gate.not_passed", "approval.missing", "approval.not_allowed"}
+
+
 def test_evidence_from_the_future(guarded: Guarded) -> None:
     version = guarded.gated()
     guarded.judge(version, issued_at=datetime.now(UTC) + timedelta(days=300))

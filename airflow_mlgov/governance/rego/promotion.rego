@@ -29,10 +29,13 @@ about_model contains item if {
 	of_this_model(item)
 }
 
-provenance := [item | some item in input.evidence; item in about_model; item.kind == "provenance"; current(item)]
+# What the bytes were made from, and by whom, stays so when a statement of it has run out.
+made := [item | some item in about_model; item.kind == "provenance"]
+
+provenance := [item | some item in made; current(item)]
 
 datasets contains dataset.digest if {
-	some item in provenance
+	some item in made
 	some dataset in item.datasets
 }
 
@@ -40,7 +43,7 @@ data_gates contains gate if some gate in input.policy.gates_over_data
 
 # What the provenance lists for a gate over data: data sets, or feature services.
 parts(gate) := {part.digest |
-	some item in provenance
+	some item in made
 	some part in object.get(item, input.policy.listed_as[gate], [])
 }
 
@@ -298,7 +301,7 @@ excluded contains name if {
 
 excluded contains name if {
 	"trainer" in input.policy.approvals.not
-	some item in provenance
+	some item in made
 	some name in item.trainers
 }
 
@@ -419,7 +422,7 @@ denied contains {"code": "obligation.failed", "message": message} if {
 
 # METADATA
 # title: The audit that was owed has failed, or was not done in time
-# description: an exception that has run out is not made anew before its audit has passed
+# description: an exception that has run out, or was taken back when its audit was late, is not made anew before the audit has passed
 # custom:
 #   code: obligation.failed
 #   severity: critical
@@ -427,10 +430,18 @@ denied contains {"code": "obligation.failed", "message": message} if {
 #   mend: "promote a better version, or pass the audit on live data; no exception excuses it"
 denied contains {"code": "obligation.failed", "message": message} if {
 	some owed in input.obligations
-	owed.state == "expired"
+	over(owed)
 	not owed.audited
 	made_anew(owed)
-	message := sprintf("the exception behind the audit %s that is owed for these bytes at %s (%s) has run out: it is not made anew before the audit has passed", [owed.id, owed.target, owed.promotion])
+	message := sprintf("the exception behind the audit %s that is owed for these bytes at %s (%s) is %s: it is not made anew before the audit has passed", [owed.id, owed.target, owed.promotion, owed.state])
+}
+
+over(owed) if owed.state == "expired"
+
+# To take an exception back does not make its audit punctual.
+over(owed) if {
+	owed.state == "revoked"
+	owed.late
 }
 
 made_anew(owed) if {
@@ -624,8 +635,8 @@ revoked contains item.terms_sha256 if {
 
 # Who made the model or wants it moved does not sign the exception for it.
 concerned(item) := {name | some name in item.terms.requesters} | {name | some name in input.request.requesters} | {name |
-	some made in provenance
-	some name in made.trainers
+	some origin in made
+	some name in origin.trainers
 }
 
 in_force contains item if {
