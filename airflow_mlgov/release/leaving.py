@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from airflow_mlgov.registry.protocol import ModelVersion, Registry
     from airflow_mlgov.release.explanation import Explanation
 
+_HALF = ".mlgov-half"
+"""Where files lie until all are there: what a copy that was killed has left, the next one takes away."""
+
 
 def leave_verified(
     registry: Registry, version: ModelVersion, folder: Path, judge: Callable[[Subject], Explanation]
@@ -42,6 +45,7 @@ def leave_verified(
 def _require_empty(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        rmtree(folder / _HALF, ignore_errors=True)
         held = next(folder.iterdir(), None)
     except FileExistsError:
         raise ConfigurationError(f"--into {folder} is a file: name a folder", code="into.not_empty") from None
@@ -56,7 +60,10 @@ def _require_empty(folder: Path) -> None:
 
 def _copy(files: Path, folder: Path, digest: str) -> None:
     try:
-        copytree(files, folder, dirs_exist_ok=True, copy_function=copyfile)
+        copytree(files, folder / _HALF, copy_function=copyfile)
+        for item in (folder / _HALF).iterdir():
+            item.rename(folder / item.name)
+        (folder / _HALF).rmdir()
         found = hash_tree(folder)
     except OSError as error:
         _empty(folder)

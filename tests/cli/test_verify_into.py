@@ -46,10 +46,27 @@ def test_something_writes_there_meanwhile(
 
     def and_more(files: Path, folder: Path, **given: object) -> None:
         copied(files, folder, **given)
-        (folder / "hook.py").write_text("evil")
+        (folder.parent / "hook.py").write_text("evil")
 
     monkeypatch.setattr(leaving, "copytree", and_more)
     code, _, err = run("verify", good.uri, *where, "--into", tmp_path / "served")
     assert code == 1
     assert "artifact.changed" in err
     assert list((tmp_path / "served").iterdir()) == []
+
+
+def test_what_a_killed_copy_has_left_stops_nobody(
+    governed: Governed, shell: Run, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An init container starts again in the same pod, with the same volume."""
+    good, into = governed.candidate(), tmp_path / "served"
+    governed.promote(good)
+    where = ["--ledger", governed.ledger_url, "--trust", governed.trust_file, "--into", into]
+    with monkeypatch.context() as killed:
+        killed.setattr(leaving, "_empty", lambda folder: None)
+        killed.setattr(Path, "rename", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+        assert run("verify", good.uri, *where)[0] != 0
+    assert list(into.iterdir()) != []
+    code, out, err = run("verify", good.uri, *where)
+    assert code == 0, out + err
+    assert hash_tree(into) == governed.registry.digest(good)
