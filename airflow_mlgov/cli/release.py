@@ -199,14 +199,22 @@ def replay(
         list[str] | None,
         typer.Option("--input", help="With --policy: pipelines besides those it names. Repeatable."),
     ] = None,
+    dags: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--dags",
+            help="With --policy: DAG files or folders; Airflow parses them, in a child process without credentials. "
+            "Repeatable.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make every decision again: the same answer years later; or what another policy would change, before it is merged.
 
     Without --policy every decision is replayed from its own input, policy and rules, and must come out the same. With
-    it, what is promoted now, every other decision and the pipelines that are known are judged under that policy: what
-    would change, for which owners, and which waivers cover it. Exit code 1 if what is promoted now, a pipeline, or a
-    decision that allowed would be denied.
+    it, what is promoted now, every other decision, and the pipelines and DAGs that are known are judged under that
+    policy: what would change, for which owners, and which waivers cover it. Exit code 1 if what is promoted now, a
+    pipeline, a DAG, or a decision that allowed would be denied.
     """
     from airflow_mlgov.evidence.ledger import open_ledger
     from airflow_mlgov.evidence.signing import TrustRoot
@@ -215,9 +223,10 @@ def replay(
     if policy is not None:
         from airflow_mlgov.governance.policy import load_policy
 
-        _tell_impact(records, keys, load_policy(policy), model, decision, pipelines or (), as_json)
-    if pipelines:
-        raise ConfigurationError("--input is judged under a policy: pass --policy too", code="option.missing")
+        _tell_impact(records, keys, load_policy(policy), model, decision, pipelines or (), dags or (), as_json)
+    if pipelines or dags:
+        option = "--input" if pipelines else "--dags"
+        raise ConfigurationError(f"{option} is judged under a policy: pass --policy too", code="option.missing")
     from airflow_mlgov.release.explanation import replay_all
 
     found = replay_all(records, keys, model=model, seq=decision)
@@ -238,19 +247,23 @@ def _tell_impact(
     model: str | None,
     seq: int | None,
     pipelines: Sequence[str],
+    dags: Sequence[str],
     as_json: bool,
 ) -> NoReturn:
     """What a policy would change; ends with the exit code that says whether it would deny."""
+    from airflow_mlgov.gates.policy.dags import read_dags
     from airflow_mlgov.release.impact import denies, impact
 
-    found = impact(records, trust, policy, model=model, seq=seq, pipelines=pipelines)
-    if not found:
+    parsed = read_dags(dags) if dags else None
+    found = impact(records, trust, policy, model=model, seq=seq, pipelines=pipelines, dags=parsed)
+    if not found and not dags:
         raise ConfigurationError("the ledger holds no such decision, and no pipeline is known", code="decision.unknown")
     if as_json:
         print_json(
             {
                 "policy": policy.descriptor(),
                 "denies": denies(found),
+                **({"dags": len(parsed.manifests)} if parsed else {}),
                 "found": [item.as_dict() for item in found],
             }
         )
@@ -258,6 +271,8 @@ def _tell_impact(
         for item in found:
             say(*_affected_lines(item))
         denied, changed = sum(item.denied for item in found), sum(item.changes for item in found)
+        if parsed:
+            say(f"{len(parsed.manifests)} DAGs; those that register, promote and deploy nothing are not judged")
         say(f"{len(found)} judged: {changed} would change, {denied} would be denied")
     raise typer.Exit(1 if denies(found) else 0)
 

@@ -3,7 +3,7 @@ the pipelines that are known; whom it concerns, and which waivers cover it. Chan
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,16 +19,19 @@ from airflow_mlgov.evidence.statements import (
     WaiverStatement,
 )
 from airflow_mlgov.evidence.verification import Evidence, Records, collect, only
-from airflow_mlgov.gates.policy.spec import GATE, PolicySettings
+from airflow_mlgov.gates.policy.gate import UNREADABLE, known_pipelines
+from airflow_mlgov.gates.policy.spec import GATE, PolicyGate, PolicySettings
 from airflow_mlgov.gates.run import run_gate
 from airflow_mlgov.gates.strictness import held_to
 from airflow_mlgov.governance.packs import codes_of, load_pack
 from airflow_mlgov.governance.policy import GovernancePolicy, ModelPolicy
 from airflow_mlgov.governance.replay import Reasons, answer_under, reasons_of
 from airflow_mlgov.governance.rulebook import Packs
+from airflow_mlgov.pipelines.manifest import SENSITIVE, Manifest
+from airflow_mlgov.pipelines.reading import Read
 from airflow_mlgov.results import GateResult, Outcome, Severity
 
-Kind = Literal["production", "decision", "pipeline"]
+Kind = Literal["production", "decision", "pipeline", "dag"]
 
 
 @dataclass(frozen=True)
@@ -37,9 +40,9 @@ class Affected:
 
     kind: Kind
     name: str
-    """``credit/7 to production``; of a pipeline its model and its file."""
+    """``credit/7 to production``; of a pipeline its model and its file; of a DAG its model and its id."""
     where: str
-    """The ledger's reference of the decision; the pipeline's file."""
+    """The ledger's reference of the decision; the pipeline's or the DAG's file."""
     owners: tuple[str, ...]
     then: Reasons | None
     """The reasons to deny of then; None if it was never judged."""
@@ -88,12 +91,15 @@ def impact(
     model: str | None = None,
     seq: int | None = None,
     pipelines: Sequence[str] = (),
+    dags: Read | None = None,
 ) -> list[Affected]:
-    """What a policy would change: what is promoted now, then the other decisions in ledger order, then pipelines.
+    """What a policy would change: what is promoted now, then the other decisions in ledger order, then pipelines, then
+    DAGs.
 
     :param model: only this registered model
     :param seq: only the decision of this ledger entry, and no pipelines
     :param pipelines: files and folders, besides the manifests that the policy itself names
+    :param dags: DAGs that Airflow has parsed; those without a step that registers, promotes or deploys are left out
     :raises EvidenceError: the chain is broken
     :raises ConfigurationError: the policy governs nothing of what was recorded
     """
@@ -106,7 +112,7 @@ def impact(
     if found and not any(item.subject.name in policy.models for item in decisions):
         policy.model(decisions[0].subject.name)  # says which models it governs
     if seq is None:
-        found += _pipelines(policy, model, pipelines, walked, trust)
+        found += _pipelines(policy, model, pipelines, dags, walked, trust)
     return found
 
 
@@ -145,43 +151,90 @@ def _decision(item: Evidence[DecisionStatement], policy: GovernancePolicy, kind:
 
 
 def _pipelines(
-    policy: GovernancePolicy, model: str | None, named: Sequence[str], walked: Verified, trust: TrustRoot
+    policy: GovernancePolicy,
+    model: str | None,
+    named: Sequence[str],
+    dags: Read | None,
+    walked: Verified,
+    trust: TrustRoot,
 ) -> Iterator[Affected]:
     """Each pipeline under what the policy says of each model whose gate it is."""
-    judged = [item for item in only(collect(walked, trust, kind="gate")[0], GateStatement) if item.gate == GATE.name]
-    signed = only(collect(walked, trust, kind="waiver")[0], WaiverStatement)
-    for name, governed in policy.models.items():
-        if model not in (None, name) or GATE.name not in governed.gates:
-            continue
-        own = [None] if governed.settings(GATE.name).get("manifest") else []
-        for place in (*own, *named):
-            yield _pipeline(name, governed, place, judged, signed)
-    if named and not any(GATE.name in governed.gates for governed in policy.models.values()):
+    gates = [item for item in only(collect(walked, trust, kind="gate")[0], GateStatement) if item.gate == GATE.name]
+    past = _Past(gates, only(collect(walked, trust, kind="waiver")[0], WaiverStatement))
+    models = [one for one in policy.models.values() if GATE.name in one.gates]
+    if (named or dags) and not models:
         raise ConfigurationError(
             f"{policy.path} says nothing of the gate policy for any model, so it judges no pipeline: write gates: "
             "{policy: {…}}",
             code="policy.no_pipelines",
         )
+    models = [one for one in models if model in (None, one.name)]
+    for governed in models:
+        own = [None] if governed.settings(GATE.name).get("manifest") else []
+        for place in (*own, *named):
+            yield _pipeline(governed, place, past)
+    for file, why in dags.unreadable if dags else ():
+        yield Affected("dag", file, file, (), None, ((UNREADABLE, f"Airflow cannot parse it here: {why}"),))
+    for manifest in dags.manifests if dags else ():
+        for governed in models:
+            if (found := _dag(governed, manifest, past)) is not None:
+                yield found
 
 
-def _pipeline(
-    name: str,
-    governed: ModelPolicy,
-    place: str | None,
-    judged: Sequence[Evidence[GateStatement]],
-    signed: Sequence[Evidence[WaiverStatement]],
-) -> Affected:
+@dataclass(frozen=True)
+class _Past:
+    """What the ledger has of pipelines."""
+
+    judged: Sequence[Evidence[GateStatement]]
+    signed: Sequence[Evidence[WaiverStatement]]
+
+    def then(self, is_same: Callable[[GateResult], bool]) -> Reasons | None:
+        """What the newest evidence over the same pipeline found; None if there is none."""
+        same = [item for item in self.judged if is_same(item.statement.result)]
+        return _reasons(max(same, key=lambda item: item.seq).statement.result) if same else None
+
+
+def _pipeline(governed: ModelPolicy, place: str | None, past: _Past) -> Affected:
     given = {} if place is None else {"manifest": [place]}
     try:
         settings, _ = held_to(GATE, governed, given, {}, "the replay")
         result = run_gate(GATE, None, _of_pipelines_alone(settings), rulebook=Packs())
     except MlgovError as error:
         where = place or str(governed.settings(GATE.name).get("manifest"))
-        return Affected("pipeline", f"{name}: {where}", where, governed.owners, None, ((error.code, str(error)),))
-    now = tuple((str(check.values.get("code", check.name)), str(check)) for check in result.failed if _fails(check))
-    waivers = _waivers(result, name, signed)
+        why = ((error.code, str(error)),)
+        return Affected("pipeline", f"{governed.name}: {where}", where, governed.owners, None, why)
     where = result.subject.name
-    return Affected("pipeline", f"{name}: {where}", where, governed.owners, _then(result, judged), now, waivers)
+    then = past.then(lambda other: other.suite_digest == result.suite_digest is not None)
+    waivers = _waivers(result, governed.name, past.signed)
+    return Affected(
+        "pipeline", f"{governed.name}: {where}", where, governed.owners, then, _reasons(result), waivers
+    )  # fmt: skip
+
+
+def _dag(governed: ModelPolicy, manifest: Manifest, past: _Past) -> Affected | None:
+    """One DAG; None if it could be read whole, and nothing in it is sensitive."""
+    name = f"{governed.name}: {manifest.name}"
+    try:
+        settings, _ = held_to(GATE, governed, {}, {}, "the replay")
+        settings = _of_pipelines_alone(settings).model_copy(update={"manifest": ()})
+        [known] = known_pipelines(settings, [manifest]).manifests
+        if known.complete and not any(step.role in SENSITIVE for step in known.steps):
+            return None
+        result = run_gate(PolicyGate(lambda: [manifest]), None, settings, rulebook=Packs())
+    except MlgovError as error:
+        return Affected("dag", name, manifest.source, governed.owners, None, ((error.code, str(error)),))
+    then = past.then(lambda other: any(one["sha256"] == manifest.sha256 for one in _told_of(other)))
+    waivers = _waivers(result, governed.name, past.signed)
+    return Affected("dag", name, manifest.source, governed.owners, then, _reasons(result), waivers)
+
+
+def _told_of(result: GateResult) -> Sequence[Any]:
+    found = result.details.get("pipelines")
+    return [one for one in found if isinstance(one, Mapping) and "sha256" in one] if isinstance(found, list) else []
+
+
+def _reasons(result: GateResult) -> Reasons:
+    return tuple((str(check.values.get("code", check.name)), str(check)) for check in result.failed if _fails(check))
 
 
 def _of_pipelines_alone(settings: PolicySettings) -> PolicySettings:
@@ -195,15 +248,6 @@ def _of_pipelines_alone(settings: PolicySettings) -> PolicySettings:
 
 def _fails(check: Any) -> bool:
     return check.severity is Severity.CRITICAL and check.outcome is not Outcome.PASS
-
-
-def _then(result: GateResult, judged: Sequence[Evidence[GateStatement]]) -> Reasons | None:
-    """What the newest evidence over the same bytes of the pipeline found; None if there is none."""
-    same = [item for item in judged if item.statement.result.suite_digest == result.suite_digest is not None]
-    if not same:
-        return None
-    newest = max(same, key=lambda item: item.seq).statement.result
-    return tuple((str(one.values.get("code", one.name)), str(one)) for one in newest.failed if _fails(one))
 
 
 def _waivers(result: GateResult, model: str, signed: Sequence[Evidence[WaiverStatement]]) -> tuple[str, ...]:
