@@ -93,6 +93,8 @@ def make_app(
     threads = anyio.CapacityLimiter(limit.threads)
 
     async def validate(request: Request) -> Response:
+        if request.headers.get("content-encoding", "identity") != "identity":
+            return PlainTextResponse("a review is sent as it is, without Content-Encoding", 415)
         if room.locked():
             return PlainTextResponse("too many reviews at once", 503, {"Retry-After": "1"})
         async with room:

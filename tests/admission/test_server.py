@@ -3,6 +3,7 @@ them is not there."""
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import ssl
@@ -98,6 +99,11 @@ def test_many_at_once_each_with_its_uid(cluster: Found) -> None:
 def test_garbage_is_an_error(cluster: Found, raw: bytes, status: int) -> None:
     assert cluster.server.send(raw).status_code == status
     assert cluster.server.ask(review(deployment(pod_spec(cluster.house.promoted.uri)))).allowed
+
+
+def test_a_compressed_body(cluster: Found) -> None:
+    asked = json.dumps(review(deployment(pod_spec(cluster.house.promoted.uri)))).encode()
+    assert cluster.server.send(gzip.compress(asked), **{"Content-Encoding": "gzip"}).status_code == 415
 
 
 def test_garbage_with_a_uid_is_answered(cluster: Found) -> None:
