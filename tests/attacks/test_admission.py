@@ -23,6 +23,7 @@ from tests.worlds.admission import (
     ROUTER,
     RUNTIME,
     STRANGER,
+    TOOL,
     DoorWorld,
     House,
     deployment,
@@ -614,6 +615,70 @@ def test_a_job_that_promotes(door: DoorWorld) -> None:
     for kind in ("Job", "CronJob"):
         door.refused("step.unguarded", job(promote, kind=kind), namespace="pipelines")
         door.admitted(job(gate, promote, kind=kind), namespace="pipelines")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"env": [{"name": "PATH", "value": "/elsewhere/bin"}]},
+        {"env": [{"name": "PYTHONPATH", "value": "/elsewhere"}]},
+        {"volumeMounts": [{"name": "v", "mountPath": "/usr/local/bin"}]},
+        {"volumeMounts": [{"name": "v", "mountPath": "/"}]},
+    ],
+    ids=str,
+)
+def test_a_gate_whose_program_is_replaced(door: DoorWorld, change: dict[str, Any]) -> None:
+    given = {"namespace": "pipelines"}
+    argo = workflow(GATE, PROMOTE)
+    argo["spec"]["templates"][1]["container"].update(change)
+    step = {"name": "s", "image": TOOL, "command": GATE[2].split()}
+    promotes = {"name": "p", "image": TOOL, "command": PROMOTE[2].split()}
+    tekton = {"apiVersion": "tekton.dev/v1", "kind": "TaskRun", "metadata": {"name": "t"}}
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j"}}
+
+    def task(**spec: Any) -> dict[str, Any]:
+        return tekton | {"spec": {"taskSpec": spec}}
+
+    def pods(first: dict[str, Any]) -> dict[str, Any]:
+        return job | {"spec": {"template": {"spec": {"initContainers": [first], "containers": [promotes]}}}}
+
+    door.admitted(task(steps=[step, promotes]), **given)
+    door.admitted(pods(step), **given)
+    for body in (
+        argo,
+        task(steps=[step | change, promotes]),
+        task(steps=[step, promotes], stepTemplate=change),
+        task(steps=[step | {"env": [{"name": "A", "value": "b"}]}, promotes], stepTemplate=change),
+        pods(step | change),
+    ):
+        assert "[step.unguarded]" in door.refused("gate.exit_code_unknown", body, **given)
+
+
+def test_what_is_merged_into_a_pipelines_steps(door: DoorWorld) -> None:
+    given = {"namespace": "pipelines"}
+    evil = {"container": {"env": [{"name": "PATH", "value": "/elsewhere"}]}}
+    door.refused("pipeline.incomplete", workflow(GATE, PROMOTE, templateDefaults=evil), **given)
+    door.admitted(workflow(GATE, PROMOTE, templateDefaults={"activeDeadlineSeconds": 60}), **given)
+    twice = workflow(GATE, PROMOTE)
+    twice["spec"]["templates"].append({"name": "main", "container": {"image": TOOL, "command": ["true"]}})
+    door.refused("pipeline.incomplete", twice, **given)
+    run = {"apiVersion": "tekton.dev/v1", "kind": "PipelineRun", "metadata": {"name": "r"}}
+    step = {"name": "s", "image": TOOL, "command": ["true"]}
+    for where in ({"taskRunTemplate": {"podTemplate": {"env": [{"name": "PATH", "value": "/x"}]}}},
+                  {"taskRunSpecs": [{"podTemplate": {"env": [{"name": "PATH", "value": "/x"}]}}]}):  # fmt: skip
+        spec = {"pipelineSpec": {"tasks": [{"name": "t", "taskSpec": {"steps": [step]}}]}, **where}
+        door.refused("pipeline.incomplete", run | {"spec": spec}, **given)
+
+
+def test_a_hook_that_promotes(door: DoorWorld) -> None:
+    hook = {"lifecycle": {"postStart": {"exec": {"command": PROMOTE[2].split()}}}}
+    main = {"name": "m", "image": TOOL, "command": ["true"], **hook}
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j"},
+           "spec": {"template": {"spec": {"containers": [main]}}}}  # fmt: skip
+    door.refused("step.unguarded", job, namespace="pipelines")
+    argo = workflow(("main2", "", "true"))
+    argo["spec"]["templates"][1]["container"].update(hook)
+    door.refused("step.unguarded", argo, namespace="pipelines")
 
 
 def test_a_template_that_may_change(door: DoorWorld) -> None:

@@ -24,13 +24,15 @@ from airflow_mlgov.pipelines.manifest import (
     Step,
     Strength,
 )
-from airflow_mlgov.pipelines.readers.containers import beside, labels_of, with_container
+from airflow_mlgov.pipelines.readers.containers import beside, hooked, labels_of, with_container
 from airflow_mlgov.pipelines.readers.draft import Draft
 from airflow_mlgov.pipelines.readers.kubernetes import SERVING
 from airflow_mlgov.pipelines.readers.source import Source
 
 _KINDS = frozenset({"Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow"})
 _CALLER = re.compile(r"workflow\.parameters|inputs\.parameters")
+_MERGED = ("container", "script", "initContainers", "sidecars", "containerSet", "dag", "steps", "resource", "plugin")
+"""What templateDefaults may not hold: it is merged with each template."""
 _DEPTH = 12
 _MANY = 5_000
 
@@ -68,7 +70,9 @@ class _Reading(Draft):
         if reference := spec["workflowTemplateRef"]:
             spec = self._referred(reference, spec)
         self.used = spec
-        self.templates = {part["name"].text: part for part in spec["templates"].parts()}
+        for part in spec["templates"].parts():
+            if self.templates.setdefault(part["name"].text, part) is not part:
+                self.missing(part, f"two templates have the name {part['name'].text}", ("steps",))
         for one in (self.spec, spec):
             if one["podSpecPatch"]:
                 self.missing(one["podSpecPatch"], "podSpecPatch may change what its pods run", ("commands",))
@@ -134,7 +138,12 @@ class _Reading(Draft):
         )  # fmt: skip
         if found["dag"] or found["steps"]:
             return self._group(found, needs, step, depth)
-        self.steps.append(self._leaf(found, replace(step, needs=needs)))
+        for key in _MERGED:
+            if usual[0][key] or usual[1][key]:
+                why = f"{step.id}: templateDefaults has {key}, which is put into what it runs"
+                self.missing(found, why, ("commands",))
+        leaf = replace(step, needs=needs)
+        self.steps += [self._leaf(found, leaf), *hooked(leaf, found["container"] or found["script"])]
         others = [*found["initContainers"].parts(), *found["sidecars"].parts()]
         self.steps += beside(Step(step.id, step.line, needs=needs), others, "argo")
         return step.id

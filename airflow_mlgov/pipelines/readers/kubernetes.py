@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from airflow_mlgov.pipelines.documents import Part
 from airflow_mlgov.pipelines.manifest import AnyOf, Manifest, Need, Role, Step
-from airflow_mlgov.pipelines.readers.containers import beside, labels_of, with_container
+from airflow_mlgov.pipelines.readers.containers import beside, hooked, labels_of, with_container
 from airflow_mlgov.pipelines.readers.draft import Draft
 from airflow_mlgov.pipelines.readers.source import Source
 
@@ -71,7 +71,7 @@ class _Reading(Draft):
             known, problem = with_container(step, part)
             if problem:
                 self.missing(part, f"{step.id}: {problem}", ("commands",))
-            self.steps.append(known)
+            self.steps += [known, *hooked(step, part)]
             before = ((Need(step.id),),)
         containers = [*pod["containers"].parts(), *pod["ephemeralContainers"].parts()]
         self.containers += [image for part in (*sidecars, *containers) if (image := part["image"].text)]
@@ -82,7 +82,7 @@ class _Reading(Draft):
                 known, problem = with_container(step, part)
                 if problem:
                     self.missing(part, f"{step.id}: {problem}", ("commands",))
-                self.steps.append(known)
+                self.steps += [known, *hooked(step, part)]
         else:
             self.serves(name, document, before)
 

@@ -36,6 +36,9 @@ def read(source: Source, document: Part, siblings: Sequence[Part] = ()) -> list[
     """
     reading = _Reading(source, siblings=siblings)
     kind, spec, metadata = document["kind"].text, document["spec"], document["metadata"]
+    for pod in (spec["podTemplate"], spec["taskRunTemplate"]["podTemplate"], *_pods(spec)):
+        if pod["env"]:
+            reading.missing(pod, "its podTemplate may change what its steps run", ("commands",))
     name = metadata["name"].text or metadata["generateName"].text
     if kind in ("Task", "ClusterTask"):
         reading.task(name, spec, (), Step(name, document["kind"].line, labels=labels_of(metadata)))
@@ -133,8 +136,12 @@ class _Reading(Draft):
         for at, given in enumerate(spec["steps"].parts()):
             missing = {key: one.value for key, one in usual.items() if key not in given}
             part = given
-            if missing.keys() & {"command", "args", "env", "image"} and not given["script"]:
-                part = given.with_value({**missing, **(given.value if given.is_map else {})})
+            if usual and given.is_map:
+                merged = {key: [*usual[key].value, *given[key].value] for key in ("env", "volumeMounts")
+                          if usual[key].is_list and given[key].is_list}  # fmt: skip
+                if given["script"]:
+                    missing = {key: one for key, one in missing.items() if key not in ("command", "args")}
+                part = given.with_value({**missing, **given.value, **merged})
             own = f"{name}/{part['name'].text or f'step-{at + 1}'}"
             fails, why = _failure(part["onError"])
             when = "; ".join(_said(one) for one in part["when"].several())
@@ -161,6 +168,11 @@ class _Reading(Draft):
         what = name or reference["resolver"].text or "an object"
         self.missing(reference, f"{what} is not here, and may change after it was judged", ("steps",))
         return Part(None)
+
+
+def _pods(spec: Part) -> list[Part]:
+    """What a run says of the pods of single tasks, by the names of v1 and of v1beta1."""
+    return [part for one in spec["taskRunSpecs"].parts() for part in (one["podTemplate"], one["taskPodTemplate"])]
 
 
 def _failure(said: Part) -> tuple[Failure, str]:
