@@ -20,12 +20,13 @@ def stored(data: Any) -> Any:
     found = _NAMED.fullmatch(data) if isinstance(data, str) else None
     if found is None:
         return data
-    from airflow.sdk import ObjectStoragePath
+    from airflow.sdk import BaseHook, ObjectStoragePath
 
     from airflow_mlgov.data.file_tables import Files
 
     url = f"{found['scheme']}://{found['rest']}"
     try:
+        BaseHook.get_connection(found["conn_id"])  # without one, a provider would open it as the machine's own identity
         path = ObjectStoragePath(url, conn_id=found["conn_id"])
         store = path.fs, path.path
     except Exception as error:  # of whichever provider: some name no connection, some cannot be imported

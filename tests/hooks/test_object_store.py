@@ -14,6 +14,8 @@ from airflow_mlgov.data.source import source_of
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.hooks.object_store import stored
 from tests.codes import raises_code
+from tests.fixtures.object_store import ObjectStore, running_object_store
+from tests.worlds.object_store import GATES, PLACES
 
 
 class Bucket(MemoryFileSystem):
@@ -25,7 +27,8 @@ class Bucket(MemoryFileSystem):
 
 
 @pytest.fixture
-def bucket() -> Iterator[Bucket]:
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    monkeypatch.setenv("AIRFLOW_CONN_LAKE", "aws://")
     found = Bucket()
     attach(protocol="s3", conn_id="lake", fs=found)
     with found.open("/bucket/a.csv", "w") as file:
@@ -49,3 +52,29 @@ def test_everything_else_is_left_as_it_is() -> None:
 def test_a_connection_that_is_not_there() -> None:
     with raises_code(ConfigurationError, "store.unknown", match="'nobody'"):
         stored("gs://nobody@bucket/a.csv")
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    with running_object_store(tmp_path_factory.mktemp("s3")) as store:
+        yield store
+
+
+@pytest.mark.slow
+def test_gates_say_the_same_of_rows_in_a_real_store(s3: ObjectStore) -> None:
+    said = s3.run("tests.worlds.object_store", "lake", lake=s3.connection())
+    for place in PLACES:
+        for gate in GATES:
+            assert said[place][gate]["there"] == said[place][gate]["here"], (place, gate)
+            assert said[place][gate]["here"]["read"], (place, gate)
+    assert said["missing"]["code"] == "file.missing"
+    assert said["no bucket"]["code"] == "file.missing"
+
+
+@pytest.mark.slow
+def test_a_real_store_is_entered_as_the_connection_and_as_nobody_else(s3: ObjectStore) -> None:
+    wrong = s3.run("tests.worlds.object_store", "wrong", wrong=s3.connection("x" * 40))
+    assert wrong["code"] == "file.refused"
+    assert "s3://bucket/rows.csv" in wrong["said"]
+    unknown = s3.run("tests.worlds.object_store", "nobody")
+    assert unknown["code"] == "store.unknown"
