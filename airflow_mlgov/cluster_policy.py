@@ -31,6 +31,19 @@ _broken: dict[str, dict[str, list[str]]] = {}
 """File -> DAG -> what breaks a rule: Airflow keeps the last message of a file alone, so that has to say all."""
 
 
+_last: dict[tuple[str, str], str] = {}
+"""File and DAG -> its last task when Airflow begins to ask about each: others' policies may add some, of which it does
+not ask."""
+
+
+@hookimpl(trylast=True)
+def dag_policy(dag: Any) -> None:
+    """Note at which task a DAG is to be judged."""
+    last = next(reversed(dag.task_dict), None)
+    if last is not None:
+        _last[dag.fileloc, dag.dag_id] = last
+
+
 @hookimpl(trylast=True)
 def task_policy(task: Any) -> None:
     """Refuse a DAG whose promotion may start although a gate before it did not succeed.
@@ -41,7 +54,7 @@ def task_policy(task: Any) -> None:
     :raises AirflowClusterPolicyViolation: with all that breaks a rule in the DAG's file
     """
     dag = getattr(task, "dag", None)
-    if dag is None or next(reversed(dag.task_dict.values()), None) is not task:
+    if dag is None or task.task_id != _last.get((dag.fileloc, dag.dag_id), next(reversed(dag.task_dict), None)):
         return
     from airflow.configuration import conf
 
@@ -53,7 +66,7 @@ def task_policy(task: Any) -> None:
     required = [name.strip() for name in conf.get("mlgov", "cluster_policy_require", fallback="").split(",")]
     try:
         found = list(violations(dag, [name for name in required if name]))
-    except Exception as error:  # a DAG that nobody could judge must not look like one that keeps the rules
+    except BaseException as error:  # a DAG that nobody could judge must not look like one that keeps the rules
         _LOG.exception("the DAG %s could not be judged", line(dag.dag_id))
         found = [f"[MLGOV-000] the DAG {dag.dag_id!r} could not be judged ({type(error).__name__}): please report it"]
     said = _told(dag, found)
@@ -109,12 +122,11 @@ def _unguarded(one: Judged, said: str) -> Iterator[str]:
 
 
 def _promotes(task: Any) -> bool:
-    """By class, a subclass's too, or by a command; of a mapped task as well."""
-    from airflow_mlgov.pipelines.readers.airflow import classes_of, value_of
+    """By class, a subclass's too, by a command, or by what a Python function names; of a mapped task as well."""
+    from airflow_mlgov.pipelines.readers.airflow import classes_of, promotes_by_code, scripts_of
 
-    command = value_of(task, "bash_command")
-    by_command = isinstance(command, str) and "mlgov" in command and "promote" in command
-    return by_command or _PROMOTION in classes_of(task)
+    by_command = any("mlgov" in script and "promote" in script for script in scripts_of(task))
+    return by_command or _PROMOTION in classes_of(task) or promotes_by_code(task)
 
 
 def _told(dag: DAG, found: list[str]) -> list[str]:

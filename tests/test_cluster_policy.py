@@ -16,14 +16,30 @@ HEAD = """\
 from datetime import datetime
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.providers.standard.operators.python import BranchPythonOperator
-from airflow.sdk import DAG, TaskGroup
+from functools import partial
+from airflow.providers.standard.operators.python import BranchPythonOperator, PythonOperator, ShortCircuitOperator
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk import DAG, Asset, TaskGroup, task_group
 from airflow_mlgov.operators.fairness import FairnessGateOperator
 from airflow_mlgov.operators.performance import PerformanceGateOperator
 from airflow_mlgov.operators.promotion import PromoteModelOperator
 
 class Ship(PromoteModelOperator):
     pass
+
+class Exits(BashOperator):
+    @property
+    def arguments(self):
+        raise SystemExit(3)
+
+def by_hand():
+    import mlflow
+    mlflow.MlflowClient().set_registered_model_alias("m", "champion", "1")
+
+def wrapped(**context):
+    def inner():
+        PromoteModelOperator(task_id="p", model="models:/m/1", target="production").execute(context)
+    inner()
 
 def gate(name="gate", kind=FairnessGateOperator, **given):
     return kind(task_id=name, model="models:/m/1", data="/d.csv", **given)
@@ -47,6 +63,15 @@ KEPT = {
     "recorded_beside": "[gate(), gate('noted', on_fail='record')] >> promote()",
     "no_promotion": "gate() >> empty('end', trigger_rule='all_done')",
     "gates_elsewhere": "promote()",
+    "by_python": "gate() >> PythonOperator(task_id='promote', python_callable=by_hand)",
+    "setup": "gate().as_setup() >> promote()",
+    "mapped_group": "@task_group\n    def g(x):\n        gate() >> promote()\n    g.expand(x=[1, 2])",
+    "short_circuit": "ShortCircuitOperator(task_id='s', python_callable=lambda: False) >> gate() >> promote()",
+    "starts_another": "gate() >> TriggerDagRunOperator(task_id='t', trigger_dag_id='x') >> promote()",
+    "assets": "gate(outlets=[Asset('a')]) >> promote(inlets=[Asset('a')])",
+    "odd_arguments": "gate() >> PythonOperator(task_id='p', python_callable=print, op_kwargs={'a': {1: 2, 'b': {3}}})"
+    " >> promote()",
+    "many": "[gate(f'g{at}') for at in range(300)] >> promote()",
     "mapped": "gate() >> PromoteModelOperator.partial(task_id='promote', target='prod').expand(model=['models:/m/1'])",
 }
 BROKEN = {
@@ -59,6 +84,37 @@ BROKEN = {
         "MLGOV-001", "'all_done'",
     ),
     "teardown": ("gate() >> promote().as_teardown()", "MLGOV-001", "'all_done_setup_success'"),
+    "subclass_of_subclass": (
+        "gate() >> promote(type('Ship2', (Ship,), {}), trigger_rule='all_done')", "MLGOV-001", "'all_done'",
+    ),
+    "loosened_later": ("g, p = gate(), promote(); g >> p; p.trigger_rule = 'all_done'", "MLGOV-001", "'all_done'"),
+    "gate_torn_down": ("gate().as_teardown() >> promote()", "MLGOV-002", "gate.failure_ignored"),
+    "torn_down_between": ("gate() >> empty('t').as_teardown() >> promote()", "MLGOV-002", "gate.weak_edge"),
+    "gate_replaced": ("g = gate(); g.execute = print; g >> promote()", "MLGOV-002", "gate.failure_unknown"),
+    "python_by_hand": (
+        "gate() >> empty('join', trigger_rule='all_done') >> PythonOperator(task_id='p', python_callable=by_hand)",
+        "MLGOV-002", "gate.weak_edge",
+    ),
+    "python_wrapped": (
+        "gate() >> empty('join', trigger_rule='all_done') >> "
+        "PythonOperator(task_id='p', python_callable=partial(wrapped))",
+        "MLGOV-002", "gate.weak_edge",
+    ),
+    "mapped_over_failures": (
+        "FairnessGateOperator.partial(task_id='gate', model='models:/m/1', data='/d.csv').expand(on_fail=['record'])"
+        " >> promote()",
+        "MLGOV-002", "gate.failure_unknown",
+    ),
+    "mapped_over_commands": (
+        "gate() >> empty('join', trigger_rule='all_done') >> BashOperator.partial(task_id='b')"
+        ".expand(bash_command=['true', 'mlgov promote models:/m/1 --target production'])",
+        "MLGOV-002", "gate.weak_edge",
+    ),
+    "mapped_over_arguments": (
+        "gate() >> empty('join', trigger_rule='all_done') >> BashOperator.partial(task_id='b')"
+        ".expand_kwargs([{'bash_command': 'mlgov promote models:/m/1 --target production'}])",
+        "MLGOV-002", "gate.weak_edge",
+    ),
     "bridge": ("gate() >> empty('join', trigger_rule='all_done') >> promote()", "MLGOV-002", "gate.weak_edge"),
     "branch": (
         "branch = BranchPythonOperator(task_id='branch', python_callable=lambda: 'skip')\n"
@@ -143,6 +199,30 @@ def test_a_policy_of_others_that_loosens_afterwards(enforced: None, tmp_path: Pa
         assert "[MLGOV-001]" in errors(tmp_path, loosened=KEPT["plain"])
     finally:
         manager.unregister(plugin)
+
+
+def test_a_policy_of_others_that_adds_a_task(enforced: None, tmp_path: Path) -> None:
+    """Airflow does not ask about it, so the DAG is judged at the last that it asks about."""
+
+    class Adding:
+        @hookimpl
+        def task_policy(self, task: object) -> None:
+            from airflow.providers.standard.operators.empty import EmptyOperator
+
+            if task.task_id == "promote":  # type: ignore[attr-defined]
+                EmptyOperator(task_id="added", dag=task.dag)  # type: ignore[attr-defined]
+
+    manager, plugin = settings.get_policy_plugin_manager(), Adding()
+    manager.register(plugin)
+    try:
+        assert "[MLGOV-002]" in errors(tmp_path, added=BROKEN["bridge"][0])
+    finally:
+        manager.unregister(plugin)
+
+
+def test_a_task_that_would_end_the_process(enforced: None, tmp_path: Path) -> None:
+    said = errors(tmp_path, exits="gate() >> Exits(task_id='e', bash_command='true') >> promote()")
+    assert "[MLGOV-000] the DAG 'exits' could not be judged (SystemExit)" in said
 
 
 def test_gates_that_every_promotion_needs(enforced: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,9 +7,12 @@ it by ``all_success``; so ``none_failed`` hands on only what no skipped task can
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
+from types import CodeType
 from typing import Any
 
 from airflow_mlgov.pipelines.inventory import inventory_of_tasks
@@ -21,6 +24,7 @@ from airflow_mlgov.pipelines.manifest import (
     Failure,
     Manifest,
     Need,
+    Role,
     Step,
     Strength,
     Unknown,
@@ -32,6 +36,12 @@ _GATE = "airflow_mlgov.operators.base.BaseGateOperator"
 _TRIGGERING = "TriggerDagRunOperator"
 _RUN = frozenset({"execute", "judge", "pre_execute", "post_execute", "execute_complete", "resume_execution"})
 """Methods by which an operator of this package is a gate."""
+_PROMOTING = frozenset({
+    "PromoteModelOperator", "RollbackModelOperator", "set_registered_model_alias", "transition_model_version_stage",
+})  # fmt: skip
+"""Names by which Python promotes a model."""
+_MOST_CODE = 1_000
+"""Functions within a function that are looked into."""
 _NEVER_SKIPPED = frozenset({"all_success", "all_done", "always", "none_failed"})
 """Trigger rules by which a task is not skipped where none before it was."""
 _GIVEN = (
@@ -78,6 +88,49 @@ def value_of(task: Any, name: str, default: Any = None) -> Any:
     if (partial := getattr(task, "partial_kwargs", None)) is not None and _mapped(task):
         return partial.get(name, default)
     return getattr(task, name, default)
+
+
+_UNTOLD = object()
+"""What is known only when a task runs."""
+
+
+def mapped_over(task: Any, name: str) -> list[Any]:
+    """What a mapped task is given for an argument, one after the other; :data:`_UNTOLD` where another task says it."""
+    if not _mapped(task):
+        return []
+    over = getattr(getattr(task, "expand_input", None), "value", None)
+    if isinstance(over, Mapping):
+        given = over.get(name, [])
+        return list(given) if isinstance(given, list | tuple) else [_UNTOLD]
+    if not isinstance(over, list | tuple):
+        return [_UNTOLD]
+    return [one.get(name) if isinstance(one, Mapping) else _UNTOLD for one in over]
+
+
+def scripts_of(task: Any) -> list[str]:
+    """The Bash scripts that a task runs."""
+    return [one for one in (value_of(task, "bash_command"), *mapped_over(task, "bash_command")) if isinstance(one, str)]
+
+
+def promotes_by_code(task: Any) -> bool:
+    """Whether the function of a Python task names what promotes: an operator, or a call of the registry."""
+    waiting = [getattr(inspect.unwrap(called), "__code__", None)] if callable(called := _function(task)) else []
+    for _ in range(_MOST_CODE):
+        if not waiting:
+            break
+        code = waiting.pop()
+        if isinstance(code, CodeType):
+            if not _PROMOTING.isdisjoint(code.co_names):
+                return True
+            waiting += [one for one in code.co_consts if isinstance(one, CodeType)]
+    return False
+
+
+def _function(task: Any) -> Any:
+    found = value_of(task, "python_callable")
+    while isinstance(found, partial):
+        found = found.func
+    return found
 
 
 def rule_of(task: Any) -> str:
@@ -150,6 +203,8 @@ def _step(
     fails, why = Failure.STOPS, ""
     if _GATE in classes and value_of(task, "on_fail") == "record":
         fails, why = Failure.IGNORED, "on_fail='record'"
+    elif _GATE in classes and any(one not in (None, "fail") for one in mapped_over(task, "on_fail")):
+        fails, why = Failure.UNKNOWN, "what it is mapped over may say on_fail='record'"
     if bent := _bent(task):
         fails, why = Failure.UNKNOWN, bent
     if getattr(task, "is_teardown", False):
@@ -162,6 +217,8 @@ def _step(
         fails=fails, fails_why=why, retries=int(value_of(task, "retries", 0) or 0),
         gate=str(getattr(_class_of(task), "gate", "") or ""),
     )  # fmt: skip
+    if promotes_by_code(task):
+        step = replace(step, role=Role.PROMOTE, role_from="code")
     if _TRIGGERING in (one.rpartition(".")[2] for one in classes):
         unknown.append(
             Unknown(
@@ -174,11 +231,13 @@ def _step(
 
 
 def _with_commands(step: Step, task: Any, unknown: list[Unknown], source: str) -> Step:
-    command = value_of(task, "bash_command")
+    scripts = scripts_of(task)
     words = [value_of(task, key) for key in ("cmds", "arguments")]
     other = value_of(task, "command")
-    if isinstance(command, str):
-        script = read_script(command, Shell("bash", errexit=False, fills="jinja"))
+    if scripts:
+        each = [read_script(one, Shell("bash", errexit=False, fills="jinja")) for one in scripts]
+        problem = next((one.problem for one in each if one.problem), "")
+        script = Script(tuple(command for one in each for command in one.commands), problem)
     elif isinstance(other, str) or (isinstance(other, list | tuple) and other):  # of Docker, of SSH
         known = read_script(other, Shell("bash", fills="jinja")) if isinstance(other, str) else _listed(other)
         return replace(step, commands=_elsewhere(known), image=str(value_of(task, "image", "") or ""))
