@@ -157,7 +157,7 @@ class Duty:
         if option("policy_engine") == "opa":
             from airflow_mlgov.hooks.opa import OpaHook
 
-            return logged(OpaHook(option("opa_conn_id", "opa_default")).engine, option("decision_log"))
+            return logged(OpaHook(option("opa_conn_id", "opa_default"), self.name).engine, option("decision_log"))
         return logged(engine_of(option), option("decision_log"))
 
     def evidence_context(self, task: Mapping[str, Any]) -> Context:

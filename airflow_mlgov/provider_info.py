@@ -94,6 +94,11 @@ def _opa_connection() -> dict[str, Any]:
                 "The server's own bundle, whose revision must be the rules' digest; empty: give it the rules",
                 text,
             ),
+            "vault_path": _field(
+                "Vault path", "KV v2 path with the token, in place of one above; may hold {duty}", text
+            ),
+            "vault_conn_id": _field("Vault connection", "Connection of type vault; may hold {duty}", text),
+            "vault_mount": _field("Vault mount", "Mount of the KV v2 engine", text, default="secret"),
         },
     }
 

@@ -1,4 +1,4 @@
-"""``mlgov doctor``: connections, keys, trust root, policy, versions: what is wrong, and how to mend it.
+"""``mlgov doctor``: connections, keys, trust root, policy, engine, versions: what is wrong, and how to mend it.
 
 Reads what ``[mlgov]`` of airflow.cfg says and tries it as a task would; signs nothing and makes no key.
 """
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from airflow_mlgov.duty import Duty
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.governance.policy import ModelPolicy, Target
+    from airflow_mlgov.rego.protocol import PolicyEngine
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +92,7 @@ def examine() -> list[Finding]:
     areas: dict[str, Callable[[Duty], Iterator[Finding]]] = {
         "versions": _versions,
         "policy": _policy,
+        "engine": _engine,
         "trust root": _trust_root,
         "signing": _signing,
         "ledger": _ledger,
@@ -255,21 +257,66 @@ def _target(model: ModelPolicy, target: Target) -> Iterator[Finding]:
 def _rules(governance: Duty, model: ModelPolicy) -> Iterator[Finding]:
     """Decide on a made-up first version of a model without evidence: the answer is no, for reasons that say so. An
     error of the engine instead is what a real first version would get too."""
+    policy = governance.required_policy()
+    for target, why in _engine_errors(governance, model):
+        yield _problem(
+            f"the decision on a first version of {model.name} to {target} fails: {why}",
+            f"mend {', '.join(policy.rules) or 'the installation of gordon-to-regorus'}: whatever is "
+            "decided so is refused",
+        )
+        return
+
+
+def _engine_errors(
+    governance: Duty, model: ModelPolicy, engine: PolicyEngine | None = None
+) -> Iterator[tuple[str, str]]:
+    """Target and why, where an engine does not come to a decision."""
     from airflow_mlgov.governance.decision import Request, decide
     from airflow_mlgov.results import Subject
 
     policy = governance.required_policy()
     made_up = Subject("model", model.name, "0" * 64, version="1", registry="https://mlflow.invalid")
     for target in model.targets:
-        answer = decide(Request(made_up, target, governance.environment), policy, evidence=[])
-        for code, message in answer.reasons:
-            if code == "engine.error":
-                yield _problem(
-                    f"the decision on a first version of {model.name} to {target} fails: {message}",
-                    f"mend {', '.join(policy.rules) or 'the installation of gordon-to-regorus'}: whatever is "
-                    "decided so is refused",
-                )
-                return
+        answer = decide(Request(made_up, target, governance.environment), policy, evidence=[], engine=engine)
+        yield from ((target, message) for code, message in answer.reasons if code == "engine.error")
+
+
+# -- engine of rules ---------------------------------------------------------------------------------------------------
+
+
+def _engine(governance: Duty) -> Iterator[Finding]:
+    """Which engine evaluates, whether it can be reached, holds the rules, and says what the embedded one says."""
+    from airflow_mlgov.governance.decision import SHIPPED
+    from airflow_mlgov.governance.reasons import shipped_rules
+    from airflow_mlgov.rego.decision_log import Logged
+    from airflow_mlgov.rego.protocol import Bundle
+    from airflow_mlgov.rego.server import OpaServer
+
+    engine = governance.engine
+    engine = engine.engine if isinstance(engine, Logged) else engine  # an examination is no decision to be logged
+    rules = Bundle({SHIPPED: shipped_rules()})
+    said = engine.name
+    if isinstance(engine, OpaServer):
+        version = engine.ping()
+        said += f", version {version}" if version else ""
+        holds = engine.check(rules)
+        said += " holds the rules of promotion" if holds else " is given the rules when they are first asked"
+    [excusable] = engine.evaluate(rules, ["data.mlgov.promotion.excusable"], {})
+    yield _ok(f"{said}, and answers as the embedded engine does ({len(excusable)} words of a probe)")
+    yield from _decided_by(engine, governance)
+
+
+def _decided_by(engine: PolicyEngine, governance: Duty) -> Iterator[Finding]:
+    """A decision as a task asks for it, one for each model; what the embedded engine cannot is the policy's to say."""
+    from airflow_mlgov.rego.embedded import EmbeddedEngine
+
+    for model in [] if isinstance(engine, EmbeddedEngine) else _models(governance):
+        for target, why in _engine_errors(governance, model, engine):
+            yield _problem(
+                f"the decision on a first version of {model.name} to {target} fails with {engine.name}: {why}",
+                "mend the server, or what it holds: whatever is decided so is refused",
+            )
+            return
 
 
 # -- trust root --------------------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@ from Vault, handed over in memory. Refuses to export them to the environment."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -14,6 +13,7 @@ from airflow.providers.common.compat.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
 from airflow_mlgov.errors import ConfigurationError, MlgovError
+from airflow_mlgov.hooks.extra import extra_of, secret_of
 
 if TYPE_CHECKING:
     from airflow_mlgov.addresses import RegistryIdentity
@@ -134,11 +134,7 @@ class MlflowHook(BaseHook):  # type: ignore[misc]  # the provider ships no types
         return {"token": password}
 
     def _from_vault(self, extra: Mapping[str, Any]) -> dict[str, str | None]:
-        from airflow_mlgov.hooks.vault import MlgovVaultHook
-
-        path = self._filled(extra["vault_path"])
-        hook = MlgovVaultHook(self._filled(extra.get("vault_conn_id") or MlgovVaultHook.default_conn_name))
-        secret = hook.secret(path, mount=extra.get("vault_mount"))
+        path, secret = secret_of(extra, self.mlflow_conn_id, self.duty)
         known = {name: secret[name] for name in ("username", "password", "token") if secret.get(name)}
         if set(known) not in ({"username", "password"}, {"token"}):
             raise ConfigurationError(
@@ -147,32 +143,6 @@ class MlflowHook(BaseHook):  # type: ignore[misc]  # the provider ships no types
                 code="connection.secret",
             )
         return known
-
-    def _filled(self, text: Any) -> str:
-        if "{duty}" in str(text) and not self.duty:
-            raise ConfigurationError(
-                f"the connection {self.mlflow_conn_id!r} says {text!r}, and this hook was given no duty to fill in",
-                code="connection.no_duty",
-            )
-        return str(text).replace("{duty}", self.duty or "")
-
-
-def extra_of(text: str | None, conn_id: str) -> dict[str, Any]:
-    """The extra of a connection.
-
-    :raises ConfigurationError: it is not a JSON object
-    """
-    try:
-        extra = json.loads(text or "{}")
-    except ValueError as error:
-        raise ConfigurationError(
-            f"the extra of the connection {conn_id!r} is not JSON", code="connection.extra"
-        ) from error
-    if not isinstance(extra, dict):
-        raise ConfigurationError(
-            f"the extra of the connection {conn_id!r} must be a JSON object", code="connection.extra"
-        )
-    return extra
 
 
 def _restore(before: Mapping[str, str | None]) -> None:

@@ -31,6 +31,11 @@ class Logged(PolicyEngine):
         self._engine, self._path = engine, path
 
     @property
+    def engine(self) -> PolicyEngine:
+        """The engine behind it."""
+        return self._engine
+
+    @property
     def name(self) -> str:
         """That of the engine behind it."""
         return self._engine.name

@@ -69,6 +69,32 @@ class OpaServer(SecondEngine):
         found = answer.get("result") or [{}]
         return str(found[0].get("x", ""))
 
+    def check(self, bundle: Bundle) -> bool:
+        """Whether it holds the rules now. Where it has no bundle of its own, they are given to it when they are asked.
+
+        :raises RulesError: its own bundle has another revision, or others' rules stand beside these
+        :raises DependencyError: it does not answer
+        :raises AccessError: it refuses the token
+        """
+        outline, limit = self.outline(bundle), self.settings.timeout
+        if self.settings.bundle:
+            rule = next(head.path for head in outline.heads if head.kind == "set")
+            path = quote(rule.removeprefix("data.").replace(".", "/"))
+            self._require(bundle.digest, self._call("POST", f"v1/data/{path}?provenance=true", b"{}", limit=limit))
+            return True
+        root = f"mlgov_{bundle.digest}"
+        wanted, there = _named(bundle, outline, root), self._policies(limit)
+        self._require_alone(there, wanted, root)
+        return all(there.get(name) == (text, root) for name, text in wanted.items())
+
+    def _require_alone(self, there: Mapping[str, tuple[str, str]], wanted: Mapping[str, str], root: str) -> None:
+        strangers = [name for name, (_, package) in there.items() if package == root and name not in wanted]
+        if strangers:
+            raise RulesError(
+                f"{self.name} holds others beside the rules that were given to it: {', '.join(strangers[:5])}",
+                code="opa.other_rules",
+            )
+
     def _ask_pinned(
         self, bundle: Bundle, outline: Outline, rules: Sequence[str], body: bytes, limit: float
     ) -> list[Any]:
@@ -90,10 +116,7 @@ class OpaServer(SecondEngine):
         with self._lock:
             if time.monotonic() - self._held.get(bundle.digest, -_LOOK_AGAIN) < _LOOK_AGAIN:
                 return False
-            wanted = {
-                f"mlgov/{bundle.digest}/{number}.rego": moved(text, outline.places[name], root)
-                for number, (name, text) in enumerate(bundle.modules.items())
-            }
+            wanted = _named(bundle, outline, root)
             there = self._policies(limit)
             for name, text in wanted.items():
                 if there.get(name) != (text, root):
@@ -101,12 +124,11 @@ class OpaServer(SecondEngine):
             if bundle.data:
                 self._call("PUT", f"v1/data/{root}", plain_json(bundle.data), limit=limit)
             there = self._policies(limit)
-            strangers = [name for name, (_, package) in there.items() if package == root and name not in wanted]
+            self._require_alone(there, wanted, root)
             others = [name for name, text in wanted.items() if there.get(name) != (text, root)]
-            if strangers or others:
+            if others:
                 raise RulesError(
-                    f"{self.name} does not hold the rules that were given to it, or others beside them: "
-                    f"{', '.join((others or strangers)[:5])}",
+                    f"{self.name} does not hold the rules that were given to it: {', '.join(others[:5])}",
                     code="opa.other_rules",
                 )
             self._held[bundle.digest] = time.monotonic()
@@ -182,6 +204,14 @@ class OpaServer(SecondEngine):
         if status in _BUSY or (status >= 500 and not any(code.startswith(("eval_", "rego_")) for code in codes)):
             return DependencyError(f"{self.name} answered {status}: {what[:_MOST_SHOWN]}", code="opa.down")
         return RulesError(f"{self.name} answered {status}: {what[:_MOST_SHOWN]}", code="opa.answer")
+
+
+def _named(bundle: Bundle, outline: Outline, root: str) -> dict[str, str]:
+    """Policy -> its text, as the server is to hold them."""
+    return {
+        f"mlgov/{bundle.digest}/{number}.rego": moved(text, outline.places[name], root)
+        for number, (name, text) in enumerate(bundle.modules.items())
+    }
 
 
 def moved(text: str, places: Sequence[int], root: str) -> str:

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,10 +23,15 @@ from airflow_mlgov.cli.app import app as commands
 from airflow_mlgov.cli.doctor import Finding, doctor, examine, exit_code
 from airflow_mlgov.evidence.ledger import open_ledger
 from airflow_mlgov.evidence.signing import TrustRoot, open_signer
+from airflow_mlgov.governance.decision import SHIPPED
+from airflow_mlgov.governance.reasons import shipped_rules
+from airflow_mlgov.rego.protocol import Bundle
 from airflow_mlgov.vault.policy import key_name, vault_policy
 from airflow_mlgov.vault.transit import TransitSigner
 from tests.fixtures.mlflow_server import MlflowServer
+from tests.fixtures.opa_over_tls import OpaServerOfTests, running_opa
 from tests.fixtures.openbao import OpenBaoServer
+from tests.live.waiting import until
 
 DUTIES = ("data_validation", "fairness", "performance", "registration", "approval", "promotion", "reconcile")
 POLICY = """\
@@ -151,7 +157,7 @@ def test_a_healthy_set_up_has_no_problem(world: World) -> None:
     open_ledger(f"sqlite:///{world.folder}/ledger.db")
     findings = examine()
     assert [item for item in findings if item.level == "problem"] == []
-    areas = ["versions", "policy", "trust root", "signing", "ledger", "mlflow", "airflow"]
+    areas = ["versions", "policy", "engine", "trust root", "signing", "ledger", "mlflow", "airflow"]
     assert list(dict.fromkeys(item.area for item in findings)) == areas
     assert all(any(item.level == "ok" and item.area == area for item in findings) for area in areas)
     assert [item.message.split()[0] for item in findings if item.area == "signing" and item.level == "ok"] == [
@@ -259,6 +265,102 @@ def test_own_rules_that_cannot_decide(world: World, rules: str, message: str) ->
 def test_own_rules_that_deny_the_made_up_model_are_well(world: World) -> None:
     world.rules(f'deny contains {REASON} if input.request.version == "1"')
     assert found("problem") == []
+
+
+# -- engine ------------------------------------------------------------------------------------------------------------
+
+
+def on_opa(world: World, connection: str) -> None:
+    world.set("POLICY_ENGINE", "opa")
+    world.setenv("AIRFLOW_CONN_OPA_DEFAULT", connection)
+
+
+def test_the_embedded_engine(world: World) -> None:
+    [text] = found("ok", "engine")
+    assert text.startswith("regorus 0.")
+    assert "answers as the embedded engine does" in text
+
+
+def test_an_opa_server_holds_the_rules_once_it_was_asked(world: World, opa_over_tls: OpaServerOfTests) -> None:
+    on_opa(world, opa_over_tls.connection())
+    world.set("DECISION_LOG", world.folder / "log.jsonl")
+    assert found("problem") == []
+    [text] = found("ok", "engine")
+    assert f"opa at {opa_over_tls.url}, version 1." in text
+    assert "holds the rules of promotion" in text
+    assert not (world.folder / "log.jsonl").exists()
+
+
+def test_the_program_opa(world: World, opa_over_tls: OpaServerOfTests) -> None:
+    world.set("POLICY_ENGINE", "opa-binary")
+    assert found("ok", "engine")[0].startswith("opa 1.")
+    world.set("OPA_PROGRAM", "/nowhere/opa")
+    assert "/nowhere/opa" in the_only("problem", "engine")
+
+
+@pytest.mark.parametrize(
+    ("change", "message", "code"),
+    [
+        ({"password": "another-token"}, "check the token", 4),
+        ({"bundle": "main"}, "is at no revision", 2),
+        ({"ca": ""}, "certificate", 4),
+    ],
+)
+def test_a_server_that_cannot_be_asked(
+    world: World, opa_over_tls: OpaServerOfTests, change: dict[str, Any], message: str, code: int
+) -> None:
+    on_opa(world, opa_over_tls.connection(**change))
+    text = the_only("problem", "engine")
+    assert message in text
+    assert "another-token" not in text
+    assert exit_code(examine()) == code
+
+
+def test_an_engine_that_is_not_there_or_is_none(world: World) -> None:
+    on_opa(world, json.dumps({"conn_type": "opa", "host": "http://127.0.0.1:9"}))
+    assert "bring it up" in the_only("problem", "engine")
+    world.set("POLICY_ENGINE", "rego")
+    assert "policy_engine is 'rego'" in the_only("problem", "engine")
+
+
+def test_rules_of_somebody_else_beside_ours(world: World, opa_over_tls: OpaServerOfTests) -> None:
+    root = f"mlgov_{Bundle({SHIPPED: shipped_rules()}).digest}"
+    forged = f"package {root}.mlgov.promotion\nstranger contains 1 if true".encode()
+    opa_over_tls.call("PUT", "v1/policies/stranger", forged)
+    try:
+        on_opa(world, opa_over_tls.connection())
+        assert "others beside the rules" in the_only("problem", "engine")
+    finally:
+        opa_over_tls.call("DELETE", "v1/policies/stranger")
+
+
+def bundle_of(folder: Path, text: str) -> Path:
+    """A bundle that says that it holds the rules of promotion."""
+    (folder / "lies").mkdir()
+    digest = Bundle({SHIPPED: shipped_rules()}).digest
+    (folder / "lies" / ".manifest").write_text(json.dumps({"revision": digest, "roots": ["mlgov"]}))
+    (folder / "lies" / "promotion.rego").write_text(text)
+    with tarfile.open(folder / "main.tar.gz", "w:gz") as file:
+        file.add(folder / "lies", ".")
+    return folder / "main.tar.gz"
+
+
+@pytest.mark.parametrize("lies", [False, True])
+def test_a_bundle_whose_revision_lies(world: World, tmp_path: Path, lies: bool) -> None:
+    text, last = shipped_rules(), '"rollback.missing",\n}'
+    assert last in text
+    made = bundle_of(tmp_path, text.replace(last, last.replace("\n", '"provenance.missing",\n')) if lies else text)
+    with running_opa(tmp_path, f"--set=bundles.main.resource=file://{made}") as server:
+        asked = ("GET", "v1/data/mlgov/promotion/excusable")
+        until(lambda: b"result" in server.call(*asked), "the bundle", lambda: server.call(*asked))
+        on_opa(world, server.connection(bundle="main"))
+        problems = found("problem", "engine")
+        if lies:
+            [problem] = problems
+            assert "differently" in problem
+        else:
+            assert problems == []
+            assert "holds the rules of promotion" in found("ok", "engine")[0]
 
 
 # -- trust root --------------------------------------------------------------------------------------------------------
@@ -572,7 +674,7 @@ def test_an_area_that_ends_in_an_error_hides_no_other(world: World, monkeypatch:
         yield Finding("", "ok", "so far")
         raise RuntimeError(SECRET)
 
-    areas = ["versions", "policy", "trust root", "signing", "ledger", "mlflow", "airflow"]
+    areas = ["versions", "policy", "engine", "trust root", "signing", "ledger", "mlflow", "airflow"]
     for area in areas:
         with monkeypatch.context() as patch:
             patch.setattr(module, f"_{area.replace(' ', '_')}", explode)

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from airflow_mlgov.duty import Duty
-from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.errors import AccessError, ConfigurationError
 from airflow_mlgov.hooks.opa import OpaHook
 from airflow_mlgov.rego.decision_log import Logged
 from airflow_mlgov.rego.protocol import Bundle
 from airflow_mlgov.rego.server import OpaServer
+from tests.codes import raises_code
 from tests.fixtures.opa_over_tls import OpaServerOfTests
+from tests.fixtures.openbao import OpenBaoServer
 
 Connect = Callable[..., None]
 
@@ -83,3 +85,40 @@ def test_a_task_has_the_engine_that_is_configured(
     with pytest.raises(ConfigurationError) as caught:
         _ = Duty("promotion").engine
     assert caught.value.code == "rego.engine_unknown"
+
+
+@pytest.fixture
+def in_vault(opa_over_tls: OpaServerOfTests, openbao: OpenBaoServer, connect: Connect) -> OpenBaoServer:
+    """The token of the duty ``promotion`` is in OpenBao, under an AppRole of its own."""
+    openbao.put_secret("opa/promotion", {"token": opa_over_tls.token})
+    policy = 'path "secret/data/opa/promotion" { capabilities = ["read"] }'
+    role_id, secret_id = openbao.make_approle("opa-promotion", policy)
+    connect(openbao.connection(login=role_id, password=secret_id), "vault_promotion")
+    connect(openbao.connection(login=role_id, password=secret_id), "vault_fairness")
+    extra = {"vault_path": "opa/{duty}", "vault_conn_id": "vault_{duty}", "vault_mount": "secret"}
+    connect(opa_over_tls.connection(password="of-nobody", **extra))
+    return openbao
+
+
+def test_a_token_from_vault(in_vault: OpenBaoServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    good, text = OpaHook(duty="promotion").test_connection()
+    assert good, text
+    monkeypatch.setenv("AIRFLOW__MLGOV__POLICY_ENGINE", "opa")
+    engine = Duty("promotion").engine
+    assert engine.evaluate(Bundle({"a.rego": "package a\nx := input.n"}), ["data.a.x"], {"n": 3}) == [3]
+    assert "opa-token" not in repr(OpaHook(duty="promotion").engine.settings)
+
+
+def test_a_secret_in_vault_without_a_token(in_vault: OpenBaoServer) -> None:
+    for secret in ({"password": "hidden-value"}, {"token": ""}, {"token": 7}):
+        in_vault.put_secret("opa/promotion", secret)
+        with raises_code(ConfigurationError, "connection.secret", match="must hold token") as caught:
+            OpaHook(duty="promotion").get_conn()
+        assert "hidden-value" not in str(caught.value)
+
+
+def test_the_token_of_another_duty(in_vault: OpenBaoServer) -> None:
+    with raises_code(AccessError, "vault.refused", match="opa/fairness"):
+        OpaHook(duty="fairness").get_conn()
+    with raises_code(ConfigurationError, "connection.no_duty"):
+        OpaHook().get_conn()
