@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,7 @@ GATES = {
     "evaluation": Gate(
         "evaluation", {"row_id": "id", "slices": ["g"]}, ("s_mean>=0", "s_p90<=1", "y_rate>=0", "s_mean_worst_slice>=0")
     ),
+    "policy": Gate("policy", {"packages": ["mlgov.pii", "mlgov.pipeline"]}),
 }
 
 
@@ -225,7 +226,73 @@ INPUTS = {
     "many groups": Input(_written("a.parquet", 600_000, groups="i % 300000"), "16MB"),
     "a packed batch of Arrow": Input(_arrow(3_000, 300_000), "32MB"),
 }
-"""Twenty for each gate."""
+"""Twenty for each gate that reads rows."""
+_FLOW = "on: push\njobs:\n"
+_JOB = "  {name}:\n    runs-on: x\n    needs: [{needs}]\n    steps:\n      - run: {run}\n"
+_GATED = "mlgov gate data --data a.csv --suite s.json"
+
+
+def _jobs(count: int, run: str = _GATED, needs: int = 1) -> str:
+    """Each needs those before it."""
+    before = [", ".join(f"j{one}" for one in range(max(0, at - needs), at)) for at in range(count)]
+    return _FLOW + "".join(_JOB.format(name=f"j{at}", needs=before[at], run=run) for at in range(count))
+
+
+def _flow(text: Callable[[], str], files: int = 1) -> Callable[[Path], dict[str, str]]:
+    def make(folder: Path) -> dict[str, str]:
+        place = folder / ".github" / "workflows"
+        place.mkdir(parents=True)
+        for at in range(files):
+            (place / f"f{at}.yml").write_text(text())
+        return {"manifest": str(place if files > 1 else place / "f0.yml")}
+
+    return make
+
+
+def _script(lines: int) -> str:
+    body = "\n".join(f"          if f{at}; then g{at}() {{ f{at}; }}; fi" for at in range(lines))
+    return f"{_FLOW}  a:\n    runs-on: x\n    steps:\n      - run: |\n{body}\n"
+
+
+def _listed(count: int) -> Callable[[Path], dict[str, str]]:
+    def make(folder: Path) -> dict[str, str]:
+        head = "form: mlgov/features/1\nfeatures:\n"
+        (folder / "features.yaml").write_text(head + "".join(f"  - name: home address {at}\n" for at in range(count)))
+        return {"features": str(folder / "features.yaml")}
+
+    return make
+
+
+_PII = {"packages": ["mlgov.pii"]}
+
+
+def _looked_at(given: Input) -> Input:
+    """The same rows, as those whose values the gate looks at."""
+    return replace(given, make=lambda folder: {"data": given.make(folder)}, settings={"look": "exact", **_PII})
+
+
+_ALIASES = "a0: &a0 [x, x]\n" + "".join(f"a{at}: &a{at} [*a{at - 1}, *a{at - 1}]\n" for at in range(1, 30))
+OF_PIPELINES = {
+    "many pipelines": Input(_flow(lambda: _jobs(20), files=300), time_limit=0.3),
+    "a pipeline of many steps": Input(_flow(lambda: _jobs(8_000)), time_limit=0.3),
+    "steps that need all before them": Input(_flow(lambda: _jobs(400, needs=400)), time_limit=0.3),
+    "a script of many conditions": Input(_flow(lambda: _script(3_000)), time_limit=0.1),
+    "deep YAML": Input(_flow(lambda: _FLOW + "  a: " + "[" * 5_000 + "]" * 5_000 + "\n")),
+    "YAML that grows by aliases": Input(_flow(lambda: _ALIASES + _FLOW)),
+    "a long command": Input(_flow(lambda: _jobs(1, run="echo " + "x" * 8_000_000)), "16MB"),
+    "a list of many features": Input(_listed(20_000), time_limit=0.3, settings=_PII),
+    **{
+        name: _looked_at(given)
+        for name, given in INPUTS.items()
+        if not any(word in name for word in ("database", "frame", "query", "slices"))
+    },
+}
+"""For the gate over pipelines and features."""
+
+
+def inputs_of(gate: str) -> Mapping[str, Input]:
+    """What is given to a gate."""
+    return OF_PIPELINES if gate == "policy" else INPUTS
 
 
 def judge(gate_name: str, input_name: str, folder: Path) -> dict[str, Any]:
@@ -236,18 +303,23 @@ def judge(gate_name: str, input_name: str, folder: Path) -> dict[str, Any]:
     from airflow_mlgov.errors import MlgovError
     from airflow_mlgov.gates.run import run_gate
     from airflow_mlgov.gates.strictness import held_to
+    from airflow_mlgov.governance.rulebook import Packs
     from airflow_mlgov.results import Subject
 
-    asked, given = GATES[gate_name], INPUTS[input_name]
+    asked, given = GATES[gate_name], inputs_of(gate_name)[input_name]
     data = given.make(folder)
-    settings = json.loads(json.dumps(asked.settings))
+    settings = {**json.loads(json.dumps(asked.settings)), **given.settings}
+    if isinstance(data, dict):
+        settings, data = {**settings, **data}, None
     if "checks" in settings:
         reference = _written("reference.parquet", 1_000)(folder)
         settings["checks"]["drift"]["reference"] = settings["checks"]["overlap"]["with"] = reference
     limits = {"memory_limit": given.memory_limit, "time_limit": given.time_limit}
     gate: Any = catalogue.load(asked.name)
     held, bounds = held_to(gate, None, {**settings, **limits}, list(asked.bounds), "the test")
-    subject = None if gate.about == "dataset" else Subject("model", "m", "ab" * 32, "1", registry="http://r")
+    subject = (
+        None if gate.about in ("dataset", "pipeline") else Subject("model", "m", "ab" * 32, "1", registry="http://r")
+    )
     memory._LIBRARIES, memory._FOR_A_CORE = LIBRARIES, FOR_A_CORE
     most = _status("VmSize") + bytes_of(given.memory_limit) + KERNEL
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
@@ -255,7 +327,7 @@ def judge(gate_name: str, input_name: str, folder: Path) -> dict[str, Any]:
     before, started = _status("VmRSS"), time.monotonic()
     answer: dict[str, Any] = {"said": ""}
     try:
-        result = run_gate(gate, data, held, bounds, subject=subject)
+        result = run_gate(gate, data, held, bounds, subject=subject, rulebook=Packs())
         answer |= {"verdict": str(result.verdict), "said": "; ".join(str(check) for check in result.checks)[:3000]}
     except MlgovError as error:
         answer |= {"code": error.code, "said": str(error)[:3000]}
