@@ -79,6 +79,8 @@ def contests(folder: Path, sizes: Sizes) -> dict[str, Callable[[], Contest]]:
         "folders": lambda: _folders(folder, sizes),
         "drift": lambda: _drift(folder, sizes),
         "overlap": lambda: _overlap(folder, sizes.rows),
+        "spark-data": lambda: _spark("data", str(data.people(folder, sizes.rows)), sizes.rows),
+        "spark-fairness": lambda: _spark("fairness", str(data.predictions(folder, sizes.rows)), sizes.rows),
         "cold-fairness": lambda: _cold_fairness(folder),
         "cold-data": lambda: _cold_data(folder),
         "cold-performance": lambda: _cold_performance(folder),
@@ -272,6 +274,27 @@ def _overlap(folder: Path, rows: int) -> Contest:
             Contender("DuckDB on a hash of each row", "at_size:overlap_by_hash", options),
         ),
         (("DuckDB on a hash of each row", Target("cpu_seconds", at_most=1.3)),),
+    )
+
+
+def _spark(what: str, path: str, rows: int) -> Contest:
+    from benchmarks import spark
+
+    options = {"path": path, **spark.server()}
+    named = Contender("the same, and the rows' digest", "spark:data_by_hand_and_digest", options)
+    digest = (named,) if what == "data" else ()
+    jobs = {"data": "4 expectations", "fairness": "20 groups"}
+    return Contest(
+        f"spark-{what}",
+        f"{what} gate in Spark, {jobs[what]}, {_many(rows)} rows",
+        (
+            Contender("gate", f"spark:{what}_gate", options),
+            Contender("Spark SQL by hand", f"spark:{what}_by_hand", options),
+            *digest,
+        ),
+        tuple((each, Target("work_seconds", at_most=1.3)) for each in ("Spark SQL by hand", *(d.name for d in digest))),
+        "Work is processor time of the server and the client. The gates freeze the rows first, and the data gate has a "
+        "digest of each of them in its time.",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import benchmarks
 from airflow_mlgov.provider_info import get_provider_info
 from benchmarks import __main__ as command
+from benchmarks import spark
 from benchmarks.contests import Sizes, cache_folder, contests
 from benchmarks.environments import is_built
 from benchmarks.measure import Contender, Contest, Measured, Run, Target, differing, measure
@@ -69,6 +71,15 @@ def test_all_give_the_same_answers(key: str, folder: Path) -> None:
         assert run.work_seconds > 0
         assert 0 < run.import_seconds < run.total_seconds
         assert run.peak_mb > 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", ["spark-data", "spark-fairness"])
+def test_spark_gives_the_same_answers(
+    key: str, folder: Path, spark_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spark, "server", lambda: {"url": spark_server, "pid": os.getpid()})
+    test_all_give_the_same_answers(key, folder)
 
 
 def test_the_answers_are_whole(folder: Path) -> None:
