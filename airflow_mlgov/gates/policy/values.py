@@ -5,18 +5,29 @@ What is found are kinds, counts and names of columns; no value leaves this modul
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.data.quoting import identifier, literal
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.policy.checksums import KINDS, Kind
+from airflow_mlgov.gates.policy.hashes import (
+    BASE64,
+    HEX,
+    as_hex,
+    digests_of,
+    digests_of_two,
+    from_base64,
+    from_hex,
+    is_even,
+    parts_of,
+)
 
 if TYPE_CHECKING:
     from airflow_mlgov.data.duck import DuckTable
@@ -28,13 +39,31 @@ _MOST_PLAIN = 300
 _LIKELY = 1e-5
 """How seldom chance alone may give as many good check digits as were found."""
 _MAIL = (
-    r"[^\s@<>,;:\"()\[\]|]+\s?(?:@|＠|﹫|\(at\)|\[at\]|\{at\})\s?[^\s@<>,;:\"()\[\]|]+"
+    r"[^\s@<>,;:\"()\[\]|]+\s?(?:@|%40|&#0*64;|&#x0*40;|&commat;|\(at\)|\[at\]|\{at\})\s?[^\s@<>,;:\"()\[\]|]+"
     r"(?:\.|\s?(?:\(dot\)|\[dot\]|\{dot\})\s?)\p{L}{2,}|\w+ at \w+ dot \p{L}{2,}"
 )
-_PHONE = r"\(?(?:\+|00)[1-9][0-9]{0,2}\)?(?:[ ./()-]*[0-9]){7,12}"
-_NATIONAL = r"\(?[0-9]{3}\)?[-. ][0-9]{3}[-. ][0-9]{4}|0[0-9]{1,4}[ /-][0-9]{3,}(?:[ -]?[0-9]+)*"
-_NUMBER = r"[A-Za-z0-9][A-Za-z0-9 ./+-]{5,42}[A-Za-z0-9]"
-_HEX, _BASE64 = r"(?:0x|\\\\x)?[0-9A-Fa-f]{32,}", r"[A-Za-z0-9+/_-]{32,}={0,2}"
+_EXTENSION = r"(?:[ ,;]*(?i:ext|extension|x|dw)[. ]*[0-9]{1,6})?"
+_PHONE = r"\(?(?:\+|00)[1-9][0-9]{0,2}\)?(?:[ ./()-]*[0-9]){7,12}" + _EXTENSION
+_NATIONAL = (
+    r"(?:(?:1[-. ])?\(?[0-9]{3}\)?[-. ]{1,2}[0-9]{3}[-. ][0-9]{4}|0[0-9]{1,4}[ /-][0-9]{3,}(?:[ -]?[0-9]+)*)"
+    + _EXTENSION
+)
+_NUMBER = r"[A-Za-z0-9][A-Za-z0-9 ./+_-]{5,42}[A-Za-z0-9]"
+_LABEL = r"""^["'<(\[]*(?:(?i:iban|account|card|cc|tel|phone|mobile|fax|ssn|id|nr|no)\b[ .:=#]*)?["']?|["'>)\]]*$"""
+"""What stands around a number that somebody has copied."""
+_SIGNS = {
+    "-": "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d",
+    " ": "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000",
+    "@": "\uff20\ufe6b",
+    ".": "\u3002\uff0e\uff61",
+    "+": "\uff0b\ufe62",
+    "/": "\uff0f",
+    "(": "\uff08",
+    ")": "\uff09",
+}
+_UNSEEN = "\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff"
+_BARE = f"trim(regexp_replace(v, {literal(_LABEL)}, '', 'g'))"
+_PAIRED_COLUMNS, _PAIRED_ROWS, _LONGEST_PAIRED = 24, 8, 200
 _SKIPPED = ("BOOLEAN", "DATE", "TIME", "INTERVAL", "ENUM")
 _NESTED = ("STRUCT", "MAP", "UNION", "LIST", "ARRAY")
 
@@ -83,6 +112,8 @@ class _Column:
     """Of hashes: hex digits, lower-case."""
     plain: list[str] = field(default_factory=list)
     """Of what is no hash: a few hundred different values, to try whether they give a hash."""
+    text: str = ""
+    """SQL of its values as text; empty if it has none."""
 
 
 def look_at(relation: Relation, *, sample: int | None) -> Look:
@@ -104,7 +135,7 @@ def look_at(relation: Relation, *, sample: int | None) -> Look:
         chosen = f"hash(mlgov_row) % 1000000 < {max(1, sample * 1_000_000 // rows)}"
         [[looked_at]] = table.rows(f"SELECT count(*) FROM range(1, {rows + 1}) AS t(mlgov_row) WHERE {chosen}")  # noqa: S608
     columns = [_look(table, _rows_of(table, name, chosen), name, kind) for name, kind in table.types.items()]
-    given_away = _given_away(columns)
+    given_away = _given_away(columns, table)
     seen = {one.name: _with_plain(one.seen, given_away.get(one.name, ())) for one in columns}
     return Look(seen, rows, looked_at)
 
@@ -142,48 +173,79 @@ def _look(table: DuckTable, origin: str, name: str, kind: str) -> _Column:
     if text is None:
         [[filled]] = table.rows(f"SELECT count({identifier(name)}) FROM {origin}")  # noqa: S608 - quoted
         return _Column(name, Seen(filled))
-    values = f"(SELECT trim({text}) AS v FROM {origin} WHERE {identifier(name)} IS NOT NULL)"  # noqa: S608 - quoted
+    values = (
+        f"(SELECT trim({_folded('r')}) AS v, r FROM (SELECT {text} AS r FROM {origin} "  # noqa: S608 - quoted
+        f"WHERE {identifier(name)} IS NOT NULL))"
+    )
     found = table.rows(
         "SELECT count(*), count(v), min(length(v)), max(length(v)), "  # noqa: S608 - quoted
-        f"count(*) FILTER (regexp_full_match(v, {literal(_HEX)})), "
-        f"count(*) FILTER (regexp_full_match(v, {literal(_BASE64)})), "
+        f"count(*) FILTER (regexp_full_match(v, {literal(HEX)})), "
+        f"count(*) FILTER (regexp_full_match(v, {literal(BASE64)})), "
         f"count(*) FILTER (regexp_matches(v, {literal(_MAIL)}) OR regexp_matches(reverse(v), {literal(_MAIL)})), "
-        f"count(*) FILTER (regexp_full_match(v, {literal(_PHONE)})), "
-        f"count(*) FILTER (regexp_full_match(v, {literal(_NATIONAL)})) FROM {values}"
+        f"count(*) FILTER (regexp_full_match({_BARE}, {literal(_PHONE)})), "
+        f"count(*) FILTER (regexp_full_match({_BARE}, {literal(_NATIONAL)})) FROM {values}"
     )[0]
     filled, texts, shortest, longest, hexes, base64s, mails, phones, national = found
     if not texts:
         return _Column(name, Seen(filled))
     same_length = shortest == longest
     form = "hex" if hexes == texts else "base64" if base64s == texts else ""
-    numbers = _distinct(table, values, f"regexp_full_match(v, {literal(_NUMBER)})")
+    numbers = _distinct(table, values, f"regexp_full_match({_BARE}, {literal(_NUMBER)})", what=_BARE)
     kinds = [("e-mail addresses", mails)] if mails else []
     kinds += [("telephone numbers", count) for count in (max(phones, national),) if count >= 3 and count >= texts / 5]
     kinds += _numbers(numbers)
     some = [value for value, _ in _distinct(table, values, "true", _MOST_PLAIN)]
     encoded = _encoded(some)
-    hashed = bool(form) and same_length and not encoded
-    column = _Column(name, Seen(filled, hashed, tuple(kinds), encoded))
+    digests = set[str]()
+    if form and same_length and not encoded:
+        digests = {as_hex(value, form) for value, _ in _distinct(table, values, "true")}
+    hashed = bool(digests) and is_even(digests)
+    column = _Column(name, Seen(filled, hashed, tuple(kinds), encoded), text=text)
     if hashed:
-        column.digests = {_as_hex(value, form) for value, _ in _distinct(table, values, "true")}
+        column.digests = digests
     else:
-        column.plain = some
+        column.plain = [value for value, _ in _distinct(table, values, "true", _MOST_PLAIN, what="r")]
     return column
 
 
-def _distinct(table: DuckTable, values: str, condition: str, most: int = _MOST_DISTINCT) -> list[tuple[str, int]]:
+def _folded(text: str) -> str:
+    """SQL: digits and letters of all scripts, spaces and dashes as ASCII has them, and without what is not seen."""
+    signs = _signs()
+    seen = f"regexp_replace({text}, {literal(f'[{_UNSEEN}]')}, '', 'g')"
+    told = f"translate({seen}, {literal(''.join(signs))}, {literal(''.join(signs.values()))})"
+    return f"CASE WHEN strlen({text}) = length({text}) THEN {text} ELSE {told} END"
+
+
+@cache
+def _signs() -> dict[str, str]:
+    """What is written otherwise and means the same -> in ASCII."""
+    found = {sign: plain for plain, signs in _SIGNS.items() for sign in signs}
+    for at in (*range(0x660, 0x1FC00), *range(0xFF21, 0xFF5B)):
+        if (digit := unicodedata.decimal(chr(at), None)) is not None:
+            found[chr(at)] = str(digit)
+        elif 0xFF21 <= at <= 0xFF5A and chr(at).isalpha():
+            found[chr(at)] = chr(at - 0xFEE0)
+    return found
+
+
+def _distinct(
+    table: DuckTable, values: str, condition: str, most: int = _MOST_DISTINCT, what: str = "v"
+) -> list[tuple[str, int]]:
     """Different values and how often each stands there; about as many as ``most``, those with the smallest hash, if
-    there are more."""
+    there are more.
+
+    :param what: SQL of what is wanted: ``v``, the value; ``r``, as it is written in the data
+    """
     wanted = f"FROM {values} WHERE v <> '' AND {condition}"
     [[different]] = table.rows(f"SELECT approx_count_distinct(v) {wanted}")
     few = "" if different <= most else f" AND hash(v) % 1000000 < {max(1, most * 1_000_000 // different)}"
-    found = table.rows(f"SELECT v, count(*) {wanted}{few} GROUP BY v")
+    found = table.rows(f"SELECT {what} AS w, count(*) {wanted}{few} GROUP BY w")
     return sorted((str(value), int(count)) for value, count in found)
 
 
 def _numbers(values: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
     """Kinds of numbers of which more values hold than chance explains."""
-    bare = [(re.sub(r"[ ./-]", "", value), value, count) for value, count in values]
+    bare = [(re.sub(r"[ ./_-]", "", value), value, count) for value, count in values]
     found = []
     for kind in KINDS:
         fitting = [
@@ -220,7 +282,7 @@ def _is_public_address(value: str) -> bool:
 
 def _encoded(values: Iterable[str]) -> str:
     """``hex`` or ``base64`` if nearly all of the values are readable text in it."""
-    for writing, decode in (("hex", _from_hex), ("base64", _from_base64)):
+    for writing, decode in (("hex", from_hex), ("base64", from_base64)):
         decoded = [decode(value) for value in values]
         readable = sum(raw is not None and len(raw) >= 6 and _is_text(raw) for raw in decoded)
         if decoded and readable >= 3 and readable >= 0.9 * len(decoded):
@@ -236,65 +298,51 @@ def _is_text(raw: bytes) -> bool:
     return text.isprintable() and not re.fullmatch(r"[0-9A-Fa-f]{32,}", text)
 
 
-def _from_hex(value: str) -> bytes | None:
-    try:
-        return bytes.fromhex(re.sub(r"^(?:0x|\\x)", "", value))
-    except ValueError:
-        return None
-
-
-def _from_base64(value: str) -> bytes | None:
-    if not re.fullmatch(r"[A-Za-z0-9+/_-]{8,}={0,2}", value) or value.isdigit():
-        return None
-    plain = value.rstrip("=").replace("-", "+").replace("_", "/")
-    try:
-        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        return None
-
-
-def _as_hex(value: str, form: str) -> str:
-    """A hash as hex digits, lower-case, however it is written."""
-    raw = _from_hex(value) if form == "hex" else _from_base64(value)
-    return raw.hex() if raw is not None else value.lower()
-
-
-# -- what other columns give away ---------------------------------------------------------------------------------
-
-
-_DIGESTS = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512", "sha3_256", "sha3_512", "blake2b", "blake2s")
-
-
-def _given_away(columns: Sequence[_Column]) -> dict[str, list[tuple[str, str]]]:
+def _given_away(columns: Sequence[_Column], table: DuckTable) -> dict[str, list[tuple[str, str]]]:
     """Hashed column -> the columns whose plain values it holds a digest of, and which digest."""
-    hashed = [one for one in columns if one.digests]
-    found: dict[str, list[tuple[str, str]]] = {}
-    lengths = {len(digest) for one in hashed for digest in one.digests}
+    targets: dict[str, set[str]] = {}
+    for column in columns:
+        for digest in column.digests:
+            targets.setdefault(digest, set()).add(column.name)
+    lengths = {len(digest) for digest in targets}
     if not lengths:
         return {}
+    found: dict[str, list[tuple[str, str]]] = {}
     for one in columns:
-        tried: set[tuple[str, str]] = set()
-        for value in one.plain:
-            for by, digest in _digests_of(value):
-                for length in lengths:
-                    for target in hashed:
-                        if (target.name, by) not in tried and digest[:length] in target.digests:
-                            tried.add((target.name, by))
-        for target in hashed:
-            digests = sorted(digest for column, digest in tried if column == target.name)
-            if digests:
-                found.setdefault(target.name, []).append((one.name, digests[0]))
+        for target, by in _undone(one, targets, lengths).items():
+            found.setdefault(target, []).append((one.name, by))
+    for target, pair in _salted(columns, table, lengths):
+        if pair not in found.setdefault(target, []):
+            found[target].append(pair)
     return found
 
 
-def _digests_of(value: str) -> Iterator[tuple[str, str]]:
-    """The digests of a value in the writings in which people hash one."""
-    digits = re.sub(r"\D", "", value)
-    written = {value, value.strip(), value.strip().lower(), value.strip().upper(), re.sub(r"\s", "", value).lower()}
-    raws = {text.encode() for text in written | ({digits} if len(digits) >= 5 else set())}
-    raws |= {text.encode("utf-16-le") for text in written}
-    for raw in raws:
-        for name in _DIGESTS:
-            yield name, hashlib.new(name, raw, usedforsecurity=False).hexdigest()
-        yield "blake2b-256", hashlib.blake2b(raw, digest_size=32).hexdigest()
-        yield "sha256 of sha256", hashlib.sha256(hashlib.sha256(raw).digest()).hexdigest()
+def _undone(one: _Column, targets: Mapping[str, Collection[str]], lengths: Collection[int]) -> dict[str, str]:
+    """Hashed column -> the digest by which a column's plain values give it."""
+    tried: dict[str, str] = {}
+    for value in one.plain:
+        for by, digest in digests_of(value):
+            for target in {name for part in parts_of(digest, lengths) for name in targets.get(part, ())}:
+                tried[target] = min(by, tried.get(target, by))
+    return tried
+
+
+def _salted(
+    columns: Sequence[_Column], table: DuckTable, lengths: Iterable[int]
+) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Hashes of two columns put together: a salt that stands beside the hash is none."""
+    plain = [one for one in columns if one.plain][:_PAIRED_COLUMNS]
+    hashed = [one for one in columns if one.digests]
+    if len(plain) < 2:
+        return
+    wanted = ", ".join(f"CAST({one.text} AS VARCHAR)" for one in (*plain, *hashed))
+    filled = " AND ".join(f"{identifier(one.name)} IS NOT NULL" for one in hashed[:1])
+    for row in table.rows(f"SELECT {wanted} FROM {table.sql} WHERE {filled} LIMIT {_PAIRED_ROWS}"):  # noqa: S608
+        here = {as_hex(str(value).strip()): one.name for one, value in zip(hashed, row[len(plain) :], strict=True)}
+        said = [(one.name, str(value)) for one, value in zip(plain, row, strict=False) if value is not None]
+        short = [(name, value) for name, value in said if len(value) <= _LONGEST_PAIRED]
+        for (first, one), (second, other) in permutations(short, 2):
+            for by, digest in digests_of_two(one, other):
+                for part in parts_of(digest, lengths):
+                    if part in here:
+                        yield here[part], (f"{first} and {second}", by)

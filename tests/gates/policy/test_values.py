@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import random
+import uuid
 from pathlib import Path
 
 import pandas as pd
@@ -107,6 +108,46 @@ def test_what_is_not_personal(values) -> None:
     assert kinds(values) == {}
 
 
+CARDS = [with_check("4" + digits(14)) for _ in range(40)]
+ACCOUNTS = ["DE89370400440532013000", "GB29NWBK60161331926819", "FR1420041010050500013M02606"] * 5
+PHONES = [f"+49 170 {1000000 + at}" for at in range(40)]
+
+
+def in_fours(values: list[str], between: str) -> list[object]:
+    return [between.join(value[at : at + 4] for at in range(0, len(value), 4)) for value in values]
+
+
+def moved(values: list[str], zero: int) -> list[object]:
+    """The digits of another script."""
+    return ["".join(chr(zero + int(sign)) if sign.isdigit() else sign for sign in value) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        *((in_fours(CARDS, between), "card numbers") for between in "- ._\u00a0\u2009\u2011\u2013\u2212\u200b"),
+        *((moved(CARDS, zero), "card numbers") for zero in (0xFF10, 0x660, 0x6F0, 0x966)),
+        ([f'"{card}"' for card in CARDS], "card numbers"),
+        ([f"card: {card}" for card in CARDS], "card numbers"),
+        *((in_fours(ACCOUNTS, between), "IBANs") for between in (" ", "\u00a0", "\u202f", "-")),
+        ([one.lower() for one in ACCOUNTS], "IBANs"),
+        ([f"IBAN: {one}" for one in ACCOUNTS], "IBANs"),
+        (["".join(chr(ord(sign) + 0xFEE0) for sign in one) for one in ACCOUNTS], "IBANs"),
+        (moved(PHONES, 0xFF10), "telephone numbers"),
+        ([one.replace(" ", "\u2011") for one in PHONES], "telephone numbers"),
+        ([f"tel:{one.replace(' ', '-')}" for one in PHONES], "telephone numbers"),
+        ([f"{one} ext. 12" for one in PHONES], "telephone numbers"),
+        ([f"1-212-555-{one[-4:]}" for one in PHONES], "telephone numbers"),
+        ([f"(212) 555-{one[-4:]}" for one in PHONES], "telephone numbers"),
+        ([mail.replace("@", "%40") for mail in MAILS], "e-mail addresses"),
+        ([mail.replace("@", "&#64;") for mail in MAILS], "e-mail addresses"),
+        ([mail.replace("@", "\u200b@") for mail in MAILS], "e-mail addresses"),
+    ],
+)
+def test_values_in_writings_that_mean_the_same(values: list[object], kind: str) -> None:
+    assert kind in kinds(values)
+
+
 def keyed(value: str) -> str:
     return hmac.new(b"a key that is not in the data", value.encode(), "sha256").hexdigest()
 
@@ -125,6 +166,16 @@ def keyed(value: str) -> str:
         ([keyed(mail) for mail in MAILS[:-1]] + [keyed("a")[:40]], False),
         ([keyed(mail)[:-1] + "z!" for mail in MAILS], False),
         ([None, None], False),
+        ([base64.urlsafe_b64encode(bytes.fromhex(keyed(mail))).decode().rstrip("=") for mail in MAILS], True),
+        ([base64.b64encode(keyed(mail).encode()).decode() for mail in MAILS], True),
+        ([keyed(mail).upper() if at % 2 else keyed(mail) for at, mail in enumerate(MAILS)], True),
+        ([str(uuid.UUID(keyed(mail)[:32], version=4)) for mail in MAILS], True),
+        (["\\x" + keyed(mail) for mail in MAILS], True),
+        ([digits(32) for _ in MAILS], False),
+        ([f"{at:064x}" for at in range(300)], False),
+        ([bytes(sign ^ 0x55 for sign in mail.ljust(32).encode()).hex() for mail in MAILS], False),
+        (["id-of-customer-number-" + keyed(mail)[:10] for mail in MAILS], False),
+        ([keyed("one and the same")] * 300, True),
     ],
 )
 def test_what_is_hashed(values, hashed) -> None:
@@ -158,6 +209,14 @@ def test_text_in_another_writing_is_no_hash(values, writing) -> None:
         (lambda mail: base64.b64encode(hashlib.sha256(mail.encode()).digest()).decode(), "sha256"),
         (lambda mail: hashlib.sha256(mail.encode()).digest(), "sha256"),
         (lambda mail: hashlib.blake2b(mail.encode(), digest_size=32).hexdigest(), "blake2b-256"),
+        (lambda mail: str(uuid.UUID(hashlib.md5(mail.encode()).hexdigest())), "md5"),
+        (lambda mail: hashlib.sha256(mail.encode()).hexdigest().upper(), "sha256"),
+        (lambda mail: base64.urlsafe_b64encode(hashlib.sha256(mail.encode()).digest()).decode().rstrip("="), "sha256"),
+        (lambda mail: hashlib.sha512(mail.encode()).hexdigest()[-64:], "sha512"),
+        (lambda mail: hashlib.sha256(f"{mail}\n".encode()).hexdigest(), "sha256"),
+        (lambda mail: hashlib.sha256(mail[::-1].encode()).hexdigest(), "sha256"),
+        (lambda mail: hashlib.md5(hashlib.md5(mail.encode()).hexdigest().encode()).hexdigest(), "md5 of md5"),
+        (lambda mail: hmac.new(b"", mail.encode(), "sha256").hexdigest(), "HMAC with an empty key"),
     ],
 )
 def test_a_hash_that_another_column_gives_away(hash_of, by) -> None:
@@ -165,6 +224,28 @@ def test_a_hash_that_another_column_gives_away(hash_of, by) -> None:
     found = seen(frame).columns
     assert found["h"].plain_of == (("mail", by),)
     assert found["mail"].plain_of == ()
+
+
+@pytest.mark.parametrize(
+    ("hash_of", "by"),
+    [
+        (lambda salt, mail: hashlib.sha256(f"{salt}{mail}".encode()).hexdigest(), "sha256"),
+        (lambda salt, mail: hashlib.md5(f"{mail}:{salt}".encode()).hexdigest(), "md5"),
+        (lambda salt, mail: hmac.new(salt.encode(), mail.encode(), "sha256").hexdigest(), "HMAC"),
+    ],
+)
+def test_a_salt_that_stands_beside_the_hash(hash_of, by) -> None:
+    salts = [f"s{DRAW.getrandbits(32):x}" for _ in MAILS]
+    hashes = [hash_of(salt, mail) for salt, mail in zip(salts, MAILS, strict=True)]
+    found = seen(pd.DataFrame({"mail": MAILS, "salt": salts, "h": hashes})).columns["h"].plain_of
+    assert [(set(columns.split(" and ")), how) for columns, how in found] == [({"mail", "salt"}, by)]
+
+
+def test_hashes_of_numbers_as_they_are_written_elsewhere() -> None:
+    numbers = list(range(1000, 1100))
+    for written in (lambda one: f"{one}.0", lambda one: f"{one:010d}"):
+        hashes = [hashlib.sha256(written(one).encode()).hexdigest() for one in numbers]
+        assert seen(pd.DataFrame({"n": numbers, "h": hashes})).columns["h"].plain_of == (("n", "sha256"),)
 
 
 def test_a_keyed_hash_is_given_away_by_nothing() -> None:
