@@ -84,12 +84,9 @@ def violations(dag: DAG, required: Sequence[str] = ()) -> Iterator[str]:
     promotions = {name: task for name, task in dag.task_dict.items() if _promotes(task)}
     if not promotions:
         return
-    from airflow_mlgov.pipelines.guards import judge
-    from airflow_mlgov.pipelines.readers.airflow import read_dag, rule_of
-    from airflow_mlgov.pipelines.roles import Lists, told
+    from airflow_mlgov.pipelines.readers.airflow import rule_of
 
-    manifest = told(read_dag(dag, dag.fileloc), Lists())
-    for one in judge(manifest):
+    for one in judged(dag):
         task = promotions.get(one.step.id)
         if task is None:
             continue
@@ -108,6 +105,15 @@ def violations(dag: DAG, required: Sequence[str] = ()) -> Iterator[str]:
                 f"[MLGOV-003] {said} is not guarded by {', '.join(missing)}. Put that before it, with 'all_success' "
                 "all the way."
             )
+
+
+def judged(dag: DAG) -> list[Judged]:
+    """The sensitive steps of a DAG, and what guards them. Scripts that do not speak of mlgov are not looked into."""
+    from airflow_mlgov.pipelines.guards import judge
+    from airflow_mlgov.pipelines.readers.airflow import read_steps
+    from airflow_mlgov.pipelines.roles import Lists, told
+
+    return judge(told(read_steps(dag, dag.fileloc, "mlgov"), Lists()))
 
 
 def _unguarded(one: Judged, said: str) -> Iterator[str]:

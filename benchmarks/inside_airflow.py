@@ -161,11 +161,9 @@ def _asked(dag: Any) -> None:
 
 
 def _judged(dag: Any) -> None:
-    from airflow_mlgov.pipelines.guards import judge
-    from airflow_mlgov.pipelines.readers.airflow import read_dag
-    from airflow_mlgov.pipelines.roles import Lists, told
+    from airflow_mlgov.cluster_policy import judged
 
-    judge(told(read_dag(dag, dag.fileloc), Lists()))
+    judged(dag)
 
 
 def _serialised(dag: Any) -> None:

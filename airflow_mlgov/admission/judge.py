@@ -53,7 +53,6 @@ def facts(review: Review, book: Callable[[], Book]) -> dict[str, Any]:
             "kind": review.kind,
             "operation": review.operation,
             "namespace": review.namespace,
-            "name": review.name,
             "subresource": review.subresource,
             "user": review.user,
             "dry_run": review.dry_run,

@@ -62,6 +62,9 @@ _GIVEN = frozenset({"serviceAccountToken", "downwardAPI", "clusterTrustBundle", 
 """Sources of a projected volume that hold nothing of anybody's."""
 _CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
 
+_PODS = frozenset({*_CONTAINERS, "volumes", "volumeClaimTemplates"})
+_RUNS = frozenset({"image", "env", "command", "args", "workingDir"})
+
 
 @dataclass(frozen=True)
 class Named:
@@ -188,9 +191,11 @@ def _walk(part: Part, where: str, found: Serving) -> None:
 
 
 def _mapping(part: Part, where: str, found: Serving) -> None:
-    if any(part[key].is_list for key in (*_CONTAINERS, "volumes", "volumeClaimTemplates")):
+    keys = part.value.keys()
+    if any(part[key].is_list for key in _PODS & keys):
         _pod(part, where, found)
-    _runs(part, where, found)
+    if _RUNS & keys:
+        _runs(part, where, found)
     for key, inner in part.items():
         here = f"{where}.{key}"
         if key in ("metadata", "labels", "annotations", "selector", "env", "args", "command"):

@@ -7,7 +7,7 @@ Refuses what two readers could read in two ways, and what unfolds to more than a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,7 +47,7 @@ class _Lines:
     texts: dict[Path, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Part:
     """A value of a document, and where it stands. What is not there is a part too, without a value."""
 
@@ -57,12 +57,12 @@ class Part:
 
     def __getitem__(self, key: str | int) -> Part:
         """What a key or a position holds."""
-        inner = None
-        if isinstance(self.value, Mapping):
-            inner = self.value.get(str(key))
-        elif isinstance(self.value, list) and isinstance(key, int) and 0 <= key < len(self.value):
-            inner = self.value[key]
-        return Part(inner, (*self.path, str(key)), self.lines)
+        value, inner, name = self.value, None, str(key)
+        if isinstance(value, dict):
+            inner = value.get(name)
+        elif isinstance(value, list) and isinstance(key, int) and 0 <= key < len(value):
+            inner = value[key]
+        return Part(inner, (*self.path, name), self.lines)
 
     def at(self, *keys: str | int) -> Part:
         """What several keys, one within the other, lead to."""
@@ -77,7 +77,7 @@ class Part:
 
     def __contains__(self, key: str) -> bool:
         """Whether a mapping has a key."""
-        return isinstance(self.value, Mapping) and key in self.value
+        return isinstance(self.value, dict) and key in self.value
 
     @property
     def line(self) -> int | None:
@@ -100,14 +100,14 @@ class Part:
         """A plain value as text; empty if it is none."""
         if isinstance(self.value, str):
             return self.value
-        if self.value is None or isinstance(self.value, Mapping | list | Tagged):
+        if self.value is None or isinstance(self.value, dict | list | Tagged):
             return ""
         return json.dumps(self.value)
 
     @property
     def is_map(self) -> bool:
         """Whether it maps keys to values."""
-        return isinstance(self.value, Mapping)
+        return isinstance(self.value, dict)
 
     @property
     def is_list(self) -> bool:
@@ -116,7 +116,7 @@ class Part:
 
     def items(self) -> Iterator[tuple[str, Part]]:
         """Keys and values of a mapping; nothing if it is none."""
-        if isinstance(self.value, Mapping):
+        if isinstance(self.value, dict):
             for key in self.value:
                 yield key, self[key]
 

@@ -50,7 +50,9 @@ _WATCHING: tuple[tuple[str, ...], ...] = (
     ("evidently",), ("nannyml",), ("nml",), ("whylogs",), ("deepchecks",), ("fiddler",), ("arize",),
 )  # fmt: skip
 """What watches a model; only as a command of its own, for `pip install evidently` watches nothing."""
-_BY_COMMAND = ((Role.DEPLOY, _DEPLOYING), (Role.REGISTER, _REGISTERING), (Role.PROMOTE, _PROMOTING))
+_BY_COMMAND = (*((Role.DEPLOY, one) for one in _DEPLOYING), *((Role.REGISTER, one) for one in _REGISTERING),
+               *((Role.PROMOTE, one) for one in _PROMOTING))  # fmt: skip
+_KNOWN = frozenset(one[0] for one in (*_DEPLOYING, *_REGISTERING, *_PROMOTING))
 
 _STARTING: tuple[tuple[str, ...], ...] = (
     ("gh", "workflow", "run"), ("argo", "submit"), ("argo", "resubmit"), ("tkn", "pipeline", "start"),
@@ -59,6 +61,7 @@ _STARTING: tuple[tuple[str, ...], ...] = (
     ("aws", "codepipeline", "start-pipeline-execution"), ("gcloud", "builds", "triggers", "run"),
 )  # fmt: skip
 """What starts another pipeline."""
+_STARTERS = frozenset(one[0] for one in _STARTING)
 _READING = frozenset({
     "list", "ls", "get", "show", "describe", "status", "history", "logs", "get-logs", "query", "invoke", "predict",
     "help", "explain", "wait",
@@ -150,7 +153,8 @@ def _elsewhere(manifest: Manifest) -> list[Unknown]:
     found = []
     for step in manifest.steps:
         for command in step.commands:
-            known = next((one for one in _STARTING for tail in _tails(command.words) if _is(tail, one)), None)
+            tails = [tail for tail in _tails(command.words) if _programs(tail) & _STARTERS]
+            known = next((one for one in _STARTING for tail in tails if _is(tail, one)), None)
             if known:
                 why = f"{step.id} starts another pipeline ({' '.join(known)}), which is judged by itself"
                 found.append(Unknown(manifest.where(step, command.line), why))
@@ -219,7 +223,8 @@ def _is_sensitive(step: Step) -> bool:
 
 
 def _told(step: Step, lists: Lists) -> Step:
-    step = replace(step, commands=tuple(_command(command, lists) for command in step.commands))
+    if step.commands:
+        step = replace(step, commands=tuple(_command(command, lists) for command in step.commands))
     for role, gate, source in _candidates(step, lists):
         return replace(step, role=role, role_from=source, gate=gate)
     if step.kind == "group":
@@ -389,18 +394,23 @@ def _by_words(words: tuple[str, ...]) -> Role | None:
     ours = _our_words(words, anywhere=True)
     if ours and ours[0] in _OURS and "--help" not in words:
         return _OURS[ours[0]]
-    for role, known in _BY_COMMAND:
-        if any(_is(words, one) for one in known):
-            return Role.PROMOTE if role is Role.REGISTER and _APPROVING.search(" ".join(words)) else role
+    role = next((role for role, one in _BY_COMMAND if _is(words, one)), None) if _programs(words) & _KNOWN else None
+    if role is not None:
+        return Role.PROMOTE if role is Role.REGISTER and _APPROVING.search(" ".join(words)) else role
     if words[0] in _PRINTING:
         return None
     return next((role for role, pattern in _CALLS if any(pattern.search(word) for word in words)), None)
 
 
+def _programs(words: Sequence[str]) -> set[str]:
+    """The programs that a command may start by its first word: ``/usr/bin/aws`` and ``${KUBECTL}`` too."""
+    program = words[0].rpartition("/")[2]
+    return {program, program.strip("${}").lower()}
+
+
 def _is(words: Sequence[str], known: Sequence[str]) -> bool:
     """Whether a command is a known one, wherever its options stand: ``kubectl -v 5 apply``."""
-    program = words[0].rpartition("/")[2]
-    if program != known[0] and program.strip("${}").lower() != known[0]:
+    if known[0] not in _programs(words):
         return False
     rest, waiting, option = list(words[1:]), list(known[1:]), False
     while waiting and rest:

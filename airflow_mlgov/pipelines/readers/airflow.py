@@ -11,7 +11,7 @@ import inspect
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from types import CodeType
 from typing import Any
 
@@ -57,14 +57,22 @@ def read_dag(dag: Any, source: str) -> Manifest:
     :param dag: ``airflow.sdk.DAG`` or what a task finds as ``context["dag"]``
     :param source: its file, as messages name it
     """
+    held = inventory_of_tasks({str(task.task_id): _arguments(task) for task in dag.tasks}, source)
+    draft = replace(read_steps(dag, source), inventory=held)
+    text = json.dumps(draft.as_dict(), sort_keys=True, separators=(",", ":"), default=str)
+    return replace(draft, sha256=hashlib.sha256(text.encode()).hexdigest())
+
+
+def read_steps(dag: Any, source: str, word: str = "") -> Manifest:
+    """The same, without digest and inventory.
+
+    :param word: without which a Bash script is not looked into
+    """
     tasks = {str(task.task_id): task for task in dag.tasks}
     steady = _steady(tasks)
     unknown: list[Unknown] = []
-    steps = tuple(_step(task, steady, unknown, source) for task in tasks.values())
-    held = inventory_of_tasks({name: _arguments(task) for name, task in tasks.items()}, source)
-    draft = Manifest("airflow", str(dag.dag_id), source, "", steps, tuple(unknown), inventory=held)
-    text = json.dumps(draft.as_dict(), sort_keys=True, separators=(",", ":"), default=str)
-    return replace(draft, sha256=hashlib.sha256(text.encode()).hexdigest())
+    steps = tuple(_step(task, steady, unknown, source, word) for task in tasks.values())
+    return Manifest("airflow", str(dag.dag_id), source, "", steps, tuple(unknown))
 
 
 def _arguments(task: Any) -> dict[str, Any]:
@@ -80,7 +88,12 @@ def _class_of(task: Any) -> type:
 
 def classes_of(task: Any) -> tuple[str, ...]:
     """The dotted names of the operator's class and of its bases, of a mapped one too."""
-    return tuple(f"{one.__module__}.{one.__qualname__}" for one in _class_of(task).__mro__ if one is not object)
+    return _lineage(_class_of(task))
+
+
+@lru_cache(maxsize=256)
+def _lineage(operator: type) -> tuple[str, ...]:
+    return tuple(f"{one.__module__}.{one.__qualname__}" for one in operator.__mro__ if one is not object)
 
 
 def value_of(task: Any, name: str, default: Any = None) -> Any:
@@ -197,7 +210,7 @@ def _steady(tasks: Mapping[str, Any]) -> set[str]:
 
 
 def _step(
-    task: Any, steady: set[str], unknown: list[Unknown], source: str
+    task: Any, steady: set[str], unknown: list[Unknown], source: str, word: str
 ) -> Step:  # fmt: skip
     name, classes = str(task.task_id), classes_of(task)
     fails, why = Failure.STOPS, ""
@@ -227,11 +240,11 @@ def _step(
                 ("steps",),
             )
         )
-    return _with_commands(step, task, unknown, source)
+    return _with_commands(step, task, unknown, source, word)
 
 
-def _with_commands(step: Step, task: Any, unknown: list[Unknown], source: str) -> Step:
-    scripts = scripts_of(task)
+def _with_commands(step: Step, task: Any, unknown: list[Unknown], source: str, word: str) -> Step:
+    scripts = [script for script in scripts_of(task) if word in script]
     words = [value_of(task, key) for key in ("cmds", "arguments")]
     other = value_of(task, "command")
     if scripts:
