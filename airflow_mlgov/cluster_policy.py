@@ -113,7 +113,7 @@ def judged(dag: DAG) -> list[Judged]:
     from airflow_mlgov.pipelines.readers.airflow import read_steps
     from airflow_mlgov.pipelines.roles import Lists, told
 
-    return judge(told(read_steps(dag, dag.fileloc, "mlgov"), Lists()))
+    return judge(told(read_steps(dag, dag.fileloc, "mlgov"), Lists(), by_name=False))
 
 
 def _unguarded(one: Judged, said: str) -> Iterator[str]:

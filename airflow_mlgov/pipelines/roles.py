@@ -134,9 +134,12 @@ class Lists:
     """Commands (as they begin), operators, actions, or ids of steps, that watch what is deployed."""
 
 
-def told(manifest: Manifest, lists: Lists) -> Manifest:
-    """The manifest with the roles of its steps and of their commands."""
-    steps = [_swayed(_told(step, lists)) for step in manifest.steps]
+def told(manifest: Manifest, lists: Lists, *, by_name: bool = True) -> Manifest:
+    """The manifest with the roles of its steps and of their commands.
+
+    :param by_name: whether a step's name makes it sensitive
+    """
+    steps = [_swayed(_told(step, lists, by_name=by_name)) for step in manifest.steps]
     groups = [step for step in steps if step.kind == "group" and not step.is_start]
     for group in groups:
         role = _named(group, lists) or (Role.DEPLOY if group.labels.get("environment") else None)
@@ -222,12 +225,12 @@ def _is_sensitive(step: Step) -> bool:
     return step.role in SENSITIVE or any(command.role in SENSITIVE for command in step.commands)
 
 
-def _told(step: Step, lists: Lists) -> Step:
+def _told(step: Step, lists: Lists, *, by_name: bool) -> Step:
     if step.commands:
         step = replace(step, commands=tuple(_command(command, lists) for command in step.commands))
     for role, gate, source in _candidates(step, lists):
         return replace(step, role=role, role_from=source, gate=gate)
-    if step.kind == "group":
+    if step.kind == "group" or not by_name:
         return step
     source, named = "name", _named(step, lists)
     if step.labels.get("environment") and named not in SENSITIVE and step.id not in lists.harmless:
