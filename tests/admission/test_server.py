@@ -166,9 +166,7 @@ def test_opa_and_its_bundle(cluster: Found, tmp_path: Path) -> None:
         with raises_code(EvidenceError, "opa.bundle", "is pinned"):
             OpaServer(url, "sha256:another").check()
         process.stop()
-        asked = review(
-            deployment(pod_spec(cluster.house.promoted.uri, hostNetwork=False))
-        )  # unlike what it has answered
+        asked = review(deployment(pod_spec(cluster.house.other.uri)))  # of which OPA has said nothing yet
         found = server.ask(asked)
         assert (found.uid, found.allowed, found.status) == (asked["request"]["uid"], False, 503)
         assert "does not answer" in found.said
