@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 MEANINGS: Mapping[str, str] = {
+    "airflow.missing": "A connection of Airflow was named where Airflow is not installed.",
     "archive.bomb": "A packed file unpacks to far more than a file of its size should.",
     "archive.members": "A zip of data holds several files, or none.",
     "artifact.changed": "The model's files are not those that the evidence is bound to.",
@@ -51,6 +52,7 @@ MEANINGS: Mapping[str, str] = {
     "configuration.braces": "An option of [mlgov] holds other braces than {duty}.",
     "configuration.file": "The file airflow.cfg is not a configuration.",
     "connection.extra": "The extra of an Airflow connection is not a JSON object.",
+    "connection.missing": "Airflow has no connection of this id.",
     "connection.no_driver": "The SQLAlchemy dialect or driver of a connection is not installed.",
     "connection.no_duty": "The connection holds {duty}, and the caller has named no duty.",
     "connection.no_engine": "The hook of a connection gives no SQLAlchemy engine.",

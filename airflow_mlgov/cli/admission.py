@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from airflow_mlgov.cli.common import Checkpoints, LedgerUrl, PolicyFile, RegistryUri, TrustFile, open_checkpoints, say
+from airflow_mlgov.cli.configured import ledger_at
 from airflow_mlgov.cli.values import path, whole
 from airflow_mlgov.errors import ConfigurationError
 
@@ -39,7 +40,6 @@ def admission(
     from airflow_mlgov.admission.opa import OpaServer
     from airflow_mlgov.admission.server import Door, make_app, serve
     from airflow_mlgov.admission.standing import Standings
-    from airflow_mlgov.evidence.ledger import open_ledger
     from airflow_mlgov.governance.policy import load_policy
 
     rules = load_policy(policy)
@@ -62,7 +62,7 @@ def admission(
         if file is not None and not file.is_file():
             raise ConfigurationError(f"no such file: {file}", code="file.missing")
     standings = Standings(
-        lambda: open_ledger(ledger, create=False),
+        lambda: ledger_at(ledger, create=False),
         trust,
         rules,
         identity,

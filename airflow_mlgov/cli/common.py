@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import io
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from airflow_mlgov import words
+from airflow_mlgov.cli.configured import configured, filled, ledger_at, registry_at, required, vault_client
 from airflow_mlgov.cli.values import path
-from airflow_mlgov.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from securesystemslib.signer import Signer
@@ -29,12 +28,31 @@ if TYPE_CHECKING:
     from airflow_mlgov.release.desk import Desk
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-LedgerUrl = Annotated[str, typer.Option("--ledger", help="SQLAlchemy URL of the ledger.")]
-SignWith = Annotated[str, typer.Option("--sign", help="local:PATH or vault:KEY (VAULT_ADDR, VAULT_TOKEN).")]
-TrustFile = Annotated[Path, typer.Option("--trust", parser=path, help="Trust root, JSON.")]
-PolicyFile = Annotated[Path, typer.Option("--policy", parser=path, help="Governance policy, mlgov.yaml.")]
-Environment = Annotated[str, typer.Option("--environment", help="The name that evidence is bound to.")]
-RegistryUri = Annotated[str | None, typer.Option("--registry", envvar="MLFLOW_TRACKING_URI", help="MLflow server.")]
+
+
+def _found(name: str, said: str) -> dict[str, Any]:
+    """An option that ``[mlgov]`` fills in."""
+    help_text = f"{said}; MLGOV_{name.upper()} or [mlgov] {name} if omitted."
+    return {"default_factory": required(name), "show_default": False, "help": help_text}
+
+
+LedgerUrl = Annotated[
+    str, typer.Option("--ledger", **_found("ledger", "SQLAlchemy URL of the ledger, or conn:ID of Airflow's"))
+]
+SignWith = Annotated[str, typer.Option("--sign", **_found("sign", "local:PATH or vault:KEY (VAULT_ADDR, VAULT_TOKEN)"))]
+TrustFile = Annotated[Path, typer.Option("--trust", parser=path, **_found("trust_root", "Trust root, JSON"))]
+PolicyFile = Annotated[Path, typer.Option("--policy", parser=path, **_found("policy", "Governance policy, mlgov.yaml"))]
+Environment = Annotated[
+    str | None,
+    typer.Option(
+        "--environment",
+        help="The name that evidence is bound to; MLGOV_ENVIRONMENT or [mlgov] environment, or 'default', if omitted.",
+    ),
+]
+RegistryUri = Annotated[
+    str | None,
+    typer.Option("--registry", envvar="MLFLOW_TRACKING_URI", help="MLflow server, or conn:ID of Airflow's."),
+]
 DecisionLog = Annotated[
     Path | None,
     typer.Option("--decision-log", parser=path, help="Add what the rules are asked and answer, as OPA logs it."),
@@ -44,35 +62,39 @@ Checkpoints = Annotated[
 ]
 
 
-def open_registry(uri: str | None, policy: GovernancePolicy | None = None) -> MlflowRegistry:
-    """The MLflow registry, with ``MLFLOW_TRACKING_USERNAME`` and ``_PASSWORD``.
+def open_registry(uri: str | None, policy: GovernancePolicy | None = None, duty: str | None = None) -> MlflowRegistry:
+    """The MLflow registry, see :func:`~airflow_mlgov.cli.configured.registry_at`.
 
     :param policy: may say which registry it has to be
-    :raises ConfigurationError: no URI is given, or it is another registry
+    :param duty: what the command does
+    :raises ConfigurationError: none is named, or it is another registry
     """
-    from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
-
-    if not uri:
-        raise ConfigurationError("which registry? pass --registry or set MLFLOW_TRACKING_URI", code="option.missing")
-    user, password = (os.environ.get(f"MLFLOW_TRACKING_{word}") for word in ("USERNAME", "PASSWORD"))
-    return MlflowRegistry(uri, username=user, password=password, identity=policy.registry if policy else None)
+    return registry_at(uri, policy.registry if policy else None, duty)
 
 
-def signer_for(uri: str) -> Signer:
-    """The signer that ``--sign`` names; Vault's address and token come from the environment, as Vault's own tool does.
+def signer_for(uri: str, duty: str | None = None) -> Signer:
+    """The signer that ``--sign`` names; Vault's address and token come from the environment, as Vault's own tool does,
+    else the connection from ``vault_conn_id`` of ``[mlgov]``.
 
+    :param duty: what is signed; it fills ``{duty}``
     :raises ConfigurationError: it does not name a signer
     """
     from airflow_mlgov.vault import signer_of
 
-    return signer_of(uri)
+    return signer_of(filled(uri, duty), vault_client(duty))
 
 
-def context_of(command: str, environment: str, policy: GovernancePolicy | None = None) -> Context:
+def environment_of(said: str | None) -> str:
+    """The name that evidence is bound to."""
+    return said or configured("environment") or "default"
+
+
+def context_of(command: str, environment: str | None, policy: GovernancePolicy | None = None) -> Context:
     """What goes into the signed bytes about where this was run."""
     from airflow_mlgov.evidence.statements import Context
 
-    return Context(environment, policy.descriptor() if policy else {}, {"cli": f"mlgov {command}"})
+    bound_to = environment_of(environment)
+    return Context(bound_to, policy.descriptor() if policy else {}, {"cli": f"mlgov {command}"})
 
 
 def open_desk(
@@ -83,24 +105,25 @@ def open_desk(
     trust: Path,
     policy: Path,
     sign: str,
-    environment: str,
+    duty: str,
+    environment: str | None,
     decision_log: Path | None = None,
 ) -> Desk:
     """Registry, ledger, trust root, policy, signer and engine, open.
 
     :param command: the command that is at the desk, as evidence names it
+    :param duty: of whoever signs there
     :param decision_log: file to which what the rules are asked and answer is added
     """
-    from airflow_mlgov.evidence.ledger import open_ledger
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.governance.policy import load_policy
     from airflow_mlgov.release.desk import Desk
 
     read = load_policy(policy)
-    client = open_registry(registry, read)
+    client = open_registry(registry, read, duty)
     context = context_of(command, environment, read)
     keys = TrustRoot.load(trust)
-    return Desk(client, open_ledger(ledger), keys, read, signer_for(sign), context, open_engine(decision_log))
+    return Desk(client, ledger_at(ledger), keys, read, signer_for(sign, duty), context, open_engine(decision_log))
 
 
 def open_engine(decision_log: Path | None = None) -> PolicyEngine:

@@ -6,11 +6,10 @@ Reads what ``[mlgov]`` of airflow.cfg says and tries it as a task would; signs n
 from __future__ import annotations
 
 import logging
-import os
 import platform
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import typer
 
 from airflow_mlgov.cli.common import AsJson, print_json, say
+from airflow_mlgov.cli.connections import all_connections
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, EvidenceError, MlgovError
 
 if TYPE_CHECKING:
@@ -99,23 +99,8 @@ def examine() -> list[Finding]:
         "mlflow": _mlflow,
         "airflow": _airflow,
     }
-    with _all_connections():
+    with all_connections():
         return [replace(item, area=area) for area, look in areas.items() for item in _examined(look(Duty("promotion")))]
-
-
-@contextmanager
-def _all_connections() -> Iterator[None]:
-    """Outside of tasks Airflow looks for connections in its own database only if this says so."""
-    name = "_AIRFLOW_PROCESS_CONTEXT"
-    before = os.environ.get(name)
-    os.environ[name] = "server"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
 
 
 def _examined(looked: Iterator[Finding]) -> Iterator[Finding]:

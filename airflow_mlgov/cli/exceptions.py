@@ -20,6 +20,7 @@ from airflow_mlgov.cli.common import (
     say,
     who_asks,
 )
+from airflow_mlgov.cli.configured import ledger_at
 from airflow_mlgov.cli.values import number, whole
 from airflow_mlgov.durations import span
 from airflow_mlgov.errors import ConfigurationError
@@ -58,7 +59,7 @@ def waive(
     revoke: Annotated[str | None, typer.Option(help="Take a waiver back: the SHA-256 of its terms.")] = None,
     person: Person = None,
     registry: RegistryUri = None,
-    environment: Environment = "default",
+    environment: Environment = None,
     as_json: AsJson = False,
 ) -> None:
     """Sign a time-bound exception for one failed check of one model; --cosign as the second; --revoke to end it."""
@@ -66,8 +67,9 @@ def waive(
     from airflow_mlgov.release.waivers import draft_terms, find_terms, revoke_waiver, sign_waiver, signers_of
 
     desk = open_desk(
-        "waive", registry=registry, ledger=ledger, trust=trust, policy=policy, sign=sign, environment=environment
-    )
+        "waive", registry=registry, ledger=ledger, trust=trust, policy=policy, sign=sign, duty="waiver",
+        environment=environment,
+    )  # fmt: skip
     case = _case(desk, model, target)
     known = cosign or revoke
     if known:
@@ -109,7 +111,7 @@ def break_glass(
     hours: Annotated[float, typer.Option(parser=number, help="How long; the policy's max_hours at most.")] = 8,
     person: Person = None,
     registry: RegistryUri = None,
-    environment: Environment = "default",
+    environment: Environment = None,
     as_json: AsJson = False,
 ) -> None:
     """Let a model go past its gates in an emergency, for a time; then `mlgov promote`. An audit is owed for it."""
@@ -117,8 +119,9 @@ def break_glass(
     from airflow_mlgov.release.waivers import break_glass
 
     desk = open_desk(
-        "break-glass", registry=registry, ledger=ledger, trust=trust, policy=policy, sign=sign, environment=environment
-    )
+        "break-glass", registry=registry, ledger=ledger, trust=trust, policy=policy, sign=sign, duty="waiver",
+        environment=environment,
+    )  # fmt: skip
     case = _case(desk, model, target)
     name = person or who_asks()
     entry = break_glass(desk, case, Person(name, name), reason, span(hours, "hours"))
@@ -138,11 +141,10 @@ def obligations(
     as_json: AsJson = False,
 ) -> None:
     """The audits that are owed for what is promoted now, soonest first; exit code 1 if one was not kept."""
-    from airflow_mlgov.evidence.ledger import open_ledger
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.release.obligations import list_obligations
 
-    found = list_obligations(open_ledger(ledger, create=False).walk(), TrustRoot.load(trust), datetime.now(UTC), model)
+    found = list_obligations(ledger_at(ledger, create=False).walk(), TrustRoot.load(trust), datetime.now(UTC), model)
     if as_json:
         print_json([item.as_dict() for item in found])
     else:

@@ -15,7 +15,8 @@ import typer
 from typer.core import TyperGroup
 
 from airflow_mlgov import catalogue
-from airflow_mlgov.cli.common import context_of, open_engine, open_registry, print_json, say, signer_for
+from airflow_mlgov.cli.common import context_of, environment_of, open_engine, open_registry, print_json, say, signer_for
+from airflow_mlgov.cli.configured import configured, ledger_at, required
 from airflow_mlgov.cli.spare import spared
 from airflow_mlgov.errors import AccessError, ConfigurationError
 from airflow_mlgov.results import GateResult, Outcome
@@ -86,11 +87,12 @@ def run(gate: Gate[Any], given: Mapping[str, Any]) -> None:
     from airflow_mlgov.gates.strictness import held_to
     from airflow_mlgov.governance.rulebook import Packs
 
+    given = _completed(given)
     policy = _policy(given["policy"], given["model"])
     settings, bounds = held_to(gate, policy, settings_of(gate, given), given.get("bound") or [], "the command line")
     subject = artifact = source = None
     if gate.about != "dataset" and given["model"]:
-        registry = _registry(given)
+        registry = _registry(given, gate.name)
         version = registry.resolve(given["model"])
         subject, source = registry.subject(version), version.source
         artifact = partial(registry.download, version, subject.digest)
@@ -101,20 +103,35 @@ def run(gate: Gate[Any], given: Mapping[str, Any]) -> None:
         bounds,
         subject=subject,
         baseline=_baseline(given),
-        lookup=_lookup(given) if gate.needs_lookup(settings) else None,
+        lookup=_lookup(given, gate.name) if gate.needs_lookup(settings) else None,
         artifact=artifact,
-        elsewhere=Elsewhere(lambda: _registry(given), source),
+        elsewhere=Elsewhere(lambda: _registry(given, gate.name), source),
         rulebook=Packs(partial(open_engine, given.get("decision_log"))),
         report_dir=given["report_dir"],
     )
     _conclude(replace(result, purpose="what_if") if given.get("what_if") else result, given)
 
 
-def _registry(given: Mapping[str, Any]) -> MlflowRegistry:
+def _completed(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with what ``[mlgov]`` says: the policy where a model is named, and what recording takes where the
+    evidence is recorded.
+
+    :raises ConfigurationError: evidence is to be recorded, and nothing says where, or who signs
+    """
+    filled = {**given, "environment": environment_of(given["environment"])}
+    policy = given["policy"] or (configured("policy") if given["model"] else None)
+    filled["policy"] = Path(policy) if policy else None
+    if given["record"] or given["ledger"]:
+        filled["ledger"] = given["ledger"] or required("ledger")()
+        filled["sign"] = given["sign"] or required("sign")()
+    return filled
+
+
+def _registry(given: Mapping[str, Any], duty: str | None = None) -> MlflowRegistry:
     """The registry, which has to be the policy's."""
     from airflow_mlgov.governance.policy import load_policy
 
-    return open_registry(given["registry"], load_policy(given["policy"]) if given["policy"] else None)
+    return open_registry(given["registry"], load_policy(given["policy"]) if given["policy"] else None, duty)
 
 
 def _policy(path: Path | None, model: str | None) -> ModelPolicy | None:
@@ -152,26 +169,25 @@ def _named(data: Any, table: str | None, query: str | None) -> Any:
     return SqlSource(data, table=table, query=query)
 
 
-def _lookup(given: Mapping[str, Any]) -> RegistryLookup:
-    """The registry and the ledger.
+def _lookup(given: Mapping[str, Any], duty: str) -> RegistryLookup:
+    """The registry and the ledger, for a check that names the champion or a registered model.
 
-    :raises ConfigurationError: an option is missing that says where they are
+    :raises ConfigurationError: nothing says which, or where they are
     """
-    from airflow_mlgov.evidence.ledger import open_ledger
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.governance.policy import load_policy
     from airflow_mlgov.registry.protocol import name_in
     from airflow_mlgov.release.champion_data import RegistryLookup
 
-    model, ledger, trust, policy = (given[name] for name in ("model", "ledger", "trust", "policy"))
-    if not (model and ledger and trust and policy):
+    model = given["model"]
+    if not model:
         raise ConfigurationError(
-            "a check names the champion or a registered model: pass --model, --ledger, --trust and --policy",
-            code="option.missing",
+            "a check names the champion or a registered model: pass --model", code="option.missing"
         )
-    goal = load_policy(policy).model(name_in(model)).target(given["target"])
-    records = open_ledger(ledger, create=bool(given["sign"]))  # who signs, records in it afterwards
-    keys, registry = TrustRoot.load(trust), _registry(given)
+    goal = load_policy(given["policy"] or required("policy")()).model(name_in(model)).target(given["target"])
+    # who signs, records in it afterwards
+    records = ledger_at(given["ledger"] or required("ledger")(), create=bool(given["sign"]))
+    keys, registry = TrustRoot.load(given["trust"] or required("trust_root")()), _registry(given, duty)
     return RegistryLookup(registry, records, keys, given["environment"], name_in(model), goal)
 
 
@@ -196,20 +212,15 @@ def _conclude(result: GateResult, given: Mapping[str, Any]) -> None:
 
 
 def _record(result: GateResult, given: Mapping[str, Any]) -> str:
-    from airflow_mlgov.evidence.ledger import open_ledger
     from airflow_mlgov.evidence.signing import refuse_local
     from airflow_mlgov.evidence.statements import GateStatement
     from airflow_mlgov.governance.policy import load_policy
 
-    if not given["sign"]:
-        raise ConfigurationError(
-            "evidence must be signed: pass --sign local:PATH or --sign vault:KEY with --ledger", code="option.missing"
-        )
     policy = load_policy(given["policy"]) if given["policy"] else None
     context = context_of(f"gate {result.gate}", given["environment"], policy)
-    signer = signer_for(given["sign"])
+    signer = signer_for(given["sign"], result.gate)
     refuse_local(signer, given["environment"], policy.production if policy else ())
-    return open_ledger(given["ledger"]).attest(GateStatement.of(result, context), signer).reference
+    return ledger_at(given["ledger"]).attest(GateStatement.of(result, context), signer).reference
 
 
 def _write(path: Path, text: str) -> None:

@@ -17,6 +17,7 @@ from airflow_mlgov.cli.common import (
     SignWith,
     TrustFile,
     context_of,
+    environment_of,
     open_checkpoints,
     open_registry,
     print_json,
@@ -24,8 +25,8 @@ from airflow_mlgov.cli.common import (
     signer_for,
     who_asks,
 )
+from airflow_mlgov.cli.configured import ledger_at, required
 from airflow_mlgov.cli.values import path, whole
-from airflow_mlgov.errors import ConfigurationError
 
 ledger_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The audit trail.")
 
@@ -38,13 +39,10 @@ def ledger_verify(
     as_json: AsJson = False,
 ) -> None:
     """Walk the whole chain, and hold it against checkpoints that were kept elsewhere."""
-    from airflow_mlgov.evidence.ledger import open_ledger
     from airflow_mlgov.evidence.signing import TrustRoot
 
-    if checkpoint and trust is None:
-        raise ConfigurationError("a checkpoint is signed: pass --trust with --checkpoint", code="option.missing")
-    marks = open_checkpoints(checkpoint, TrustRoot.load(trust)) if trust else []
-    now = open_ledger(ledger, create=False).verify(marks)
+    marks = open_checkpoints(checkpoint, TrustRoot.load(trust or required("trust_root")())) if checkpoint else []
+    now = ledger_at(ledger, create=False).verify(marks)
     if as_json:
         print_json({**now._asdict(), "checkpoints": [mark._asdict() for mark in marks]})
         return
@@ -59,9 +57,8 @@ def ledger_show(
 ) -> None:
     """Print one entry with its statement."""
     from airflow_mlgov.evidence.digests import parse_json
-    from airflow_mlgov.evidence.ledger import open_ledger
 
-    entry = open_ledger(ledger, create=False).get(seq)
+    entry = ledger_at(ledger, create=False).get(seq)
     envelope = parse_json(entry.envelope)
     print_json(
         {
@@ -80,14 +77,15 @@ def ledger_checkpoint(
     ledger: LedgerUrl,
     sign: SignWith,
     out: Annotated[str, typer.Option("--out", help="New file, or URL such as s3://bucket/name, to write it to.")],
-    environment: Environment = "default",
+    environment: Environment = None,
 ) -> None:
     """Sign how long the ledger is and what it holds, to be kept where its owner cannot rewrite it."""
     from airflow_mlgov.evidence.checkpoints import make_checkpoint, write_checkpoint
-    from airflow_mlgov.evidence.ledger import open_ledger
 
     envelope = make_checkpoint(
-        open_ledger(ledger, create=False), signer_for(sign), context_of("ledger checkpoint", environment)
+        ledger_at(ledger, create=False),
+        signer_for(sign, "checkpoint"),
+        context_of("ledger checkpoint", environment),
     )
     write_checkpoint(envelope, out)
     say(f"checkpoint written to {out}")
@@ -104,22 +102,21 @@ def ledger_quarantine(
         str | None, typer.Option("--person", help="Who says so; if omitted, the user of this shell.")
     ] = None,
     policy: Annotated[Path | None, typer.Option("--policy", help="Governance policy, mlgov.yaml.")] = None,
-    environment: Environment = "default",
+    environment: Environment = None,
 ) -> None:
     """Sign, with the key of the duty `reconcile`, that an entry which never verified counts for nothing.
 
     What verifies counts whatever is said here. The entry stays in the ledger, and so does this.
     """
-    from airflow_mlgov.evidence.ledger import open_ledger
     from airflow_mlgov.evidence.signing import TrustRoot, refuse_local
     from airflow_mlgov.evidence.statements import Person
     from airflow_mlgov.evidence.verification import quarantine
     from airflow_mlgov.governance.policy import load_policy
 
-    read, signer, name = load_policy(policy) if policy else None, signer_for(sign), person or who_asks()
-    refuse_local(signer, environment, read.production if read else ())
+    read, signer, name = load_policy(policy) if policy else None, signer_for(sign, "reconcile"), person or who_asks()
+    refuse_local(signer, environment_of(environment), read.production if read else ())
     context = context_of("ledger quarantine", environment, read)
-    records, keys = open_ledger(ledger, create=False), TrustRoot.load(trust)
+    records, keys = ledger_at(ledger, create=False), TrustRoot.load(trust)
     entry = quarantine(records, seq, keys, signer, context, Person(name, name), reason)
     say(f"ledger:{seq} counts for nothing any more ({entry.reference})")
 
@@ -134,18 +131,17 @@ def ledger_export(
     sign: Annotated[
         str | None, typer.Option("--sign", help="Sign a checkpoint into it: local:PATH, vault:KEY.")
     ] = None,
-    environment: Environment = "default",
+    environment: Environment = None,
 ) -> None:
     """Write all that speaks for a model version into one file, which verifies without Airflow, MLflow and ledger."""
     from airflow_mlgov.evidence.checkpoints import make_checkpoint
-    from airflow_mlgov.evidence.ledger import open_ledger
     from airflow_mlgov.evidence.pack import write_pack
     from airflow_mlgov.governance.policy import load_policy
 
     client = open_registry(registry, load_policy(policy) if policy else None)
-    records = open_ledger(ledger, create=False)
+    records = ledger_at(ledger, create=False)
     subject = client.subject(client.resolve(model))
     context = context_of("ledger export", environment)
-    checkpoint = make_checkpoint(records, signer_for(sign), context) if sign else None
+    checkpoint = make_checkpoint(records, signer_for(sign, "checkpoint"), context) if sign else None
     kept, size = write_pack(records, subject, out, checkpoint)
     say(f"{out}: {kept} of {size} entries whole, the others as links of the chain")

@@ -59,8 +59,9 @@ _FOR_MODEL = {
 }
 _RECORDING = {
     "registry": RegistryUri,
-    "policy": _path("--policy", "Governance policy, mlgov.yaml."),
-    "ledger": _text("--ledger", "SQLAlchemy URL: record the evidence there."),
+    "policy": _path("--policy", "Governance policy; if a model is named, MLGOV_POLICY or [mlgov] policy if omitted."),
+    "record": Annotated[bool, typer.Option("--record", help="Record the evidence in the ledger of [mlgov].")],
+    "ledger": _text("--ledger", "SQLAlchemy URL, or conn:ID of Airflow's: record the evidence there."),
     "sign": _text("--sign", "local:PATH or vault:KEY (VAULT_ADDR, VAULT_TOKEN)."),
     "environment": Environment,
     "as_json": AsJson,
@@ -73,7 +74,7 @@ _RECORDING = {
 _DEFAULTS = {
     "data": Parameter.empty,
     "target": "production",
-    "environment": "default",
+    "record": False,
     "as_json": False,
     "what_if": False,
 }

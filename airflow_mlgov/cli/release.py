@@ -25,6 +25,7 @@ from airflow_mlgov.cli.common import (
     say,
     who_asks,
 )
+from airflow_mlgov.cli.configured import ledger_at, required
 from airflow_mlgov.cli.values import path, whole
 from airflow_mlgov.errors import ConfigurationError
 
@@ -49,7 +50,7 @@ def promote(
     policy: PolicyFile,
     sign: SignWith,
     registry: RegistryUri = None,
-    environment: Environment = "default",
+    environment: Environment = None,
     requester: Annotated[str | None, typer.Option(help="Who asks; if omitted, the user of this shell.")] = None,
     decision_log: DecisionLog = None,
     as_json: AsJson = False,
@@ -64,6 +65,7 @@ def promote(
         trust=trust,
         policy=policy,
         sign=sign,
+        duty="promotion",
         environment=environment,
         decision_log=decision_log,
     )
@@ -81,15 +83,16 @@ def rollback(
     sign: SignWith,
     registry: RegistryUri = None,
     version: Annotated[str | None, typer.Option(help="To this version; if omitted, the newest that holds.")] = None,
-    environment: Environment = "default",
+    environment: Environment = None,
     as_json: AsJson = False,
 ) -> None:
     """Back to the previous version whose artifact still hashes and whose evidence still verifies."""
     from airflow_mlgov.release.rollback import roll_back
 
     desk = open_desk(
-        "rollback", registry=registry, ledger=ledger, trust=trust, policy=policy, sign=sign, environment=environment
-    )
+        "rollback", registry=registry, ledger=ledger, trust=trust, policy=policy, sign=sign, duty="promotion",
+        environment=environment,
+    )  # fmt: skip
     done = roll_back(desk, name, target, reason=reason, to=version)
     _tell(done, f"rolled back to at {target!r}", as_json)
 
@@ -102,15 +105,16 @@ def reconcile(
     registry: RegistryUri = None,
     revert: Annotated[bool, typer.Option("--revert", help="Put back what the ledger says.")] = False,
     model: Annotated[list[str] | None, typer.Option("--model", help="Only this model. Repeatable.")] = None,
-    environment: Environment = "default",
+    environment: Environment = None,
     as_json: AsJson = False,
 ) -> None:
     """Hold the registry against the ledger; exit code 1 while something is unsettled."""
     from airflow_mlgov.release.reconciliation import reconcile, render_incidents
 
     desk = open_desk(
-        "reconcile", registry=registry, ledger=ledger, trust=trust, policy=policy, sign=sign, environment=environment
-    )
+        "reconcile", registry=registry, ledger=ledger, trust=trust, policy=policy, sign=sign, duty="reconcile",
+        environment=environment,
+    )  # fmt: skip
     result = reconcile(desk, revert=revert, models=model)
     if as_json:
         print_json(result.as_dict())
@@ -122,7 +126,10 @@ def reconcile(
 def verify(
     trust: TrustFile,
     model: Annotated[str | None, typer.Argument(help="models:/name@alias or models:/name/7")] = None,
-    ledger: Annotated[str | None, typer.Option("--ledger", help="SQLAlchemy URL of the ledger.")] = None,
+    ledger: Annotated[
+        str | None,
+        typer.Option("--ledger", help="URL or conn:ID of the ledger; MLGOV_LEDGER or [mlgov] ledger if omitted."),
+    ] = None,
     pack: Annotated[
         Path | None,
         typer.Option("--pack", parser=path, help="An evidence pack instead of model and ledger."),
@@ -147,7 +154,6 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """May this artifact be served, and why? Asks registry, ledger and trust root, or a pack alone; never Airflow."""
-    from airflow_mlgov.evidence.ledger import open_ledger
     from airflow_mlgov.evidence.pack import open_pack
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.release.explanation import explain_bytes
@@ -167,8 +173,8 @@ def verify(
         opened = open_pack(pack, keys)
         subject, notes = opened.subject(artifact), opened.notes(artifact)
         answer = explained_here(subject, opened)
-    elif pack is None and model and ledger and artifact is None:
-        client, records = open_registry(registry, again), open_ledger(ledger, create=False)
+    elif pack is None and model and artifact is None:
+        client, records = open_registry(registry, again), ledger_at(ledger or required("ledger")(), create=False)
         version = client.resolve(model)
         goal = target or _target_at(_place_of(model), version.name, again)
         if into is None:
@@ -216,10 +222,9 @@ def replay(
     policy: what would change, for which owners, and which waivers cover it. Exit code 1 if what is promoted now, a
     pipeline, a DAG, or a decision that allowed would be denied.
     """
-    from airflow_mlgov.evidence.ledger import open_ledger
     from airflow_mlgov.evidence.signing import TrustRoot
 
-    records, keys = open_ledger(ledger, create=False), TrustRoot.load(trust)
+    records, keys = ledger_at(ledger, create=False), TrustRoot.load(trust)
     if policy is not None:
         from airflow_mlgov.governance.policy import load_policy
 

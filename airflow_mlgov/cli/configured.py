@@ -1,0 +1,146 @@
+"""Where an option comes from that was not given: ``MLGOV_LEDGER`` and the like, else ``[mlgov]`` of airflow.cfg, else
+what a first try has left in ``$AIRFLOW_HOME/mlgov``. The settings of the operators; Airflow itself is imported for a
+connection alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.rego.choice import from_environment
+
+if TYPE_CHECKING:
+    from airflow_mlgov.addresses import RegistryIdentity
+    from airflow_mlgov.evidence.ledger import Ledger
+    from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
+
+_CONNECTION = "conn:"
+"""Before the id of an Airflow connection."""
+_FIRST_TRY = {
+    "ledger": ("ledger.db", "sqlite:///{}"),
+    "trust_root": ("trust.json", "{}"),
+    "sign": ("signing-key.pem", "local:{}"),
+}
+"""Setting -> the file that a first try without any makes, and how the setting would name it."""
+_FLAGS = {"trust_root": "trust"}
+_WHICH = {"ledger": "ledger", "trust_root": "trust root", "sign": "signer", "policy": "policy"}
+
+
+def configured(name: str) -> str | None:
+    """A setting as the operators have it, None if there is none.
+
+    :param name: of ``[mlgov]``: ``ledger``, ``trust_root``, ``policy``, ``sign``, ``environment``
+    :raises ConfigurationError: airflow.cfg cannot be read
+    """
+    if name == "ledger" and not os.environ.get("MLGOV_LEDGER"):
+        connection = from_environment("ledger_conn_id")
+        if connection:
+            return _CONNECTION + connection
+    found = from_environment(name)
+    if found or name not in _FIRST_TRY:
+        return found or None
+    file, written = _FIRST_TRY[name]
+    path = Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser() / "mlgov" / file
+    return written.format(path) if path.is_file() else None
+
+
+def required(name: str) -> Callable[[], str]:
+    """What an option takes that has to be said somewhere."""
+
+    def found() -> str:
+        value = configured(name)
+        if value is None:
+            flag = _FLAGS.get(name, name)
+            raise ConfigurationError(
+                f"which {_WHICH[name]}? pass --{flag}, or set MLGOV_{name.upper()}, or {name} under [mlgov] in "
+                "airflow.cfg",
+                code="option.missing",
+            )
+        return value
+
+    return found
+
+
+def ledger_at(where: str, *, create: bool = True) -> Ledger:
+    """The ledger at a URL, or at an Airflow connection.
+
+    :param where: a SQLAlchemy URL, or ``conn:ID``
+    :param create: False for whoever only reads
+    """
+    connection = _connection_in(where)
+    if connection is not None:
+        from airflow_mlgov.cli import connections
+
+        return connections.ledger(connection, create=create)
+    from airflow_mlgov.evidence.ledger import open_ledger
+
+    return open_ledger(where, create=create)
+
+
+def registry_at(where: str | None, identity: RegistryIdentity | None, duty: str | None) -> MlflowRegistry:
+    """The model registry at a URI, with ``MLFLOW_TRACKING_USERNAME`` and ``_PASSWORD``, or at an Airflow connection.
+
+    :param where: a URI, or ``conn:ID``; if omitted, the connection that ``mlflow_conn_id`` of ``[mlgov]`` names
+    :param identity: which registry it has to be; any if omitted
+    :param duty: what the command does; it fills ``{duty}`` in the connection
+    :raises ConfigurationError: there is none, or it is another registry
+    """
+    connection = _connection_in(where) if where else from_environment("mlflow_conn_id")
+    if connection:
+        from airflow_mlgov.cli import connections
+
+        return connections.registry(connection, identity, duty)
+    if not where:
+        raise ConfigurationError(
+            "which registry? pass --registry, or set MLFLOW_TRACKING_URI, or mlflow_conn_id under [mlgov] in "
+            "airflow.cfg",
+            code="option.missing",
+        )
+    from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
+
+    user, password = (os.environ.get(f"MLFLOW_TRACKING_{word}") for word in ("USERNAME", "PASSWORD"))
+    return MlflowRegistry(where, username=user, password=password, identity=identity)
+
+
+def vault_client(duty: str | None) -> Callable[[], Any] | None:
+    """What gives a client of the duty's identity at Vault; None where Vault's own variables name one, or nobody does.
+
+    :raises ConfigurationError: the connection has a placeholder for a duty, and the command has none
+    """
+    connection = "" if os.environ.get("VAULT_ADDR") else from_environment("vault_conn_id")
+    if not connection:
+        return None
+
+    def client() -> Any:
+        from airflow_mlgov.cli import connections
+
+        return connections.vault(filled(connection, duty))
+
+    return client
+
+
+def filled(text: str, duty: str | None) -> str:
+    """A setting with its ``{duty}`` filled in; keys in Vault are named with hyphens.
+
+    :raises ConfigurationError: it has one, and the command is of no duty
+    """
+    if "{duty}" not in text:
+        return text
+    if duty is None:
+        raise ConfigurationError(f"{text} holds {{duty}}: name the one that is meant", code="configuration.braces")
+    return text.replace("{duty}", duty if text.startswith("local:") else duty.replace("_", "-"))
+
+
+def _connection_in(where: str) -> str | None:
+    """The id of the Airflow connection that is named, None if it is something else.
+
+    :raises ConfigurationError: it says ``conn:`` and no id
+    """
+    if not where.startswith(_CONNECTION):
+        return None
+    if where == _CONNECTION:
+        raise ConfigurationError("conn: names no connection: write conn:ID", code="connection.missing")
+    return where.removeprefix(_CONNECTION)

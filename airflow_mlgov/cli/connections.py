@@ -1,0 +1,84 @@
+"""Connections of Airflow for commands: what ``conn:ID`` names, and what ``[mlgov]`` does. Besides doctor, the one place
+of the commands that imports Airflow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from airflow_mlgov.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from airflow_mlgov.addresses import RegistryIdentity
+    from airflow_mlgov.evidence.ledger import Ledger
+    from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
+
+
+def ledger(conn_id: str, *, create: bool) -> Ledger:
+    """The ledger at a connection.
+
+    :raises ConfigurationError: there is no such connection, or no Airflow
+    """
+    with _looked_up(conn_id):
+        from airflow_mlgov.hooks.ledger import LedgerHook
+
+        return LedgerHook(conn_id, create=create).get_conn()
+
+
+def registry(conn_id: str, identity: RegistryIdentity | None, duty: str | None) -> MlflowRegistry:
+    """The model registry at a connection, with the identity that the duty has there.
+
+    :raises ConfigurationError: there is no such connection, or no Airflow
+    """
+    with _looked_up(conn_id):
+        from airflow_mlgov.hooks.mlflow import MlflowHook
+
+        return MlflowHook(conn_id, duty, identity=identity).registry()
+
+
+def vault(conn_id: str) -> Any:
+    """An authenticated ``hvac.Client`` of a connection.
+
+    :raises ConfigurationError: there is no such connection, or no Airflow
+    """
+    with _looked_up(conn_id):
+        from airflow_mlgov.hooks.vault import MlgovVaultHook
+
+        return MlgovVaultHook(vault_conn_id=conn_id).transit_client()
+
+
+@contextmanager
+def all_connections() -> Iterator[None]:
+    """Outside of tasks Airflow looks for connections in its own database only if this says so."""
+    name = "_AIRFLOW_PROCESS_CONTEXT"
+    before = os.environ.get(name)
+    os.environ[name] = "server"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+@contextmanager
+def _looked_up(conn_id: str) -> Iterator[None]:
+    try:
+        from airflow.providers.common.compat.sdk import AirflowNotFoundException
+    except ImportError:
+        raise ConfigurationError(
+            f"{conn_id} is a connection of Airflow, which is not installed here: name the URL instead",
+            code="airflow.missing",
+        ) from None
+    with all_connections():
+        try:
+            yield
+        except AirflowNotFoundException:
+            raise ConfigurationError(
+                f"Airflow has no connection {conn_id!r}: add it (`airflow connections add {conn_id} …`), or name the "
+                "URL",
+                code="connection.missing",
+            ) from None
