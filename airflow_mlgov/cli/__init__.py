@@ -13,6 +13,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 from airflow_mlgov.cli.app import app
 from airflow_mlgov.cli.common import Screen, say
+from airflow_mlgov.cli.configured import is_completing
 from airflow_mlgov.cli.values import require_text
 from airflow_mlgov.errors import (
     AccessError,
@@ -29,6 +30,10 @@ def main() -> None:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # they would be looked for in every package that is here
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
+    if is_completing():
+        from typer.completion import completion_init  # type: ignore[attr-defined]
+
+        completion_init()
     with _screened(arguments):
         try:
             require_text(arguments)
@@ -58,8 +63,9 @@ def _end(error: MlgovError) -> None:
 
 @contextmanager
 def _screened(arguments: list[str]) -> Iterator[None]:
-    """Nothing reaches the terminal that moves its cursor, whoever writes it. The demo draws in colours of its own."""
-    if arguments[:1] == ["demo"]:
+    """Nothing reaches the terminal that moves its cursor, whoever writes it. The demo draws in colours of its own, and
+    what a shell asks for is read by no person."""
+    if arguments[:1] == ["demo"] or is_completing():
         yield
         return
     with redirect_stdout(Screen(sys.stdout)), redirect_stderr(Screen(sys.stderr)):

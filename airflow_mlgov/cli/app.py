@@ -4,11 +4,12 @@ when it is asked for. What the list of them says is said here, so that it import
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from typer.core import TyperGroup
 
+from airflow_mlgov import __version__
 from airflow_mlgov.cli.spare import spared
 
 _HELP = "ML governance: gates, evidence and promotion, as Airflow's operators do them, from a shell."
@@ -68,10 +69,14 @@ COMMANDS = {
         "vault_policy",
         "Print the Vault policy of a duty's identity, for `vault policy write mlgov-fairness -`.",
     ),
+    "explain": _Command(
+        "about", "explain", "Say what the code of an error or of a reason to refuse means, and what to do."
+    ),
+    "completion": _Command("about", "completion", "Print what lets a shell complete commands and options."),
     "doctor": _Command("doctor", "doctor", "Say what is wrong with the set-up and how to mend it."),
     "demo": _Command("demo", "demo", "The whole story on this machine: Vault, MLflow, Airflow, and five scenes."),
     "gate": _Command("gate", "gate_app", "Run one gate over a file or a table."),
-    "policy": _Command("policy", "policy_app", "Packs of rules, and what a policy changes."),
+    "policy": _Command("policy", "policy_app", "Governance policies, and packs of rules."),
     "suite": _Command("suite", "suite_app", "Suites of expectations for the data gate."),
     "data": _Command("data", "data_app", "Data sets, and how they are read."),
     "ledger": _Command("ledger", "ledger_app", "The audit trail."),
@@ -118,8 +123,22 @@ app = typer.Typer(
 )
 
 
+def _tell_version(asked: bool) -> None:
+    if asked:
+        print(f"mlgov {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _mlgov() -> None:
+def _mlgov(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_tell_version, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _nothing() -> None:
     pass
 
 
@@ -136,5 +155,5 @@ def _loaded(name: str) -> Any:
 
 def _listed(said: str) -> Any:
     tree = typer.Typer(rich_markup_mode=None, add_completion=False)
-    tree.command(help=said)(_mlgov)
+    tree.command(help=said)(_nothing)
     return typer.main.get_command(tree)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.rego.choice import from_environment
 
 if TYPE_CHECKING:
     from airflow_mlgov.addresses import RegistryIdentity
@@ -29,6 +28,11 @@ _FLAGS = {"trust_root": "trust"}
 _WHICH = {"ledger": "ledger", "trust_root": "trust root", "sign": "signer", "policy": "policy"}
 
 
+def is_completing() -> bool:
+    """Whether a shell asks what a word may become, and nothing is to be done."""
+    return "_MLGOV_COMPLETE" in os.environ
+
+
 def configured(name: str) -> str | None:
     """A setting as the operators have it, None if there is none.
 
@@ -36,10 +40,10 @@ def configured(name: str) -> str | None:
     :raises ConfigurationError: airflow.cfg cannot be read
     """
     if name == "ledger" and not os.environ.get("MLGOV_LEDGER"):
-        connection = from_environment("ledger_conn_id")
+        connection = _said("ledger_conn_id")
         if connection:
             return _CONNECTION + connection
-    found = from_environment(name)
+    found = _said(name)
     if found or name not in _FIRST_TRY:
         return found or None
     file, written = _FIRST_TRY[name]
@@ -51,7 +55,7 @@ def required(name: str) -> Callable[[], str]:
     """What an option takes that has to be said somewhere."""
 
     def found() -> str:
-        value = configured(name)
+        value = "" if is_completing() else configured(name)
         if value is None:
             flag = _FLAGS.get(name, name)
             raise ConfigurationError(
@@ -88,7 +92,7 @@ def registry_at(where: str | None, identity: RegistryIdentity | None, duty: str 
     :param duty: what the command does; it fills ``{duty}`` in the connection
     :raises ConfigurationError: there is none, or it is another registry
     """
-    connection = _connection_in(where) if where else from_environment("mlflow_conn_id")
+    connection = _connection_in(where) if where else _said("mlflow_conn_id")
     if connection:
         from airflow_mlgov.cli import connections
 
@@ -110,7 +114,7 @@ def vault_client(duty: str | None) -> Callable[[], Any] | None:
 
     :raises ConfigurationError: the connection has a placeholder for a duty, and the command has none
     """
-    connection = "" if os.environ.get("VAULT_ADDR") else from_environment("vault_conn_id")
+    connection = "" if os.environ.get("VAULT_ADDR") else _said("vault_conn_id")
     if not connection:
         return None
 
@@ -144,3 +148,9 @@ def _connection_in(where: str) -> str | None:
     if where == _CONNECTION:
         raise ConfigurationError("conn: names no connection: write conn:ID", code="connection.missing")
     return where.removeprefix(_CONNECTION)
+
+
+def _said(name: str) -> str:
+    from airflow_mlgov.rego.choice import from_environment
+
+    return from_environment(name)

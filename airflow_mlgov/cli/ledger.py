@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from base64 import b64decode
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +29,8 @@ from airflow_mlgov.cli.common import (
 )
 from airflow_mlgov.cli.configured import ledger_at, required
 from airflow_mlgov.cli.values import path, whole
+from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.strict_files import nearest
 
 ledger_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The audit trail.")
 
@@ -49,6 +53,43 @@ def ledger_verify(
     say(f"the chain holds: {now.size} entries, head {now.head}, root {now.root}")
     for mark in marks:
         say(f"it holds what the checkpoint of {mark.size} entries says")
+
+
+@ledger_app.command("list")
+def ledger_list(
+    ledger: LedgerUrl,
+    model: Annotated[str | None, typer.Option("--model", help="Only about versions of this registered model.")] = None,
+    kind: Annotated[
+        list[str] | None, typer.Option("--kind", help="Only gate, decision, promotion … Repeatable.")
+    ] = None,
+    digest: Annotated[str | None, typer.Option("--digest", help="Only about this SHA-256, or its beginning.")] = None,
+    since: Annotated[int, typer.Option("--since", parser=whole, help="Only after this entry.")] = 0,
+    last: Annotated[int, typer.Option("--last", parser=whole, help="At most so many, the newest; 0: all.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List entries, the newest last: number, when, kind, what it is about. Walks the chain first; `show` has all."""
+    from airflow_mlgov.evidence.statements import CLASSES
+
+    kinds = sorted({cls.kind for cls in CLASSES.values()})
+    unknown = next((word for word in kind or () if word not in kinds), None)
+    if unknown is not None:
+        raise ConfigurationError(f"no entry is a {unknown!r}{nearest(unknown, kinds)}", code="ledger.kind_unknown")
+    found = [
+        entry
+        for entry in ledger_at(ledger, create=False).walk().entries(model=model)
+        if entry.seq > since
+        and (not kind or entry.kind in kind)
+        and (not digest or entry.subject_digest.startswith(digest.removeprefix("sha256:")))
+    ]
+    shown = found[-last:] if last > 0 else found
+    if as_json:
+        print_json([{name: value for name, value in asdict(entry).items() if name != "envelope"} for entry in shown])
+        return
+    for entry in shown:
+        when = entry.recorded_at[:19].replace("T", " ")
+        say(f"{entry.seq:>7}  {when}  {entry.kind:12}  {entry.subject_name}  sha256:{entry.subject_digest[:12]}")
+    if len(shown) < len(found):
+        say(f"{len(found) - len(shown)} more: pass --last or --since", to=sys.stderr)
 
 
 @ledger_app.command("show")

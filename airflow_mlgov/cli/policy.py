@@ -1,5 +1,5 @@
-"""``mlgov policy``: packs of rules as bundles, their tests and mistakes, and what a new version changes. Needs neither
-Airflow nor a server."""
+"""``mlgov policy``: the mistakes in a policy, packs of rules as bundles, their tests and mistakes, what a new version
+changes. Needs neither Airflow nor a server."""
 
 from __future__ import annotations
 
@@ -17,13 +17,45 @@ if TYPE_CHECKING:
     from airflow_mlgov.governance.pack_tests import Tested
     from airflow_mlgov.governance.packs import Pack
 
-policy_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Packs of rules, and what a policy changes.")
+policy_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Governance policies, and packs of rules.")
 _Pack = Annotated[str, typer.Argument(help="Folder or bundle of rules, or a shipped package such as mlgov.pii.")]
 
 
 @policy_app.callback()
 def _policy() -> None:
-    """Packs of rules, and what a policy changes."""
+    """Governance policies, and packs of rules."""
+
+
+@policy_app.command("check")
+def check(
+    file: Annotated[list[Path], typer.Argument(parser=path, help="Governance policies, mlgov.yaml.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show every mistake in a governance policy, with its line and its mend, and bounds that no model or every model
+    meets. Exit code 1 if it would be refused, or can let nothing through."""
+    from airflow_mlgov.governance.policy_mistakes import Examined
+    from airflow_mlgov.strict_files import read_yaml
+
+    found = []
+    for one in file:
+        examined = Examined(read_yaml(one, "policy"))
+        mistakes = list(examined.mistakes())
+        found += sorted(mistakes or examined.doubts(), key=lambda one: one.line)
+    if as_json:
+        print_json([{"code": one.code, "where": one.where, "text": one.text} for one in found])
+    else:
+        say(*(f"{one.where}: {one.text} [{one.code}]" for one in found))
+        if not found:
+            say("no mistake was found")
+    raise typer.Exit(1 if any(one.code != "policy.bound_idle" for one in found) else 0)
+
+
+@policy_app.command("schema")
+def schema() -> None:
+    """Print the JSON Schema of the governance policy, for editors: with the gates that are installed."""
+    from airflow_mlgov.governance.schema import policy_schema
+
+    print_json(policy_schema())
 
 
 @policy_app.command("bundle")

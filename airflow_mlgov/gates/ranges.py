@@ -35,3 +35,18 @@ def range_of(check: str) -> Range:
     if not relative:
         return low, high
     return _OPEN if low is None or high is None else (low - high, high - low)
+
+
+_EXAMPLES: tuple[tuple[str, str], ...] = (
+    (rf".*{VS_CHAMPION}", "{min_change: -0.01}"),
+    (r".*_ratio(_.*)?", "{min: 0.8}"),
+    (r"(.*_difference|.*_disparity|expected_calibration_error)(_.*)?", "{max: 0.1}"),
+    (r"(brier_score|log_loss|rmse|mae|mean_absolute_error)(_.*)?", "{max: 0.25}"),
+    (r"(false|miss|abstention).*_rate(_.*)?", "{max: 0.05}"),
+)
+
+
+def example_of(check: str) -> str:
+    """A bound of the kind that people set for a metric, as the policy writes it."""
+    metric = check.partition("[")[0]
+    return next((bound for pattern, bound in _EXAMPLES if re.fullmatch(pattern, metric)), "{min: 0.75}")

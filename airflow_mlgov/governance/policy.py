@@ -5,7 +5,6 @@ It says which gates, bounds, approvals and freshness apply to a model and a targ
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,15 +15,14 @@ from typing import Any
 from airflow_mlgov import catalogue
 from airflow_mlgov.addresses import RegistryIdentity
 from airflow_mlgov.durations import parse_duration, span
-from airflow_mlgov.errors import ConfigurationError, MlgovError
+from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.evidence.digests import hash_file
 from airflow_mlgov.evidence.statements import Person
 from airflow_mlgov.gates.force import MODES
 from airflow_mlgov.gates.protocol import Local
-from airflow_mlgov.governance.names import why_unreadable
-from airflow_mlgov.governance.reasons import shipped_rules
-from airflow_mlgov.governance.weighing import is_of_the_decision, why_no_mode
-from airflow_mlgov.strict_files import Document, nearest, read_text, read_yaml, why_open_to_all
+from airflow_mlgov.governance.policy_mistakes import Examined
+from airflow_mlgov.governance.weighing import is_of_the_decision
+from airflow_mlgov.strict_files import read_yaml
 
 _FOR_THE_DECISION = {"max_tries"}
 """Keys of a gate's section that are neither settings of the gate nor bounds."""
@@ -291,87 +289,12 @@ def load_policy(path: str | Path) -> GovernancePolicy:
         may write the file, or replace it in its folder
     :raises AccessError: the file system refuses to read it
     """
-    read = read_yaml(path, "policy")
-    if why := why_open_to_all(path, "policy"):
-        raise ConfigurationError(why, code="policy.writable")
-    if not isinstance(read.content, dict):
-        raise ConfigurationError(
-            f"{read.source}: the policy is empty; it needs `version: 1` and `models:`", code="policy.empty"
-        )
-    _validate(read)
-    _refuse_unreadable(read)
-    _refuse_shared_places(read)
-    _refuse_unknown_teams(read)
-    own = _organisations_rules(read)
-    _refuse_modes(read, own)
-    return GovernancePolicy(Path(path), read.sha256, read.raw.decode(), read.content, read.lines, own)
-
-
-def _refuse_unreadable(policy: Document) -> None:
-    """Names that hold what nobody sees; people's also those that could be taken for another's."""
-    content = policy.content
-    people: list[tuple[tuple[str, ...], str]] = [(("accounts", name), name) for name in content.get("accounts", ())]
-    things: list[tuple[tuple[str, ...], str]] = []
-    for group, members in content.get("groups", {}).items():
-        people += [(("groups", group), group), *((("groups", group), name) for name in members)]
-    for model, section in content["models"].items():
-        things += [(("models", model), name) for name in (model, *section.get("owners", ()))]
-        for target, said in section["targets"].items():
-            path: tuple[str, ...] = ("models", model, "targets", target)
-            things.append((path, target))
-            for key in ("approvals", "waivers", "break_glass"):
-                people += [((*path, key), name) for name in (said.get(key) or {}).get("from", ())]
-    for named, person in ((people, True), (things, False)):
-        for path, name in named:
-            why = why_unreadable(name, person)
-            if why:
-                raise ConfigurationError(
-                    f"{policy.where(*path)}: the name {name!a} cannot be read: {why}", code="policy.name"
-                )
-
-
-def _refuse_shared_places(policy: Document) -> None:
-    """Two targets of a model at one place: the one with fewer gates would move the other."""
-    for model, section in policy.content["models"].items():
-        taken: dict[tuple[str, str], str] = {}
-        for target, said in section["targets"].items():
-            for kind in ("stage", "alias"):
-                if kind not in said:
-                    continue
-                place = (kind, said[kind].casefold())  # some of MLflow's databases tell no case apart
-                other = taken.setdefault(place, target)
-                if other != target:
-                    raise ConfigurationError(
-                        f"{policy.where('models', model, 'targets', target, kind)}: the targets {other} and {target} "
-                        f"of {model} share the {kind} {said[kind]}: give each a place of its own",
-                        code="policy.place_shared",
-                    )
-
-
-def _refuse_unknown_teams(policy: Document) -> None:
-    """A team that owns nothing is a slip of the pen: what is said of it would hold of no model."""
-    owners = {owner for section in policy.content["models"].values() for owner in section.get("owners", ())}
-    for team in policy.content.get("teams", {}):
-        if team not in owners:
-            raise ConfigurationError(
-                f"{policy.where('teams', team)}: no model has the owner {team!r}{nearest(team, owners)}",
-                code="policy.team_unknown",
-            )
-
-
-def _refuse_modes(policy: Document, own: Mapping[str, str]) -> None:
-    """Modes of rules that there are not, and those that would have a shipped rule let by what no policy may."""
-    for part in ("models", "teams"):
-        for name, section in policy.content.get(part, {}).items():
-            for rule, mode in section.get("modes", {}).items():
-                why = why_no_mode(rule, mode, shipped_rules(), own) if is_of_the_decision(rule) else ""
-                if part == "models" and not is_of_the_decision(rule):
-                    why = "a rule of a pack is named under gates: policy: modes"
-                if why:
-                    raise ConfigurationError(
-                        f"{policy.where(part, name, 'modes', rule)}: the mode {mode} of {rule}: {why}",
-                        code="policy.mode",
-                    )
+    read = Examined(read_yaml(path, "policy"))
+    first = next(read.mistakes(), None)
+    if first is not None:
+        raise first.error
+    found = read.document
+    return GovernancePolicy(Path(path), found.sha256, found.raw.decode(), found.content, found.lines, read.rules)
 
 
 def _held_against(gate: str) -> Iterable[str]:
@@ -383,70 +306,3 @@ def _held_against(gate: str) -> Iterable[str]:
 def _settings_of(gate: str) -> Collection[str] | None:
     """The names of a gate's settings; None if no gate of this name is installed."""
     return catalogue.load(gate).Settings.model_fields if gate in catalogue.names() else None
-
-
-def _organisations_rules(policy: Document) -> dict[str, str]:
-    """The organisation's own Rego, by the name that the policy gives it."""
-    found = {}
-    for index, name in enumerate(policy.content.get("rules", ())):
-        path = Path(policy.source).parent / name
-        try:
-            found[name], why = read_text(path, "rules"), why_open_to_all(path, "rules")
-        except MlgovError as error:
-            raise ConfigurationError(
-                f"{policy.where('rules', str(index))}: {error}", code="policy.rules_unreadable"
-            ) from error
-        if why:
-            raise ConfigurationError(f"{policy.where('rules', str(index))}: {why}", code="policy.writable")
-    return found
-
-
-def _validate(policy: Document) -> None:
-    from airflow_mlgov.governance.schema import policy_schema
-
-    schema = policy_schema()
-    if _surely_fits(policy.content, schema):
-        return
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
-
-    error = best_match(Draft202012Validator(schema).iter_errors(policy.content))
-    if error is None:
-        return
-    path = tuple(str(part) for part in error.absolute_path)
-    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        for key in _unknown_keys(error.schema, error.instance)[:1]:
-            near = nearest(key, _words(error.schema))
-            where = f"{policy.where(*path, key)}: {'.'.join((*path, key))}"
-            raise ConfigurationError(f"{where}: unknown key {key!r}{near}", code="policy.unknown_key")
-    where = f"{policy.where(*path)}: {'.'.join(path) or 'the policy'}"
-    raise ConfigurationError(f"{where}: {error.message}", code="policy.invalid")
-
-
-def _surely_fits(content: Any, schema: dict[str, Any]) -> bool:
-    """Told quickly by JSON Schema in Rust; false too of what is not told so, and where there is no wheel of that."""
-    try:
-        from jsonschema_rs import Draft202012Validator
-
-        return bool(Draft202012Validator(schema).is_valid(content))
-    except (ModuleNotFoundError, ValueError, OverflowError, RecursionError):  # what Rust cannot hold
-        return False
-
-
-def _unknown_keys(schema: Mapping[str, Any], instance: Mapping[str, Any]) -> list[str]:
-    patterns = schema.get("patternProperties", {})
-    return [
-        key
-        for key in instance
-        if key not in schema.get("properties", {}) and not any(re.search(pattern, key) for pattern in patterns)
-    ]
-
-
-def _words(schema: Mapping[str, Any]) -> list[str]:
-    """Every key that a part of the schema knows, those of its patterns spelt out."""
-    known = list(schema.get("properties", {}))
-    for pattern in schema.get("patternProperties", {}):
-        heads, _, tail = pattern.strip("^$").partition(")")
-        ends = tail.strip("_()").split("|") if tail else [""]
-        known += [f"{head}{'_' if end else ''}{end}" for head in heads.strip("(").split("|") for end in ends]
-    return known

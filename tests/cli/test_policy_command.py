@@ -99,3 +99,24 @@ def test_what_is_not_there(run, tmp_path: Path, command: str) -> None:
     code, _, err = run("policy", command, tmp_path / "nothing", *rest)
     assert code == 2
     assert "pack.unknown" in err
+
+
+def test_a_policy_is_checked_before_it_is_merged(run, tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    good, bad, idle = tmp_path / "good.yaml", tmp_path / "bad.yaml", tmp_path / "idle.yaml"
+    text = "version: 1\nmodels:\n  m:\n    gates: {performance: {label: y, score: s, roc_auc: {min: 0.75}}}\n"
+    good.write_text(text + "    targets: {production: {stage: Production, requires: [performance]}}\n")
+    bad.write_text(good.read_text().replace("requires", "requirs").replace("0.75", "x"))
+    idle.write_text(good.read_text().replace("0.75", "0"))
+    assert run("policy", "check", good)[:2] == (0, "no mistake was found\n")
+    code, out, _ = run("policy", "check", good, bad, "--json")
+    assert code == 1
+    found = json.loads(out)
+    assert [one["where"] for one in found] == [f"{bad}:4", f"{bad}:5", f"{bad}:5"]
+    assert "did you mean 'requires'?" in out
+    code, out, _ = run("policy", "check", idle)
+    assert (code, "every model meets {min: 0}" in out) == (0, True)
+    code, _, err = run("policy", "check", tmp_path / "gone.yaml")
+    assert (code, "file.missing" in err) == (2, True)
+    code, out, _ = run("policy", "schema")
+    assert (code, "performance" in json.loads(out)["$defs"]["model"]["properties"]["gates"]["properties"]) == (0, True)

@@ -68,6 +68,14 @@ def test_the_audit_trail_leaves_the_house(governed: Governed, shell: Run, run: R
     assert code == 0
     assert "it holds what the checkpoint of 6 entries says" in out
     assert run("ledger", "verify", *ledger, "--checkpoint", checkpoint)[0] == 2
+    code, out, _ = run("ledger", "list", *ledger, "--model", governed.model, "--kind", "promotion", "--json")
+    assert (code, [entry["kind"] for entry in json.loads(out)]) == (0, ["promotion"])
+    code, out, err = run("ledger", "list", *ledger, "--last", "2")
+    assert (code, [int(line.split()[0]) for line in out.splitlines()], "4 more" in err) == (0, [5, 6], True)
+    digest = governed.registry.digest(version)
+    assert len(run("ledger", "list", *ledger, "--digest", digest, "--since", "2")[1].splitlines()) == 4
+    code, _, err = run("ledger", "list", *ledger, "--kind", "gates")
+    assert (code, "did you mean 'gate'?" in err) == (2, True)
     code, out, _ = run("ledger", "export", *ledger, "--model", version.uri, "--out", pack, *sign)
     assert (code, out) == (0, f"{pack}: 6 of 6 entries whole, the others as links of the chain\n")
     code, out, _ = run("verify", "--pack", pack, "--artifact", governed.artifact(version), *trust, "--json")
