@@ -72,7 +72,7 @@ COMMANDS = {
     "explain": _Command(
         "about", "explain", "Say what the code of an error or of a reason to refuse means, and what to do."
     ),
-    "completion": _Command("about", "completion", "Print what lets a shell complete commands and options."),
+    "completion": _Command("about", "completion", "Print what lets a shell complete commands and options:"),
     "doctor": _Command("doctor", "doctor", "Say what is wrong with the set-up and how to mend it."),
     "demo": _Command("demo", "demo", "The whole story on this machine: Vault, MLflow, Airflow, and five scenes."),
     "gate": _Command("gate", "gate_app", "Run one gate over a file or a table."),

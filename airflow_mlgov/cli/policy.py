@@ -42,12 +42,10 @@ def check(
         mistakes = list(examined.mistakes())
         found += sorted(mistakes or examined.doubts(), key=lambda one: one.line)
     if as_json:
-        print_json([{"code": one.code, "where": one.where, "text": one.text} for one in found])
+        print_json([{"code": one.error.code, "where": one.where, "text": one.text} for one in found])
     else:
-        say(*(f"{one.where}: {one.text} [{one.code}]" for one in found))
-        if not found:
-            say("no mistake was found")
-    raise typer.Exit(1 if any(one.code != "policy.bound_idle" for one in found) else 0)
+        say(*(f"{one.error} [{one.error.code}]" for one in found)) if found else say("no mistake was found")
+    raise typer.Exit(1 if any(one.error.code != "policy.bound_idle" for one in found) else 0)
 
 
 @policy_app.command("schema")

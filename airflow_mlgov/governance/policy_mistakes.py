@@ -36,11 +36,10 @@ _KINDS = {
 class Mistake:
     """One thing to mend."""
 
-    code: str
     where: str
     """``file:line``."""
-    text: str
-    """What is wrong, and what to write."""
+    error: ConfigurationError
+    """What is wrong, and what to write, as what is refused for it says it."""
 
     @property
     def line(self) -> int:
@@ -49,9 +48,9 @@ class Mistake:
         return int(last) if last.isdecimal() else 0
 
     @property
-    def error(self) -> ConfigurationError:
-        """As what is refused for it says it."""
-        return ConfigurationError(f"{self.where}: {self.text}", code=self.code)
+    def text(self) -> str:
+        """What is wrong, without where."""
+        return str(self.error).removeprefix(f"{self.where}: ")
 
 
 class Examined:
@@ -69,10 +68,10 @@ class Examined:
         """Each mistake for which the policy is refused; those of its shape come first."""
         document = self.document
         if why := why_open_to_all(document.source, "policy"):
-            yield Mistake("policy.writable", document.source, why)
+            yield Mistake(document.source, ConfigurationError(why, code="policy.writable"))
         if not isinstance(document.content, dict):
-            what = "the policy is empty; it needs `version: 1` and `models:`"
-            yield Mistake("policy.empty", document.source, what)
+            what = f"{document.source}: the policy is empty; it needs `version: 1` and `models:`"
+            yield Mistake(document.source, ConfigurationError(what, code="policy.empty"))
             return
         misshapen = False
         for mistake in _shape(document):
@@ -114,9 +113,11 @@ class Examined:
             try:
                 text, why = read_text(path, "rules"), why_open_to_all(path, "rules")
             except MlgovError as error:
-                found.append((name, None, Mistake("policy.rules_unreadable", where, str(error))))
+                unread = ConfigurationError(f"{where}: {error}", code="policy.rules_unreadable")
+                found.append((name, None, Mistake(where, unread)))
                 continue
-            found.append((name, text, Mistake("policy.writable", where, why) if why else None))
+            open_to_all = ConfigurationError(f"{where}: {why}", code="policy.writable") if why else None
+            found.append((name, text, Mistake(where, open_to_all) if open_to_all else None))
         return found
 
 
@@ -152,11 +153,12 @@ def _told(policy: Document, error: Any) -> Iterator[Mistake]:
     path = tuple(str(part) for part in error.absolute_path)
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
         for key in _unknown_keys(error.schema, error.instance):
-            what = f"{'.'.join((*path, key))}: unknown key {key!r}{nearest(key, _words(error.schema))}"
-            yield Mistake("policy.unknown_key", policy.where(*path, key), what)
+            where, near = policy.where(*path, key), nearest(key, _words(error.schema))
+            what = f"{where}: {'.'.join((*path, key))}: unknown key {key!r}{near}"
+            yield Mistake(where, ConfigurationError(what, code="policy.unknown_key"))
         return
-    what = _in_words(error)
-    yield Mistake("policy.invalid", policy.where(*path), f"{'.'.join(path) or 'the policy'}: {what}")
+    where, part = policy.where(*path), ".".join(path) or "the policy"
+    yield Mistake(where, ConfigurationError(f"{where}: {part}: {_in_words(error)}", code="policy.invalid"))
 
 
 def _in_words(error: Any) -> str:
@@ -232,7 +234,9 @@ def _unreadable(policy: Document) -> Iterator[Mistake]:
     for named, person in ((people, True), (things, False)):
         for path, name in named:
             if why := why_unreadable(name, person):
-                yield Mistake("policy.name", policy.where(*path), f"the name {name!a} cannot be read: {why}")
+                where = policy.where(*path)
+                what = f"{where}: the name {name!a} cannot be read: {why}"
+                yield Mistake(where, ConfigurationError(what, code="policy.name"))
 
 
 def _shared_places(policy: Document) -> Iterator[Mistake]:
@@ -246,12 +250,12 @@ def _shared_places(policy: Document) -> Iterator[Mistake]:
                 place = (kind, said[kind].casefold())  # some of MLflow's databases tell no case apart
                 other = taken.setdefault(place, target)
                 if other != target:
-                    yield Mistake(
-                        "policy.place_shared",
-                        policy.where("models", model, "targets", target, kind),
-                        f"the targets {other} and {target} of {model} share the {kind} {said[kind]}: give each a place "
-                        "of its own",
+                    where = policy.where("models", model, "targets", target, kind)
+                    what = (
+                        f"{where}: the targets {other} and {target} of {model} share the {kind} {said[kind]}: give "
+                        "each a place of its own"
                     )
+                    yield Mistake(where, ConfigurationError(what, code="policy.place_shared"))
 
 
 def _unknown_teams(policy: Document) -> Iterator[Mistake]:
@@ -259,8 +263,9 @@ def _unknown_teams(policy: Document) -> Iterator[Mistake]:
     owners = {owner for section in policy.content["models"].values() for owner in section.get("owners", ())}
     for team in policy.content.get("teams", {}):
         if team not in owners:
-            what = f"no model has the owner {team!r}{nearest(team, owners)}"
-            yield Mistake("policy.team_unknown", policy.where("teams", team), what)
+            where = policy.where("teams", team)
+            what = f"{where}: no model has the owner {team!r}{nearest(team, owners)}"
+            yield Mistake(where, ConfigurationError(what, code="policy.team_unknown"))
 
 
 def _modes(policy: Document, own: Mapping[str, str]) -> Iterator[Mistake]:
@@ -273,28 +278,39 @@ def _modes(policy: Document, own: Mapping[str, str]) -> Iterator[Mistake]:
                     why = "a rule of a pack is named under gates: policy: modes"
                 if why:
                     where = policy.where(part, name, "modes", rule)
-                    yield Mistake("policy.mode", where, f"the mode {mode} of {rule}: {why}")
+                    what = f"{where}: the mode {mode} of {rule}: {why}"
+                    yield Mistake(where, ConfigurationError(what, code="policy.mode"))
 
 
 def _bound(where: str, gate: str, check: str, bound: Mapping[str, Any]) -> Iterator[Mistake]:
-    low, high = range_of(check)
-    least, most = bound.get("min"), bound.get("max")
-    instead = f"; write {check}: {example_of(check)}"
+    none, every = _no_model_meets(gate, check, bound), _every_model_meets(check, bound)
+    instead = f"write {check}: {example_of(check)}"
+    if none:
+        yield Mistake(where, ConfigurationError(f"{where}: {check} {none}; {instead}", code="policy.bound"))
+    elif every:
+        yield Mistake(where, ConfigurationError(f"{where}: {check} {every}; {instead}", code="policy.bound_idle"))
+
+
+def _no_model_meets(gate: str, check: str, bound: Mapping[str, Any]) -> str:
+    """Why no value meets a bound; empty if one may."""
+    (low, high), least, most = range_of(check), bound.get("min"), bound.get("max")
     if least is not None and most is not None and least > most:
-        yield Mistake("policy.bound", where, f"{check}: no value is at least {least} and at most {most}")
-    elif gate == "fairness" and check.endswith("_ratio") and ((least or 0) > 1 or (1 if most is None else most) < 1):
-        what = f"{check}: the group that the others are compared with is at 1, so no model meets {_said(bound)}"
-        yield Mistake("policy.bound", where, what + instead)
-    elif (least is not None and high is not None and least > high) or (
-        most is not None and low is not None and most < low
-    ):
-        what = f"{check} lies {_between(low, high)}, so no model meets {_said(bound)}"
-        yield Mistake("policy.bound", where, what + instead)
-    elif (least is None or (low is not None and least <= low)) and (
-        most is None or (high is not None and most >= high)
-    ):
-        what = f"{check} lies {_between(low, high)}, so every model meets {_said(bound)}"
-        yield Mistake("policy.bound_idle", where, what + instead)
+        return f"has no value of at least {least} and at most {most}"
+    above = high is not None and least is not None and least > high
+    below = low is not None and most is not None and most < low
+    if above or below:
+        return f"lies {_between(low, high)}, so no model meets {_said(bound)}"
+    if gate == "fairness" and check.endswith("_ratio") and ((least or 0) > 1 or (1 if most is None else most) < 1):
+        return f"is 1 of the group that the others are compared with, so no model meets {_said(bound)}"
+    return ""
+
+
+def _every_model_meets(check: str, bound: Mapping[str, Any]) -> str:
+    """Why every value meets a bound; empty if one may not."""
+    (low, high), least, most = range_of(check), bound.get("min"), bound.get("max")
+    free_below = least is None or (low is not None and least <= low)
+    free_above = most is None or (high is not None and most >= high)
+    return f"lies {_between(low, high)}, so every model meets {_said(bound)}" if free_below and free_above else ""
 
 
 def _said(bound: Mapping[str, Any]) -> str:

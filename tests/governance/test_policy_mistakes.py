@@ -65,7 +65,7 @@ def test_all_mistakes_are_told_at_once_and_the_first_one_refuses(tmp_path: Path)
     assert "gone.rego" in said[19]
     assert "m\\u0430ry" in said[3]
     assert not any("^[" in text for text in said.values()), "nobody reads a regular expression"
-    with raises_code(ConfigurationError, found[0].code, match=f"mlgov.yaml:{found[0].line}"):
+    with raises_code(ConfigurationError, found[0].error.code, match=f"mlgov.yaml:{found[0].line}"):
         load_policy(tmp_path / "mlgov.yaml")
 
 
@@ -87,14 +87,14 @@ FINE, FAIR = "roc_auc: {min: 0.75}", "demographic_parity_ratio: {min: 0.8, max: 
         (FINE, FAIR, None, ""),
         ("roc_auc: {min: 75}", FAIR, "policy.bound", "between 0 and 1, so no model meets {min: 75}; write roc_auc: {"),
         ("roc_auc: {max: -1}", FAIR, "policy.bound", "no model meets"),
-        ("roc_auc: {min: 0.9, max: 0.8}", FAIR, "policy.bound", "at least 0.9 and at most 0.8"),
+        ("roc_auc: {min: 0.9, max: 0.8}", FAIR, "policy.bound", "no value of at least 0.9 and at most 0.8"),
         ("roc_auc: {min: 0}", FAIR, "policy.bound_idle", "every model meets {min: 0}"),
         ("roc_auc: {max: 1}", FAIR, "policy.bound_idle", "every model"),
         ("log_loss: {min: -1}", FAIR, "policy.bound_idle", "at 0 or above"),
         ("slices: [region], roc_auc_worst_slice: {min: 1.5}", FAIR, "policy.bound", "no model meets"),
         ("slices: [region], roc_auc_worst_slice: {min: 0.7}", FAIR, None, ""),
         (FINE, "demographic_parity_ratio: {min: 1.8}", "policy.bound", "write demographic_parity_ratio: {min: 0.8}"),
-        (FINE, "demographic_parity_ratio: {max: 0.8}", "policy.bound", "is at 1"),
+        (FINE, "demographic_parity_ratio: {max: 0.8}", "policy.bound", "is 1 of the group"),
         (FINE, "demographic_parity_difference: {max: 1}", "policy.bound_idle", "{max: 0.1}"),
         (FINE, "demographic_parity_difference: {max: 0.1}", None, ""),
     ],
@@ -105,6 +105,6 @@ def test_bounds_that_no_model_or_every_model_meets(
     policy = examined(tmp_path, GOOD.format(bound=bound, fair=fair))
     assert list(policy.mistakes()) == []
     found = list(policy.doubts())
-    assert [one.code for one in found] == ([code] if code else [])
+    assert [one.error.code for one in found] == ([code] if code else [])
     assert all(said in one.text for one in found)
     load_policy(tmp_path / "mlgov.yaml")
