@@ -38,6 +38,7 @@ _VIEW = {
         **_NAMED,
         "kind": _TEXT,
         "fields": _FIELDS,
+        "source_tags": _TAGS,
         "ttl_seconds": {"type": "number", "minimum": 0},
         "materialized_until": {"type": ["string", "null"], "maxLength": 40},
     },
@@ -69,7 +70,7 @@ FEAST = Backend(
                 "items": {
                     "type": "object",
                     "required": ["view", "name"],
-                    "properties": {"view": _TEXT, "name": _TEXT},
+                    "properties": {"view": _TEXT, "name": _TEXT, "tags": _TAGS},
                     "additionalProperties": False,
                 },
             },

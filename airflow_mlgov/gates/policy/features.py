@@ -201,12 +201,19 @@ def _of_feast(settings: PolicySettings) -> Features:
 
 def _in_feast(found: Mapping[str, Any]) -> Iterable[Feature]:
     for view in found["views"]:
-        tags = {key: [value] for key, value in view.get("tags", {}).items()}
+        tags: dict[str, list[str]] = {}
+        for said in (view.get("tags", {}), view.get("source_tags", {})):
+            for key, value in said.items():
+                tags.setdefault(key, []).append(value)
         renamed = found.get("renamed", {}).get(view["name"], {})
         for name, own in view["fields"].items():
             feature = Feature(name, view["name"], column=renamed.get(name, ""))
             yield replace(feature, tags={key: [*tags.get(key, []), *own.get(key, [])] for key in {*tags, *own}})
     for key in found.get("join_keys", ()):
-        yield Feature(key["name"], kind="join key", tags={name: [value] for name, value in key["tags"].items()})
+        yield Feature(key["name"], kind="join key", tags=_alone(key["tags"]))
     for asked in found.get("requests", ()):
-        yield Feature(asked["name"], asked["view"], "request source")
+        yield Feature(asked["name"], asked["view"], "request source", tags=_alone(asked.get("tags", {})))
+
+
+def _alone(tags: Mapping[str, str]) -> dict[str, list[str]]:
+    return {name: [value] for name, value in tags.items()}

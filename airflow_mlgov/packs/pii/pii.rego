@@ -63,10 +63,25 @@ excepted(feature) if {
 
 tagged(feature) if {
 	some key, values in feature.tags
-	lower(key) in marks
+	marking(key)
 	some value in values
 	said := lower(trim_space(value))
 	not said in {"false", "no", "0", "none", "non", "public", ""}
+}
+
+# A classification says it by its value: {"classification": "PII"}.
+tagged(feature) if {
+	some values in feature.tags
+	some value in values
+	lower(trim_space(value)) in {"pii", "personal", "personal data", "personal_data", "spi", "phi"}
+}
+
+marking(key) if lower(key) in marks
+
+marking(key) if {
+	said := replace(replace(replace(lower(key), "-", "_"), ".", "_"), " ", "_")
+	not startswith(said, "no")
+	contains(sprintf("_%s_", [said]), "_pii_")
 }
 
 says_hashed(feature) if {

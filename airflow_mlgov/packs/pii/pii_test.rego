@@ -66,6 +66,20 @@ test_a_name_in_one_word_that_the_policy_says_means_nothing if {
 	count(found) == 0
 }
 
+test_tags_that_say_it_in_other_words if {
+	every tags in [{"contains-pii": ["yes"]}, {"data.pii": ["1"]}, {"classification": [" PII "]}, {"class": ["Personal Data"]}] {
+		found := pii.deny with input as asked(object.union(feature(" x ", plain), {"tags": tags}))
+		codes(found) == {"pii.by_tag"}
+	}
+}
+
+test_tags_that_say_that_it_is_none if {
+	every tags in [{"non_pii": ["true"]}, {"no-pii": ["yes"]}, {"contains_pii": ["No"]}, {"classification": ["public"]}] {
+		found := pii.deny with input as asked(object.union(feature(" x ", plain), {"tags": tags}))
+		count(found) == 0
+	}
+}
+
 test_a_tag if {
 	found := pii.deny with input as asked(object.union(feature(" x ", plain), {"tags": {"PII": ["True"]}}))
 	codes(found) == {"pii.by_tag"}

@@ -73,8 +73,8 @@ class _Views:
         self.found: dict[str, dict[str, Any]] = {}
         self.protos: dict[str, Any] = {}
         self.entities: set[str] = set()
-        self.requests: list[dict[str, str]] = []
-        """What an on demand view is handed with each request: ``view`` and ``name``."""
+        self.requests: list[dict[str, Any]] = []
+        """What an on demand view is handed with each request: ``view``, ``name``, ``tags``."""
         self.renamed: dict[str, dict[str, str]] = {}
         """View -> feature -> what its source calls it, where that is another name."""
         self._known = {
@@ -107,7 +107,10 @@ class _Views:
         for source in dict(getattr(spec, "sources", {})).values():
             if source.HasField("request_data_source"):
                 asked = source.request_data_source.request_data_options.schema
-                self.requests += [{"view": name, "name": item.name} for item in asked]
+                said = dict(source.request_data_source.tags)
+                self.requests += [
+                    {"view": name, "name": item.name, "tags": {**said, **dict(item.tags)}} for item in asked
+                ]
         if "batch_source" in spec.DESCRIPTOR.fields_by_name:
             mapping = dict(spec.batch_source.field_mapping)
             if mapping:
@@ -129,12 +132,18 @@ def _described(name: str, kind: str, proto: Any) -> dict[str, Any]:
     spec = proto.spec
     view = {"name": name, "kind": kind, "owner": spec.owner, "description": spec.description, "fields": {}}
     view["tags"] = dict(spec.tags)
+    sources = [getattr(spec, field) for field in ("batch_source", "stream_source") if _has(spec, field)]
+    view["source_tags"] = {key: value for source in sources for key, value in dict(source.tags).items()}
     if "ttl" in spec.DESCRIPTOR.fields_by_name:
         view["ttl_seconds"] = spec.ttl.ToTimedelta().total_seconds()
     if "materialization_intervals" in proto.meta.DESCRIPTOR.fields_by_name:
         ends = [item.end_time.ToDatetime(timezone.utc) for item in proto.meta.materialization_intervals]  # noqa: UP017
         view["materialized_until"] = max(ends).isoformat() if ends else None
     return view
+
+
+def _has(spec: Any, field: str) -> bool:
+    return field in spec.DESCRIPTOR.fields_by_name and bool(spec.HasField(field))
 
 
 def _digest(messages: list[Any]) -> str:
