@@ -36,7 +36,8 @@ CALIBRATION_FITS = ("calibration_slope", "calibration_intercept")
 _PROBABILITIES = (*SCORE_METRICS, *CALIBRATION_FITS)
 _PROPORTIONS = ("accuracy", "precision", "recall")
 _TWO_CLASSES = ("roc_auc", "d2_log_loss_score", "d2_brier_score", "balanced_accuracy", "matthews_corrcoef")
-_WITHOUT_WEIGHTS = ("positive_likelihood_ratio", "neg_negative_likelihood_ratio")
+_LIKELIHOODS = {"positive_likelihood_ratio": (0, 1), "neg_negative_likelihood_ratio": (1, -1)}
+"""Whose scorers take no weights, though their function does: which of its two numbers they are, and their sign."""
 _VARYING = ("r2", "explained_variance", "d2_absolute_error_score")
 
 
@@ -133,9 +134,8 @@ def asked_of_scikit_learn(metric: str, sample: Sample | TwoClasses) -> Estimate:
     """What scikit-learn says, its warnings and refusals as reasons."""
     from sklearn.exceptions import UndefinedMetricWarning
 
-    if isinstance(sample, TwoClasses):
-        sample = _rows_of(sample, with_scores=needs_score(metric))
-
+    if isinstance(sample, TwoClasses) and metric not in OF_LABELS:
+        sample = _rows_of(sample)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -169,16 +169,13 @@ def draw(
     return {**found, **(resample_rows(samples, rows, points) if rows else {})}
 
 
-def _rows_of(two: TwoClasses, *, with_scores: bool) -> Sample:
-    """Rows that have these counts, or these scores; not both."""
+def _rows_of(two: TwoClasses) -> Sample:
+    """Rows that have these labels and scores, whatever was predicted."""
     import numpy as np
 
-    if with_scores:
-        sides = (two.scores.negatives, two.scores.positives)
-        label = np.repeat([0, 1], [len(side) for side in sides])
-        return Sample("binary", label, label, np.concatenate(sides), two.classes)
-    cells, counts = two.cells
-    return Sample("binary", np.repeat(cells // 2, counts), np.repeat(cells % 2, counts), None, two.classes)
+    sides = (two.scores.negatives, two.scores.positives)
+    label = np.repeat([0, 1], [len(side) for side in sides])
+    return Sample("binary", label, label, np.concatenate(sides), two.classes)
 
 
 def bootstrap_interval(values: Array, confidence: float) -> Interval:
@@ -288,16 +285,21 @@ def _undefined_of_two(metric: str, two: TwoClasses) -> str:
     return ""
 
 
-def _compute(metric: str, sample: Sample) -> float:
+def _compute(metric: str, sample: Sample | TwoClasses) -> float:
+    from sklearn.metrics import class_likelihood_ratios, get_scorer
+
+    if isinstance(sample, TwoClasses) or metric in OF_LABELS:
+        truth, prediction, counts = _counts(sample)
+        if metric in _LIKELIHOODS:
+            at, sign = _LIKELIHOODS[metric]
+            found = class_likelihood_ratios(truth, prediction, sample_weight=counts, replace_undefined_by=1.0)
+            return sign * float(found[at])
+        given = _given(prediction, None, len(sample.classes))
+        return float(get_scorer(metric)(given, truth, truth, sample_weight=counts))
     own = _own_functions().get(metric)
     if own is not None:
         return own(sample)
-    from sklearn.metrics import get_scorer
-
     scorer = get_scorer(metric)
-    if metric in OF_LABELS and metric not in _WITHOUT_WEIGHTS:
-        truth, prediction, counts = _counts(sample)
-        return float(scorer(_given(prediction, None, len(sample.classes)), truth, truth, sample_weight=counts))
     given = _given(sample.prediction, sample.score, len(sample.classes))
     return float(scorer(given, sample.label, sample.label))
 
@@ -343,10 +345,13 @@ def _given(prediction: Array, score: Array | None, classes: int) -> Any:
     return Given()
 
 
-def _counts(sample: Sample) -> tuple[Array, Array, Array]:
+def _counts(sample: Sample | TwoClasses) -> tuple[Array, Array, Array]:
     """Truth, prediction and how many rows have both."""
     import numpy as np
 
+    if isinstance(sample, TwoClasses):
+        cells, counts = sample.cells
+        return cells // 2, cells % 2, counts
     size = max(2, len(sample.classes))
     cells, counts = np.unique(sample.label * size + sample.prediction, return_counts=True)
     return cells // size, cells % size, counts
