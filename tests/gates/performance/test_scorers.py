@@ -155,5 +155,5 @@ models:
     with raises_code(ConfigurationError, "policy.unknown_key", match=r"mlgov.yaml:13: .*did you mean 'roc_auc_ovr'"):
         load_policy(path)
     path.write_text(path.read_text().replace("roc_auc_over:", "roc_auc_ovr:").replace("slices: [region", "# [region"))
-    with raises_code(ConfigurationError, "policy.invalid", match=r"mlgov.yaml:5: .*'slices' is a required property"):
+    with raises_code(ConfigurationError, "policy.invalid", match=r"mlgov.yaml:5: .*slices is missing"):
         load_policy(path)
