@@ -16,6 +16,7 @@ MEANINGS: Mapping[str, str] = {
     "audit.gate_missing": "The audit that is owed needs a gate that was not run.",
     "baseline.missing": "A metric compares with a baseline, and there is none.",
     "baseline.other_rows": "The baseline and the candidate do not predict the same rows.",
+    "board.address": "The board would listen where others than this machine reach it.",
     "bound.form": "A bound is not written as bounds are.",
     "bound.looser": "A DAG loosens a bound of the governance policy.",
     "bound.missing": "There is no bound, so the gate or the check decides nothing.",

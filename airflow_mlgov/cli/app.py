@@ -49,6 +49,11 @@ COMMANDS = {
         "admission",
         "Answer a cluster's admission reviews: what may be served, told from the ledger, judged by rules on OPA.",
     ),
+    "board": _Command(
+        "board",
+        "board",
+        "Show the governance board in a browser: models, their stories, what is owed, the audit log. It changes",
+    ),
     "waive": _Command(
         "exceptions",
         "waive",

@@ -70,7 +70,7 @@ class Head(NamedTuple):
 class Verified:
     """The entries of a chain that was walked from its first to its last, in memory. Made by :func:`verified` alone."""
 
-    _state: _State
+    _state: Trail
     _entries: Sequence[Entry]
 
     @property
@@ -193,8 +193,8 @@ def walk(entries: Iterable[Entry], checkpoints: Iterable[Head] = (), *, withheld
     return _follow(entries, checkpoints, withheld).head
 
 
-class _State:
-    """A walk as far as it has come."""
+class Trail:
+    """A walk as far as it has come: the hash of every entry, and no entry."""
 
     def __init__(self) -> None:
         self.tree, self.heads = MerkleRoot(), bytearray.fromhex(GENESIS)
@@ -202,27 +202,44 @@ class _State:
 
     @property
     def head(self) -> Head:
+        """How long it is and what it holds."""
         return Head(self.tree.size, self.prev, self.tree.hexdigest(), self.origin)
 
-    def take(self, entry: Entry, withheld: bool = False) -> None:
+    def take(self, entry: Entry, withheld: bool = False) -> Mapping[str, Any] | None:
+        """The next entry; its statement, its signature unchecked, None if it was withheld.
+
+        :raises EvidenceError: it does not follow
+        """
         statement = _check_entry(entry, self.tree.size + 1, self.prev, withheld)
         check_history(entry.seq, statement, self._head_at)
         self.tree.add(bytes.fromhex(entry.hash))
         self.heads += bytes.fromhex(entry.hash)
         self.origin, self.prev = self.origin or f"mlgov-ledger/{entry.hash[:16]}", entry.hash
+        return statement
 
-    def copy(self) -> _State:
+    def confirm(self, entry: Entry) -> Entry:
+        """An entry that was walked before and was read again.
+
+        :raises EvidenceError: it is not the one that was walked
+        """
+        if not 1 <= entry.seq <= self.tree.size or entry.hash != self._head_at(entry.seq):
+            raise EvidenceError(f"ledger entry {entry.seq} was changed after it was read", code="ledger.entry_changed")
+        _check_entry(entry, entry.seq, self._head_at(entry.seq - 1), withheld=False)
+        return entry
+
+    def copy(self) -> Trail:
+        """Another that goes on from here."""
         return deepcopy(self)
 
     def _head_at(self, size: int) -> str:
         return self.heads[32 * size : 32 * size + 32].hex()
 
 
-def _follow(entries: Iterable[Entry], checkpoints: Iterable[Head], withheld: bool) -> _State:
+def _follow(entries: Iterable[Entry], checkpoints: Iterable[Head], withheld: bool) -> Trail:
     expected: dict[int, list[Head]] = {}
     for checkpoint in checkpoints:
         expected.setdefault(checkpoint.size, []).append(checkpoint)
-    state = _State()
+    state = Trail()
     for entry in entries:
         state.take(entry, withheld)
         for checkpoint in expected.pop(state.tree.size, ()):

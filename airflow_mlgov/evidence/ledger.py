@@ -128,6 +128,24 @@ class Ledger:
         """
         return self.walk().get(seq)
 
+    def since(self, number: int, most: int) -> list[Entry]:
+        """The entries after a number, in order, as the database has them: who takes them walks them.
+
+        :param most: how many
+        """
+        query = sa.select(table).where(table.c.seq > number).order_by(table.c.seq).limit(most)
+        with self._transaction() as connection:
+            return [Entry(**row) for row in connection.execute(query).mappings()]
+
+    def read(self, numbers: Iterable[int]) -> list[Entry]:
+        """Entries by their numbers, in order, as the database has them: who takes them confirms them."""
+        wanted, found = sorted(set(numbers)), []
+        with self._transaction() as connection:
+            for start in range(0, len(wanted), 500):
+                query = sa.select(table).where(table.c.seq.in_(wanted[start : start + 500])).order_by(table.c.seq)
+                found += [Entry(**row) for row in connection.execute(query).mappings()]
+        return found
+
     def last(self) -> tuple[int, str]:
         """Number and hash of the last entry, without a walk; 0 and ``chain.GENESIS`` if there is none."""
         with self._transaction() as connection:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from airflow_mlgov.errors import DependencyError
@@ -47,14 +48,47 @@ def build_case(desk: Desk, version: ModelVersion, target: str, requesters: Seque
     dossier = desk.dossier(records, model)
     timeline = desk.timeline(dossier.history, model.name, target)
     champion = champion_of(desk.registry, model, goal, timeline)
-    request = Request(
+    request = request_for(
         model,
         target,
         desk.environment,
+        dossier,
+        timeline,
+        desk.now,
+        requesters=requesters,
+        champion=champion,
+        rollback_problem=_rollback_problem(desk, records, timeline, model, champion)
+        if goal.rollback_required
+        else None,
+    )
+    decision = decide(request, desk.policy, dossier.good, dossier.bad, desk.now, dossier.history, desk.engine)
+    return Case(model, goal, dossier, timeline, decision, records)
+
+
+def request_for(
+    model: Subject,
+    target: str,
+    environment: str,
+    dossier: Dossier,
+    timeline: Timeline,
+    now: datetime,
+    *,
+    requesters: Sequence[str] = (),
+    champion: str | None = None,
+    rollback_problem: str | None = None,
+) -> Request:
+    """What is asked about a version and a target, as far as the ledger tells it.
+
+    :param champion: who holds the target now, if it is another version
+    """
+    return Request(
+        model,
+        target,
+        environment,
         tuple(requesters),
         champion=champion,
         champion_since=champion_since(timeline, champion),
-        withdrawn_at=timeline.withdrawn_at(version.version, model.digest),
+        withdrawn_at=timeline.withdrawn_at(str(model.version), model.digest),
         obligations=tuple(
             {
                 "id": item.id,
@@ -65,17 +99,13 @@ def build_case(desk: Desk, version: ModelVersion, target: str, requesters: Seque
                 "target": item.target,
                 "promotion": item.promotion,
                 "audited": item.audited,
-                "broken": item.is_broken(desk.now),
-                "late": item.is_late(desk.now),
+                "broken": item.is_broken(now),
+                "late": item.is_late(now),
             }
-            for item in owed_for(model, dossier.good, desk.now)
+            for item in owed_for(model, dossier.good, now)
         ),
-        rollback_problem=_rollback_problem(desk, records, timeline, model, champion)
-        if goal.rollback_required
-        else None,
+        rollback_problem=rollback_problem,
     )
-    decision = decide(request, desk.policy, dossier.good, dossier.bad, desk.now, dossier.history, desk.engine)
-    return Case(model, goal, dossier, timeline, decision, records)
 
 
 def _rollback_problem(
