@@ -16,6 +16,7 @@ from airflow_mlgov.cli.common import (
     open_registry,
     say,
 )
+from airflow_mlgov.cli.configured import configured, ledger_at
 from airflow_mlgov.cli.values import path, whole
 from airflow_mlgov.errors import ConfigurationError
 
@@ -26,7 +27,13 @@ def board(
     ledger: LedgerUrl,
     trust: TrustFile,
     policy: Annotated[
-        Path | None, typer.Option("--policy", parser=path, help="Governance policy, mlgov.yaml; no verdict without it.")
+        Path | None,
+        typer.Option(
+            "--policy",
+            parser=path,
+            help="Governance policy, mlgov.yaml; MLGOV_POLICY or [mlgov] policy if omitted. Nothing has a verdict "
+            "without one.",
+        ),
     ] = None,
     environment: Annotated[
         str | None, typer.Option("--environment", help="Only this environment; every one if omitted.")
@@ -43,7 +50,6 @@ def board(
     from airflow_mlgov.board.app import Door, make_board
     from airflow_mlgov.board.keeper import Source
     from airflow_mlgov.board.readers import EVERYTHING
-    from airflow_mlgov.evidence.ledger import open_ledger
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.governance.policy import load_policy
 
@@ -54,10 +60,12 @@ def board(
             code="board.address",
         )
     TrustRoot.load(trust)  # whatever is wrong is told now
+    said = configured("policy")
+    policy = policy or (Path(said) if said else None)
     rules = load_policy(policy) if policy else None
-    open_ledger(ledger, create=False).close()
+    ledger_at(ledger, create=False).close()
     source = Source(
-        lambda: open_ledger(ledger, create=False),
+        lambda: ledger_at(ledger, create=False),
         trust,
         policy,
         environment,
@@ -69,7 +77,7 @@ def board(
 
     door = Door(
         who,  # type: ignore[arg-type]
-        (lambda: open_registry(registry, rules)) if registry else None,
+        (lambda: open_registry(registry, rules, "board")) if registry else None,
         hosts=(*_HERE, "[::1]"),
     )
     say(f"the board is at http://{host}:{port}/ until you press Ctrl+C")
