@@ -63,6 +63,8 @@ if TYPE_CHECKING:
     from airflow_mlgov.gates.fairness.spec import FairnessSettings
 
 _MAX_CLASSES = 100
+_SEEN = 1000
+"""Values by which a column is told that a database has no type for."""
 _LIBRARIES = {
     "counts": ("duckdb", "numpy"),
     "fairlearn": ("duckdb", "numpy", "fairlearn", "scikit-learn", "pandas"),
@@ -186,7 +188,9 @@ def _holds_numbers(data: Relation, name: str) -> bool:
     kind = data.columns.get(name, ColumnKind.UNKNOWN)
     if kind is not ColumnKind.UNKNOWN:
         return kind in (ColumnKind.INTEGER, ColumnKind.DECIMAL, ColumnKind.FLOAT)
-    ((least,),) = data.rows(f"SELECT MIN(c.{data.quote(name)}) FROM {data.sql} c")  # noqa: S608 - quoted
+    column = f"c.{data.quote(name)}"
+    some = f"SELECT {column} AS v FROM {data.sql} c WHERE {column} IS NOT NULL LIMIT {_SEEN}"  # noqa: S608 - quoted
+    ((least,),) = data.rows(f"SELECT MIN(s.v) FROM ({some}) s")  # noqa: S608 - quoted
     key = key_of(least)
     return key is not None and key.sort is Sort.NUMBER
 
