@@ -10,6 +10,7 @@ from airflow.sdk.log import mask_secret
 
 from airflow_mlgov.configuration import home, option
 from airflow_mlgov.errors import MlgovError
+from airflow_mlgov.hooks.connections import named
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -64,7 +65,7 @@ class LedgerHook(BaseHook):  # type: ignore[misc]  # Airflow's compat module is 
     def _connection_url(self, conn_id: str) -> URL:
         from sqlalchemy.engine import URL
 
-        found = self.get_connection(conn_id)
+        found = named(conn_id, self.conn_type, "--conn-host HOST --conn-schema DATABASE --conn-login USER")
         if not found.host:
             return URL.create("sqlite", database=found.schema)
         if found.password:

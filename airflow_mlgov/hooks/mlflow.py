@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
 from airflow_mlgov.errors import ConfigurationError, MlgovError
+from airflow_mlgov.hooks.connections import named
 from airflow_mlgov.hooks.extra import extra_of, secret_of
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class MlflowHook(BaseHook):  # type: ignore[misc]  # the provider ships no types
 
         {"vault_path": "mlflow/{duty}", "vault_conn_id": "vault_{duty}", "vault_mount": "secret"}
 
-    :param mlflow_conn_id: the connection
+    :param mlflow_conn_id: the connection; where Airflow has no ``mlflow_default``, MLflow's own variables
+        (``MLFLOW_TRACKING_URI`` …) stand for it
     :param duty: what the task does (``fairness``, ``promotion`` …); it fills ``{duty}`` in the extra, so that each duty
         can have an identity of its own
     :param identity: which registry it has to be; any, if omitted
@@ -61,8 +63,8 @@ class MlflowHook(BaseHook):  # type: ignore[misc]  # the provider ships no types
     def registry(self) -> MlflowRegistry:
         """The registry with this connection's identity. Reads the credentials now, connects at its first call.
 
-        :raises ConfigurationError: the connection lacks a host, what Vault holds for it is incomplete, or it leads to
-            another registry
+        :raises ConfigurationError: there is no connection, it lacks a host, what Vault holds for it is incomplete, or
+            it leads to another registry
         :raises AccessError: Vault refused
         :raises DependencyError: Vault is down
         """
@@ -100,7 +102,14 @@ class MlflowHook(BaseHook):  # type: ignore[misc]  # the provider ships no types
 
     @cached_property
     def _connection(self) -> Any:
-        return self.get_connection(self.mlflow_conn_id)
+        """The connection; in a first try without one, what MLflow's own variables say."""
+        try:
+            return named(self.mlflow_conn_id, self.conn_type, "--conn-host https://mlflow.example --conn-login USER")
+        except ConfigurationError:
+            found = _from_variables() if self.mlflow_conn_id == DEFAULT_CONNECTION else None
+            if found is None:
+                raise
+            return found
 
     @cached_property
     def _uri(self) -> str:
@@ -143,6 +152,19 @@ class MlflowHook(BaseHook):  # type: ignore[misc]  # the provider ships no types
                 code="connection.secret",
             )
         return known
+
+
+def _from_variables() -> Any:
+    """``MLFLOW_TRACKING_URI``, ``_USERNAME``, ``_PASSWORD`` and ``_TOKEN`` as a connection, None if they name no
+    server."""
+    from airflow.providers.common.compat.sdk import Connection
+
+    uri, user, password, token = (
+        os.environ.get(f"MLFLOW_TRACKING_{name}") for name in ("URI", "USERNAME", "PASSWORD", "TOKEN")
+    )
+    if not uri:
+        return None
+    return Connection(conn_id=DEFAULT_CONNECTION, conn_type="mlflow", host=uri, login=user, password=password or token)
 
 
 def _restore(before: Mapping[str, str | None]) -> None:

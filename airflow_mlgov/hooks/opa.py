@@ -9,6 +9,7 @@ from airflow.providers.common.compat.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
 from airflow_mlgov.errors import ConfigurationError, MlgovError
+from airflow_mlgov.hooks.connections import named
 from airflow_mlgov.hooks.extra import extra_of, secret_of
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class OpaHook(BaseHook):  # type: ignore[misc]  # the provider ships no types to
         from airflow_mlgov.rego.client import TIMEOUT_SECONDS, ServerSettings
         from airflow_mlgov.rego.server import OpaServer
 
-        found = self.get_connection(self.opa_conn_id)
+        found = named(self.opa_conn_id, self.conn_type, "--conn-host https://opa.example")
         extra = extra_of(found.extra, self.opa_conn_id)
         unknown = sorted(set(extra) - set(_EXTRA))
         if unknown:

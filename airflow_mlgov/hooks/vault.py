@@ -12,6 +12,7 @@ from airflow.providers.hashicorp.hooks.vault import VaultHook
 from airflow.sdk.log import mask_secret
 
 from airflow_mlgov.errors import ConfigurationError, MlgovError
+from airflow_mlgov.hooks.connections import named
 from airflow_mlgov.vault.errors import vault_errors
 from airflow_mlgov.words import line
 
@@ -39,10 +40,11 @@ class MlgovVaultHook(VaultHook):  # type: ignore[misc]  # the provider ships no 
     the loopback interface. Logs in at the first use.
 
     :param vault_conn_id: an Airflow connection of type ``vault``
-    :raises ConfigurationError: the connection lacks what its way to log in needs
+    :raises ConfigurationError: there is no such connection, or it lacks what its way to log in needs
     """
 
     def __init__(self, vault_conn_id: str = VaultHook.default_conn_name, **kwargs: Any) -> None:
+        named(vault_conn_id, self.conn_type, "--conn-host VAULT --conn-login ROLE_ID --conn-password SECRET_ID")
         with vault_errors(f"use the connection {vault_conn_id!r}"):
             super().__init__(vault_conn_id=vault_conn_id, **kwargs)
         for value in (self.connection.password, self.vault_client.token):

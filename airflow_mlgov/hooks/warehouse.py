@@ -10,11 +10,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
-from airflow.providers.common.compat.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
 from airflow_mlgov.configuration import option
 from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.hooks.connections import named
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -57,7 +57,7 @@ def database(conn_id: str) -> Database:
     """
     from sqlalchemy.engine import URL
 
-    connection = BaseHook.get_connection(conn_id)
+    connection = named(conn_id, "postgres", "--conn-host HOST --conn-schema DATABASE --conn-login USER")
     _mask(connection.password)
     driver = _DRIVERS.get(connection.conn_type or "")
     if driver is None:
@@ -161,7 +161,7 @@ def source_at(
     """
     from airflow_mlgov.hooks.spark import CONN_TYPE, spark_source
 
-    connection = BaseHook.get_connection(conn_id)
+    connection = named(conn_id, "postgres", "--conn-host HOST --conn-schema DATABASE --conn-login USER")
     if connection.conn_type != CONN_TYPE:
         if data is not None:
             raise ConfigurationError(

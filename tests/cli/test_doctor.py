@@ -173,7 +173,12 @@ def test_a_first_try_needs_nothing_but_a_registry(
     tmp_path: Path, mlflow_server: MlflowServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
-    assert "conn_id `mlflow_default` isn't defined -> add the connection" in the_only("problem", "mlflow")
+    assert "`airflow connections add mlflow_default --conn-type mlflow" in the_only("problem", "mlflow")
+    for name, value in (("URI", mlflow_server.url), ("USERNAME", mlflow_server.username)):
+        monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", value)
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", mlflow_server.password)
+    assert found("problem") == []
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
     monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", mlflow_server.connection())
     assert found("problem") == []
     assert "no governance policy" in the_only("warning", "policy")
@@ -498,7 +503,7 @@ def test_an_identity_that_may_not_ask_for_its_rights(world: World) -> None:
         ("SIGN", "vault:nothing-{duty}", "nothing-fairness"),
         ("VAULT_CONN_ID", "", "set [mlgov] vault_conn_id"),
         ("VAULT_CONN_ID", "vault_{team}", "[mlgov] vault_conn_id = vault_{team} may hold {duty}"),
-        ("VAULT_CONN_ID", "gone_{duty}", "fairness: The conn_id `gone_fairness` isn't defined"),
+        ("VAULT_CONN_ID", "gone_{duty}", "fairness: Airflow has no connection 'gone_fairness'"),
     ],
 )
 def test_signers_that_do_not_open(world: World, option: str, value: str, message: str) -> None:
@@ -617,7 +622,7 @@ def test_connections_in_airflows_database_are_found(
     from airflow.utils.session import create_session
 
     monkeypatch.setenv("AIRFLOW__MLGOV__MLFLOW_CONN_ID", "mlflow_in_the_database")
-    assert "isn't defined" in the_only("problem", "mlflow")
+    assert "no connection 'mlflow_in_the_database'" in the_only("problem", "mlflow")
     host = {"host": mlflow_server.url, "login": mlflow_server.username, "password": mlflow_server.password}
     with create_session() as session:
         session.add(Connection(conn_id="mlflow_in_the_database", conn_type="mlflow", **host))

@@ -39,6 +39,17 @@ def test_credentials_of_the_connection(connected):
     assert hook.get_conn() is hook.registry()
 
 
+def test_a_first_try_goes_by_mlflows_own_variables(mlflow_server, monkeypatch):
+    with raises_code(ConfigurationError, "connection.missing", match="`airflow connections add mlflow_default"):
+        MlflowHook().registry()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.url)
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", mlflow_server.username)
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", mlflow_server.password)
+    assert MlflowHook().test_connection()[0]
+    with raises_code(ConfigurationError, "connection.missing", match="mlflow_prod"):
+        MlflowHook("mlflow_prod").registry()  # who names one, means it
+
+
 def test_credentials_from_vault(in_vault, mlflow_server):
     assert MlflowHook(duty="promotion").test_connection()[0]
     with raises_code(ConfigurationError, "connection.no_duty"):
