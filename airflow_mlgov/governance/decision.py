@@ -25,7 +25,7 @@ from airflow_mlgov.governance.reasons import shipped_rules
 from airflow_mlgov.governance.superseded import as_spans, superseded
 from airflow_mlgov.governance.weighing import OWN, Weighed, own_forces, shipped_forces, weigh
 from airflow_mlgov.rego.embedded import embedded
-from airflow_mlgov.rego.protocol import Bundle, PolicyEngine, RulesError, Vetting
+from airflow_mlgov.rego.protocol import Bundle, Outline, PolicyEngine, RulesError, Vetting
 from airflow_mlgov.results import Subject
 
 SHIPPED = "/airflow_mlgov/promotion.rego"
@@ -196,6 +196,7 @@ def apply_rules(
         reasons = _reasons(denied, "")
         if rules:
             together = Bundle({**shipped, **rules}, vetting=vetting)
+            _require_own(engine.outline(together), vetting)
             reasons |= _reasons(engine.evaluate(together, [_OWN], document)[0], OWN)
         weighed = Weighed(frozenset(reasons), frozenset())
         modes = document.get("policy", {}).get("modes")
@@ -214,6 +215,16 @@ def apply_rules(
         )
     except (RulesError, KeyError, TypeError, ValueError) as error:
         return Answer((("engine.error", f"the rules could not be evaluated: {error}"),))
+
+
+def _require_own(outline: Outline, vetting: Vetting) -> None:
+    """Refuse rules of one's own that evaluate to nothing, as an empty package does.
+
+    :raises RulesError: none of them is evaluated
+    """
+    heads = [head for head in outline.heads if head.path == _OWN and head.kind != "default"]
+    if vetting == "whole" and not any(head.kind == "set" or head.has_body for head in heads):
+        raise RulesError(f"no rule adds to {_OWN}: the rules would evaluate to nothing", code="rego.empty")
 
 
 def _reasons(denied: Any, prefix: str) -> set[tuple[str, str]]:

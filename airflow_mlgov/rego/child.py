@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Any, BinaryIO
 
 from airflow_mlgov.rego.formats import MENDED
-from airflow_mlgov.rego.lint import ALL_OF_IT, look_at, nodes, package_of, path_of, why_too_deep
+from airflow_mlgov.rego.lint import ALL_OF_IT, is_plain, look_at, nodes, package_of, path_of, why_too_deep
 
 LENGTH = struct.Struct(">Q")
 """What stands before each message, and before the rules' names in a question."""
@@ -125,10 +125,15 @@ def _outline(tree: Any) -> list[dict[str, Any]]:
                 "kind": {"Set": "set", "Func": "function", "Default": "default"}.get(form, "value"),
                 "line": place["line"],
                 "ends": text.count(b"\n", 0, place["end"]) + 1,
-                "has_body": bool(said.get("bodies")),
+                "has_body": bool(said.get("bodies")) or (form == "Compr" and not _is_fact(head)),
             }
         )
     return found
+
+
+def _is_fact(head: Any) -> bool:
+    """Whether a rule without a body gives what is written there."""
+    return is_plain((head.get("assign") or {}).get("value"))
 
 
 def _reads(tree: Any) -> Iterator[str]:

@@ -37,6 +37,7 @@ sum to_number trim trim_left trim_prefix trim_right trim_space trim_suffix type_
 ALLOWED = frozenset(_PLAIN.split()) | {f"{room}.{name}" for room, names in _DOTTED.items() for name in names.split()}
 """Built-in functions that rules may call. Not here: what asks the clock, chance, the machine or the network, and what
 the embedded engine answers otherwise than OPA without saying so."""
+_BUILT_IN = frozenset((name,) for name in (*_PLAIN.split(), "print", "trace", "internal"))
 UNLIKE = frozenset({"all", "any", "bits.lsh", "indexof_n", "json.marshal", "regex.is_valid"})
 """Of those, what was allowed once and is read differently: rules of the past may call them, new ones may not."""
 _PATTERN_AT = {
@@ -95,7 +96,13 @@ class Module:
 
     def known(self, path: Path) -> bool:
         """Whether a call's name is a built-in that rules may call, or a function of theirs."""
-        return ".".join(path) in ALLOWED or self.whole(path) in self.functions or self.local(path) in self.functions
+        return ".".join(path) in ALLOWED or self.named(path) in self.functions
+
+    def named(self, path: Path) -> Path:
+        """What a name stands for: a path is never one below its own package, so that ``time.now_ns`` is the clock,
+        whatever ``acme.time`` holds."""
+        whole = self.whole(path)
+        return self.local(path) if len(path) == 1 and whole == path else whole
 
     def whole(self, path: Path) -> Path:
         """A name with what is imported written out."""
@@ -333,7 +340,7 @@ def _counts_text(call: Node, module: Module) -> bool:
         return False
     [asked] = call["params"]
     path = path_of(asked["Call"]["fcn"] if "Call" in asked else asked)
-    known = path is not None and (module.whole(path) in module.collections or module.local(path) in module.collections)
+    known = path is not None and module.named(path) in module.collections
     return not (known or path in module.lists or _is_collection(asked))
 
 
@@ -401,6 +408,10 @@ def _heads(tree: Any) -> Iterator[str]:
             yield f"the rules hold something that is not known here ({form})"
         elif not plain:
             yield f"a rule has a path for a name ({shown(path_of(name))}): give it a plain one"
+        elif form == "Func" and not said.get("args"):
+            yield f"the function {shown(path_of(name))} takes nothing, and OPA knows no such function: make it a rule"
+        elif form == "Func" and path_of(name) in _BUILT_IN:
+            yield f"the function {shown(path_of(name))} is called like a built-in one: call it otherwise"
 
 
 def _is_import(path: Path | None) -> bool:
@@ -439,18 +450,18 @@ def _uncertain(trees: Sequence[Any]) -> set[Path]:
         for form, said, rule in _said(tree):
             path = path_of(said.get("refr", {}))
             if path is not None and form != "Set":
-                is_fact = not rule.get("bodies") and _is_plain((said.get("assign") or {}).get("value"))
+                is_fact = not rule.get("bodies") and is_plain((said.get("assign") or {}).get("value"))
                 (certain if form == "Default" or is_fact else found).add((*package_of(tree), *path))
     return found - certain
 
 
-def _is_plain(expression: Any) -> bool:
+def is_plain(expression: Any) -> bool:
     """Whether it is a value that looks nothing up."""
     [(kind, found)] = expression.items() if isinstance(expression, dict) and len(expression) == 1 else [("?", {})]
     if kind in ("Array", "Set"):
-        return all(_is_plain(item) for item in found["items"])
+        return all(is_plain(item) for item in found["items"])
     if kind == "Object":
-        return all(_is_plain(item) for row in found["fields"] for item in row[1:])
+        return all(is_plain(item) for row in found["fields"] for item in row[1:])
     return kind in _SCALARS
 
 

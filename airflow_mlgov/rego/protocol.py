@@ -123,6 +123,7 @@ class Head:
     ends: int
     """Line on which it ends."""
     has_body: bool
+    """Whether something is evaluated: it has a body, or is given what is no plain value."""
 
 
 @dataclass(frozen=True)

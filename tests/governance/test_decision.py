@@ -240,6 +240,26 @@ def test_the_least_that_evaluates_allows() -> None:
     assert apply_rules({SHIPPED: OURS + RULE + "deny := []"}, {"x": 1}).reasons == ()
 
 
+@pytest.mark.parametrize(
+    ("own", "denies"),
+    [
+        ("", True),
+        ("deny := []", True),
+        ("deny := set()", True),
+        ("default deny := []", True),
+        ("deny := [item | some item in []]", False),
+        ('deny contains {"code": "c", "message": "m"} if input.request.version == "0"', False),
+        ("allow := true", True),
+    ],
+)
+def test_rules_of_ones_own_that_evaluate_to_nothing(story: Story, policy_file: Path, own: str, denies: bool) -> None:
+    (policy_file.parent / "own.rego").write_text(f"package mlgov.custom\nimport rego.v1\n{own}\n")
+    policy_file.write_text(policy_file.read_text().replace("version: 1\n", "version: 1\nrules: [own.rego]\n", 1))
+    story.policy = load_policy(policy_file)
+    story.all_green()
+    assert story.codes() == ({"engine.error"} if denies else set())
+
+
 def sign_exceptions(story: Story) -> None:
     """A waiver that two have signed and a break-glass, over a failed check."""
     end = datetime.now(UTC) + timedelta(days=1)

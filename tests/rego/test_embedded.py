@@ -331,3 +331,45 @@ def test_the_child_sees_no_secret(engine: EmbeddedEngine, monkeypatch: pytest.Mo
 def test_an_engine_that_is_not_there_is_an_error(engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded.sys, "executable", "/nowhere/python")
     assert refused(engine, "x := 1").code == "rego.no_engine"
+
+
+@pytest.mark.parametrize(
+    ("call", "package", "function"),
+    [
+        ("time.now_ns()", "time", "now_ns(_)"),
+        ('rand.intn("k", 1000)', "rand", "intn(_, _)"),
+        ("opa.runtime()", "opa", "runtime(_)"),
+        ('uuid.rfc4122("k")', "uuid", "rfc4122(_)"),
+        ('http.send({"method": "get", "url": "http://127.0.0.1:9"})', "http", "send(_)"),
+    ],
+)
+def test_a_package_below_that_is_called_like_a_built_in(
+    engine: EmbeddedEngine, call: str, package: str, function: str
+) -> None:
+    """OPA takes the call for the built-in one, and does it."""
+    below = f"package a.{package}\nimport rego.v1\n{function} := 5\n"
+    modules = {"a.rego": f"package a\nimport rego.v1\nx := {call}\n", "below.rego": below}
+    with pytest.raises(RulesError) as caught:
+        engine.evaluate(Bundle(modules), ["data.a.x"], {})
+    assert caught.value.code == "rego.refused"
+    named = {**modules, "a.rego": modules["a.rego"].replace("x := ", f"import data.a.{package}\nx := ")}
+    if "(_" in call or package not in ("time", "opa"):  # the others have another number of arguments
+        assert engine.evaluate(Bundle(named), ["data.a.x"], {}) == [5]
+
+
+@pytest.mark.parametrize("name", ["count(_) := 1", "print(_) := true", "sum(_) := 1 if input.x", "f() := 1"])
+def test_functions_that_are_called_like_built_in_ones_or_take_nothing(engine: EmbeddedEngine, name: str) -> None:
+    with pytest.raises(RulesError) as caught:
+        engine.outline(Bundle({"a.rego": f"package a\nimport rego.v1\n{name}\n"}))
+    assert caught.value.code == "rego.refused"
+
+
+def test_what_a_package_below_holds_makes_no_text_a_collection(engine: EmbeddedEngine) -> None:
+    """Characters beyond U+FFFF are counted differently, so that it must be told what is a text."""
+    modules = {
+        "a.rego": "package a\nimport rego.v1\nx := count(input.text)\n",
+        "below.rego": "package a.input\nimport rego.v1\ntext := [1]\n",
+    }
+    with pytest.raises(RulesError) as caught:
+        engine.evaluate(Bundle(modules), ["data.a.x"], {"text": "\U0001f600"})
+    assert caught.value.code == "rego.input"
