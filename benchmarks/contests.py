@@ -89,6 +89,7 @@ def contests(folder: Path, sizes: Sizes) -> dict[str, Callable[[], Contest]]:
         "cluster-policy-median": lambda: _cluster_policy("median"),
         "cluster-policy-p95": lambda: _cluster_policy("p95"),
         "admission": lambda: _admission(sizes),
+        "board": lambda: _board(folder, sizes),
         "start-help": _start_help,
         "start-gate": lambda: _start_gate(folder),
         "release-decision": lambda: _decision(folder, sizes.results),
@@ -460,6 +461,23 @@ def _admission(sizes: Sizes) -> Contest:
         (("the same server, a constant", Target("work_seconds", at_most=3)),),
         "A Deployment with its init container, every tenth unlike any before; a real OPA, a ledger in SQLite, plain "
         "HTTP on both sides. Each answer is timed from the moment at which it was due to be asked.",
+        same_answers=False,
+    )
+
+
+def _board(folder: Path, sizes: Sizes) -> Contest:
+    versions, entries = (10_000, 200_000) if sizes.rows > 1_000_000 else (500, 10_000)
+    options = {"folder": str(folder), "versions": versions, "entries": entries}
+    return Contest(
+        "board",
+        f"the board's first byte, {_many(versions)} versions, {_many(entries)} entries",
+        (
+            Contender("the board", "board:board", options),
+            Contender("an empty page of the same server", "board:empty", options),
+        ),
+        (("an empty page of the same server", Target("work_seconds", at_most=5)),),
+        "Median of 60 pages of 25 rows, once the ledger was walked and every model judged; the answer says after how "
+        "many seconds that was.",
         same_answers=False,
     )
 

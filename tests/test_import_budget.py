@@ -3,7 +3,17 @@
 import subprocess
 import sys
 
-HEAVY = ["great_expectations", "mlflow", "fairlearn", "sklearn", "pandas", "duckdb", "hvac", "regorus"]
+HEAVY = [
+    "airflow_mlgov.board",
+    "great_expectations",
+    "mlflow",
+    "fairlearn",
+    "sklearn",
+    "pandas",
+    "duckdb",
+    "hvac",
+    "regorus",
+]
 SCRIPT = f"""
 import importlib, sys
 from airflow_mlgov.provider_info import get_provider_info

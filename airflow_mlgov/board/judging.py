@@ -104,6 +104,14 @@ class Standing:
         open_ones = [item.due for item in self.obligations if item.state != "met"]
         return min([*open_ones, *(item.ends for item in self.exemptions)], default=None)
 
+    def changes_after(self, now: datetime) -> datetime | None:
+        """The next moment at which it may stand otherwise though nothing is written: something falls due, runs out or
+        gets too old."""
+        moments = [item.ends for item in self.exemptions]
+        moments += [moment for item in self.obligations for moment in (item.due, item.expires)]
+        moments += [cell.stale_at for cell in self.cells if cell.stale_at]
+        return min((moment for moment in moments if moment > now), default=None)
+
     @property
     def oldest(self) -> datetime | None:
         """When its oldest evidence was made."""

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 AGAIN = 60.0
-"""Seconds after which a row that is shown is judged again, though nothing was written: waivers end, evidence ages."""
+"""Seconds after which a row that is shown is judged again by the thread, though nothing was written and no date of its
+has passed: an organisation's own rules may go by others."""
 _LOOKS_AGAIN = 2.0
 _BATCH = 500
 _AT_ONCE = 1.0
@@ -87,6 +88,7 @@ class Keeper:
         self._worker: threading.Thread | None = None
         self._pairs: set[tuple[str, str]] = set()
         self._marks: dict[int, Head] = {}
+        self._again: set[str] = set()
 
     # -- asked by the pages -------------------------------------------------------------------------------------------
 
@@ -138,15 +140,17 @@ class Keeper:
         return self.progress
 
     def refresh(self, rows: Iterable[dict[str, Any]]) -> bool:
-        """Judge again what is to be shown and was judged too long ago; whether there was any."""
-        old = {row["model"] for row in rows if time.time() - row["judged"] > AGAIN}
-        until = time.monotonic() + _AT_ONCE
-        for model in sorted(old):
+        """Judge again, now, what is to be shown and may have changed by a date since; whether there was any. What was
+        only judged a while ago is for the thread."""
+        now = time.time()
+        passed = {row["model"] for row in rows if row["changes"] is not None and row["changes"] <= now}
+        self._again |= {row["model"] for row in rows if now - row["judged"] > AGAIN} - passed
+        for model in sorted(passed):
             with self._lock:
                 self._judge(model)
-            if time.monotonic() > until:
-                break
-        return bool(old)
+        if self._again:
+            self._hand_over()
+        return bool(passed)
 
     # -- the work -----------------------------------------------------------------------------------------------------
 
@@ -262,7 +266,9 @@ class Keeper:
             _LOG.warning("%s cannot be judged: %s", line(model), line(error))
             found = []
         owners = self._policy.models[model].owners if self._policy and model in self._policy.models else ()
-        self.rows.judged(model, [as_row(item, owners) for item in found], time.time())
+        now = datetime.now(UTC)
+        made = [as_row(item, owners, now) for item in found]
+        self.rows.judged(model, made, now.timestamp())
 
     def _hand_over(self) -> None:
         if self._worker is None or not self._worker.is_alive():
@@ -275,12 +281,17 @@ class Keeper:
                 with self._lock:
                     self._go_on(time.monotonic() + 0.2)
                 time.sleep(0.01)  # who asks meanwhile comes first
+            while self._again and not self.progress.problem:
+                with self._lock:
+                    self._judge(self._again.pop())
+                time.sleep(0.01)
         except Exception as error:  # the next request tells it
             _LOG.warning("the board's walk stopped: %s", line(error))
 
 
-def as_row(item: Standing, owners: Sequence[str]) -> dict[str, Any]:
+def as_row(item: Standing, owners: Sequence[str], now: datetime) -> dict[str, Any]:
     """A standing as a row of the board."""
+    changes = item.changes_after(now)
     return {
         "model": item.model.name,
         "environment": item.environment,
@@ -291,6 +302,7 @@ def as_row(item: Standing, owners: Sequence[str]) -> dict[str, Any]:
         "rank": STATES.index(item.state),
         "age": item.oldest.timestamp() if item.oldest else None,
         "due": item.due.timestamp() if item.due else None,
+        "changes": changes.timestamp() if changes else None,
         "owners": "".join(f"\n{owner}" for owner in owners) + "\n",
         "shown": {
             "digest": item.model.digest,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.board.judging import Standing
-from airflow_mlgov.board.keeper import Keeper, as_row
+from airflow_mlgov.board.keeper import Keeper
 from airflow_mlgov.board.readers import Reader
 from airflow_mlgov.board.rows import SORTS, STATES
 from airflow_mlgov.board.run import Task, told_run
@@ -164,7 +164,6 @@ class Shelf:
             "progress": progress,
             "model": name,
             "story": story,
-            "row": as_row(standing, ()),
             "versions": versions,
             "environments": environments,
             "targets": targets,
@@ -186,14 +185,13 @@ class Shelf:
             "environment": standing.environment,
             "target": standing.target or None,
         }
-        records, notes = _Again(self._keeper), []
+        records, notes = _Again(self._keeper), list[str]()
         marks = list(self._keeper.source.checkpoints(trust))
+        client = _opened(registry, notes)
         try:
-            if registry is None:
-                notes.append("No registry is named, so the model's files were not hashed again.")
+            if client is None:
                 answer = explain_bytes(standing.model, records, trust, checkpoints=marks, **given)
             else:
-                client = registry()
                 version = client.resolve({"name": name, "version": standing.model.version or ""})
                 answer = explain(client, version, records, trust, checkpoints=marks, **given)
             allowed, facts, against = answer.allowed, answer.facts, answer.reasons
@@ -441,6 +439,19 @@ def _signed(entry: Entry, keys: dict[str, list[str]]) -> dict[str, Any]:
     """By whom an entry that verifies was signed."""
     named = [(keyid[:12], ", ".join(keys[keyid])) for keyid in signature(entry.envelope) if keyid in keys]
     return {"good": bool(named), "word": "verifies", "keys": named}
+
+
+def _opened(registry: Callable[[], Registry] | None, notes: list[str]) -> Registry | None:
+    """The registry; None, with a note, if there is none or it cannot be opened."""
+    if registry is None:
+        notes.append("No registry is named, so the model's files were not hashed again.")
+        return None
+    try:
+        return registry()
+    except Exception as error:  # whatever a connection, a Vault or a driver raises
+        why = str(error) if isinstance(error, MlgovError) else type(error).__name__
+        notes.append(f"The registry cannot be opened, so the model's files were not hashed again: {why}")
+        return None
 
 
 def _subject(item: Evidence, identity: RegistryIdentity) -> Subject:

@@ -40,7 +40,7 @@ CREATE TABLE model (name TEXT PRIMARY KEY, last INTEGER, stale INTEGER) WITHOUT 
 CREATE INDEX model_stale ON model (stale, name);
 CREATE TABLE board (
     model TEXT, environment TEXT, target TEXT, role TEXT, version TEXT, state TEXT, rank INTEGER, age REAL, due REAL,
-    owners TEXT, judged REAL, shown TEXT, PRIMARY KEY (model, environment, target, role)
+    owners TEXT, changes REAL, judged REAL, shown TEXT, PRIMARY KEY (model, environment, target, role)
 ) WITHOUT ROWID;
 CREATE INDEX board_rank ON board (rank, model);
 CREATE INDEX board_age ON board (age);
@@ -120,7 +120,7 @@ class Rows:
             connection.execute("DELETE FROM board WHERE model = ?", (model,))
             connection.executemany(
                 "INSERT OR REPLACE INTO board VALUES (:model, :environment, :target, :role, :version, :state, :rank, "
-                ":age, :due, :owners, :judged, :shown)",
+                ":age, :due, :owners, :changes, :judged, :shown)",
                 [{**row, "judged": moment, "shown": json.dumps(row["shown"])} for row in rows],
             )
             connection.execute("UPDATE model SET stale = 0 WHERE name = ?", (model,))

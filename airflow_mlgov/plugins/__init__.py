@@ -1,10 +1,10 @@
-"""The Airflow plugin: a listener."""
+"""The Airflow plugin: a listener, and the board."""
 
 from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
-from airflow_mlgov.plugins import listener
+from airflow_mlgov.plugins import board, listener
 
 
 class MlgovPlugin(AirflowPlugin):
@@ -12,3 +12,6 @@ class MlgovPlugin(AirflowPlugin):
 
     name = "mlgov"
     listeners = [listener]  # noqa: RUF012 - Airflow declares it so
+    fastapi_apps = [{"app": board.LazyBoard(), "url_prefix": board.PREFIX, "name": "ML governance"}]  # noqa: RUF012
+    external_views = board.views()
+    react_apps = [board.card()]  # noqa: RUF012

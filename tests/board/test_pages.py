@@ -20,6 +20,7 @@ from airflow_mlgov.board.keeper import Source
 from airflow_mlgov.board.pages import NotShown
 from airflow_mlgov.board.readers import EVERYTHING, Reader
 from airflow_mlgov.evidence.ledger import open_ledger
+from airflow_mlgov.evidence.signing import open_signer, sign_statement
 from airflow_mlgov.evidence.statements import GateStatement
 from airflow_mlgov.governance.policy import load_policy
 from airflow_mlgov.release.case import build_case
@@ -312,6 +313,27 @@ def test_owners_and_approvers_always_read_theirs(board_for: Callable[[Reader], T
     nobody = board_for(Reader("vic"))
     assert "There is no model that you may read" in nobody.get("/board").text
     assert nobody.get("/card.json").json()["models"] == []
+
+
+def test_what_does_not_verify_makes_no_model_anybodys(fleet: Fleet, tmp_path: Path) -> None:
+    for name in ("ledger.db", "trust.json", "mlgov.yaml", "suite.json"):
+        copy(fleet.folder / name, tmp_path / name)
+    url, member = f"sqlite:///{tmp_path / 'ledger.db'}", fleet["churn"]
+    subject = member.registry.subject(member.registry.resolve("models:/fleet_churn/1"))
+    forged = GateStatement.of(
+        replace(member.results["fairness", 1], subject=subject), member.context(run={"dag_id": "anns_own"})
+    )
+    open_ledger(url).append(sign_statement(forged, open_signer(f"local:{tmp_path / 'stranger.pem'}")))
+    source = Source(lambda: open_ledger(url, create=False), tmp_path / "trust.json", tmp_path / "mlgov.yaml")
+
+    async def ann(_: Any) -> Reader:
+        return Reader("ann", dags=frozenset({"anns_own"}))
+
+    client = TestClient(make_board(source, Door(ann)))
+    while 'http-equiv="refresh"' in client.get("/board").text:
+        pass
+    for page in ("/board", "/audit", "/waivers", "/run?dag_id=anns_own"):
+        assert "churn" not in client.get(page).text, page
 
 
 @pytest.mark.parametrize("route", ROUTES)

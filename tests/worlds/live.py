@@ -45,8 +45,8 @@ from tests.worlds.release import people
 # -- with Airflow -----------------------------------------------------------------------------------------------------
 
 ENVIRONMENT = "live"
-USERS = {"admin": "admin", "alice": "user", "olga": "user", "omar": "user", "vic": "viewer"}
-"""alice operates the pipeline, olga and omar are the risk officers, vic may look."""
+USERS = {"admin": "admin", "alice": "user", "olga": "user", "omar": "user", "otto": "op", "vic": "viewer"}
+"""alice operates the pipeline, olga and omar are the risk officers, otto runs Airflow, vic may look."""
 WAITING = "awaiting_input"
 
 
@@ -213,9 +213,9 @@ class LiveWorld:
 
 MODELS = (
     "marked", "bulk", "forged", "own", "twice", "stale", "timed_out", "forgeable", "loosened", "skipped", "gateless",
-    "conf", "another", "harmless",
+    "conf", "another", "harmless", "looked_at", "of_a_shell",
 )  # fmt: skip
-"""The models that are attacked. Each attack has its own, so that all can be made at once."""
+"""The models that are attacked, or looked at. Each attack has its own, so that all can be made at once."""
 OFFICES = ("credit_risk", "card_limits")
 """The models that people decide about in a browser: by two approvals; with a waiver that two people sign."""
 OFFICE = """\
