@@ -11,8 +11,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+import requests
 
 from airflow_mlgov.demo import servers
 from airflow_mlgov.demo.airflow_api import Run
@@ -245,3 +247,25 @@ def test_neither_the_requester_nor_anybody_else_may_approve(older: Older) -> Non
     ended(run, approve="success", promote="success")
     assert [name for name, _, _ in model.answers()] == ["olga", "omar"]
     assert model.places() == {"1": PASSED}
+
+
+@story
+def test_the_board_is_there_and_asks_who_is(older: Older) -> None:
+    model, run = older.case("late")
+    ended(run, approve="failed", promote="upstream_failed")
+
+    def asked(page: str, name: str | None) -> requests.Response:
+        headers = {}
+        if name is not None:
+            said = {"username": name, "password": older.airflow.passwords[name]}
+            answer = requests.post(f"{older.airflow.url}/auth/token", json=said, timeout=patience(60))
+            headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+        return requests.get(f"{older.airflow.url}/mlgov/{page}", headers=headers, timeout=patience(60))
+
+    assert asked("board", None).status_code == 401
+    until(lambda: 'http-equiv="refresh"' not in asked("board", "olga").text, "the board's walk", dict)
+    assert model.model in asked("board", "olga").text, "she approves it"
+    assert model.model not in asked("board", "vic").text, "no DAG has made its evidence"
+    page = asked(f"run?dag_id={run.dag_id}&run_id={quote(run.run_id)}", "vic")
+    assert (page.status_code, "approve" in page.text) == (200, True)
+    assert older.user("admin").look("plugins/importErrors")["total_entries"] == 0
