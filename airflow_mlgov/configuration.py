@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from urllib.parse import urlencode, urlsplit
 
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_mlgov.errors import ConfigurationError
 
 SECTION = "mlgov"
+BOARD = "/mlgov"
+"""Where the board is mounted in Airflow's API server."""
 
 
 def option(name: str, fallback: str = "") -> str:
@@ -30,6 +33,16 @@ def filled(name: str, duty: str) -> str:
         raise ConfigurationError(
             f"[mlgov] {name} = {text} may hold {{duty}} and no other braces", code="configuration.braces"
         ) from error
+
+
+def board_page(page: str, **query: str | None) -> str:
+    """A page of the board, below the path at which Airflow is served.
+
+    :param query: what is asked of the page; what is None is left out
+    """
+    below = urlsplit(str(conf.get("api", "base_url", fallback="") or "")).path.rstrip("/")
+    asked = urlencode({name: said for name, said in query.items() if said is not None})
+    return f"{below}{BOARD}/{page}{'?' if asked else ''}{asked}"
 
 
 def home() -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlgov.configuration import board_page
 from airflow_mlgov.operators.base import final
 from airflow_mlgov.operators.form import Form, FormOperator, PersonsAnswer, owners_of
 from airflow_mlgov.results import Bound
@@ -57,7 +58,7 @@ class ApprovalGateOperator(FormOperator):
         """The evidence, bound by model, target, policy and envelopes."""
         return Form(
             f"Approve {case.model.name} version {case.model.version} for {case.goal.name}?",
-            render_case(case),
+            f"{render_case(case)}\n[The story of this version]({story_of(case)})\n",
             shown_digest(case),
             case.goal.approvers,
         )
@@ -105,6 +106,18 @@ class ApprovalGateOperator(FormOperator):
             link=approval_page(context),
         )
         notify("approval_wanted", subject, body, owners=owners, context=context)
+
+
+def story_of(case: Case) -> str:
+    """The board's page about a version and a target."""
+    environment = case.decision.input["request"]["environment"]
+    return board_page(
+        "story",
+        model=case.model.name,
+        version=case.model.version,
+        environment=environment,
+        target=case.goal.name,
+    )
 
 
 def shown_digest(case: Case) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
+from airflow_mlgov.configuration import BOARD
 from airflow_mlgov.plugins import board, listener
 
 
@@ -12,6 +13,6 @@ class MlgovPlugin(AirflowPlugin):
 
     name = "mlgov"
     listeners = [listener]  # noqa: RUF012 - Airflow declares it so
-    fastapi_apps = [{"app": board.LazyBoard(), "url_prefix": board.PREFIX, "name": "ML governance"}]  # noqa: RUF012
+    fastapi_apps = [{"app": board.LazyBoard(), "url_prefix": BOARD, "name": "ML governance"}]  # noqa: RUF012
     external_views = board.views()
     react_apps = [board.card()]  # noqa: RUF012

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from airflow_mlgov.board.run import Task
     from airflow_mlgov.registry.protocol import Registry
 
-PREFIX = "/mlgov"
 _MARKS = ("patch_task_instance", "patch_task_group_instances", "bulk_task_instances", "patch_dag_run")
 """What Airflow calls it in its audit log if somebody sets a state by hand."""
 _RUN = "dag_id={DAG_ID}&run_id={RUN_ID}"
@@ -143,24 +142,16 @@ def tasks_of(dag_id: str, run_id: str) -> Sequence[Task]:
     return tasks
 
 
-def base_path() -> str:
-    """The path below which Airflow is served, without a slash at its end."""
-    from urllib.parse import urlsplit
-
-    from airflow.configuration import conf
-
-    return urlsplit(str(conf.get("api", "base_url", fallback="") or "")).path.rstrip("/")
-
-
 def views() -> list[dict[str, Any]]:
     """Where Airflow shows the pages."""
-    below = base_path() + PREFIX
+    from airflow_mlgov.configuration import board_page
+
     pages = (("Governance board", "board"), ("Waivers and obligations", "waivers"), ("Audit log of models", "audit"),
              ("Governance policy", "policy"))  # fmt: skip
     shown = [
         {
             "name": name,
-            "href": f"{below}/{page}",
+            "href": board_page(page),
             "destination": "nav",
             "category": "browse",
             "url_route": f"mlgov-{page}",
@@ -172,7 +163,7 @@ def views() -> list[dict[str, Any]]:
     return shown + [
         {
             "name": "Gates",
-            "href": f"{below}/run?{query}",
+            "href": f"{board_page('run')}?{query}",
             "destination": place,
             "url_route": f"mlgov-gates-{place.replace('_', '-')}",
         }
@@ -182,9 +173,11 @@ def views() -> list[dict[str, Any]]:
 
 def card() -> dict[str, Any]:
     """The card on Airflow's home page."""
+    from airflow_mlgov.configuration import board_page
+
     return {
         "name": "ML governance",
-        "bundle_url": f"{base_path()}{PREFIX}/card.js",
+        "bundle_url": board_page("card.js"),
         "destination": "dashboard",
         "url_route": "mlgov-card",
     }
