@@ -473,9 +473,9 @@ def _board(folder: Path, sizes: Sizes) -> Contest:
         f"the board's first byte, {_many(versions)} versions, {_many(entries)} entries",
         (
             Contender("the board", "board:board", options),
-            Contender("an empty page of the same server", "board:empty", options),
+            Contender("the same page with no row", "board:empty", options),
         ),
-        (("an empty page of the same server", Target("work_seconds", at_most=5)),),
+        (("the same page with no row", Target("work_seconds", at_most=5)),),
         "Median of 60 pages of 25 rows, once the ledger was walked and every model judged; the answer says after how "
         "many seconds that was.",
         same_answers=False,

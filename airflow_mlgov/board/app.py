@@ -22,7 +22,7 @@ from airflow_mlgov.board.keeper import Keeper, Source
 from airflow_mlgov.board.pages import Asked, NotShown, Shelf
 from airflow_mlgov.board.readers import Reader
 from airflow_mlgov.errors import AccessError, DependencyError, MlgovError
-from airflow_mlgov.words import line, plain, screened
+from airflow_mlgov.words import LONGEST, line, plain, screened
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request, Response
@@ -258,7 +258,10 @@ def _templates() -> Environment:
 
     def shown(value: Any) -> Any:
         """Whatever is not our own markup is text, and is seen as it is."""
-        return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+        if type(value) is not str:
+            return value
+        seen_already = value.isascii() and value.isprintable() and "  " not in value and len(value) <= LONGEST
+        return value.strip() if seen_already else plain(value)
 
     made = Environment(
         loader=PackageLoader("airflow_mlgov.board"),
