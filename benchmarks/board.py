@@ -1,5 +1,5 @@
-"""Contenders of the board: its first byte over a great ledger, and that of the same page with no row. Each page is asked
-for when everything was walked and judged; the seconds are the median of the answers."""
+"""Contenders of the board: its first byte over a great ledger, and that of the same page with no row. Each page is
+asked for when everything was walked and judged; the seconds are the median of the answers."""
 
 from __future__ import annotations
 
