@@ -308,6 +308,7 @@ MEANINGS: Mapping[str, str] = {
     "score.not_a_probability": "Scores lie outside 0 to 1, so calibration cannot be judged.",
     "score.not_yes_or_no": "A rate needs yes and no, and the column holds something else.",
     "scratch.unusable": "Rows cannot be kept in a temporary file.",
+    "served.too_large": "A workload has more containers, mounts, paths or unfolded variables than anybody writes.",
     "setting.contradiction": "Two settings contradict each other.",
     "setting.looser": "A setting is looser than its default, which only the policy may allow.",
     "setting.missing": "The gate needs a setting that was not given.",

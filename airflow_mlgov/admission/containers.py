@@ -7,10 +7,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.pipelines.documents import Part
 
 _VARIABLE = re.compile(r"\$\$|\$\((?P<name>[^()\s]+)\)")
 _SOURCES = {"configMapKeyRef": "a ConfigMap", "secretKeyRef": "a Secret", "fileKeyRef": "a file"}
+_LONGEST = 32 * 1024
+"""Characters that a word may have once its variables are put in."""
 ANNOTATION = "an annotation or a label"
 _BEFORE = frozenset({
     "env", "exec", "nohup", "timeout", "nice", "ionice", "tini", "dumb-init", "sudo", "su-exec", "gosu", "setsid",
@@ -54,7 +57,18 @@ class Variables:
         return cls(values, hidden)
 
     def put_into(self, text: str) -> str:
-        """A word as the container gets it; what is hidden stays as it is written."""
+        """A word as the container gets it; what is hidden stays as it is written.
+
+        :raises ConfigurationError: it unfolds to more than anybody writes
+        """
+        if "$" not in text:
+            return text
+        inner = sum(len(self.values.get(match["name"], "")) for match in _VARIABLE.finditer(text))
+        if inner and inner + len(text) > _LONGEST:
+            raise ConfigurationError(
+                f"variables that hold one another unfold to more than {_LONGEST >> 10} KiB: write the value out",
+                code="served.too_large",
+            )
         return _VARIABLE.sub(
             lambda match: "$" if match["name"] is None else self.values.get(match["name"], match.group()), text
         )

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from airflow_mlgov.admission.containers import ANNOTATION, Variables, volumes_at, why_any
+from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.pipelines.documents import Part
 from airflow_mlgov.registry.protocol import REFERENCE
 from airflow_mlgov.urls import place_of
@@ -62,6 +63,9 @@ _GIVEN = frozenset({"serviceAccountToken", "downwardAPI", "clusterTrustBundle", 
 """Sources of a projected volume that hold nothing of anybody's."""
 _CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
 
+_MOST_CONTAINERS = 100
+_MOST_MOUNTS = 100
+_MOST_PATHS = 1_000
 _PODS = frozenset({*_CONTAINERS, "volumes", "volumeClaimTemplates"})
 _RUNS = frozenset({"image", "env", "command", "args", "workingDir"})
 
@@ -154,7 +158,10 @@ def digest_of(image: str) -> str:
 
 
 def read_serving(document: Part) -> Serving:
-    """All that an object says of what it serves."""
+    """All that an object says of what it serves.
+
+    :raises ConfigurationError: it says more than anybody writes
+    """
     found = Serving()
     for key, part in document.items():
         if key not in UNREAD:
@@ -236,6 +243,11 @@ def _pod(pod: Part, where: str, found: Serving) -> None:
         for position, part in enumerate(pod[kind].parts()):
             here = f"{where}.{kind}[{position}]"
             found.containers.append(Container(here, where, kind, position, part["image"].text, part))
+            if len(found.containers) > _MOST_CONTAINERS or len(part["volumeMounts"].value or ()) > _MOST_MOUNTS:
+                raise ConfigurationError(
+                    f"it has more than {_MOST_CONTAINERS} containers, or {_MOST_MOUNTS} mounts in one: split it",
+                    code="served.too_large",
+                )
     for position, volume in enumerate(pod["volumes"].parts()):
         _volume(volume, f"{where}.volumes[{position}]", found)
     for position, claim in enumerate(pod["volumeClaimTemplates"].parts()):
@@ -302,19 +314,20 @@ def _hides(sources: Sequence[str], *, counts: bool) -> bool:
 
 
 def _point(found: Serving, container: Part, where: str, text: str) -> None:
+    if len(found.paths) >= _MOST_PATHS:
+        raise ConfigurationError(f"it names more than {_MOST_PATHS:,} paths: split it", code="served.too_large")
     if text.startswith("/") and container["volumeMounts"]:
-        of = re.split(r"\.(?:args|command|env|workingDir)\b", where, maxsplit=1)[0]
-        found.paths.append(Pointed(where, text, of, tuple(container["volumeMounts"].parts())))
+        found.paths.append(Pointed(where, text, _container_of(where), tuple(container["volumeMounts"].parts())))
 
 
 def _follow(found: Serving) -> None:
     """Refuse a path into a volume that holds what nobody has named: a Secret, or an emptyDir that is filled by none of
     those who name a model."""
-    naming = tuple(f"{one.where}" for one in found.named)
+    naming = {_container_of(one.where) for one in found.named}
     filled = {
         (_pod_of(one.of), name)
         for one in (*found.paths, *_filling(found))
-        if any(where.startswith(f"{one.of}.") for where in naming)
+        if one.of in naming
         for name in volumes_at(one.mounts, one.path)
     }
     kinds = {(_pod_of(one.where), one.name): one.kind for one in found.volumes if one.name}
@@ -332,11 +345,17 @@ def _follow(found: Serving) -> None:
 def _filling(found: Serving) -> Iterator[Pointed]:
     """Paths in the options of containers, such as ``--into=/models``."""
     for one in found.containers:
-        for key in ("command", "args"):
+        mounts = tuple(one.part["volumeMounts"].parts())
+        for key in ("command", "args") if mounts else ():
             for word in one.part[key].texts():
                 path = word[word.find("/") :] if "=/" in word or word.startswith("/") else ""
                 if path:
-                    yield Pointed(f"{one.where}.{key}", path, one.where, tuple(one.part["volumeMounts"].parts()))
+                    yield Pointed(f"{one.where}.{key}", path, one.where, mounts)
+
+
+def _container_of(where: str) -> str:
+    """The container in which a word, a variable or a field stands."""
+    return re.split(r"\.(?:args|command|env|workingDir|storageUri)\b", where, maxsplit=1)[0]
 
 
 def _pod_of(where: str) -> str:

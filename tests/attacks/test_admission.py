@@ -341,6 +341,49 @@ def test_words_and_variables_that_name_no_model(door: DoorWorld, promoted: Model
 
 
 @pytest.mark.parametrize(
+    "change",
+    [
+        {"env": [{"name": f"V{at}", "value": f"$(V{at - 1})$(V{at - 1})xx"} for at in range(60)]},
+        {"env": [{"name": "V", "value": "x" * 1_000}], "args": ["$(V)" * 1_000]},
+        {"args": ["/a"] * 2_000, "volumeMounts": [{"name": f"v{at}", "mountPath": f"/a/{at}"} for at in range(2_000)]},
+        {"args": ["/a"] * 2_000, "volumeMounts": [{"name": f"v{at}", "mountPath": f"/a/{at}"} for at in range(90)]},
+    ],
+    ids=["doubled", "repeated", "mounts", "paths"],
+)
+def test_an_object_that_unfolds_to_more_than_anybody_writes(
+    door: DoorWorld, promoted: ModelVersion, change: dict[str, Any]
+) -> None:
+    spec = pod_spec(promoted.uri)
+    container(spec).update(change)
+    door.refused("served.too_large", deployment(spec))
+
+
+def test_a_thousand_containers(door: DoorWorld, promoted: ModelVersion) -> None:
+    spec = pod_spec(promoted.uri)
+    spec["initContainers"] = [{**spec["initContainers"][0], "name": f"v{at}"} for at in range(1_000)]
+    door.refused("served.too_large", deployment(spec))
+
+
+def test_a_pod_as_kubernetes_has_filled_it_in(door: DoorWorld, promoted: ModelVersion) -> None:
+    spec = pod_spec(
+        promoted.uri, restartPolicy="Always", dnsPolicy="ClusterFirst", schedulerName="default-scheduler",
+        serviceAccountName="default", serviceAccount="default", enableServiceLinks=True, priority=0,
+        preemptionPolicy="PreemptLowerPriority", terminationGracePeriodSeconds=30, securityContext={},
+        tolerations=[{"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute",
+                      "tolerationSeconds": 300}],
+    )  # fmt: skip
+    for one in (*spec["initContainers"], *spec["containers"]):
+        one.update(
+            resources={"limits": {"ephemeral-storage": "1Gi"}}, terminationMessagePath="/dev/termination-log",
+            terminationMessagePolicy="File", imagePullPolicy="IfNotPresent",
+        )  # fmt: skip
+    container(spec)["readinessProbe"] = {"httpGet": {"path": "/v2/health/ready", "port": "http", "scheme": "HTTP"}}
+    made = pod(spec, generateName="credit-7d4f-", ownerReferences=[{"kind": "ReplicaSet", "name": "credit-7d4f"}])
+    del made["metadata"]["name"]
+    door.admitted(made)
+
+
+@pytest.mark.parametrize(
     "command",
     ["sh -c x", "/bin/bash -lc x", "bash -o pipefail -ec x", "sh", "env A=b sh -c x", "timeout 5 sh -c x",
      "python -c x", "python3.12 -Ic x", "perl -e x", "node --eval x", "curl -o m x",
