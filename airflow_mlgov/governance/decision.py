@@ -18,6 +18,7 @@ from airflow_mlgov.evidence.digests import hash_json
 from airflow_mlgov.evidence.statements import DecisionDocument, GateStatement, identity
 from airflow_mlgov.evidence.statements.common import nanoseconds
 from airflow_mlgov.evidence.verification import Evidence, Unverified, only
+from airflow_mlgov.gates.force import MODES
 from airflow_mlgov.gates.protocol import Gate, Strict
 from airflow_mlgov.governance.judgement import WHAT_IF, as_seen, failing, judged
 from airflow_mlgov.governance.policy import GovernancePolicy, ModelPolicy
@@ -35,6 +36,7 @@ _DENIED = f"{_PACKAGE}.denied"
 """The set that every shipped rule adds to."""
 _ASKED = ("deny", "needed", "waived", "excused", "broken_by")
 _OWN = "data.mlgov.custom.deny"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -199,12 +201,12 @@ def apply_rules(
             _require_own(engine.outline(together), vetting)
             reasons |= _reasons(engine.evaluate(together, [_OWN], document)[0], OWN)
         weighed = Weighed(frozenset(reasons), frozenset())
-        modes = document.get("policy", {}).get("modes")
+        modes = _modes(document)
         if reasons and modes is not None:
             forces = shipped_forces(shipped[SHIPPED])
             if rules:
                 forces = {**forces, **own_forces(rules, engine.outline(together))}
-            weighed = weigh(reasons, forces, modes, datetime.fromtimestamp(document["now_ns"] / 10**9, UTC))
+            weighed = weigh(reasons, forces, modes, _EPOCH + timedelta(microseconds=document["now_ns"] // 1000))
         return Answer(
             tuple(sorted(weighed.denying)),
             tuple(sorted(needed)),
@@ -213,8 +215,22 @@ def apply_rules(
             tuple(sorted(broken_by)),
             tuple(sorted(weighed.warned)),
         )
-    except (RulesError, KeyError, TypeError, ValueError) as error:
+    except (RulesError, KeyError, TypeError, ValueError, OverflowError) as error:
         return Answer((("engine.error", f"the rules could not be evaluated: {error}"),))
+
+
+def _modes(document: Mapping[str, Any]) -> Mapping[str, str] | None:
+    """The modes that an input has; None if it is one of before there were any.
+
+    :raises ValueError: they are none
+    """
+    policy = document.get("policy")
+    if not isinstance(policy, Mapping) or "modes" not in policy:
+        return None
+    modes = policy["modes"]
+    if not isinstance(modes, Mapping) or any(mode not in list(MODES) for mode in modes.values()):
+        raise ValueError("the policy's modes are none")
+    return modes
 
 
 def _require_own(outline: Outline, vetting: Vetting) -> None:
@@ -222,8 +238,9 @@ def _require_own(outline: Outline, vetting: Vetting) -> None:
 
     :raises RulesError: none of them is evaluated
     """
-    heads = [head for head in outline.heads if head.path == _OWN and head.kind != "default"]
-    if vetting == "whole" and not any(head.kind == "set" or head.has_body for head in heads):
+    heads = [head for head in outline.heads if head.path == _OWN]
+    evaluated = [head for head in heads if head.kind == "set" or (head.kind == "value" and head.has_body)]
+    if vetting == "whole" and heads and not evaluated:
         raise RulesError(f"no rule adds to {_OWN}: the rules would evaluate to nothing", code="rego.empty")
 
 

@@ -36,7 +36,7 @@ def mistakes_of(pack: Pack) -> list[Mistake]:
         for text, places in look.mistakes.items()
         for module, line in places
     }
-    found |= set(_of_metadata(pack, look.outline))
+    found |= {*_of_metadata(pack, look.outline), *_in_tests(pack)}
     if not found:
         found = set(_when_asked(pack, bundle, f"data.{package_of(pack.source, look.outline)}.deny"))
     return sorted(found, key=lambda one: (one.where, one.text))
@@ -53,6 +53,18 @@ def _of_metadata(pack: Pack, outline: Outline) -> Iterator[Mistake]:
         package_of(pack.source, outline)
     except ConfigurationError as error:
         yield Mistake(pack.source, str(error))
+
+
+def _in_tests(pack: Pack) -> Iterator[Mistake]:
+    """Rules that deny in a file that is read as a test, and so never asked."""
+    try:
+        heads = embedded().look(Bundle(pack.tests)).outline.of_set("deny") if pack.tests else ()
+    except RulesError as error:
+        yield _of_the_engine(pack, error)
+        return
+    for head in heads:
+        text = "a rule that denies in a file of tests is never asked: call the file otherwise than …_test.rego"
+        yield Mistake(f"{pack.source}/{head.module}:{head.line}", text)
 
 
 def _when_asked(pack: Pack, bundle: Bundle, path: str) -> Iterator[Mistake]:

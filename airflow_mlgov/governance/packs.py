@@ -157,7 +157,7 @@ def load_pack(word: str, folder: Path = Path()) -> Pack:
             "what has changed (`mlgov policy diff`), and pin the new one if it is right",
             code="pack.digest",
         )
-    if pack.package.startswith(_OWN):
+    if f"{pack.package}.".startswith(_OWN):
         raise ConfigurationError(
             f"{pinned['path']}: a package {pack.package} would look like one of those that are shipped: call it after "
             "your organisation",

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_mlgov.rego.child import limit_itself
-from airflow_mlgov.rego.lint import look_at
+from airflow_mlgov.rego.lint import look_at, why_too_deep
 
 
 def main() -> None:
@@ -31,6 +31,9 @@ def run(modules: Mapping[str, str], tests: Mapping[str, str], name: str) -> dict
     :param tests: the same of the tests
     :param name: of the set
     """
+    for module, text in {**modules, **tests}.items():
+        if why := why_too_deep(text):
+            raise ValueError(f"{module}: {why}")
     engine = _engine({**modules, **tests})
     trees = json.loads(engine.get_ast_as_json())
     refused = look_at(trees).refused

@@ -80,6 +80,13 @@ def test_mistakes_are_all_shown(folder: Path, run) -> None:
     assert {f"{folder}/many.rego:{6 + number}" for number in (0, 1, 2, 3, 5, 6)} <= places
 
 
+def test_a_rule_in_a_file_that_is_taken_for_tests(folder: Path, run) -> None:
+    (folder / "load_test.rego").write_text(RULE)
+    code, said, _ = run("policy", "lint", folder)
+    assert (code, said.count("\n")) == (1, 1)
+    assert said.startswith(f"{folder}/load_test.rego:11: a rule that denies in a file of tests is never asked")
+
+
 def test_differences(folder: Path, run, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()

@@ -62,6 +62,8 @@ def test_a_pack_of_ones_own_is_asked(tmp_path: Path) -> None:
         (RULE.replace('#   mend: "name an owner"\n', ""), "pack.metadata"),
         (RULE.replace("owner.missing\n", "Owner\n"), "pack.metadata"),
         (RULE.replace("severity: warning", "severity: harmless"), "pack.metadata"),
+        (RULE.replace("  mend", "  mildest: enforce\n#   mend"), "pack.metadata"),
+        (RULE.replace("  mend", "  mildest: never\n#   mend"), "pack.metadata"),
         (RULE.replace("# title: The", "# title: [The"), "pack.metadata"),
         (RULE.replace("deny contains", "\ndeny contains"), "pack.metadata"),
         (RULE + '  deny contains {"code": "owner.missing", "message": "m"} if input.pipelines\n', "pack.metadata"),
@@ -136,9 +138,10 @@ def test_metadata_in_a_text_or_with_the_line_ends_of_windows(tmp_path: Path) -> 
 def test_a_name_that_is_near(tmp_path: Path) -> None:
     with raises_code(ConfigurationError, "pack.unknown", match=re.escape("mlgov.pii")):
         load_pack("mlgov.pi")
-    renamed = made(tmp_path, RULE.replace("acme.credit", "mlgov.pii"))
-    with raises_code(ConfigurationError, "pack.package"):
-        load_pack(f"{tmp_path.name}@sha256:{renamed.digest}", tmp_path.parent)
+    for name in ("mlgov.pii", "mlgov"):
+        renamed = made(tmp_path, RULE.replace("acme.credit", name), "")
+        with raises_code(ConfigurationError, "pack.package"):
+            load_pack(f"{tmp_path.name}@sha256:{renamed.digest}", tmp_path.parent)
 
 
 def test_a_folder_may_be_a_bundle_and_holds_no_link(tmp_path: Path) -> None:
@@ -166,6 +169,12 @@ def test_tests_that_fail_or_are_not_there(tmp_path: Path) -> None:
     (tmp_path / "credit_test.rego").unlink()
     with raises_code(ConfigurationError, "pack.no_tests"):
         run_tests(open_pack(tmp_path))
+
+
+def test_a_pack_that_would_take_all_time_to_parse_is_not_tested(tmp_path: Path) -> None:
+    deep = RULE + f"x := {'[' * 40}{']' * 40}\n"
+    with raises_code(ConfigurationError, "pack.broken", match="nested 40 levels"):
+        run_tests(made(tmp_path, deep))
 
 
 def test_from_when_on_a_rule_is_in_force() -> None:

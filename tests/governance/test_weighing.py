@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -194,6 +195,25 @@ def test_no_mode_that_comes_past_the_policy_softens_a_shipped_rule(story: Story,
     plain = apply_rules({SHIPPED: shipped_rules()}, asked)
     assert {code for code, _ in found.reasons} == {code for code, _ in plain.reasons} | {"custom.owners.told"}
     assert found.warned == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"modes": []},
+        {"modes": "observe"},
+        {"modes": {"mlgov.custom": "never"}},
+        {"modes": {"mlgov.custom": ["observe"]}},
+        {"modes": None},
+    ],
+)
+def test_modes_that_are_none_deny(story: Story, policy_file: Path, change: dict[str, Any]) -> None:
+    governed(story, policy_file, RULE)
+    answer = decide(REQUEST, story.policy, [])
+    bent = {**answer.input, "policy": {**answer.input["policy"], **change}}
+    assert [code for code, _ in apply_rules(answer.bundle, bent).reasons] == ["engine.error"]
+    late = {**answer.input, "now_ns": 10**40}
+    assert [code for code, _ in apply_rules(answer.bundle, late).reasons] == ["engine.error"]
 
 
 def test_a_shipped_rule_without_metadata_denies() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -102,6 +103,15 @@ def test_each_rule_that_found_nothing_is_a_check(flow: Path) -> None:
     [pack] = found.details["packs"]
     assert (pack["name"], pack["rules"]) == ("mlgov.pipeline", 8)
     assert len(pack["sha256"]) == 64
+
+
+def test_no_mode_makes_a_rule_milder_than_its_metadata_lets_it_be() -> None:
+    held = replace(RULE, effective_on=None, mildest=Severity.WARNING)
+    now = datetime(2026, 6, 1, tzinfo=UTC)
+    for settings in ({"modes": {"a.b": "observe"}}, {"modes": {"p": "observe"}, "mode": "observe"}):
+        assert severity_of(held, "p", PolicySettings(**settings), now)[0] is Severity.WARNING
+    firm = replace(held, mildest=Severity.CRITICAL)
+    assert severity_of(firm, "p", PolicySettings(mode="warn"), now)[0] is Severity.CRITICAL
 
 
 RULE = PackRule(code="a.b", title="t", mend="m", effective_on=datetime(2027, 1, 1, tzinfo=UTC))
