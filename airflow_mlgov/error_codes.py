@@ -238,6 +238,7 @@ MEANINGS: Mapping[str, str] = {
     "pack.twice": "A bundle holds a name twice.",
     "pack.unknown": "There is no package of rules of this name.",
     "pack.version": "The evidence pack is of a version that this package does not know.",
+    "pipeline.too_large": "A pipeline has more gates and steps that they may guard than can be judged one by one.",
     "policy.bound": "No value of the metric meets the bound that the policy sets.",
     "policy.bound_idle": "Every value of the metric meets the bound that the policy sets.",
     "policy.empty": "The policy is empty.",

@@ -15,7 +15,7 @@ from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.evidence.digests import canonical_json, hash_json
 from airflow_mlgov.pipelines.documents import Part
 from airflow_mlgov.pipelines.guards import judge
-from airflow_mlgov.pipelines.manifest import Manifest
+from airflow_mlgov.pipelines.manifest import SENSITIVE, Manifest, Role
 from airflow_mlgov.pipelines.readers import argo, kubernetes, tekton
 from airflow_mlgov.pipelines.readers.source import Source
 from airflow_mlgov.pipelines.roles import Lists, told
@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 FORM = "mlgov/admission/1"
 _READERS: Mapping[str, Any] = {"argoproj.io": argo, "tekton.dev": tekton, "batch": kubernetes}
 _MOST = 100
-"""Of what could not be told, and of gates that do not guard, that are handed on."""
+"""Of what could not be told, and of gates that guard a step, that are handed on."""
+_MOST_WEAK = 10
+"""Of gates that do not guard a step, likewise."""
+_MOST_PAIRS = 20_000
+"""Of a gate and of a step that it may guard."""
 _LARGEST_KEPT = 64 * 1024
 _MOST_NAMED = 50
 """Models that one object may name."""
@@ -166,6 +170,7 @@ def _pipeline(review: Review) -> dict[str, Any]:
     if len(found) != 1:
         raise ConfigurationError(f"{review.place} holds no pipeline that can be read", code="manifest.wrong")
     manifest = told(found[0], Lists())
+    _bound(manifest)
     images = {step.id: step.image for step in manifest.steps}
     return {
         "template": template,
@@ -180,13 +185,26 @@ def _pipeline(review: Review) -> dict[str, Any]:
                 "guards": [
                     {"gate": ref.gate, "step": ref.step, "image": images[ref.step]} for ref in one.guards[:_MOST]
                 ],
-                "weak": [{"gate": weak.gate.gate, "code": weak.code, "why": weak.why} for weak in one.weak[:_MOST]],
+                "weak": [
+                    {"gate": weak.gate.gate, "code": weak.code, "why": weak.why} for weak in one.weak[:_MOST_WEAK]
+                ],
                 "approvals": list(one.approvals),
             }
             for one in judge(manifest)
         ],
         "images": sorted({step.image for step in manifest.steps if step.image}),
     }
+
+
+def _bound(manifest: Manifest) -> None:
+    parts = [part for step in manifest.steps for part in (step, *step.commands)]
+    gates = sum(part.role is Role.GATE for part in parts)
+    sensitive = sum(part.role in SENSITIVE for part in parts)
+    if gates * sensitive > _MOST_PAIRS:
+        raise ConfigurationError(
+            f"{manifest.name} has {gates} gates and {sensitive} steps that they may guard: split it",
+            code="pipeline.too_large",
+        )
 
 
 def _reference(document: Part) -> dict[str, str] | None:

@@ -713,6 +713,13 @@ def test_what_is_merged_into_a_pipelines_steps(door: DoorWorld) -> None:
         door.refused("pipeline.incomplete", run | {"spec": spec}, **given)
 
 
+def test_a_thousand_gates_beside_a_thousand_promotions(door: DoorWorld) -> None:
+    gates = [(f"gate-{at}", "", GATE[2]) for at in range(1_000)]
+    promotions = [(f"promote-{at}", "", PROMOTE[2]) for at in range(1_000)]
+    door.refused("pipeline.too_large", workflow(*gates, *promotions), namespace="pipelines")
+    door.refused("step.unguarded", workflow(*gates[:100], *promotions[:100]), namespace="pipelines")
+
+
 def test_a_hook_that_promotes(door: DoorWorld) -> None:
     hook = {"lifecycle": {"postStart": {"exec": {"command": PROMOTE[2].split()}}}}
     main = {"name": "m", "image": TOOL, "command": ["true"], **hook}
