@@ -197,9 +197,8 @@ def _pipeline(review: Review) -> dict[str, Any]:
 
 
 def _bound(manifest: Manifest) -> None:
-    parts = [part for step in manifest.steps for part in (step, *step.commands)]
-    gates = sum(part.role is Role.GATE for part in parts)
-    sensitive = sum(part.role in SENSITIVE for part in parts)
+    roles = [role for step in manifest.steps for role in (step.role, *(command.role for command in step.commands))]
+    gates, sensitive = roles.count(Role.GATE), sum(role in SENSITIVE for role in roles)
     if gates * sensitive > _MOST_PAIRS:
         raise ConfigurationError(
             f"{manifest.name} has {gates} gates and {sensitive} steps that they may guard: split it",
