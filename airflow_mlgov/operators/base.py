@@ -23,6 +23,7 @@ from airflow_mlgov.errors import ConfigurationError, DependencyError, MlgovError
 from airflow_mlgov.hooks.object_store import stored
 from airflow_mlgov.hooks.warehouse import require_one_baseline, require_one_source, source_at
 from airflow_mlgov.operators._arguments import arguments_of, described, settings_of
+from airflow_mlgov.operators._links import EvidenceLink
 from airflow_mlgov.results import GateResult, Outcome
 from airflow_mlgov.words import line, lines
 
@@ -80,6 +81,7 @@ class BaseGateOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it 
     """
 
     gate: ClassVar[str]
+    operator_extra_links = (EvidenceLink(),)
     ui_color = "#dbe9f6"
 
     def __init__(

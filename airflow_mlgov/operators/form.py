@@ -18,6 +18,7 @@ from airflow.sdk import Param
 
 from airflow_mlgov.duty import Duty, requester
 from airflow_mlgov.exposure import exposures, simple_auth_manager
+from airflow_mlgov.operators._links import EvidenceLink
 from airflow_mlgov.operators.base import ModelRef, final, task_errors
 from airflow_mlgov.words import line, lines
 
@@ -62,6 +63,7 @@ class FormOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it 
 
     duty: ClassVar[str]
     template_fields: Sequence[str] = ("model", "target", "subject", "body")
+    operator_extra_links = (EvidenceLink(),)
     ui_color = "#fff2cc"
 
     def __init__(

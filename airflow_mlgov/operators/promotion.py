@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_mlgov.duty import Duty, requester
+from airflow_mlgov.operators._links import EvidenceLink
 from airflow_mlgov.operators.base import ModelRef, task_errors
 from airflow_mlgov.words import line, lines
 
@@ -31,6 +32,7 @@ class PromoteModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands
     """
 
     template_fields: Sequence[str] = ("model", "target")
+    operator_extra_links = (EvidenceLink(),)
     ui_color = "#d5e8d4"
 
     def __init__(self, *, model: ModelRef, target: str, mlflow_conn_id: str | None = None, **kwargs: Any) -> None:

@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_mlgov.duty import Duty, requester
 from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.operators._links import EvidenceLink
 from airflow_mlgov.operators.base import several, task_errors
 from airflow_mlgov.words import line
 
@@ -39,6 +40,7 @@ class RegisterModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
     """
 
     template_fields: Sequence[str] = ("model", "run_id", "datasets", "feature_services", "images", "artifact_path")
+    operator_extra_links = (EvidenceLink(),)
     ui_color = "#e6e0f0"
 
     def __init__(

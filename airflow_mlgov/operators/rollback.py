@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_mlgov.duty import Duty
+from airflow_mlgov.operators._links import EvidenceLink
 from airflow_mlgov.operators.base import task_errors
 from airflow_mlgov.words import line
 
@@ -28,6 +29,7 @@ class RollbackModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
     """
 
     template_fields: Sequence[str] = ("model", "target", "reason", "version")
+    operator_extra_links = (EvidenceLink(),)
     ui_color = "#f8cecc"
 
     def __init__(

@@ -33,6 +33,13 @@ def run(live: LiveWorld) -> Run:
     return run
 
 
+def test_a_task_links_to_its_evidence(live: LiveWorld, run: Run) -> None:
+    alice, where = live.user("alice"), f"dag_id={run.dag_id}&run_id={quote(run.run_id, safe='')}"
+    for task in ("gates.fairness", "promote"):
+        found = alice.look(f"{run.path}/taskInstances/{task}/links")["extra_links"]
+        assert found == {"Evidence": f"/mlgov/run?{where}&task_id={task}"}
+
+
 def token(live: LiveWorld, name: str) -> str:
     said = {"username": name, "password": live.airflow.passwords[name]}
     return str(requests.post(f"{live.airflow.url}/auth/token", json=said, timeout=patience(60)).json()["access_token"])

@@ -1,0 +1,23 @@
+"""The link from a task to its evidence on the board, and from there to the model's story."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.sdk import BaseOperatorLink
+
+from airflow_mlgov.configuration import board_page
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+    from airflow.sdk.types import TaskInstanceKey
+
+
+class EvidenceLink(BaseOperatorLink):
+    """A button of a task in Airflow. Written when the task ends, whatever its end."""
+
+    name = "Evidence"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow's
+        """The board's page about a task of a run."""
+        return board_page("run", dag_id=ti_key.dag_id, run_id=ti_key.run_id, task_id=ti_key.task_id)
