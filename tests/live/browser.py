@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -135,7 +135,10 @@ class Person:
 
     def shoot(self, name: str) -> None:
         """A picture of the page among the test's files, and a small one in the folder ``MLGOV_SCREENSHOTS``."""
-        self.page.wait_for_load_state("networkidle")
+        from playwright.sync_api import TimeoutError as TooLate
+
+        with suppress(TooLate):  # a page that asks again and again does not rest on a slow machine
+            self.page.wait_for_load_state("networkidle", timeout=5_000)
         path = self._album / f"{name}.png"
         self.page.screenshot(path=path, animations="disabled")
         if folder := os.environ.get("MLGOV_SCREENSHOTS"):
