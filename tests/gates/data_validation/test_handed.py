@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ import pytest
 
 from airflow_mlgov.data.memory import MemoryLimitError
 from airflow_mlgov.gates.children import environment
-from airflow_mlgov.gates.children.environment import ExternalError
 from airflow_mlgov.gates.data_validation import validate_data
 from airflow_mlgov.results import Outcome
 from tests.codes import raises_code
@@ -106,10 +106,12 @@ def test_an_expression_that_takes_for_ever_is_stopped(people: str) -> None:
 
 
 def test_a_child_that_needs_too_much_memory_says_so(people: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def run_child(*_: Any, **__: Any) -> None:
-        raise ExternalError("Great Expectations ended with exit code 1: MemoryError", code="child.failed")
+    run_child = environment.run_child
 
-    monkeypatch.setattr(environment, "run_child", run_child)
+    def run_without_memory(_: Sequence[str], work: Path, variables: Mapping[str, str], **given: Any) -> None:
+        run_child([sys.executable, "-c", "raise MemoryError"], work, variables, **given)
+
+    monkeypatch.setattr(environment, "run_child", run_without_memory)
     ahead = expect("column_values_to_match_regex", column="grade", regex="(?=[ab])")
     with raises_code(MemoryLimitError, "memory_limit.exceeded", match="raise memory_limit"):
         validate_data(people, suite(ahead))
