@@ -43,7 +43,7 @@ def main() -> None:
                 import traceback
 
                 traceback.print_exc()
-            _end(told(error))
+            _end(told(_of_airflows_file(error)))
 
 
 def exit_code(error: MlgovError) -> int:
@@ -53,6 +53,15 @@ def exit_code(error: MlgovError) -> int:
     if isinstance(error, InternalError):
         return 5
     return 4 if isinstance(error, DependencyError | AccessError) else 1
+
+
+def _of_airflows_file(error: Exception) -> Exception:
+    """What Airflow raises where its own airflow.cfg cannot be parsed, as one of ours; any other as it is."""
+    if type(error).__module__ != "configparser":
+        return error
+    from airflow_mlgov.rego.choice import misread
+
+    return misread("airflow.cfg", error)
 
 
 def _end(error: MlgovError) -> None:

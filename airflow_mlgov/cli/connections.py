@@ -4,8 +4,9 @@ of the commands that imports Airflow."""
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.errors import ConfigurationError
@@ -66,12 +67,13 @@ def all_connections() -> Iterator[None]:
 
 @contextmanager
 def _looked_up(conn_id: str) -> Iterator[None]:
-    try:
-        import airflow_mlgov.hooks.connections  # noqa: F401 - it needs Airflow
-    except ImportError:
-        raise ConfigurationError(
-            f"{conn_id} is a connection of Airflow, which is not installed here: name the URL instead",
-            code="airflow.missing",
-        ) from None
-    with all_connections():
+    """What Airflow says meanwhile goes to stderr: stdout is the command's own."""
+    with redirect_stdout(sys.stderr), all_connections():
+        try:
+            import airflow_mlgov.hooks.connections  # noqa: F401 - it needs Airflow
+        except ImportError:
+            raise ConfigurationError(
+                f"{conn_id} is a connection of Airflow, which is not installed here: name the URL instead",
+                code="airflow.missing",
+            ) from None
         yield

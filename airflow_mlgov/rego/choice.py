@@ -104,9 +104,20 @@ def _in_airflows_file(name: str) -> str:
     file = Path(os.environ.get("AIRFLOW_CONFIG") or Path(home, "airflow.cfg"))
     if not file.is_file():
         return ""
-    parser = RawConfigParser(strict=False)
+    parser = RawConfigParser()
     try:
         parser.read_string(read_text(file, "configuration"))
     except Error as error:
-        raise ConfigurationError(f"{file} is not a configuration: {error}", code="configuration.file") from None
+        raise misread(file, error) from None
     return parser.get("mlgov", name, fallback="")
+
+
+def misread(file: str | Path, error: Exception) -> ConfigurationError:
+    """That a file of settings cannot be parsed; of its lines none is quoted, for it may hold a secret.
+
+    :param error: of :mod:`configparser`
+    """
+    section, name = getattr(error, "section", None), getattr(error, "option", None)
+    line = next((number for number, _ in getattr(error, "errors", ())), getattr(error, "lineno", None))
+    what = f"{name or 'a section'} stands twice in [{section}]" if section else "it is no configuration"
+    return ConfigurationError(f"{file}{f':{line}' if line else ''}: {what}", code="configuration.file")

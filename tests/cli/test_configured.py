@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,7 +62,7 @@ def test_a_release_of_which_nothing_is_said(governed: Governed, silent: Run) -> 
     assert governed.places()[first.version] == PASSED
     assert silent("reconcile", "--model", governed.model)[0] == 0
     assert silent("obligations")[0] == 0
-    assert silent("ledger", "verify")[0] == 0
+    assert json.loads(silent("ledger", "verify", "--json")[1])["size"] == len(governed.ledger.entries())
     assert silent("replay")[0] == 0
     assert "performance" in silent("trust", "show")[1]
 
@@ -112,3 +114,28 @@ def test_a_first_try_without_any_setting_goes_on_in_the_shell(
     code, out, err = run("ledger", "verify")
     assert code == 0, err
     assert "1 entries" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[mlgov]\nledger = a\nledger = b\n", "airflow.cfg:3: ledger stands twice in [mlgov]"),
+        ("password = geheim\n[mlgov]\n", "airflow.cfg:1: it is no configuration"),
+        ("[mlgov]\ngeheim\n", "airflow.cfg:2: it is no configuration"),
+    ],
+)
+def test_a_configuration_that_cannot_be_parsed(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, said: str
+) -> None:
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+    monkeypatch.delenv("AIRFLOW__MLGOV__LEDGER", raising=False)
+    (tmp_path / "airflow.cfg").write_text(text)
+    code, out, err = run("ledger", "verify")
+    assert (code, said in err) == (2, True), err
+    assert "geheim" not in out + err
+    env = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW__")}
+    script = "import sys\nfrom airflow_mlgov.cli import main\nsys.argv = ['mlgov', 'doctor']\nmain()"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, env=env)
+    assert done.returncode == 2
+    assert "[configuration.file]" in done.stderr
+    assert "geheim" not in done.stdout + done.stderr
