@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.pipelines.inventory import Inventory
 
 FORM = "mlgov/pipeline/1"
@@ -211,6 +212,21 @@ class Manifest:
     """Images that run beside the steps: services, sidecars, pods that are served."""
     inventory: Inventory = field(default_factory=Inventory, compare=False)
     """What else stands in its file; the same of every pipeline of one file."""
+
+    def __post_init__(self) -> None:
+        """Refuse two steps of one name: what needs it, and which of them is a gate, could be told of either.
+
+        :raises ConfigurationError: there are two
+        """
+        first: dict[str, Step] = {}
+        for step in self.steps:
+            other = first.setdefault(step.id, step)
+            if other is not step:
+                raise ConfigurationError(
+                    f"{self.where(step)}: there is a step {step.id!r} at {self.where(other)} already: name it "
+                    "otherwise",
+                    code="manifest.wrong",
+                )
 
     @property
     def complete(self) -> bool:

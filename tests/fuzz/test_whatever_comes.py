@@ -205,7 +205,7 @@ def bent(draw: st.DrawFn, good: Any) -> Any:
         last = path[-1]
         act = draw(st.sampled_from(("replace", "replace", "replace", "drop", "name", "wrap")))
         if act == "replace":
-            holder[last] = draw(VALUES)
+            holder[last] = copy.deepcopy(draw(VALUES))  # what is drawn is bent no further
         elif act == "drop":
             del holder[last]
         elif act == "wrap":
@@ -214,7 +214,7 @@ def bent(draw: st.DrawFn, good: Any) -> Any:
             name = draw(st.one_of(WORDS, st.integers(), st.booleans()))
             holder[name] = holder.pop(last)
         else:
-            holder.insert(0, draw(VALUES))
+            holder.insert(0, copy.deepcopy(draw(VALUES)))
     return document
 
 

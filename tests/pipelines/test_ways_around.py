@@ -59,3 +59,22 @@ def test_a_pipeline_whose_gate_does_not_guard(pipeline, tmp_path):
 def test_a_pipeline_as_people_write_it_is_guarded(pipeline, tmp_path):
     verdict, said = verdict_of(pipeline, tmp_path)
     assert verdict is Outcome.PASS, said
+
+
+SAME_NAME = {
+    "tekton": ("    - name: promote", "    - name: gate"),
+    "json": ('{"id": "promote"', '{"id": "gate"'),
+    "sagemaker": ('"Name": "Register"', '"Name": "Gate"'),
+}
+
+
+@pytest.mark.parametrize("platform", SAME_NAME)
+def test_two_steps_of_one_name_are_refused(platform, tmp_path):
+    """Which of them is the gate, and which one a step waits for, could be told of either."""
+    before, after = SAME_NAME[platform]
+    text = GUARDED[platform][1]
+    assert before in text
+    verdict, said = verdict_of(Pipeline(platform, "a name twice", text.replace(before, after)), tmp_path)
+    assert verdict is None
+    assert "there is a step" in said
+    assert "name it otherwise" in said
