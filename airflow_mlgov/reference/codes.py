@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -44,16 +44,20 @@ class Raised(NamedTuple):
 def raised() -> tuple[Raised, ...]:
     """Every place of this package that makes one of its errors."""
     package = Path(airflow_mlgov.__file__).parent
-    trees = {
-        path.relative_to(package).as_posix(): ast.parse(path.read_bytes()) for path in sorted(package.rglob("*.py"))
-    }
-    classes = _classes(*trees.values())
-    return tuple(item for path, tree in trees.items() for item in _raised_in(path, tree, classes))
+    parts = {path.relative_to(package).as_posix(): _parts(path) for path in sorted(package.rglob("*.py"))}
+    classes = _classes(part for found in parts.values() for part in found if isinstance(part, ast.ClassDef))
+    return tuple(item for path, found in parts.items() for item in _raised_in(path, found, classes))
 
 
-def _raised_in(path: str, tree: ast.Module, classes: dict[str, str]) -> Iterator[Raised]:
-    classes = {**classes, **_arguments(tree, classes)}
-    for call in ast.walk(tree):
+def _parts(path: Path) -> list[ast.AST]:
+    """What is looked at of a module: its classes, arguments and calls."""
+    wanted = (ast.ClassDef, ast.arg, ast.Call)
+    return [item for item in ast.walk(ast.parse(path.read_bytes())) if isinstance(item, wanted)]
+
+
+def _raised_in(path: str, parts: list[ast.AST], classes: dict[str, str]) -> Iterator[Raised]:
+    classes = {**classes, **_arguments(parts, classes)}
+    for call in parts:
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in classes:
             of = classes[call.func.id]
             given = {word.arg: word.value for word in call.keywords}.get("code")
@@ -61,10 +65,10 @@ def _raised_in(path: str, tree: ast.Module, classes: dict[str, str]) -> Iterator
             yield Raised(path, call.lineno, of, str(given.value) if isinstance(given, ast.Constant) else own)
 
 
-def _classes(*trees: ast.Module) -> dict[str, str]:
+def _classes(parts: Iterable[ast.ClassDef]) -> dict[str, str]:
     """Each class of error -> itself, or the class of ``errors`` that it is made from."""
     known = {name: name for name, item in vars(errors).items() if isinstance(item, type)}
-    defined = [item for tree in trees for item in ast.walk(tree) if isinstance(item, ast.ClassDef)]
+    defined = list(parts)
     for item in (*defined, *defined):  # a class may stand in an earlier file than its base
         bases = [base.id for base in item.bases if isinstance(base, ast.Name) and base.id in known]
         if bases:
@@ -72,9 +76,9 @@ def _classes(*trees: ast.Module) -> dict[str, str]:
     return known
 
 
-def _arguments(tree: ast.Module, classes: dict[str, str]) -> dict[str, str]:
+def _arguments(parts: list[ast.AST], classes: dict[str, str]) -> dict[str, str]:
     """Each argument that is a class of error (``error: type[ChildError]``) -> that class."""
-    arguments = [item for item in ast.walk(tree) if isinstance(item, ast.arg)]
+    arguments = [item for item in parts if isinstance(item, ast.arg)]
     written = {item.arg: ast.unparse(item.annotation) for item in arguments if item.annotation is not None}
     named = {name: text.removeprefix("type[").removesuffix("]") for name, text in written.items()}
     return {name: classes[text] for name, text in named.items() if text in classes and text != written[name]}

@@ -251,6 +251,7 @@ def test_rows_that_would_be_left_out_of_a_folder_silently(tmp_path: Path) -> Non
 # -- files that unpack without end -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_small_file_that_unpacks_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packed, "ALWAYS", 1 << 20)
     zeros = b"a\n" + b"1\n" * (8 << 20)
@@ -287,6 +288,7 @@ def test_a_small_parquet_file_of_endless_rows(tmp_path: Path, monkeypatch: pytes
     assert memory.available_memory() > 100 << 20  # type: ignore[operator]
 
 
+@pytest.mark.slow
 def test_the_time_limit_stops_queries_reading_and_children(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("a\n1\n")
     endless = "SELECT sum(hash(a.range + b.range)) FROM range(100000000) a, range(100000000) b, data"

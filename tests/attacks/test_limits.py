@@ -131,6 +131,7 @@ def holding(manifest: str, *more: tuple[str, str]) -> Callable[[Path], None]:
 MODEL = '{"kind": "model", "name": "m", "digest": "a", "version": "1", "registry": null}'
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize(
     ("write", "code"),

@@ -56,6 +56,7 @@ def said_everywhere(folder: Path, words: str, run: Run) -> dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 def test_every_text_of_every_statement_at_the_command_line(tmp_path: Path, run: Run) -> None:
     bad = said_everywhere(tmp_path / "bad", HOSTILE, run)
     good = said_everywhere(tmp_path / "good", HARMLESS, run)

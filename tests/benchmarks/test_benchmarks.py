@@ -82,6 +82,7 @@ def test_spark_gives_the_same_answers(
     test_all_give_the_same_answers(key, folder)
 
 
+@pytest.mark.slow
 def test_the_answers_are_whole(folder: Path) -> None:
     """Enough is compared: six metrics of every group, and every expectation that counts values."""
     runs = _measured(contests(folder, SIZES)["memory-fairness"]()).rounds[0]

@@ -94,6 +94,7 @@ def test_arrow_files(tmp_path: Path, compression: str) -> None:
     assert found(tmp_path / "a.feather") == found(tmp_path / "b.arrow") == ROWS
 
 
+@pytest.mark.slow
 def test_a_batch_that_unpacks_to_more_than_the_memory_limit(tmp_path: Path) -> None:
     table = pa.table({"a": pa.array([0], pa.int64()).take(pa.array([0] * 1, pa.int64()))})
     big = pa.table({"a": pa.nulls(250_000_000, pa.int64()).fill_null(0)})

@@ -1,6 +1,8 @@
 """A part of ``make peers``: the examples of Great Expectations' docstrings that DuckDB answers alone, and all of
 scikit-learn's metrics."""
 
+import pytest
+
 from tests.peers.docstrings import examples
 from tests.peers.held import KNOWN, hold
 from tests.peers.measured import DIFFERENT, measure
@@ -29,6 +31,7 @@ def test_the_examples_of_great_expectations() -> None:
     assert {(example.type, example.name) for example in read} >= set(KNOWN)
 
 
+@pytest.mark.slow
 def test_the_numbers_that_scikit_learn_prints() -> None:
     held = measure(printed())
     assert not held.differing

@@ -172,6 +172,7 @@ BETWEEN = expect("column_values_to_be_between", column="age", min_value=18)
 LINEAR = {"allow_relative_error": "linear"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("item", "why"),
     [
@@ -260,6 +261,7 @@ def test_the_engine_must_be_one_that_is_known(people: str) -> None:
         validate_data(3, suite(BETWEEN))  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_only_the_columns_needed_are_handed_to_great_expectations(people: str, monkeypatch: pytest.MonkeyPatch) -> None:
     handed: list[list[str]] = []
     real = suite_run._frame
@@ -351,6 +353,7 @@ def test_a_mean_of_floats_does_not_hang_on_the_order_of_rows(tmp_path: Path) -> 
     assert [check.outcome for check in validate_data(path, suite(*items)).checks[1:]] == [PASS] * 4
 
 
+@pytest.mark.slow
 def test_the_same_rows_are_the_same_numbers_each_time_and_in_any_order(tmp_path: Path) -> None:
     """Two threads add in another order each time; what is added is whole multiples of a power of two."""
     drawn = np.random.default_rng(5)

@@ -121,6 +121,7 @@ def test_each_check_says_what_it_says_of_a_parquet_file(name: str, table: SqlSou
     assert "FAIL" in {check["outcome"] for check in mine}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["auto", "duckdb", "great_expectations"])
 def test_the_table_is_what_was_judged_and_its_copy_is_nowhere(
     engine: Any, table: SqlSource, folder: Path, scratch: Path

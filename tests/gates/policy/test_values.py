@@ -281,6 +281,7 @@ def test_a_sample_takes_the_same_rows_of_each_column() -> None:
     assert seen(frame, 400).columns["h"].plain_of == (("mail", "sha256"),)
 
 
+@pytest.mark.slow
 def test_files_say_the_same_as_frames(tmp_path: Path) -> None:
     frame = pd.DataFrame(
         {"mail": MAILS, "h": [hashlib.sha256(one.encode()).hexdigest() for one in MAILS], "n": range(300)}
