@@ -306,8 +306,13 @@ def _is_open_to_all(place: Path) -> bool:
 def nearest(word: str, known: Iterable[str]) -> str:
     """What to say after an unknown word: ``; did you mean 'alias'?``, or all that are known."""
     words = list(known)
-    near = get_close_matches(word, words, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(words)}"
+    return meant(word, words) or f"; known: {', '.join(words)}"
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """What to say after an unknown word: ``; did you mean 'alias'?``, or nothing."""
+    near = get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 # -- within -----------------------------------------------------------------------------------------------------------

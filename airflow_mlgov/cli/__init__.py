@@ -13,7 +13,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 from airflow_mlgov.cli.app import app
 from airflow_mlgov.cli.common import Screen, say
-from airflow_mlgov.cli.configured import is_completing
+from airflow_mlgov.cli.configured import is_completing, misread
 from airflow_mlgov.cli.values import require_text
 from airflow_mlgov.errors import (
     AccessError,
@@ -57,11 +57,7 @@ def exit_code(error: MlgovError) -> int:
 
 def _of_airflows_file(error: Exception) -> Exception:
     """What Airflow raises where its own airflow.cfg cannot be parsed, as one of ours; any other as it is."""
-    if type(error).__module__ != "configparser":
-        return error
-    from airflow_mlgov.rego.choice import misread
-
-    return misread("airflow.cfg", error)
+    return misread("airflow.cfg", error) if type(error).__module__ == "configparser" else error
 
 
 def _end(error: MlgovError) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from airflow_mlgov.cli.common import AsJson, print_json, say
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.strict_files import nearest
+from airflow_mlgov.strict_files import meant, nearest
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -38,8 +38,7 @@ def _known(code: str) -> list[dict[str, Any]]:
     if code in MEANINGS:
         found.append({"code": code, "kind": "an error", "means": MEANINGS[code], "mend": None})
     if not found:
-        near = nearest(code, {**MEANINGS, **reasons()})
-        near = near if "did you mean" in near else ": if it is of a rule of your own, see the policy's rules"
+        near = meant(code, {**MEANINGS, **reasons()}) or ": if it is of a rule of your own, see the policy's rules"
         raise ConfigurationError(f"there is no code {code!r}{near}", code="code.unknown")
     return found
 

@@ -16,7 +16,7 @@ from airflow_mlgov.cli.common import (
     open_registry,
     say,
 )
-from airflow_mlgov.cli.configured import configured, ledger_at
+from airflow_mlgov.cli.configured import configured_policy, ledger_at
 from airflow_mlgov.cli.values import path, whole
 from airflow_mlgov.errors import ConfigurationError
 
@@ -60,8 +60,7 @@ def board(
             code="board.address",
         )
     TrustRoot.load(trust)  # whatever is wrong is told now
-    said = configured("policy")
-    policy = policy or (Path(said) if said else None)
+    policy = configured_policy(policy)
     rules = load_policy(policy) if policy else None
     ledger_at(ledger, create=False).close()
     source = Source(

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from airflow_mlgov import words
-from airflow_mlgov.cli.configured import configured, filled, ledger_at, registry_at, required, vault_client
+from airflow_mlgov.cli.configured import (
+    configured,
+    filled,
+    from_environment,
+    ledger_at,
+    registry_at,
+    required,
+    vault_client,
+)
 from airflow_mlgov.cli.values import path
 
 if TYPE_CHECKING:
@@ -132,7 +140,7 @@ def open_engine(decision_log: Path | None = None) -> PolicyEngine:
     :param decision_log: file to which what it is asked and answers is added
     :raises ConfigurationError: it names no engine, or the engine lacks what it needs
     """
-    from airflow_mlgov.rego.choice import engine_of, from_environment, logged
+    from airflow_mlgov.rego.choice import engine_of, logged
 
     return logged(engine_of(from_environment), decision_log or from_environment("decision_log"))
 

@@ -5,7 +5,8 @@ connection alone."""
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,15 +41,21 @@ def configured(name: str) -> str | None:
     :raises ConfigurationError: airflow.cfg cannot be read
     """
     if name == "ledger" and not os.environ.get("MLGOV_LEDGER"):
-        connection = _said("ledger_conn_id")
+        connection = from_environment("ledger_conn_id")
         if connection:
             return _CONNECTION + connection
-    found = _said(name)
+    found = from_environment(name)
     if found or name not in _FIRST_TRY:
         return found or None
     file, written = _FIRST_TRY[name]
     path = Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser() / "mlgov" / file
     return written.format(path) if path.is_file() else None
+
+
+def configured_policy(said: Path | None) -> Path | None:
+    """The policy that is said, else the one of the settings; None if there is none."""
+    found = None if said else configured("policy")
+    return Path(found) if found else said
 
 
 def required(name: str) -> Callable[[], str]:
@@ -92,7 +99,7 @@ def registry_at(where: str | None, identity: RegistryIdentity | None, duty: str 
     :param duty: what the command does; it fills ``{duty}`` in the connection
     :raises ConfigurationError: there is none, or it is another registry
     """
-    connection = _connection_in(where) if where else _said("mlflow_conn_id")
+    connection = _connection_in(where) if where else from_environment("mlflow_conn_id")
     if connection:
         from airflow_mlgov.cli import connections
 
@@ -114,7 +121,7 @@ def vault_client(duty: str | None) -> Callable[[], Any] | None:
 
     :raises ConfigurationError: the connection has a placeholder for a duty, and the command has none
     """
-    connection = "" if os.environ.get("VAULT_ADDR") else _said("vault_conn_id")
+    connection = "" if os.environ.get("VAULT_ADDR") else from_environment("vault_conn_id")
     if not connection:
         return None
 
@@ -150,7 +157,44 @@ def _connection_in(where: str) -> str | None:
     return where.removeprefix(_CONNECTION)
 
 
-def _said(name: str) -> str:
-    from airflow_mlgov.rego.choice import from_environment
+def from_environment(name: str) -> str:
+    """``MLGOV_POLICY_ENGINE``, ``MLGOV_OPA_URL`` and the like, else what ``[mlgov]`` of airflow.cfg says; empty if
+    nobody says it.
 
-    return from_environment(name)
+    :raises ConfigurationError: airflow.cfg cannot be read
+    """
+    for variable in (f"MLGOV_{name.upper()}", f"AIRFLOW__MLGOV__{name.upper()}"):
+        if os.environ.get(variable):
+            return os.environ[variable]
+    home = os.environ.get("AIRFLOW_HOME") or os.path.expanduser("~/airflow")
+    file = Path(os.environ.get("AIRFLOW_CONFIG") or Path(home, "airflow.cfg"))
+    if not file.is_file():
+        return ""
+    found = file.stat()
+    return _settings_in(file, (found.st_mtime_ns, found.st_size, found.st_ino)).get(name, "")
+
+
+@lru_cache(maxsize=1)
+def _settings_in(file: Path, _state: tuple[int, ...]) -> Mapping[str, str]:
+    """``[mlgov]`` of a file of settings, read once in each state of the file."""
+    from configparser import Error, RawConfigParser
+
+    from airflow_mlgov.strict_files import read_text
+
+    parser = RawConfigParser()
+    try:
+        parser.read_string(read_text(file, "configuration"))
+    except Error as error:
+        raise misread(file, error) from None
+    return dict(parser["mlgov"]) if parser.has_section("mlgov") else {}
+
+
+def misread(file: str | Path, error: Exception) -> ConfigurationError:
+    """That a file of settings cannot be parsed; of its lines none is quoted, for it may hold a secret.
+
+    :param error: of :mod:`configparser`
+    """
+    section, name = getattr(error, "section", None), getattr(error, "option", None)
+    line = next((number for number, _ in getattr(error, "errors", ())), getattr(error, "lineno", None))
+    what = f"{name or 'a section'} stands twice in [{section}]" if section else "it is no configuration"
+    return ConfigurationError(f"{file}{f':{line}' if line else ''}: {what}", code="configuration.file")

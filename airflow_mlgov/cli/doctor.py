@@ -124,14 +124,10 @@ def _problem(message: str, mend: str) -> Finding:
 
 def _failed(error: Exception, about: str = "") -> Finding:
     """An error as a finding. Only texts that are known to hold no secret are quoted."""
-    from airflow.providers.common.compat.sdk import AirflowNotFoundException
-
     if isinstance(error, MlgovError):
         mend = next((text for kind, text in _MENDS.items() if isinstance(error, kind)), "")
         unreachable = isinstance(error, DependencyError | AccessError)
         return replace(_problem(f"{about}{error}", mend), unreachable=unreachable, code=error.code)
-    if isinstance(error, AirflowNotFoundException):
-        return _problem(f"{about}{error}", "add the connection to Airflow, or correct its name in [mlgov]")
     if isinstance(error, OSError) and error.filename:
         return _problem(
             f"{about}cannot read {error.filename}: {error.strerror}", "run mlgov doctor where the tasks run"

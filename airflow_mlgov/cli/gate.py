@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 
 from airflow_mlgov import catalogue
 from airflow_mlgov.cli.common import context_of, environment_of, open_engine, open_registry, print_json, say, signer_for
-from airflow_mlgov.cli.configured import configured, ledger_at, required
+from airflow_mlgov.cli.configured import configured_policy, ledger_at, required
 from airflow_mlgov.cli.spare import spared
 from airflow_mlgov.errors import AccessError, ConfigurationError
 from airflow_mlgov.results import GateResult, Outcome
@@ -119,8 +119,7 @@ def _completed(given: Mapping[str, Any]) -> dict[str, Any]:
     :raises ConfigurationError: evidence is to be recorded, and nothing says where, or who signs
     """
     filled = {**given, "environment": environment_of(given["environment"])}
-    policy = given["policy"] or (configured("policy") if given["model"] else None)
-    filled["policy"] = Path(policy) if policy else None
+    filled["policy"] = configured_policy(given["policy"]) if given["model"] else given["policy"]
     if given["record"] or given["ledger"]:
         filled["ledger"] = given["ledger"] or required("ledger")()
         filled["sign"] = given["sign"] or required("sign")()

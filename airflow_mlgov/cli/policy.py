@@ -33,14 +33,14 @@ def check(
 ) -> None:
     """Show every mistake in a governance policy, with its line and its mend, and bounds that no model or every model
     meets. Exit code 1 if it would be refused, or can let nothing through."""
-    from airflow_mlgov.governance.policy_mistakes import Examined
+    from airflow_mlgov.governance.policy import load_policy
+    from airflow_mlgov.governance.policy_mistakes import Examined, doubts_of
     from airflow_mlgov.strict_files import read_yaml
 
     found = []
     for one in file:
-        examined = Examined(read_yaml(one, "policy"))
-        mistakes = list(examined.mistakes())
-        found += sorted(mistakes or examined.doubts(), key=lambda one: one.line)
+        mistakes = list(Examined(read_yaml(one, "policy")).mistakes())
+        found += sorted(mistakes or doubts_of(load_policy(one)), key=lambda one: one.line)
     if as_json:
         print_json([{"code": one.error.code, "where": one.where, "text": one.text} for one in found])
     else:

@@ -8,16 +8,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_mlgov import catalogue
 from airflow_mlgov.errors import ConfigurationError, MlgovError
 from airflow_mlgov.gates.ranges import example_of, range_of
 from airflow_mlgov.governance.names import why_unreadable
 from airflow_mlgov.governance.reasons import shipped_rules
 from airflow_mlgov.governance.weighing import is_of_the_decision, why_no_mode
-from airflow_mlgov.strict_files import Document, nearest, read_text, why_open_to_all
+from airflow_mlgov.strict_files import Document, meant, nearest, read_text, why_open_to_all
 from airflow_mlgov.words import plain
+
+if TYPE_CHECKING:
+    from airflow_mlgov.governance.policy import GovernancePolicy
 
 _MOST_SHOWN = 60
 """Characters of a value in a message."""
@@ -91,19 +93,6 @@ class Examined:
                 if not misshapen:  # of what has another shape nothing more can be said
                     raise
 
-    def doubts(self) -> Iterator[Mistake]:
-        """What is allowed and can hardly be meant: bounds that no value meets, or every value does.
-
-        Only of a policy without mistakes.
-        """
-        for model, section in self.document.content["models"].items():
-            for gate, said in section.get("gates", {}).items():
-                known = catalogue.load(gate).Settings.model_fields if gate in catalogue.names() else {}
-                for check, bound in said.items():
-                    if check not in known and isinstance(bound, dict) and bound.keys() & {"min", "max"}:
-                        where = self.document.where("models", model, "gates", gate, check)
-                        yield from _bound(where, gate, check, bound)
-
     @cached_property
     def _read_rules(self) -> list[tuple[str, str | None, Mistake | None]]:
         """Name, text and what is wrong of each file of rules."""
@@ -165,7 +154,7 @@ def _in_words(error: Any) -> str:
     value, asked, schema = error.instance, error.validator_value, error.schema
     shown = plain(repr(value), _MOST_SHOWN)
     if error.validator == "enum":
-        return f"{shown} is none of {', '.join(map(str, asked))}{_near(value, asked)}"
+        return f"{shown} is none of {', '.join(map(str, asked))}{meant(str(value), map(str, asked))}"
     if error.validator == "const":
         return f"{shown} must be {asked!r}"
     if error.validator == "type":
@@ -178,11 +167,6 @@ def _in_words(error: Any) -> str:
         said = schema.get("description", "of another form")
         return f"{shown} cannot be: {said}{_like(value, schema)}"
     return str(error.message)
-
-
-def _near(value: Any, known: Iterable[Any]) -> str:
-    said = nearest(str(value), map(str, known))
-    return said if "did you mean" in said else ""
 
 
 def _like(value: Any, schema: Mapping[str, Any]) -> str:
@@ -280,6 +264,15 @@ def _modes(policy: Document, own: Mapping[str, str]) -> Iterator[Mistake]:
                     where = policy.where(part, name, "modes", rule)
                     what = f"{where}: the mode {mode} of {rule}: {why}"
                     yield Mistake(where, ConfigurationError(what, code="policy.mode"))
+
+
+def doubts_of(policy: GovernancePolicy) -> Iterator[Mistake]:
+    """What is allowed and can hardly be meant: bounds that no value meets, or every value does."""
+    for model in policy.models.values():
+        for gate in model.gates:
+            for check, bound in model.bounds(gate).items():
+                if bound.keys() & {"min", "max"}:
+                    yield from _bound(model.where("gates", gate, check), gate, check, bound)
 
 
 def _bound(where: str, gate: str, check: str, bound: Mapping[str, Any]) -> Iterator[Mistake]:

@@ -86,38 +86,3 @@ def _on_the_path() -> str:
             code="opa.no_program",
         )
     return found
-
-
-def from_environment(name: str) -> str:
-    """``MLGOV_POLICY_ENGINE``, ``MLGOV_OPA_URL`` and the like, else what ``[mlgov]`` of airflow.cfg says; for commands,
-    which do not import Airflow."""
-    for variable in (f"MLGOV_{name.upper()}", f"AIRFLOW__MLGOV__{name.upper()}"):
-        if os.environ.get(variable):
-            return os.environ[variable]
-    return _in_airflows_file(name)
-
-
-def _in_airflows_file(name: str) -> str:
-    from configparser import Error, RawConfigParser
-
-    home = os.environ.get("AIRFLOW_HOME") or os.path.expanduser("~/airflow")
-    file = Path(os.environ.get("AIRFLOW_CONFIG") or Path(home, "airflow.cfg"))
-    if not file.is_file():
-        return ""
-    parser = RawConfigParser()
-    try:
-        parser.read_string(read_text(file, "configuration"))
-    except Error as error:
-        raise misread(file, error) from None
-    return parser.get("mlgov", name, fallback="")
-
-
-def misread(file: str | Path, error: Exception) -> ConfigurationError:
-    """That a file of settings cannot be parsed; of its lines none is quoted, for it may hold a secret.
-
-    :param error: of :mod:`configparser`
-    """
-    section, name = getattr(error, "section", None), getattr(error, "option", None)
-    line = next((number for number, _ in getattr(error, "errors", ())), getattr(error, "lineno", None))
-    what = f"{name or 'a section'} stands twice in [{section}]" if section else "it is no configuration"
-    return ConfigurationError(f"{file}{f':{line}' if line else ''}: {what}", code="configuration.file")

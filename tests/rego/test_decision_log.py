@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from airflow_mlgov.cli.configured import from_environment
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.rego.choice import engine_of, from_environment
+from airflow_mlgov.rego.choice import engine_of
 from airflow_mlgov.rego.decision_log import Logged
 from airflow_mlgov.rego.embedded import EmbeddedEngine, embedded
 from airflow_mlgov.rego.protocol import Bundle, RulesError
