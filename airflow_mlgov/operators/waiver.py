@@ -82,7 +82,7 @@ class RequestWaiverOperator(FormOperator):
 
     def form(self, case: Case, context: Context) -> Form:
         """The terms, beside the evidence."""
-        from airflow_mlgov.operators.approval import render_case, shown_digest
+        from airflow_mlgov.release.approvals import render_case, shown_digest
 
         terms, limits = self._terms(case, context), case.goal.waivers
         people = limits.people if limits else frozenset()

@@ -218,8 +218,8 @@ class Told:
         return self.governed.registry.subject(self.exceptions.version)
 
     def forms(self) -> str:
-        from airflow_mlgov.operators.approval import render_case
         from airflow_mlgov.operators.waiver import render_terms
+        from airflow_mlgov.release.approvals import render_case
 
         words = self.words
         terms = self.exceptions.terms(reason=words, ticket=words, risk_owner=words, requesters=(words, "rita"))
