@@ -524,7 +524,10 @@ def _connected(source: SparkSource) -> Any:
         socket.create_connection((host, port), patience).close()  # which is refused at once, and gRPC tries again
         with spark_errors(source.name):
             session = SparkSession(connection=source.connection)
-        grpc.channel_ready_future(session.client._channel).result(timeout=patience)
+        with ExitStack() as on_failure:
+            on_failure.callback(_closed, session, on_server=False)
+            grpc.channel_ready_future(session.client._channel).result(timeout=patience)
+            on_failure.pop_all()
     except (OSError, grpc.FutureTimeoutError) as error:
         raise DependencyError(
             f"{source.name}: no Spark Connect server answers at {host}:{port} ({type(error).__name__})",
@@ -548,8 +551,15 @@ def _active(session: Any) -> Iterator[None]:
         local.session = before
 
 
-def _closed(session: Any) -> None:
+def _closed(session: Any, *, on_server: bool = True) -> None:
+    """Stop a session for good, and tell the server that it is over.
+
+    A session that is collected as garbage closes its client once more, and with it the threads that all sessions of the
+    process share: at any moment, also where this thread holds the lock that it then waits for.
+    """
+    session.release_session_on_close = on_server
     _quietly(session.stop)
+    session.client.close = lambda: None
 
 
 def _set_back(session: Any, name: str, value: str | None) -> None:

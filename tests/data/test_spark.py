@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import math
@@ -9,6 +10,7 @@ import socket
 import struct
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -242,6 +244,27 @@ def test_names_that_are_not_there(spark_server: str, tmp_path: Path) -> None:
 
 
 # What goes wrong
+
+
+def test_a_session_that_is_over_takes_nothing_from_another(spark_server: str) -> None:
+    """Collected as garbage, it would shut the threads that all share, and wait for locks of whoever is running."""
+    from pyspark.sql.connect.client.reattach import ExecutePlanResponseReattachableIterator as Shared
+
+    source = SparkSource(spark_server, query="SELECT 1 AS a")
+    with SparkEngine(source) as over:
+        over.session.sql("SELECT 1").collect()
+        kept = [over.session]
+        ended = weakref.ref(over.session)
+    del over
+    with SparkEngine(source) as engine:
+        engine.session.sql("SELECT 1").collect()
+        threads = Shared._release_thread_pool_instance
+        kept.clear()
+        gc.collect()
+        assert ended() is None
+        assert Shared._release_thread_pool_instance is threads
+        assert threads is not None
+        assert not threads._shutdown
 
 
 def test_a_server_that_is_down_is_told_at_once() -> None:

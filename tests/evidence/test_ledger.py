@@ -279,7 +279,7 @@ def test_a_lock_that_is_lost_is_noticed(postgres_url: str) -> None:
             connection.execute(
                 sa.text(
                     "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' "
-                    "AND pid <> pg_backend_pid()"
+                    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
                 )
             )
         with pytest.raises(DependencyError):
