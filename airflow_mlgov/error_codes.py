@@ -184,7 +184,7 @@ MEANINGS: Mapping[str, str] = {
     "ledger.tail_cut": "The ledger is shorter than a checkpoint says.",
     "ledger.unusable": "What is at the ledger's address cannot be opened as a database.",
     "library.missing": "An optional library is not installed here.",
-    "manifest.is_code": "A DAG file was handed to the policy gate, which runs no code.",
+    "manifest.is_code": "A DAG file was handed to the policy gate without --kind airflow.",
     "manifest.missing": "The policy gate was given no pipeline.",
     "manifest.unknown_kind": "A file holds no pipeline of a platform that is known.",
     "manifest.wrong": "A pipeline contradicts itself: a need that is not there, a circle, a name twice.",

@@ -461,6 +461,8 @@ class Findings:
     reports: Mapping[str, str] = field(default_factory=dict)
     figures: Mapping[str, str] = field(default_factory=dict)
     """Caption -> SVG or pre element, for the report."""
+    purpose: Literal["gate", "what_if"] = "gate"
+    """``what_if`` if what was read could have said anything of itself."""
 
 
 class Gate(ABC, Generic[S]):

@@ -117,6 +117,7 @@ def run_gate(
         evaluation_digest=findings.evaluation_digest,
         suite_digest=findings.suite_digest,
         dataset_checks=findings.dataset_checks,
+        purpose=findings.purpose,
     )
     return _reported(result, report_dir, findings.figures)
 

@@ -113,9 +113,11 @@ class BaseGateOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it 
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the gate; return its XCom, or fail with the checks that are not green."""
         with task_errors():
-            result = replace(self.evaluate(), purpose=self.purpose)
+            result = self.evaluate()
+            if self.purpose == "what_if":
+                result = replace(result, purpose="what_if")
             entry = self._sign(result, context)
-            if self.purpose == "gate":
+            if result.purpose == "gate":
                 self.tag(result, entry)
         xcom = self._xcom(result, entry)
         self.log.info("%s (%s)", result.summary(), line(entry.reference))

@@ -110,10 +110,10 @@ def _read_one(source: Source, kind: str, *, named: bool) -> list[Manifest]:
     if kind == "jenkins" or (kind == "auto" and jenkins.matches(source)):
         held = inventory_of_text(source.text, source.path)
         return [replace(manifest, inventory=held) for manifest in jenkins.read(source)]
-    if source.path.endswith(".py") or kind == "airflow":
+    if source.path.endswith(".py"):
         raise ConfigurationError(
-            f"{source.path}: a DAG file is code, which no gate runs: judge it where Airflow has parsed it, with "
-            "PolicyGateOperator in the DAG or the cluster policy",
+            f"{source.path}: a DAG file is code, which is not read like the others: --kind airflow has Airflow parse it "
+            "in a child process; evidence of it is made by PolicyGateOperator in the DAG",
             code="manifest.is_code",
         )
     read = [_asked_about(one) for one in read_documents(source.raw, source.path)]

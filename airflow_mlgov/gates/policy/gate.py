@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.gates.policy.dags import read_dags
 from airflow_mlgov.gates.protocol import Findings
 from airflow_mlgov.pipelines.guards import Judged, Weak, judge
 from airflow_mlgov.pipelines.manifest import Manifest, Role, Unknown
@@ -37,10 +38,13 @@ def known_pipelines(settings: PolicySettings, given: Sequence[Manifest] | None) 
 
     :param given: pipelines that are no files; those of ``settings.manifest`` if None
     :raises ConfigurationError: no pipeline is named, or one cannot be read
+    :raises ExternalError: the child in which Airflow parses DAG files crashed or took too long
     :raises AccessError: the file system refuses
     """
     if given is not None and not settings.manifest:
         read = Read(tuple(given), ())
+    elif settings.kind == "airflow" and settings.manifest:
+        read = read_dags(settings.manifest)
     elif settings.manifest:
         read = read_manifests(settings.manifest, settings.kind)
     else:
@@ -75,6 +79,7 @@ def judge_pipelines(settings: PolicySettings, read: Read) -> Findings:
         },
         read=_subjects(settings, known),
         suite_digest=_file_digest(settings, known),
+        purpose="what_if" if settings.kind == "airflow" and settings.manifest else "gate",
         libraries=("tree-sitter", "tree-sitter-bash"),
     )
 

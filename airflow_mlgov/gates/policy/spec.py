@@ -25,7 +25,7 @@ from airflow_mlgov.gates.protocol import (
 if TYPE_CHECKING:
     from airflow_mlgov.pipelines.manifest import Manifest
 
-Kind = Literal["auto", "kubeflow", "argo", "sagemaker", "github", "gitlab", "jenkins", "tekton", "kubernetes", "json"]
+Kind = Literal["auto", "airflow", "kubeflow", "argo", "sagemaker", "github", "gitlab", "jenkins", "tekton", "kubernetes", "json"]
 Word = Annotated[str, Field(strict=True, min_length=1)]
 
 
@@ -55,7 +55,11 @@ class PolicySettings(GateSettings):
         description="file or folder with pipelines: workflows, definitions, objects; in a DAG the running DAG if "
         "omitted. Evidence must have the digest of the policy's",
     )
-    kind: Annotated[Kind, Local()] = Field("auto", description="platform; told from each file if auto")
+    kind: Annotated[Kind, Local()] = Field(
+        "auto",
+        description="platform; told from each file if auto. DAG files are read as airflow alone: Airflow parses them in a "
+        "child process without credentials, and the result is a what-if",
+    )
     require: Annotated[tuple[Word, ...], Both()] = Field(
         (),
         description="gates that must each have succeeded before a step promotes or deploys; any one gate if none is "

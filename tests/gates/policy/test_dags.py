@@ -211,6 +211,19 @@ def test_a_file_that_ends_or_bends_its_parser(tmp_path: Path, text: str, code: s
         read_dags([tmp_path / "dag.py"], timeout=12 if code == "child.timeout" else 120)
 
 
+def test_dag_files_in_a_pull_request(folder: Path, tmp_path: Path, run: Run) -> None:
+    """As the policy gate says of each step, and never as evidence that a decision would take."""
+    said = ("--kind", "airflow", "--input", str(folder / "release.py"))
+    code, out, _ = run("gate", "policy", *said, "--require", "fairness")
+    assert code == 1
+    assert "release.py" in out
+    assert "gate.exit_code_lost" in out
+    where = ("--record", "--ledger", f"sqlite:///{tmp_path / 'x.db'}", "--sign", f"local:{tmp_path / 'key.pem'}")
+    run("gate", "policy", *said, *where)
+    code, out, _ = run("ledger", "show", "1", "--ledger", f"sqlite:///{tmp_path / 'x.db'}")
+    assert '"purpose": "what_if"' in out
+
+
 def test_no_such_folder(tmp_path: Path) -> None:
     with raises_code(ConfigurationError, "file.missing"):
         read_dags([tmp_path / "gone"])
