@@ -112,8 +112,8 @@ def _read_one(source: Source, kind: str, *, named: bool) -> list[Manifest]:
         return [replace(manifest, inventory=held) for manifest in jenkins.read(source)]
     if source.path.endswith(".py"):
         raise ConfigurationError(
-            f"{source.path}: a DAG file is code, which is not read like the others: --kind airflow has Airflow parse it "
-            "in a child process; evidence of it is made by PolicyGateOperator in the DAG",
+            f"{source.path}: a DAG file is code, which is not read like the others: --kind airflow has Airflow parse "
+            "it in a child process; evidence of it is made by PolicyGateOperator in the DAG",
             code="manifest.is_code",
         )
     read = [_asked_about(one) for one in read_documents(source.raw, source.path)]

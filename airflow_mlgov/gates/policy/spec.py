@@ -25,7 +25,9 @@ from airflow_mlgov.gates.protocol import (
 if TYPE_CHECKING:
     from airflow_mlgov.pipelines.manifest import Manifest
 
-Kind = Literal["auto", "airflow", "kubeflow", "argo", "sagemaker", "github", "gitlab", "jenkins", "tekton", "kubernetes", "json"]
+Kind = Literal[
+    "auto", "airflow", "kubeflow", "argo", "sagemaker", "github", "gitlab", "jenkins", "tekton", "kubernetes", "json",
+]  # fmt: skip
 Word = Annotated[str, Field(strict=True, min_length=1)]
 
 
@@ -57,8 +59,8 @@ class PolicySettings(GateSettings):
     )
     kind: Annotated[Kind, Local()] = Field(
         "auto",
-        description="platform; told from each file if auto. DAG files are read as airflow alone: Airflow parses them in a "
-        "child process without credentials, and the result is a what-if",
+        description="platform; told from each file if auto. DAG files are read as airflow alone: Airflow parses them "
+        "in a child process without credentials, and the result is a what-if",
     )
     require: Annotated[tuple[Word, ...], Both()] = Field(
         (),
