@@ -9,6 +9,10 @@ from collections.abc import Mapping
 
 MEANINGS: Mapping[str, str] = {
     "airflow.missing": "A connection of Airflow was named where Airflow is not installed.",
+    "approval.evidence": "An answer was to be given on other evidence than stands now.",
+    "approval.key": "An approval from a shell is signed with a key that is no person's.",
+    "approval.not_this_person": "The policy does not let this person approve the version.",
+    "approval.reason_missing": "An approval or a rejection gives no reason.",
     "archive.bomb": "A packed file unpacks to far more than a file of its size should.",
     "archive.members": "A zip of data holds several files, or none.",
     "artifact.changed": "The model's files are not those that the evidence is bound to.",
@@ -105,6 +109,7 @@ MEANINGS: Mapping[str, str] = {
     "evidence.duty": "The signature is of a key that may not sign for this duty.",
     "evidence.form": "The statement does not have the form of its kind.",
     "evidence.key_dates": "The statement was signed outside the dates of its key.",
+    "evidence.person": "A person's word is signed with the key of another.",
     "evidence.subject": "The statement names more than one subject.",
     "evidence.unknown_type": "The document is not a statement of a kind that this package knows.",
     "features.form": "A list of features is not written as such lists are.",
@@ -358,6 +363,7 @@ MEANINGS: Mapping[str, str] = {
     "trust.key_twice": "The key is in the trust root already.",
     "trust.key_unknown": "The trust root has no such key, or several begin so.",
     "trust.malformed": "The trust root does not have its form.",
+    "trust.person": "A key in the trust root names a person not as people are named, or for what no person signs.",
     "trust.version": "The trust root is of a version that this package does not know.",
     "trust.writable": "Everybody may write the trust root, or replace it in its folder.",
     "value.spellings": "A csv writes one label in several ways, such as 1 and 1.0, and no type is declared of it.",

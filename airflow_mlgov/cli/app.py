@@ -25,6 +25,16 @@ class _Command(NamedTuple):
 
 
 COMMANDS = {
+    "register": _Command(
+        "registration",
+        "register",
+        "Register a run's model as a version, and sign what it was made from, as RegisterModelOperator does.",
+    ),
+    "approve": _Command(
+        "approval",
+        "approve",
+        "Read the evidence for a model, and sign your answer with your own key. It counts as the form's in Airflow.",
+    ),
     "promote": _Command("release", "promote", "Verify the evidence, decide, move stage and alias, read back, sign."),
     "rollback": _Command(
         "release",

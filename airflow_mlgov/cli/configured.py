@@ -5,6 +5,7 @@ connection alone."""
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _CONNECTION = "conn:"
 """Before the id of an Airflow connection."""
+_STORED = re.compile(r"[a-z][a-z0-9+.-]*://[\w.-]+@")
+"""An object store with the id of an Airflow connection."""
 _FIRST_TRY = {
     "ledger": ("ledger.db", "sqlite:///{}"),
     "trust_root": ("trust.json", "{}"),
@@ -114,6 +117,18 @@ def registry_at(where: str | None, identity: RegistryIdentity | None, duty: str 
 
     user, password = (os.environ.get(f"MLFLOW_TRACKING_{word}") for word in ("USERNAME", "PASSWORD"))
     return MlflowRegistry(where, username=user, password=password, identity=identity)
+
+
+def data_at(where: str) -> Any:
+    """Data as a command names it: ``s3://conn_id@bucket/key`` is opened with the credentials of that connection.
+
+    :raises ConfigurationError: there is no such connection, or no Airflow
+    """
+    if not _STORED.match(where):
+        return where
+    from airflow_mlgov.cli import connections
+
+    return connections.stored(where)
 
 
 def vault_client(duty: str | None) -> Callable[[], Any] | None:

@@ -50,6 +50,17 @@ def vault(conn_id: str) -> Any:
         return MlgovVaultHook(vault_conn_id=conn_id).transit_client()
 
 
+def stored(url: str) -> Any:
+    """Data in an object store, by the connection that its URL names.
+
+    :raises ConfigurationError: there is no such connection, or no Airflow
+    """
+    with _looked_up(url.partition("://")[2].partition("@")[0]):
+        from airflow_mlgov.hooks.object_store import stored
+
+        return stored(url)
+
+
 @contextmanager
 def all_connections() -> Iterator[None]:
     """Outside of tasks Airflow looks for connections in its own database only if this says so."""

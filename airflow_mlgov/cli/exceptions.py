@@ -26,14 +26,17 @@ from airflow_mlgov.durations import span
 from airflow_mlgov.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from airflow_mlgov.evidence.statements import Terms
+    from airflow_mlgov.evidence.statements import Person, Terms
     from airflow_mlgov.release.case import Case
     from airflow_mlgov.release.desk import Desk
 
 Version = Annotated[str, typer.Argument(help="models:/name/7")]
 Target = Annotated[str, typer.Option("--target", help="A target of the model in the policy.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is signed.")]
-Person = Annotated[str | None, typer.Option("--person", help="Who signs; if omitted, the user of this shell.")]
+Signer = Annotated[
+    str | None,
+    typer.Option("--person", help="Who signs; if omitted, whose own key it is, else the user of this shell."),
+]
 
 
 def waive(
@@ -57,13 +60,12 @@ def waive(
     requester: Annotated[list[str] | None, typer.Option(help="Who asks for it, and may not sign. Repeatable.")] = None,
     cosign: Annotated[str | None, typer.Option(help="Sign terms that another has signed: their SHA-256.")] = None,
     revoke: Annotated[str | None, typer.Option(help="Take a waiver back: the SHA-256 of its terms.")] = None,
-    person: Person = None,
+    person: Signer = None,
     registry: RegistryUri = None,
     environment: Environment = None,
     as_json: AsJson = False,
 ) -> None:
     """Sign a time-bound exception for one failed check of one model; --cosign as the second; --revoke to end it."""
-    from airflow_mlgov.evidence.statements import Person
     from airflow_mlgov.release.waivers import draft_terms, find_terms, revoke_waiver, sign_waiver, signers_of
 
     desk = open_desk(
@@ -93,10 +95,10 @@ def waive(
         raise ConfigurationError(
             "a new waiver needs --gate, --check and --min or --max; or pass --cosign or --revoke", code="option.missing"
         )
-    name = person or who_asks()
+    who = _who_signs(desk, person)
     act = revoke_waiver if revoke else sign_waiver
-    entry = act(desk, case, terms, Person(name, name), reason)
-    signers = [*signers_of(case, terms), *([] if revoke else [name])]
+    entry = act(desk, case, terms, who, reason)
+    signers = [*signers_of(case, terms), *([] if revoke else [who.name])]
     _tell_waiver(case, terms, "revoked" if revoke else "signed", signers, entry.reference, as_json)
 
 
@@ -109,13 +111,12 @@ def break_glass(
     policy: PolicyFile,
     sign: SignWith,
     hours: Annotated[float, typer.Option(parser=number, help="How long; the policy's max_hours at most.")] = 8,
-    person: Person = None,
+    person: Signer = None,
     registry: RegistryUri = None,
     environment: Environment = None,
     as_json: AsJson = False,
 ) -> None:
     """Let a model go past its gates in an emergency, for a time; then `mlgov promote`. An audit is owed for it."""
-    from airflow_mlgov.evidence.statements import Person
     from airflow_mlgov.release.waivers import break_glass
 
     desk = open_desk(
@@ -123,13 +124,13 @@ def break_glass(
         environment=environment,
     )  # fmt: skip
     case = _case(desk, model, target)
-    name = person or who_asks()
-    entry = break_glass(desk, case, Person(name, name), reason, span(hours, "hours"))
+    who = _who_signs(desk, person)
+    entry = break_glass(desk, case, who, reason, span(hours, "hours"))
     excused = [f"{code}: {message}" for code, message in case.decision.reasons]
     if as_json:
         print_json({"evidence": entry.reference, "excused": excused})
         return
-    say(f"{case.model}: {name} broke the glass for {target!r} for {hours:g} h ({entry.reference})")
+    say(f"{case.model}: {who.name} broke the glass for {target!r} for {hours:g} h ({entry.reference})")
     for reason_excused in excused:
         say(f"  - {reason_excused}")
 
@@ -153,6 +154,17 @@ def obligations(
         if not found:
             say("nothing is owed")
     raise typer.Exit(1 if any(item.state.violated for item in found) else 0)
+
+
+def _who_signs(desk: Desk, said: str | None) -> Person:
+    """Who is said to sign; else whose own key it is, else the user of this shell."""
+    from airflow_mlgov.evidence.statements import Person
+
+    owner = desk.trust.owner_of(desk.signer.public_key, "waiver", desk.now)
+    if owner is not None and said in (None, owner.name):
+        return owner
+    name = said or who_asks()
+    return Person(name, name)
 
 
 def _case(desk: Desk, model: str, target: str) -> Case:

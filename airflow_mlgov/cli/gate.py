@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 
 from airflow_mlgov import catalogue
 from airflow_mlgov.cli.common import context_of, environment_of, open_engine, open_registry, print_json, say, signer_for
-from airflow_mlgov.cli.configured import configured_policy, ledger_at, required
+from airflow_mlgov.cli.configured import configured_policy, data_at, ledger_at, required
 from airflow_mlgov.cli.spare import spared
 from airflow_mlgov.errors import AccessError, ConfigurationError
 from airflow_mlgov.results import GateResult, Outcome
@@ -150,7 +150,9 @@ def _source(given: Mapping[str, Any]) -> Any:
 def _baseline(given: Mapping[str, Any]) -> Any:
     """The champion's rows, in the same database as the data if no other is named; None if there are none."""
     named, table, query = (given.get(name) for name in ("baseline", "baseline_table", "baseline_query"))
-    return named if table is None and query is None else _named(named or given["data"], table, query)
+    if table is None and query is None:
+        return None if named is None else _named(named, None, None)
+    return _named(named or given["data"], table, query)
 
 
 def _named(data: Any, table: str | None, query: str | None) -> Any:
@@ -162,7 +164,7 @@ def _named(data: Any, table: str | None, query: str | None) -> Any:
         path = "" if table or query else path
         return SparkSource(address, table=table, query=query, path=path or None, token=os.environ.get(_SPARK_TOKEN))
     if table is None and query is None:
-        return data
+        return None if data is None else data_at(data)
     from airflow_mlgov.data.database import SqlSource
 
     return SqlSource(data, table=table, query=query)

@@ -30,17 +30,30 @@ def trust_add(
     public_key: Annotated[
         Path | None, typer.Option("--public-key", help="Instead: a PEM file with the public half, of a KMS or an HSM.")
     ] = None,
+    person: Annotated[
+        str | None,
+        typer.Option("--person", help="Whose own key it is, as the policy names people: it signs nobody else's word."),
+    ] = None,
+    person_id: Annotated[
+        str | None, typer.Option("--person-id", help="The id of that account, if it is not the name.")
+    ] = None,
 ) -> None:
     """Add the public key of a signer; after `vault write -f transit/keys/KEY/rotate`, the new version of it.
 
     The key of the same duties that it follows stays, and ends an hour from now: tasks under way may still sign with it.
+    A person's key signs that person's approvals and waivers (`mlgov approve`, `waive`, `break-glass`), and no others.
     """
     from airflow_mlgov.evidence.signing import TrustRoot
+    from airflow_mlgov.evidence.statements import Person
 
     _require_known(duty)
+    if person_id and not person:
+        raise ConfigurationError("--person-id is the id of --person: pass both", code="option.missing")
+    owner = Person(person_id or person, person) if person else None
     root = TrustRoot.load(trust) if trust.exists() else TrustRoot()
-    root.rotated(_public_key(sign, public_key), duty).save(trust)
-    say(f"{trust}: {len(root.keys)} keys before, added one for {', '.join(duty)}")
+    root.rotated(_public_key(sign, public_key), duty, person=owner).save(trust)
+    whose = f" of {person}" if person else ""
+    say(f"{trust}: {len(root.keys)} keys before, added one{whose} for {', '.join(duty)}")
 
 
 @trust_app.command("move")
@@ -97,6 +110,7 @@ def trust_show(trust: TrustFile, as_json: AsJson = False) -> None:
             "keyid": item.key.keyid,
             "type": item.key.keytype,
             "duties": sorted(item.duties),
+            "person": item.person and item.person.name,
             "valid_from": item.valid_from.isoformat() if item.valid_from else None,
             "valid_until": item.valid_until.isoformat() if item.valid_until else None,
         }
@@ -107,7 +121,8 @@ def trust_show(trust: TrustFile, as_json: AsJson = False) -> None:
         return
     for row in rows:
         dates = f"{row['valid_from'] or 'always'} to {row['valid_until'] or 'now'}"
-        say(f"{str(row['keyid'])[:16]}  {row['type']:8}  {', '.join(row['duties'])}  ({dates})")
+        whose = f" of {row['person']}" if row["person"] else ""
+        say(f"{str(row['keyid'])[:16]}  {row['type']:8}  {', '.join(row['duties'])}{whose}  ({dates})")
 
 
 def _require_known(wanted: Iterable[str]) -> None:

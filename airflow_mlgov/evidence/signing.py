@@ -23,7 +23,7 @@ from securesystemslib.signer import SIGNER_FOR_URI_SCHEME, CryptoSigner, Key, Si
 from airflow_mlgov import catalogue
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
 from airflow_mlgov.evidence.digests import canonical_json, parse_json
-from airflow_mlgov.evidence.statements import Statement
+from airflow_mlgov.evidence.statements import Person, Statement
 from airflow_mlgov.strict_files import read_file, read_json, why_open_to_all
 from airflow_mlgov.words import line
 
@@ -36,6 +36,8 @@ OFFICES = ("registration", "approval", "promotion", "reconcile", "checkpoint", "
 """What a key may be allowed to sign besides the result of a gate: what a model was made from, a person's answer, a
 promotion (with its decision and rollback), an incident in the registry, a checkpoint of the ledger, a person's
 exception (a waiver or a break-glass), the audit that follows one."""
+OF_PEOPLE = frozenset({"approval", "waiver"})
+"""What a key of one person's may be allowed to sign."""
 _DUTY = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -142,6 +144,8 @@ class TrustedKey:
     duties: frozenset[str]
     valid_from: datetime | None = None
     valid_until: datetime | None = None
+    person: Person | None = None
+    """Whose key it is: it signs that person's word alone. None: a duty's key, which signs for whoever Airflow says."""
 
     def covers(self, moment: datetime) -> bool:
         """Whether the key was valid then."""
@@ -179,11 +183,7 @@ class TrustRoot:
                 f'the trust root {path} needs the form {{"version": 1, "keys": [...]}}', code="trust.malformed"
             )
         keys = tuple(_trusted_key(entry, f"{path}, key {i}") for i, entry in enumerate(entries))
-        if type(document.get("version")) is not int or document["version"] != 1:
-            raise ConfigurationError(
-                f"the trust root {path} is of version {document.get('version')!r}; this package knows 1",
-                code="trust.version",
-            )
+        _require_version(document, path, any(item.person for item in keys))
         seen: dict[str, int] = {}
         for number, item in enumerate(keys):
             first = seen.setdefault(item.key.keyid, number)
@@ -201,30 +201,43 @@ class TrustRoot:
         duties: Iterable[str],
         valid_from: datetime | None = None,
         valid_until: datetime | None = None,
+        person: Person | None = None,
     ) -> TrustRoot:
-        """A trust root that has one key more."""
-        return TrustRoot((*self.keys, TrustedKey(key, frozenset(duties), valid_from, valid_until)), self.source)
+        """A trust root that has one key more.
 
-    def rotated(self, key: Key, duties: Iterable[str], now: datetime | None = None) -> TrustRoot:
+        :param person: whose key it is; None for a duty's
+        """
+        entry = TrustedKey(key, frozenset(duties), valid_from, valid_until, person)
+        return TrustRoot((*self.keys, entry), self.source)
+
+    def rotated(
+        self, key: Key, duties: Iterable[str], now: datetime | None = None, person: Person | None = None
+    ) -> TrustRoot:
         """A trust root in which a new key takes over some duties: the keys that have exactly these duties and no end
         get one, an hour from now, because tasks under way may still sign with them.
 
-        :raises ConfigurationError: the key is there already
+        :param person: whose key it is: it takes over from that person's alone; None for a duty's
+        :raises ConfigurationError: the key is there already, or the duties are none of a person's
         """
         if any(item.key.keyid == key.keyid for item in self.keys):
             raise ConfigurationError(
                 f"the key {key.keyid[:16]} is in the trust root already ({self.source})", code="trust.key_twice"
             )
         moment, taken = now or datetime.now(UTC), frozenset(duties)
+        if person is not None:
+            _require_duties_of_people(taken, f"the key {key.keyid[:16]} of {person.name}")
         ended = tuple(
-            replace(item, valid_until=moment + _OVERLAP) if item.duties == taken and item.valid_until is None else item
+            replace(item, valid_until=moment + _OVERLAP)
+            if (item.duties, item.person, item.valid_until) == (taken, person, None)
+            else item
             for item in self.keys
         )
-        return TrustRoot(ended, self.source).with_key(key, taken, valid_from=moment if self.keys else None)
+        begin = moment if self.keys else None
+        return TrustRoot(ended, self.source).with_key(key, taken, valid_from=begin, person=person)
 
     def moved(self, keys: Mapping[str, Key], now: datetime | None = None) -> TrustRoot:
         """A trust root in which each duty has a new key, and no key of before has one of these duties without an end:
-        they end an hour from now, and what they have signed still verifies.
+        they end an hour from now, and what they have signed still verifies. The keys of people stay theirs.
 
         :param keys: duty -> its new key; one key may have several duties
         :raises ConfigurationError: a key is there already, or one of before has other duties too and cannot end
@@ -234,7 +247,8 @@ class TrustRoot:
         kept = []
         for item in self.keys:
             taken, left, end = item.duties & keys.keys(), item.duties - keys.keys(), moment + _OVERLAP
-            is_open = bool(taken) and (item.valid_until is None or item.valid_until > end)
+            is_of_a_duty = bool(taken) and item.person is None
+            is_open = is_of_a_duty and (item.valid_until is None or item.valid_until > end)
             if is_open and left:
                 raise ConfigurationError(
                     f"the key {item.key.keyid[:16]} of the trust root {self.source} signs for "
@@ -282,15 +296,24 @@ class TrustRoot:
         kept = tuple(replace(item, valid_until=at) if item is found else item for item in self.keys)
         return TrustRoot(kept, self.source)
 
-    def require_signer(self, signer: Signer, duty: str, moment: datetime) -> None:
+    def require_signer(self, signer: Signer, duty: str, moment: datetime, by: Person | None = None) -> None:
         """Refuse a signer whose evidence nobody would believe, before it does what it would sign.
 
-        :raises ConfigurationError: the trust root does not have its key, or not for this duty at that moment
+        :param by: whose word is signed
+        :raises ConfigurationError: the trust root does not have its key, or not for this duty at that moment, or it is
+            another person's
         """
         keyid = signer.public_key.keyid
         entries = [item for item in self.keys if item.key.keyid == keyid]
-        if any(duty in item.duties and item.covers(moment) for item in entries):
+        fitting = [item for item in entries if duty in item.duties and item.covers(moment)]
+        if any(item.person in (None, by) for item in fitting):
             return
+        if fitting and (owner := fitting[0].person):
+            raise ConfigurationError(
+                f"nothing was done: the key {keyid[:16]} is {owner.name}'s own by the trust root {self.source}, and "
+                f"signs no word of {by.name if by else 'anybody else'}: sign with a key of the duty {duty}",
+                code="signer.untrusted",
+            )
         problem = "has this key, but not for this duty at this time" if entries else "does not have this key"
         mend = (
             "correct the duties or dates of its entry, or sign with another key"
@@ -304,10 +327,15 @@ class TrustRoot:
         )
 
     def key_for(self, duty: str, now: datetime | None = None) -> Key | None:
-        """The newest key that may sign for a duty now; None if there is none."""
+        """The newest key of a duty that may sign now; None if there is none. A person's key is no duty's."""
         moment = now or datetime.now(UTC)
-        fitting = [item.key for item in self.keys if duty in item.duties and item.covers(moment)]
+        fitting = [item.key for item in self.keys if duty in item.duties and not item.person and item.covers(moment)]
         return fitting[-1] if fitting else None
+
+    def owner_of(self, key: Key, duty: str, now: datetime) -> Person | None:
+        """The person whose key it is, if it may sign for the duty now; None otherwise."""
+        entries = [item for item in self.keys if item.key.keyid == key.keyid and item.person]
+        return next((item.person for item in entries if duty in item.duties and item.covers(now)), None)
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON, atomically."""
@@ -318,13 +346,15 @@ class TrustRoot:
                 "duties": sorted(item.duties),
                 "valid_from": item.valid_from.isoformat() if item.valid_from else None,
                 "valid_until": item.valid_until.isoformat() if item.valid_until else None,
+                **({"person": item.person.as_json()} if item.person else {}),
             }
             for item in self.keys
         ]
+        version = 2 if any(item.person for item in self.keys) else 1
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{target.name}.{os.getpid()}")
-        part.write_text(json.dumps({"version": 1, "keys": entries}, indent=2) + "\n")
+        part.write_text(json.dumps({"version": version, "keys": entries}, indent=2) + "\n")
         part.replace(target)
 
     def open_envelope(self, text: str | bytes) -> tuple[dict[str, Any], tuple[TrustedKey, ...]]:
@@ -370,7 +400,7 @@ def _trusted_key(entry: Any, where: str) -> TrustedKey:
     if not isinstance(entry, dict):
         raise ConfigurationError(f"{where}: an entry is an object", code="trust.malformed")
     data = dict(entry)
-    duties, keyid = data.pop("duties", None), data.pop("keyid", None)
+    duties, keyid, person = data.pop("duties", None), data.pop("keyid", None), _person(data.pop("person", None), where)
     dates = [_date(data.pop(name, None), f"{where}: {name}") for name in ("valid_from", "valid_until")]
     if not isinstance(duties, list) or not duties or not all(isinstance(d, str) and _DUTY.fullmatch(d) for d in duties):
         raise ConfigurationError(
@@ -390,7 +420,46 @@ def _trusted_key(entry: Any, where: str) -> TrustedKey:
     begin, end = dates
     if begin is not None and end is not None and begin >= end:
         raise ConfigurationError(f"{where}: valid_from is not before valid_until", code="trust.date")
-    return TrustedKey(key, frozenset(duties), begin, end)
+    if person is not None:
+        _require_duties_of_people(duties, where)
+    return TrustedKey(key, frozenset(duties), begin, end, person)
+
+
+def _require_version(document: Mapping[str, Any], path: str | Path, has_people: bool) -> None:
+    """Version 1 knows no key of a person: whatever reads it would let such a key sign anybody's word."""
+    version = document.get("version")
+    if type(version) is not int or version not in (1, 2):
+        raise ConfigurationError(
+            f"the trust root {path} is of version {version!r}; this package knows 1 and 2", code="trust.version"
+        )
+    if has_people and version == 1:
+        raise ConfigurationError(
+            f"the trust root {path} has keys of people, which takes version 2: an older mlgov would let them sign for "
+            "everybody",
+            code="trust.version",
+        )
+
+
+def _person(said: Any, where: str) -> Person | None:
+    if said is None:
+        return None
+    if not isinstance(said, dict) or set(said) != {"id", "name"} or not all(_is_name(word) for word in said.values()):
+        raise ConfigurationError(
+            f'{where}: a person is {{"id": …, "name": …}}, as Airflow and the policy know them, not {said!r}',
+            code="trust.person",
+        )
+    return Person.read(said)
+
+
+def _is_name(word: Any) -> bool:
+    return isinstance(word, str) and bool(word.strip())
+
+
+def _require_duties_of_people(duties: Iterable[str], where: str) -> None:
+    if others := sorted(set(duties) - OF_PEOPLE):
+        raise ConfigurationError(
+            f"{where}: a person signs {' and '.join(sorted(OF_PEOPLE))}, not {', '.join(others)}", code="trust.person"
+        )
 
 
 def own_id(key: SSlibKey) -> str:

@@ -211,6 +211,11 @@ def _require_duty(keys: Iterable[TrustedKey], statement: Statement) -> None:
         raise EvidenceError(f"signed by a key for {allowed}, which may not sign for {duty}", code="evidence.duty")
     if not any(key.covers(statement.context.issued_at) for key in fitting):
         raise EvidenceError(f"signed by a key for {duty} outside its dates", code="evidence.key_dates")
+    owners = [key.person for key in fitting]
+    if not any(owner in (None, statement.by) for owner in owners):
+        said = statement.by.name if statement.by else "nobody"
+        own = ", ".join(owner.name for owner in owners if owner)
+        raise EvidenceError(f"the word of {said}, signed by the key of {own}", code="evidence.person")
 
 
 def collect(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_mlgov.results import Subject
-
-_IMAGE = re.compile(r"(?P<name>[^@\s]+)@sha256:(?P<digest>[0-9a-f]{64})")
 
 
 class RegisterModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
@@ -67,39 +64,26 @@ class RegisterModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
     def execute(self, context: Context) -> dict[str, Any]:
         """Register, hash, sign; returns ``name``, ``version``, ``run_id``, ``digest`` and the evidence."""
         from airflow_mlgov.data.source import subject_of
-        from airflow_mlgov.evidence.statements import ProvenanceStatement
         from airflow_mlgov.hooks.object_store import stored
+        from airflow_mlgov.release.registration import MadeFrom, image_of, register_model
 
         duty = Duty("registration", self.mlflow_conn_id)
         with task_errors():
             datasets = tuple(subject_of(stored(path)) for path in several(self.datasets))
-            services, images = tuple(self._feature_services()), tuple(self._images())
-            registry = duty.mlflow.registry()
-            version = registry.register(self.model, self.run_id, self.artifact_path)
-            subject = registry.subject(version)
-            trainers = [name for name in (registry.run(self.run_id).get("user"), *requester(context)) if name]
-            signed_in = duty.evidence_context(context)
-            statement = ProvenanceStatement(
-                subject, signed_in, datasets, tuple(trainers), {"run_id": self.run_id}, services,
-                registry.place(version), images,
-            )  # fmt: skip
-            entry = duty.ledger.attest(statement, duty.signer)
-            registry.set_tags(
-                version,
-                {
-                    "mlgov.status": "registered",
-                    "mlgov.digest": f"sha256:{subject.digest}",
-                    "mlgov.provenance": entry.reference,
-                },
+            images = tuple(image_of(said) for said in several(self.images))
+            done = register_model(
+                duty.mlflow.registry(),
+                duty.ledger,
+                duty.signer,
+                duty.evidence_context(context),
+                model=self.model,
+                run_id=self.run_id,
+                artifact_path=self.artifact_path,
+                made_from=MadeFrom(datasets, tuple(self._feature_services()), images),
+                requesters=requester(context),
             )
-        self.log.info("registered %s (%s)", line(subject), line(entry.reference))
-        return {
-            "name": version.name,
-            "version": version.version,
-            "run_id": self.run_id,
-            "digest": subject.digest,
-            "evidence": {"seq": entry.seq, "sha256": entry.envelope_sha256},
-        }
+        self.log.info("registered %s (%s)", line(done.subject), line(done.entry.reference))
+        return done.as_dict()
 
     def _feature_services(self) -> Iterator[Subject]:
         from airflow_mlgov.gates.feature_service.gate import subject_of
@@ -111,14 +95,3 @@ class RegisterModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
                     f'feature_services lists {{"repo": …, "service": …}} for each, not {said!r}', code="setting.wrong"
                 )
             yield subject_of(FeatureService.read(said, "feature_services"))
-
-    def _images(self) -> Iterator[Subject]:
-        from airflow_mlgov.results import Subject
-
-        for said in several(self.images):
-            match = _IMAGE.fullmatch(said)
-            if match is None:
-                raise ConfigurationError(
-                    f"images lists registry/name@sha256:… for each, not {said!r}: a tag may move", code="setting.wrong"
-                )
-            yield Subject("image", match["name"], match["digest"])

@@ -7,8 +7,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlgov.errors import ConfigurationError, PromotionRefused
 from airflow_mlgov.evidence.digests import hash_json
-from airflow_mlgov.evidence.statements import ApprovalStatement, GateStatement, Person, WaiverStatement
+from airflow_mlgov.evidence.statements import (
+    ApprovalStatement,
+    GateStatement,
+    Person,
+    ProvenanceStatement,
+    WaiverStatement,
+    identity,
+)
 from airflow_mlgov.evidence.verification import Evidence, only
 from airflow_mlgov.release.case import Case
 from airflow_mlgov.release.desk import Desk
@@ -35,6 +43,31 @@ def sign_answer(desk: Desk, case: Case, who: Person, *, approved: bool, reason: 
             earlier=tuple(item.sha256 for item in answers_to(case)),
         )
     )
+
+
+def refuse_approver(case: Case, who: Person) -> None:
+    """Refuse to sign an approval that would not count.
+
+    :raises PromotionRefused: the version would be refused whoever approves it
+    :raises ConfigurationError: the policy does not name this person, or says that who has trained the model or asks for
+        its promotion may not approve it
+    """
+    missing = [reason for reason in case.decision.reasons if not reason[0].startswith("approval.")]
+    if missing:
+        raise PromotionRefused(f"there is nothing to approve: {case.model} would be refused anyway", missing)
+    made = only(case.dossier.good, ProvenanceStatement)
+    barred = {
+        "trainer": ("has trained it", {identity(name) for item in made for name in item.statement.trainers}),
+        "requester": ("asks for it", set(case.decision.input["request"]["requesters"])),
+    }
+    why = [said for role, (said, people) in barred.items() if role in case.goal.excluded and who.identity in people]
+    if not case.goal.lets(who, case.goal.approvers):
+        why = [f"is none of {', '.join(sorted(case.goal.approvers)) or 'nobody'}, whom the policy names"]
+    if why:
+        raise ConfigurationError(
+            f"{who.name} may not approve {case.model} for {case.goal.name!r}: {who.name} {' and '.join(why)}",
+            code="approval.not_this_person",
+        )
 
 
 def shown_digest(case: Case) -> str:

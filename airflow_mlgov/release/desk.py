@@ -13,7 +13,7 @@ from airflow_mlgov.evidence.chain import Entry, Head, Verified
 from airflow_mlgov.evidence.ledger import Ledger
 from airflow_mlgov.evidence.scope import Scope
 from airflow_mlgov.evidence.signing import TrustRoot, refuse_local
-from airflow_mlgov.evidence.statements import Context, Signed
+from airflow_mlgov.evidence.statements import Context, Person, Signed
 from airflow_mlgov.evidence.verification import Evidence
 from airflow_mlgov.rego.protocol import PolicyEngine
 from airflow_mlgov.release.timeline import Dossier, Timeline, evidence_for, history_of
@@ -63,12 +63,13 @@ class Desk:
         """
         return self.ledger.walk(since=since)
 
-    def require_signer(self, duty: str) -> None:
+    def require_signer(self, duty: str, by: Person | None = None) -> None:
         """Refuse to act where the trust root does not have who signs at this desk.
 
+        :param by: whose word is signed
         :raises ConfigurationError: see :meth:`TrustRoot.require_signer`
         """
-        self.trust.require_signer(self.signer, duty, self.now)
+        self.trust.require_signer(self.signer, duty, self.now, by)
 
     def attest(self, statement: Signed, seen: Head | None = None) -> Entry:
         """Sign a statement into the ledger.
@@ -76,7 +77,7 @@ class Desk:
         :param seen: what the ledger was when it was decided on
         :raises ConfigurationError: the trust root does not have who signs
         """
-        self.require_signer(cast("Statement", statement).duty)
+        self.require_signer(cast("Statement", statement).duty, statement.by)
         return self.ledger.attest(statement, self.signer, seen)
 
     def dossier(self, records: Verified, model: Subject) -> Dossier:

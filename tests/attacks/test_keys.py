@@ -195,7 +195,7 @@ def test_a_trust_root_that_was_bent(guarded: Guarded, openbao: OpenBaoServer, wh
         TrustRoot.load(guarded.trust_file)
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None, 1.5, True])
+@pytest.mark.parametrize("version", [0, 3, "1", None, 1.5, True])
 def test_a_trust_root_of_another_version(guarded: Guarded, version: Any) -> None:
     guarded.trust_file.write_text(json.dumps({**entries(guarded), "version": version}))
     with raises_code(ConfigurationError, "trust.version"):

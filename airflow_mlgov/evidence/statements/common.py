@@ -98,6 +98,10 @@ class Statement(Protocol):
     def duty(self) -> str:
         """What a key must be allowed to sign for."""
 
+    @property
+    def by(self) -> Person | None:
+        """The one person whose word it is, if it is a person's."""
+
     def predicate(self) -> dict[str, Any]:
         """The in-toto predicate."""
 
@@ -119,6 +123,11 @@ class Signed:
     form: int = field(default=FORM, kw_only=True)
     ledger: LedgerMark | None = field(default=None, kw_only=True)
     """Set when the statement is attested to a ledger."""
+
+    @property
+    def by(self) -> Person | None:
+        """The one person whose word it is, if it is a person's."""
+        return None
 
     def predicate(self) -> dict[str, Any]:
         """The in-toto predicate: what the class says, and ``mlgov`` with what all say."""

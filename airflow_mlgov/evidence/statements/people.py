@@ -39,6 +39,11 @@ class ApprovalStatement(Signed):
     """Who had asked for what was answered: their own answers may not count."""
 
     @property
+    def by(self) -> Person:
+        """Who has answered."""
+        return self.approver
+
+    @property
     def answer(self) -> str:
         """``approved`` or ``rejected``."""
         return "approved" if self.approved else "rejected"
@@ -147,6 +152,11 @@ class WaiverStatement(Signed):
     reason: str
     """Why this person signs, or revokes."""
 
+    @property
+    def by(self) -> Person:
+        """Who signs, or revokes."""
+        return self.signer
+
     def predicate(self) -> dict[str, Any]:
         """The in-toto predicate."""
         return {
@@ -204,6 +214,11 @@ class EmergencyStatement(Signed):
     person: Person
     reason: str
     expires: datetime
+
+    @property
+    def by(self) -> Person:
+        """Who breaks the glass."""
+        return self.person
 
     def predicate(self) -> dict[str, Any]:
         """The in-toto predicate."""
