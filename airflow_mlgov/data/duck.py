@@ -108,8 +108,9 @@ class Duck:
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "preserve_insertion_order": "false",
-            # It answers from a parquet file's footer, where anybody can write that there is no null, and no NaN is.
-            "disabled_optimizers": "statistics_propagation",
+            # The first answers from a parquet file's footer, where anybody can write that there is no null, and no NaN
+            # is. The second keeps all rows beside a count of different values, whatever the memory.
+            "disabled_optimizers": "statistics_propagation,distinct_aggregate_rewrite",
         }
         connection = self._stack.enter_context(duckdb.connect(":memory:", config=settings))  # type: ignore[arg-type]
         connection.execute("SET enable_progress_bar = false")  # it is for a terminal, and not a log

@@ -79,6 +79,8 @@ class FileTable(DuckTable):
         self._hashed = hashed
         self._as_written: set[str] = set()
         self._looked: csv_files.Looked | None = None
+        self._like_numbers: dict[str, tuple[int, int]] = {}
+        self._remarks: dict[str, str] = {}
 
     @property
     def subject(self) -> Subject:
@@ -171,6 +173,21 @@ class FileTable(DuckTable):
         empty if there is nothing to remark."""
         if column not in self._made.guessed or self.types.get(column) != "VARCHAR" or column in self._as_written:
             return ""
+        if column not in self._remarks:
+            most, there = self._like_numbers.get(column, (1, 1))
+            self._remarks[column] = self._remark(column) if most and 2 * most >= there else ""
+        return self._remarks[column]
+
+    def may_be_numbers(self, column: str, most: int, there: int) -> None:
+        """Spare :meth:`remark` a look at a column of text where too few of its values can be numbers.
+
+        :param most: how many values of all rows begin as numbers do
+        :param there: how many values there are
+        """
+        if all(map(is_csv, self.files.files)):
+            self._like_numbers[column] = most, there
+
+    def _remark(self, column: str) -> str:
         name = identifier(column)
         look = csv_files.look_of(name, self.reading)
         numbers, there = self.rows(f"SELECT {count_where(look)}, count({name}) FROM ({self.written})")[0]  # noqa: S608

@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from airflow_mlgov.data.aggregates import count_where
+from airflow_mlgov.data.csv_files import begins_as_number, look_of
 from airflow_mlgov.data.description import as_text, describe
 from airflow_mlgov.data.file_tables import open_table
 from airflow_mlgov.data.reading import Reading
@@ -20,6 +22,7 @@ from airflow_mlgov.errors import ConfigurationError
 from tests.codes import raises_code
 
 ROWS = "SELECT * FROM data ORDER BY ALL"
+NUMBERS = ("", "1", ".5", ",5", "'000", ".000,5", "e5", "5e-05", "e+300", "1.2.3", "x")
 
 
 def write(folder: Path, content: str | bytes, name: str = "a.csv") -> str:
@@ -164,6 +167,27 @@ def test_one_word_among_numbers_is_named_with_the_declaration_to_type(tmp_path: 
     with open_table(data, reading=Reading.of({"missing_values": ["", word]}, "here")) as table:
         assert table.types["age"] == "BIGINT"
         assert table.rows("SELECT count(age) FROM data") == [(30,)]
+
+
+@pytest.mark.parametrize("declared", [{}, {"decimal": ","}, {"thousands": "'"}, {"decimal": ",", "thousands": "."}])
+def test_every_number_begins_as_one(declared: dict[str, Any]) -> None:
+    reading = Reading.of(declared, "here") if declared else Reading()
+    texts = [sign + start + rest for sign in ("", "-") for start in ("0", "7", ".", ",", "inf") for rest in NUMBERS]
+    with source_of(pd.DataFrame({"v": [*texts, "word", "", "Infinity"]})).open() as table:
+        number, begin = look_of('"v"', reading), begins_as_number('"v"')
+        asked = [f"{number} AND NOT ({begin})", number, f"NOT ({begin})"]
+        missed, numbers, others = table.rows(f"SELECT {', '.join(map(count_where, asked))} FROM data")[0]
+    assert missed == 0
+    assert numbers > 20
+    assert others >= 3
+
+
+def test_different_values_are_counted_without_keeping_the_rows(tmp_path: Path) -> None:
+    with open_table(write(tmp_path, "id,city\n1,Wien\n2,Graz\n")) as table:
+        ((_, plan),) = table.rows(
+            "EXPLAIN SELECT bitstring_agg(id, 0::BIGINT, 9::BIGINT), count(DISTINCT city) FROM data"
+        )
+    assert "CTE" not in plan
 
 
 def test_two_files_of_one_data_set_get_one_type(tmp_path: Path) -> None:

@@ -159,6 +159,8 @@ def _answer(table: DuckTable, plan: Plan, finishes: Sequence[tuple[Expectation, 
         return
     if plan.source == ALL:
         run.rows = answers.rows
+        if (files := table.as_files()) is not None:
+            answers.tell(files)
     for item, finish in finishes:
         try:
             run.results[item.position] = finish(answers)

@@ -12,8 +12,9 @@ from fractions import Fraction
 from typing import Any
 
 from airflow_mlgov.data.aggregates import count_where, where
-from airflow_mlgov.data.csv_files import Extent
+from airflow_mlgov.data.csv_files import Extent, begins_as_number
 from airflow_mlgov.data.duck import DuckTable, in_order
+from airflow_mlgov.data.file_tables import FileTable
 from airflow_mlgov.data.names import missing_columns_text
 from airflow_mlgov.data.relation import ColumnKind
 from airflow_mlgov.errors import ConfigurationError
@@ -84,6 +85,8 @@ class Plan:
         if column is None:
             raise UnfitError(f"there is no column {missing_columns_text(list(self.columns), [name])}")
         self.ask(column, f"count({column.sql})")
+        if column.written and column.kind is ColumnKind.TEXT:
+            self.ask(column, like_numbers(column))
         if column.stored == "BIGINT":  # to say whether pandas would round its numbers
             self.extent(column)
         return column
@@ -114,6 +117,11 @@ def in_batches(aggregates: Sequence[str]) -> Iterator[list[str]]:
 def extent(column: Column) -> tuple[str, str]:
     """The least and the greatest value."""
     return f"min({column.sql})", f"max({column.sql})"
+
+
+def like_numbers(column: Column) -> str:
+    """How many texts may be numbers."""
+    return count_where(begins_as_number(column.sql))
 
 
 def without_distinct(aggregates: Sequence[str]) -> list[str]:
@@ -153,6 +161,13 @@ class Answers:
     def add(self, values: Mapping[str, Any]) -> None:
         """What later queries said."""
         self._values.update(values)
+
+    def tell(self, files: FileTable) -> None:
+        """Files of text, what the answers say of them that they would ask for themselves."""
+        for column in self._plan.columns.values():
+            most = self._values.get(like_numbers(column)) if column.written else None
+            if most is not None:
+                files.may_be_numbers(column.name, most, self.present(column))
 
     @property
     def rows(self) -> int:
