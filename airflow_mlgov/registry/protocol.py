@@ -53,6 +53,16 @@ class ModelVersion:
         return line(f"{self.name} version {self.version}")
 
 
+@dataclass(frozen=True)
+class ModelNow:
+    """A registered model as one look at the whole registry shows it."""
+
+    aliases: Mapping[str, str]
+    """Alias -> the version that it points to."""
+    newest: Mapping[str | None, int]
+    """Stage, None for none -> the newest version in it."""
+
+
 class Registry(Protocol):
     """One registry of models and the identity to use with it."""
 

@@ -53,6 +53,8 @@ class Model:
     name: str
     aliases: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    latest_versions: tuple[Version, ...] = ()
+    """The newest in each stage."""
 
 
 @dataclass(frozen=True)
@@ -320,7 +322,7 @@ def _text(found: Any) -> str:
 
 def _model(found: Mapping[str, Any]) -> Model:
     aliases = {_text(item["alias"]): str(item["version"]) for item in found.get("aliases", ())}
-    return Model(_text(found["name"]), aliases, _tags(found))
+    return Model(_text(found["name"]), aliases, _tags(found), tuple(map(_version, found.get("latest_versions", ()))))
 
 
 def _version(found: Mapping[str, Any]) -> Version:

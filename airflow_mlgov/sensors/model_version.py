@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnValue, conf
+from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnValue
 
 from airflow_mlgov.duty import Duty
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.operators.base import final, task_errors
-from airflow_mlgov.triggers.model_version import ModelVersionTrigger, version_event
+from airflow_mlgov.sensors._deferring import waits_in_triggerer
+from airflow_mlgov.triggers.model_version import VersionTrigger, version_event
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -64,7 +65,7 @@ class ModelVersionSensor(BaseSensorOperator):  # type: ignore[misc]  # untyped t
 
     def execute(self, context: Context) -> Any:
         """Look now; if there is nothing yet, wait here or in the triggerer."""
-        if not self._waits_in_triggerer():
+        if not waits_in_triggerer(self.deferrable):
             return super().execute(context)
         seen = self.poke(context)
         if seen.is_done:
@@ -72,7 +73,7 @@ class ModelVersionSensor(BaseSensorOperator):  # type: ignore[misc]  # untyped t
         with task_errors():
             above = self._above()
         self.defer(
-            trigger=ModelVersionTrigger(
+            trigger=VersionTrigger(
                 model=self.model,
                 mlflow_conn_id=Duty(self.duty, self.mlflow_conn_id).mlflow.mlflow_conn_id,
                 newer_than=above,
@@ -90,11 +91,6 @@ class ModelVersionSensor(BaseSensorOperator):  # type: ignore[misc]  # untyped t
         if "error" in event:
             raise final(event["error"])
         return dict(event)
-
-    def _waits_in_triggerer(self) -> bool:
-        if self.deferrable is None:
-            return bool(conf.getboolean("operators", "default_deferrable", fallback=False))
-        return self.deferrable
 
     def _above(self) -> int:
         given = self.newer_than.get("version") if isinstance(self.newer_than, Mapping) else self.newer_than

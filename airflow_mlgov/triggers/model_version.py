@@ -5,20 +5,37 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_mlgov.errors import AccessError, DependencyError, MlgovError
+from airflow_mlgov.triggers._rounds import Look, looks
 from airflow_mlgov.words import line
 
 if TYPE_CHECKING:
     from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
-    from airflow_mlgov.registry.protocol import ModelVersion
+    from airflow_mlgov.registry.protocol import ModelNow, ModelVersion
 
 
-class ModelVersionTrigger(BaseTrigger):
-    """Fires once, with the newest version that fits, or with the error that no waiting will mend.
+def overviews(mlflow_conn_id: str, duty: str | None, interval: float) -> AsyncIterator[Look]:
+    """Each look at all models of a registry: one query for a thousand of them, whoever watches in this process."""
+
+    def registry() -> MlflowRegistry:
+        from airflow_mlgov.hooks.mlflow import MlflowHook
+
+        return MlflowHook(mlflow_conn_id, duty).registry()
+
+    def look(registry: MlflowRegistry) -> tuple[MlflowRegistry, dict[str, ModelNow]]:
+        return registry, registry.overview()
+
+    return looks(("models", mlflow_conn_id, duty), interval, registry, look)
+
+
+class VersionTrigger(BaseTrigger):
+    """Fires once, with the newest version that fits, or with the error that no waiting will mend: what
+    ``ModelVersionSensor`` waits with. It goes by what the registry holds, so a restart of the triggerer loses nothing.
 
     :param model: the registered model's name
     :param newer_than: only versions above this number
@@ -26,7 +43,7 @@ class ModelVersionTrigger(BaseTrigger):
     :param alias: only the version that this alias points to
     :param mlflow_conn_id: connection to the registry
     :param duty: whose identity to use, where the connection's settings hold ``{duty}``
-    :param poll_interval: seconds between two looks; the first look is one interval away
+    :param poll_interval: seconds between two looks
     """
 
     def __init__(
@@ -55,33 +72,39 @@ class ModelVersionTrigger(BaseTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Sleep, look, until there is something to say."""
-        registry = None
-        while True:
-            await asyncio.sleep(self.poll_interval)
-            held_before = registry is not None
-            try:
-                registry = registry if registry is not None else await asyncio.to_thread(self._registry)
-                found = await asyncio.to_thread(self._look, registry)
-            except DependencyError as error:
-                self.log.warning("%s; looking again in %s s", line(error), line(self.poll_interval))
-                continue
-            except MlgovError as error:
-                if isinstance(error, AccessError) and held_before:
-                    registry = None  # the credentials may have been rotated since: fetch them again, once
+        """Watch until there is something to say."""
+        seen_before = None
+        async with aclosing(overviews(self.mlflow_conn_id, self.duty, self.poll_interval)) as watching:  # type: ignore[type-var]
+            async for seen in watching:
+                if seen.error is not None:
+                    yield _event({"error": seen.error.coded})
+                    return
+                registry, models = seen.found
+                now = models.get(self.model)
+                if now is None or now == seen_before or not self._may_fit(now):
                     continue
-                yield _event({"error": error.coded})
-                return
-            if found is not None:
-                yield _event(version_event(found))
-                return
+                try:
+                    found = await asyncio.to_thread(self._ask, registry)
+                except (AccessError, DependencyError) as error:
+                    self.log.warning("%s; looking again later", line(error))
+                    continue
+                except MlgovError as error:
+                    yield _event({"error": error.coded})
+                    return
+                seen_before = now
+                if found is not None:
+                    yield _event(version_event(found))
+                    return
 
-    def _registry(self) -> MlflowRegistry:
-        from airflow_mlgov.hooks.mlflow import MlflowHook
+    def _may_fit(self, now: ModelNow) -> bool:
+        """Whether it is worth asking for the version itself: a look does not tell the stage of each."""
+        if self.alias is not None:
+            return int(now.aliases.get(self.alias, 0)) > self.newer_than
+        wanted = self.stage.casefold() if self.stage else None
+        held = (number for stage, number in now.newest.items() if wanted in (None, (stage or "None").casefold()))
+        return any(number > self.newer_than for number in held)
 
-        return MlflowHook(self.mlflow_conn_id, self.duty).registry()
-
-    def _look(self, registry: MlflowRegistry) -> ModelVersion | None:
+    def _ask(self, registry: MlflowRegistry) -> ModelVersion | None:
         return registry.newest(self.model, newer_than=self.newer_than, stage=self.stage, alias=self.alias)
 
 

@@ -7,8 +7,11 @@ from contextlib import suppress
 import pytest
 
 from airflow_mlgov.errors import AccessError
+from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
+from airflow_mlgov.registry.rest import RestClient
 from airflow_mlgov.sensors.model_version import ModelVersionSensor
-from airflow_mlgov.triggers.model_version import ModelVersionTrigger
+from airflow_mlgov.triggers import _rounds
+from airflow_mlgov.triggers.model_version import VersionTrigger
 from tests.fixtures.mlflow_server import MlflowServer
 
 pytestmark = pytest.mark.timeout(60)
@@ -24,11 +27,11 @@ def version(mlflow_server: MlflowServer):
     return mlflow_server.register("sensed")
 
 
-def trigger(**arguments) -> ModelVersionTrigger:
-    return ModelVersionTrigger(mlflow_conn_id="mlflow_default", poll_interval=0.05, **arguments)
+def trigger(**arguments) -> VersionTrigger:
+    return VersionTrigger(mlflow_conn_id="mlflow_default", poll_interval=0.05, **arguments)
 
 
-async def first(of: ModelVersionTrigger):
+async def first(of: VersionTrigger):
     async for event in of.run():
         return event.payload
 
@@ -44,11 +47,11 @@ def test_nothing_yet_defers_with_plain_arguments(run_task, version, mlflow_serve
     sensor = ModelVersionSensor(task_id="wait", model="sensed", newer_than="{{ 0 + 1 }}", deferrable=True, timeout=60)
     end = run_task(sensor)
     assert end.state == "deferred"
-    assert end.message.classpath == "airflow_mlgov.triggers.model_version.ModelVersionTrigger"
+    assert end.message.classpath == "airflow_mlgov.triggers.model_version.VersionTrigger"
     assert mlflow_server.password not in str(end.message)
-    path, arguments = ModelVersionTrigger(model="m", mlflow_conn_id="c", newer_than=1).serialize()
+    path, arguments = VersionTrigger(model="m", mlflow_conn_id="c", newer_than=1).serialize()
     assert path == end.message.classpath
-    assert ModelVersionTrigger(**json.loads(json.dumps(arguments))).newer_than == 1
+    assert VersionTrigger(**json.loads(json.dumps(arguments))).newer_than == 1
 
 
 def test_resumed_it_returns_what_the_trigger_found(run_task):
@@ -114,41 +117,98 @@ def test_the_trigger_waits_for_an_alias_to_move(version, mlflow_server):
 
 
 def test_the_trigger_outlives_a_server_that_is_down(version, monkeypatch, mlflow_server):
-    monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", '{"conn_type": "mlflow", "host": "http://127.0.0.1:9"}')
-    waiting = trigger(model="sensed")
-    looks = []
-    look = waiting._look
+    real = MlflowRegistry.overview
+    asked = []
 
     def recovers(registry):
-        looks.append(registry.uri)
-        return look(registry if len(looks) == 1 else mlflow_server.registry)
+        asked.append(1)
+        if len(asked) < 3:
+            return MlflowRegistry("http://127.0.0.1:9").overview()
+        return real(registry)
 
-    waiting._look = recovers
-    assert asyncio.run(first(waiting))["name"] == "sensed"
-    assert looks == ["http://127.0.0.1:9"] * 2
+    monkeypatch.setattr(MlflowRegistry, "overview", recovers)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    assert asyncio.run(first(trigger(model="sensed")))["name"] == "sensed"
+    assert len(asked) >= 3
 
 
 def test_the_trigger_fetches_rotated_credentials_again(version, monkeypatch, mlflow_server):
-    waiting = trigger(model="sensed")
     registries = []
-    real = waiting._look
+    real = MlflowRegistry.overview
 
-    def look(registry):
+    def overview(registry):
         registries.append(registry)
         if len(registries) == 1:
-            return None
+            return {}
         if len(registries) == 2:
             raise AccessError("the password was changed")
         return real(registry)
 
-    waiting._look = look
-    assert asyncio.run(first(waiting))["name"] == "sensed"
+    monkeypatch.setattr(MlflowRegistry, "overview", overview)
+    assert asyncio.run(first(trigger(model="sensed")))["name"] == "sensed"
     assert registries[0] is registries[1] is not registries[2]
 
 
+def test_a_hundred_triggers_ask_the_registry_once_an_interval(version, monkeypatch, mlflow_server):
+    asked = []
+    real = RestClient._request
+
+    def counted(client, method, path, **given):
+        asked.append(path.rpartition("/")[2])
+        return real(client, method, path, **given)
+
+    monkeypatch.setattr(RestClient, "_request", counted)
+    looked = []
+    overview = MlflowRegistry.overview
+    monkeypatch.setattr(MlflowRegistry, "overview", lambda registry: looked.append(1) or overview(registry))
+
+    async def story():
+        waiting = [asyncio.create_task(first(trigger(model=f"nobody_{number}"))) for number in range(99)]
+        waiting.append(asyncio.create_task(first(trigger(model="sensed"))))
+        await waiting[-1]
+        while len(looked) < 5:
+            await asyncio.sleep(0.05)
+        assert sum(task.done() for task in waiting) == 1
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        assert not [key for key in _rounds._rounds if key[0] is asyncio.get_running_loop()]
+
+    asyncio.run(story())
+    pages = asked.count("search")
+    versions = len(asked) - pages
+    assert pages <= len(looked) * 2 + 1  # and the one that asks for the version that was found
+    assert versions <= 1
+
+
+def test_whoever_comes_with_a_shorter_interval_is_not_kept_waiting(version, mlflow_server):
+    async def story():
+        slow = VersionTrigger(mlflow_conn_id="mlflow_default", model="nobody", poll_interval=3600.0)
+        waiting = asyncio.create_task(first(slow))
+        while not _rounds._rounds:
+            await asyncio.sleep(0.01)
+        (held,) = _rounds._rounds.values()
+        while held._seen.found is None:
+            await asyncio.sleep(0.05)
+        found = await asyncio.wait_for(first(trigger(model="sensed")), 30)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        return found
+
+    assert asyncio.run(story())["name"] == "sensed"
+
+
+def test_a_time_out_skips_a_sensor_that_fails_softly(run_task, version):
+    given = {"task_id": "wait", "model": "nobody", "poke_interval": 0.1, "timeout": 0.2}
+    for soft, ends in ((True, "skipped"), (False, "failed")):
+        assert run_task(ModelVersionSensor(soft_fail=soft, deferrable=False, **given)).state == ends
+    for soft, ends in ((True, "skipped"), (False, "failed")):
+        sensor = ModelVersionSensor(soft_fail=soft, deferrable=True, **given)
+        end = run_task(sensor, next_method="__fail__", next_kwargs={"error": "Trigger timeout", "traceback": None})
+        assert end.state == ends
+
+
 def test_the_trigger_reports_what_waiting_does_not_mend(version, monkeypatch, mlflow_server):
-    payload = asyncio.run(first(trigger(model="sensed", stage="Live")))
-    assert "no stage 'Live'" in payload["error"]
     monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", mlflow_server.connection(password="wrong-password"))
     payload = asyncio.run(first(trigger(model="sensed")))
     assert "refused the identity" in payload["error"]
