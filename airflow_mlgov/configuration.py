@@ -45,6 +45,12 @@ def board_page(page: str, **query: str | None) -> str:
     return f"{below}{BOARD}/{page}{'?' if asked else ''}{asked}"
 
 
+def board_link(page: str, **query: str | None) -> str | None:
+    """The address of a page of the board, for who is not in Airflow; None where ``[api] base_url`` is not set."""
+    there = urlsplit(str(conf.get("api", "base_url", fallback="") or ""))
+    return f"{there.scheme}://{there.netloc}{board_page(page, **query)}" if there.netloc else None
+
+
 def home() -> Path:
     """Where the embedded defaults live: ``$AIRFLOW_HOME/mlgov``."""
     return Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / "mlgov"

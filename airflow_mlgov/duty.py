@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from securesystemslib.signer import Signer
 
     from airflow_mlgov.addresses import RegistryIdentity
+    from airflow_mlgov.evidence.chain import Head
     from airflow_mlgov.evidence.ledger import Ledger
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.evidence.statements import Context
@@ -160,6 +161,18 @@ class Duty:
             return logged(OpaHook(option("opa_conn_id", "opa_default"), self.name).engine, option("decision_log"))
         return logged(engine_of(option), option("decision_log"))
 
+    @staticmethod
+    def checkpoints(trust: TrustRoot) -> tuple[Head, ...]:
+        """What the ledger was at some sizes, as ``[mlgov] checkpoint`` has it.
+
+        :raises ConfigurationError: there is none at one of the places that it names
+        :raises EvidenceError: one does not verify
+        :raises DependencyError: a store cannot be reached
+        """
+        from airflow_mlgov.evidence.checkpoints import heads_at
+
+        return tuple(heads_at(option("checkpoint").split(), trust))
+
     def evidence_context(self, task: Mapping[str, Any]) -> Context:
         """What goes into the signed bytes about where and when: environment, policy, dag, run, task, try."""
         from airflow_mlgov.evidence.statements import Context
@@ -188,6 +201,7 @@ class Duty:
             self.signer,
             self.evidence_context(task),
             self.engine,
+            self.checkpoints(self.trust),
         )
 
 

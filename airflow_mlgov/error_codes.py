@@ -39,6 +39,8 @@ MEANINGS: Mapping[str, str] = {
     "champion.several_datasets": "The champion was trained on several datasets, and one must be named.",
     "checkpoint.differs": "The ledger's first entries are not those that the checkpoint has signed.",
     "checkpoint.kind": "The statement is verified, but it is not a checkpoint.",
+    "checkpoint.none": "A place that is named for checkpoints holds none.",
+    "checkpoint.too_many": "A folder that is named for checkpoints holds more files than are read.",
     "checks.empty": "The checks over a dataset are there, and ask for nothing.",
     "checks.no_column": "A check over a dataset is left without a column that it can judge.",
     "checks.no_mapping": "The checks over a dataset are not a mapping of names to settings.",

@@ -130,6 +130,11 @@ def _options() -> dict[str, Any]:
             "Signer: local:PATH or vault:KEY; may hold {duty}. A local key in $AIRFLOW_HOME/mlgov where empty.",
             example="vault:mlgov-{duty}",
         ),
+        "checkpoint": _option(
+            "Signed checkpoints of the ledger in another hand: files, folders or URLs, with blanks between them. "
+            "Nothing is promoted, rolled back or said to serve from a ledger that is not what they say.",
+            example="/mnt/auditor/checkpoints s3://auditor/mlgov/",
+        ),
         "vault_conn_id": _option(
             "Connection of type vault for signing keys and database credentials; may hold {duty}.",
             example="mlgov_vault_{duty}",

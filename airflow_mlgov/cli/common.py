@@ -66,7 +66,7 @@ DecisionLog = Annotated[
     typer.Option("--decision-log", parser=path, help="Add what the rules are asked and answer, as OPA logs it."),
 ]
 Checkpoints = Annotated[
-    list[str] | None, typer.Option("--checkpoint", help="A signed checkpoint, file or URL. Repeatable.")
+    list[str] | None, typer.Option("--checkpoint", help="A signed checkpoint: file, folder or URL. Repeatable.")
 ]
 
 
@@ -131,7 +131,8 @@ def open_desk(
     client = open_registry(registry, read, duty)
     context = context_of(command, environment, read)
     keys = TrustRoot.load(trust)
-    return Desk(client, ledger_at(ledger), keys, read, signer_for(sign, duty), context, open_engine(decision_log))
+    signer, engine = signer_for(sign, duty), open_engine(decision_log)
+    return Desk(client, ledger_at(ledger), keys, read, signer, context, engine, tuple(open_checkpoints(None, keys)))
 
 
 def open_engine(decision_log: Path | None = None) -> PolicyEngine:
@@ -146,13 +147,13 @@ def open_engine(decision_log: Path | None = None) -> PolicyEngine:
 
 
 def open_checkpoints(where: Sequence[str] | None, trust: TrustRoot) -> list[Head]:
-    """What checkpoints say that verify.
+    """What the checkpoints say that are named, and those of ``[mlgov] checkpoint``.
 
-    :raises EvidenceError: one does not
+    :raises EvidenceError: one does not verify
     """
-    from airflow_mlgov.evidence.checkpoints import open_checkpoint, read_checkpoint
+    from airflow_mlgov.evidence.checkpoints import heads_at
 
-    return [open_checkpoint(read_checkpoint(item), trust) for item in where or ()]
+    return heads_at([*(where or ()), *from_environment("checkpoint").split()], trust)
 
 
 def who_asks() -> str:

@@ -27,7 +27,7 @@ from airflow_mlgov.cli.common import (
     signer_for,
     who_asks,
 )
-from airflow_mlgov.cli.configured import ledger_at, required
+from airflow_mlgov.cli.configured import from_environment, ledger_at, required
 from airflow_mlgov.cli.values import path, whole
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.strict_files import nearest
@@ -45,7 +45,8 @@ def ledger_verify(
     """Walk the whole chain, and hold it against checkpoints that were kept elsewhere."""
     from airflow_mlgov.evidence.signing import TrustRoot
 
-    marks = open_checkpoints(checkpoint, TrustRoot.load(trust or required("trust_root")())) if checkpoint else []
+    wanted = checkpoint or from_environment("checkpoint")
+    marks = open_checkpoints(checkpoint, TrustRoot.load(trust or required("trust_root")())) if wanted else []
     now = ledger_at(ledger, create=False).verify(marks)
     if as_json:
         print_json({**now._asdict(), "checkpoints": [mark._asdict() for mark in marks]})

@@ -154,13 +154,14 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """May this artifact be served, and why? Asks registry, ledger and trust root, or a pack alone; never Airflow."""
+    from airflow_mlgov.evidence.checkpoints import heads_at
     from airflow_mlgov.evidence.pack import open_pack
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.release.explanation import explain_bytes
     from airflow_mlgov.release.leaving import leave_verified
 
     keys, again = TrustRoot.load(trust), _policy(policy)
-    marks = open_checkpoints(checkpoint, keys)
+    marks = open_checkpoints(checkpoint, keys) if pack is None else heads_at(checkpoint or (), keys)
     notes: list[str] = []
 
     def explained_here(subject: Subject, records: Records, goal: str | None = target) -> Explanation:

@@ -5,8 +5,10 @@ Whoever owns the ledger's database can cut its tail; a checkpoint in another han
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, EvidenceError
 from airflow_mlgov.evidence.chain import Head
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from securesystemslib.signer import Signer
 
     from airflow_mlgov.evidence.ledger import Ledger
+
+_MOST = 5_000
+"""Checkpoints of one folder: one a day for thirteen years."""
 
 
 def make_checkpoint(ledger: Ledger, signer: Signer, context: Context) -> str:
@@ -76,6 +81,44 @@ def write_checkpoint(envelope: str, where: str) -> None:
         raise DependencyError(f"cannot write {where} now: {type(error).__name__}", code="store.down") from error
 
 
+def heads_at(places: Iterable[str], trust: TrustRoot) -> list[Head]:
+    """What the checkpoints at some places say.
+
+    :param places: files, folders, URLs; of a folder, and of a URL that ends in ``/``, every file
+    :raises ConfigurationError: there is none at one of the places, or more than 5,000
+    :raises EvidenceError: one does not verify
+    :raises DependencyError: a store cannot be reached
+    """
+    return [_head_in(file, trust) for place in places for file in _files_at(place)]
+
+
+def _head_in(file: str, trust: TrustRoot) -> Head:
+    try:
+        return open_checkpoint(read_checkpoint(file), trust)
+    except EvidenceError as error:
+        raise EvidenceError(f"the checkpoint {file}: {error}", code=error.code) from None
+
+
+def _files_at(place: str) -> list[str]:
+    found = [place]
+    if "://" not in place and Path(place).is_dir():
+        found = [str(file) for file in Path(place).iterdir() if file.is_file()]
+    elif "://" in place and place.endswith("/"):
+        with _stored(place) as (store, path):
+            found = [store.unstrip_protocol(str(item["name"])) for item in store.ls(path) if item["type"] == "file"]
+    if not found:
+        raise ConfigurationError(
+            f"{place} holds no checkpoint: put one there, `mlgov ledger checkpoint --out {place.rstrip('/')}/NAME`",
+            code="checkpoint.none",
+        )
+    if len(found) > _MOST:
+        raise ConfigurationError(
+            f"{place} holds {len(found):,} files, and at most {_MOST:,} checkpoints are read: move the oldest away",
+            code="checkpoint.too_many",
+        )
+    return sorted(found)
+
+
 def read_checkpoint(where: str) -> str:
     """A checkpoint's envelope from a file or URL.
 
@@ -84,15 +127,21 @@ def read_checkpoint(where: str) -> str:
     """
     if "://" not in where:
         return read_text(where, "checkpoint")
+    with _stored(where) as (store, path), store.open(path, "rb") as stream:
+        text: str = stream.read(MAX_BYTES).decode()
+    return text
+
+
+@contextmanager
+def _stored(where: str) -> Iterator[tuple[Any, str]]:
+    """The file system of a URL, and the path in it."""
     import fsspec
 
     try:
-        with fsspec.open(where, "rb") as stream:
-            text: str = stream.read(MAX_BYTES).decode()
+        yield fsspec.core.url_to_fs(where)
     except (FileNotFoundError, IsADirectoryError, ImportError, ValueError) as error:
         raise ConfigurationError(f"cannot read the checkpoint {where}: {error}", code="file.unreadable") from error
     except OSError as error:
         raise DependencyError(
             f"cannot read the checkpoint {where} now: {type(error).__name__}", code="store.down"
         ) from error
-    return text

@@ -1,4 +1,4 @@
-"""The link from a task to its evidence on the board, and from there to the model's story."""
+"""Links to the board: from a task to its evidence, from a version in the registry to its story."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseOperatorLink
 
-from airflow_mlgov.configuration import board_page
+from airflow_mlgov.configuration import board_link, board_page
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
+
+    from airflow_mlgov.registry.protocol import ModelVersion
 
 
 class EvidenceLink(BaseOperatorLink):
@@ -21,3 +23,9 @@ class EvidenceLink(BaseOperatorLink):
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow's
         """The board's page about a task of a run."""
         return board_page("run", dag_id=ti_key.dag_id, run_id=ti_key.run_id, task_id=ti_key.task_id)
+
+
+def story_tag(version: ModelVersion) -> dict[str, str]:
+    """A version's tag by which people come from the registry to its story; none where Airflow's address is not set."""
+    where = board_link("story", model=version.name, version=version.version)
+    return {"mlgov.story": where} if where else {}

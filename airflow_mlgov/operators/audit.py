@@ -67,7 +67,7 @@ class PostDeploymentAuditOperator(BaseOperator):  # type: ignore[misc]  # Airflo
         done: list[dict[str, str]] = []
         with task_errors():
             here = duty.evidence_context(context)
-            records = duty.ledger.walk()
+            records = duty.ledger.walk(duty.checkpoints(duty.trust))
             owed = [
                 item
                 for item in self._owed(duty, records, here.issued_at)

@@ -23,7 +23,7 @@ from airflow_mlgov.errors import ConfigurationError, DependencyError, MlgovError
 from airflow_mlgov.hooks.object_store import stored
 from airflow_mlgov.hooks.warehouse import require_one_baseline, require_one_source, source_at
 from airflow_mlgov.operators._arguments import arguments_of, described, settings_of
-from airflow_mlgov.operators._links import EvidenceLink
+from airflow_mlgov.operators._links import EvidenceLink, story_tag
 from airflow_mlgov.results import GateResult, Outcome
 from airflow_mlgov.words import line, lines
 
@@ -253,10 +253,11 @@ class GateOperator(BaseGateOperator):
             )
 
     def tag(self, result: GateResult, entry: Entry) -> None:
-        """Write verdict, first failed check and evidence reference on the version: for people, never for decisions."""
+        """Write verdict, failed checks, evidence and the story's address on the version: for people."""
         if self.version is None:
             return
         tags = {f"mlgov.{self.gate}": str(result.verdict), f"mlgov.{self.gate}.evidence": entry.reference}
+        tags |= story_tag(self.version)
         if result.verdict is not Outcome.PASS:
             tags["mlgov.status"] = f"stopped by {self.gate}: {result.verdict}"
             tags[f"mlgov.{self.gate}.failed"] = "; ".join(str(check) for check in result.failed)[:4000]

@@ -53,6 +53,7 @@ def made_board() -> FastAPI:
     from airflow_mlgov.board.app import Door, make_board
     from airflow_mlgov.board.keeper import Source
     from airflow_mlgov.configuration import home, option
+    from airflow_mlgov.duty import Duty
     from airflow_mlgov.hooks.ledger import LedgerHook
 
     policy = option("policy")
@@ -61,6 +62,7 @@ def made_board() -> FastAPI:
         Path(option("trust_root") or home() / "trust.json"),
         Path(policy) if policy else None,
         option("environment", "default"),
+        Duty.checkpoints,
     )
     return make_board(source, Door(who_is_there, _registry, tasks_of))
 

@@ -41,6 +41,8 @@ class Desk:
     """Where and when: it goes into the signed bytes, and its moment is the one that is decided at."""
     engine: PolicyEngine | None = None
     """What evaluates the rules; the embedded one if None."""
+    checkpoints: tuple[Head, ...] = ()
+    """What the ledger was at some sizes, kept elsewhere: a ledger that was not so is decided on by nobody."""
 
     def __post_init__(self) -> None:
         refuse_local(self.signer, self.context.environment, self.policy.production)
@@ -59,9 +61,9 @@ class Desk:
         """The whole ledger, walked now: all that may be decided on.
 
         :param since: an earlier walk, which is gone on with
-        :raises EvidenceError: the chain is broken
+        :raises EvidenceError: the chain is broken, or the ledger is not what a checkpoint says
         """
-        return self.ledger.walk(since=since)
+        return self.ledger.walk(self.checkpoints, since=since)
 
     def require_signer(self, duty: str, by: Person | None = None) -> None:
         """Refuse to act where the trust root does not have who signs at this desk.

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_mlgov.errors import EvidenceError
+from airflow_mlgov.evidence.chain import Head
 from airflow_mlgov.evidence.checkpoints import make_checkpoint, open_checkpoint
 from airflow_mlgov.evidence.signing import TrustRoot, open_signer
 from airflow_mlgov.evidence.statements import GateStatement
@@ -199,7 +200,10 @@ def test_a_cut_tail_is_found_by_a_checkpoint_that_was_kept_elsewhere(
         guarded.ledger.verify([checkpoint])
     with raises_code(EvidenceError, "ledger.tail_cut"):
         guarded.explain(version, checkpoints=[checkpoint])
-    guarded.promote(version)  # not stopped: see docs/threat-model.md
+    with raises_code(EvidenceError, "ledger.tail_cut"):
+        guarded.promote(version, checkpoints=(checkpoint,))
+    assert guarded.places()["1"] == (None, ())
+    guarded.promote(version)  # not stopped where no checkpoint is kept: see docs/threat-model.md
     with raises_code(EvidenceError, "checkpoint.differs"):
         guarded.explain(guarded.now(version), checkpoints=[checkpoint])
 
@@ -212,7 +216,7 @@ def test_a_checkpoint_that_was_forged(owned: Guarded) -> None:
             open_checkpoint(forged, TrustRoot.load(owned.trust_file))
 
 
-def kept(guarded: Guarded) -> object:
+def kept(guarded: Guarded) -> Head:
     """A checkpoint, signed now and kept in another hand."""
     envelope = make_checkpoint(guarded.ledger, guarded.signer("checkpoint"), guarded.context())
     return open_checkpoint(envelope, TrustRoot.load(guarded.trust_file))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,33 @@ def test_a_release_of_which_nothing_is_said(governed: Governed, silent: Run) -> 
     assert json.loads(silent("ledger", "verify", "--json")[1])["size"] == len(governed.ledger.entries())
     assert silent("replay")[0] == 0
     assert "performance" in silent("trust", "show")[1]
+
+
+@pytest.mark.parametrize("silent", WAYS[:2], indirect=True)
+def test_a_ledger_whose_tail_was_cut_decides_nothing(governed: Governed, silent: Run, tmp_path: Path) -> None:
+    """By what an auditor keeps, whichever command asks."""
+    version = governed.candidate()
+    assert silent("promote", version.uri, "--target", "production")[0] == 0
+    database, before = Path(governed.ledger_url.removeprefix("sqlite:///")), tmp_path / "before.db"
+    shutil.copy(database, before)
+    governed.candidate(2.0)
+    (tmp_path / "kept").mkdir()
+    assert silent("ledger", "checkpoint", "--out", tmp_path / "kept" / "1.json")[0] == 0
+    settings = tmp_path / "airflow" / "airflow.cfg"
+    said = settings.read_text() if settings.exists() else "[mlgov]\n"
+    settings.write_text(f"{said}checkpoint = {tmp_path / 'kept'}\n")
+    ask = ("verify", f"models:/{governed.model}@champion")
+    assert silent(*ask)[0] == 0
+    shutil.copy(before, database)
+    for words in (
+        ask,
+        ("promote", version.uri, "--target", "production"),
+        ("rollback", governed.model, "--target", "production", "--reason", "complaints"),
+        ("reconcile", "--model", governed.model),
+        ("ledger", "verify"),
+    ):
+        code, out, err = silent(*words)
+        assert (code, "ledger.tail_cut" in out + err) == (1, True), (words, code, out, err)
 
 
 @pytest.mark.parametrize("silent", WAYS[:1], indirect=True)

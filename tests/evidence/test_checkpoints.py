@@ -4,10 +4,17 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
-from airflow_mlgov.evidence.checkpoints import make_checkpoint, open_checkpoint, read_checkpoint, write_checkpoint
+from airflow_mlgov.evidence.checkpoints import (
+    heads_at,
+    make_checkpoint,
+    open_checkpoint,
+    read_checkpoint,
+    write_checkpoint,
+)
 from airflow_mlgov.evidence.ledger import Ledger, open_ledger
 from airflow_mlgov.evidence.signing import TrustRoot, open_signer
 from airflow_mlgov.evidence.statements import Context
@@ -66,6 +73,25 @@ def test_kept_in_a_file_or_an_object_store_and_never_overwritten(
     with raises_code(ConfigurationError, "file.exists"):
         write_checkpoint("{}", place)
     assert json.loads(read_checkpoint(place)) == json.loads(envelope)
+
+
+@pytest.mark.parametrize("where", ["{folder}/kept", "memory://mlgov-{now}/kept/"])
+def test_a_place_of_several(ledger: Ledger, signer, trust: TrustRoot, tmp_path: Path, where: str) -> None:
+    place = where.format(folder=tmp_path, now=datetime.now(UTC).timestamp())
+    if "://" in place:
+        fsspec.filesystem("memory").makedirs(place)
+    else:
+        Path(place).mkdir()
+    with raises_code(ConfigurationError, "checkpoint.none"):
+        heads_at([place], trust)
+    for name in ("1.json", "2.json"):
+        ledger.attest(make_statement(), signer)
+        write_checkpoint(make_checkpoint(ledger, signer, Context("test")), f"{place.rstrip('/')}/{name}")
+    assert [head.size for head in heads_at([place], trust)] == [1, 2]
+    assert ledger.verify(heads_at([place, f"{place.rstrip('/')}/2.json"], trust)).size == 2
+    write_checkpoint("{}", f"{place.rstrip('/')}/3.json")
+    with pytest.raises(EvidenceError):
+        heads_at([place], trust)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,14 @@
 """The operators on a real MLflow server: the way to production, and the ways around it that end in a refusal."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_mlgov.errors import EvidenceError
-from airflow_mlgov.evidence.signing import TrustRoot
+from airflow_mlgov.evidence.checkpoints import make_checkpoint, write_checkpoint
+from airflow_mlgov.evidence.signing import TrustRoot, open_signer
+from airflow_mlgov.evidence.statements import Context
 from airflow_mlgov.evidence.verification import collect
 from airflow_mlgov.operators.approval import ApprovalGateOperator
 from airflow_mlgov.operators.data_validation import DataValidationGateOperator
@@ -43,6 +46,38 @@ def test_the_whole_way(release: Release) -> None:
     assert again.xcom["moved"] == {}
     assert again.xcom["promotion"] == done.xcom["promotion"]
     assert len(release.ledger.entries(kind="promotion")) == 1
+
+
+def test_the_version_leads_to_its_story(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    release.validate()
+    release.register()
+    assert "mlgov.story" not in release.version.tags
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.bank.example/af")
+    release.performance()
+    where = f"https://airflow.bank.example/af/mlgov/story?model={release.model}&version={release.version.version}"
+    assert release.version.tags["mlgov.story"] == where
+
+
+def test_nothing_is_promoted_from_a_ledger_whose_tail_was_cut(
+    release: Release, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    gated(release)
+    release.ask(event=answer(release.ask()))
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    monkeypatch.setenv("AIRFLOW__MLGOV__CHECKPOINT", str(kept))
+    assert "checkpoint.none" in str(release.promote().error)
+    database = release.folder / "ledger.db"
+    approved = database.read_bytes()
+    assert release.fairness(str(release.folder / "biased.parquet")).xcom["verdict"] == "FAIL"
+    context = Context("test")
+    envelope = make_checkpoint(release.ledger, open_signer(f"local:{release.folder / 'checkpoint.pem'}"), context)
+    write_checkpoint(envelope, str(kept / "1.json"))
+    database.write_bytes(approved)
+    end = release.promote()
+    assert end.state == "failed"
+    assert "ledger.tail_cut" in str(end.error)
+    assert release.version.stage in (None, "None")
 
 
 def test_a_biased_candidate_is_stopped_and_tagged(release: Release) -> None:
