@@ -5,12 +5,14 @@ It finds rows quickly and says nothing of its own: a verdict in it is a copy, wi
 
 from __future__ import annotations
 
+import fcntl
 import json
+import shutil
 import sqlite3
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,7 @@ CREATE INDEX board_rank ON board (rank, model);
 CREATE INDEX board_age ON board (age);
 CREATE INDEX board_due ON board (due);
 """
+_PREFIX, _HELD = "mlgov-board-", "held"
 SORTS = {
     "attention": "rank, board.model, target, role",
     "model": "board.model, environment, target, role",
@@ -76,7 +79,10 @@ class Rows:
     """The file, and what is asked of it."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="mlgov-board-")
+        _remove_what_was_left()
+        self._folder = tempfile.TemporaryDirectory(prefix=_PREFIX)
+        self._held = (Path(self._folder.name) / _HELD).open("w")
+        fcntl.flock(self._held, fcntl.LOCK_EX)
         self._path = Path(self._folder.name) / "rows.db"
         self._local = threading.local()
         self._connection.executescript(_SCHEMA)
@@ -239,6 +245,7 @@ class Rows:
 
     def close(self) -> None:
         """Remove the file."""
+        self._held.close()
         self._folder.cleanup()
 
     @property
@@ -261,6 +268,14 @@ class Rows:
         except BaseException:
             connection.rollback()
             raise
+
+
+def _remove_what_was_left() -> None:
+    """The folders of processes that were killed: nobody holds them."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError), (folder / _HELD).open() as held:  # there may be somebody else's
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _may_read(reader: Reader, column: str) -> tuple[str, dict[str, Any]]:

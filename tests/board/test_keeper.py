@@ -1,12 +1,17 @@
-"""When a model is judged again, though nothing was written."""
+"""When a model is judged again, though nothing was written; what becomes of the rows."""
 
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from airflow_mlgov.board import keeper as module
 from airflow_mlgov.board.keeper import Keeper
 from airflow_mlgov.board.readers import EVERYTHING
+from airflow_mlgov.board.rows import Rows
 from tests.worlds.fleet import Fleet
 
 pytestmark = pytest.mark.xdist_group("board")
@@ -42,3 +47,24 @@ def test_what_was_judged_a_while_ago_is_for_the_thread(fleet: Fleet, monkeypatch
     keeper._worker.join(120)
     after = {row["model"]: row["judged"] for row in keeper.rows.board(EVERYTHING).rows}
     assert all(after[model] > before[model] for model in before)
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    made = "from airflow_mlgov.board.rows import Rows\nkept = Rows()\nprint('made', flush=True)\ninput()"
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", made], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "made\n"
+        (theirs,) = tmp_path.iterdir()
+        rows = Rows()
+        assert len(list(tmp_path.iterdir())) == 2
+        rows.close()
+        assert list(tmp_path.iterdir()) == [theirs]
+        other.kill()
+    assert list(tmp_path.iterdir()) == [theirs]
+    rows = Rows()
+    assert theirs not in list(tmp_path.iterdir())
+    rows.close()
