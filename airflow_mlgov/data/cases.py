@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.data.quoting import identifier
+from airflow_mlgov.data.ranks import array_of, count_by_ranks, numbers_of
 
 if TYPE_CHECKING:
     from airflow_mlgov.data.duck import DuckTable
@@ -21,7 +22,7 @@ _HEAD = b"mlgov-cases-v3\n"
 _MISSING = "-"
 _FEW = 200_000
 """Different rows up to which counts leave a database."""
-OFTEN = 4
+_OFTEN = 4
 """Rows that come as often as this, on the average, are counted first; otherwise all are sorted."""
 _REPEATED_AT_ONCE = 65_536
 _LINES = 8_192
@@ -34,6 +35,8 @@ _WHOLE = "0|-?[1-9][0-9]{0,37}"
 """A text that is a whole number, written as one is."""
 _POINTED = "-?(?:0|[1-9][0-9]{0,14})[.][0-9]{1,15}"
 """A text that is a number with a point."""
+_EQUAL_THOUGH_UNLIKE = ("INTERVAL", "TIME WITH", "STRUCT", "MAP", "UNION")
+"""How types begin whose values may be equal and written in two ways, or hold others that are."""
 _TRUTH = {"true": "#1", "false": "#0"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -84,7 +87,7 @@ def digest_of_counted(table: DuckTable, columns: Sequence[str], counted: str) ->
     digest = hashlib.sha256(_HEAD)
     lines = f"SELECT {_line_sql(table, columns)}, many::BIGINT AS many FROM ({counted}) ORDER BY line"  # noqa: S608
     for batch in table.batches(lines, _LINES):
-        _add_all(digest, batch.column(0), batch.column(1))
+        _add_all(digest, batch.column(0), numbers_of(batch.column(1)))
     return digest.hexdigest()
 
 
@@ -94,10 +97,20 @@ def _line_sql(table: DuckTable, columns: Sequence[str]) -> str:
 
 
 def _of_table(table: DuckTable, columns: Sequence[str]) -> str:
+    kinds = [table.types[column] for column in columns]
+    if not any(kind.startswith(_EQUAL_THOUGH_UNLIKE) or kind.endswith("]") for kind in kinds):
+        counts = count_by_ranks(
+            table, {column: _written("v", kind) for column, kind in zip(columns, kinds, strict=True)}
+        )
+        if counts is not None:
+            digest = hashlib.sha256(_HEAD)
+            for lines, many in counts:
+                _add_all(digest, lines, many)
+            return digest.hexdigest()
     listing = ", ".join(map(identifier, columns))
     seen = f"SELECT count(*), approx_count_distinct(row({listing})) FROM {table.sql}"  # noqa: S608 - quoted
     ((rows, different),) = table.rows(seen)
-    if rows >= OFTEN * different:
+    if rows >= _OFTEN * different:
         counted = f"SELECT {listing}, count(*) AS many FROM {table.sql} GROUP BY {listing}"  # noqa: S608 - quoted
         return digest_of_counted(table, columns, counted)
     digest = hashlib.sha256(_HEAD)
@@ -107,14 +120,12 @@ def _of_table(table: DuckTable, columns: Sequence[str]) -> str:
     return digest.hexdigest()
 
 
-def _add_all(digest: Any, lines: Any, many: Any) -> None:
+def _add_all(digest: Any, lines: Any, counts: Any) -> None:
     """Lines of an Arrow array, each as often as it comes."""
     import numpy as np
-    import pyarrow as pa
 
-    counts = many.to_numpy()
     if lines.nbytes * int(counts.max(initial=0)) <= _AT_ONCE:
-        digest.update(_bytes_of(lines.take(pa.array(np.repeat(np.arange(len(lines)), counts)))))
+        digest.update(_bytes_of(lines.take(array_of(np.repeat(np.arange(len(lines)), counts)))))
         return
     for text, count in zip(lines.to_pylist(), counts.tolist(), strict=True):
         _add(digest, text.encode(), count)

@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_mlgov.data import cases
+from airflow_mlgov.data import cases, ranks
 from airflow_mlgov.data.cases import digest_of_counts
 from airflow_mlgov.data.database import SqlSource
 from airflow_mlgov.data.reading import Reading
@@ -64,6 +66,42 @@ def test_rows_that_come_often_are_counted_first() -> None:
             frame[columns].astype(object).where(frame[columns].notna(), None).itertuples(index=False, name=None)
         )
         assert digest(frame, *columns) == digest_of_counts(counts.items())
+
+
+ODD: dict[str, list[Any]] = {
+    "text": ["a", "ab", "a b", "a\tb", "a\nb", "1.10", "1.1", "01", "TRUE", "", "é", "\U0001f600", "\\", None],
+    "low": ["a", "a\x01", "a\x08b", None],
+    "float": [0.0, -0.0, 0.5, 1e38, 1e300, float("inf"), float("nan"), None],
+    "whole": [0, 1, -7, 10**15, None],
+    "truth": [True, False, None],
+    "moment": [datetime(2026, 1, 2, 3, 4, 5, 6), datetime(1969, 1, 1), None],
+}
+
+
+@pytest.mark.parametrize(
+    "columns", [["text", "whole"], ["float", "truth", "text"], ["moment", "text"], ["low", "text"]]
+)
+@pytest.mark.parametrize("few", [1, 50, 1 << 14])
+def test_ranks_of_values_name_the_same_rows(
+    columns: list[str], few: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    random = np.random.default_rng(5)
+    rows = [tuple(ODD[name][random.integers(len(ODD[name]))] for name in columns) for _ in range(600)]
+    frame = pd.DataFrame(
+        {name: pd.Series(values, dtype=object) for name, values in zip(columns, zip(*rows, strict=True), strict=True)}
+    )
+    pq.write_table(pa.Table.from_pandas(frame), tmp_path / "a.parquet")
+    expected = digest(str(tmp_path / "a.parquet"), *columns)
+    counted = []
+    right = cases.count_by_ranks
+    monkeypatch.setattr(ranks, "_WORTH", 1)
+    monkeypatch.setattr(ranks, "_FEW", few)
+    monkeypatch.setattr(cases, "count_by_ranks", lambda *given: counted.append(right(*given)) or counted[-1])
+    assert digest(str(tmp_path / "a.parquet"), *columns) == expected
+    assert (counted[0] is None) == ("low" in columns)
+    monkeypatch.setattr(ranks, "_CELLS", 5)
+    assert digest(str(tmp_path / "a.parquet"), *columns) == expected
+    assert counted[1] is None
 
 
 def test_many_rows_of_a_database_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

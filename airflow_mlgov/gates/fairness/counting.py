@@ -4,13 +4,13 @@ label or a prediction."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from airflow_mlgov.data.cases import OFTEN, digest_of_counted, digest_of_counts
+from airflow_mlgov.data.cases import digest_of_counts
 from airflow_mlgov.data.source import ColumnKind, Relation, compared_together, open_together, source_beside, source_of
 from airflow_mlgov.data.steady_sums import SteadySums
 from airflow_mlgov.data.values import key_of, require_comparable, require_numbers, require_plain
@@ -27,7 +27,6 @@ LARGEST = "1.7976931348623157e308"
 _FINENESS = 24
 """Rows whose weights differ by no more than a 24th of a natural logarithm (4 %) are resampled with their mean weight:
 sums are exact, and an interval's width is off by less than 0.02 %."""
-_COUNTED = "mlgov_counted"
 _NUMBERS = (ColumnKind.INTEGER, ColumnKind.DECIMAL, ColumnKind.FLOAT)
 _MISSING, _INFINITE = -1, -2
 _SCORED = {_MISSING: None, _INFINITE: float("inf")}
@@ -105,7 +104,11 @@ class Cells:
     @property
     def case_digest(self) -> str:
         """See :func:`airflow_mlgov.data.cases.evaluation_digest`, of the label and the sensitive columns by name."""
-        return digest_of_counts(zip(zip(self.label, *self.values, strict=True), self.rows, strict=True))
+        sums: dict[tuple[Any, ...], int] = {}
+        for values, count in zip(zip(self.label, *self.values, strict=True), self.rows, strict=True):
+            key = (*values, *map(type, values))  # predictions make several cells of one case
+            sums[key] = sums.get(key, 0) + count
+        return digest_of_counts((key[: len(key) // 2], count) for key, count in sums.items())
 
 
 @dataclass(frozen=True)
@@ -113,8 +116,6 @@ class Counted:
     """What was counted of every feature, of all together or of each by itself."""
 
     by_feature: Mapping[str, Cells]
-    named: Callable[[], str] | None = None
-    """Gives the case digest of what was counted together, if the cells of the features do not."""
 
     @property
     def first(self) -> Cells:
@@ -140,8 +141,6 @@ class Counted:
     @property
     def case_digest(self) -> str | None:
         """None where features were counted apart: their counts do not name the rows."""
-        if self.named is not None:
-            return self.named()
         together = all(cells is self.first for cells in self.by_feature.values())
         return self.first.case_digest if together else None
 
@@ -271,8 +270,8 @@ def count_by_feature(pair: Pair, columns: Columns, features: Mapping[str, Sequen
     """
     every = list(dict.fromkeys(column for names in features.values() for column in names))
     is_alone = columns.sample_weight is None and pair.baseline is None
-    if pair.data.is_local and is_alone and len(features) > 1:
-        return _count_once(pair, columns, features)
+    if pair.data.is_local and is_alone and len(features) > 1 and _are_many(pair, columns, every):
+        return Counted(_count_in_sets(pair, columns, features))
     try:
         return Counted(dict.fromkeys(features, count_cells(pair, columns, every)))
     except ConfigurationError as error:
@@ -291,33 +290,12 @@ def count_by_feature(pair: Pair, columns: Columns, features: Mapping[str, Sequen
     return found
 
 
-def _count_once(pair: Pair, columns: Columns, features: Mapping[str, Sequence[str]]) -> Counted:
-    """In DuckDB all features together are counted first, into a table: what is few enough is the cells, and of more the
-    counts of each feature are sums of them, unless they are nearly as many as the rows."""
-    every = list(dict.fromkeys(column for names in features.values() for column in names))
+def _are_many(pair: Pair, columns: Columns, every: Sequence[str]) -> bool:
+    """Whether the combinations of all columns together are clearly more than may be counted."""
     pair.data.require(columns.label, columns.predictor, *every, *filter(None, [columns.champion_prediction]))
-    table, expressions = pair.data.in_duckdb(), _expressions(pair, columns, every)
-    keys, inner = _keys(expressions)
-    about = f"SELECT COUNT(*), approx_count_distinct(row({', '.join(expressions)})) FROM {table.sql} c"  # noqa: S608
-    ((rows, different),) = table.rows(about)
-    if rows < OFTEN * different and different > 2 * LIMIT:
-        return Counted(_count_in_sets(pair, columns, features))
-    table.rows(
-        f"CREATE OR REPLACE TEMP TABLE {_COUNTED} AS SELECT {keys}, COUNT(*) AS many "  # noqa: S608 - quoted
-        f"FROM (SELECT {inner} FROM {table.sql} c) r GROUP BY {keys}"
-    )
-    ((size,),) = table.rows(f"SELECT COUNT(*) FROM {_COUNTED}")  # noqa: S608 - ours
-    if not size:
-        raise ConfigurationError(f"the predictions table {table.name} has no rows", code="data.empty")
-    if size <= LIMIT:
-        cells = _cells(table.rows(f"SELECT * FROM {_COUNTED}"), columns, every)  # noqa: S608 - ours
-        return Counted(dict.fromkeys(features, cells))
-    judged = {columns.label: len(every), **{name: at for at, name in enumerate(every)}}
-    named = [columns.label, *sorted(every)]
-    listing = ", ".join(f"k{judged[name]} AS {table.quote(name)}" for name in named)
-    counted = f"SELECT {listing}, many FROM {_COUNTED}"  # noqa: S608 - quoted
-    found = _count_in_sets(pair, columns, features, f"(SELECT {keys}, many FROM {_COUNTED})")  # noqa: S608 - ours
-    return Counted(found, lambda: digest_of_counted(table, named, counted))
+    row = f"row({', '.join(_expressions(pair, columns, every))})"
+    ((different,),) = pair.data.rows(f"SELECT approx_count_distinct({row}) FROM {pair.data.sql} c")  # noqa: S608 - quoted
+    return bool(different > 2 * LIMIT)
 
 
 def _expressions(pair: Pair, columns: Columns, every: Sequence[str]) -> list[str]:
@@ -335,13 +313,8 @@ def _keys(expressions: Sequence[str]) -> tuple[str, str]:
     return ", ".join(f"k{at}" for at in range(len(expressions))), ", ".join(named)
 
 
-def _count_in_sets(
-    pair: Pair, columns: Columns, features: Mapping[str, Sequence[str]], counted: str = ""
-) -> dict[str, Cells]:
-    """The cells of each feature by one query.
-
-    :param counted: what stands after FROM if the rows have been counted already
-    """
+def _count_in_sets(pair: Pair, columns: Columns, features: Mapping[str, Sequence[str]]) -> dict[str, Cells]:
+    """The cells of each feature by one query."""
     every = list(dict.fromkeys(column for names in features.values() for column in names))
     expressions = _expressions(pair, columns, every)
     keys, inner = _keys(expressions)
@@ -349,10 +322,8 @@ def _count_in_sets(
     sets = [[every.index(name) for name in dict.fromkeys(names)] for names in features.values()]
     marks = ", ".join(f"GROUPING(k{at})" for at in range(len(every)))
     listed = ", ".join(f"({', '.join(f'k{at}' for at in [*each, *judged])})" for each in map(sorted, sets))
-    counts = "SUM(many)::BIGINT" if counted else "COUNT(*)"
-    source = counted or f"(SELECT {inner} FROM {pair.data.sql} c)"  # noqa: S608 - quoted
     found = pair.data.rows(
-        f"SELECT {keys}, {counts}, {marks} FROM {source} r "  # noqa: S608 - quoted
+        f"SELECT {keys}, COUNT(*), {marks} FROM (SELECT {inner} FROM {pair.data.sql} c) r "  # noqa: S608 - quoted
         f"GROUP BY GROUPING SETS ({listed}) LIMIT {len(sets) * LIMIT + 1}"
     )
     by_set: dict[tuple[int, ...], list[tuple[Any, ...]]] = {}
