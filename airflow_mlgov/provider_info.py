@@ -181,10 +181,15 @@ def _options() -> dict[str, Any]:
         ),
         "notifiers": _option(
             "JSON list of Airflow notifiers that tell people, each with class, kwargs and, where it is not for all, "
-            "events. Strings may hold {subject}, {body}, {html}, {chat}, {owners} and {event}. No secrets: they belong "
-            "in connections.",
+            "events. Strings may hold {subject}, {body}, {html}, {chat}, {to}, {owners}, {approvers}, "
+            "{approvers_slack}, {deadline} and {event}. No secrets: they belong in connections.",
             example='[{"class": "airflow.providers.smtp.notifications.smtp.SmtpNotifier", "kwargs": '
-            '{"to": "{owners}", "subject": "{subject}", "html_content": "{html}"}, "events": ["gate_failed"]}]',
+            '{"to": "{to}", "subject": "{subject}", "html_content": "{html}"}, "events": ["gate_failed"]}]',
+        ),
+        "role_source": _option(
+            "Function that is given the id and the name of an account and gives its roles, for groups of the policy "
+            "that go by a role; where empty, roles are known of Airflow's simple auth manager alone.",
+            example="bank.airflow_roles:of_account",
         ),
         "cluster_policy": _option(
             "enforce: refuse DAGs whose promotion could start although a gate before it did not succeed; warn: say so "

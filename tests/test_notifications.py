@@ -18,6 +18,7 @@ import pytest
 from airflow.providers.common.compat.sdk import BaseNotifier
 
 from airflow_mlgov import notifications
+from airflow_mlgov.governance.policy import Contact
 from airflow_mlgov.notifications import EVENTS, approval_page, notify, page_of, read_notifiers
 from airflow_mlgov.notifications.words import (
     render_approval_wanted,
@@ -197,7 +198,7 @@ def test_placeholders_are_filled_wherever_they_stand_and_once(configure: Any) ->
 def test_text_of_people_is_never_a_template(mailbox: Mailbox, configure: Any) -> None:
     configure(MAIL, own(Kept, kwargs={"text": "{body}"}))
     terms = {**TERMS, "reason": "{{ 7 * 7 }} {% raw %} {{ nobody.home }}"}
-    subject, body = render_waiver_wanted("credit {{ 6 * 7 }}", terms, owners=OWNERS, signers=["olga"], link=None)
+    subject, body = render_waiver_wanted("credit {{ 6 * 7 }}", terms, told=OWNERS, signers=["olga"], link=None)
     tell("waiver_wanted", subject, body)
     (mail,) = mailbox.mails
     assert mail.subject == "[mlgov] credit {{ 6 * 7 }}: waiver wanted for demographic_parity_ratio[race]"
@@ -277,6 +278,18 @@ def test_a_failing_notifier_is_logged_and_the_others_send(
     assert f"not sent by {entry['class']}: " in error
     assert words in error
     assert Kept.told == ["gate_failed"]
+
+
+def test_who_is_asked_is_told_and_the_owners_where_nobody_is(mailbox: Mailbox, configure: Any) -> None:
+    words = own(Kept, kwargs={"text": ["{approvers}", "{approvers_slack} by {deadline}", "{to}"]})
+    configure({**MAIL, "kwargs": {**MAIL["kwargs"], "to": "{to}", "subject": "by {deadline}"}}, words)
+    asked = (Contact("olga", "olga@bank.example", "U01ABCDEF"), Contact("omar"), Contact("risk", None, "C09RISK"))
+    notify("approval_wanted", "t", "b", owners=OWNERS, context={}, approvers=asked, deadline="2026-12-01 14:00 UTC")
+    notify("approval_wanted", "t", "b", owners=OWNERS, context={}, approvers=asked[1:])
+    assert [mail.recipients for mail in mailbox.mails] == [["olga@bank.example"], list(OWNERS)]
+    assert "by 2026-12-01 14:00 UTC" in str(mailbox.mails[0].message)
+    assert Kept.told[0] == ["olga@bank.example", "<@U01ABCDEF> <@C09RISK> by 2026-12-01 14:00 UTC", "olga@bank.example"]
+    assert Kept.told[1] == ["<@C09RISK> by ", *OWNERS]
 
 
 def test_without_owners_the_log_says_who_is_missing(
@@ -384,18 +397,20 @@ def test_words_of_a_wanted_approval() -> None:
     subject, body = render_approval_wanted(
         "model credit/2 (sha256:aaaaaaaaaaaa)",
         "production",
-        owners=OWNERS,
+        told=OWNERS,
         approvers=["olga", "omar"],
         needed=2,
         checks=["fairness demographic_parity_ratio[sex] = 0.93 (PASS)", "performance roc_auc = 0.81 (PASS)"],
         link=PAGE,
+        deadline="2026-12-01 14:00 UTC",
     )
     assert subject == "[mlgov] model credit/2 (sha256:aaaaaaaaaaaa): approval wanted for production"
     assert body == (
         "To: data-science@bank.example, ml-engineering@bank.example\n\n"
         "model credit/2 (sha256:aaaaaaaaaaaa) is waiting to go to production. Nothing moves until people have approved "
         "it.\n"
-        "Approvals needed: 2, of olga, omar\n\n"
+        "Approvals needed: 2, of olga, omar\n"
+        "Answer by: 2026-12-01 14:00 UTC\n\n"
         "What was measured:\n"
         "- fairness demographic_parity_ratio[sex] = 0.93 (PASS)\n"
         "- performance roc_auc = 0.81 (PASS)\n\n"
@@ -405,7 +420,7 @@ def test_words_of_a_wanted_approval() -> None:
 
 
 def test_words_of_a_wanted_waiver() -> None:
-    subject, body = render_waiver_wanted("credit/2", TERMS, owners=(), signers=["olga", "rita"], link=None)
+    subject, body = render_waiver_wanted("credit/2", TERMS, told=(), signers=["olga", "rita"], link=None)
     assert subject == "[mlgov] credit/2: waiver wanted for demographic_parity_ratio[race]"
     assert body == (
         "To: nobody: the policy names no owners\n\n"

@@ -227,7 +227,7 @@ def _target(model: ModelPolicy, target: Target) -> Iterator[Finding]:
                 f"{what} requires the gate {gate}, but not what it is held to: each DAG may choose",
                 f"say it under `gates: {gate}:` of {model.name}",
             )
-    if target.approvals > len(target.approvers):
+    if target.approvals > len(target.approvers) and not target.roles:
         yield _problem(
             f"{what} needs {target.approvals} approvals, and {len(target.approvers)} people may give one "
             f"({', '.join(sorted(target.approvers)) or 'nobody'})",

@@ -22,6 +22,7 @@ from airflow_mlgov.evidence.statements import (
     CLASSES,
     FORM,
     STATEMENT,
+    ApprovalStatement,
     Context,
     GateStatement,
     Person,
@@ -216,6 +217,8 @@ def _require_duty(keys: Iterable[TrustedKey], statement: Statement) -> None:
         said = statement.by.name if statement.by else "nobody"
         own = ", ".join(owner.name for owner in owners if owner)
         raise EvidenceError(f"the word of {said}, signed by the key of {own}", code="evidence.person")
+    if isinstance(statement, ApprovalStatement) and statement.roles and None not in owners:
+        raise EvidenceError(f"{statement.approver.name} signs what they are in Airflow", code="evidence.person")
 
 
 def collect(

@@ -329,6 +329,7 @@ def policy_input(policy: GovernancePolicy, name: str, target_name: str) -> dict[
             "count": target.approvals,
             "from": sorted(target.approvers),
             "not": list(target.excluded),
+            **({"roles": sorted(target.roles)} if target.roles else {}),
         },
         "waivers": target.waivers
         and {

@@ -56,6 +56,16 @@ class BreakGlass:
 
 
 @dataclass(frozen=True)
+class Contact:
+    """How a person is reached, or a group whose members Airflow knows."""
+
+    name: str
+    email: str | None = None
+    slack: str | None = None
+    """The id that Slack gives a member or a channel."""
+
+
+@dataclass(frozen=True)
 class Target:
     """Where a model is promoted to and what that takes."""
 
@@ -67,7 +77,11 @@ class Target:
     archive_previous: bool = False
     approvals: int = 0
     approvers: frozenset[str] = frozenset()
-    """User names, groups resolved; the group's own name if the policy has no such group."""
+    """User names, groups resolved."""
+    roles: frozenset[str] = frozenset()
+    """Roles in Airflow whose holders may approve: who they are is told when somebody answers."""
+    contacts: tuple[Contact, ...] = ()
+    """How those are reached who may approve."""
     excluded: tuple[str, ...] = ()
     """``trainer`` and ``requester``: who may not approve."""
     rollback_required: bool = False
@@ -80,7 +94,20 @@ class Target:
 
     def lets(self, who: Person, people: Collection[str]) -> bool:
         """Whether somebody is one of the people: by the very name, and the id if the policy says one."""
-        return who.name in people and self.accounts.get(who.name, who.id) == who.id
+        return who.name in people and self.is_of_account(who)
+
+    def is_of_account(self, who: Person) -> bool:
+        """Whether somebody has the id that the policy gives this name; anybody has where it gives none."""
+        return self.accounts.get(who.name, who.id) == who.id
+
+    def lets_approve(self, who: Person, roles: Collection[str]) -> bool:
+        """Whether somebody with these roles in Airflow may approve."""
+        return self.lets(who, self.approvers) or (self.is_of_account(who) and not self.roles.isdisjoint(roles))
+
+    @property
+    def who_approves(self) -> tuple[str, ...]:
+        """Those who may approve, in words."""
+        return (*sorted(self.approvers), *(f"whoever has the role {role}" for role in sorted(self.roles)))
 
 
 @dataclass(frozen=True)
@@ -176,6 +203,11 @@ class GovernancePolicy:
             )
         return self.models[name]
 
+    def contacts(self, names: Iterable[str]) -> tuple[Contact, ...]:
+        """How people are reached, sorted by name; by nothing but the name if the policy does not say."""
+        people = self.document.get("people", {})
+        return tuple(Contact(name, **people.get(name, {})) for name in sorted(names))
+
     def descriptor(self) -> dict[str, str]:
         """``uri`` and ``sha256``, as evidence names the policy."""
         return {"uri": self.path.name, "sha256": self.digest}
@@ -253,6 +285,14 @@ class GovernancePolicy:
             archive_previous=section.get("archive_previous", False),
             approvals=approvals.get("count", 0),
             approvers=self._people(approvals.get("from", ())),
+            roles=frozenset(group["role"] for group in self._with_roles(approvals.get("from", ())).values()),
+            contacts=(
+                *self.contacts(self._people(approvals.get("from", ()))),
+                *(
+                    Contact(name, group.get("email"), group.get("slack"))
+                    for name, group in self._with_roles(approvals.get("from", ())).items()
+                ),
+            ),
             excluded=tuple(approvals.get("not", ())),
             rollback_required=section.get("rollback") == "required",
             waivers=None if waivers is None else self._waivers(waivers, approvals),
@@ -276,9 +316,15 @@ class GovernancePolicy:
         )
 
     def _people(self, names: Iterable[str]) -> frozenset[str]:
-        """User names, groups resolved; a name that is not a group's is a person's."""
+        """User names, groups resolved; a name that is not a group's is a person's. Nobody is known of a role."""
         groups = self.document.get("groups", {})
-        return frozenset(person for name in names for person in groups.get(name, [name]))
+        listed = (groups.get(name, [name]) for name in names)
+        return frozenset(person for members in listed if isinstance(members, list) for person in members)
+
+    def _with_roles(self, names: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+        """The groups among some names whose members Airflow knows, by their role."""
+        groups = self.document.get("groups", {})
+        return {name: groups[name] for name in names if isinstance(groups.get(name), Mapping)}
 
 
 def load_policy(path: str | Path) -> GovernancePolicy:

@@ -81,6 +81,7 @@ class Examined:
             yield mistake
         parts: tuple[Callable[[], Iterable[Mistake]], ...] = (
             lambda: _unreadable(document),
+            lambda: _unknown_people(document),
             lambda: _shared_places(document),
             lambda: _unknown_teams(document),
             lambda: (mistake for *_, mistake in self._read_rules if mistake is not None),
@@ -204,10 +205,12 @@ def _words(schema: Mapping[str, Any]) -> list[str]:
 def _unreadable(policy: Document) -> Iterator[Mistake]:
     """Names that hold what nobody sees; people's also those that could be taken for another's."""
     content = policy.content
-    people: list[tuple[tuple[str, ...], str]] = [(("accounts", name), name) for name in content.get("accounts", ())]
+    people: list[tuple[tuple[str, ...], str]] = [
+        ((part, name), name) for part in ("accounts", "people") for name in content.get(part, ())
+    ]
     things: list[tuple[tuple[str, ...], str]] = []
     for group, members in content.get("groups", {}).items():
-        people += [(("groups", group), group), *((("groups", group), name) for name in members)]
+        people += [(("groups", group), group), *((("groups", group), name) for name in _members(members))]
     for model, section in content["models"].items():
         things += [(("models", model), name) for name in (model, *section.get("owners", ()))]
         for target, said in section["targets"].items():
@@ -221,6 +224,41 @@ def _unreadable(policy: Document) -> Iterator[Mistake]:
                 where = policy.where(*path)
                 what = f"{where}: the name {name!a} cannot be read: {why}"
                 yield Mistake(where, ConfigurationError(what, code="policy.name"))
+
+
+def _unknown_people(policy: Document) -> Iterator[Mistake]:
+    """A name that may approve or sign and is nobody's: a group that there is not would be a user of its name. Roles are
+    known of who answers in Airflow, not of who signs a waiver or breaks the glass, which commands do too."""
+    content = policy.content
+    groups = content.get("groups", {})
+    members = {name for group in groups.values() for name in _members(group)}
+    known = {*groups, *members, *content.get("people", ()), *content.get("accounts", ())}
+    for model, section in content["models"].items():
+        for target, said in section["targets"].items():
+            for key in ("approvals", "waivers", "break_glass"):
+                part, owner = said.get(key), key
+                if part is not None and key == "waivers" and "from" not in part:
+                    part, owner = said.get("approvals"), "approvals"
+                for name in (part or {}).get("from", ()):
+                    where = policy.where("models", model, "targets", target, owner, "from")
+                    if name not in known and owner == key:
+                        near = nearest(name, sorted(known)) if known else ""
+                        what = (
+                            f"{where}: {key}: nobody is called {name!r}: no group, nobody in a group, under people or "
+                            f"under accounts{near}"
+                        )
+                        yield Mistake(where, ConfigurationError(what, code="policy.person_unknown"))
+                    elif key != "approvals" and isinstance(groups.get(name), Mapping):
+                        what = (
+                            f"{where}: {key}: the group {name!r} is a role in Airflow, which is told only of who "
+                            f"answers an approval there: name people in {key}: from"
+                        )
+                        yield Mistake(where, ConfigurationError(what, code="policy.person_unknown"))
+
+
+def _members(group: Any) -> Iterable[str]:
+    """The user names in a group; none of a role's."""
+    return group if isinstance(group, list) else ()
 
 
 def _shared_places(policy: Document) -> Iterator[Mistake]:

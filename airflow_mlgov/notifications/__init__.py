@@ -12,11 +12,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.words import chat, line, lines, plain
+
+if TYPE_CHECKING:
+    from airflow_mlgov.governance.policy import Contact
 
 EVENTS = frozenset(
     {
@@ -37,13 +40,24 @@ TIME_LIMIT = 60.0
 """Seconds that one notifier gets; then the task goes on without it."""
 
 _LOG = logging.getLogger("airflow.task")
-_PLACEHOLDER = re.compile(r"\{(subject|body|html|chat|owners|event)\}")
+_LISTS = ("owners", "approvers", "approvers_slack", "to")
+"""Placeholders that stand for several."""
+_PLACEHOLDER = re.compile(rf"\{{(subject|body|html|chat|deadline|event|{'|'.join(_LISTS)})\}}")
 
 
 # -- sending ----------------------------------------------------------------------------------------------------------
 
 
-def notify(event: str, subject: str, body: str, *, owners: Sequence[str], context: Mapping[str, Any]) -> None:
+def notify(
+    event: str,
+    subject: str,
+    body: str,
+    *,
+    owners: Sequence[str],
+    context: Mapping[str, Any],
+    approvers: Sequence[Contact] = (),
+    deadline: str = "",
+) -> None:
     """Write a message into the task's log, then send it through every notifier that is configured for the event.
 
     Raises nothing: a notifier that is missing, broken, down or too slow is logged with the mend, and the others still
@@ -51,21 +65,32 @@ def notify(event: str, subject: str, body: str, *, owners: Sequence[str], contex
 
     :param event: one of :data:`EVENTS`
     :param body: plain text
-    :param owners: who is told, from the policy
+    :param owners: of the model, from the policy: they are told of what is for nobody in particular
     :param context: Airflow's task context, which notifiers expect
+    :param approvers: whose answer is wanted, and how the policy says that they are reached: they are told
+    :param deadline: until when, in words
     """
     subject, body, owners = plain(subject), lines(body.split("\n")), [plain(owner) for owner in owners]
+    emails = [plain(person.email) for person in approvers if person.email]
     _LOG.warning("%s\n%s", plain(subject), lines(body.split("\n")))
+    several = {
+        "owners": owners,
+        "approvers": emails,
+        "approvers_slack": [plain(person.slack) for person in approvers if person.slack],
+        "to": emails or owners,
+    }
     words = {
         "subject": subject,
         "body": body,
         "html": f"<pre>{escape(body)}</pre>",
         "chat": chat(f"{subject}\n\n{body}"),
-        "owners": ", ".join(owners),
+        "deadline": plain(deadline),
         "event": event,
+        **{name: ", ".join(members) for name, members in several.items()},
+        "approvers_slack": " ".join(f"<@{member}>" for member in several["approvers_slack"]),
     }
     for notifier in _notifiers_of(event):
-        _send(notifier, words, owners, context)
+        _send(notifier, words, several, context)
 
 
 @dataclass(frozen=True)
@@ -76,9 +101,11 @@ class Notifier:
     """Dotted path of a subclass of Airflow's ``BaseNotifier``."""
     kwargs: Mapping[str, Any]
     """What it is made with. Strings may hold ``{subject}``, ``{body}`` (plain text), ``{html}`` (the body, escaped, in
-    ``<pre>``), ``{chat}`` (subject and body for Slack, with nothing in them that it reads as markup), ``{event}`` and
-    ``{owners}``: a list where it stands alone, spliced into a list that it stands in, joined by commas elsewhere. Jinja
-    in them is not evaluated."""
+    ``<pre>``), ``{chat}`` (subject and body for Slack, with nothing in them that it reads as markup), ``{event}``,
+    ``{deadline}`` (empty if there is none), and four that are a list where they stand alone, spliced into a list that
+    they stand in, joined by commas elsewhere: ``{owners}``, ``{approvers}`` (addresses of those whose answer is
+    wanted), ``{to}`` (those where the policy has their addresses, else the owners) and ``{approvers_slack}`` (their ids
+    at Slack, joined as mentions). Jinja in them is not evaluated."""
     events: frozenset[str] | None
     """What it is told of; None: everything."""
 
@@ -151,12 +178,14 @@ def _notifiers_of(event: str) -> list[Notifier]:
     return [notifier for notifier in found if notifier.events is None or event in notifier.events]
 
 
-def _send(notifier: Notifier, words: Mapping[str, str], owners: list[str], context: Mapping[str, Any]) -> None:
+def _send(
+    notifier: Notifier, words: Mapping[str, str], several: Mapping[str, list[str]], context: Mapping[str, Any]
+) -> None:
     from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
     def act() -> None:
         # Not by calling it: that evaluates the template fields as Jinja, and they hold what people and data have said.
-        _make(notifier, _filled(notifier.kwargs, words, owners)).notify(context)
+        _make(notifier, _filled(notifier.kwargs, words, several)).notify(context)
 
     try:
         failure = _within(TIME_LIMIT, act)
@@ -166,9 +195,8 @@ def _send(notifier: Notifier, words: Mapping[str, str], owners: list[str], conte
     if failure is None:
         _LOG.info("%s was sent by %s", line(words["event"]), line(notifier.path))
     else:
-        _LOG.error(
-            "%s was not sent by %s: %s", line(words["event"]), line(notifier.path), line(_explained(failure, owners))
-        )
+        why = _explained(failure, several["owners"])
+        _LOG.error("%s was not sent by %s: %s", line(words["event"]), line(notifier.path), line(why))
 
 
 def _explained(failure: BaseException, owners: list[str]) -> str:
@@ -208,16 +236,23 @@ def _make(notifier: Notifier, kwargs: Mapping[str, Any]) -> Any:
         ) from None
 
 
-def _filled(value: Any, words: Mapping[str, str], owners: list[str]) -> Any:
+def _filled(value: Any, words: Mapping[str, str], several: Mapping[str, list[str]]) -> Any:
     """A copy with the placeholders replaced, each once: text that is put in is not searched again."""
     if isinstance(value, str):
-        return list(owners) if value == "{owners}" else _PLACEHOLDER.sub(lambda found: words[found[1]], value)
+        alone = _alone(value, several)
+        return _PLACEHOLDER.sub(lambda found: words[found[1]], value) if alone is None else list(alone)
     if isinstance(value, dict):
-        return {key: _filled(item, words, owners) for key, item in value.items()}
+        return {key: _filled(item, words, several) for key, item in value.items()}
     if isinstance(value, list):
-        parts = [owners if item == "{owners}" else [_filled(item, words, owners)] for item in value]
+        alike = [(_alone(item, several), item) for item in value]
+        parts = [[_filled(item, words, several)] if alone is None else alone for alone, item in alike]
         return [item for part in parts for item in part]
     return value
+
+
+def _alone(value: Any, several: Mapping[str, list[str]]) -> list[str] | None:
+    """The members of a list's placeholder that is the whole of a text."""
+    return several.get(value[1:-1]) if isinstance(value, str) and value[:1] == "{" and value[-1:] == "}" else None
 
 
 def _within(seconds: float, act: Callable[[], None]) -> BaseException | None:

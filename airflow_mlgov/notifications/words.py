@@ -50,12 +50,18 @@ Airflow task: {{ link }}
 """
 )
 
+_ANSWER_BY = """\
+{% if deadline %}Answer by: {{ deadline }}
+{% endif %}"""
+
 _APPROVAL_WANTED = (
     _TO
     + """\
 {{ model }} is waiting to go to {{ target }}. Nothing moves until people have approved it.
 Approvals needed: {{ needed }}, of {{ approvers | join(", ") if approvers else "nobody: the policy names none" }}
-
+"""
+    + _ANSWER_BY
+    + """
 What was measured:
 {% for check in checks -%}
 - {{ check }}
@@ -82,7 +88,9 @@ Answers for the risk: {{ terms["risk_owner"] }}
 Asked for by: {{ terms["requesters"] | join(", ") if terms["requesters"] else "nobody is named" }}
 Ends: {{ terms["expires"] }}
 May sign: {{ signers | join(", ") if signers else "nobody: the policy names no signers" }}
-
+"""
+    + _ANSWER_BY
+    + """
 """
     + _FORM
     + """
@@ -183,15 +191,18 @@ def render_approval_wanted(
     model: str,
     target: str,
     *,
-    owners: Sequence[str],
+    told: Sequence[str],
     approvers: Sequence[str],
     needed: int,
     checks: Sequence[str],
     link: str | None,
+    deadline: str = "",
 ) -> tuple[str, str]:
     """Subject and body: a model waits for people.
 
+    :param told: who gets the message
     :param approvers: who may approve, by name
+    :param deadline: until when, in words
     :param checks: what was measured, a line each, with the numbers
     :param link: see :func:`~airflow_mlgov.notifications.approval_page`
     """
@@ -199,8 +210,9 @@ def render_approval_wanted(
         _APPROVAL_WANTED,
         model=model,
         target=target,
-        owners=list(owners),
+        owners=list(told),
         approvers=list(approvers),
+        deadline=deadline,
         needed=needed,
         checks=list(checks),
         link=link,
@@ -213,12 +225,14 @@ def render_waiver_wanted(
     model: str,
     terms: Mapping[str, Any],
     *,
-    owners: Sequence[str],
+    told: Sequence[str],
     signers: Sequence[str],
     link: str | None,
+    deadline: str = "",
 ) -> tuple[str, str]:
     """Subject and body: a waiver waits for signatures.
 
+    :param told: who gets the message
     :param terms: ``gate``, ``check``, ``target``, ``observed``, ``min``, ``max``, ``reason``, ``ticket``,
         ``risk_owner``, ``requesters``, ``expires``
     :param signers: who may sign, by name
@@ -230,8 +244,9 @@ def render_waiver_wanted(
         terms=terms,
         observed=f"{terms['observed']:.4g}",
         bound=Bound(min=terms["min"], max=terms["max"], source="the waiver"),
-        owners=list(owners),
+        owners=list(told),
         signers=list(signers),
+        deadline=deadline,
         link=link,
         verb="Sign or refuse it",
     )

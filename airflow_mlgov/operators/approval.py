@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlgov.airflow_roles import role_source, roles_of, users_with
 from airflow_mlgov.configuration import board_page
 from airflow_mlgov.operators.base import final
-from airflow_mlgov.operators.form import Form, FormOperator, PersonsAnswer, owners_of
+from airflow_mlgov.operators.form import Form, FormOperator, PersonsAnswer, names_of, owners_of
 from airflow_mlgov.words import line
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class ApprovalGateOperator(FormOperator):
             why = [f"  - {code}: {message}" for code, message in missing]
             raise final(f"there is nothing to approve: {case.model} would be refused anyway", *why)
         if not case.decision.allowed:
+            if case.goal.roles:
+                role_source()
             for code, message in case.decision.reasons:
                 self.log.warning("%s", line(f"{code}: {message}"))
             return None
@@ -57,7 +60,7 @@ class ApprovalGateOperator(FormOperator):
             f"Approve {case.model.name} version {case.model.version} for {case.goal.name}?",
             f"{render_case(case)}\n[The story of this version]({story_of(case)})\n",
             shown_digest(case),
-            case.goal.approvers,
+            case.goal.approvers | frozenset(users_with(case.goal.roles)),
         )
 
     def sign(self, case: Case, answer: PersonsAnswer, context: Context) -> bool:
@@ -66,17 +69,19 @@ class ApprovalGateOperator(FormOperator):
 
         said = "approved" if answer.approved else "rejected"
         desk = self.governance.desk(context)
-        entry = sign_answer(desk, case, answer.who, approved=answer.approved, reason=answer.reason, at=answer.at)
+        roles = roles_of(answer.who) & case.goal.roles if case.goal.roles else frozenset()
+        given: dict[str, Any] = {"approved": answer.approved, "reason": answer.reason, "at": answer.at, "roles": roles}
+        entry = sign_answer(desk, case, answer.who, **given)
         self.log.info("%s", line(f"{said} by {answer.who.name} ({entry.reference})"))
-        return not answer.approved and case.goal.lets(answer.who, case.goal.approvers)
+        return not answer.approved and case.goal.lets_approve(answer.who, roles)
 
     def announce(self, case: Case, context: Context) -> None:
-        """Tell the owners that an approval is wanted, with the numbers and the page."""
+        """Tell those who may approve that an approval is wanted, with the numbers, the deadline and the page."""
         from airflow_mlgov.notifications import approval_page, notify
         from airflow_mlgov.notifications.words import render_approval_wanted
         from airflow_mlgov.release.approvals import gates_shown
 
-        owners = owners_of(self, case)
+        owners, contacts = owners_of(self, case), case.goal.contacts
         checks = [
             f"{item.statement.gate} {check.name} = {check.observed} ({check.outcome})"
             for item in gates_shown(case)
@@ -86,13 +91,15 @@ class ApprovalGateOperator(FormOperator):
         subject, body = render_approval_wanted(
             str(case.model),
             case.goal.name,
-            owners=owners,
-            approvers=sorted(case.goal.approvers),
+            told=names_of(contacts, owners),
+            approvers=case.goal.who_approves,
             needed=case.goal.approvals,
             checks=checks,
             link=approval_page(context),
+            deadline=self.deadline,
         )
-        notify("approval_wanted", subject, body, owners=owners, context=context)
+        given: dict[str, Any] = {"owners": owners, "approvers": contacts, "deadline": self.deadline}
+        notify("approval_wanted", subject, body, context=context, **given)
 
 
 def story_of(case: Case) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_mlgov.evidence.statements import Person
+    from airflow_mlgov.governance.policy import Contact
     from airflow_mlgov.release.case import Case
 
 
@@ -111,6 +112,13 @@ class FormOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it 
     @abstractmethod
     def announce(self, case: Case, context: Context) -> None:
         """Tell people that they are asked."""
+
+    @property
+    def deadline(self) -> str:
+        """Until when an answer that is asked for now is waited for, in words; empty if there is no end."""
+        if self.response_timeout is None:
+            return ""
+        return f"{datetime.now(UTC) + self.response_timeout:%Y-%m-%d %H:%M} UTC"
 
     @property
     def governance(self) -> Duty:
@@ -213,6 +221,11 @@ class FormOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it 
             owners=known.owners if known else (),
             context=context,
         )
+
+
+def names_of(contacts: Sequence[Contact], owners: Sequence[str]) -> list[str]:
+    """Whom a message that wants an answer goes to: those whose addresses the policy has, else the owners."""
+    return [contact.email for contact in contacts if contact.email] or list(owners)
 
 
 def owners_of(operator: FormOperator, case: Case) -> tuple[str, ...]:

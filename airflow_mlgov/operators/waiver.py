@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.duty import requester
 from airflow_mlgov.operators.base import ModelRef
-from airflow_mlgov.operators.form import Form, FormOperator, PersonsAnswer, owners_of
+from airflow_mlgov.operators.form import Form, FormOperator, PersonsAnswer, names_of, owners_of
 from airflow_mlgov.words import line, markdown
 
 if TYPE_CHECKING:
@@ -109,16 +109,23 @@ class RequestWaiverOperator(FormOperator):
         return not answer.approved
 
     def announce(self, case: Case, context: Context) -> None:
-        """Tell the owners that a waiver is wanted."""
+        """Tell those who may sign it that a waiver is wanted."""
         from airflow_mlgov.notifications import approval_page, notify
         from airflow_mlgov.notifications.words import render_waiver_wanted
 
         owners, terms = owners_of(self, case), self._terms(case, context)
         people = sorted(case.goal.waivers.people) if case.goal.waivers else []
+        contacts = self.governance.required_policy().contacts(people)
         subject, body = render_waiver_wanted(
-            str(case.model), terms.as_dict(), owners=owners, signers=people, link=approval_page(context)
+            str(case.model),
+            terms.as_dict(),
+            told=names_of(contacts, owners),
+            signers=people,
+            link=approval_page(context),
+            deadline=self.deadline,
         )
-        notify("waiver_wanted", subject, body, owners=owners, context=context)
+        given: dict[str, Any] = {"owners": owners, "approvers": contacts, "deadline": self.deadline}
+        notify("waiver_wanted", subject, body, context=context, **given)
 
     def _terms(self, case: Case, context: Context) -> Terms:
         """The terms that this run asks for; those that somebody has signed, where nothing but the end differs."""

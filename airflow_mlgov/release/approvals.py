@@ -3,7 +3,7 @@ form and in a shell. The rules of promotion judge which answer counts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +27,13 @@ if TYPE_CHECKING:
     from airflow_mlgov.evidence.chain import Entry
 
 
-def sign_answer(desk: Desk, case: Case, who: Person, *, approved: bool, reason: str, at: datetime) -> Entry:
-    """Sign one person's answer, with what was shown, who asks for the promotion, and every answer before it."""
+def sign_answer(
+    desk: Desk, case: Case, who: Person, *, approved: bool, reason: str, at: datetime, roles: Collection[str] = ()
+) -> Entry:
+    """Sign one person's answer, with what was shown, who asks for the promotion, and every answer before it.
+
+    :param roles: what Airflow says that the person is, of what the policy goes by
+    """
     return desk.attest(
         ApprovalStatement(
             case.model,
@@ -41,6 +46,7 @@ def sign_answer(desk: Desk, case: Case, who: Person, *, approved: bool, reason: 
             answered_at=at,
             requesters=tuple(case.decision.input["request"]["requesters"]),
             earlier=tuple(item.sha256 for item in answers_to(case)),
+            roles=tuple(sorted(roles)),
         )
     )
 
@@ -62,7 +68,7 @@ def refuse_approver(case: Case, who: Person) -> None:
     }
     why = [said for role, (said, people) in barred.items() if role in case.goal.excluded and who.identity in people]
     if not case.goal.lets(who, case.goal.approvers):
-        why = [f"is none of {', '.join(sorted(case.goal.approvers)) or 'nobody'}, whom the policy names"]
+        why = [f"is none of {', '.join(case.goal.who_approves) or 'nobody'}, whom the policy names"]
     if why:
         raise ConfigurationError(
             f"{who.name} may not approve {case.model} for {case.goal.name!r}: {who.name} {' and '.join(why)}",
@@ -90,7 +96,7 @@ def render_case(case: Case) -> str:
         "",
         f"Artifact `sha256:{model.digest}`",
         "",
-        f"{target.approvals} approval(s) needed, from {', '.join(map(markdown, sorted(target.approvers)))}. Policy and "
+        f"{target.approvals} approval(s) needed, from {', '.join(map(markdown, target.who_approves))}. Policy and "
         f"rules `sha256:{decision.bundle_digest[:16]}`",
         "",
         *_waiver_lines(case),

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.errors import ConfigurationError, EvidenceError
 from airflow_mlgov.evidence.statements import (
     ApprovalStatement,
     EmergencyStatement,
@@ -12,6 +12,7 @@ from airflow_mlgov.evidence.statements import (
     ProvenanceStatement,
     identity,
 )
+from airflow_mlgov.evidence.verification import verify_entry
 from airflow_mlgov.governance.policy import load_policy
 from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.release.case import build_case
@@ -38,19 +39,23 @@ LOOKALIKES = [
 GLASS = "        break_glass: {from: [olga], max_hours: 24, audit_within: 2d}\n"
 
 
-def answer(guarded: Guarded, version: ModelVersion, who: Person, approved: bool = True) -> None:
+def answer(guarded: Guarded, version: ModelVersion, who: Person, roles: tuple[str, ...] = ()) -> None:
+    guarded.attest("approval", approval(guarded, version, who, roles))
+
+
+def approval(guarded: Guarded, version: ModelVersion, who: Person, roles: tuple[str, ...] = ()) -> ApprovalStatement:
     shown = [entry.envelope_sha256 for entry in guarded.ledger.entries() if entry.kind in ("gate", "waiver")]
-    statement = ApprovalStatement(
+    return ApprovalStatement(
         guarded.subject(version),
         guarded.context(),
         target="production",
         approver=who,
-        approved=approved,
+        approved=True,
         reason="looked at it",
         shown=tuple(shown),
         answered_at=datetime.now(UTC),
+        roles=roles,
     )
-    guarded.attest("approval", statement)
 
 
 @BOTH
@@ -87,6 +92,41 @@ def test_an_account_of_the_right_name_and_another_id(guarded: Guarded) -> None:
     answer(guarded, version, Person("77", "olga"))
     assert guarded.refused(version) == {"approval.missing"}
     answer(guarded, version, Person("3", "olga"))
+    guarded.promote(version)
+
+
+@BOTH
+def test_roles_that_nobody_goes_by_approve_nothing(guarded: Guarded) -> None:
+    guarded.change_policy("[olga, omar]", "{role: RiskOfficer}")
+    guarded.policy_file.write_text('accounts: {otto: "3"}\n' + guarded.policy_file.read_text())
+    version = guarded.gated()
+    for name, roles in (("olga", ()), ("vic", ("Viewer", "riskofficer")), ("otto", ("RiskOfficer",))):
+        answer(guarded, version, Person("77", name), roles=roles)  # otto's account has another id
+        assert guarded.refused(version) == {"approval.missing"}
+    guarded.attest("performance", approval(guarded, version, Person("77", "marta"), roles=("RiskOfficer",)))
+    assert guarded.refused(version) == {"approval.missing", "evidence.unverified"}  # no key for approvals
+
+
+def test_nobody_says_of_themselves_what_they_are(guarded: Guarded) -> None:
+    guarded.change_policy("[olga, omar]", "{role: RiskOfficer}")
+    mallory = Person("66", "mallory")
+    key = guarded.signer("of-mallory").public_key
+    guarded.trust.with_key(key, ["approval"], person=mallory).save(guarded.trust_file)
+    version = guarded.gated()
+    (guarded.folder / "approval.pem").write_bytes((guarded.folder / "of-mallory.pem").read_bytes())
+    entry = guarded.attest("approval", approval(guarded, version, mallory, roles=("RiskOfficer",)))
+    with raises_code(EvidenceError, "evidence.person", match="mallory signs what they are"):
+        verify_entry(entry, guarded.trust)
+    assert guarded.refused(version) == {"approval.missing", "evidence.unverified"}
+
+
+@BOTH
+def test_the_trainer_approves_by_no_role(guarded: Guarded) -> None:
+    guarded.change_policy("[olga, omar]", "{role: RiskOfficer}")
+    version = guarded.gated()
+    answer(guarded, version, Person("77", "trainer"), roles=("RiskOfficer",))
+    assert guarded.refused(version, requesters=["trainer"]) == {"approval.missing", "approval.not_allowed"}
+    answer(guarded, version, Person("78", "marta"), roles=("RiskOfficer",))
     guarded.promote(version)
 
 

@@ -149,13 +149,13 @@ def test_figures_of_a_report() -> None:
 NOTICES: dict[str, Callable[[str], tuple[str, str]]] = {
     "gate_failed": lambda w: mail.render_gate_failed(result_of(w), owners=[w], model=w, evidence=w, link=w),
     "approval": lambda w: mail.render_approval_wanted(
-        w, w, owners=[w], approvers=[w], needed=1, checks=[w, w], link=None
+        w, w, told=[w], approvers=[w], needed=1, checks=[w, w], link=None
     ),
     "waiver": lambda w: mail.render_waiver_wanted(
         w,
         {"gate": w, "check": w, "target": w, "observed": 0.5, "min": 0.4, "max": None, "reason": w, "ticket": w}
         | {"risk_owner": w, "requesters": [w], "expires": w},
-        owners=[w],
+        told=[w],
         signers=[w],
         link=w,
     ),

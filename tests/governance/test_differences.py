@@ -14,6 +14,7 @@ from tests.worlds.packs import RULE
 POLICY = """\
 version: 1
 defaults: {evidence_max_age: 7d}
+people: {a: {}, b: {}, c: {}}
 models:
   credit:
     owners: [a@bank.example]

@@ -20,6 +20,7 @@ version: 1
 defaults:
   evidence_max_age: 7d
   on_unknown_model: deny
+groups: {risk-officers: [olga, omar]}
 models:
   credit_risk:
     tier: high
@@ -50,7 +51,7 @@ def test_the_documented_example_loads(tmp_path: Path) -> None:
     (tmp_path / "mlgov.yaml").write_text(CONTRACT)
     model = load_policy(tmp_path / "mlgov.yaml").model("credit_risk")
     target = model.target("production")
-    assert (target.approvals, target.approvers, target.rollback_required) == (2, {"risk-officers"}, True)
+    assert (target.approvals, target.approvers, target.rollback_required) == (2, {"olga", "omar"}, True)
     assert model.bounds("fairness") == {
         "demographic_parity_ratio": {"min": 0.8, "max": 1.25},
         "equalized_odds_difference": {"max": 0.1},

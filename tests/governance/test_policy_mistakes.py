@@ -107,3 +107,51 @@ def test_bounds_that_no_model_or_every_model_meets(
     found = list(doubts_of(load_policy(tmp_path / "mlgov.yaml")))
     assert [one.error.code for one in found] == ([code] if code else [])
     assert all(said in one.text for one in found)
+
+
+PEOPLE = """\
+version: 1
+groups: {risk: [olga], officers: {role: RiskOfficer, email: risk@bank.example}}
+people: {marta: {email: marta@bank.example, slack: U01ABCDEF}}
+accounts: {otto: "7"}
+models:
+  credit:
+    targets:
+      production:
+        alias: champion
+        requires: [performance]
+        approvals: {count: 1, from: [risk, officers, olga, marta, otto]}
+        waivers: {from: [risk]}
+        break_glass: {from: [marta]}
+"""
+
+
+def test_people_are_known_by_a_group_as_a_person_or_by_their_account(tmp_path: Path) -> None:
+    (tmp_path / "mlgov.yaml").write_text(PEOPLE)
+    target = load_policy(tmp_path / "mlgov.yaml").model("credit").target("production")
+    assert (target.approvers, target.roles) == ({"olga", "marta", "otto"}, {"RiskOfficer"})
+    assert target.who_approves == ("marta", "olga", "otto", "whoever has the role RiskOfficer")
+    reached = {contact.name: (contact.email, contact.slack) for contact in target.contacts}
+    assert reached["marta"] == ("marta@bank.example", "U01ABCDEF")
+    assert reached["officers"] == ("risk@bank.example", None)
+    assert reached["olga"] == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line", "said"),
+    [
+        ("from: [risk, ", "from: [risky, ", 11, "approvals: nobody is called 'risky'.*did you mean 'risk'"),
+        ("waivers: {from: [risk]}", "waivers: {from: [managers]}", 12, "waivers: nobody is called 'managers'"),
+        ("break_glass: {from: [marta]}", "break_glass: {from: [martha]}", 13, "did you mean 'marta'"),
+        ("waivers: {from: [risk]}", "waivers: {from: [officers]}", 12, "'officers' is a role in Airflow"),
+        ("        waivers: {from: [risk]}", "        waivers: {}", 11, "name people in waivers: from"),
+        ("break_glass: {from: [marta]}", "break_glass: {from: [officers]}", 13, "'officers' is a role in Airflow"),
+    ],
+)  # fmt: skip
+def test_a_name_that_is_nobodys_is_refused_with_its_line(
+    tmp_path: Path, before: str, after: str, line: int, said: str
+) -> None:
+    assert before in PEOPLE
+    (tmp_path / "mlgov.yaml").write_text(PEOPLE.replace(before, after))
+    with raises_code(ConfigurationError, "policy.person_unknown", match=rf"mlgov.yaml:{line}: .*{said}"):
+        load_policy(tmp_path / "mlgov.yaml")

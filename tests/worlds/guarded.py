@@ -28,7 +28,7 @@ BOTH = pytest.mark.parametrize("guarded", [KEY_FILES, OPENBAO], indirect=True)
 """An attack that is made on either."""
 
 
-HEAD = "version: 1\ngroups: {risk-officers: [olga, omar]}\nmodels:\n"
+HEAD = "version: 1\ngroups: {risk-officers: [olga, omar]}\npeople: {tom: {}, rita: {}}\nmodels:\n"
 
 
 SECTION = """\

@@ -27,6 +27,7 @@ from tests.fixtures.mlflow_server import MlflowServer
 POLICY = """\
 version: 1
 groups: {{risk-officers: [olga, omar]}}
+people: {{alice: {{}}}}
 models:
   {model}:
     tier: medium

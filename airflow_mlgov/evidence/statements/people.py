@@ -37,6 +37,8 @@ class ApprovalStatement(Signed):
     """SHA-256 of each answer that was given before, by anybody, also before a task was cleared."""
     requesters: tuple[str, ...] = ()
     """Who had asked for what was answered: their own answers may not count."""
+    roles: tuple[str, ...] = ()
+    """What the approver was in Airflow when the answer came, if the policy goes by roles."""
 
     @property
     def by(self) -> Person:
@@ -59,6 +61,7 @@ class ApprovalStatement(Signed):
             "answeredAt": self.date(self.answered_at),
             "earlier": list(self.earlier),
             "requesters": sorted(set(self.requesters)),
+            **({"roles": sorted(self.roles)} if self.roles else {}),
             "mlgov": self.common(),
         }
 
@@ -72,6 +75,7 @@ class ApprovalStatement(Signed):
             "reason": self.reason,
             "shown": sorted(self.shown),
             "requesters": [identity(name) for name in sorted(set(self.requesters))],
+            **({"roles": sorted(self.roles)} if self.roles else {}),
         }
 
     @classmethod
@@ -87,6 +91,7 @@ class ApprovalStatement(Signed):
             answered_at=moment_of(predicate["answeredAt"]),
             earlier=tuple(predicate.get("earlier", ())),
             requesters=tuple(predicate.get("requesters", ())),
+            roles=tuple(predicate.get("roles", ())),
         )
 
 

@@ -331,6 +331,14 @@ listed(people, account) if {
 
 by_approver(item) if listed(input.policy.approvals.from, account_of(item, "approver"))
 
+# The roles that somebody had in Airflow are signed with the answer.
+by_approver(item) if {
+	some role in object.get(input.policy.approvals, "roles", [])
+	role in object.get(item, "roles", [])
+	account := account_of(item, "approver")
+	object.get(object.get(input.policy, "accounts", {}), account.name, account.id) == account.id
+}
+
 # Decisions that were made before accounts were recorded, made again, have the folded name alone.
 account_of(item, _) := item.account if item.account
 
