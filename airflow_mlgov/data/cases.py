@@ -11,8 +11,9 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlgov.data.arrow_numbers import array_of, numbers_of
 from airflow_mlgov.data.quoting import identifier
-from airflow_mlgov.data.ranks import array_of, count_by_ranks, numbers_of
+from airflow_mlgov.data.ranks import count_by_ranks
 
 if TYPE_CHECKING:
     from airflow_mlgov.data.duck import DuckTable
@@ -98,7 +99,7 @@ def _line_sql(table: DuckTable, columns: Sequence[str]) -> str:
 
 def _of_table(table: DuckTable, columns: Sequence[str]) -> str:
     kinds = [table.types[column] for column in columns]
-    if not any(kind.startswith(_EQUAL_THOUGH_UNLIKE) or kind.endswith("]") for kind in kinds):
+    if len(kinds) > 1 and not any(kind.startswith(_EQUAL_THOUGH_UNLIKE) or kind.endswith("]") for kind in kinds):
         counts = count_by_ranks(
             table, {column: _written("v", kind) for column, kind in zip(columns, kinds, strict=True)}
         )

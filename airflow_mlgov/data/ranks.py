@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlgov.data.arrow_numbers import array_of, numbers_of
 from airflow_mlgov.data.quoting import identifier
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ _CELLS = 1 << 21
 """Combinations that can be, each of which takes 8 bytes."""
 _WORTH = 500_000
 """Rows of which fewer are counted as fast by their texts."""
+_MANY = 1 << 16
+"""Combinations of which fewer are counted as fast by their texts."""
 _ROWS = 1 << 20
 _LINES = 1 << 14
 _FEW = 1 << 14
@@ -37,7 +40,7 @@ def count_by_ranks(table: DuckTable, written: Mapping[str, str]) -> Iterator[tup
     named = [identifier(column) for column in written]
     about = ", ".join(f"approx_count_distinct({name})" for name in named)
     ((rows, *about_each),) = table.rows(f"SELECT count(*), {about} FROM {table.sql}")  # noqa: S608 - quoted
-    if rows < _WORTH or _product(about_each) > 2 * _CELLS:
+    if rows < _WORTH or not _MANY <= _product(about_each) <= 2 * _CELLS:
         return None
     keys = [f"k{at}" for at in range(len(named))]
     inner = ", ".join(f"{name} AS {key}" for name, key in zip(named, keys, strict=True))
@@ -103,20 +106,6 @@ def _joined(texts: list[list[str]]) -> list[list[str]]:
         else:
             parts.append(ended)
     return parts
-
-
-def numbers_of(column: pa.Array) -> Numbers:
-    """Whole numbers of 64 bits, none missing. PyArrow's own way imports pandas."""
-    import numpy as np
-
-    return np.frombuffer(column.buffers()[1], dtype="<i8")[column.offset : column.offset + len(column)]
-
-
-def array_of(numbers: Numbers) -> pa.Array:
-    """The same the other way round."""
-    import pyarrow as pa
-
-    return pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers.astype("<i8"))])
 
 
 def _texts(values: list[str]) -> pa.Array:

@@ -95,6 +95,7 @@ def test_ranks_of_values_name_the_same_rows(
     counted = []
     right = cases.count_by_ranks
     monkeypatch.setattr(ranks, "_WORTH", 1)
+    monkeypatch.setattr(ranks, "_MANY", 1)
     monkeypatch.setattr(ranks, "_FEW", few)
     monkeypatch.setattr(cases, "count_by_ranks", lambda *given: counted.append(right(*given)) or counted[-1])
     assert digest(str(tmp_path / "a.parquet"), *columns) == expected

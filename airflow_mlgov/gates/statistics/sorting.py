@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlgov.data.arrow_numbers import numbers_of
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -25,7 +27,7 @@ def sorted_in_memory(table: DuckTable, query: str, sizes: Array) -> list[Array]:
     found, filled = np.empty(int(ends[-1])), ends - sizes
     kind = np.uint8 if len(sizes) < 1 << 8 else np.uint16 if len(sizes) < 1 << 16 else np.int64
     for batch in table.batches(query):
-        scores, side = (column.to_numpy(zero_copy_only=False) for column in batch.columns)
+        scores, side = map(numbers_of, batch.columns)
         order = np.argsort(side.astype(kind), kind="stable")  # of 16 bits, a stable sort is a radix sort
         counts = np.bincount(side, minlength=len(sizes))
         place = np.arange(len(order)) + np.repeat(filled - (np.cumsum(counts) - counts), counts)
@@ -44,6 +46,6 @@ def sorted_in_file(table: DuckTable, query: str, sizes: Array) -> list[Array]:
     path = table.duck.scratch / f"scores-{len(list(table.duck.scratch.iterdir()))}"
     with path.open("wb") as file:
         for batch in table.batches(f"SELECT score FROM ({query}) ORDER BY side, score"):  # noqa: S608 - ours
-            file.write(batch.column(0).to_numpy().tobytes())
+            file.write(numbers_of(batch.column(0)).tobytes())
     found = np.memmap(path, dtype=np.float64, mode="r")
     return np.split(found, np.cumsum(sizes)[:-1])
