@@ -4,6 +4,8 @@ BIN := .venv/bin
 UV := $(BIN)/python -m uv
 # Exact versions; no address of a registry is in the lock, so your own index is used.
 LOCK := requirements.lock
+# mlgov-core and the provider: two distributions of one tree, installed from it together.
+PROJECTS := pyproject.toml core/pyproject.toml
 CORES := $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 2)')
 # Three workers mostly wait, each for an Airflow of its own: there are at least four, however few the cores.
 WORKERS ?= $(shell echo $$(( $(CORES) > 4 ? $(CORES) : 4 )))
@@ -26,12 +28,12 @@ install: .venv/.demo ## the package, with what the demo needs, into .venv
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.5"
 
-.venv/.demo: $(LOCK) pyproject.toml | .venv/bin/python
-	$(UV) pip install --quiet --constraint $(LOCK) --editable '.[demo]'
+.venv/.demo: $(LOCK) $(PROJECTS) | .venv/bin/python
+	$(UV) pip install --quiet --constraint $(LOCK) --editable core --editable '.[demo]'
 	touch $@
 
-.venv/.test: $(LOCK) pyproject.toml | .venv/bin/python
-	$(UV) pip install --quiet --requirement $(LOCK) --editable .
+.venv/.test: $(LOCK) $(PROJECTS) | .venv/bin/python
+	$(UV) pip install --quiet --requirement $(LOCK) --editable core --editable .
 	touch $@ .venv/.demo
 
 demo: .venv/.demo ## the whole story on this machine
@@ -72,7 +74,7 @@ lint: .venv/.test ## ruff, codespell, mypy, and which floor may import which
 
 lock: .venv/bin/python ## requirements.lock anew, for the versions in pyproject.toml
 	$(UV) pip compile --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate --quiet \
-		--extra test --extra lint pyproject.toml --output-file $(LOCK)
+		--no-emit-package mlgov-core --extra test --extra lint pyproject.toml --output-file $(LOCK)
 
 clean: ## .venv and what coverage left
 	rm -rf .venv .coverage

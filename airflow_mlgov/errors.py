@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from traceback import walk_tb
 
-from airflow_mlgov import words
+from airflow_mlgov import extras, words
 
 
 class MlgovError(Exception):
@@ -67,6 +67,15 @@ class InternalError(MlgovError):
     code = "internal.mistake"
 
 
+def not_installed(error: ImportError, what: str) -> ConfigurationError:
+    """That a package is not here which something needs, with the command that installs it.
+
+    :param what: needs it: "a table of Delta"
+    """
+    why = extras.missing(error.name) or f"{error.name or error} is not installed"
+    return ConfigurationError(f"{what} cannot be used here: {why}", code="library.missing")
+
+
 _OF_A_PATH = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}
 )
@@ -83,6 +92,8 @@ def told(error: Exception) -> MlgovError:
         if error.errno in _OF_RIGHTS:
             return AccessError(what, code="file.refused")
         return ConfigurationError(f"cannot use {what}", code="file.unreadable")
+    if isinstance(error, ImportError) and (absent := extras.missing(error.name)):
+        return ConfigurationError(f"this cannot be done here: {absent}", code="library.missing")
     passed = list(walk_tb(error.__traceback__))
     where = f" at {passed[-1][0].f_globals.get('__name__', '?')}:{passed[-1][1]}" if passed else ""
     return InternalError(

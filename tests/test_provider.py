@@ -8,6 +8,7 @@ import sys
 import tomllib
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 import airflow
 import jsonschema
@@ -17,6 +18,7 @@ from airflow_mlgov.provider_info import get_provider_info
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CORE = tomllib.loads((ROOT / "core" / "pyproject.toml").read_text())["project"]
 
 
 def test_provider_info_is_valid_by_airflows_own_schema() -> None:
@@ -26,10 +28,11 @@ def test_provider_info_is_valid_by_airflows_own_schema() -> None:
 
 
 @pytest.mark.parametrize(
-    "group", ["apache_airflow_provider", "airflow.plugins", "airflow.policy", "airflow_mlgov.gates"]
+    ("project", "group"),
+    [(project, group) for project in (PROJECT, CORE) for group in project["entry-points"]],
 )
-def test_entry_points_lead_to_code(group: str) -> None:
-    declared = PROJECT["entry-points"][group]
+def test_entry_points_lead_to_code(project: dict[str, Any], group: str) -> None:
+    declared = project["entry-points"][group]
     installed = {entry.name: entry for entry in entry_points(group=group) if entry.name in declared}
     assert {name: entry.value for name, entry in installed.items()} == declared
     for entry in installed.values():

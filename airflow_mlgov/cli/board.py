@@ -79,11 +79,11 @@ def board(
         (lambda: open_registry(registry, rules, "board")) if registry else None,
         hosts=(*_HERE, "[::1]"),
     )
-    say(f"the board is at http://{host}:{port}/ until you press Ctrl+C")
     _serve(make_board(source, door), host, port)
 
 
 def _serve(app: object, host: str, port: int) -> None:
     import uvicorn
 
+    say(f"the board is at http://{host}:{port}/ until you press Ctrl+C")
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, server_header=False)

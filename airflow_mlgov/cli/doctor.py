@@ -1,6 +1,7 @@
 """``mlgov doctor``: connections, keys, trust root, policy, engine, versions: what is wrong, and how to mend it.
 
-Reads what ``[mlgov]`` of airflow.cfg says and tries it as a task would; signs nothing and makes no key.
+Reads what ``[mlgov]`` of airflow.cfg says and tries it as a task would, or, where Airflow is not installed, what the
+commands are told and as they would; signs nothing and makes no key.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -20,16 +22,19 @@ import typer
 from airflow_mlgov.cli.common import AsJson, print_json, say
 from airflow_mlgov.cli.connections import all_connections
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, EvidenceError, MlgovError
+from airflow_mlgov.extras import CORE, PROVIDER
 
 if TYPE_CHECKING:
+    from airflow_mlgov.cli.alone import Alone
     from airflow_mlgov.duty import Duty
+    from airflow_mlgov.evidence.ledger import Ledger
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.governance.policy import ModelPolicy, Target
     from airflow_mlgov.rego.protocol import PolicyEngine
 
 log = logging.getLogger(__name__)
 
-_LIBRARIES = ("apache-airflow", "mlflow", "great-expectations", "fairlearn", "gordon-to-regorus")
+_LIBRARIES = (CORE, "apache-airflow", "mlflow", "great-expectations", "fairlearn", "gordon-to-regorus")
 _PARTS_OF_MLFLOW = ("mlflow-skinny", "mlflow-tracing")
 _SOON = timedelta(days=30)
 _SECRETS_IN_EXTRA = ("jwt_token", "gcp_keyfile_dict")
@@ -87,6 +92,8 @@ def exit_code(findings: Iterable[Finding]) -> int:
 
 def examine() -> list[Finding]:
     """Everything that was found, area by area; whatever goes wrong in one is a finding and hides no other."""
+    if find_spec("airflow_mlgov.duty") is None:
+        return _examined_alone()
     from airflow_mlgov.duty import Duty
 
     areas: dict[str, Callable[[Duty], Iterator[Finding]]] = {
@@ -101,6 +108,24 @@ def examine() -> list[Finding]:
     }
     with all_connections():
         return [replace(item, area=area) for area, look in areas.items() for item in _examined(look(Duty("promotion")))]
+
+
+def _examined_alone() -> list[Finding]:
+    """The same where Airflow's half is not installed."""
+    from airflow_mlgov.cli.alone import Alone
+
+    areas: dict[str, Callable[[Any], Iterator[Finding]]] = {
+        "versions": _versions,
+        "policy": _policy,
+        "engine": _engine,
+        "trust root": _trust_root_alone,
+        "signing": _signing_alone,
+        "ledger": _ledger_alone,
+        "mlflow": _mlflow_alone,
+    }
+    here = Alone("promotion")
+    found = [replace(item, area=area) for area, look in areas.items() for item in _examined(look(here))]
+    return [replace(item, level="warning") if item.code == "option.missing" else item for item in found]
 
 
 def _examined(looked: Iterator[Finding]) -> Iterator[Finding]:
@@ -147,12 +172,12 @@ def _if_it_holds(load: Callable[[], _T]) -> _T | None:
         return None
 
 
-def _models(governance: Duty) -> list[ModelPolicy]:
+def _models(governance: Duty | Alone) -> list[ModelPolicy]:
     policy = _if_it_holds(lambda: governance.policy)
     return list(policy.models.values()) if policy else []
 
 
-def _duties(governance: Duty) -> list[str]:
+def _duties(governance: Duty | Alone) -> list[str]:
     """The duties that somebody has to sign for under this policy."""
     from airflow_mlgov.evidence.signing import duties
 
@@ -173,12 +198,14 @@ def _versions(_: Duty) -> Iterator[Finding]:
 
     from packaging.requirements import Requirement
 
-    parsed = [Requirement(text) for text in requires("airflow-provider-mlgov") or ()]
-    wanted = {item.name: item.specifier for item in parsed if item.marker is None}
+    ours = [name for name in (CORE, PROVIDER) if _installed(name)]
+    parsed = [Requirement(text) for name in ours for text in requires(name) or ()]
+    wanted = {item.name: item.specifier for item in parsed}
+    base = {item.name for item in parsed if item.marker is None}
     found = {name: _installed(name) for name in (*_LIBRARIES, *_PARTS_OF_MLFLOW)}
     for name in _LIBRARIES:
         version = found[name]
-        if version is None or not wanted[name].contains(version, prereleases=True):
+        if name in base if version is None else name in wanted and not wanted[name].contains(version, prereleases=True):
             message = f"{name} is {version or 'not installed'}, and this package needs {wanted[name]}"
             yield _problem(message, f"pip install '{name}{wanted[name]}'")
     for part in _PARTS_OF_MLFLOW:
@@ -187,7 +214,8 @@ def _versions(_: Duty) -> Iterator[Finding]:
                 f"{part} {found[part]} does not belong to mlflow {found['mlflow']}: one was installed over the other",
                 "pip install " + " ".join(f"{name}=={found['mlflow']}" for name in ("mlflow", *_PARTS_OF_MLFLOW)),
             )
-    yield _ok(f"python {platform.python_version()}, " + ", ".join(f"{name} {found[name]}" for name in _LIBRARIES))
+    seen = [f"{name} {found[name]}" for name in _LIBRARIES if found[name]]
+    yield _ok(", ".join([f"python {platform.python_version()}", *seen]))
 
 
 def _installed(name: str) -> str | None:
@@ -202,12 +230,12 @@ def _installed(name: str) -> str | None:
 # -- policy ------------------------------------------------------------------------------------------------------------
 
 
-def _policy(governance: Duty) -> Iterator[Finding]:
+def _policy(governance: Duty | Alone) -> Iterator[Finding]:
     policy = governance.policy
     if policy is None:
         yield _warning(
             "there is no governance policy: gates go by their operators' own bounds, and nothing can be promoted",
-            "write mlgov.yaml, and set [mlgov] policy to its path",
+            "write mlgov.yaml, and set [mlgov] policy (or MLGOV_POLICY) to its path",
         )
         return
     for model in policy.models.values():
@@ -235,7 +263,7 @@ def _target(model: ModelPolicy, target: Target) -> Iterator[Finding]:
         )
 
 
-def _rules(governance: Duty, model: ModelPolicy) -> Iterator[Finding]:
+def _rules(governance: Duty | Alone, model: ModelPolicy) -> Iterator[Finding]:
     """Decide on a made-up first version of a model without evidence: the answer is no, for reasons that say so. An
     error of the engine instead is what a real first version would get too."""
     policy = governance.required_policy()
@@ -249,7 +277,7 @@ def _rules(governance: Duty, model: ModelPolicy) -> Iterator[Finding]:
 
 
 def _engine_errors(
-    governance: Duty, model: ModelPolicy, engine: PolicyEngine | None = None
+    governance: Duty | Alone, model: ModelPolicy, engine: PolicyEngine | None = None
 ) -> Iterator[tuple[str, str]]:
     """Target and why, where an engine does not come to a decision."""
     from airflow_mlgov.governance.decision import Request, decide
@@ -265,7 +293,7 @@ def _engine_errors(
 # -- engine of rules ---------------------------------------------------------------------------------------------------
 
 
-def _engine(governance: Duty) -> Iterator[Finding]:
+def _engine(governance: Duty | Alone) -> Iterator[Finding]:
     """Which engine evaluates, whether it can be reached, holds the rules, and says what the embedded one says."""
     from airflow_mlgov.governance.decision import SHIPPED
     from airflow_mlgov.governance.reasons import shipped_rules
@@ -287,7 +315,7 @@ def _engine(governance: Duty) -> Iterator[Finding]:
     yield from _decided_by(engine, governance)
 
 
-def _decided_by(engine: PolicyEngine, governance: Duty) -> Iterator[Finding]:
+def _decided_by(engine: PolicyEngine, governance: Duty | Alone) -> Iterator[Finding]:
     """A decision as a task asks for it, one for each model; what the embedded engine cannot is the policy's to say."""
     from airflow_mlgov.rego.embedded import EmbeddedEngine
 
@@ -312,6 +340,14 @@ def _trust_root(governance: Duty) -> Iterator[Finding]:
             "for a team, make one with `mlgov trust add`, and set [mlgov] trust_root to its path",
         )
         return
+    yield from _keys(governance)
+
+
+def _trust_root_alone(here: Alone) -> Iterator[Finding]:
+    yield from _keys(here)
+
+
+def _keys(governance: Duty | Alone) -> Iterator[Finding]:
     trust = governance.trust
     for duty in _duties(governance):
         yield from _keys_of(duty, trust)
@@ -385,10 +421,37 @@ def _signing(governance: Duty) -> Iterator[Finding]:
 
 def _uri_of(duty: str) -> str:
     """The signer of a duty, as a task of that duty opens it."""
+    if find_spec("airflow_mlgov.duty") is None:
+        from airflow_mlgov.cli.alone import Alone
+
+        return Alone(duty).signer_uri
     from airflow_mlgov.configuration import home
     from airflow_mlgov.duty import Duty
 
     return Duty(duty).signer_uri or f"local:{home() / 'signing-key.pem'}"
+
+
+def _signing_alone(here: Alone) -> Iterator[Finding]:
+    """Whether the keys open that commands sign with here, if there are any, and are trusted for their duty."""
+    if not here.signer_uri:
+        yield _ok("nothing is signed here: neither MLGOV_SIGN nor sign under [mlgov] names a signer")
+        return
+    trust = _if_it_holds(lambda: here.trust)
+    for duty in _duties(here):
+        yield from _examined(_signer_alone(duty, trust))
+
+
+def _signer_alone(duty: str, trust: TrustRoot | None) -> Iterator[Finding]:
+    from airflow_mlgov.cli.alone import Alone
+
+    signs = Alone(duty)
+    scheme, _, name = signs.signer_uri.partition(":")
+    if scheme == "local" and not Path(name).expanduser().exists():  # opening it would make it
+        yield _warning(f"{duty}: there is no key file {name}", "the first signature makes it")
+        return
+    keyid = signs.signer().public_key.keyid
+    if trust is not None:
+        yield _trusted(duty, signs.signer_uri, keyid, trust)
 
 
 def _vault_connections(duties: Iterable[str]) -> Iterator[Finding]:
@@ -496,18 +559,27 @@ def _ledger(_: Duty) -> Iterator[Finding]:
             raise
         yield _warning(str(error), "if evidence was signed before, it lies elsewhere: correct [mlgov] ledger")
         return
-    for oddity in ledger.oddities():
-        yield _problem(
-            f"the ledger {ledger.url} {oddity}",
-            "find out who did it, hold the chain against a checkpoint, and make it again as "
-            "airflow_mlgov/evidence/ledger_schema.py does",
-        )
     executors = str(conf.get("core", "executor", fallback="")).split(",")
     elsewhere = [name for name in executors if not name.strip().endswith("LocalExecutor")]
     if ledger.url.startswith("sqlite") and elsewhere:
         yield _warning(
             f"the ledger {ledger.url} is a file of one machine, and {', '.join(elsewhere)} may run tasks on others",
             "keep it in PostgreSQL: set [mlgov] ledger_conn_id",
+        )
+    yield from _chain(ledger)
+
+
+def _ledger_alone(here: Alone) -> Iterator[Finding]:
+    yield from _chain(here.ledger())
+
+
+def _chain(ledger: Ledger) -> Iterator[Finding]:
+    """Whether the ledger's database and its chain are as they were made."""
+    for oddity in ledger.oddities():
+        yield _problem(
+            f"the ledger {ledger.url} {oddity}",
+            "find out who did it, hold the chain against a checkpoint, and make it again as "
+            "airflow_mlgov/evidence/ledger_schema.py does",
         )
     size = ledger.verify().size
     if not size:
@@ -522,6 +594,10 @@ def _mlflow(governance: Duty) -> Iterator[Finding]:
     hook = governance.mlflow
     hook.registry().ping()
     yield _ok(f"the registry of the connection {hook.mlflow_conn_id} answers and knows the identity of promotion")
+
+
+def _mlflow_alone(here: Alone) -> Iterator[Finding]:
+    yield _ok(f"the registry {here.registry_answers()} answers and knows the identity of this shell")
 
 
 def _airflow(governance: Duty) -> Iterator[Finding]:

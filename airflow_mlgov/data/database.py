@@ -22,6 +22,7 @@ from airflow_mlgov.data.names import require_columns
 from airflow_mlgov.data.relation import MEMORY_LIMIT, ColumnKind
 from airflow_mlgov.data.remote import RemoteRelation, copied, fingerprint_of
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
+from airflow_mlgov.extras import bringing
 from airflow_mlgov.urls import database_url, shown_database
 
 if TYPE_CHECKING:
@@ -313,8 +314,8 @@ def _new_engine(source: SqlSource) -> sa.Engine:
         return sa.create_engine(url, poolclass=sa.NullPool)
     except (sa.exc.ArgumentError, ImportError):
         raise ConfigurationError(
-            f"no driver for {url.drivername}:// is installed; PostgreSQL needs psycopg "
-            "(pip install 'airflow-provider-mlgov[postgres]') and a URL that begins with postgresql+psycopg://",
+            f"no driver for {url.drivername}:// is installed; PostgreSQL needs psycopg ({bringing('postgres')}) and a "
+            "URL that begins with postgresql+psycopg://",
             code="connection.no_driver",
         ) from None
 

@@ -20,6 +20,7 @@ from airflow_mlgov.data.listing import listing_digest, looks_like_a_listing, req
 from airflow_mlgov.data.relation import MEMORY_LIMIT
 from airflow_mlgov.data.scratch import scratch_folder
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, MlgovError
+from airflow_mlgov.extras import opening
 from airflow_mlgov.results import Subject
 
 __all__ = ["FileSet", "dataset_subject", "first_line", "is_csv", "opened", "parquet_errors", "public_name"]
@@ -236,8 +237,8 @@ def _fetched(url: str, copies: _Copies, given: Store | None) -> FileSet:
         path = store._strip_protocol(path)
     except (ValueError, ImportError) as error:
         raise ConfigurationError(
-            f"data is a {scheme}:// URL, and fsspec cannot open it here ({first_line(error)}): install what it asks "
-            "for, or mount the files; a database goes in a SqlSource",
+            f"data is a {scheme}:// URL, and fsspec cannot open it here ({first_line(error)}): {opening(scheme)}, or "
+            "mount the files; a database goes in a SqlSource",
             code="store.unknown",
         ) from None
     try:

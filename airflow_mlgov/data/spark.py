@@ -23,7 +23,7 @@ from airflow_mlgov.data.relation import MEMORY_LIMIT
 from airflow_mlgov.data.spark_digest import fingerprint_of_parts, fingerprint_query
 from airflow_mlgov.data.spark_errors import spark_errors
 from airflow_mlgov.data.spark_sql import Source, duckdb_type, quoted, write
-from airflow_mlgov.errors import ConfigurationError, DependencyError
+from airflow_mlgov.errors import ConfigurationError, DependencyError, not_installed
 
 if TYPE_CHECKING:
     from airflow_mlgov.data.fingerprint import TableFingerprint
@@ -514,10 +514,7 @@ def _connected(source: SparkSource) -> Any:
         from pyspark.sql.connect.client.retries import DefaultPolicy
         from pyspark.sql.connect.session import SparkSession
     except ImportError as error:
-        raise ConfigurationError(
-            f"the client of Spark Connect is not installed ({error}): pip install 'airflow-provider-mlgov[spark]'",
-            code="spark.no_client",
-        ) from None
+        raise not_installed(error, "Spark Connect") from None
     host, port = source.address
     patience = min(_PATIENCE, deadline().left)
     try:

@@ -21,7 +21,8 @@ from airflow_mlgov.data.limits import deadline
 from airflow_mlgov.data.private_copies import writing
 from airflow_mlgov.data.relation import MEMORY_LIMIT
 from airflow_mlgov.data.scratch import scratch_folder
-from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, MlgovError
+from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, MlgovError, not_installed
+from airflow_mlgov.extras import opening
 from airflow_mlgov.results import Subject
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _write(batches: pa.RecordBatchReader, target: Path, name: str) -> None:
 
 def _read_delta(place: str, version: int | None, folder: Path) -> _Version:
     """The log is fetched whole, and of the data the files of that version."""
-    deltalake = _library("deltalake", "delta")
+    deltalake = _library("deltalake", "a table of Delta")
     import pyarrow as pa
 
     store, base = _store(place)
@@ -156,7 +157,7 @@ def _read_delta(place: str, version: int | None, folder: Path) -> _Version:
 
 
 def _read_iceberg(place: str, snapshot: int | None, folder: Path) -> _Version:
-    _library("pyiceberg", "iceberg")
+    _library("pyiceberg", "a table of Iceberg")
     table = _iceberg_table(place)
     copies = _private_io(table.io, folder / "iceberg")
     table.io = copies
@@ -233,7 +234,7 @@ def _store(place: str) -> tuple[Any, str]:
         store, base = fsspec.core.url_to_fs(place)
     except (ValueError, ImportError) as error:
         raise ConfigurationError(
-            f"fsspec cannot open {public_name(place)} here ({first_line(error)}): install what it asks for",
+            f"fsspec cannot open {public_name(place)} here ({first_line(error)}): {opening(place.partition('://')[0])}",
             code="store.unknown",
         ) from None
     return store, base.rstrip("/")
@@ -255,16 +256,13 @@ def _copied(remote: Any, target: Path) -> str:
     return digest.hexdigest()
 
 
-def _library(name: str, extra: str) -> Any:
+def _library(name: str, what: str) -> Any:
     from importlib import import_module
 
     try:
         return import_module(name)
-    except ImportError:
-        raise ConfigurationError(
-            f"this table is read by {name}, which is not installed: pip install airflow-provider-mlgov[{extra}]",
-            code="library.missing",
-        ) from None
+    except ImportError as error:
+        raise not_installed(error, what) from None
 
 
 @contextmanager

@@ -22,7 +22,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, EvidenceError, MlgovError
+from airflow_mlgov.errors import (
+    AccessError,
+    ConfigurationError,
+    DependencyError,
+    EvidenceError,
+    MlgovError,
+    not_installed,
+)
 from airflow_mlgov.evidence.chain import (
     GENESIS,
     Entry,
@@ -355,7 +362,9 @@ def _database_errors(shown: str) -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise _told(error, shown) from None
-    except (SQLAlchemyError, ModuleNotFoundError, TypeError) as error:
+    except ImportError as error:
+        raise not_installed(error, f"the ledger {shown}") from None
+    except (SQLAlchemyError, TypeError) as error:
         what = "" if isinstance(error, TypeError) else f": {error}"  # a driver that is given words it does not know
         raise ConfigurationError(
             f"the ledger {shown} cannot be opened: {type(error).__name__}{what}", code="ledger.unusable"

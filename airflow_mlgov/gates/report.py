@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from airflow_mlgov import __version__
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.results import Check, GateResult, Outcome, Severity
 from airflow_mlgov.words import markdown, plain
@@ -90,13 +91,12 @@ def render_junit(result: GateResult) -> str:
 def render_sarif(result: GateResult) -> str:
     """The checks that are not green as SARIF 2.1.0, as code scanners show it: rule, level, message, file and line."""
     import json
-    from importlib.metadata import version
 
     found = [check for check in result.checks if check.outcome is not Outcome.PASS]
     rules = sorted({_rule(check) for check in found})
     driver = {
         "name": "mlgov",
-        "version": version("airflow-provider-mlgov"),
+        "version": __version__,
         "rules": [{"id": rule} for rule in rules],
     }
     run = {"tool": {"driver": driver}, "results": [_sarif_result(check) for check in found]}

@@ -200,7 +200,7 @@ def _check_installed() -> None:
 
     if not isinstance(fetch_auth(PROVIDER), OriginAuth):
         raise ConfigurationError(
-            "MLflow does not know the request auth provider 'mlgov': reinstall airflow-provider-mlgov, so that its "
+            "MLflow does not know the request auth provider 'mlgov': reinstall mlgov-core, so that its "
             "mlflow.request_auth_provider entry point is registered",
             code="registry.no_auth_provider",
         )

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, MlgovError
+from airflow_mlgov.extras import missing
 
 _MISSING = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "ENDPOINT_NOT_FOUND"})
 _REFUSED = frozenset({"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"})
@@ -87,6 +88,8 @@ def mlflow_errors(what: str, uri: str) -> Iterator[None]:
         status = error.response.status_code if error.response is not None else 500
         raise _from_status(status, what, uri) from error
     except ImportError as error:
+        if absent := missing(error.name):
+            raise ConfigurationError(f"cannot {what}: {absent}", code="library.missing") from error
         raise ConfigurationError(
             f"cannot {what}: the library for where its files are is not installed here ({error.name or error}); "
             "install it beside mlflow, such as boto3 for s3://",

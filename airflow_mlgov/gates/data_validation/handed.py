@@ -32,7 +32,7 @@ _CHILD = Backend(
     name="Great Expectations",
     script="suite_run.py",
     libraries=("great-expectations", "pandas", "duckdb"),
-    requirements="airflow-provider-mlgov",
+    requirements="'mlgov-core[great-expectations]'",
     schema={
         "type": "object",
         "required": ["runs", "queries"],

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlgov.data.file_kinds import DELIMITERS
 from airflow_mlgov.data.files import FileSet, is_csv, opened
 from airflow_mlgov.data.source import Relation
-from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.errors import ConfigurationError, not_installed
 from airflow_mlgov.gates.children.environment import Backend, ask
 from airflow_mlgov.gates.data_validation.expectations import Expectation, Suite
 from airflow_mlgov.gates.data_validation.judging import findings_of, judge_suite
@@ -339,11 +339,8 @@ def _parse_text(text: str, module: str, kind: str, source: str) -> Any:
 def _module(name: str) -> Any:
     try:
         return import_module(f"tensorflow_metadata.proto.v0.{name}")
-    except ImportError:
-        raise ConfigurationError(
-            "schema.pbtxt and anomalies.pbtxt need tensorflow-metadata: pip install 'airflow-provider-mlgov[tfdv]'",
-            code="library.missing",
-        ) from None
+    except ImportError as error:
+        raise not_installed(error, "a schema.pbtxt or anomalies.pbtxt") from None
 
 
 def _metadata_version() -> str:

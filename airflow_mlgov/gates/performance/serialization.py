@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airflow_mlgov.errors import ConfigurationError, DependencyError
+from airflow_mlgov.errors import ConfigurationError, not_installed
 from airflow_mlgov.gates.children.process import clean
 
 TRUSTED_TYPES = frozenset(
@@ -83,15 +83,12 @@ def stored_model(model_dir: Path, description: Mapping[str, Any]) -> Stored:
 def require_trusted(file: Path, trusted: Collection[str] = TRUSTED_TYPES) -> list[str]:
     """The types in a skops file that skops does not trust by itself, all of which ``trusted`` allows; none is imported.
 
-    :raises ConfigurationError: a type is not allowed, or it is no skops file
-    :raises DependencyError: skops is not installed
+    :raises ConfigurationError: a type is not allowed, it is no skops file, or skops is not installed
     """
     try:
         import skops.io
-    except ImportError:
-        raise DependencyError(
-            "the model is stored with skops, which is not installed here: install skops", code="library.missing"
-        ) from None
+    except ImportError as error:
+        raise not_installed(error, "a model that is stored with skops") from None
     try:
         with zipfile.ZipFile(file) as packed:
             if packed.getinfo("schema.json").file_size > _SCHEMA_LIMIT:

@@ -1,0 +1,67 @@
+"""Which extra brings a package that not every installation has, and what to type. Imports none of them.
+
+``[project.optional-dependencies]`` of ``core/pyproject.toml`` says what an extra holds; ``docs/install.md`` says who
+needs which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, distribution
+
+CORE, PROVIDER = "mlgov-core", "airflow-provider-mlgov"
+
+EXTRAS: Mapping[str, str] = {
+    "anyio": "board",
+    "boto3": "s3",
+    "deltalake": "delta",
+    "fairlearn": "fairness",
+    "fastapi": "board",
+    "great_expectations": "great-expectations",
+    "grpc": "spark",
+    "hvac": "vault",
+    "mlflow": "mlflow",
+    "pandas": "tables",
+    "psycopg": "postgres",
+    "pyarrow": "tables",
+    "pyiceberg": "iceberg",
+    "pyspark": "spark",
+    "s3fs": "s3",
+    "scipy": "statistics",
+    "skops": "scoring",
+    "sklearn": "statistics",
+    "tensorflow_metadata": "tfdv",
+    "uvicorn": "board",
+}
+"""Module at the top -> the extra of either distribution that brings it."""
+_NAMES = {"sklearn": "scikit-learn", "great_expectations": "Great Expectations", "mlflow": "MLflow"}
+_STORES = {"s3": "s3fs", "s3a": "s3fs"}
+"""Scheme of a URL -> the module that opens it."""
+
+
+def bringing(extra: str) -> str:
+    """The command that installs an extra of what is installed here."""
+    try:
+        distribution(PROVIDER)
+    except PackageNotFoundError:
+        return f"pip install '{CORE}[{extra}]'"
+    return f"pip install '{PROVIDER}[{extra}]'"
+
+
+def missing(module: str | None) -> str | None:
+    """Which package is not there and the command that installs it; None if it is no package that an extra brings.
+
+    :param module: its name, as the ``name`` of an ``ImportError`` has it
+    """
+    top, _, below = (module or "").partition(".")
+    if top == "airflow" or (top == "airflow_mlgov" and below):
+        wanted = f"'{PROVIDER}[demo]'" if below.startswith("demo") else PROVIDER
+        return f"the provider of Airflow is not installed: pip install {wanted}"
+    if top not in EXTRAS:
+        return None
+    return f"{_NAMES.get(top, top)} is not installed: {bringing(EXTRAS[top])}"
+
+
+def opening(scheme: str) -> str:
+    """What to do where no installed package opens a URL of a scheme."""
+    return bringing(EXTRAS[_STORES[scheme]]) if scheme in _STORES else "install what it asks for"
