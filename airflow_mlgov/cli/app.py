@@ -25,6 +25,11 @@ class _Command(NamedTuple):
 
 
 COMMANDS = {
+    "init": _Command(
+        "init",
+        "init",
+        "Draft a policy, a suite, a DAG on your own training function, a trust root, and the script for Vault.",
+    ),
     "register": _Command(
         "registration",
         "register",

@@ -525,8 +525,10 @@ def _vault_rights(duty: str, signers: Mapping[str, str], vault: Any) -> Iterator
     """Ask Vault whether the identity may sign with its own key, and whether with that of another duty."""
     from airflow_mlgov.configuration import option
     from airflow_mlgov.vault.errors import vault_errors
+    from airflow_mlgov.vault.transit import mount_and_key
 
-    paths = {other: f"transit/sign/{uri.partition(':')[2]}" for other, uri in signers.items()}
+    named = {other: mount_and_key(uri.partition(":")[2]) for other, uri in signers.items()}
+    paths = {other: f"{mount}/sign/{key}" for other, (mount, key) in named.items()}
     try:
         with vault_errors("ask what its own token may do"):
             answer = vault.sys.get_capabilities(sorted(set(paths.values())))["data"]

@@ -15,6 +15,8 @@ from airflow_mlgov.strict_files import read_file
 if TYPE_CHECKING:
     from securesystemslib.signer import Key
 
+    from airflow_mlgov.evidence.signing import TrustRoot
+
 trust_app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="The trust root: every public key that was ever allowed to sign."
 )
@@ -70,12 +72,16 @@ def trust_move(
     from airflow_mlgov.evidence.signing import TrustRoot, duties
 
     _require_known(duty or ())
-    root, wanted = TrustRoot.load(trust), duty or duties()
+    root, wanted = TrustRoot.load(trust) if trust.exists() else TrustRoot(), duty or duties()
     keys = {name: signer_for(sign.replace("{duty}", name.replace("_", "-"))).public_key for name in wanted}
+    keys = {name: key for name, key in keys.items() if not _is_in_force(root, name, key)}
+    if not keys:
+        say(f"{trust}: these duties have these keys already")
+        return
     moved = root.moved(keys)
     moved.save(trust)
     ended = sum(item.valid_until != old.valid_until for item, old in zip(moved.keys, root.keys, strict=False))
-    say(f"{trust}: {len(wanted)} duties moved; {ended} key(s) of before end in an hour, and are kept")
+    say(f"{trust}: {len(keys)} duties moved; {ended} key(s) of before end in an hour, and are kept")
 
 
 @trust_app.command("end")
@@ -125,6 +131,12 @@ def trust_show(trust: TrustFile, as_json: AsJson = False) -> None:
         say(f"{str(row['keyid'])[:16]}  {row['type']:8}  {', '.join(row['duties'])}{whose}  ({dates})")
 
 
+def _is_in_force(root: TrustRoot, duty: str, key: Key) -> bool:
+    """Whether a duty signs with this key already."""
+    newest = root.key_for(duty)
+    return newest is not None and newest.keyid == key.keyid
+
+
 def _require_known(wanted: Iterable[str]) -> None:
     from airflow_mlgov.evidence.signing import duties
 
@@ -156,8 +168,12 @@ def _public_key(sign: str | None, pem: Path | None) -> Key:
 
 def vault_policy(
     duty: Annotated[str, typer.Argument(help="A gate's name, registration, approval, promotion …")],
+    transit_mount: Annotated[
+        str, typer.Option("--transit-mount", help="Where the Transit engine is mounted.")
+    ] = "transit",
+    kv_mount: Annotated[str, typer.Option("--kv-mount", help="Where the KV v2 engine is mounted.")] = "secret",
 ) -> None:
     """Print the Vault policy of a duty's identity, for `vault policy write mlgov-fairness -`."""
     from airflow_mlgov.vault.policy import vault_policy
 
-    say(*vault_policy(duty).rstrip("\n").split("\n"))
+    say(*vault_policy(duty, transit=transit_mount, kv=kv_mount).rstrip("\n").split("\n"))

@@ -33,5 +33,5 @@ def signer_of(
             raise ConfigurationError(
                 f"signing with {uri!r} needs a Vault client: set [mlgov] vault_conn_id", code="vault.not_configured"
             )
-        return TransitSigner(vault, name)
+        return TransitSigner.named(vault, name)
     return open_signer(uri, public_key)

@@ -10,6 +10,12 @@ from securesystemslib.signer import Key, Signature, Signer, SSlibKey
 from airflow_mlgov.vault.errors import vault_errors
 
 
+def mount_and_key(name: str) -> tuple[str, str]:
+    """Where Transit is mounted, and the key there, from what ``vault:`` names; no key holds a ``/``."""
+    mount, _, key = name.rpartition("/")
+    return mount or "transit", key
+
+
 class TransitSigner(Signer):  # type: ignore[misc]  # securesystemslib ships no types to mypy here
     """Signs with a Vault or OpenBao Transit key (ed25519 or ecdsa-p256).
 
@@ -42,10 +48,19 @@ class TransitSigner(Signer):  # type: ignore[misc]  # securesystemslib ships no 
 
     @classmethod
     def from_priv_key_uri(cls, priv_key_uri: str, public_key: Key | None = None, secrets_handler: Any = None) -> Signer:  # noqa: ARG003 - Vault tells the public key
-        """With Vault's address and token from the environment, as Vault's own tool does."""
+        """With Vault's address, token and namespace from the environment, as Vault's own tool does."""
+        import os
+
         import hvac
 
-        return cls(hvac.Client(), priv_key_uri.partition(":")[2])
+        client = hvac.Client(namespace=os.environ.get("VAULT_NAMESPACE") or None)
+        return cls.named(client, priv_key_uri.partition(":")[2])
+
+    @classmethod
+    def named(cls, client: Any, name: str) -> TransitSigner:
+        """The signer of ``KEY``, or of ``MOUNT/KEY`` where Transit is mounted elsewhere."""
+        mount, key = mount_and_key(name)
+        return cls(client, key, mount)
 
     def sign(self, payload: bytes) -> Signature:
         """Ask Vault for a signature over ``payload``.

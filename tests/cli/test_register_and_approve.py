@@ -1,16 +1,12 @@
 """From a run to production without Airflow: register, judge, read, approve, promote, each a command."""
 
 import json
-import os
-import pty
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from airflow_mlgov.data.source import subject_of
-from tests.fixtures.shell import Run
+from tests.fixtures.shell import Run, at_a_terminal
 from tests.worlds.governed import PASSED, Governed, statement_of
 from tests.worlds.release import people
 
@@ -59,24 +55,6 @@ def test_a_model_goes_to_production_by_commands_alone(approving: Governed, shell
     assert (code, "it may be promoted" in out) == (0, True), err
     assert shell("promote", version.uri, "--target", "production", "--requester", "rita")[0] == 0
     assert approving.places()[version.version] == PASSED
-
-
-def at_a_terminal(words: list[object], says: str) -> tuple[int, str]:
-    """``mlgov`` on a terminal of its own, at which somebody types; its exit code and what the terminal shows."""
-    here, there = pty.openpty()
-    command = [str(Path(sys.executable).with_name("mlgov")), *map(str, words)]
-    with subprocess.Popen(command, stdin=there, stdout=there, stderr=there, start_new_session=True) as process:
-        os.close(there)
-        os.write(here, says.encode())
-        shown = b""
-        while True:
-            try:
-                part = os.read(here, 65536)
-            except OSError:  # the other side is closed
-                break
-            shown += part
-    os.close(here)
-    return process.returncode, shown.decode()
 
 
 def test_whoever_sits_at_a_terminal_reads_and_is_asked(approving: Governed, monkeypatch: pytest.MonkeyPatch) -> None:
