@@ -142,6 +142,7 @@ def test_names_and_values_of_all_kinds_are_written_so_that_they_are_read_back(ru
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_from_nothing_to_a_promoted_model_on_openbao_mlflow_and_airflow(
     run: Run, data: Path, tmp_path: Path, openbao: OpenBaoServer, mlflow_server: MlflowServer
 ) -> None:
