@@ -37,7 +37,7 @@ _MOST_DECISIONS = 300
 MOST_EXPORTED = 10_000
 _KINDS = (
     "gate", "provenance", "approval", "decision", "intent", "promotion", "policy", "incident", "checkpoint", "waiver",
-    "emergency", "audit", "quarantine",
+    "emergency", "audit", "quarantine", "report",
 )  # fmt: skip
 NEEDS = {
     "deny": "should not serve",

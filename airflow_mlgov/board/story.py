@@ -22,6 +22,7 @@ from airflow_mlgov.evidence.statements import (
     IntentStatement,
     PromotionStatement,
     ProvenanceStatement,
+    ReportStatement,
     WaiverStatement,
 )
 from airflow_mlgov.evidence.verification import Evidence, Unverified, only
@@ -40,6 +41,7 @@ _STEPS = {
     "emergency": "Break-glass",
     "audit": "Audit",
     "incident": "Incident",
+    "report": "Report",
 }
 
 
@@ -157,7 +159,7 @@ def statement_in(envelope: str) -> Any:
 
 
 def _event(item: Evidence) -> Event:
-    text, outcome = _said(item)
+    text, outcome = told(item)
     title = _STEPS.get(item.kind, item.kind)
     if isinstance(item.statement, GateStatement):
         title = f"Gate {item.statement.gate}"
@@ -165,7 +167,7 @@ def _event(item: Evidence) -> Event:
     return Event(item.seq, item.issued_at, item.kind, title, text, outcome, run, item.reference)
 
 
-def _said(item: Evidence) -> tuple[str, str]:
+def told(item: Evidence) -> tuple[str, str]:
     """What a statement says, and the word for how it ended."""
     match item.statement:
         case GateStatement(result=result) as gate:
@@ -179,6 +181,8 @@ def _said(item: Evidence) -> tuple[str, str]:
             return f"of {', '.join(result.gate for result in audit.results)} for {audit.target}", str(audit.verdict)
         case IncidentStatement() as incident:
             return f"{incident.code}: {incident.message}", incident.state
+        case ReportStatement() as report:
+            return f"{report.framework} of sha256:{report.document_sha256}, answered for by {report.person.name}", ""
     return _decided(item)
 
 
@@ -381,5 +385,5 @@ def _answers(good: Sequence[Evidence]) -> Iterable[Answer]:
 
 
 def _shown(item: Evidence) -> str:
-    text, outcome = _said(item)
+    text, outcome = told(item)
     return f"{item.gate or item.kind}: {outcome or text} ({item.reference})"

@@ -139,6 +139,9 @@ STATEMENTS: dict[str, Callable[[], st.Signed]] = {
 """Name of a golden file -> the statement as it is made today."""
 LATER: dict[str, Callable[[], st.Signed]] = {
     "quarantine": lambda: st.QuarantineStatement.of(7, SHA, "signed by a stranger", OLGA, "a test of 2025", CONTEXT),
+    "report": lambda: st.ReportStatement(
+        MODEL, CONTEXT, "annex-iv", SHA, "production", "text/html", "d" * 64, {"missing": 3, "fresh": 9}, OLGA
+    ),
     "provenance_shipped": lambda: st.ProvenanceStatement(
         MODEL, CONTEXT, (DATA,), ("Tom",), {"run_id": "r"}, place="s3://models/credit/7",
         images=(Subject("image", "registry.example/credit", SHA),),

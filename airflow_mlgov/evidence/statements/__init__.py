@@ -22,6 +22,7 @@ from airflow_mlgov.evidence.statements.common import (
     identity,
     rfc3339,
 )
+from airflow_mlgov.evidence.statements.documents import ReportStatement
 from airflow_mlgov.evidence.statements.gates import Audited, AuditStatement, GateStatement, read_check
 from airflow_mlgov.evidence.statements.people import ApprovalStatement, EmergencyStatement, Terms, WaiverStatement
 from airflow_mlgov.evidence.statements.releases import (
@@ -62,6 +63,7 @@ __all__ = [
     "PromotionStatement",
     "ProvenanceStatement",
     "QuarantineStatement",
+    "ReportStatement",
     "Signed",
     "Statement",
     "Terms",
@@ -88,6 +90,7 @@ _ALL = (
     EmergencyStatement,
     AuditStatement,
     QuarantineStatement,
+    ReportStatement,
 )
 CLASSES = {cls.predicate_type: cls for cls in _ALL}
 """Predicate type -> the class of its statements."""

@@ -1,0 +1,41 @@
+"""A fleet on one ledger, made once, and reports about it."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from airflow_mlgov.board.judging import Bench
+from airflow_mlgov.evidence.signing import TrustRoot
+from airflow_mlgov.governance.policy import load_policy
+from airflow_mlgov.reports.document import Report, make_report
+from airflow_mlgov.reports.frameworks import framework
+from airflow_mlgov.reports.matter import find
+from tests.fixtures.mlflow_server import MlflowServer
+from tests.worlds.fleet import Fleet, make_fleet
+
+Reporting = Callable[..., Report]
+
+
+@pytest.fixture(scope="session")
+def fleet(mlflow_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory) -> Fleet:
+    """Six models in six situations."""
+    return make_fleet(tmp_path_factory.mktemp("reported"), mlflow_server, "reported_")
+
+
+@pytest.fixture(scope="session")
+def bench(fleet: Fleet) -> Bench:
+    """What they are judged from."""
+    trust, policy = TrustRoot.load(fleet.folder / "trust.json"), load_policy(fleet.policy_file)
+    return Bench(fleet["credit_risk"].ledger.walk(), trust, policy, datetime.now(UTC))
+
+
+@pytest.fixture(scope="session")
+def report(bench: Bench) -> Reporting:
+    """A report about one of them."""
+
+    def made(name: str, of: str = "eu-ai-act", version: str | None = None, **given: Any) -> Report:
+        return make_report(framework(of), find(bench, f"reported_{name}", version), **given)
+
+    return made
