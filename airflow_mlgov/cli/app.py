@@ -69,6 +69,11 @@ COMMANDS = {
         "board",
         "Show the governance board in a browser: models, their stories, what is owed, the audit log. It changes",
     ),
+    "report": _Command(
+        "report",
+        "report",
+        "Say what the ledger holds for each control of a framework, gaps first: fresh, stale, missing or waived",
+    ),
     "waive": _Command(
         "exceptions",
         "waive",

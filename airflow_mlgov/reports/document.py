@@ -1,4 +1,4 @@
-"""One report as plain data, whatever it will be rendered as: controls with what the ledger has to say, the gaps first."""
+"""One report as plain data, whatever it will be rendered as: each control with what the ledger has to say."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from airflow_mlgov.errors import ConfigurationError
@@ -13,7 +14,7 @@ from airflow_mlgov.reports.facts import Table, told
 from airflow_mlgov.reports.frameworks import Control, Framework
 from airflow_mlgov.reports.matter import Matter
 from airflow_mlgov.reports.speaking import ORDER, Finding, Speaker, State, worst
-from airflow_mlgov.strict_files import nearest
+from airflow_mlgov.strict_files import nearest, read_yaml
 
 FORM = "mlgov/report/1"
 NEVER = (
@@ -124,7 +125,9 @@ class Report:
         }
 
 
-def make_report(framework: Framework, matter: Matter, words: Mapping[str, str] | None = None, sha256: str = "") -> Report:
+def make_report(
+    framework: Framework, matter: Matter, words: Mapping[str, str] | None = None, sha256: str = ""
+) -> Report:
     """A report.
 
     :param words: control -> what the organisation says of it
@@ -153,14 +156,12 @@ def make_report(framework: Framework, matter: Matter, words: Mapping[str, str] |
     return Report(framework, matter, matter.bench.now, sections, sha256)
 
 
-def read_words(path: str) -> tuple[dict[str, str], str]:
+def read_words(path: Path) -> tuple[dict[str, str], str]:
     """An organisation's own words, control -> text, and the SHA-256 of their file.
 
     :raises ConfigurationError: it is no mapping of texts
     :raises AccessError: the file system refuses
     """
-    from airflow_mlgov.strict_files import read_yaml
-
     read = read_yaml(path, "file of words", plain=True)
     wanted = {"type": "object", "additionalProperties": {"type": "string", "maxLength": 20_000}}
     problem = read.problem(wanted)

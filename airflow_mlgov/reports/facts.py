@@ -18,8 +18,8 @@ from airflow_mlgov.evidence.statements import (
     WaiverStatement,
 )
 from airflow_mlgov.evidence.verification import Evidence, only
-from airflow_mlgov.reports.matter import Matter
 from airflow_mlgov.release.timeline import version_of
+from airflow_mlgov.reports.matter import Matter
 from airflow_mlgov.results import Severity
 
 _MOST = 200
@@ -181,7 +181,14 @@ def _policy(matter: Matter) -> Rows:
 def _people(matter: Matter) -> Rows:
     for item in only(matter.mine, ApprovalStatement):
         said = item.statement
-        yield said.approver.name, said.answer, said.reason, f"{said.answered_at:%Y-%m-%d %H:%M}", len(said.shown), item.reference
+        yield (
+            said.approver.name,
+            said.answer,
+            said.reason,
+            f"{said.answered_at:%Y-%m-%d %H:%M}",
+            len(said.shown),
+            item.reference,
+        )
 
 
 def _exceptions(matter: Matter) -> Rows:
@@ -198,12 +205,24 @@ def _moves(matter: Matter) -> Rows:
     for item in only(matter.dossier.history, PromotionStatement):
         if (item.environment, item.statement.target) == (matter.standing.environment, matter.standing.target):
             instead = item.statement.replaces or ""
-            yield f"{item.issued_at:%Y-%m-%d %H:%M}", item.statement.action, version_of(item), instead, item.statement.reason, item.reference
+            yield (
+                f"{item.issued_at:%Y-%m-%d %H:%M}",
+                item.statement.action,
+                version_of(item),
+                instead,
+                item.statement.reason,
+                item.reference,
+            )
 
 
 def _audits(matter: Matter) -> Rows:
     for item in only(matter.mine, AuditStatement):
-        yield f"{item.issued_at:%Y-%m-%d}", item.statement.verdict, ", ".join(r.gate for r in item.statement.results), item.reference
+        yield (
+            f"{item.issued_at:%Y-%m-%d}",
+            item.statement.verdict,
+            ", ".join(r.gate for r in item.statement.results),
+            item.reference,
+        )
     for owed in matter.standing.obligations:
         yield f"{owed.due:%Y-%m-%d}", owed.state, owed.check or "all gates", owed.promotion
 

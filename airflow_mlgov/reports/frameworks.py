@@ -179,7 +179,7 @@ def _control(said: Mapping[str, Any], source: str, since: date, known: Mapping[s
 
 
 def _require_known(token: str, where: str) -> None:
-    """A misspelt word would be evidence that is missing for ever; an organisation's own packs and gates may be anything."""
+    """A misspelt word would be evidence that is missing for ever; packs of an organisation's own are not known here."""
     kind, _, name = token.partition(":")
     known = {
         "gate": catalogue.names(),

@@ -130,9 +130,9 @@ def _subject(history: Sequence[Evidence], identity: RegistryIdentity, version: s
     newest = about[-1].subject.version if about else None
     mine = [item for item in about if item.subject.version == (version or newest)]
     if not mine:
-        known = sorted({version_of(item) for item in about})
+        known = ", ".join(sorted({version_of(item) for item in about})) or "none"
         raise ConfigurationError(
-            f"the ledger holds nothing about version {version} that verifies; it does about {', '.join(known) or 'none'}",
+            f"the ledger holds nothing about version {version} that verifies; it does about {known}",
             code="report.no_evidence",
         )
     last = mine[-1]

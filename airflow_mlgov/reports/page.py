@@ -1,5 +1,5 @@
-"""A report as headings, tables and sentences, which HTML, Markdown and PDF render alike. What is a word of somebody else
-is made harmless by whoever renders it."""
+"""A report as headings, tables and sentences, which all formats for people render alike. What somebody else has said is
+made harmless by whoever renders it."""
 
 from __future__ import annotations
 
@@ -55,17 +55,25 @@ def page_of(report: Report) -> Page:
     """The page of a report about one version."""
     framework, matter = report.framework, report.matter
     standing, head = matter.standing, matter.bench.walked.head
+    place = f" ({standing.place})" if standing.place else ""
     facts = (
         ("Model", f"{matter.model.name} version {matter.model.version}"),
-        ("Files", f"sha256:{matter.model.digest}, {'hashed for this report' if matter.hashed else 'as evidence names them'}"),
+        (
+            "Files",
+            f"sha256:{matter.model.digest}, {'hashed for this report' if matter.hashed else 'as evidence names them'}",
+        ),
         ("Registry", matter.model.registry or ""),
-        ("Place", f"target {standing.target}{f' ({standing.place})' if standing.place else ''}, environment {standing.environment}"),
+        (
+            "Place",
+            f"target {standing.target}{place}, environment {standing.environment}",
+        ),
         ("Made", f"{report.made_at:%Y-%m-%d %H:%M} UTC"),
         ("Ledger", f"{head.size} entries, every link of the chain verified; head {head.head}"),
         ("Checkpoints", ", ".join(f"of {mark.size} entries, held" for mark in matter.checkpoints) or "none were given"),
         ("Framework", f"{framework.title}; file of {framework.version}, sha256:{framework.sha256[:12]}"),
         ("Source", framework.source),
-        ("Applies from", f"{framework.applies_from.isoformat()}. {framework.note}".strip()),
+        ("Applies from", framework.applies_from.isoformat()),
+        ("Note", framework.note or "none"),
     )
     words = (("Words", f"of the organisation, sha256:{report.words_sha256}"),) if report.words_sha256 else ()
     counts = tuple((state.word, str(state), count) for state, count in report.counts.items())
@@ -73,23 +81,26 @@ def page_of(report: Report) -> Page:
         framework.title, f"{matter.model.name} version {matter.model.version}", report.verdict,
         None if standing.role == "ungoverned" else standing.allowed,
         (*facts, *words), (NEVER,), counts,
-        (_standing(report), _gaps(report), *_sections(report), _reading(report)),
+        (*_against(report), _gaps(report), *_sections(report), _resting(report), _reading(report)),
     )  # fmt: skip
 
 
-def _standing(report: Report) -> Part:
-    standing, bad = report.matter.standing, report.matter.dossier.bad
-    against = tuple((code, message) for code, message in standing.reasons)
-    unverified = tuple((f"ledger:{item.seq}", f"{item.kind}: {item.problem}") for item in bad)
-    text = "The answer of the same decision that promotes, and that `mlgov verify` and the board give."
-    grids = []
-    if against:
-        grids.append(Grid(("reason", "says"), against, "Against it"))
-    if unverified:
-        grids.append(Grid(("entry", "does not verify"), unverified, "What is filed under its bytes and does not verify"))
-    if standing.facts:
-        grids.append(Grid(("for it",), tuple((fact,) for fact in standing.facts), "For it"))
-    return Part(f"How it stands: {report.verdict}", (text,), tuple(grids))
+def _against(report: Report) -> tuple[Part, ...]:
+    """What the decision says against it; nothing if it says nothing."""
+    bad = [(f"ledger:{item.seq}", f"{item.kind}: {item.problem}") for item in report.matter.dossier.bad]
+    grids = [Grid(("reason", "says"), report.matter.standing.reasons)] if report.matter.standing.reasons else []
+    if bad:
+        grids.append(Grid(("entry", "does not verify"), tuple(bad)))
+    return (Part(f"Why: {report.verdict}", (_SAME,), tuple(grids)),) if grids else ()
+
+
+def _resting(report: Report) -> Part:
+    facts = tuple((fact,) for fact in report.matter.standing.facts)
+    grids = (Grid(("what was verified",), facts),) if facts else ()
+    return Part(f"What the answer rests on: {report.verdict}", (_SAME,), grids)
+
+
+_SAME = "The answer is that of the decision that promotes, of mlgov verify and of the board."
 
 
 def _gaps(report: Report) -> Part:
@@ -102,10 +113,14 @@ def _gaps(report: Report) -> Part:
 
 
 def _sections(report: Report) -> tuple[Part, ...]:
-    return tuple(
-        Part(title, (), tuple(grid for grids in map(_with_facts, lines) for grid in grids) if _has_facts(lines) else (_grid(lines),))
-        for title, lines in report.sections
-    )  # fmt: skip
+    return tuple(Part(title, (), _grids(lines)) for title, lines in report.sections)
+
+
+def _grids(lines: tuple[Line, ...]) -> tuple[Grid, ...]:
+    """One table, or one for each control where there is more to tell."""
+    if not _has_facts(lines):
+        return (_grid(lines),)
+    return tuple(grid for line in lines for grid in _with_facts(line))
 
 
 def _has_facts(lines: tuple[Line, ...]) -> bool:
@@ -140,7 +155,7 @@ def _evidence(line: Line) -> Cell:
 
 
 _MEANINGS = {
-    State.AGAINST: "evidence is there and says that something is wrong: a gate that fails, a rejection, an open incident",
+    State.AGAINST: "evidence is there and says that something is wrong: a failed gate, a rejection, an open incident",
     State.MISSING: "the ledger holds no such evidence that counts",
     State.STALE: "evidence is there, and is older than the policy allows or than it says of itself",
     State.PART: "some of what speaks to the control is there, and some is missing",
@@ -157,7 +172,7 @@ def _reading(report: Report) -> Part:
     rows = tuple((str(state), meaning) for state, meaning in _MEANINGS.items())
     text = (
         "Each line ends with where it stands in the ledger, as ledger:NUMBER@beginning of the envelope's SHA-256.",
-        f"To look at an entry: mlgov ledger show NUMBER. To verify the version again, from its files, the ledger and the "
-        f"trust root: mlgov verify models:/{model.name}/{model.version}. To take all of it away: mlgov ledger export.",
+        "To look at an entry: mlgov ledger show NUMBER. To verify the version again, from its files, the ledger and "
+        f"the trust root: mlgov verify models:/{model.name}/{model.version}. To take it all away: mlgov ledger export.",
     )
     return Part("How to read this", text, (Grid(("state", "means"), rows),))

@@ -1,5 +1,5 @@
-"""What the ledger has to say where a control names a kind of evidence: present and fresh, stale, missing, waived until a
-day, or present and against. Takes the outcome of gates from the judgement that promotes and that the board shows."""
+"""What the ledger has to say where a control names a kind of evidence: present and fresh, stale, missing, waived until
+a day, or present and against. Takes the outcome of gates from the judgement that promotes and that the board shows."""
 
 from __future__ import annotations
 
@@ -129,7 +129,9 @@ class Speaker:
 
     def _required(self, token: str, cell: Cell, results: dict[int, Evidence[GateStatement]]) -> Finding:
         if cell.outcome is None or cell.seq is None:
-            return Finding(token, State.MISSING, f"no result of the gate {cell.gate} counts, and the policy requires it")
+            return Finding(
+                token, State.MISSING, f"no result of the gate {cell.gate} counts, and the policy requires it"
+            )
         item = results.get(cell.seq)
         references = (item.reference,) if item else (f"ledger:{cell.seq}",)
         tries = f", {cell.tries} tries on the same data" if cell.tries > 1 else ""
@@ -173,8 +175,9 @@ class Speaker:
                     by.setdefault(str(check.values["code"]), []).append(check)
             found |= {code: (item, checks) for code, checks in by.items()}
         if not found:
-            why = f"no result of the policy gate has asked {'this rule' if len(codes) == 1 else f'these {len(codes)} rules'}"
-            return Finding(token, State.MISSING, why)
+            return Finding(
+                token, State.MISSING, f"no result of the policy gate has asked {pack} for {', '.join(codes)}"
+            )
         references = tuple(dict.fromkeys(item.reference for item, _ in found.values()))
         ends = min(
             min(item.issued_at + self._max_age, item.expires_at) if self._max_age else item.expires_at
@@ -182,13 +185,19 @@ class Speaker:
         )
         bad = [code for code, (_, checks) in found.items() if any(one.outcome is not Outcome.PASS for one in checks)]
         if bad:
-            return Finding(token, State.AGAINST, f"found by {', '.join(bad)}", ends, references)
+            return Finding(token, State.AGAINST, f"{pack}: found by {', '.join(bad)}", ends, references)
         if ends <= self._now:
-            return Finding(token, State.STALE, f"{len(found)} asked, nothing found", ends, references)
+            return Finding(token, State.STALE, f"{pack}: {len(found)} rules asked, nothing found", ends, references)
         if len(found) < len(codes):
             absent = ", ".join(code for code in codes if code not in found)
-            return Finding(token, State.PART, f"{len(found)} asked, nothing found; not asked: {absent}", ends, references)
-        return Finding(token, State.FRESH, f"{len(found)} asked, nothing found", ends, references)
+            return Finding(
+                token,
+                State.PART,
+                f"{pack}: {len(found)} rules asked, nothing found; not asked: {absent}",
+                ends,
+                references,
+            )
+        return Finding(token, State.FRESH, f"{pack}: {len(found)} rules asked, nothing found", ends, references)
 
     # -- other statements ---------------------------------------------------------------------------------------------
 
@@ -223,8 +232,8 @@ class Speaker:
         answers = [*newest.values()]
         references = tuple(item.reference for item in answers)
         said = "; ".join(
-            f"{item.statement.answer} by {item.statement.approver.name} on {item.statement.answered_at:%Y-%m-%d}, who was "
-            f"shown {len(item.statement.shown)} pieces of evidence"
+            f"{item.statement.answer} by {item.statement.approver.name} on {item.statement.answered_at:%Y-%m-%d}, "
+            f"who was shown {len(item.statement.shown)} pieces of evidence"
             for item in answers
         )
         if any(not item.statement.approved for item in answers):
@@ -286,9 +295,10 @@ class Speaker:
         """Of this version; incidents and rollbacks of any version at the target."""
         at = (self._matter.standing.environment, self._matter.standing.target)
         for item in self._matter.dossier.history:
-            if isinstance(item.statement, IncidentStatement | PromotionStatement):
-                if (item.environment, item.statement.target or at[1]) == at:
-                    yield item
+            said = item.statement
+            is_move = isinstance(said, IncidentStatement | PromotionStatement)
+            if is_move and (item.environment, getattr(said, "target", "") or at[1]) == at:
+                yield item
         yield from (item for item in self._matter.mine if item.kind in ("waiver", "emergency"))
 
     # -- shared -------------------------------------------------------------------------------------------------------

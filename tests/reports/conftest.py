@@ -15,8 +15,6 @@ from airflow_mlgov.reports.matter import find
 from tests.fixtures.mlflow_server import MlflowServer
 from tests.worlds.fleet import Fleet, make_fleet
 
-Reporting = Callable[..., Report]
-
 
 @pytest.fixture(scope="session")
 def fleet(mlflow_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory) -> Fleet:
@@ -32,7 +30,7 @@ def bench(fleet: Fleet) -> Bench:
 
 
 @pytest.fixture(scope="session")
-def report(bench: Bench) -> Reporting:
+def report(bench: Bench) -> Callable[..., Report]:
     """A report about one of them."""
 
     def made(name: str, of: str = "eu-ai-act", version: str | None = None, **given: Any) -> Report:
