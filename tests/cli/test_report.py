@@ -16,7 +16,7 @@ MISUSED = [
     (["{model}", "--framework", "fleet"], "report.fleet"),
     (["--framework", "iso-42001"], "option.missing"),
     (["models:/{model}/1", "--framework", "iso-42001", "--version", "2"], "option.missing"),
-    (["{model}", "--framework", "iso-42001", "--target", "prodction"], "policy.target_unknown"),
+    (["{model}", "--framework", "iso-42001", "--target", "productoin"], "policy.target_unknown"),
     (["models:/{model}/9", "--framework", "iso-42001"], "report.no_evidence"),
 ]
 

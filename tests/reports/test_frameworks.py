@@ -128,7 +128,7 @@ def test_an_organisation_has_one_of_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "code", "said"),
     [
-        ("statement:approval", "statement:aproval", "framework.evidence", "did you mean 'approval'"),
+        ("statement:approval", "statement:appproval", "framework.evidence", "did you mean 'approval'"),
         ("gate:fairness", "gate:fairnes", "framework.evidence", "fairness"),
         ("id: R2", "id: R1", "framework.form", "twice"),
         ("2026-01-01", "soon", "framework.form", "2027-12-02"),
