@@ -17,9 +17,11 @@ EXTRAS: Mapping[str, str] = {
     "deltalake": "delta",
     "fairlearn": "fairness",
     "fastapi": "board",
+    "fpdf": "reports",
     "great_expectations": "great-expectations",
     "grpc": "spark",
     "hvac": "vault",
+    "matplotlib": "reports",
     "mlflow": "mlflow",
     "pandas": "tables",
     "psycopg": "postgres",
@@ -34,7 +36,7 @@ EXTRAS: Mapping[str, str] = {
     "uvicorn": "board",
 }
 """Module at the top -> the extra of either distribution that brings it."""
-_NAMES = {"sklearn": "scikit-learn", "great_expectations": "Great Expectations", "mlflow": "MLflow"}
+_NAMES = {"fpdf": "fpdf2", "sklearn": "scikit-learn", "great_expectations": "Great Expectations", "mlflow": "MLflow"}
 _STORES = {"s3": "s3fs", "s3a": "s3fs"}
 """Scheme of a URL -> the module that opens it."""
 

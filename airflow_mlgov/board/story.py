@@ -87,6 +87,8 @@ class Figure:
     note: str
     svg: str
     marks: tuple[Mark, ...]
+    about: str
+    """``groups``, ``versions`` or ``drift``."""
 
 
 @dataclass(frozen=True)
@@ -282,6 +284,7 @@ def _rates(gates: Iterable[GateStory]) -> Iterable[Figure]:
                         "group must lie, given the highest",
                         draw(f"{measure} by {feature}", marks, _group_band(row.check, marks)),
                         tuple(marks),
+                        "groups",
                     )
 
 
@@ -333,6 +336,7 @@ def _over_versions(gates: Iterable[GateStory], dossier: Dossier, environment: st
                 f"the bound is {row.check.bound}",
                 draw(f"{row.check.name} over versions", marks, _band(row.check.bound, marks), None),
                 tuple(marks),
+                "versions",
             )
 
 
@@ -356,6 +360,7 @@ def _drift(gates: Iterable[GateStory]) -> Iterable[Figure]:
                 f"drift against the reference{f'; the bound is {bound}' if bound else ''}",
                 draw(f"{measure} by column", marks, _band(bound, marks) if bound else None, None),
                 tuple(marks),
+                "drift",
             )
 
 

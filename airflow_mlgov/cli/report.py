@@ -56,7 +56,9 @@ def report(
     ] = None,
     form: Annotated[
         str | None,
-        typer.Option("--format", help="html, md or json; if omitted, by the end of --out, else md."),
+        typer.Option(
+            "--format", help="html, md, json, pdf, oscal or cyclonedx; if omitted, by the end of --out, else md."
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", parser=path, help="New file to write; on stdout if omitted.")
@@ -96,7 +98,7 @@ def report(
     It says which evidence is there and where it stands, never that a control is met. With --registry the version's
     files are hashed again; without, they are those that evidence names.
     """
-    from airflow_mlgov.reports.rendering import form_of
+    from airflow_mlgov.reports.rendering import form_of, render_report
 
     chosen = form_of(form, out)
     bench, marks = _bench(ledger, trust, configured_policy(policy), checkpoint)
@@ -109,7 +111,7 @@ def report(
     client = open_registry(registry, bench.policy, "registration") if registry or push else None
     matter = _matter(bench, model, version, target, environment, client, marks)
     made = _report(framework, matter, words)
-    content = _rendered(made, chosen)
+    content = render_report(chosen, made)
     _put(content, out)
     if sign is not None:
         from airflow_mlgov.reports.answering import answer_for
@@ -182,13 +184,6 @@ def _report(framework: str, matter: Matter, words: Path | None) -> Report:
         )
     said, sha256 = read_words(words) if words else ({}, "")
     return make_report(framework_of(framework), matter, said, sha256)
-
-
-def _rendered(made: Report, form: str) -> bytes:
-    from airflow_mlgov.reports.page import page_of
-    from airflow_mlgov.reports.rendering import rendered
-
-    return rendered(form, lambda: page_of(made), made.as_dict)
 
 
 def _fleet(bench: Bench, environment: str | None, form: str) -> bytes:

@@ -16,6 +16,7 @@ from airflow_mlgov.evidence.signing import TrustRoot, sign_statement
 from airflow_mlgov.evidence.statements import CheckpointStatement, Context, PromotionStatement
 from airflow_mlgov.evidence.verification import verify_envelope
 from airflow_mlgov.strict_files import MAX_BYTES, read_text
+from airflow_mlgov.words import line
 
 if TYPE_CHECKING:
     from securesystemslib.signer import Signer
@@ -96,7 +97,8 @@ def _head_in(file: str, trust: TrustRoot) -> Head:
     try:
         return open_checkpoint(read_checkpoint(file), trust)
     except EvidenceError as error:
-        raise EvidenceError(f"the checkpoint {file}: {error}", code=error.code) from None
+        error.args = (line(f"the checkpoint {file}: {error}"),)
+        raise
 
 
 def _files_at(place: str) -> list[str]:

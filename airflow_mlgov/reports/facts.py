@@ -48,7 +48,7 @@ def told(name: str, matter: Matter) -> Table:
     """
     title, head, rows = _FACTS[name]
     found = [tuple(shown(cell) for cell in row) for row in rows(matter)]
-    figures = tuple(one for one in matter.story.figures if " by " in one.title)[:12] if name == "groups" else ()
+    figures = tuple(one for one in matter.story.figures if one.about == "groups")[:12] if name == "groups" else ()
     return Table(title, head, tuple(found[:_MOST]), figures)
 
 
@@ -148,7 +148,7 @@ def _gates(matter: Matter) -> Rows:
 
 def _groups(matter: Matter) -> Rows:
     for figure in matter.story.figures:
-        if " by " in figure.title:
+        if figure.about == "groups":
             for mark in figure.marks:
                 yield figure.title, mark.label, mark.value, f"{mark.low:.4g} to {mark.high:.4g}"
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
-from airflow_mlgov.board.judging import Bench, Standing
+from airflow_mlgov.board.judging import Bench, Cell, Standing
 from airflow_mlgov.board.pages import NEEDS
 from airflow_mlgov.board.rows import STATES
 from airflow_mlgov.board.walked import model_in
@@ -119,7 +120,7 @@ def _board(rows: list[Standing], bench: Bench) -> Grid:
         (
             _name(one),
             NEEDS[one.state],
-            (*(f"{code}: {message}" for code, message in one.reasons), *map(_gate, one.cells)) or "no gate required",
+            _why(one, bench.now) or "no gate required",
             tuple(_owners(bench, one)) or "nobody is named",
         )
         for one in rows
@@ -127,10 +128,17 @@ def _board(rows: list[Standing], bench: Bench) -> Grid:
     return Grid(("model", "stands", "why, and its gates", "owners"), cells, states=tuple(_LOOKS[o.state] for o in rows))
 
 
-def _gate(cell: Any) -> str:
-    if cell.outcome is None:
+def _why(one: Standing, now: datetime) -> tuple[str, ...]:
+    against = [f"{code}: {message}" for code, message in one.reasons]
+    against += [f"incident {item.statement.code}: {item.statement.message}" for item in one.incidents]
+    return (*against, *(_gate(cell, now) for cell in one.cells))
+
+
+def _gate(cell: Cell, now: datetime) -> str:
+    if cell.outcome is None or cell.stale_at is None:
         return f"{cell.gate}: no result counts"
-    return f"{cell.gate}: {cell.outcome}, good until {cell.stale_at:%Y-%m-%d} [ledger:{cell.seq}]"
+    how = "stale since" if cell.stale_at <= now else "fresh until"
+    return f"{cell.gate}: {cell.outcome}, {how} {cell.stale_at:%Y-%m-%d} [ledger:{cell.seq}]"
 
 
 def _exceptions(rows: list[Standing], bench: Bench) -> Part:

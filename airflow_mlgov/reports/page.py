@@ -3,7 +3,9 @@ made harmless by whoever renders it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from airflow_mlgov.board.story import Figure
 from airflow_mlgov.reports.document import NEVER, Line, Report
@@ -55,6 +57,7 @@ def page_of(report: Report) -> Page:
     """The page of a report about one version."""
     framework, matter = report.framework, report.matter
     standing, head = matter.standing, matter.bench.walked.head
+    applies = framework.applies_from <= report.made_at.date()
     place = f" ({standing.place})" if standing.place else ""
     facts = (
         ("Model", f"{matter.model.name} version {matter.model.version}"),
@@ -72,7 +75,7 @@ def page_of(report: Report) -> Page:
         ("Checkpoints", ", ".join(f"of {mark.size} entries, held" for mark in matter.checkpoints) or "none were given"),
         ("Framework", f"{framework.title}; file of {framework.version}, sha256:{framework.sha256[:12]}"),
         ("Source", framework.source),
-        ("Applies from", framework.applies_from.isoformat()),
+        ("Applies from", framework.applies_from.isoformat() + ("" if applies else ", which has not come yet")),
         ("Note", framework.note or "none"),
     )
     words = (("Words", f"of the organisation, sha256:{report.words_sha256}"),) if report.words_sha256 else ()
@@ -109,43 +112,45 @@ def _gaps(report: Report) -> Part:
     if not gaps:
         return Part("Gaps", (f"None of {len(report.lines)} controls lacks evidence that a pipeline makes.",))
     text = f"{of} lack evidence, have some that is stale or waived, or some that speaks against. The worst first."
-    return Part("Gaps", (text,), (_grid(gaps),))
+    return Part("Gaps", (text,), (_grid(gaps, report.framework.applies_from),))
 
 
 def _sections(report: Report) -> tuple[Part, ...]:
-    return tuple(Part(title, (), _grids(lines)) for title, lines in report.sections)
+    since = report.framework.applies_from
+    return tuple(Part(title, (), _grids(lines, since)) for title, lines in report.sections)
 
 
-def _grids(lines: tuple[Line, ...]) -> tuple[Grid, ...]:
-    """One table, or one for each control where there is more to tell."""
-    if not _has_facts(lines):
-        return (_grid(lines),)
-    return tuple(grid for line in lines for grid in _with_facts(line))
+def _grids(lines: Sequence[Line], since: date) -> tuple[Grid, ...]:
+    """Tables of controls; one that has more to tell has it right after its own."""
+    found: list[Grid] = []
+    waiting: list[Line] = []
+    for line in lines:
+        waiting.append(line)
+        if line.tables or line.words:
+            found += [_grid(waiting, since), *_facts(line)]
+            waiting = []
+    return (*found, _grid(waiting, since)) if waiting else tuple(found)
 
 
-def _has_facts(lines: tuple[Line, ...]) -> bool:
-    return any(line.tables or line.words for line in lines)
+def _facts(line: Line) -> list[Grid]:
+    tables = [
+        Grid(table.head, table.rows, f"{line.control.id}: {table.title}", figures=table.figures)
+        for table in line.tables
+    ]
+    said = [Grid((f"{line.control.id}: the organisation says",), ((line.words,),))] if line.words else []
+    return [*said, *tables]
 
 
-def _with_facts(line: Line) -> list[Grid]:
-    tables = [Grid(table.head, table.rows, table.title, figures=table.figures) for table in line.tables]
-    said = [Grid(("the organisation says",), ((line.words,),))] if line.words else []
-    return [_grid([line]), *said, *tables]
-
-
-def _grid(lines: list[Line] | tuple[Line, ...]) -> Grid:
-    rows = tuple((_name(line), _state(line), _evidence(line), line.control.people) for line in lines)
+def _grid(lines: Sequence[Line], since: date) -> Grid:
+    rows = tuple((_name(line, since), str(line.state), _evidence(line), line.control.people) for line in lines)
     head = ("control", "state", "evidence", "people have to say")
     return Grid(head, rows, states=tuple(line.state.word for line in lines))
 
 
-def _name(line: Line) -> Cell:
-    since = () if line.applies else (f"applies from {line.control.applies_from.isoformat()}",)
-    return (line.control.id, line.control.says, *since)
-
-
-def _state(line: Line) -> str:
-    return str(line.state)
+def _name(line: Line, since: date) -> Cell:
+    """With its day, if that is another than the framework's."""
+    day = line.control.applies_from
+    return (line.control.id, line.control.says, *(() if day == since else (f"applies from {day.isoformat()}",)))
 
 
 def _evidence(line: Line) -> Cell:

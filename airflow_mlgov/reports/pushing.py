@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
 from airflow_mlgov.reports.document import NEVER, Report
+from airflow_mlgov.reports.rendering import ENDINGS
 from airflow_mlgov.words import markdown
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def push_report(registry: MlflowRegistry, report: Report, form: str, content: by
             f"{version} comes from no run, so MLflow has no place for a report of it: hand the file over yourself",
             code="report.no_run",
         )
-    name = f"{report.framework.name}-{model.version}.{form}"
+    name = f"{report.framework.name}-{model.version}{ENDINGS[form]}"
     with (
         TemporaryDirectory(prefix="mlgov-report-") as folder,
         registry.calling(f"put {name} beside {version}") as client,

@@ -259,7 +259,11 @@ class Speaker:
         if not audits:
             owed = [item for item in self._matter.standing.obligations if item.state != "met"]
             due = min((item.due for item in owed), default=None)
-            said = f"none yet; one is owed until {due:%Y-%m-%d}" if due else "no audit after deployment is on record"
+            said = (
+                f"no audit after deployment yet; one is owed until {due:%Y-%m-%d}"
+                if due
+                else "no audit after deployment is on record"
+            )
             return Finding(token, State.MISSING, said, due)
         item = audits[-1]
         if item.statement.verdict is not Outcome.PASS:

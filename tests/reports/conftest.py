@@ -1,5 +1,6 @@
 """A fleet on one ledger, made once, and reports about it."""
 
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +20,7 @@ from tests.worlds.fleet import Fleet, make_fleet
 @pytest.fixture(scope="session")
 def fleet(mlflow_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory) -> Fleet:
     """Six models in six situations."""
-    return make_fleet(tmp_path_factory.mktemp("reported"), mlflow_server, "reported_")
+    return make_fleet(tmp_path_factory.mktemp("reported"), mlflow_server, f"{uuid.uuid4().hex[:8]}_")
 
 
 @pytest.fixture(scope="session")
@@ -30,10 +31,10 @@ def bench(fleet: Fleet) -> Bench:
 
 
 @pytest.fixture(scope="session")
-def report(bench: Bench) -> Callable[..., Report]:
+def report(bench: Bench, fleet: Fleet) -> Callable[..., Report]:
     """A report about one of them."""
 
     def made(name: str, of: str = "eu-ai-act", version: str | None = None, **given: Any) -> Report:
-        return make_report(framework(of), find(bench, f"reported_{name}", version), **given)
+        return make_report(framework(of), find(bench, fleet[name].model, version), **given)
 
     return made
