@@ -72,7 +72,8 @@ def digest_of_counts(counts: Iterable[tuple[Sequence[Any], int]]) -> str:
     """
     counted = list(counts)
     columns = [_texts(column) for column in zip(*(values for values, _ in counted), strict=True)]
-    lines = [("\t".join(texts) + "\n").encode("utf-8", "surrogatepass") for texts in zip(*columns, strict=True)]
+    columns[-1:] = [[f"{text}\n" for text in columns[-1]]] if columns else []
+    lines = [line.encode("utf-8", "surrogatepass") for line in map("\t".join, zip(*columns, strict=True))]
     digest = hashlib.sha256(_HEAD)
     for line, count in sorted(zip(lines, (count for _, count in counted), strict=True)):
         _add(digest, line, count)
@@ -152,19 +153,13 @@ def _bytes_of(texts: Any) -> memoryview:
     return memoryview(content)[ends[texts.offset] : ends[texts.offset + len(texts)]]
 
 
-def _texts(column: Iterable[Any]) -> list[str]:
+def _texts(column: Sequence[Any]) -> list[str]:
     """What stands for each value of a column; many values are one."""
-    known: dict[tuple[type, Any], str] = {}
-    texts = []
-    for value in column:
-        if not isinstance(value, str | int):
-            texts.append(_text(value))
-            continue
-        key = type(value), value
-        if key not in known:
-            known[key] = _text(value)
-        texts.append(known[key])
-    return texts
+    kinds = set(map(type, column)) - {type(None)}
+    if kinds not in ({str}, {int}, {bool}):
+        return list(map(_text, column))
+    known = {value: _text(value) for value in set(column)}
+    return list(map(known.__getitem__, column))
 
 
 def _text(value: Any) -> str:

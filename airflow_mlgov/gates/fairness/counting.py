@@ -22,6 +22,8 @@ from airflow_mlgov.results import Subject
 LIMIT = 200_000
 """More cells of one feature than this are no counts any more: a column of scores or of ids was named."""
 
+_SOME = 5
+"""Times the limit: rows that are looked at to see whether it would be passed."""
 LARGEST = "1.7976931348623157e308"
 """Infinity is above it. NaN is above it too, or (BigQuery) compares as false with everything."""
 _FINENESS = 24
@@ -291,10 +293,11 @@ def count_by_feature(pair: Pair, columns: Columns, features: Mapping[str, Sequen
 
 
 def _are_many(pair: Pair, columns: Columns, every: Sequence[str]) -> bool:
-    """Whether the combinations of all columns together are clearly more than may be counted."""
+    """Whether the combinations of all columns together are clearly more than may be counted, as some rows show."""
     pair.data.require(columns.label, columns.predictor, *every, *filter(None, [columns.champion_prediction]))
     row = f"row({', '.join(_expressions(pair, columns, every))})"
-    ((different,),) = pair.data.rows(f"SELECT approx_count_distinct({row}) FROM {pair.data.sql} c")  # noqa: S608 - quoted
+    some = f"SELECT * FROM {pair.data.sql} LIMIT {_SOME * LIMIT}"  # noqa: S608 - quoted
+    ((different,),) = pair.data.rows(f"SELECT approx_count_distinct({row}) FROM ({some}) c")  # noqa: S608 - quoted
     return bool(different > 2 * LIMIT)
 
 

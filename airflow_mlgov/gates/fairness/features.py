@@ -107,7 +107,7 @@ def group_names(values: Sequence[Any]) -> tuple[str | None, ...]:
     padded = len({len(text) for text in texts}) == 1 and any(text.endswith(" ") for text in texts)
     padded = padded and len({text.rstrip(" ") for text in texts}) == len(texts)
     names = {value: key.written.rstrip(" ") if padded else key.written for value, key in keys.items()}
-    return tuple(name if (name := names.get(value)) and name.strip() else None for value in values)
+    return tuple(map({value: name for value, name in names.items() if name.strip()}.get, values))
 
 
 def find_groups(
@@ -209,9 +209,9 @@ def _declared_groups(name: str, groups: Any) -> tuple[str, ...]:
 
 
 def _missing(column: str, groups: Sequence[str | None], rows: Sequence[int]) -> str:
-    count = sum(n for group, n in zip(groups, rows, strict=True) if group is None)
-    if not count:
+    if None not in groups:
         return ""
+    count = sum(n for group, n in zip(groups, rows, strict=True) if group is None)
     return (
         f'sensitive column "{column}" has {count} missing values in {sum(rows)} rows; '
         f'repair them, or set missing_sensitive to "group" to judge them as a group of their own'

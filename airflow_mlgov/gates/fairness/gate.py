@@ -199,13 +199,16 @@ def _judge_labels(
     pair: Pair, settings: Settings, bounds: Sequence[MetricBound]
 ) -> tuple[tuple[Check, ...], list[Estimates], Counted]:
     counted = count_by_feature(pair, settings.columns, {name: columns_of(name) for name in settings.features})
-    judged = []
+    judged: list[Estimates] = []
+    coded: dict[int, dict[str, list[Any]]] = {}
     for name, cells in counted.by_feature.items():
         feature = _feature(name, settings, cells.groups, cells.rows, cells.problems)
         if feature.problem:
             judged.append(Estimates(feature, {}, {}))
             continue
-        codes = _codes(cells, settings)
+        if id(cells) not in coded:  # features that were counted together have the same cells
+            coded[id(cells)] = _codes(cells, settings)
+        codes = coded[id(cells)]
         tables = {name: confusion_of(feature, each, cells.rows) for name, each in codes.items()}
         weighed = {name: weighed_of(feature, each, cells) for name, each in codes.items()}
         judged.append(_estimated(pair, settings, bounds, feature, tables, weighed, _positive(cells, codes)))
