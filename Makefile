@@ -16,7 +16,7 @@ COVERED := airflow_mlgov/results.py,airflow_mlgov/data/*,airflow_mlgov/gates/*,a
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check test cover soak fuzz conformance bench peers lint lock clean
+.PHONY: help install demo check test versions cover soak fuzz conformance bench peers lint lock clean
 
 help: ## what there is (ARGS="…" goes to the command behind a target)
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -44,6 +44,9 @@ check: lint ## for every commit: linters, and the quick tests that need no serve
 
 test: .venv/.test ## every test, against real servers
 	$(PYTEST) -n $(WORKERS) $(ARGS)
+
+versions: .venv/.test ## what check tests, on every Python that is declared
+	$(BIN)/python -m tests.versions $(ARGS)
 
 cover: .venv/.test ## every test with coverage: 90 % of what judges, signs, decides and promotes
 	$(PYTEST) -n $(WORKERS) --cov --cov-report= $(ARGS)

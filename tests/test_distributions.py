@@ -118,6 +118,20 @@ def test_what_needs_airflow_is_listed_alike_in_both() -> None:
     assert all((ROOT / name).exists() for name in taken)
 
 
+LOADED = """
+import importlib
+from importlib.metadata import entry_points
+from airflow_mlgov.provider_info import get_provider_info
+for part in ("operators", "sensors", "triggers"):
+    for item in get_provider_info()[part]:
+        for module in item["python-modules"]:
+            importlib.import_module(module)
+for group in ("apache_airflow_provider", "airflow.plugins", "airflow.policy", "airflow_mlgov.gates"):
+    assert [entry.load() for entry in entry_points(group=group) if entry.value.startswith("airflow_mlgov")], group
+import airflow_mlgov.demo.story
+"""
+"""Everything that Airflow looks for is there."""
+
 BLOCKED = """
 import importlib, sys
 class NoAirflow:
@@ -243,7 +257,7 @@ def test_the_core_alone_verifies_and_promotes(core: Installed, governed: Governe
 
 @pytest.mark.slow
 def test_with_what_gates_need_every_gate_runs(built: dict[str, Path], tmp_path: Path) -> None:
-    gates = installed(tmp_path / "environment", built["mlgov-core"], "gates")
+    gates = installed(tmp_path / "environment", built["mlgov-core"], extra="gates")
     assert not gates.has("airflow", "mlflow")
     people().to_json(tmp_path / "p.jsonl", orient="records", lines=True)
     suite = {"name": "s", "expectations": [
@@ -260,3 +274,19 @@ def test_with_what_gates_need_every_gate_runs(built: dict[str, Path], tmp_path: 
     ):  # fmt: skip
         code, out, err = gates.run("gate", *words)
         assert (code, "PASS" in out) == (0, True), out + err
+
+
+@pytest.mark.slow
+def test_the_provider_comes_with_all_that_its_operators_and_commands_are(
+    built: dict[str, Path], tmp_path: Path
+) -> None:
+    beside = installed(tmp_path / "environment", *built.values())
+    assert beside.run("--version") == (0, f"mlgov {__version__}\n", "")
+    beside.python(LOADED)
+    code, _, err = beside.run("suite", "propose", "--data", "delta:/nowhere")
+    assert (code, "pip install 'airflow-provider-mlgov[delta]'" in err) == (2, True), err
+    done = subprocess.run(
+        [sys.executable, "-m", "uv", "pip", "check", "--quiet", "--python", str(beside.folder / "bin" / "python")],
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
