@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from airflow_mlgov.board.keeper import Keeper, Source
-from airflow_mlgov.board.pages import Asked, NotShown, Shelf
+from airflow_mlgov.board.pages import Asked, NotShown, Reports, Shelf
 from airflow_mlgov.board.readers import Reader
 from airflow_mlgov.errors import AccessError, DependencyError, MlgovError
 from airflow_mlgov.words import LONGEST, line, plain, screened
@@ -59,6 +59,8 @@ class Door:
     """Where bytes are hashed again; None: nowhere."""
     tasks: Callable[[str, str], Sequence[Task]] | None = None
     """Airflow's tasks of a run; None: there is no Airflow."""
+    reports: Reports | None = None
+    """What makes reports; None: there are none."""
     hosts: tuple[str, ...] | None = None
     """Names under which this server may be asked; any if None."""
 
@@ -99,6 +101,7 @@ class _Board:
             "/run": self._page("run.html", lambda what: shelf.run(what, self._door.tasks)),
             "/verify": self._verify,
             "/pack": self._pack,
+            "/report": self._report,
             "/audit.csv": self._export_csv,
             "/audit.json": self._export_json,
             "/card.json": self._card,
@@ -166,6 +169,15 @@ class _Board:
         name, content = await _in_thread(lambda: _packed(self._shelf, what))
         return Response(content, media_type="application/zip", headers=_download(name))
 
+    async def _report(self, _: Request, what: Asked) -> Response:
+        from fastapi.responses import Response
+
+        reports = self._door.reports
+        if reports is None:
+            raise NotShown(404, "there are no reports here")
+        name, media, content = await _in_thread(lambda: self._shelf.report(what, reports))
+        return Response(content, media_type=media, headers=_download(name))
+
     async def _export_csv(self, _: Request, what: Asked) -> Response:
         from fastapi.responses import StreamingResponse
 
@@ -186,7 +198,7 @@ class _Board:
         return Response(json.dumps(said), media_type="application/json")
 
     def _rendered(self, template: str, said: Mapping[str, Any], what: Asked) -> str:
-        more = {"asked": what.query, "now": datetime.now(UTC)}
+        more = {"asked": what.query, "now": datetime.now(UTC), "reports": self._door.reports}
         return self._templates.get_template(template).render({**said, **more})
 
     def _refusal(self, status: int, why: str) -> Response:
@@ -214,8 +226,8 @@ def _download(name: str) -> dict[str, str]:
     return {"Content-Disposition": f'attachment; filename="{name}"'}
 
 
-ROUTES = ("/board", "/story", "/waivers", "/audit", "/entry", "/policy", "/run", "/pack", "/audit.csv", "/audit.json",
-          "/card.json", "/verify")  # fmt: skip
+ROUTES = ("/board", "/story", "/waivers", "/audit", "/entry", "/policy", "/run", "/pack", "/report", "/audit.csv",
+          "/audit.json", "/card.json", "/verify")  # fmt: skip
 """Every route that shows something of the ledger."""
 
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_mlgov.board.judging import Standing
+from airflow_mlgov.board.judging import Bench, Standing
 from airflow_mlgov.board.keeper import Keeper
 from airflow_mlgov.board.readers import Reader
 from airflow_mlgov.board.rows import SORTS, STATES
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from airflow_mlgov.evidence.chain import Entry, Head, Verified
     from airflow_mlgov.governance.policy import GovernancePolicy
     from airflow_mlgov.registry.protocol import Registry
+    from airflow_mlgov.release.timeline import Dossier
 
 _DAYS = 30
 _MOST_DECISIONS = 300
@@ -73,6 +74,18 @@ class Asked:
         """A positive number of the query, 1 if it is none."""
         text = self.get(name)
         return max(1, min(int(text), 10**9)) if text.isascii() and text.isdigit() and len(text) < 10 else 1
+
+
+class Reports(Protocol):
+    """What makes reports: above this floor, and handed to the board."""
+
+    frameworks: tuple[str, ...]
+    forms: tuple[str, ...]
+
+    def report(
+        self, bench: Bench, standing: Standing, dossier: Dossier, champion: str | None, name: str, form: str
+    ) -> tuple[str, str, bytes]:
+        """The end of a file's name, its media type, and its bytes."""
 
 
 class _Again:
@@ -218,8 +231,16 @@ class Shelf:
         name, versions, environments = self._model(asked, what)
         standing, _, _, _ = self._standing(asked, name, versions, environments)
         write_pack(self._keeper.ledger, standing.model, out)
-        safe = "".join(sign if sign.isascii() and sign.isalnum() else "_" for sign in name)[:60]
-        return f"{safe}-{standing.model.version}.zip"
+        return f"{_safe(standing)}.zip"
+
+    def report(self, asked: Asked, reports: Reports) -> tuple[str, str, bytes]:
+        """A report about a version: what to call the file, its media type, and its bytes."""
+        what, _ = self._look(asked)
+        name, versions, environments = self._model(asked, what)
+        standing, dossier, champion, _ = self._standing(asked, name, versions, environments)
+        named, form = asked.get("framework"), asked.get("format")
+        ending, media, content = reports.report(self._keeper.bench(), standing, dossier, champion, named, form)
+        return f"{_safe(standing)}{ending}", media, content
 
     # -- lists --------------------------------------------------------------------------------------------------------
 
@@ -439,6 +460,12 @@ def _signed(entry: Entry, keys: dict[str, list[str]]) -> dict[str, Any]:
     """By whom an entry that verifies was signed."""
     named = [(keyid[:12], ", ".join(keys[keyid])) for keyid in signature(entry.envelope) if keyid in keys]
     return {"good": bool(named), "word": "verifies", "keys": named}
+
+
+def _safe(standing: Standing) -> str:
+    """A version in the name of a file."""
+    name = "".join(sign if sign.isascii() and sign.isalnum() else "_" for sign in standing.model.name)[:60]
+    return f"{name}-{standing.model.version}"
 
 
 def _opened(registry: Callable[[], Registry] | None, notes: list[str]) -> Registry | None:

@@ -74,6 +74,11 @@ COMMANDS = {
         "report",
         "Say what the ledger holds for each control of a framework, gaps first: fresh, stale, missing or waived",
     ),
+    "sign-model": _Command(
+        "sign_model",
+        "sign_model",
+        "Sign the files of a version that may serve as an OpenSSF Model Signing bundle, with a key of the duty",
+    ),
     "waive": _Command(
         "exceptions",
         "waive",

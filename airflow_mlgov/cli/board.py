@@ -52,6 +52,7 @@ def board(
     from airflow_mlgov.board.readers import EVERYTHING
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.governance.policy import load_policy
+    from airflow_mlgov.reports.serving import ReportDesk
 
     if host not in _HERE:
         raise ConfigurationError(
@@ -77,6 +78,7 @@ def board(
     door = Door(
         who,  # type: ignore[arg-type]
         (lambda: open_registry(registry, rules, "board")) if registry else None,
+        reports=ReportDesk(),
         hosts=(*_HERE, "[::1]"),
     )
     _serve(make_board(source, door), host, port)

@@ -173,17 +173,22 @@ def ledger_export(
     sign: Annotated[
         str | None, typer.Option("--sign", help="Sign a checkpoint into it: local:PATH, vault:KEY.")
     ] = None,
+    signature: Annotated[
+        Path | None, typer.Option("--signature", parser=path, help="A bundle of `mlgov sign-model` to take along.")
+    ] = None,
     environment: Environment = None,
 ) -> None:
     """Write all that speaks for a model version into one file, which verifies without Airflow, MLflow and ledger."""
     from airflow_mlgov.evidence.checkpoints import make_checkpoint
     from airflow_mlgov.evidence.pack import write_pack
     from airflow_mlgov.governance.policy import load_policy
+    from airflow_mlgov.strict_files import read_text
 
     client = open_registry(registry, load_policy(policy) if policy else None)
     records = ledger_at(ledger, create=False)
     subject = client.subject(client.resolve(model))
     context = context_of("ledger export", environment)
     checkpoint = make_checkpoint(records, signer_for(sign, "checkpoint"), context) if sign else None
-    kept, size = write_pack(records, subject, out, checkpoint)
+    bundle = read_text(signature, "bundle") if signature else None
+    kept, size = write_pack(records, subject, out, checkpoint, bundle)
     say(f"{out}: {kept} of {size} entries whole, the others as links of the chain")

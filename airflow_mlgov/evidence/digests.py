@@ -41,6 +41,12 @@ def hash_tree(root: str | Path, exclude: Set[str] = frozenset()) -> str:
     :param exclude: relative paths of files that do not count
     :raises EvidenceError: a symbolic link, a special file, a name that cannot stand in a listing, or no file at all
     """
+    return listing_digest(tree_files(root, exclude), error=EvidenceError)
+
+
+def tree_files(root: str | Path, exclude: Set[str] = frozenset()) -> list[tuple[str, str]]:
+    """Name and SHA-256 of each file of a directory, in the order of the listing; parameters and errors as of
+    :func:`hash_tree`."""
     base = Path(root)
     if not base.is_dir():
         raise ConfigurationError(f"{base} is not a directory", code="folder.missing")
@@ -60,7 +66,7 @@ def hash_tree(root: str | Path, exclude: Set[str] = frozenset()) -> str:
         files = [(name, _sha256(file)) for name, file in origin.files(counts)]
     if not files:
         raise EvidenceError(f"{base.name!r} holds no files, so its digest would bind nothing", code="folder.empty")
-    return listing_digest(sorted(files, key=lambda entry: entry[0].encode()), error=EvidenceError)
+    return sorted(files, key=lambda entry: entry[0].encode())
 
 
 def _sha256(file: BinaryIO) -> str:

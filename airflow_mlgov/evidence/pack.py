@@ -20,6 +20,7 @@ from airflow_mlgov.evidence.chain import Entry, Head, Verified, read_envelope, v
 from airflow_mlgov.evidence.checkpoints import open_checkpoint
 from airflow_mlgov.evidence.digests import hash_tree, parse_json
 from airflow_mlgov.evidence.ledger import Ledger
+from airflow_mlgov.evidence.model_signature import signed_digest
 from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.evidence.statements import PARTS
 from airflow_mlgov.results import Subject
@@ -35,16 +36,22 @@ MAX_RATIO = 200
 _ALWAYS = 1024**2
 """Bytes that are read however well they were packed."""
 _MANIFEST, _ENTRIES, _CHECKPOINT = "manifest.json", "ledger.jsonl", "checkpoint.json"
+_SIGNATURE = "model.sig"
 
 
-def write_pack(ledger: Ledger, model: Subject, out: Path, checkpoint: str | None = None) -> tuple[int, int]:
+def write_pack(
+    ledger: Ledger, model: Subject, out: Path, checkpoint: str | None = None, signature: str | None = None
+) -> tuple[int, int]:
     """Write a pack; how many entries are whole, and how many there are.
 
     :param model: the version as its bytes are now
     :param checkpoint: a signed checkpoint of the ledger
+    :param signature: a bundle of Model Signing over the model's files
     :raises ConfigurationError: the file exists, or its folder does not
-    :raises EvidenceError: the ledger's chain is broken
+    :raises EvidenceError: the ledger's chain is broken, or the bundle names other files
     """
+    if signature is not None and signed_digest(signature) != model.digest:
+        raise EvidenceError(f"the bundle is over other files than those of {model}", code="artifact.changed")
     entries = ledger.walk().entries()
     wanted = _about(entries, model)
     try:
@@ -54,6 +61,8 @@ def write_pack(ledger: Ledger, model: Subject, out: Path, checkpoint: str | None
             pack.writestr(_ENTRIES, "\n".join(lines) + "\n")
             if checkpoint:
                 pack.writestr(_CHECKPOINT, checkpoint)
+            if signature:
+                pack.writestr(_SIGNATURE, signature)
     except OSError as error:
         raise ConfigurationError(f"cannot write {out}: {error.strerror}", code="file.not_writable") from error
     return sum(entry.subject_digest in wanted for entry in entries), len(entries)
@@ -85,6 +94,8 @@ class Pack:
     checkpoint: Head | None
     """What its signed checkpoint says; None if it has none."""
     _entries: tuple[Entry, ...]
+    signature: str | None = None
+    """A bundle of Model Signing over the model's files, for `model_signing verify`; None if it has none."""
 
     def walk(self, checkpoints: Iterable[Head] = ()) -> Verified:
         """Walk the whole chain, and hold it against the pack's own checkpoint too.
@@ -128,13 +139,14 @@ def open_pack(path: Path, trust: TrustRoot) -> Pack:
             entries = tuple(_entries(_member(pack, _ENTRIES, path)))
             kept = _CHECKPOINT in pack.namelist()
             checkpoint = open_checkpoint(_member(pack, _CHECKPOINT, path), trust) if kept else None
+            signature = _member(pack, _SIGNATURE, path) if _SIGNATURE in pack.namelist() else None
     except OSError as error:
         raise ConfigurationError(f"cannot read the pack {path}: {error.strerror}", code="file.unreadable") from error
     except (BadZipFile, KeyError, TypeError, ValueError, NotImplementedError, EOFError, zlib.error) as error:
         if isinstance(error, MlgovError):
             raise
         raise ConfigurationError(f"{path} is not an evidence pack: {error}", code="pack.malformed") from error
-    return Pack(model, checkpoint, entries)
+    return Pack(model, checkpoint, entries, signature)
 
 
 def _member(pack: ZipFile, name: str, path: Path) -> str:

@@ -55,6 +55,7 @@ def made_board() -> FastAPI:
     from airflow_mlgov.configuration import home, option
     from airflow_mlgov.duty import Duty
     from airflow_mlgov.hooks.ledger import LedgerHook
+    from airflow_mlgov.reports.serving import ReportDesk
 
     policy = option("policy")
     source = Source(
@@ -64,7 +65,7 @@ def made_board() -> FastAPI:
         option("environment", "default"),
         Duty.checkpoints,
     )
-    return make_board(source, Door(who_is_there, _registry, tasks_of))
+    return make_board(source, Door(who_is_there, _registry, tasks_of, ReportDesk()))
 
 
 async def who_is_there(request: Request) -> Reader:

@@ -15,6 +15,7 @@ from airflow_mlgov.words import markdown
 
 if TYPE_CHECKING:
     from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
+    from airflow_mlgov.registry.protocol import ModelVersion
 
 FOLDER = "mlgov/reports"
 """Where they are among the run's files."""
@@ -30,19 +31,9 @@ def push_report(registry: MlflowRegistry, report: Report, form: str, content: by
     """
     model = report.matter.model
     version = registry.resolve({"name": model.name, "version": model.version or ""})
-    if version.run_id is None:
-        raise ConfigurationError(
-            f"{version} comes from no run, so MLflow has no place for a report of it: hand the file over yourself",
-            code="report.no_run",
-        )
     name = f"{report.framework.name}-{model.version}{ENDINGS[form]}"
-    with (
-        TemporaryDirectory(prefix="mlgov-report-") as folder,
-        registry.calling(f"put {name} beside {version}") as client,
-    ):
-        file = Path(folder) / name
-        file.write_bytes(content)
-        client.log_artifact(version.run_id, str(file), FOLDER)
+    where = put_file(registry, version, FOLDER, name, content)
+    with registry.calling(f"describe {version}") as client:
         before = client.get_model_version(version.name, version.version).description or ""
         said = _with(before, report.framework.name, _described(report, f"{FOLDER}/{name}"))
         client.update_model_version(version.name, version.version, description=said)
@@ -51,7 +42,27 @@ def push_report(registry: MlflowRegistry, report: Report, form: str, content: by
         raise EvidenceError(
             f"the description of {version} was set and reads back otherwise", code="registry.not_read_back"
         )
-    return f"runs:/{version.run_id}/{FOLDER}/{name}"
+    return where
+
+
+def put_file(registry: MlflowRegistry, version: ModelVersion, folder: str, name: str, content: bytes) -> str:
+    """Log a file of a version's run; where it is.
+
+    :raises ConfigurationError: the version has no run, so that there is no place for files
+    """
+    if version.run_id is None:
+        raise ConfigurationError(
+            f"{version} comes from no run, so MLflow has no place for a file beside it: hand {name} over yourself",
+            code="report.no_run",
+        )
+    with (
+        TemporaryDirectory(prefix="mlgov-report-") as scratch,
+        registry.calling(f"put {name} beside {version}") as client,
+    ):
+        file = Path(scratch) / name
+        file.write_bytes(content)
+        client.log_artifact(version.run_id, str(file), folder)
+    return f"runs:/{version.run_id}/{folder}/{name}"
 
 
 def _described(report: Report, path: str) -> str:

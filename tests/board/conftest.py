@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 
 from airflow_mlgov.board.app import Door, make_board
 from airflow_mlgov.board.readers import EVERYTHING, Reader
+from airflow_mlgov.reports.serving import ReportDesk
 from tests.fixtures.mlflow_server import MlflowServer
 from tests.worlds.fleet import Fleet, make_fleet
 
@@ -40,11 +41,13 @@ def settled(client: TestClient) -> TestClient:
 def board(fleet: Fleet) -> Iterator[TestClient]:
     """The pages for somebody who may read all."""
     registry = fleet["credit_risk"].registry
-    with TestClient(make_board(fleet.source, Door(always(EVERYTHING), lambda: registry))) as client:
+    with TestClient(
+        make_board(fleet.source, Door(always(EVERYTHING), lambda: registry, reports=ReportDesk()))
+    ) as client:
         yield settled(client)
 
 
 @pytest.fixture(scope="session")
 def board_for(fleet: Fleet) -> Callable[[Reader], TestClient]:
     """The pages for somebody."""
-    return lambda reader: settled(TestClient(make_board(fleet.source, Door(always(reader)))))
+    return lambda reader: settled(TestClient(make_board(fleet.source, Door(always(reader), reports=ReportDesk()))))

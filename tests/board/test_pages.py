@@ -29,7 +29,7 @@ from tests.worlds.fleet import MEMBERS, Fleet
 
 pytestmark = pytest.mark.xdist_group("board")
 
-NAMED = ("/story", "/pack", "/verify")
+NAMED = ("/story", "/pack", "/report", "/verify")
 """Routes that name a model."""
 
 
@@ -172,6 +172,20 @@ def test_a_pack_from_the_board_verifies_offline(
     (tmp_path / "evidence.zip").write_bytes(answer.content)
     code, out, _ = run("verify", "--pack", tmp_path / "evidence.zip", "--trust", fleet.folder / "trust.json")
     assert (code, "may serve, because" in out) == (0, True)
+
+
+def test_a_report_from_the_board_is_about_the_version_that_its_page_shows(board: TestClient) -> None:
+    assert "Download report" in board.get("/story", params={"model": "fleet_credit_risk"}).text
+    asked = {"model": "fleet_credit_risk", "version": "3", "framework": "iso-42001", "format": "json"}
+    answer = board.get("/report", params=asked)
+    assert answer.headers["content-disposition"] == 'attachment; filename="fleet_credit_risk-3-iso-42001.json"'
+    assert answer.headers["content-type"] == "application/json"
+    said = answer.json()
+    assert (said["model"]["version"], said["role"]) == ("3", "candidate")
+    assert {one["code"] for one in said["reasons"]} == {"approval.missing"}
+    assert board.get("/report", params={**asked, "format": "html"}).text.startswith("<!doctype html>")
+    assert board.get("/report", params={**asked, "framework": "iso-42002"}).status_code == 404
+    assert board.get("/report", params={**asked, "framework": "../../etc/passwd.yaml"}).status_code == 404
 
 
 def test_what_was_missed_comes_first(board: TestClient) -> None:
