@@ -148,6 +148,10 @@ class DuckTable(ABC):
         """The same with the types that were noted where the rows come from; here there are no others."""
         return self.frame(columns)
 
+    def confine(self, columns: Sequence[str]) -> None:  # noqa: ARG002 - for those that freeze rows
+        """Nothing: DuckDB reads what a query names."""
+        return
+
     def in_duckdb(self) -> DuckTable:
         """Itself."""
         return self

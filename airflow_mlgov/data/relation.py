@@ -80,6 +80,10 @@ class Relation(Protocol):
         :raises ConfigurationError: one is missing; the message has the nearest name
         """
 
+    def confine(self, columns: Sequence[str]) -> None:
+        """Say before the first question that no other columns are asked about and that :attr:`subject` is not: Spark
+        then freezes these alone. One that is not there is still refused by :meth:`require`."""
+
     @property
     def read_as(self) -> Mapping[str, Any]:
         """What was read as what, where a file does not say (csv); nothing of what has types."""

@@ -80,6 +80,10 @@ class RemoteRelation:
         """Nothing."""
         return ""
 
+    def confine(self, columns: Sequence[str]) -> None:  # noqa: ARG002 - for those that freeze rows
+        """Nothing: a database reads what a query names."""
+        return
+
     def arrays(self, select: str) -> None:  # noqa: ARG002 - the rows stay where they are
         """None: the rows stay where they are."""
         return

@@ -268,13 +268,22 @@ class SparkEngine(Duck):
             self._stack.enter_context(stopped_at(deadline(), lambda: _quietly(stop)))
         return session
 
-    def add(self, view: str, source: SparkSource | SparkFrame, name: str) -> None:
-        """Freeze rows and give them a name that queries know them by."""
+    def add(
+        self, view: str, source: SparkSource | SparkFrame, name: str, asked_for: Sequence[str] | None = None
+    ) -> dict[str, str]:
+        """Freeze rows and give them a name that queries know them by.
+
+        :param asked_for: the columns that queries may name; those that are not there are left out. None: all
+        :returns: every column with the type that DuckDB has for Spark's
+        """
         session = self.session
         with spark_errors(name):
             frame = source.frame_in(session)
             require_apart(frame.columns, name)
             columns = {column: duckdb_type(kind) for column, kind in frame.dtypes}
+            kept = columns if asked_for is None else {each: columns[each] for each in asked_for if each in columns}
+            if len(kept) < len(columns):
+                frame = frame.select(*map(quoted, kept))
             if not source.is_fixed:
                 with _active(session):
                     frame = frame.localCheckpoint()
@@ -282,7 +291,8 @@ class SparkEngine(Duck):
             frame.createTempView(temporary)
         self._stack.callback(_quietly, lambda: session.catalog.dropTempView(temporary))
         self._stack.callback(lambda: frame)  # the server forgets the rows when nobody holds the frame
-        self.views[view] = Source(quoted(temporary), columns)
+        self.views[view] = Source(quoted(temporary), kept)
+        return columns
 
     def asked(self, query: str, name: str) -> tuple[Any, tuple[tuple[str, str], ...]]:
         """A query of DuckDB's as a DataFrame of Spark's, with the columns that DuckDB would give.
@@ -305,11 +315,18 @@ class SparkTable(DuckTable):
     def __init__(self, engine: SparkEngine, view: str, name: str, source: SparkSource | SparkFrame) -> None:
         super().__init__(engine, view, name)
         self._engine, self._source = engine, source
+        self._asked_for: Sequence[str] | None = None
+        self._types: dict[str, str] = {}
+
+    def confine(self, columns: Sequence[str]) -> None:
+        """Have these columns frozen, and no others."""
+        if self._view not in self._engine.views:
+            self._asked_for = tuple(dict.fromkeys(columns))
 
     def prepare(self) -> None:
         """Freeze the rows, once."""
         if self._view not in self._engine.views:
-            self._engine.add(self._view, self._source, self.name)
+            self._types = self._engine.add(self._view, self._source, self.name, self._asked_for)
 
     def place(self, name: str) -> SparkSource | SparkFrame:
         """Another table or path of the same Spark."""
@@ -325,6 +342,7 @@ class SparkTable(DuckTable):
         """See :func:`fingerprint_query`."""
         self.prepare()
         source = self._engine.views[self._view]
+        assert len(source.columns) == len(self._types)  # noqa: S101 - what is confined has no name
         with spark_errors(self.name):
             found = self._engine.session.sql(fingerprint_query(source)).toArrow()
         return fingerprint_of_parts(source.columns, found.to_pylist())
@@ -333,7 +351,7 @@ class SparkTable(DuckTable):
     def types(self) -> dict[str, str]:
         """Column -> the type that DuckDB has for Spark's."""
         self.prepare()
-        return dict(self._engine.views[self._view].columns)
+        return dict(self._types)
 
     def rows(self, select: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """What a SELECT of DuckDB's gives, asked of Spark.

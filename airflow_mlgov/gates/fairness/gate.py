@@ -103,6 +103,15 @@ def judge(question: Question[FairnessSettings]) -> Findings:
     settings = _plan(given)
     _require_sound(settings, question.bounds)
     pair = Pair(question.data if given.sample_weight is None else question.data.in_duckdb(), question.baseline)
+    if pair.baseline is None:
+        roles = {
+            *_roles_of(settings),
+            given.champion_prediction,
+            given.champion_score,
+            given.row_id,
+            given.sample_weight,
+        }
+        pair.data.confine(sorted(filter(None, roles)))
     settings = _cut(settings, given.bins, pair.data)
     as_written(pair, settings.columns, settings.sensitive, labels=given.task != "regression")
     evaluate = _judge_errors if given.task == "regression" else _judge_labels

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from airflow_mlgov.data.spark import SparkSource, SparkTable
+from airflow_mlgov.data.spark import SparkEngine, SparkSource, SparkTable
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.gates.fairness import counting, evaluate_fairness
 from tests.codes import raises_code
@@ -74,6 +74,25 @@ def test_the_same_as_of_a_file(rows: tuple[str, SparkSource], case: str, monkeyp
     here, there = (evaluate_fairness(data, subject=MODEL, **CASES[case]) for data in rows)
     require_same(there, here)
     assert there.inputs[0].name == rows[1].name
+
+
+def test_no_other_columns_are_frozen_than_those_that_are_named(
+    rows: tuple[str, SparkSource], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen: list[set[str]] = []
+    right = SparkEngine.add
+
+    def add(engine: SparkEngine, view: str, *given: Any) -> dict[str, str]:
+        columns = right(engine, view, *given)
+        frozen.append(set(engine.views[view].columns))
+        return columns
+
+    monkeypatch.setattr(SparkEngine, "add", add)
+    case = {**COLUMNS, "bounds": {"demographic_parity_ratio": {"min": 0}}}
+    assert evaluate_fairness(rows[1], subject=MODEL, **case).checks
+    assert frozen == [{"y", "s", "sex", "age band", "region"}]
+    with raises_code(ConfigurationError, "column.missing", "age band"):
+        evaluate_fairness(rows[1], subject=MODEL, **{**case, "sensitive_features": ["age bond"]})
 
 
 def test_features_that_are_many_together_are_counted_in_sets(
