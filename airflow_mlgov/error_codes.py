@@ -290,6 +290,7 @@ MEANINGS: Mapping[str, str] = {
     "registry.no_files": "The model version has no files.",
     "registry.no_logged_model": "The run has logged no such model.",
     "registry.no_model": "The registry has no such model.",
+    "registry.no_place": "There is no place beside the version for a report.",
     "registry.no_stage": "MLflow has no such stage.",
     "registry.no_version": "The model has no such version, alias or stage.",
     "registry.not_found": "MLflow has no such thing.",

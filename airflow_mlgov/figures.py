@@ -27,6 +27,17 @@ class Mark:
     """``PASS``, ``FAIL``, ``INCONCLUSIVE`` or ``ERROR``."""
 
 
+def state_in(least: float | None, most: float | None, value: float, ends: tuple[float, float]) -> str:
+    """What one row is by itself, against what is allowed: inside, outside, or both by its interval."""
+
+    def lies(low: float, high: float) -> bool:
+        return (least is None or low >= least - 1e-9) and (most is None or high <= most + 1e-9)
+
+    if not lies(value, value):
+        return "FAIL"
+    return "PASS" if lies(*ends) else "INCONCLUSIVE"
+
+
 def draw(label: str, marks: Sequence[Mark], band: tuple[float, float] | None, start: float | None = 0.0) -> str:
     """The figure.
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
 
-from airflow_mlgov import words
+from airflow_mlgov import measured, words
 
 
 class Outcome(StrEnum):
@@ -130,10 +130,8 @@ class Check:
         }
 
     def __str__(self) -> str:
-        observed = f"{self.observed:.4g}" if isinstance(self.observed, float) else str(self.observed)
-        held = f" (bound {self.bound})" if self.bound is not None else ""
-        why = f": {self.detail}" if self.detail else ""
-        return words.line(f"{self.outcome} {self.name} = {observed}{held}{why}")
+        why = measured.detail(self)
+        return words.line(f"{self.outcome} {self.name} = {measured.sentence(self)}{f': {why}' if why else ''}")
 
 
 _FIELDS_IN_DETAILS = {

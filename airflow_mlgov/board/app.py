@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
+from airflow_mlgov import measured
 from airflow_mlgov.board.keeper import Keeper, Source
 from airflow_mlgov.board.pages import Asked, NotShown, Reports, Shelf
 from airflow_mlgov.board.readers import Reader
@@ -284,6 +285,8 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"ago": ago, "until": until, "fresh": fresh, "days": days, "moment": moment}
+    of_checks = {"measured": measured.observed, "allowed": measured.allowed, "between": measured.interval}
+    made.filters |= {**of_checks, "demand": measured.demand, "why": measured.detail, "number": measured.number}
     made.filters["short"] = lambda sha: str(sha or "")[:12]
     made.filters["verbatim"] = lambda text: escape(screened(text))
     made.filters["figure"] = lambda figure: Markup(figure.svg)  # noqa: S704 - figures.draw escapes what it quotes

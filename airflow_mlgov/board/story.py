@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -26,9 +26,11 @@ from airflow_mlgov.evidence.statements import (
     WaiverStatement,
 )
 from airflow_mlgov.evidence.verification import Evidence, Unverified, only
-from airflow_mlgov.figures import Mark, draw
+from airflow_mlgov.figures import Mark, draw, state_in
+from airflow_mlgov.gates.shown import Judged, champion_of, in_order, judged_on
+from airflow_mlgov.measured import observed
 from airflow_mlgov.release.timeline import Dossier, version_of
-from airflow_mlgov.results import Bound, Check, Outcome, Severity, is_finite
+from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity, is_finite
 
 _STEPS = {
     "gate": "Gate",
@@ -65,8 +67,8 @@ class CheckRow:
     """One check, as people compare it."""
 
     check: Check
-    interval: str
     champion: str
+    """On the same rows."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,11 @@ class GateStory:
     gate: str
     evidence: Evidence[GateStatement]
     checks: tuple[CheckRow, ...]
+    """Those that were held to a bound first."""
+    data: Judged | None
+    """What was judged, or what the model was judged on."""
+    elsewhere: tuple[Judged | None, str] | None
+    """Other data that the champion was judged on, and what it has there: not to be compared."""
     earlier: tuple[Evidence[GateStatement], ...]
 
 
@@ -218,29 +225,21 @@ def _gates(good: Sequence[Evidence], rivals: Sequence[Evidence[GateStatement]]) 
         by.setdefault((item.statement.gate, item.digest), []).append(item)
     for (gate, _), items in by.items():
         newest = items[-1]
-        theirs = [item for item in rivals if item.statement.gate == gate]
-        known = {check.name: check for check in theirs[-1].statement.result.checks} if theirs else {}
-        checks = sorted(newest.statement.result.checks, key=lambda check: check.severity is not Severity.CRITICAL)
+        champion, result = champion_of(newest.statement, [item.statement for item in rivals]), newest.statement.result
+        bounded, recorded = in_order(result.checks)
         yield GateStory(
             gate,
             newest,
-            tuple(CheckRow(check, _interval(check), _champions(check, known)) for check in checks),
+            tuple(CheckRow(check, champion.same.get(check.name, "")) for check in (*bounded, *recorded)),
+            judged_on(result),
+            None if champion.elsewhere is None else _elsewhere(champion.elsewhere),
             tuple(items[:-1]),
         )
 
 
-def _champions(check: Check, known: Mapping[str, Check]) -> str:
-    """The champion's value: as this gate measured it on the same rows, else as its own evidence has it."""
-    same = check.values.get("champion", check.values.get("baseline"))
-    if isinstance(same, Mapping):
-        same = same.get("value", same.get("observed"))
-    value = same if is_finite(same) else known[check.name].observed if check.name in known else None
-    return shown(value) if value is not None else ""
-
-
-def shown(value: Any) -> str:
-    """A measured value for people."""
-    return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
+def _elsewhere(result: GateResult) -> tuple[Judged | None, str]:
+    bounded, _ = in_order(result.checks)
+    return judged_on(result), ", ".join(f"{check.name} {observed(check)}" for check in bounded)
 
 
 def _ends(check: Check) -> tuple[float, float] | None:
@@ -252,11 +251,6 @@ def _span(ends: Any) -> tuple[float, float] | None:
     """Two numbers; None if they are not."""
     known = isinstance(ends, Sequence) and len(ends) == 2 and all(map(is_finite, ends))
     return (float(ends[0]), float(ends[1])) if known else None
-
-
-def _interval(check: Check) -> str:
-    ends = _ends(check)
-    return f"{ends[0]:.4g} to {ends[1]:.4g}" if ends else ""
 
 
 # -- figures ----------------------------------------------------------------------------------------------------------
@@ -280,7 +274,7 @@ def _rates(gates: Iterable[GateStory]) -> Iterable[Figure]:
                 if marks:
                     yield Figure(
                         f"{measure.replace('_', ' ')} by {feature}",
-                        f"{base} must be {row.check.bound}, and is {shown(row.check.observed)}; shaded: where every "
+                        f"{base} must be {row.check.bound}, and is {observed(row.check)}; shaded: where every "
                         "group must lie, given the highest",
                         draw(f"{measure} by {feature}", marks, _group_band(row.check, marks)),
                         tuple(marks),
@@ -296,7 +290,9 @@ def _group_marks(groups: Mapping[str, Any], spans: Any, measure: str, check: Che
         if is_finite(value):
             low, high = _span(theirs.get(measure) if isinstance(theirs, Mapping) else None) or (value, value)
             found.append(Mark(str(group), float(value), low, high, str(check.outcome)))
-    return sorted(found, key=lambda mark: mark.value)
+    band = _group_band(check, found) if found else None
+    own = [replace(mark, outcome=state_in(band and band[0], None, mark.value, (mark.low, mark.high))) for mark in found]
+    return sorted(own, key=lambda mark: mark.value)
 
 
 def _group_band(check: Check, marks: Sequence[Mark]) -> tuple[float, float] | None:

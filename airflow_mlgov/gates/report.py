@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from airflow_mlgov import __version__
+from airflow_mlgov import __version__, measured
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.results import Check, GateResult, Outcome, Severity
-from airflow_mlgov.words import markdown, plain
+from airflow_mlgov.figures import Mark, draw, state_in
+from airflow_mlgov.gates.shown import group_sizes, in_order, judged_on
+from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity, is_finite
+from airflow_mlgov.words import html, markdown, plain
 
 
 def write_report(result: GateResult, directory: str | Path, figures: Mapping[str, str] | None = None) -> Path:
@@ -47,15 +49,72 @@ def render_report(result: GateResult, figures: Mapping[str, str] | None = None) 
         undefined=jinja2.StrictUndefined,
         finalize=lambda value: value if isinstance(value, markupsafe.Markup) else plain(value),
     )
-    environment.filters["figure"] = _figure
-    green = [check for check in result.checks if check.outcome is Outcome.PASS]
+    words = {"measured": measured.observed, "allowed": measured.allowed, "between": measured.interval}
+    environment.filters |= {**words, "demand": measured.demand, "why": measured.detail, "number": measured.number}
+    bounded, recorded = in_order(result.checks)
+    drawn = {**(figures or {}), **({} if figures else draw_bounded(bounded))}
     return environment.get_template("gate.html.j2").render(
         result=result,
         verdict=result.verdict,
-        checks=[*result.failed, *green],
+        bounded=sorted(bounded, key=lambda check: (_SEVERITIES.index(check.severity), check.outcome is Outcome.PASS)),
+        recorded=recorded,
+        data=judged_on(result),
+        sizes=group_sizes(result),
+        seal=markupsafe.Markup(_UNSEALED),  # noqa: S704
         tally=Counter(str(check.outcome) for check in result.checks),
-        figures={caption: markupsafe.Markup(figure) for caption, figure in (figures or {}).items()},  # noqa: S704
+        figures={caption: markupsafe.Markup(figure) for caption, figure in drawn.items()},  # noqa: S704
     )
+
+
+def draw_bounded(checks: Iterable[Check]) -> dict[str, str]:
+    """Caption -> SVG of each value that has an interval and a bound, with its slices below it."""
+    found = {}
+    for check in checks:
+        ends, value = check.values.get("interval"), check.observed
+        if not isinstance(check.bound, Bound) or not isinstance(ends, Mapping) or not is_finite(value):
+            continue
+        least, most = check.bound.min, check.bound.max
+        rows = [("all rows" if not check.values.get("worst") else str(check.values["worst"]), value, ends)]
+        slices = check.values.get("slices")
+        for of in slices.values() if isinstance(slices, Mapping) else ():
+            rows += [(str(each["slice"]), each["value"], each["interval"]) for each in of.get("values", ())]
+        marks = {label: mark for label, seen, span in rows if (mark := _mark(label, seen, span, check.bound))}
+        if marks:
+            ends_of_all = [end for mark in marks.values() for end in (mark.low, mark.high)]
+            band = (min(ends_of_all) if least is None else least, max(ends_of_all) if most is None else most)
+            figure = draw(check.name, list(marks.values()), (band[0], max(band)), None)
+            found[f"{check.name}, which must be {check.bound}; shaded: what is allowed"] = figure
+    return found
+
+
+def _mark(label: str, value: Any, ends: Mapping[str, Any], bound: Bound) -> Mark | None:
+    low, high = ends.get("low"), ends.get("high")
+    if not (is_finite(value) and is_finite(low) and is_finite(high)):
+        return None
+    low, high = float(low or 0), float(high or 0)
+    return Mark(label, float(value), low, high, state_in(bound.min, bound.max, float(value), (low, high)))
+
+
+def seal(path: str | Path, facts: Mapping[str, str]) -> None:
+    """Write into a report that was made before its evidence was signed where that is, and how it is signed.
+
+    :param facts: what to call it -> what it is
+    :raises ConfigurationError: the file cannot be written to
+    """
+    file = Path(path)
+    told = "".join(f"<div><dt>{html(name)}</dt><dd>{html(said)}</dd></div>" for name, said in facts.items())
+    part = file.with_suffix(f".{os.getpid()}.part")
+    try:
+        part.write_text(file.read_text(encoding="utf-8").replace(_UNSEALED, told, 1), encoding="utf-8")
+        part.replace(file)
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot write the report {file}: {error.strerror or error}", code="folder.not_writable"
+        ) from None
+
+
+_SEVERITIES = list(Severity)
+_UNSEALED = "<div><dt>Evidence</dt><dd>Not signed: nothing can be decided by this page</dd></div>"
 
 
 def render_markdown(result: GateResult) -> str:
@@ -64,8 +123,9 @@ def render_markdown(result: GateResult) -> str:
     lines += ["| outcome | check | observed | bound | |", "|---|---|---|---|---|"]
     green = [check for check in result.checks if check.outcome is Outcome.PASS]
     for check in [*result.failed, *green]:
-        bound = "" if check.bound is None else check.bound
-        cells = (f"{check.outcome} ({check.severity})", check.name, _figure(check.observed), bound, check.detail)
+        held = "; ".join(part for part in (measured.allowed(check), measured.demand(check)) if part)
+        said, why = measured.observed(check), measured.detail(check)
+        cells = (f"{check.outcome} ({check.severity})", check.name, said, held, why)
         lines.append("| " + " | ".join(map(markdown, cells)) + " |")
     return "\n".join(lines) + "\n"
 
@@ -132,9 +192,3 @@ def _junit_kind(check: Check) -> str:
     if check.severity is not Severity.CRITICAL:
         return "skipped"
     return "error" if check.outcome is Outcome.ERROR else "failure"
-
-
-def _figure(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

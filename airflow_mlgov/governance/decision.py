@@ -324,6 +324,9 @@ def policy_input(policy: GovernancePolicy, name: str, target_name: str) -> dict[
         "dataset_checks": model.gates.get("data_validation", {}).get("checks", {}),
         "bounds": [bound for gate in measuring for bound in _bounds(model, gate)],
         "max_tries": {gate.name: model.max_tries(gate.name) for gate in measuring if gate.name in target.requires},
+        "evaluation_data": {
+            gate.name: said for gate in gates if (said := model.evaluation_data(gate.name)) is not None
+        },
         "accounts": dict(target.accounts),
         "approvals": {
             "count": target.approvals,

@@ -24,7 +24,7 @@ from airflow_mlgov.governance.policy_mistakes import Examined
 from airflow_mlgov.governance.weighing import is_of_the_decision
 from airflow_mlgov.strict_files import read_yaml
 
-_FOR_THE_DECISION = {"max_tries"}
+_FOR_THE_DECISION = {"max_tries", "evaluation_data"}
 """Keys of a gate's section that are neither settings of the gate nor bounds."""
 
 
@@ -147,6 +147,10 @@ class ModelPolicy:
         """``same_data`` and ``same_model``; None if there is no cap: see the schema."""
         caps = self.gates.get(gate, {}).get("max_tries", {})
         return {key: caps.get(key) for key in ("same_data", "same_model")}
+
+    def evaluation_data(self, gate: str) -> dict[str, str] | None:
+        """``digest``, ``table`` or ``query`` of the data that the gate has to judge a model on; None if any will do."""
+        return self.gates.get(gate, {}).get("evaluation_data")
 
     def bounds(self, gate: str) -> dict[str, dict[str, Any]]:
         """Metric -> ``{min, max, min_change, max_change, severity}`` as written."""

@@ -51,6 +51,8 @@ def section_of(gate: Gate[Any]) -> dict[str, Any]:
     }
     if gate.about == "model":
         settings["max_tries"] = {"$ref": "#/$defs/max_tries"}
+        if gate.reads:
+            settings["evaluation_data"] = {"$ref": "#/$defs/evaluation_data"}
     section = {
         "description": " ".join((gate.__doc__ or "").split("\n\n")[0].split()),
         "type": "object",

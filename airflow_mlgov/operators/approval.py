@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.airflow_roles import role_source, roles_of, users_with
 from airflow_mlgov.configuration import board_page
+from airflow_mlgov.measured import sentence
 from airflow_mlgov.operators.base import final
 from airflow_mlgov.operators.form import Form, FormOperator, PersonsAnswer, names_of, owners_of
 from airflow_mlgov.words import line
@@ -58,7 +59,7 @@ class ApprovalGateOperator(FormOperator):
 
         return Form(
             f"Approve {case.model.name} version {case.model.version} for {case.goal.name}?",
-            f"{render_case(case)}\n[The story of this version]({story_of(case)})\n",
+            render_case(case, deadline=self.deadline, links=links_of(case)),
             shown_digest(case),
             case.goal.approvers | frozenset(users_with(case.goal.roles)),
         )
@@ -83,7 +84,7 @@ class ApprovalGateOperator(FormOperator):
 
         owners, contacts = owners_of(self, case), case.goal.contacts
         checks = [
-            f"{item.statement.gate} {check.name} = {check.observed} ({check.outcome})"
+            f"{item.statement.gate} {check.name} = {sentence(check)} ({check.outcome})"
             for item in gates_shown(case)
             for check in item.statement.result.checks
             if check.severity == "critical"
@@ -100,6 +101,14 @@ class ApprovalGateOperator(FormOperator):
         )
         given: dict[str, Any] = {"owners": owners, "approvers": contacts, "deadline": self.deadline}
         notify("approval_wanted", subject, body, context=context, **given)
+
+
+def links_of(case: Case) -> dict[str, str]:
+    """Where an approver reads more."""
+    from airflow_mlgov.registry.protocol import page_of_version
+
+    page = page_of_version(case.model.registry or "", case.model.name, str(case.model.version))
+    return {"The story of this version": story_of(case), **({"The version in MLflow": page} if page else {})}
 
 
 def story_of(case: Case) -> str:

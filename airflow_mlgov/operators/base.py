@@ -23,7 +23,8 @@ from airflow_mlgov.errors import ConfigurationError, DependencyError, MlgovError
 from airflow_mlgov.hooks.object_store import stored
 from airflow_mlgov.hooks.warehouse import require_one_baseline, require_one_source, source_at
 from airflow_mlgov.operators._arguments import arguments_of, described, settings_of
-from airflow_mlgov.operators._links import EvidenceLink, story_tag
+from airflow_mlgov.operators._links import EvidenceLink, ModelLink, ReportLink, story_tag
+from airflow_mlgov.operators._telling import count, keep_reports, log_checks, pages_of, seal_reports, timed, values_of
 from airflow_mlgov.results import GateResult, Outcome
 from airflow_mlgov.words import line, lines
 
@@ -73,7 +74,7 @@ class BaseGateOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it 
     """Base of every gate.
 
     :param on_fail: ``fail`` (default): anything but PASS fails the task, without retries. ``record``: the task
-        succeeds whatever the verdict; the evidence says what it was, and promotion still refuses
+        succeeds whatever the verdict; the evidence says what it was, the owners are told, and promotion still refuses
     :param purpose: ``gate`` (default), or ``what_if``: the result is signed and counted as a try, and makes no decision
         better; where its values fail the policy it denies as any result does, and a bound that only the DAG has made
         stricter counts for nothing
@@ -81,7 +82,7 @@ class BaseGateOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it 
     """
 
     gate: ClassVar[str]
-    operator_extra_links = (EvidenceLink(),)
+    operator_extra_links = (EvidenceLink(), ModelLink(), ReportLink())
     ui_color = "#dbe9f6"
 
     def __init__(
@@ -113,24 +114,36 @@ class BaseGateOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it 
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the gate; return its XCom, or fail with the checks that are not green."""
         with task_errors():
-            result = self.evaluate()
+            with timed("mlgov.gate.duration", gate=self.gate):
+                result = self.evaluate()
             if self.purpose == "what_if":
                 result = replace(result, purpose="what_if")
             entry = self._sign(result, context)
             if result.purpose == "gate":
                 self.tag(result, entry)
+        count("mlgov.gate.verdict", gate=result.gate, verdict=str(result.verdict))
+        self._tell(result, entry)
         xcom = self._xcom(result, entry)
-        self.log.info("%s (%s)", result.summary(), line(entry.reference))
-        for title, path in result.reports.items():
-            self.log.info("%s: %s", line(title), line(path))
-        if result.verdict is Outcome.PASS or self.on_fail == "record":
+        if result.verdict is Outcome.PASS:
+            return xcom
+        self._notify(result, entry, context)
+        if self.on_fail == "record":
+            _LOG.warning("the gate %s says %s, which is recorded and stops nothing here", self.gate, result.verdict)
             return xcom
         context["ti"].xcom_push(key="return_value", value=xcom)
-        self._notify(result, entry, context)
         raise final(*result.summary().split("\n"), f"  evidence: {entry.reference}")
 
     def tag(self, result: GateResult, entry: Entry) -> None:
         """Leave a readable trace in the registry; gates over a model do, others have nothing to tag."""
+
+    def _tell(self, result: GateResult, entry: Entry) -> None:
+        """The checks into the log; where the evidence is into the reports."""
+        level = logging.INFO if result.verdict is Outcome.PASS else logging.WARNING
+        self.log.log(level, "gate %s: %s on %s (%s)", result.gate, result.verdict, result.subject, entry.reference)
+        log_checks(result)
+        seal_reports(result, entry, self.governance)
+        for title, path in result.reports.items():
+            self.log.info("%s: %s", line(title), line(path))
 
     def _sign(self, result: GateResult, context: Context) -> Entry:
         from airflow_mlgov.evidence.statements import GateStatement
@@ -146,6 +159,7 @@ class BaseGateOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it 
             "verdict": str(result.verdict),
             "subject": f"models:/{subject.name}/{subject.version}" if subject.kind == "model" else subject.name,
             "evidence": {"seq": entry.seq, "sha256": entry.envelope_sha256},
+            "metrics": values_of(result),
             "failed": [str(check) for check in result.failed],
         }
 
@@ -251,6 +265,13 @@ class GateOperator(BaseGateOperator):
                 report_dir=self.report_dir or None,
                 **limits_of(settings, ceiling, "[mlgov]"),
             )
+
+    def _tell(self, result: GateResult, entry: Entry) -> None:
+        """As any gate; and the reports of a version are kept beside its run."""
+        super()._tell(result, entry)
+        if self.version is not None:
+            report = keep_reports(result, self.version, self.registry)
+            self.pages = {**pages_of(self.version, self.registry), **({"report": report} if report else {})}
 
     def tag(self, result: GateResult, entry: Entry) -> None:
         """Write verdict, failed checks, evidence and the story's address on the version: for people."""

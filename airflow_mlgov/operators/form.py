@@ -18,7 +18,8 @@ from airflow.sdk import Param
 
 from airflow_mlgov.duty import Duty, requester
 from airflow_mlgov.exposure import exposures, simple_auth_manager
-from airflow_mlgov.operators._links import EvidenceLink
+from airflow_mlgov.operators._links import EvidenceLink, ModelLink
+from airflow_mlgov.operators._telling import pages_of
 from airflow_mlgov.operators.base import ModelRef, final, task_errors
 from airflow_mlgov.words import line, lines
 
@@ -64,7 +65,7 @@ class FormOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it 
 
     duty: ClassVar[str]
     template_fields: Sequence[str] = ("model", "target", "subject", "body")
-    operator_extra_links = (EvidenceLink(),)
+    operator_extra_links = (EvidenceLink(), ModelLink())
     ui_color = "#fff2cc"
 
     def __init__(
@@ -185,7 +186,9 @@ class FormOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it 
         from airflow_mlgov.release.case import build_case
 
         desk = self.governance.desk(context)
-        return build_case(desk, desk.registry.resolve(self.model), self.target, requester(context))
+        version = desk.registry.resolve(self.model)
+        self.pages = pages_of(version, desk.registry)
+        return build_case(desk, version, self.target, requester(context))
 
     def _ask(self, context: Context, case: Case) -> None:
         """Park the task; does not return."""

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_mlgov.duty import Duty, requester
-from airflow_mlgov.operators._links import EvidenceLink
+from airflow_mlgov.errors import PromotionRefused
+from airflow_mlgov.operators._links import EvidenceLink, ModelLink
+from airflow_mlgov.operators._telling import count, pages_of, timed
 from airflow_mlgov.operators.base import ModelRef, task_errors
 from airflow_mlgov.words import line, lines
 
@@ -32,7 +34,7 @@ class PromoteModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands
     """
 
     template_fields: Sequence[str] = ("model", "target")
-    operator_extra_links = (EvidenceLink(),)
+    operator_extra_links = (EvidenceLink(), ModelLink())
     ui_color = "#d5e8d4"
 
     def __init__(self, *, model: ModelRef, target: str, mlflow_conn_id: str | None = None, **kwargs: Any) -> None:
@@ -46,9 +48,16 @@ class PromoteModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands
         from airflow_mlgov.notifications import whatever_happens
         from airflow_mlgov.release.promotion import promote
 
-        with task_errors():
+        with task_errors(), timed("mlgov.promotion.duration", target=self.target):
             desk = Duty("promotion", self.mlflow_conn_id).desk(context)
-            done = promote(desk, desk.registry.resolve(self.model), self.target, requesters=requester(context))
+            version = desk.registry.resolve(self.model)
+            self.pages = pages_of(version, desk.registry)
+            try:
+                done = promote(desk, version, self.target, requesters=requester(context))
+            except PromotionRefused:
+                count("mlgov.promotion", target=self.target, outcome="refused")
+                raise
+        count("mlgov.promotion", target=self.target, outcome="excused" if done.excused else "allowed")
         self.log.info("%s is at %r (%s)", line(done.model), line(self.target), line(done.record))
         for use in done.waived:
             self.log.warning(

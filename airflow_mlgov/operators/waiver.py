@@ -82,6 +82,7 @@ class RequestWaiverOperator(FormOperator):
 
     def form(self, case: Case, context: Context) -> Form:
         """The terms, beside the evidence."""
+        from airflow_mlgov.operators.approval import links_of
         from airflow_mlgov.release.approvals import render_case, shown_digest
 
         terms, limits = self._terms(case, context), case.goal.waivers
@@ -89,7 +90,7 @@ class RequestWaiverOperator(FormOperator):
         body = render_terms(terms, limits.signers if limits else 0, people)
         return Form(
             f"Waive {terms.check} for {case.model.name} version {case.model.version}?",
-            f"{body}\n\n{render_case(case)}",
+            f"{body}\n\n{render_case(case, deadline=self.deadline, links=links_of(case))}",
             _bound(terms, shown_digest(case)),
             people,
         )

@@ -348,6 +348,24 @@ class MlflowRegistry:
             for key, value in tags.items():
                 client.set_model_version_tag(version.name, version.version, key, value)
 
+    def keep_report(self, version: ModelVersion, file: Path) -> str:
+        """Put a file below ``mlgov`` beside the artifacts of the run that made a version; where MLflow shows it to
+        people, empty where it has no page.
+
+        :raises ConfigurationError: the version names no run, or all of the run's files are the model: one more would
+            change its bytes
+        """
+        if version.run_id is None or _is_all_of_a_run(version):
+            what = "names no run" if version.run_id is None else "is all its run's files, and one more would change it"
+            raise ConfigurationError(f"{version} {what}: nothing is put beside it", code="registry.no_place")
+        with self.calling(f"put {file.name} beside {version}") as client:
+            client.log_artifact(version.run_id, str(file), "mlgov")
+            run = client.get_run(version.run_id).info
+        server = shown_server(self._tracking_uri or self._uri)
+        if not server.startswith(("http://", "https://")):
+            return ""
+        return f"{server.rstrip('/')}/#/experiments/{run.experiment_id}/runs/{run.run_id}/artifacts/mlgov/{file.name}"
+
     # -- within -------------------------------------------------------------------------------------------------------
 
     @contextmanager
@@ -517,6 +535,12 @@ def _stage(stage: str) -> str | None:
 def _can_be_quoted(text: str) -> bool:
     """Whether MLflow's search has a way to write it; it has none for both kinds of quotes, or for a backslash."""
     return "\\" not in text and not ("'" in text and '"' in text)
+
+
+def _is_all_of_a_run(version: ModelVersion) -> bool:
+    """Whether a version's files are not in a folder of their own, so that whatever is put beside them is among them."""
+    source = (version.source or "").rstrip("/")
+    return source.rpartition("/")[2] in ("", "artifacts", "mlgov", version.run_id)
 
 
 def _quoted(text: str) -> str:

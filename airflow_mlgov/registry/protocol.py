@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import quote, urlsplit
 
 from airflow_mlgov.addresses import RegistryIdentity
 from airflow_mlgov.results import Subject
@@ -130,3 +131,13 @@ class Registry(Protocol):
 def in_stage(registry: Registry, name: str, stage: str | None) -> tuple[ModelVersion, ...]:
     """Every version of a model in a stage, newest first; none if no stage is asked for."""
     return tuple(item for item in registry.versions(name) if stage and item.stage == stage)
+
+
+def page_of_version(registry: str, name: str, version: str) -> str:
+    """Where MLflow shows a version to people; empty if the registry's name is no address of a web page.
+
+    :param registry: as evidence names it
+    """
+    if urlsplit(registry).scheme not in ("http", "https"):
+        return ""
+    return f"{registry.rstrip('/')}/#/models/{quote(name, safe='')}/versions/{quote(version, safe='')}"

@@ -18,9 +18,11 @@ from airflow_mlgov.evidence.statements import (
     identity,
 )
 from airflow_mlgov.evidence.verification import Evidence, only
+from airflow_mlgov.gates.shown import Champion, champion_of, in_order, judged_on, selection_rates
+from airflow_mlgov.measured import allowed, demand, interval, number, observed
 from airflow_mlgov.release.case import Case
 from airflow_mlgov.release.desk import Desk
-from airflow_mlgov.results import Bound, Check
+from airflow_mlgov.results import Check, GateResult, Outcome
 from airflow_mlgov.words import markdown
 
 if TYPE_CHECKING:
@@ -82,29 +84,49 @@ def shown_digest(case: Case) -> str:
     return hash_json([case.model.digest, case.goal.name, decision.bundle_digest, list(decision.needed)])
 
 
-def render_case(case: Case) -> str:
-    """The Markdown that an approver reads: the model, what it replaces, every check with its value and bound, how often
-    the same data has been tried, and every waiver and earlier answer."""
+def render_case(case: Case, *, deadline: str = "", links: Mapping[str, str] | None = None) -> str:
+    """The Markdown that an approver reads: the model, what it replaces and was made from, every check with its value,
+    its bound and the data it was judged on, how often the same data has been tried, every waiver and earlier answer.
+
+    :param deadline: until when an answer is waited for, in words
+    :param links: what to call it -> where more is to be read
+    """
     model, target, decision = case.model, case.goal, case.decision
     places = " and ".join(
         f"{word} {markdown(name)}" for word, name in (("stage", target.stage), ("alias", target.alias)) if name
     )
     champion = decision.input["request"]["champion"]
+    wanted = f"{target.approvals} approval(s) needed, from {', '.join(map(markdown, target.who_approves))}."
     lines = [
         f"**{markdown(model.name)}** version **{markdown(model.version)}** to **{markdown(target.name)}** ({places}), "
         + (f"in place of version **{markdown(champion)}**" if champion else "where nothing is yet"),
         "",
         f"Artifact `sha256:{model.digest}`",
         "",
-        f"{target.approvals} approval(s) needed, from {', '.join(map(markdown, target.who_approves))}. Policy and "
-        f"rules `sha256:{decision.bundle_digest[:16]}`",
+        f"{wanted}{f' Answer by **{markdown(deadline)}**.' if deadline else ''} Policy and rules "
+        f"`sha256:{decision.bundle_digest[:16]}`",
         "",
+        *_origin_lines(case),
+        *([" · ".join(f"[{name}]({where})" for name, where in links.items()), ""] if links else []),
         *_waiver_lines(case),
         *_answer_lines(case),
     ]
-    for item in gates_shown(case):
+    for item in sorted(gates_shown(case), key=lambda item: item.statement.verdict is Outcome.PASS):
         lines += _gate_lines(case, item)
     return "\n".join(lines)
+
+
+def _origin_lines(case: Case) -> list[str]:
+    """Who has trained the model, on what, and who asks for the promotion."""
+    made = only(case.dossier.good, ProvenanceStatement)
+    asked = case.decision.input["request"]["requesters"]
+    lines = [f"- Asked for by {', '.join(map(markdown, asked)) or 'nobody: a scheduled run'}"]
+    if made:
+        said = made[-1].statement
+        parts = [f"{markdown(part.name)} (`sha256:{part.digest[:12]}`)" for part in said.parts]
+        trainers = ", ".join(map(markdown, said.trainers)) or "nobody who is named"
+        lines.append(f"- Trained by {trainers} on {', '.join(parts) or 'nothing that is named'}")
+    return [*lines, ""]
 
 
 def gates_shown(case: Case) -> list[Evidence[GateStatement]]:
@@ -114,44 +136,62 @@ def gates_shown(case: Case) -> list[Evidence[GateStatement]]:
 
 def _gate_lines(case: Case, item: Evidence[GateStatement]) -> list[str]:
     tries = {tried["gate"]: tried for tried in case.decision.input["tries"]}
-    before = _champions_values(case, item.statement.gate)
+    result, champion = item.statement.result, _champion(case, item.statement)
+    data, (bounded, recorded) = judged_on(result), in_order(result.checks)
     lines = [f"### {markdown(item.gate)}: {item.statement.verdict} ({item.reference})", ""]
+    if data is not None:
+        rows = "" if data.rows is None else f", {data.rows:,} rows"
+        lines += [f"Judged on {markdown(data.name)}{rows}, `sha256:{data.digest}`", ""]
     if item.gate in tries:
         lines += [_tries_sentence(tries[item.gate]), ""]
-    lines += ["| check | observed | champion | bound | outcome |", "|---|---|---|---|---|"]
-    for check in item.statement.result.checks:
+    holder = case.decision.input["request"]["champion"]
+    head = f"version {markdown(holder)}, same rows" if champion.same else ""
+    columns = ["check", "measured", *([head] if head else []), "allowed", "outcome"]
+    lines += [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    for check in bounded:
         weight = "" if check.severity == "critical" else f" ({check.severity})"
-        champion = before.get(check.name, "")
-        cells = (markdown(check.name), _measured(check), champion, _held_to(check), f"{check.outcome}{weight}")
+        same = [markdown(champion.same.get(check.name, ""))] if head else []
+        name = markdown(check.name) + (f" {markdown(demand(check))}" if demand(check) else "")
+        cells = (name, _measured(check), *same, markdown(allowed(check)), f"{check.outcome}{weight}")
         lines.append(f"| {' | '.join(cells)} |")
-    return [*lines, ""]
-
-
-def _held_to(check: Check) -> str:
-    if not isinstance(check.bound, Bound):
-        return markdown(check.bound or "")
-    ends = ((">=", check.bound.min), ("<=", check.bound.max))
-    return " and ".join(f"{sign} {end:g}" for sign, end in ends if end is not None)
+    lines += ["", *_elsewhere_lines(holder, champion), *_rates_lines(result)]
+    if recorded:
+        values = ", ".join(f"{markdown(check.name)} {markdown(observed(check))}" for check in recorded)
+        lines += [f"Recorded, held to no bound: {values}", ""]
+    return lines
 
 
 def _measured(check: Check) -> str:
-    """The observed value, with its interval if it has one."""
-    ends = check.values.get("interval") or {}
-    low, high = ends.get("low"), ends.get("high")
-    interval = "" if low is None or high is None else f" ({_number(low)} to {_number(high)})"
-    return f"{_number(check.observed)}{interval}"
+    """The value, with its interval if it has one."""
+    between = interval(check)
+    return f"{markdown(observed(check))}{f' ({markdown(between)})' if between else ''}"
 
 
-def _champions_values(case: Case, gate: str | None) -> dict[str, str]:
-    """What the gate had measured of the version that holds the target now: its newest result, on its own data."""
-    champion = case.decision.input["request"]["champion"]
-    said = [item.statement for item in only(case.dossier.history, GateStatement) if item.gate == gate]
-    judged = [
-        item.result
-        for item in said
-        if item.subject.version == champion and item.context.environment == case.timeline.environment
-    ]
-    return {check.name: _measured(check) for check in judged[-1].checks} if judged else {}
+def _champion(case: Case, said: GateStatement) -> Champion:
+    """What the gate has measured of the version that holds the target now."""
+    holder, there = case.decision.input["request"]["champion"], case.timeline.environment
+    theirs = [item.statement for item in only(case.dossier.history, GateStatement)]
+    rivals = [item for item in theirs if item.subject.version == holder and item.context.environment == there]
+    return champion_of(said, rivals if holder else ())
+
+
+def _elsewhere_lines(holder: str | None, champion: Champion) -> list[str]:
+    """What the champion has on other data, apart from the values: the two are not to be compared."""
+    result = champion.elsewhere
+    if result is None:
+        return []
+    data, (bounded, _) = judged_on(result), in_order(result.checks)
+    values = ", ".join(f"{markdown(check.name)} {markdown(observed(check))}" for check in bounded)
+    where = "data that is not named" if data is None else f"other data, {markdown(data)}"
+    return [f"**Not to be compared**: version {markdown(holder)} was judged on {where}: {values}", ""]
+
+
+def _rates_lines(result: GateResult) -> list[str]:
+    lines = []
+    for feature, groups in selection_rates(result).items():
+        values = ", ".join(f"{markdown(group)} {rate}" for group, rate in groups.items())
+        lines.append(f"- Selection rate by {markdown(feature)}: {values}")
+    return [*lines, ""] if lines else []
 
 
 def _waiver_lines(case: Case) -> list[str]:
@@ -162,7 +202,7 @@ def _waiver_lines(case: Case) -> list[str]:
         said = terms[use["waiver"]]
         lines.append(
             f"- **Waived, not passed**: {markdown(use['check'])} of {markdown(use['gate'])} = "
-            f"{_number(use['observed'])}, until {markdown(said.expires)}, ticket {markdown(said.ticket)}, risk owner "
+            f"{number(use['observed'])}, until {markdown(said.expires)}, ticket {markdown(said.ticket)}, risk owner "
             f"{markdown(said.risk_owner)}: {markdown(said.reason)}"
         )
     lines += [f"- **Only warns**: {markdown(code)}: {markdown(message)}" for code, message in case.decision.warned]
@@ -198,7 +238,3 @@ def _tries_sentence(tried: Mapping[str, Any]) -> str:
         f"Tries so far: {models} model(s) were judged on this evaluation data ({tried['runs']} results), and this "
         f"model on {datasets} different evaluation data. The more tries, the less a pass says."
     )
-
-
-def _number(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value) if isinstance(value, int) else markdown(value)

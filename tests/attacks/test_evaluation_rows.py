@@ -12,6 +12,7 @@ from airflow_mlgov.evidence.verification import collect
 from airflow_mlgov.gates.performance import evaluate_performance
 from airflow_mlgov.governance.decision import decide
 from airflow_mlgov.governance.policy import load_policy
+from airflow_mlgov.results import Bound, Check, GateResult, Subject
 from tests.worlds.story import DATA, MODEL, REQUEST, Story
 
 POLICY = """\
@@ -73,3 +74,56 @@ def test_the_same_rows_in_another_dress(tmp_path: Path, dress: str, row_id: str 
 
 def test_other_rows_are_other_data(tmp_path: Path) -> None:
     assert tries(tmp_path, lambda rows: rows.assign(y=[1, 0, 1, 0] * 15), "id") == set()
+
+
+HOLDOUT = "postgresql://db.bank.example:5432/risk#table=holdout"
+
+
+def judged_on(folder: Path, pinned: str, *read: tuple[str, str], rows: str = "e" * 64, auc: float = 0.9) -> set[str]:
+    """The reasons if the policy pins the evaluation data and the gate says that it has read this, in this order."""
+    pin = f"{{label: y, score: s, evaluation_data: {{{pinned}}}, "
+    assert "{label: y, score: s, " in POLICY
+    (folder / "mlgov.yaml").write_text(POLICY.replace("{label: y, score: s, ", pin))
+    story = Story(folder, load_policy(folder / "mlgov.yaml"))
+    story.provenance((DATA,))
+    bound = Bound(min=0)
+    result = GateResult(
+        "performance",
+        MODEL,
+        (Check("roc_auc", bound.judge(auc), auc, bound),),
+        tuple(Subject("dataset", name, digest) for name, digest in read),
+        evaluation_digest=rows,
+    )
+    story.sign(GateStatement.of(result, story.context()).as_json())
+    good, bad = collect(story.ledger.walk(), story.trust, [MODEL.digest])
+    return {code for code, _ in decide(REQUEST, story.policy, good, bad).reasons}
+
+
+RIGHT = "d" * 64
+
+
+@pytest.mark.parametrize("pinned", [f"digest: {RIGHT}", f'table: "{HOLDOUT}"'])
+def test_evidence_on_the_pinned_data_counts(tmp_path: Path, pinned: str) -> None:
+    assert "data.other" not in judged_on(tmp_path, pinned, (HOLDOUT, RIGHT), ("champion.csv", "f" * 64))
+
+
+def test_the_pinned_rows_count_in_whatever_file_they_lie(tmp_path: Path) -> None:
+    assert "data.other" not in judged_on(tmp_path, f"digest: {RIGHT}", ("copy.csv", "f" * 64), rows=RIGHT)
+
+
+@pytest.mark.parametrize(
+    ("pinned", "read"),
+    [
+        (f"digest: {RIGHT}", [("holdout.csv", "f" * 64)]),
+        (f"digest: {RIGHT}", [("easy.csv", "f" * 64), ("holdout.csv", RIGHT)]),  # the champion's alone is the pinned
+        (f"digest: {RIGHT}", []),
+        (f'table: "{HOLDOUT}"', [(HOLDOUT.replace("db.bank", "mine"), RIGHT)]),
+        (f'table: "{HOLDOUT}"', [(f"{HOLDOUT}_easy", RIGHT)]),
+        (f'table: "{HOLDOUT}"', [("holdout", RIGHT)]),
+        (f'query: "{HOLDOUT.partition("#")[0]}#query=sha256:{"1" * 64}"', [(HOLDOUT, RIGHT)]),
+    ],
+)
+def test_evidence_on_other_data_than_the_pinned_is_refused(
+    tmp_path: Path, pinned: str, read: list[tuple[str, str]]
+) -> None:
+    assert "data.other" in judged_on(tmp_path, pinned, *read)

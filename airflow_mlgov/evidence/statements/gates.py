@@ -89,7 +89,14 @@ class GateStatement(Signed):
             "suite_sha256": self.result.suite_digest,
             "dataset_checks": json_safe(self.result.dataset_checks or {}),
             "settings": json_safe(self.result.settings),
+            "judged_on": self._judged_on(),
         }
+
+    def _judged_on(self) -> dict[str, str | None] | None:
+        """The rows that a model was judged on, by name and digests; not the champion's, which come after."""
+        data = next((item for item in self.result.inputs if item.kind == "dataset"), None)
+        rows = self.result.evaluation_digest
+        return None if data is None else {"name": data.name, "digest": data.digest, "rows_digest": rows}
 
     def _policy(self) -> list[dict[str, Any]]:
         policy = self.context.policy

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from airflow_mlgov.figures import Mark, draw
+from airflow_mlgov.figures import Mark, draw, state_in
 from airflow_mlgov.gates.fairness.metrics import FAIRNESS_METRICS, FairnessMetric
 from airflow_mlgov.results import Bound, Check
 
@@ -43,8 +43,14 @@ def _figure(
     marks = []
     for group in sorted(rates, key=lambda group: rates[group]):
         low, high = tuple(intervals.get(group) or (rates[group], rates[group]))
-        marks.append(Mark(group, rates[group], low, high, str(check.outcome)))
+        marks.append(Mark(group, rates[group], low, high, _state(band, rates[group], (low, high), max(rates.values()))))
     return draw(check.name, marks, band)
+
+
+def _state(band: tuple[float, float] | None, value: float, ends: tuple[float, float], top: float) -> str:
+    """A group's own state. Where groups are held to the highest of them, nothing is too high."""
+    least, most = band or (None, None)
+    return state_in(least, None if most == top else most, value, ends)
 
 
 def _band(metric: FairnessMetric, bound: Bound, values: Sequence[float]) -> tuple[float, float] | None:

@@ -282,6 +282,29 @@ denied contains {"code": "suite.differs", "message": message} if {
 	message := sprintf("the gate %s (ledger:%d) was run over another file than the policy's", [gate, item.seq])
 }
 
+# METADATA
+# title: The model was judged on other data than the policy's
+# custom:
+#   code: data.other
+#   severity: critical
+#   controls: ["eu-ai-act:15(1)", "iso-42001:A.6.2.4"]
+#   mend: "run the gate on the evaluation data that the policy names"
+denied contains {"code": "data.other", "message": message} if {
+	some gate, wanted in object.get(input.policy, "evaluation_data", {})
+	gate in input.policy.requires
+	item := newest(gate, input.request.digest)
+	not judged_on(item, wanted)
+	message := sprintf("the gate %s (ledger:%d) has judged the model on other data than the policy's %v", [gate, item.seq, [value | some value in wanted][0]])
+}
+
+judged_on(item, wanted) if item.judged_on.digest == wanted.digest
+
+judged_on(item, wanted) if item.judged_on.rows_digest == wanted.digest
+
+judged_on(item, wanted) if item.judged_on.name == wanted.table
+
+judged_on(item, wanted) if item.judged_on.name == wanted.query
+
 needed contains item.sha256 if {
 	some gate in input.policy.requires
 	some digest in subjects(gate)
@@ -750,7 +773,7 @@ waived contains {"gate": gate, "check": check.name, "observed": check.observed, 
 # Break-glass: what verification itself found wrong, a person's rejection, and where the model comes from stay.
 excusable := {
 	"evidence.missing", "evidence.stale", "gate.not_passed", "bound.not_checked", "bound.not_met", "suite.differs",
-	"data.not_checked", "settings.looser", "settings.other", "approval.missing", "approval.not_allowed", "comparison.stale", "tries.exceeded", "promotion.withdrawn",
+	"data.not_checked", "data.other", "settings.looser", "settings.other", "approval.missing", "approval.not_allowed", "comparison.stale", "tries.exceeded", "promotion.withdrawn",
 	"rollback.missing",
 }
 

@@ -1,0 +1,82 @@
+"""What a gate's task tells besides its verdict: its log, its XCom, its metrics, its reports, its links, its owners."""
+
+import logging
+
+import pytest
+
+from airflow_mlgov.operators import _telling
+from airflow_mlgov.operators.fairness import FairnessGateOperator
+from tests.worlds.release import Release
+
+
+def test_the_log_has_every_check_and_xcom_the_values(release: Release, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="airflow.task"):
+        release.validate()
+        release.register()
+        end = release.performance()
+    assert "PASS expect_column_values_to_not_be_null(y) = 0 of 1,200 unexpected; at most 0 % allowed" in caplog.text
+    assert "PASS roc_auc = 0." in caplog.text
+    assert "(bound >= 0.75), interval 0." in caplog.text
+    assert "PASS (info) log_loss = " in caplog.text
+    values = end.xcom["metrics"]
+    assert 0.75 < values["roc_auc"] < 1
+    assert len(values) <= 50
+
+
+def test_what_is_recorded_alone_warns_and_tells_the_owners(release: Release, caplog: pytest.LogCaptureFixture) -> None:
+    release.register()
+    end = release.fairness(str(release.folder / "biased.parquet"), on_fail="record")
+    assert (end.state, end.xcom["verdict"]) == ("success", "FAIL")
+    told = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert any("which is recorded and stops nothing here" in record.getMessage() for record in told)
+    assert any("FAIL demographic_parity_ratio[sex] = " in record.getMessage() for record in told)
+    assert any("To: owners@bank.example" in record.getMessage() for record in told)
+
+
+def test_a_report_names_its_evidence_and_is_kept_beside_the_run(release: Release) -> None:
+    release.register()
+    before = release.server.registry.subject(release.version).digest
+    folder = release.folder / "reports"
+    operator = FairnessGateOperator(
+        task_id="fairness", model=release.ref("1"), data=str(release.folder / "good.parquet"), report_dir=str(folder)
+    )
+    end = release.run(operator)
+    assert end.state == "success", end.error
+    (file,) = folder.glob("fairness-*.html")
+    text = file.read_text()
+    seq, sha = end.xcom["evidence"]["seq"], end.xcom["evidence"]["sha256"]
+    for words in (f"ledger:{seq}@{sha[:12]}", "verifies; key ", "for fairness", "mlgov.yaml, sha256:", "1,200", "600"):
+        assert words in text
+    assert "Not signed" not in text
+    with release.server.registry.calling("look") as client:
+        kept = [item.path for item in client.list_artifacts(str(release.version.run_id), "mlgov")]
+    assert kept == [f"mlgov/{file.name}"]
+    assert release.server.registry.subject(release.version).digest == before
+    links = {link.name: link.get_link(end.task, ti_key=None) for link in end.task.operator_extra_links[1:]}
+    assert links["Model version"] == f"{release.server.registry.uri}/#/models/{release.model}/versions/1"
+    assert links["Report"].endswith(f"/runs/{release.version.run_id}/artifacts/mlgov/{file.name}")
+
+
+def test_metrics_go_where_airflow_sends_them(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[tuple[str, dict[str, str]]] = []
+
+    class Kept:
+        @staticmethod
+        def incr(metric: str, tags: dict[str, str]) -> None:
+            sent.append((metric, tags))
+
+        @staticmethod
+        def timing(metric: str, took: float, tags: dict[str, str]) -> None:
+            assert took >= 0
+            sent.append((metric, tags))
+
+    monkeypatch.setattr(_telling, "Stats", Kept)
+    release.register()
+    release.performance()
+    release.promote()
+    assert sent == [
+        ("mlgov.gate.duration", {"gate": "performance"}),
+        ("mlgov.gate.verdict", {"gate": "performance", "verdict": "PASS"}),
+        ("mlgov.promotion", {"target": "production", "outcome": "refused"}),
+        ("mlgov.promotion.duration", {"target": "production"}),
+    ]
