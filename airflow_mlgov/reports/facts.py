@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_mlgov.board.story import Figure, shown
+from airflow_mlgov import measured
+from airflow_mlgov.board.story import Figure
 from airflow_mlgov.evidence.statements import (
     ApprovalStatement,
     AuditStatement,
@@ -47,7 +48,7 @@ def told(name: str, matter: Matter) -> Table:
     :param name: one of :data:`~airflow_mlgov.reports.frameworks.FACTS`
     """
     title, head, rows = _FACTS[name]
-    found = [tuple(shown(cell) for cell in row) for row in rows(matter)]
+    found = [tuple(measured.number(cell) for cell in row) for row in rows(matter)]
     figures = tuple(one for one in matter.story.figures if one.about == "groups")[:12] if name == "groups" else ()
     return Table(title, head, tuple(found[:_MOST]), figures)
 
@@ -139,10 +140,9 @@ def _gates(matter: Matter) -> Rows:
         for row in story.checks:
             check = row.check
             if check.severity is Severity.CRITICAL or check.bound is not None:
-                bound = "" if check.bound is None else str(check.bound)
                 yield (
-                    story.gate, check.name, check.outcome, check.observed, row.interval, bound, row.champion,
-                    story.evidence.reference,
+                    story.gate, check.name, check.outcome, measured.observed(check), measured.interval(check),
+                    measured.allowed(check), row.champion, story.evidence.reference,
                 )  # fmt: skip
 
 
