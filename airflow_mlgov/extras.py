@@ -34,6 +34,7 @@ EXTRAS: Mapping[str, str] = {
     "sklearn": "statistics",
     "tensorflow_metadata": "tfdv",
     "uvicorn": "board",
+    "wandb": "wandb",
 }
 """Module at the top -> the extra of either distribution that brings it."""
 _NAMES = {"fpdf": "fpdf2", "sklearn": "scikit-learn", "great_expectations": "Great Expectations", "mlflow": "MLflow"}

@@ -186,6 +186,11 @@ def _options() -> dict[str, Any]:
             example='[{"class": "airflow.providers.smtp.notifications.smtp.SmtpNotifier", "kwargs": '
             '{"to": "{to}", "subject": "{subject}", "html_content": "{html}"}, "events": ["gate_failed"]}]',
         ),
+        "sinks": _option(
+            "JSON list of where the audit trail is delivered to, each with name, kind (folder, webhook) and url; a "
+            "webhook has conn_id, the connection whose password signs. See docs/sinks.md.",
+            example='[{"name": "archive", "kind": "folder", "url": "s3://audit/mlgov"}]',
+        ),
         "role_source": _option(
             "Function that is given the id and the name of an account and gives its roles, for groups of the policy "
             "that go by a role; where empty, roles are known of Airflow's simple auth manager alone.",

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.board.judging import Bench, Standing
 from airflow_mlgov.board.rows import STATES, Rows
-from airflow_mlgov.board.walked import Index, Walked, model_in
+from airflow_mlgov.board.walked import Index, Walked
 from airflow_mlgov.errors import EvidenceError, MlgovError
+from airflow_mlgov.evidence.headlines import model_in
 from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.evidence.verification import verify_entry
 from airflow_mlgov.governance.policy import load_policy

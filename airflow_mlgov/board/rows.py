@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from airflow_mlgov.board.readers import Reader
-from airflow_mlgov.board.walked import model_in
 from airflow_mlgov.evidence.chain import Entry
+from airflow_mlgov.evidence.headlines import headline, model_in, own_part
 from airflow_mlgov.evidence.statements import PARTS
 
 _SCHEMA = """
@@ -97,7 +97,7 @@ class Rows:
             for entry, statement in entries
             if entry.kind == "provenance"
             for part in PARTS
-            for item in _ours(statement).get(part, ())
+            for item in own_part(statement).get(part, ())
         ]
         with self._write() as connection:
             connection.executemany(f"INSERT INTO entry VALUES ({', '.join('?' * 15)})", rows)
@@ -310,43 +310,7 @@ def _entry_filter(reader: Reader, wanted: Mapping[str, str]) -> tuple[list[str],
     return wheres, {**wanted, **given}
 
 
-def _ours(statement: Mapping[str, Any]) -> Mapping[str, Any]:
-    predicate = statement.get("predicate")
-    ours = predicate.get("mlgov") if isinstance(predicate, Mapping) else None
-    return ours if isinstance(ours, Mapping) else {}
-
-
 def _row(entry: Entry, statement: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What an entry is found by, as its envelope says it; whether that verifies is told when it is shown."""
-    ours, predicate = _ours(statement), statement.get("predicate")
-    said = predicate if isinstance(predicate, Mapping) else {}
-    run = ours.get("run") if isinstance(ours.get("run"), Mapping) else {}
-    policy = ours.get("policy") if isinstance(ours.get("policy"), Mapping) else {}
-    model = model_in(entry.subject_name)
-    who: Mapping[str, Any] = next(
-        (said[key] for key in ("approver", "signer", "person") if isinstance(said.get(key), Mapping)), {}
-    )
-    trainers = ours.get("trainers")
-    person = who.get("name") or (trainers[0] if isinstance(trainers, list) and trainers else "")
-    what = ours.get("gate") or said.get("target") or ours.get("target") or said.get("code") or ""
-    result = said.get("verificationResult")
-    outcome = (
-        ours.get("verdict") or said.get("verdict") or said.get("answer") or said.get("state") or said.get("action")
-    )
-    outcome = {"PASSED": "allowed", "FAILED": "denied"}.get(str(result), outcome) if result else outcome
-    return (
-        entry.seq,
-        entry.recorded_at,
-        entry.kind,
-        model,
-        entry.subject_name.rpartition("/")[2] if model else "",
-        entry.subject_digest,
-        entry.subject_name,
-        *(_text(item) for item in (ours.get("environment"), what, outcome, person)),
-        *(_text((run or {}).get(name)) for name in ("dag_id", "run_id", "task_id")),
-        _text((policy or {}).get("sha256")),
-    )
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else "" if value is None else str(value)
+    found = headline(entry, statement)
+    about = (found.model, found.version, entry.subject_digest, entry.subject_name)
+    return (entry.seq, entry.recorded_at, entry.kind, *about, *found[2:])

@@ -10,17 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.errors import EvidenceError
 from airflow_mlgov.evidence.chain import Entry, Trail, Verified
+from airflow_mlgov.evidence.headlines import model_in
 
 if TYPE_CHECKING:
     from airflow_mlgov.evidence.ledger import Ledger
 
 _MOST_KEPT = 8192
-_MODELS = "models:/"
-
-
-def model_in(subject_name: str) -> str:
-    """The registered model in the name of a subject; empty if it is about no version of one."""
-    return subject_name.removeprefix(_MODELS).rpartition("/")[0] if subject_name.startswith(_MODELS) else ""
 
 
 class Index:

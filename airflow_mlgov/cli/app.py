@@ -110,6 +110,7 @@ COMMANDS = {
     "suite": _Command("suite", "suite_app", "Suites of expectations for the data gate."),
     "data": _Command("data", "data_app", "Data sets, and how they are read."),
     "ledger": _Command("ledger", "ledger_app", "The audit trail."),
+    "sinks": _Command("sinks", "sinks_app", "The audit trail where others look."),
     "trust": _Command("trust", "trust_app", "The trust root: every public key that was ever allowed to sign."),
 }
 

@@ -148,6 +148,16 @@ def vault_client(duty: str | None) -> Callable[[], Any] | None:
     return client
 
 
+def password_of(conn_id: str) -> str:
+    """The password of an Airflow connection.
+
+    :raises ConfigurationError: there is no such connection, or no Airflow
+    """
+    from airflow_mlgov.cli import connections
+
+    return connections.password(conn_id)
+
+
 def filled(text: str, duty: str | None) -> str:
     """A setting with its ``{duty}`` filled in; keys in Vault are named with hyphens.
 

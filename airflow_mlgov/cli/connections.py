@@ -61,6 +61,17 @@ def stored(url: str) -> Any:
         return stored(url)
 
 
+def password(conn_id: str) -> str:
+    """The password of a connection.
+
+    :raises ConfigurationError: there is no such connection, or no Airflow
+    """
+    with _looked_up(conn_id):
+        from airflow_mlgov.hooks.connections import named
+
+        return str(named(conn_id, "http").password or "")
+
+
 @contextmanager
 def all_connections() -> Iterator[None]:
     """Outside of tasks Airflow looks for connections in its own database only if this says so."""

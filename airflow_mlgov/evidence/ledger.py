@@ -188,6 +188,17 @@ class Ledger:
         with lock(self, what, time.monotonic() + timeout, busy) as confirm:
             yield confirm
 
+    @contextmanager
+    def beside(self) -> Iterator[Connection]:
+        """A transaction in the ledger's database, for a table that stands beside the ledger's; committed at the end.
+
+        :raises DependencyError: the database is down or locked
+        :raises AccessError: it refuses the identity
+        """
+        with self._transaction() as connection:
+            yield connection
+            connection.commit()
+
     def close(self) -> None:
         """Give back the database connections."""
         self._engine.dispose()

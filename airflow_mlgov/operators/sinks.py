@@ -1,0 +1,48 @@
+"""Delivery of the audit trail to the sinks of ``[mlgov] sinks``, on a schedule."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowException, BaseOperator
+
+from airflow_mlgov.configuration import option
+from airflow_mlgov.errors import DependencyError
+from airflow_mlgov.operators.base import final, task_errors
+from airflow_mlgov.words import line, lines
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class DeliverAuditTrailOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
+    """Hand every sink what was recorded since the last time, in the ledger's order.
+
+    Schedule it. No gate waits for it, and what is not delivered is delivered the next time. The task is tried again if
+    a sink is down, and fails if one refuses or the ledger is not the one that a sink has had.
+    """
+
+    ui_color = "#d6eaf8"
+
+    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002 - Airflow's
+        """Deliver; returns sink -> number of the last entry that is there."""
+        from airflow_mlgov.hooks.ledger import LedgerHook
+        from airflow_mlgov.sinks.delivery import deliver
+        from airflow_mlgov.sinks.settings import open_sinks
+
+        with task_errors():
+            found = deliver(LedgerHook(create=False).get_conn(), open_sinks(option("sinks"), _secret))
+        for one in found:
+            self.log.info("%s", line(one))
+        wrong = [one for one in found if one.error]
+        if any(not isinstance(one.error, DependencyError) for one in wrong):
+            raise final(*wrong)
+        if wrong:
+            raise AirflowException(lines(wrong))
+        return {one.sink: one.now for one in found}
+
+
+def _secret(conn_id: str) -> str:
+    from airflow_mlgov.hooks.connections import named
+
+    return str(named(conn_id, "http").password or "")
