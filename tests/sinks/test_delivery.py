@@ -294,8 +294,6 @@ def test_the_audit_log_of_a_model_at_weights_and_biases(tmp_path: Path, signer: 
     fill(ledger, signer, 2)
     statement = make_statement().as_json()
     statement["subject"][0]["name"] = "train.csv"
-    from airflow_mlgov.evidence.signing import sign_statement
-
     ledger.append(sign_statement(statement, signer))
     named = json.dumps([{"name": "wandb", "kind": "wandb", "project": "credit", "offline": str(tmp_path)}])
     assert [one.now for one in deliver(ledger, open_sinks(named, lambda _: ""))] == [3]
