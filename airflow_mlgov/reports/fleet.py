@@ -11,7 +11,7 @@ from typing import Any
 from airflow_mlgov.board.judging import Bench, Cell, Standing
 from airflow_mlgov.board.pages import NEEDS
 from airflow_mlgov.board.rows import STATES
-from airflow_mlgov.board.walked import model_in
+from airflow_mlgov.evidence.headlines import model_in
 from airflow_mlgov.reports.page import Grid, Page, Part
 
 FORM = "mlgov/fleet/1"
