@@ -111,15 +111,18 @@ def report(
     client = open_registry(registry, bench.policy, "registration") if registry or push else None
     matter = _matter(bench, model, version, target, environment, client, marks)
     made = _report(framework, matter, words)
+    signer = signer_for(sign, "registration") if sign is not None else None
+    if signer is not None:  # before anything is written
+        bench.trust.require_signer(signer, "registration", bench.now)
     content = render_report(chosen, made)
     _put(content, out)
-    if sign is not None:
+    if signer is not None:
         from airflow_mlgov.reports.answering import answer_for
 
         context = context_of("report", matter.standing.environment, bench.policy)
         entry = answer_for(
-            made, chosen, content, ledger_at(ledger, create=False), bench.trust, signer_for(sign, "registration"),
-            context, person or who_asks(),
+            made, chosen, content, ledger_at(ledger, create=False), bench.trust, signer, context,
+            person or who_asks(),
         )  # fmt: skip
         say(f"{person or who_asks()} answers for it ({entry.reference})", to=sys.stderr)
     if push:
