@@ -35,6 +35,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [{"integration-name": _NAME, "python-modules": _modules("operators")}],
         "sensors": [{"integration-name": _NAME, "python-modules": _modules("sensors")}],
         "triggers": [{"integration-name": _NAME, "python-modules": _modules("triggers")}],
+        "task-decorators": [{"name": "gate", "class-name": "airflow_mlgov.decorators.gate_task"}],
         "hooks": [
             {
                 "integration-name": _NAME,

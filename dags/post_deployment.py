@@ -39,7 +39,7 @@ with DAG(
 
 with DAG(
     dag_id="enforce_obligations",
-    schedule="@hourly",
+    schedule="@daily",
     start_date=datetime(2026, 1, 1),
     catchup=False,
     max_active_runs=1,

@@ -105,12 +105,16 @@ def build(directory: Path, stack: ExitStack, say: Callable[[str], None]) -> Worl
     return World(directory, dags, data, openbao, mlflow, airflow, accounts)
 
 
+_NOT_SHOWN = ("new_version.py", "many_models.py", "taskflow_gates.py")
+"""Examples that are no part of the story: they would judge its candidates too."""
+
+
 def copy_dags(destination: Path) -> Path:
     """The example DAG with its policy and suite, copied so that a run leaves nothing in the source tree."""
     package = Path(str(files("airflow_mlgov")))
     for source in (package / "demo" / "dags", package.parent / "dags"):
         if (source / "credit_risk_retraining.py").is_file():
-            shutil.copytree(source, destination, ignore=shutil.ignore_patterns("__pycache__", "data"))
+            shutil.copytree(source, destination, ignore=shutil.ignore_patterns("__pycache__", "data", *_NOT_SHOWN))
             return destination
     raise ConfigurationError(
         "the example DAG is not here: run the demo from a clone of the project", code="demo.not_installed"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, BaseOperator
 
+from airflow_mlgov.assets import tell_verdict, with_outlet
 from airflow_mlgov.configuration import option
 from airflow_mlgov.duty import Duty
 from airflow_mlgov.errors import ConfigurationError, DependencyError, MlgovError, told
@@ -93,7 +94,7 @@ class BaseGateOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it 
         mlflow_conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**with_outlet(kwargs))
         if on_fail not in ("fail", "record"):
             raise ValueError(f"on_fail must be 'fail' or 'record', not {on_fail!r}")
         if purpose not in ("gate", "what_if"):
@@ -125,10 +126,12 @@ class BaseGateOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it 
         self._tell(result, entry)
         xcom = self._xcom(result, entry)
         if result.verdict is Outcome.PASS:
+            tell_verdict(context, result, entry.reference, self.mlflow_conn_id)
             return xcom
         self._notify(result, entry, context)
         if self.on_fail == "record":
             _LOG.warning("the gate %s says %s, which is recorded and stops nothing here", self.gate, result.verdict)
+            tell_verdict(context, result, entry.reference, self.mlflow_conn_id)
             return xcom
         context["ti"].xcom_push(key="return_value", value=xcom)
         raise final(*result.summary().split("\n"), f"  evidence: {entry.reference}")
@@ -200,7 +203,7 @@ class GateOperator(BaseGateOperator):
         cls.arguments = {argument.name: argument for argument in (*common, *own)}
         cls.template_fields = (*(argument.name for argument in common if argument.templated), "settings")
         cls.__doc__ = f"{(cls.__doc__ or gate.__doc__ or '').rstrip()}\n\n{described(cls.arguments)}    "
-        cls.__init__ = _made(cls)  # type: ignore[method-assign]  # each class has a signature of its own
+        cls.__init__ = made_init(cls)  # type: ignore[method-assign]  # each class has a signature of its own
 
     def __init__(self, **kwargs: Any) -> None:
         settings = self.spec.Settings.model_fields
@@ -344,7 +347,7 @@ def _refuse_clashes(gate: Gate[Any], taken: Collection[str]) -> None:
             )
 
 
-def _made(cls: type[GateOperator]) -> Callable[..., None]:
+def made_init(cls: type[GateOperator]) -> Callable[..., None]:
     """An ``__init__`` whose signature has the gate's arguments; Airflow reads it for ``default_args`` and mapping."""
 
     def __init__(self: GateOperator, **kwargs: Any) -> None:

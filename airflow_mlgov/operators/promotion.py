@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_mlgov.assets import tell_promotion, with_outlet
 from airflow_mlgov.duty import Duty, requester
 from airflow_mlgov.errors import PromotionRefused
 from airflow_mlgov.operators._links import EvidenceLink, ModelLink
@@ -38,7 +39,7 @@ class PromoteModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands
     ui_color = "#d5e8d4"
 
     def __init__(self, *, model: ModelRef, target: str, mlflow_conn_id: str | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**with_outlet(kwargs))
         self.model = model
         self.target = target
         self.mlflow_conn_id = mlflow_conn_id
@@ -68,6 +69,7 @@ class PromoteModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands
         if done.emergency is not None:
             with whatever_happens(self.log):
                 self._alert(desk, done, done.emergency, context)
+        tell_promotion(context, done, "promote", self.mlflow_conn_id)
         return done.as_dict()
 
     def _alert(self, desk: Desk, done: Promotion, emergency: EmergencyStatement, context: Context) -> None:

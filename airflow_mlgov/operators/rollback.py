@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_mlgov.assets import tell_promotion, with_outlet
 from airflow_mlgov.duty import Duty
 from airflow_mlgov.operators._links import EvidenceLink
 from airflow_mlgov.operators.base import task_errors
@@ -42,7 +43,7 @@ class RollbackModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
         mlflow_conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**with_outlet(kwargs))
         self.model = model
         self.target = target
         self.reason = reason
@@ -58,4 +59,5 @@ class RollbackModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
             to = str(self.version) if self.version else None
             done = roll_back(desk, self.model, self.target, reason=self.reason, to=to)
         self.log.info("%s is at %r again (%s)", line(done.model), line(self.target), line(done.record))
+        tell_promotion(context, done, "rollback", self.mlflow_conn_id)
         return done.as_dict()

@@ -119,15 +119,7 @@ class MlflowRegistry:
         """
         parts = [f"name={_quoted(name)}"] if _can_be_quoted(name) else []
         wanted = " and ".join([*parts, *([f"run_id={_quoted(run_id)}"] if run_id else [])])
-        found: list[MlflowVersion] = []
-        token = None
-        with self._asking(f"list the versions of the model {name!r}") as client:
-            while True:
-                page = client.search_model_versions(wanted, max_results=1000, page_token=token)
-                found += page
-                token = page.token
-                if not token:
-                    break
+        found = self._all_versions(wanted, f"list the versions of the model {name!r}")
         mine = [_version(item) for item in found if item.name == name]
         return tuple(sorted(mine, key=lambda item: int(item.version), reverse=True))
 
@@ -138,6 +130,18 @@ class MlflowRegistry:
     def overview(self) -> dict[str, ModelNow]:
         """Every registered model as it is now, by name: one query for a thousand of them."""
         return {item.name: _model_now(item) for item in self._all_models(_LOOKED_AT)}
+
+    def tagged(self, tag: str) -> dict[str, dict[str, str]]:
+        """Model -> version -> value, of every version that has a tag: one query for a thousand of them.
+
+        :raises ConfigurationError: MLflow's search has no way to write the tag
+        """
+        if "`" in tag or not tag.strip():
+            raise ConfigurationError(f"no version can be searched by the tag {tag!r}", code="registry.tag")
+        found: dict[str, dict[str, str]] = {}
+        for item in self._all_versions(f"tags.`{tag}` LIKE '%'", f"list the versions with the tag {tag!r}"):
+            found.setdefault(item.name, {})[str(item.version)] = str((item.tags or {}).get(tag, ""))
+        return found
 
     def newest(
         self, name: str, *, newer_than: int = 0, stage: str | None = None, alias: str | None = None
@@ -425,6 +429,17 @@ class MlflowRegistry:
                 artifact_uri=where, dst_path=str(directory), tracking_uri=self._tracking_uri, registry_uri=self._uri
             )
         return Path(found)
+
+    def _all_versions(self, wanted: str, what: str) -> list[MlflowVersion]:
+        found: list[MlflowVersion] = []
+        token = None
+        with self._asking(what) as client:
+            while True:
+                page = client.search_model_versions(wanted, max_results=1000, page_token=token)
+                found += page
+                token = page.token
+                if not token:
+                    return found
 
     def _all_models(self, at_once: int) -> list[Any]:
         found: list[Any] = []

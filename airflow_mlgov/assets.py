@@ -1,0 +1,232 @@
+"""Models as Airflow assets: what promotions and gates tell of, what a registry is watched for, and how a consumer makes
+sure. An event starts a DAG and proves nothing; whoever needs to be certain verifies it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import attrs
+from airflow.sdk import Asset, AssetAlias, AssetWatcher
+
+from airflow_mlgov.configuration import option
+from airflow_mlgov.errors import EvidenceError
+from airflow_mlgov.triggers.model_version import ModelVersionTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_mlgov.release.promotion import Promotion
+    from airflow_mlgov.results import GateResult
+
+TOLD = AssetAlias("mlgov")
+"""The outlet of every operator that tells of a model: which asset it is turns out at run time."""
+_GROUP = "mlgov"
+_REFERENCE = re.compile(r"ledger:(\d{1,18})@[0-9a-f]{12}")
+
+
+@attrs.define(init=False, unsafe_hash=False)
+class ModelAsset(Asset):
+    """What holds an alias or a stage of a registered model, or what a gate has said of it; DAGs are scheduled on it::
+
+        with DAG("tell_branches", schedule=[ModelAsset("credit_risk", at="champion")]): ...
+
+    Promotions and rollbacks tell the assets of the alias and the stage that they have set, gates that of their name.
+
+    :param model: name of the registered model
+    :param at: the alias or the stage
+    :param gate: name of a gate instead
+    :param mlflow_conn_id: connection to the registry; ``[mlgov] mlflow_conn_id`` if omitted
+    """
+
+    asset_type = "mlflow_model"
+
+    def __init__(
+        self, model: str, *, at: str | None = None, gate: str | None = None, mlflow_conn_id: str | None = None
+    ) -> None:
+        if (at is None) == (gate is None):
+            raise ValueError("a model's asset is what holds an alias or a stage (at=), or what a gate says (gate=)")
+        super().__init__(uri=_uri(model, f"@{quote(at, '')}" if at else f"/{gate}", mlflow_conn_id), group=_GROUP)
+
+    def verified(self, context: Context) -> list[dict[str, Any]]:
+        """What this run was started for, verified: ``name``, ``version``, ``target`` or ``gate`` and ``verdict``, and
+        ``evidence``, for each event.
+
+        The ledger entry that an event names has to verify and to say what the event says; who was promoted has to
+        hold the alias or stage still, with evidence that still holds.
+
+        :raises EvidenceError: an event names no evidence, such as one that somebody made by REST, or other evidence
+        """
+        from airflow_mlgov.duty import Duty
+
+        events = context["triggering_asset_events"].get(self, ())
+        return [_verified(self.uri, dict(item.extra), Duty("registration")) for item in events]
+
+
+@attrs.define(init=False, unsafe_hash=False)
+class WatchedModel(Asset):
+    """What comes into a registry about a model, from whomever: a new version, a move of an alias, a tag. It needs
+    Airflow 3.3, and its triggerer.
+
+    :param model: name of the registered model
+    :param alias: tell of where this alias points, instead of new versions
+    :param tag: tell of versions that get this tag, or another value of it, instead
+    :param from_version: also tell of the versions above this one that are there already
+    :param mlflow_conn_id: connection to the registry; ``[mlgov] mlflow_conn_id`` if omitted
+    :param duty: whose identity to use, where the connection's settings hold ``{duty}``
+    :param poll_interval: seconds between two looks; all that watch a registry share them
+    """
+
+    asset_type = "mlflow_watch"
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        alias: str | None = None,
+        tag: str | None = None,
+        from_version: int | None = None,
+        mlflow_conn_id: str | None = None,
+        duty: str = "registration",
+        poll_interval: float = 60.0,
+    ) -> None:
+        what = f"/aliases/{quote(alias, '')}" if alias else f"/tags/{quote(tag, '')}" if tag else "/versions"
+        uri = _uri(model, what, mlflow_conn_id)
+        trigger = ModelVersionTrigger(
+            model=model,
+            asset=uri,
+            mlflow_conn_id=_connection(mlflow_conn_id),
+            alias=alias,
+            tag=tag,
+            from_version=from_version,
+            duty=duty,
+            poll_interval=poll_interval,
+        )
+        super().__init__(uri=uri, group=_GROUP, watchers=[AssetWatcher(name=uri, trigger=trigger)])
+
+    def versions(self, context: Context) -> list[dict[str, str]]:
+        """The versions that this run was started for, ``name`` and ``version`` of each, each event once.
+
+        An event that Airflow was told twice is known by its id from the asset's earlier events: list the asset in the
+        task's ``inlets``. What somebody made by REST names a version as well, and nothing more: it has to be there.
+
+        :raises EvidenceError: an event names no version of this model
+        """
+        started = context["triggering_asset_events"].get(self, ())
+        first: dict[str, Any] = {}
+        for item in context["inlet_events"][self]:
+            first.setdefault(_told(item.extra or {}).get("id", ""), item.timestamp)
+        found: list[dict[str, str]] = []
+        for item in started:
+            said = _told(item.extra)
+            name, number = said.get("name"), str(said.get("version"))
+            if not isinstance(name, str) or quote(name, "") not in self.uri.split("/") or not number.isdecimal():
+                raise EvidenceError(f"an event of {self.uri} names no version of its model", code="asset.no_evidence")
+            again = "id" in said and first.get(said["id"], item.timestamp) < item.timestamp
+            if not again and {"name": name, "version": number} not in found:
+                found.append({"name": name, "version": number})
+        return found
+
+
+def tell(context: Context, assets: Sequence[Asset], extra: Mapping[str, Any]) -> None:
+    """Tell assets of something, once the task has succeeded."""
+    events = context.get("outlet_events")
+    if events is not None:
+        for asset in assets:
+            events[TOLD].add(asset, extra=dict(extra))
+
+
+def tell_promotion(context: Context, done: Promotion, action: str, mlflow_conn_id: str | None) -> None:
+    """Tell the assets of the alias and the stage that a promotion or a rollback has set who holds them now."""
+    model, target = done.model, done.target
+    said = {"name": model.name, "version": model.version, "target": target.name, "action": action}
+    places = [item for item in (target.alias, target.stage) if item]
+    assets = [ModelAsset(model.name, at=item, mlflow_conn_id=mlflow_conn_id) for item in places]
+    tell(context, assets, {**said, "evidence": done.record})
+
+
+def tell_verdict(context: Context, result: GateResult, evidence: str, mlflow_conn_id: str | None) -> None:
+    """Tell the asset of a gate what it says of a model version."""
+    subject = result.subject
+    if subject.kind == "model":
+        said = {"name": subject.name, "version": subject.version, "gate": result.gate, "verdict": str(result.verdict)}
+        asset = ModelAsset(subject.name, gate=result.gate, mlflow_conn_id=mlflow_conn_id)
+        tell(context, [asset], {**said, "evidence": evidence})
+
+
+def with_outlet(given: Mapping[str, Any]) -> dict[str, Any]:
+    """An operator's arguments, with the outlet through which it tells."""
+    return {**given, "outlets": [*(given.get("outlets") or ()), TOLD]}
+
+
+def _connection(mlflow_conn_id: str | None) -> str:
+    return mlflow_conn_id or option("mlflow_conn_id", "mlflow_default")
+
+
+def _uri(model: str, rest: str, mlflow_conn_id: str | None) -> str:
+    return f"mlflow://{quote(_connection(mlflow_conn_id), '')}/{quote(model, '')}{rest}"
+
+
+def _told(extra: Mapping[str, Any]) -> Mapping[str, Any]:
+    payload = extra.get("payload", extra)
+    return payload if isinstance(payload, Mapping) else {}
+
+
+def _verified(uri: str, extra: Mapping[str, Any], duty: Any) -> dict[str, Any]:
+    from airflow_mlgov.evidence.verification import verify_entry
+
+    match = _REFERENCE.fullmatch(str(extra.get("evidence", "")))
+    if match is None:
+        made = "somebody made it by REST" if extra.get("from_rest_api") else "who made it is unknown"
+        raise EvidenceError(f"an event of {uri} names no evidence: {made}", code="asset.no_evidence")
+    entry = next((item for item in duty.ledger.walk().entries() if item.seq == int(match[1])), None)
+    if entry is None or entry.reference != extra["evidence"]:
+        raise EvidenceError(f"an event of {uri} names {match[0]}, which is not in the ledger", code="asset.no_evidence")
+    said = _of_evidence(uri, verify_entry(entry, duty.trust), duty)
+    other = [
+        name
+        for name in ("name", "version", "gate", "verdict", "target")
+        if extra.get(name, said.get(name)) != said.get(name)
+    ]
+    if other:
+        raise EvidenceError(
+            f"an event of {uri} says another {', '.join(other)} than {entry.reference}", code="asset.no_evidence"
+        )
+    return {**said, "evidence": entry.reference}
+
+
+def _of_evidence(uri: str, item: Any, duty: Any) -> dict[str, Any]:
+    """What verified evidence says, if it is what this asset tells of, here and now."""
+    from airflow_mlgov.evidence.statements import GateStatement, PromotionStatement
+    from airflow_mlgov.release.explanation import explain
+
+    model, what = item.subject, item.statement
+    said = {"name": model.name, "version": model.version}
+    begins = uri.rpartition("@" if isinstance(what, PromotionStatement) else "/")
+    if item.environment != duty.environment or not begins[0].endswith(f"/{quote(model.name, '')}"):
+        raise EvidenceError(
+            f"an event of {uri} names {item.reference}, which is of another model", code="asset.no_evidence"
+        )
+    if isinstance(what, GateStatement) and begins[2] == what.gate:
+        return {**said, "gate": what.gate, "verdict": str(what.verdict)}
+    if not isinstance(what, PromotionStatement):
+        raise EvidenceError(
+            f"an event of {uri} names {item.reference}, which is no promotion", code="asset.no_evidence"
+        )
+    registry = duty.mlflow.registry()
+    now = explain(
+        registry,
+        registry.resolve({"name": model.name, "version": model.version}),
+        duty.ledger,
+        duty.trust,
+        environment=duty.environment,
+        target=what.target,
+    )
+    if not now.allowed:
+        more = [f"  - {code}: {message}" for code, message in now.reasons]
+        raise EvidenceError(
+            f"an event of {uri} holds no more: {now.model} may not serve", code="asset.no_evidence", more=more
+        )
+    return {**said, "target": what.target}
