@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import attrs
 from airflow.sdk import Asset, AssetAlias, AssetWatcher
 
 from airflow_mlgov.configuration import option
@@ -27,7 +26,6 @@ _GROUP = "mlgov"
 _REFERENCE = re.compile(r"ledger:(\d{1,18})@[0-9a-f]{12}")
 
 
-@attrs.define(init=False, unsafe_hash=False)
 class ModelAsset(Asset):
     """What holds an alias or a stage of a registered model, or what a gate has said of it; DAGs are scheduled on it::
 
@@ -65,7 +63,6 @@ class ModelAsset(Asset):
         return [_verified(self.uri, dict(item.extra), Duty("registration")) for item in events]
 
 
-@attrs.define(init=False, unsafe_hash=False)
 class WatchedModel(Asset):
     """What comes into a registry about a model, from whomever: a new version, a move of an alias, a tag. It needs
     Airflow 3.3, and its triggerer.

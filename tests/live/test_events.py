@@ -1,5 +1,6 @@
 """The shipped DAGs that start by themselves, in a real Airflow over a real MLflow: a new version starts its judgement
-once, also one that came while Airflow was down; a promotion starts what waits for a new champion, and nobody else can."""
+once, also one that came while Airflow was down; a promotion starts what waits for a new champion, and what somebody has
+made up is refused."""
 
 from __future__ import annotations
 
@@ -87,8 +88,10 @@ class Watched:
 
     def told(self) -> list[str]:
         """The versions that the watcher has told of, an item for each event."""
-        found = self.otto.look(f"assets/events?asset_id={self.asset_id(self.watch)}&limit=100")["asset_events"]
-        return sorted(item["extra"]["payload"]["version"] for item in found)
+        answer = self.otto.send("GET", f"assets/events?asset_id={self.asset_id(self.watch)}&limit=100")
+        if not answer.ok:  # Airflow 3.3 answers 500 while a run that an event has started is queued
+            return []
+        return sorted(item["extra"]["payload"]["version"] for item in answer.json()["asset_events"])
 
     def runs(self, dag: str) -> list[dict[str, Any]]:
         return list(self.otto.look(f"dags/{dag}/dagRuns?limit=100&order_by=run_after")["dag_runs"])
@@ -158,7 +161,7 @@ def test_a_new_version_starts_its_judgement_once_also_if_airflow_was_down(watche
     assert watched.seen()["version"] == 1
     watched.version(2.0)
     assert watched.ended("new_version", 1) == ["success"]
-    assert watched.told() == ["2"]
+    until(lambda: watched.told() == ["2"], "the one event", watched.told)
     assert watched.judged() == ["2", "2"]
     until(lambda: watched.seen()["version"] == 2, "the event to be noted", watched.seen)
     watched.down()
@@ -168,7 +171,7 @@ def test_a_new_version_starts_its_judgement_once_also_if_airflow_was_down(watche
     until(lambda: len(watched.told()) == 3, "what came meanwhile", watched.told)
     until(lambda: watched.judged() == ["2", "2", "3", "3", "4", "4"], "each to be judged", watched.judged)
     until(lambda: watched.seen()["version"] == 4, "the events to be noted", watched.seen)
-    assert watched.told() == ["2", "3", "4"]
+    until(lambda: watched.told() == ["2", "3", "4"], "the same events still", watched.told)
     assert set(watched.ended("new_version", 2)) == {"success"}
 
 
