@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 TOLD = AssetAlias("mlgov")
 """The outlet of every operator that tells of a model: which asset it is turns out at run time."""
 _GROUP = "mlgov"
+_HANDED = "mlgov.handed"
+"""Under which, with the DAG's id, it stands in the asset's state store what a DAG was handed."""
+_REMEMBERED = 200
+"""Ids of events that are remembered; one that is told twice is told twice in a row."""
 _REFERENCE = re.compile(r"ledger:(\d{1,18})@[0-9a-f]{12}")
 
 
@@ -104,27 +110,70 @@ class WatchedModel(Asset):
         super().__init__(uri=uri, group=_GROUP, watchers=[AssetWatcher(name=uri, trigger=trigger)])
 
     def versions(self, context: Context) -> list[dict[str, str]]:
-        """The versions that this run was started for, ``name`` and ``version`` of each, each event once.
+        """The versions that this DAG has not been handed yet, ``name`` and ``version`` of each, each event once. List
+        the asset in the task's ``inlets``.
 
-        An event that Airflow was told twice is known by its id from the asset's earlier events: list the asset in the
-        task's ``inlets``. What somebody made by REST names a version as well, and nothing more: it has to be there.
-
-        :raises EvidenceError: an event names no version of this model
+        It goes by the asset's events, not by those that the run was started with: Airflow starts one run for two events
+        that come together, and names one of them. What was handed over is kept in the asset's state store; a try of the
+        same run is handed the same again, and an event that Airflow was told twice is known by its id. What somebody
+        has made by REST counts for nothing.
         """
-        started = context["triggering_asset_events"].get(self, ())
-        first: dict[str, Any] = {}
-        for item in context["inlet_events"][self]:
-            first.setdefault(_told(item.extra or {}).get("id", ""), item.timestamp)
-        found: list[dict[str, str]] = []
-        for item in started:
-            said = _told(item.extra)
-            name, number = said.get("name"), str(said.get("version"))
-            if not isinstance(name, str) or quote(name, "") not in self.uri.split("/") or not number.isdecimal():
-                raise EvidenceError(f"an event of {self.uri} names no version of its model", code="asset.no_evidence")
-            again = "id" in said and first.get(said["id"], item.timestamp) < item.timestamp
-            if not again and {"name": name, "version": number} not in found:
-                found.append({"name": name, "version": number})
+        kept = context["asset_state_store"][self]
+        key = f"{_HANDED}.{context['dag_run'].dag_id}"
+        handed = Handed.of(kept.get(key), context["dag_run"].run_id)
+        events = context["inlet_events"][self]
+        begin = handed.after or min((item.timestamp for item in self._started(context)), default=None)
+        if begin is None:
+            return []
+        found, ids, last = list[dict[str, str]](), list(handed.ids), begin
+        for item in events.after(begin.isoformat()):
+            extra = item.extra or {}
+            said = _told(extra)
+            if not extra.get("from_trigger") or extra.get("from_rest_api") or said.get("id") in ids:
+                continue
+            version = {"name": str(said["name"]), "version": str(said["version"])}
+            found += [version] if version not in found else []
+            ids.append(said["id"])
+            last = max(last, item.timestamp)
+        kept.set(key, replace(handed, until=last, new=tuple(ids[len(handed.ids) :])).as_dict())
         return found
+
+    def _started(self, context: Context) -> Sequence[Any]:
+        return tuple(context["triggering_asset_events"].get(self, ()))
+
+
+@dataclass(frozen=True)
+class Handed:
+    """What a DAG was handed of a watched model: before its newest run, and by that run."""
+
+    run: str
+    after: datetime | None = None
+    """Of the last event before the run."""
+    ids: tuple[str, ...] = ()
+    """Of the last events before it."""
+    until: datetime | None = None
+    new: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, kept: Any, run: str) -> Handed:
+        """What was kept, as a run finds it; nothing if there is nothing."""
+        if not isinstance(kept, Mapping):
+            return cls(run)
+        after, until = (datetime.fromisoformat(kept[name]) if kept.get(name) else None for name in ("after", "until"))
+        ids, new = tuple(kept.get("ids", ())), tuple(kept.get("new", ()))
+        if kept.get("run") == run:
+            return cls(run, after, ids)
+        return cls(run, until or after, (*ids, *new)[-_REMEMBERED:])
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "run": self.run,
+            "after": self.after and self.after.isoformat(),
+            "ids": list(self.ids),
+            "until": self.until and self.until.isoformat(),
+            "new": list(self.new),
+        }
 
 
 def tell(context: Context, assets: Sequence[Asset], extra: Mapping[str, Any]) -> None:

@@ -464,10 +464,10 @@ def test_words_of_incidents() -> None:
     assert subject == "[mlgov] incident: credit production"
     assert body == (
         "To: data-science@bank.example, ml-engineering@bank.example\n\n"
-        "The registry says something that the ledger does not:\n"
+        "The registry, or live data, says something that the ledger does not:\n"
         "- credit production: alias.moved: champion is on version 3, the ledger says 2 (ledger:9@1a2b)\n\n"
         "Next: find out who has moved or changed it. To put back what the ledger says: mlgov reconcile --revert. To "
-        "keep it: release it through its gates.\n"
+        "keep it: release it through its gates. Where live data fails: release a version that passes, or go back.\n"
     )
 
 

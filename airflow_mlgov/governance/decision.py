@@ -21,7 +21,7 @@ from airflow_mlgov.evidence.verification import Evidence, Unverified, only
 from airflow_mlgov.gates.force import MODES
 from airflow_mlgov.gates.protocol import Gate, Strict
 from airflow_mlgov.governance.judgement import WHAT_IF, as_seen, failing, judged
-from airflow_mlgov.governance.policy import GovernancePolicy, ModelPolicy
+from airflow_mlgov.governance.policy import GovernancePolicy, ModelPolicy, Monitoring
 from airflow_mlgov.governance.reasons import shipped_rules
 from airflow_mlgov.governance.superseded import as_spans, superseded
 from airflow_mlgov.governance.weighing import OWN, Weighed, own_forces, shipped_forces, weigh
@@ -56,6 +56,11 @@ class Request:
     """Ledger number of the last rollback from this version: what was measured before does not bring it back."""
     rollback_problem: str | None = None
     """Why no earlier version would do to go back to; None if one would, or if nothing was promoted yet."""
+    live: tuple[Mapping[str, Any], ...] = ()
+    """The newest result of each gate on live data of whoever held the target: ``gate``, ``verdict``, ``version``,
+    ``issued_at_ns``, ``seq``."""
+    serving_since: datetime | None = None
+    """When a version was first promoted to the target."""
     obligations: tuple[Mapping[str, Any], ...] = ()
     """The audits that are owed for these bytes: ``id``, ``kind``, ``gate``, ``check``, ``state``, ``target``,
     ``promotion``, ``audited``; ``late``: whether its date is past without a passed audit; and ``broken``: whether it
@@ -283,12 +288,22 @@ def decision_input(
             "champion_since": request.champion_since,
             "withdrawn_at": request.withdrawn_at,
             "rollback_problem": request.rollback_problem,
+            **({} if target.monitoring is None else _monitored(request)),
         },
         "policy": said,
         "evidence": with_what_ifs((as_seen(item) for item in evidence), said, request.champion),
         "obligations": [dict(item) for item in request.obligations],
         "tries": [counted for gate in target.requires for counted in count_tries(gate, request, tried)],
         "unverified": [{"seq": item.seq, "kind": item.kind, "problem": item.problem} for item in unverified],
+    }
+
+
+def _monitored(request: Request) -> dict[str, Any]:
+    """What is known of live data, as the rules see it."""
+    since = request.serving_since
+    return {
+        "live": [dict(item) for item in request.live],
+        "serving_since_ns": None if since is None else nanoseconds(since),
     }
 
 
@@ -348,7 +363,12 @@ def policy_input(policy: GovernancePolicy, name: str, target_name: str) -> dict[
             "max_ns": _span_ns(target.break_glass.max_age),
             "audit_within_ns": _span_ns(target.break_glass.audit_within),
         },
+        **({} if target.monitoring is None else {"monitoring": _watch(target.monitoring)}),
     }
+
+
+def _watch(watch: Monitoring) -> dict[str, Any]:
+    return {"gates": list(watch.gates), "within_ns": _span_ns(watch.within), "grace_ns": _span_ns(watch.grace)}
 
 
 def count_tries(gate: str, request: Request, evidence: Sequence[Evidence]) -> list[dict[str, Any]]:

@@ -63,6 +63,17 @@ class Contact:
     email: str | None = None
     slack: str | None = None
     """The id that Slack gives a member or a channel."""
+class Monitoring:
+    """How a target is looked after once a version serves."""
+
+    gates: tuple[str, ...]
+    """What has to judge live data."""
+    within: timedelta = timedelta(days=30)
+    """How old the newest result of each may be."""
+    grace: timedelta = timedelta(days=14)
+    """How long after the first promotion to the target none is needed."""
+    rolls_back: bool = False
+    """Whether a FAIL on live data takes the target back to the version before."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +100,8 @@ class Target:
     """None: no waiver is ever accepted."""
     break_glass: BreakGlass | None = None
     """None: there is no way past the gates."""
+    monitoring: Monitoring | None = None
+    """None: nobody has to look at live data."""
     accounts: Mapping[str, str] = field(default_factory=dict)
     """User name -> the id that the account of this name must have."""
 
@@ -307,6 +320,7 @@ class GovernancePolicy:
                 span(glass.get("max_hours", 24), "hours"),
                 parse_duration(glass.get("audit_within", "2d")),
             ),
+            monitoring=_monitoring(section.get("monitoring")),
             accounts=self.document.get("accounts", {}),
         )
 
@@ -329,6 +343,17 @@ class GovernancePolicy:
         """The groups among some names whose members Airflow knows, by their role."""
         groups = self.document.get("groups", {})
         return {name: groups[name] for name in names if isinstance(groups.get(name), Mapping)}
+
+
+def _monitoring(section: Mapping[str, Any] | None) -> Monitoring | None:
+    if section is None:
+        return None
+    return Monitoring(
+        tuple(section["gates"]),
+        parse_duration(section.get("within", "30d")),
+        parse_duration(section.get("grace", "14d")),
+        section.get("on_failure", "alert") == "rollback",
+    )
 
 
 def load_policy(path: str | Path) -> GovernancePolicy:

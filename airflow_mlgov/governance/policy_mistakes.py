@@ -83,6 +83,7 @@ class Examined:
             lambda: _unreadable(document),
             lambda: _unknown_people(document),
             lambda: _shared_places(document),
+            lambda: _unmonitored(document),
             lambda: _unknown_teams(document),
             lambda: (mistake for *_, mistake in self._read_rules if mistake is not None),
             lambda: _modes(document, self.rules),
@@ -259,6 +260,19 @@ def _unknown_people(policy: Document) -> Iterator[Mistake]:
 def _members(group: Any) -> Iterable[str]:
     """The user names in a group; none of a role's."""
     return group if isinstance(group, list) else ()
+def _unmonitored(policy: Document) -> Iterator[Mistake]:
+    """Gates that are to judge live data and cannot: of another kind, or without a bound for the model."""
+    from airflow_mlgov import catalogue
+
+    known = {gate.name for gate in catalogue.load_all() if gate.about == "model" and gate.metrics}
+    for model, section in policy.content["models"].items():
+        for target, said in section["targets"].items():
+            for gate in (said.get("monitoring") or {}).get("gates", ()):
+                if gate not in known & set(section.get("gates", {})):
+                    where = policy.where("models", model, "targets", target, "monitoring")
+                    may = ", ".join(sorted(known & set(section.get("gates", {})))) or "none of this model's"
+                    what = f"{where}: the gate {gate!r} cannot judge live data of {model}; these can: {may}"
+                    yield Mistake(where, ConfigurationError(what, code="policy.monitoring"))
 
 
 def _shared_places(policy: Document) -> Iterator[Mistake]:

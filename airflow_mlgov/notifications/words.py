@@ -272,10 +272,10 @@ def render_incidents_notice(lines: Sequence[str], *, owners: Sequence[str], link
     """
     return _listed(
         "incident",
-        "The registry says something that the ledger does not:",
+        "The registry, or live data, says something that the ledger does not:",
         lines,
         "Next: find out who has moved or changed it. To put back what the ledger says: mlgov reconcile --revert. To "
-        "keep it: release it through its gates.",
+        "keep it: release it through its gates. Where live data fails: release a version that passes, or go back.",
         owners,
         link,
     )

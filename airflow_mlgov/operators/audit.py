@@ -75,7 +75,7 @@ class PostDeploymentAuditOperator(BaseOperator):  # type: ignore[misc]  # Airflo
             ]
             if owed:
                 duty.trust.require_signer(duty.signer, duty.name, here.issued_at)
-            results = [self._run(gate, path, owed[0].model) for gate, path in self.data.items()] if owed else []
+            results = [run_on_live_data(gate, path, owed[0].model) for gate, path in self.data.items()] if owed else []
             for item in owed:
                 evidence = evidence_for(records, duty.trust, item.model, duty.environment).good
                 verdict, entry = record_audit(
@@ -106,21 +106,26 @@ class PostDeploymentAuditOperator(BaseOperator):  # type: ignore[misc]  # Airflo
         subject = registry.subject(registry.resolve({"name": self.model, "version": self.version}))
         return owed_for(subject, evidence_for(records, duty.trust, subject, *here).good, now)
 
-    def _run(self, name: str, path: str, model: Subject) -> GateResult:
-        from airflow_mlgov import catalogue
-        from airflow_mlgov.gates.run import run_gate
-        from airflow_mlgov.gates.strictness import held_to
 
-        gate = catalogue.load(name)
-        if gate.about != "model" or not gate.metrics:
-            known = [item.name for item in catalogue.load_all() if item.about == "model" and item.metrics]
-            raise ConfigurationError(
-                f"an audit runs gates with bounds on a model ({', '.join(known)}), not {name!r}", code="audit.gate"
-            )
-        policy = Duty("audit").required_policy().model(model.name)
-        settings, bounds = held_to(gate, policy, {}, {}, "the audit")
-        measured = [item for item in bounds if item.metric not in gate.of_artifact]  # the artifact has not changed
-        return run_gate(gate, path, settings, measured, subject=model)
+def run_on_live_data(name: str, path: str, model: Subject) -> GateResult:
+    """What a gate says of a version on live data, by the policy's settings and bounds.
+
+    :raises ConfigurationError: it has no bounds on a model
+    """
+    from airflow_mlgov import catalogue
+    from airflow_mlgov.gates.run import run_gate
+    from airflow_mlgov.gates.strictness import held_to
+
+    gate = catalogue.load(name)
+    if gate.about != "model" or not gate.metrics:
+        known = [item.name for item in catalogue.load_all() if item.about == "model" and item.metrics]
+        raise ConfigurationError(
+            f"an audit runs gates with bounds on a model ({', '.join(known)}), not {name!r}", code="audit.gate"
+        )
+    policy = Duty("audit").required_policy().model(model.name)
+    settings, bounds = held_to(gate, policy, {}, {}, "the audit")
+    measured = [item for item in bounds if item.metric not in gate.of_artifact]  # the artifact has not changed
+    return run_gate(gate, path, settings, measured, subject=model)
 
 
 class EnforceObligationsOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped

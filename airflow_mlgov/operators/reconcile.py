@@ -57,7 +57,7 @@ class ReconcileRegistryOperator(BaseOperator):  # type: ignore[misc]  # Airflow 
             desk = Duty("reconcile", self.mlflow_conn_id).desk(context)
             result = reconcile(desk, revert=self.revert, models=None if self.models is None else several(self.models))
         with whatever_happens(self.log):
-            self._tell(desk.policy, result, context)
+            tell_incidents(desk.policy, result, context)
         text = render_incidents(result)
         xcom = result.as_dict()
         if not result.unsettled or not self.fail_on_incident:
@@ -66,15 +66,16 @@ class ReconcileRegistryOperator(BaseOperator):  # type: ignore[misc]  # Airflow 
         context["ti"].xcom_push(key="return_value", value=xcom)
         raise final(*text.split("\n"))
 
-    def _tell(self, policy: GovernancePolicy, result: Reconciliation, context: Context) -> None:
-        """The owners of each model hear of what is new; nobody is told twice of one incident."""
-        from airflow_mlgov.notifications import notify, page_of
-        from airflow_mlgov.notifications.words import render_incidents_notice
 
-        new = [item for item in result.open if item.new]
-        for model in sorted({item.model.name for item in new}):
-            known = policy.models.get(model)
-            owners = known.owners if known else ()
-            lines = [f"{model} version {item.model.version}: {item}" for item in new if item.model.name == model]
-            subject, body = render_incidents_notice(lines, owners=owners, link=page_of(context))
-            notify("incident", subject, body, owners=owners, context=context)
+def tell_incidents(policy: GovernancePolicy, result: Reconciliation, context: Context) -> None:
+    """The owners of each model hear of what is new; nobody is told twice of one incident."""
+    from airflow_mlgov.notifications import notify, page_of
+    from airflow_mlgov.notifications.words import render_incidents_notice
+
+    new = [item for item in result.open if item.new]
+    for model in sorted({item.model.name for item in new}):
+        known = policy.models.get(model)
+        owners = known.owners if known else ()
+        lines = [f"{model} version {item.model.version}: {item}" for item in new if item.model.name == model]
+        subject, body = render_incidents_notice(lines, owners=owners, link=page_of(context))
+        notify("incident", subject, body, owners=owners, context=context)

@@ -13,6 +13,7 @@ from airflow_mlgov.governance.decision import Decision, Request, decide
 from airflow_mlgov.governance.policy import Target
 from airflow_mlgov.release.champion import champion_of, champion_since
 from airflow_mlgov.release.desk import Desk
+from airflow_mlgov.release.monitoring import live_results
 from airflow_mlgov.release.obligations import owed_for
 from airflow_mlgov.release.standing import why_unfit
 from airflow_mlgov.release.timeline import Dossier, Timeline, version_of
@@ -88,6 +89,8 @@ def request_for(
         tuple(requesters),
         champion=champion,
         champion_since=champion_since(timeline, champion),
+        live=tuple(item.as_input() for _, item in sorted(live_results(timeline).items())),
+        serving_since=timeline.promotions[0].issued_at if timeline.promotions else None,
         withdrawn_at=timeline.withdrawn_at(str(model.version), model.digest),
         obligations=tuple(
             {

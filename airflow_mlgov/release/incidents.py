@@ -18,6 +18,7 @@ from airflow_mlgov.evidence.verification import Evidence, only
 from airflow_mlgov.governance.judgement import WHAT_IF
 from airflow_mlgov.governance.policy import Target
 from airflow_mlgov.release.desk import Desk
+from airflow_mlgov.release.monitoring import what_is_wrong
 from airflow_mlgov.release.standing import why_unfit
 from airflow_mlgov.release.timeline import Timeline, version_of
 from airflow_mlgov.results import Subject
@@ -43,8 +44,8 @@ class Incident:
 
     code: str
     """``alias.moved``, ``stage.moved``, ``artifact.changed``, ``evidence.missing``, ``evidence.broken``,
-    ``tags.forged``, ``promotion.unfinished`` or ``model.ungoverned``; ``model.unseen`` or ``version.unseen`` if it
-    could not be looked at."""
+    ``tags.forged``, ``promotion.unfinished``, ``model.ungoverned``, ``monitoring.failed`` or ``monitoring.missing``;
+    ``model.unseen`` or ``version.unseen`` if it could not be looked at."""
     model: Subject
     target: str
     message: str
@@ -88,10 +89,20 @@ def look(desk: Desk, records: Verified, name: str, history: Sequence[Evidence]) 
     for goal, timeline in goals:  # who is where comes before the bytes, which may be anywhere
         yield from _places(desk.registry, versions, pointed, goal, timeline)
         yield from _unfinished(timeline, desk.now)
+        yield from _unmonitored(goal, timeline, desk.now)
     yield from _tags(desk.registry, versions, history)
     hashed: dict[str, Subject] = {}
     for goal, timeline in goals:
         yield from _incumbent(desk, records, versions, goal, timeline, hashed)
+
+
+def _unmonitored(goal: Target, timeline: Timeline, now: datetime) -> Iterator[Incident]:
+    """What live data says against whoever holds the target, or that nobody has looked."""
+    current = timeline.current
+    if goal.monitoring is None or current is None:
+        return
+    for code, message in what_is_wrong(goal.monitoring, timeline, current, now):
+        yield Incident(code, current.subject, goal.name, message, "PASS on live data", code)
 
 
 def unseen(desk: Desk, name: str, error: Exception) -> Incident:

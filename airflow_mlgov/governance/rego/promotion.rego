@@ -502,6 +502,31 @@ denied contains {"code": "rollback.missing", "message": message} if {
 }
 
 # METADATA
+# title: Nobody has looked in time at how the model does in production
+# description: a new model is no reason to stop looking at the one that serves; the time begins with the first promotion
+# custom:
+#   code: monitoring.missing
+#   severity: critical
+#   mildest: warn
+#   controls: ["eu-ai-act:72", "iso-42001:A.6.2.6", "nist-ai-rmf:MANAGE 4.1"]
+#   mend: "run MonitorModelOperator over live data of the version that serves, on a schedule"
+denied contains {"code": "monitoring.missing", "message": message} if {
+	watch := object.get(input.policy, "monitoring", null)
+	is_object(watch)
+	since := input.request.serving_since_ns
+	is_number(since)
+	input.now_ns - since > watch.grace_ns
+	some gate in watch.gates
+	count([item | some item in input.request.live; item.gate == gate; in_time(item, watch)]) == 0
+	message := sprintf("the gate %s has not judged live data of %s at %s within %d days", [gate, input.request.model, input.request.target, round(watch.within_ns / 86400000000000)])
+}
+
+in_time(item, watch) if {
+	input.now_ns - item.issued_at_ns <= watch.within_ns
+	item.issued_at_ns <= input.now_ns + 300000000000
+}
+
+# METADATA
 # title: The comparison was made with a champion of before
 # custom:
 #   code: comparison.stale
@@ -775,6 +800,8 @@ excusable := {
 	"evidence.missing", "evidence.stale", "gate.not_passed", "bound.not_checked", "bound.not_met", "suite.differs",
 	"data.not_checked", "data.other", "settings.looser", "settings.other", "approval.missing", "approval.not_allowed", "comparison.stale", "tries.exceeded", "promotion.withdrawn",
 	"rollback.missing",
+	"data.not_checked", "settings.looser", "settings.other", "approval.missing", "approval.not_allowed", "comparison.stale", "tries.exceeded", "promotion.withdrawn",
+	"rollback.missing", "monitoring.missing",
 }
 
 emergencies contains item if {
