@@ -97,6 +97,7 @@ _OPERATORS: Mapping[str, Role] = {
     "airflow_mlgov.operators.registration.RegisterModelOperator": Role.REGISTER,
     "airflow_mlgov.operators.approval.ApprovalGateOperator": Role.APPROVAL,
     "airflow_mlgov.operators.audit.PostDeploymentAuditOperator": Role.MONITOR,
+    "airflow_mlgov.operators.monitoring.MonitorModelOperator": Role.MONITOR,
     "airflow_mlgov.operators.reconcile.ReconcileRegistryOperator": Role.MONITOR,
     "airflow.providers.amazon.aws.operators.sagemaker.SageMakerCreateMonitoringScheduleOperator": Role.MONITOR,
 }
