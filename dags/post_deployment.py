@@ -25,7 +25,7 @@ with DAG(
     params={"live": Param(LIVE, type="string", description="predictions on live data")},
     doc_md=__doc__,
     tags=["mlgov"],
-):
+) as audits:
     due = AuditDueSensor(
         task_id="due", model=MODEL, target=TARGET, within=timedelta(days=7), deferrable=True, timeout=6 * 86400
     )
@@ -45,5 +45,5 @@ with DAG(
     max_active_runs=1,
     doc_md=__doc__,
     tags=["mlgov"],
-):
+) as obligations:
     EnforceObligationsOperator(task_id="enforce", retries=2)
