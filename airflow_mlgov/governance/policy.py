@@ -63,6 +63,9 @@ class Contact:
     email: str | None = None
     slack: str | None = None
     """The id that Slack gives a member or a channel."""
+
+
+@dataclass(frozen=True)
 class Monitoring:
     """How a target is looked after once a version serves."""
 

@@ -260,6 +260,8 @@ def _unknown_people(policy: Document) -> Iterator[Mistake]:
 def _members(group: Any) -> Iterable[str]:
     """The user names in a group; none of a role's."""
     return group if isinstance(group, list) else ()
+
+
 def _unmonitored(policy: Document) -> Iterator[Mistake]:
     """Gates that are to judge live data and cannot: of another kind, or without a bound for the model."""
     from airflow_mlgov import catalogue

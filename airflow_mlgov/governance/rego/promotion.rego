@@ -799,8 +799,6 @@ waived contains {"gate": gate, "check": check.name, "observed": check.observed, 
 excusable := {
 	"evidence.missing", "evidence.stale", "gate.not_passed", "bound.not_checked", "bound.not_met", "suite.differs",
 	"data.not_checked", "data.other", "settings.looser", "settings.other", "approval.missing", "approval.not_allowed", "comparison.stale", "tries.exceeded", "promotion.withdrawn",
-	"rollback.missing",
-	"data.not_checked", "settings.looser", "settings.other", "approval.missing", "approval.not_allowed", "comparison.stale", "tries.exceeded", "promotion.withdrawn",
 	"rollback.missing", "monitoring.missing",
 }
 
