@@ -1,4 +1,4 @@
-"""``@task.gate`` through Airflow's real task runner: what a function gives is judged, signed and counted as a file is."""
+"""``@task.gate`` through Airflow's real task runner: what a function gives is judged and signed as a file is."""
 
 from datetime import UTC, datetime
 
