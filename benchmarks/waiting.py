@@ -41,7 +41,7 @@ class Waiting:
 
 def measure(what: str, count: int, mlflow_url: str, accesses: Path) -> Waiting:
     """One triggerer with so many triggers."""
-    import psutil
+    import psutil  # type: ignore[import-untyped]
 
     with _airflow(mlflow_url) as home:
         _defer(what, count)
