@@ -67,4 +67,4 @@ def missing(module: str | None) -> str | None:
 
 def opening(scheme: str) -> str:
     """What to do where no installed package opens a URL of a scheme."""
-    return bringing(EXTRAS[_STORES[scheme]]) if scheme in _STORES else "install what it asks for"
+    return bringing(EXTRAS[_STORES[scheme]]) if scheme in _STORES else "install what fsspec opens it with"

@@ -15,6 +15,7 @@ from airflow_mlgov.evidence.chain import Head
 from airflow_mlgov.evidence.signing import TrustRoot, sign_statement
 from airflow_mlgov.evidence.statements import CheckpointStatement, Context, PromotionStatement
 from airflow_mlgov.evidence.verification import verify_envelope
+from airflow_mlgov.extras import opening
 from airflow_mlgov.strict_files import MAX_BYTES, read_text
 from airflow_mlgov.words import line
 
@@ -76,7 +77,9 @@ def write_checkpoint(envelope: str, where: str) -> None:
         ) from error
     except PermissionError as error:
         raise AccessError(f"may not write {where}", code="file.refused") from error
-    except (FileNotFoundError, ImportError, ValueError) as error:
+    except ImportError:
+        raise _no_store(where) from None
+    except (FileNotFoundError, ValueError) as error:
         raise ConfigurationError(f"cannot write {where}: {error}", code="file.not_writable") from error
     except OSError as error:
         raise DependencyError(f"cannot write {where} now: {type(error).__name__}", code="store.down") from error
@@ -141,9 +144,18 @@ def _stored(where: str) -> Iterator[tuple[Any, str]]:
 
     try:
         yield fsspec.core.url_to_fs(where)
-    except (FileNotFoundError, IsADirectoryError, ImportError, ValueError) as error:
+    except ImportError:
+        raise _no_store(where) from None
+    except (FileNotFoundError, IsADirectoryError, ValueError) as error:
         raise ConfigurationError(f"cannot read the checkpoint {where}: {error}", code="file.unreadable") from error
     except OSError as error:
         raise DependencyError(
             f"cannot read the checkpoint {where} now: {type(error).__name__}", code="store.down"
         ) from error
+
+
+def _no_store(where: str) -> ConfigurationError:
+    scheme = where.partition("://")[0]
+    return ConfigurationError(
+        f"no installed package opens {scheme}://, where a checkpoint is kept: {opening(scheme)}", code="store.unknown"
+    )

@@ -1,6 +1,7 @@
 """Checkpoints kept elsewhere: signed, never overwritten, and held against the ledger."""
 
 import json
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -102,3 +103,12 @@ def test_places_that_are_none(place: str, code: str) -> None:
         write_checkpoint("{}", place)
     with raises_code(ConfigurationError, code):
         read_checkpoint(place)
+
+
+def test_a_store_that_nothing_installed_opens_is_named_with_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    for act in (read_checkpoint, lambda where: write_checkpoint("{}", where)):
+        with raises_code(ConfigurationError, "store.unknown", match=r"pip install '.*\[s3\]'"):
+            act("s3://bucket/checkpoint.json")
