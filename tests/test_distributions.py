@@ -213,14 +213,16 @@ def test_the_core_alone_is_small_and_says_what_it_lacks(core: Installed, tmp_pat
     judged = ["--label", "y", "--prediction", "prediction"]
     bound = ["--bound", "demographic_parity_ratio>=0.8"]
     assert core.run("gate", "fairness", *data, *judged, "--sensitive", "sex", *bound)[0] == 0
-    lacking = {
-        "tables": ["gate", "performance", *data, "--label", "y", "--score", "score", "--bound", "roc_auc>=0.7"],
-        "delta": ["gate", "data", "--data", "delta:/nowhere", "--suite", tmp_path / "suite.json"],
-        "s3": ["gate", "data", "--data", "s3://bucket/key.csv", "--suite", tmp_path / "suite.json"],
-        "vault": ["trust", "add", "--trust", tmp_path / "t.json", "--duty", "fairness", "--sign", "vault:k"],
-        "postgres": ["ledger", "verify", "--ledger", "postgresql+psycopg://127.0.0.1/x"],
-    }
-    for extra, words in lacking.items():
+    drafted = ["--train", tmp_path / "p.csv", "--test", tmp_path / "p.csv", "--label", "y", "--positive-label", 1]
+    lacking = [
+        ("tables", ["gate", "performance", *data, "--label", "y", "--score", "score", "--bound", "roc_auc>=0.7"]),
+        ("tables", ["init", tmp_path / "new", "--model", "m", *drafted, "--sensitive", "sex", "--function", "a:b"]),
+        ("delta", ["gate", "data", "--data", "delta:/nowhere", "--suite", tmp_path / "suite.json"]),
+        ("s3", ["gate", "data", "--data", "s3://bucket/key.csv", "--suite", tmp_path / "suite.json"]),
+        ("vault", ["trust", "add", "--trust", tmp_path / "t.json", "--duty", "fairness", "--sign", "vault:k"]),
+        ("postgres", ["ledger", "verify", "--ledger", "postgresql+psycopg://127.0.0.1/x"]),
+    ]
+    for extra, words in lacking:
         code, _, err = core.run(*words)
         assert (code, f"pip install 'mlgov-core[{extra}]'" in err) == (2, True), err
     code, _, err = core.run("demo")

@@ -271,6 +271,8 @@ class DuckTable(ABC):
         :raises ConfigurationError: a column is missing
         :raises MemoryLimitError: they do not fit
         """
+        import pandas  # noqa: F401 - DuckDB's own words for its absence are those of a damaged file
+
         self.require(*(columns or ()))
         require_memory(self._size_as_frame(columns), self.name, self.duck.memory_limit)
         names = list(self.types if columns is None else columns)
