@@ -1,6 +1,7 @@
 """Retrains the credit-risk model every week and lets it into production only through the gates.
 
-Copy this file and `include/`. Which bounds hold, who may approve and what production takes is in `include/mlgov.yaml`.
+Copy this file and `include/`, and put your own training into `include/training.py`. Which bounds hold, who may approve
+and what production takes is in `include/mlgov.yaml`.
 """
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ from pathlib import Path
 
 from airflow.sdk import DAG, Param, task
 
-from airflow_mlgov.demo.training import score_champion as score_current
-from airflow_mlgov.demo.training import train_candidate
 from airflow_mlgov.hooks.mlflow import MlflowHook
 from airflow_mlgov.operators.approval import ApprovalGateOperator
 from airflow_mlgov.operators.data_validation import DataValidationGateOperator
@@ -43,6 +42,8 @@ with DAG(
     @task
     def train(params: dict[str, str], run_id: str) -> str:
         """Fit the candidate, score the held-out applications, return the MLflow run."""
+        from include.training import train_candidate  # your own
+
         scores = f"{params['predictions']}/{run_id}.parquet"
         with MlflowHook(duty="registration").tracking():
             return train_candidate(
@@ -53,8 +54,8 @@ with DAG(
     def score_champion(params: dict[str, str], run_id: str) -> str:
         """Score the same applications with the model in production; nothing the first time."""
         scores = f"{params['predictions']}/{run_id}-champion.parquet"
-        registry = MlflowHook(duty="performance").registry()
-        return score_current(registry, model=MODEL, test=params["test"], scores=scores)
+        keep = ["application", "approve"]
+        return MlflowHook(duty="performance").score_champion(model=MODEL, data=params["test"], scores=scores, keep=keep)
 
     validate = DataValidationGateOperator(
         task_id="validate_data", data="{{ params.train }}", suite=str(INCLUDE / "credit_suite.json")

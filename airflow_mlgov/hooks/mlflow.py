@@ -4,9 +4,10 @@ from Vault, handed over in memory. Refuses to export them to the environment."""
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseHook
@@ -91,6 +92,29 @@ class MlflowHook(BaseHook):  # type: ignore[misc]  # the provider ships no types
             mlflow.set_tracking_uri(self._uri)
             mlflow.set_registry_uri(self._uri)
             yield registry
+
+    def score_champion(
+        self, *, model: str, data: str, scores: str, keep: Sequence[str], alias: str = "champion"
+    ) -> str:
+        """Write today's champion's scores, so that a gate can compare on the same rows; returns ``scores``, or an empty
+        text if there is no champion yet. The model is loaded in a child process without credentials.
+
+        :param data: file with the features that the model's signature names
+        :param scores: parquet file to write
+        :param keep: columns to keep beside the scores: the label, and what names a row
+        :raises ConfigurationError: the model has no signature, or is of a kind that is not loaded
+        """
+        from airflow_mlgov.gates.performance.scoring import inspect_model, score_model, signature_columns
+
+        registry = self.registry()
+        champion = registry.holder(model, alias)
+        if champion is None:
+            return ""
+        Path(scores).parent.mkdir(parents=True, exist_ok=True)
+        with registry.download(champion) as folder:
+            columns = signature_columns(inspect_model(folder))
+            score_model(folder, data, scores, columns=columns, keep=list(keep))
+        return scores
 
     def test_connection(self) -> tuple[bool, str]:
         """Whether the registry answers and knows the identity."""

@@ -60,6 +60,12 @@ def test_importing_it_loads_nothing_heavy():
     assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr[-2000:]
 
 
+def test_a_copy_needs_nothing_of_the_demo():
+    for file in (FILE, DAGS / "include" / "training.py"):
+        names = [node.module for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ImportFrom)]
+        assert not any("demo" in str(name) for name in names)
+
+
 def test_policy_and_suite_hold():
     from airflow_mlgov.governance.policy import load_policy
 

@@ -1,5 +1,6 @@
-"""Trains the demo's credit-risk candidates and scores the held-out applications. Judges nothing: that is the gates'
-work, on the table of predictions that is written here."""
+"""Trains the example's credit-risk candidates and scores the held-out applications: put your own training here, the DAG
+asks for `train_candidate` alone. Judges nothing: that is the gates' work, on the table of predictions that is written.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +9,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_mlgov.demo.data import FEATURES, ROW_ID, SENSITIVE, TARGET
-
 if TYPE_CHECKING:
     import pandas as pd
 
-    from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
-
+TARGET, ROW_ID, SENSITIVE = "approve", "application", ("sex", "race")
+FEATURES = (
+    *("obrat", "hrat", "loanprc", "unver", "pubrec", "mortno"),
+    *("mortlat1", "mortlat2", "cons", "unem", "dep", "self"),
+)
 Candidate = Literal["healthy", "biased"]
 EXPERIMENT = "credit_risk"
 ARTIFACT = "model"
@@ -94,18 +96,3 @@ def train_candidate(*, train: str, test: str, predictions: str, candidate: Candi
             pip_requirements=[f"{name}=={version(name)}" for name in ("scikit-learn", "skops", "pandas")],
         )
         return str(run.info.run_id)
-
-
-def score_champion(registry: MlflowRegistry, *, model: str, test: str, scores: str) -> str:
-    """Score the held-out file with today's champion, so that the performance gate can compare; returns ``scores``, or
-    an empty text if there is no champion yet. The champion is loaded in a child process without credentials."""
-    from airflow_mlgov.gates.performance.scoring import inspect_model, score_model, signature_columns
-
-    champion = registry.holder(model, "champion")
-    if champion is None:
-        return ""
-    Path(scores).parent.mkdir(parents=True, exist_ok=True)
-    with registry.download(champion) as folder:
-        columns = signature_columns(inspect_model(folder))
-        score_model(folder, test, scores, columns=columns, keep=[ROW_ID, TARGET])
-    return scores
