@@ -235,6 +235,7 @@ MEANINGS: Mapping[str, str] = {
     "opa.no_program": "The program opa is not where it should be.",
     "opa.other_rules": "The OPA server holds other rules than those that it was to evaluate.",
     "opa.refused": "The OPA server refuses the token.",
+    "option.date": "An option takes a date, and was given something else.",
     "option.missing": "The command needs an option that was not given.",
     "option.not_text": "An argument is not UTF-8.",
     "option.pair": "An option does not have the form NAME=VALUE.",

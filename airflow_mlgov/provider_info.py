@@ -49,6 +49,7 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "connection-types": [_mlflow_connection(), _opa_connection(), _ledger_connection()],
         "plugins": [{"name": "mlgov", "plugin-class": "airflow_mlgov.plugins.MlgovPlugin"}],
+        "cli": ["airflow_mlgov.airflow_commands.get_commands"],
         "config": {"mlgov": {"description": "ML governance gates and promotion.", "options": _options()}},
     }
 

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 from airflow_mlgov.cli.app import app
-from airflow_mlgov.cli.common import Screen, say
+from airflow_mlgov.cli.common import Screen, print_json, say
 from airflow_mlgov.cli.configured import is_completing, misread
+from airflow_mlgov.cli.renamed import renamed
 from airflow_mlgov.cli.values import require_text
 from airflow_mlgov.errors import (
     AccessError,
@@ -21,6 +22,7 @@ from airflow_mlgov.errors import (
     DependencyError,
     InternalError,
     MlgovError,
+    PromotionRefused,
     told,
 )
 
@@ -37,13 +39,13 @@ def main() -> None:
     with _screened(arguments):
         try:
             require_text(arguments)
-            app(arguments)
+            app(renamed(arguments))
         except Exception as error:
             if debug:
                 import traceback
 
                 traceback.print_exc()
-            _end(told(_of_airflows_file(error)))
+            _end(told(_of_airflows_file(error)), as_json="--json" in arguments)
 
 
 def exit_code(error: MlgovError) -> int:
@@ -55,13 +57,24 @@ def exit_code(error: MlgovError) -> int:
     return 4 if isinstance(error, DependencyError | AccessError) else 1
 
 
+def denied(error: MlgovError) -> dict[str, object]:
+    """What ``--json`` prints where a command ends in an error: ``error`` with ``code`` and ``message``; of a refusal
+    also ``allowed`` and the ``reasons``."""
+    said = {"error": {"code": error.code, "message": str(error).split("\n")[0]}}
+    if not isinstance(error, PromotionRefused):
+        return {**said}
+    return {"allowed": False, **said, "reasons": [{"code": code, "message": text} for code, text in error.reasons]}
+
+
 def _of_airflows_file(error: Exception) -> Exception:
     """What Airflow raises where its own airflow.cfg cannot be parsed, as one of ours; any other as it is."""
     return misread("airflow.cfg", error) if type(error).__module__ == "configparser" else error
 
 
-def _end(error: MlgovError) -> None:
+def _end(error: MlgovError, *, as_json: bool) -> None:
     first, *more = str(error).split("\n")
+    if as_json:
+        print_json(denied(error))
     say(f"error [{error.code}]: {first}", *more, to=sys.stderr)
     sys.exit(exit_code(error))
 

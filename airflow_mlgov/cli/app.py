@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from airflow_mlgov import __version__
+from airflow_mlgov.cli.examples import with_examples
 from airflow_mlgov.cli.spare import spared
 
 _HELP = "ML governance: gates, evidence and promotion, as Airflow's operators do them, from a shell."
@@ -179,9 +180,14 @@ def _loaded(name: str) -> Any:
     if isinstance(found, typer.Typer):
         tree.add_typer(found, name=name)
         group = typer.main.get_group(tree)
-        return spared(group.get_command(None, name))  # type: ignore[arg-type]  # it asks for no context
+        return with_examples(spared(group.get_command(None, name)), name)  # type: ignore[arg-type]  # needs no context
     tree.command(name)(found)
-    return spared(typer.main.get_command(tree))
+    return with_examples(spared(typer.main.get_command(tree)), name)
+
+
+def app_command(name: str) -> Any:
+    """One of the commands, as click has it."""
+    return _loaded(name)
 
 
 def _listed(said: str) -> Any:

@@ -54,7 +54,8 @@ def waive(
     ticket: Annotated[str, typer.Option(help="Where it is discussed.")] = "",
     risk_owner: Annotated[str, typer.Option(help="Who answers for the risk.")] = "",
     data: Annotated[
-        str | None, typer.Option(help="Of a gate over data, the data set: its name, or its SHA-256.")
+        str | None,
+        typer.Option("--dataset", help="Of a gate over data, the data set: its name, or its SHA-256."),
     ] = None,
     days: Annotated[int, typer.Option(parser=whole, help="How long; the policy's max_days at most.")] = 14,
     requester: Annotated[list[str] | None, typer.Option(help="Who asks for it, and may not sign. Repeatable.")] = None,

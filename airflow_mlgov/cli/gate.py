@@ -17,6 +17,8 @@ from typer.core import TyperGroup
 from airflow_mlgov import catalogue
 from airflow_mlgov.cli.common import context_of, environment_of, open_engine, open_registry, print_json, say, signer_for
 from airflow_mlgov.cli.configured import configured_policy, data_at, ledger_at, required
+from airflow_mlgov.cli.examples import with_examples
+from airflow_mlgov.cli.progress import progress
 from airflow_mlgov.cli.spare import spared
 from airflow_mlgov.errors import AccessError, ConfigurationError
 from airflow_mlgov.results import GateResult, Outcome
@@ -73,7 +75,7 @@ def _command(gate: Gate[Any], name: str) -> Any:
     command.__annotations__ = {item.name: item.annotation for item in parameters}
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     app.command(name, help=inspect.cleandoc(gate.__doc__ or ""))(command)
-    return spared(typer.main.get_command(app))
+    return with_examples(spared(typer.main.get_command(app)), f"gate {name}")
 
 
 def run(gate: Gate[Any], given: Mapping[str, Any]) -> None:
@@ -96,19 +98,20 @@ def run(gate: Gate[Any], given: Mapping[str, Any]) -> None:
         version = registry.resolve(given["model"])
         subject, source = registry.subject(version), version.source
         artifact = partial(registry.download, version, subject.digest)
-    result = run_gate(
-        gate,
-        _source(given) if gate.reads else None,
-        settings,
-        bounds,
-        subject=subject,
-        baseline=_baseline(given),
-        lookup=_lookup(given, gate.name) if gate.needs_lookup(settings) else None,
-        artifact=artifact,
-        elsewhere=Elsewhere(lambda: _registry(given, gate.name), source),
-        rulebook=Packs(partial(open_engine, given.get("decision_log"))),
-        report_dir=given["report_dir"],
-    )
+    with progress(f"the gate {gate.name} is at work"):
+        result = run_gate(
+            gate,
+            _source(given) if gate.reads else None,
+            settings,
+            bounds,
+            subject=subject,
+            baseline=_baseline(given),
+            lookup=_lookup(given, gate.name) if gate.needs_lookup(settings) else None,
+            artifact=artifact,
+            elsewhere=Elsewhere(lambda: _registry(given, gate.name), source),
+            rulebook=Packs(partial(open_engine, given.get("decision_log"))),
+            report_dir=given["report_dir"],
+        )
     _conclude(replace(result, purpose="what_if") if given.get("what_if") else result, given)
 
 

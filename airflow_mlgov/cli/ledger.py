@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from base64 import b64decode
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -28,9 +26,8 @@ from airflow_mlgov.cli.common import (
     who_asks,
 )
 from airflow_mlgov.cli.configured import from_environment, ledger_at, required
+from airflow_mlgov.cli.ledger_search import Kinds, Last, Model, require_kinds, search, show
 from airflow_mlgov.cli.values import path, whole
-from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.strict_files import nearest
 
 ledger_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The audit trail.")
 
@@ -59,22 +56,15 @@ def ledger_verify(
 @ledger_app.command("list")
 def ledger_list(
     ledger: LedgerUrl,
-    model: Annotated[str | None, typer.Option("--model", help="Only about versions of this registered model.")] = None,
-    kind: Annotated[
-        list[str] | None, typer.Option("--kind", help="Only gate, decision, promotion … Repeatable.")
-    ] = None,
+    model: Model = None,
+    kind: Kinds = None,
     digest: Annotated[str | None, typer.Option("--digest", help="Only about this SHA-256, or its beginning.")] = None,
     since: Annotated[int, typer.Option("--since", parser=whole, help="Only after this entry.")] = 0,
-    last: Annotated[int, typer.Option("--last", parser=whole, help="At most so many, the newest; 0: all.")] = 20,
+    last: Last = 20,
     as_json: AsJson = False,
 ) -> None:
     """List entries, the newest last: number, when, kind, what it is about. Walks the chain first; `show` has all."""
-    from airflow_mlgov.evidence.statements import CLASSES
-
-    kinds = sorted({cls.kind for cls in CLASSES.values()})
-    unknown = next((word for word in kind or () if word not in kinds), None)
-    if unknown is not None:
-        raise ConfigurationError(f"no entry is a {unknown!r}{nearest(unknown, kinds)}", code="ledger.kind_unknown")
+    require_kinds(kind)
     found = [
         entry
         for entry in ledger_at(ledger, create=False).walk().entries(model=model)
@@ -82,15 +72,10 @@ def ledger_list(
         and (not kind or entry.kind in kind)
         and (not digest or entry.subject_digest.startswith(digest.removeprefix("sha256:")))
     ]
-    shown = found[-last:] if last > 0 else found
-    if as_json:
-        print_json([{name: value for name, value in asdict(entry).items() if name != "envelope"} for entry in shown])
-        return
-    for entry in shown:
-        when = entry.recorded_at[:19].replace("T", " ")
-        say(f"{entry.seq:>7}  {when}  {entry.kind:12}  {entry.subject_name}  sha256:{entry.subject_digest[:12]}")
-    if len(shown) < len(found):
-        say(f"{len(found) - len(shown)} more: pass --last or --since", to=sys.stderr)
+    show(found, last, as_json)
+
+
+ledger_app.command("search")(search)
 
 
 @ledger_app.command("show")

@@ -82,7 +82,9 @@ def bundle(
 @policy_app.command("test")
 def run_rules(
     pack: _Pack,
-    opa: Annotated[str | None, typer.Option("--opa", help="OPA's binary; the one on the PATH if there is one.")] = None,
+    opa: Annotated[
+        str | None, typer.Option("--opa-program", help="OPA's binary; the one on the PATH if there is one.")
+    ] = None,
     alone: Annotated[bool, typer.Option("--embedded-only", help="Do not ask OPA.")] = False,
     as_json: AsJson = False,
 ) -> None:

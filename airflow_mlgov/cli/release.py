@@ -26,6 +26,7 @@ from airflow_mlgov.cli.common import (
     who_asks,
 )
 from airflow_mlgov.cli.configured import ledger_at, required
+from airflow_mlgov.cli.progress import progress
 from airflow_mlgov.cli.values import path, whole
 from airflow_mlgov.errors import ConfigurationError
 
@@ -69,7 +70,8 @@ def promote(
         environment=environment,
         decision_log=decision_log,
     )
-    done = promote(desk, desk.registry.resolve(model), target, requesters=[requester or who_asks()])
+    with progress("the bytes are hashed, the evidence is verified"):
+        done = promote(desk, desk.registry.resolve(model), target, requesters=[requester or who_asks()])
     _tell(done, f"promoted to {target!r}", as_json)
 
 
@@ -178,10 +180,11 @@ def verify(
         client, records = open_registry(registry, again), ledger_at(ledger or required("ledger")(), create=False)
         version = client.resolve(model)
         goal = target or _target_at(_place_of(model), version.name, again)
-        if into is None:
-            answer = explained_here(client.subject(version), records, goal)
-        else:
-            answer = leave_verified(client, version, into, lambda subject: explained_here(subject, records, goal))
+        with progress("the bytes are hashed, the evidence is verified"):
+            if into is None:
+                answer = explained_here(client.subject(version), records, goal)
+            else:
+                answer = leave_verified(client, version, into, lambda subject: explained_here(subject, records, goal))
     else:
         raise ConfigurationError(
             "verify takes a model with --ledger (and --into), or --pack (with --artifact) alone", code="option.missing"

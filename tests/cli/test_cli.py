@@ -49,13 +49,13 @@ def test_fairness_of_a_database_with_a_reference_and_a_report(run, table: Path, 
     pd.read_csv(table).to_sql("scored", sa.create_engine(url), index=False)
     words = ["gate", "fairness", "--data", url, "--table", "scored", "--label", "y", "--prediction", "prediction",
              "--sensitive", "sex", "--bound", "fpr_disparity<=3", "--report-dir", tmp_path / "reports"]  # fmt: skip
-    code, out, _ = run(*words, "--reference", "sex=female", "--decide", "point")
+    code, out, _ = run(*words, "--reference-group", "sex=female", "--decide", "point")
     assert code == 0
     assert "male against female" in out
     (report,) = (tmp_path / "reports").glob("fairness-*.html")
     assert "<svg role=" in report.read_text()
     assert "false_positive_rate by sex" in report.read_text()
-    code, _, err = run(*words, "--reference", "female")
+    code, _, err = run(*words, "--reference-group", "female")
     assert (code, "must look like sex=male" in err) == (2, True)
 
 

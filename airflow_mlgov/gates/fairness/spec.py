@@ -162,7 +162,7 @@ class FairnessSettings(CsvSettings):
         "between_groups",
         description="between_groups compares the extreme groups with each other, to_overall each group with all rows",
     )
-    reference: Annotated[Mapping[Column, Label], Option(example="sex=male")] = Field(
+    reference: Annotated[Mapping[Column, Label], Option("--reference-group", example="sex=male")] = Field(
         {},
         description="sensitive feature -> the group that the others are compared with; *_disparity takes the largest "
         "group if omitted",

@@ -76,7 +76,9 @@ class PolicySettings(GateSettings):
         "checks that count as it",
     )
     sensitive: Annotated[
-        Mapping[Literal["register", "promote", "deploy"], tuple[Word, ...]], Strict("same"), Option(file=True)
+        Mapping[Literal["register", "promote", "deploy"], tuple[Word, ...]],
+        Strict("same"),
+        Option("--sensitive-step", file=True),
     ] = Field({}, description="register, promote or deploy -> commands as they begin, operators, actions, ids of steps")
     packages: Annotated[tuple[Word, ...], Strict("same"), Option("--package")] = Field(
         (),

@@ -1,0 +1,30 @@
+"""On a terminal a command that takes long says so; elsewhere it says nothing."""
+
+import io
+import os
+import pty
+import threading
+
+from airflow_mlgov.cli.progress import progress
+
+
+def test_a_terminal_is_told_and_its_line_is_wiped() -> None:
+    here, there = pty.openpty()
+    shown, told = b"", threading.Event()
+    with os.fdopen(there, "w", encoding="utf-8") as terminal:
+        with progress("reading", terminal, quiet=0.01):
+            while b"reading" not in shown:
+                shown += os.read(here, 4096)
+            told.set()
+        shown += os.read(here, 4096)
+    os.close(here)
+    assert told.is_set()
+    assert shown.startswith("\rreading … 0 s".encode())
+    assert shown.endswith(b" \r")
+
+
+def test_what_is_no_terminal_is_told_nothing() -> None:
+    stream = io.StringIO()
+    with progress("reading", stream, quiet=0.0):
+        pass
+    assert stream.getvalue() == ""
