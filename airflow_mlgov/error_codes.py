@@ -294,6 +294,7 @@ MEANINGS: Mapping[str, str] = {
     "registry.files_down": "MLflow answers, and does not hand over the files of a version.",
     "registry.id_differs": "Airflow's configuration and the policy name two registries.",
     "registry.invalid": "MLflow has refused the request as invalid.",
+    "registry.logged_model": "A logged model is registered as no version, or as several.",
     "registry.no_address": "The registry's identity is no URL, and no address is listed for it.",
     "registry.no_auth_provider": "MLflow does not know this package's request auth provider.",
     "registry.no_files": "The model version has no files.",

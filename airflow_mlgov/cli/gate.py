@@ -90,6 +90,7 @@ def run(gate: Gate[Any], given: Mapping[str, Any]) -> None:
     from airflow_mlgov.governance.rulebook import Packs
 
     given = _completed(given)
+    given["model"] = _versioned(given, gate.name)
     policy = _policy(given["policy"], given["model"])
     settings, bounds = held_to(gate, policy, settings_of(gate, given), given.get("bound") or [], "the command line")
     subject = artifact = source = None
@@ -134,6 +135,14 @@ def _registry(given: Mapping[str, Any], duty: str | None = None) -> MlflowRegist
     from airflow_mlgov.governance.policy import load_policy
 
     return open_registry(given["registry"], load_policy(given["policy"]) if given["policy"] else None, duty)
+
+
+def _versioned(given: Mapping[str, Any], duty: str) -> str | None:
+    """The model's reference; of a logged model, that of the version it is registered as."""
+    from airflow_mlgov.registry.protocol import LOGGED
+
+    model: str | None = given["model"]
+    return _registry(given, duty).resolve(model).uri if model and LOGGED.fullmatch(model) else model
 
 
 def _policy(path: Path | None, model: str | None) -> ModelPolicy | None:

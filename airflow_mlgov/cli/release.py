@@ -317,6 +317,8 @@ def _place_of(reference: str) -> tuple[str, str] | None:
     """``alias`` or ``stage`` and its name, if a reference asks for what is there and not for a version."""
     if "@" in reference:
         return "alias", reference.rpartition("@")[2]
+    if reference.startswith("runs:/"):
+        return None
     name = reference.removeprefix("models:/").rpartition("/")[2]
     return ("stage", name) if "/" in reference.removeprefix("models:/") and name.casefold() in _STAGES else None
 

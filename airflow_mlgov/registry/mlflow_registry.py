@@ -5,6 +5,7 @@ It executes nothing of a model, and never takes MLflow's silence for success.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -22,7 +23,7 @@ from airflow_mlgov.evidence.digests import hash_tree
 from airflow_mlgov.registry import proxied_files
 from airflow_mlgov.registry.credentials import authorization, origin, setting, using
 from airflow_mlgov.registry.mlflow_errors import mlflow_errors, said_by_mlflow
-from airflow_mlgov.registry.protocol import REFERENCE, ModelNow, ModelVersion
+from airflow_mlgov.registry.protocol import LOGGED, REFERENCE, ModelNow, ModelVersion
 from airflow_mlgov.registry.rest import PATIENCE, RestClient, speaks_for
 from airflow_mlgov.results import Subject
 from airflow_mlgov.urls import place_of, shown_server
@@ -88,10 +89,13 @@ class MlflowRegistry:
         """The version that a reference means now.
 
         :param reference: ``models:/name/7``, ``models:/name@alias``, ``models:/name/Production``,
-            ``models:/name/latest``, the same without ``models:/``, or a mapping with ``name`` and ``version``. The name
-            is taken as it is written; if there is no such model, ``%20`` in it is a space
+            ``models:/name/latest``, the same without ``models:/``, or a mapping with ``name`` and ``version``; or
+            ``models:/m-…`` or ``runs:/RUN/NAME`` of a logged model that is registered as one version. The name is taken
+            as it is written; if there is no such model, ``%20`` in it is a space
         :raises ConfigurationError: it is none of these, or no such model or version exists; the message says which do
         """
+        if isinstance(reference, str) and (logged := LOGGED.fullmatch(reference)):
+            return self._registered_as(reference, logged)
         name, which, alias = _parse(reference)
         if "%" in name and self._registered(name) is None:
             name = unquote(name)
@@ -487,6 +491,25 @@ class MlflowRegistry:
             except Exception as error:
                 if said_by_mlflow(error) not in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"):
                     raise
+
+    def _registered_as(self, reference: str, logged: re.Match[str]) -> ModelVersion:
+        """The one version that a logged model was registered as."""
+        model_id, run_id = logged["model_id"], logged["run_id"]
+        source = f"models:/{model_id}" if model_id else self._logged_source(run_id, logged["path"])
+        if not _can_be_quoted(source):
+            raise ConfigurationError(f"{reference!r} names no model version", code="registry.reference")
+        with self.calling(f"find the versions that {reference} was registered as") as client:
+            found = [_version(item) for item in client.search_model_versions(f"source_path = {_quoted(source)}")]
+        mine = [item for item in found if item.source == source]
+        if len(mine) == 1:
+            return mine[0]
+        names = ", ".join(item.uri for item in mine[:_SHOWN])
+        raise ConfigurationError(
+            f"{reference} is registered as {names}: name the one that is meant"
+            if mine
+            else f"{reference} is registered as no version in {self.uri}: `mlgov register` makes one",
+            code="registry.logged_model",
+        )
 
     def _logged_source(self, run_id: str, path: str) -> str:
         """MLflow 3 keeps a run's model as a LoggedModel, MLflow 2 kept it among the run's artifacts."""

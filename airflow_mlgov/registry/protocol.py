@@ -21,6 +21,10 @@ from airflow_mlgov.words import line
 REFERENCE = re.compile(r"(?:models:/)?(?P<name>[^/:]+)(?:/(?P<which>[^/@]+)|@(?P<alias>[^/@]+))")
 """``models:/name/7``, ``models:/name@alias``, the same without ``models:/``; no name holds ``/`` or ``:``."""
 
+LOGGED = re.compile(r"models:/(?P<model_id>m-[^/@:]+)|runs:/(?P<run_id>[^/]+)/(?P<path>.+)")
+"""What MLflow calls a model that was logged: ``models:/m-…`` or ``runs:/RUN/NAME``. It names a version only if it was
+registered as one alone."""
+
 
 def name_in(reference: str) -> str:
     """The model's name in a reference, or in what is a name alone."""

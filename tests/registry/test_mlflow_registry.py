@@ -3,6 +3,7 @@
 import http.server
 import os
 import threading
+import uuid
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,14 +57,36 @@ def test_every_way_to_name_a_version(registry, two):
         ("models:/credit/Prod", "MLflow has no stage 'Prod'"),
         ("models:/credti/1", "no model of that name, but .*'credit'"),
         ("models:/credti@champion", "no model of that name, but .*'credit'"),
-        ("models:/m-0123", "names no model version"),
-        ("runs:/abc/model", "names no model version"),
+        ("models:/m-0123", "registered as no version.*mlgov register"),
+        ("runs:/abc/model", "the run 'abc'.*has no such thing"),
         ({"name": "credit"}, "needs a name and a version"),
     ],
 )
 def test_what_is_not_there_is_named_with_what_is(registry, two, reference, says):
     with pytest.raises(ConfigurationError, match=f"(?s){says}"):
         registry.resolve(reference)
+
+
+def test_a_logged_model_names_the_version_that_it_is_registered_as(registry, mlflow_server):
+    """By its id and by its run, as MLflow 3 names it; on the server, by MLflow's own registration too."""
+    name, run_id = f"logged_{uuid.uuid4().hex[:8]}", mlflow_server.log_model(4.0)
+    with pytest.raises(ConfigurationError, match="mlgov register") as caught:
+        registry.resolve(f"runs:/{run_id}/model")
+    assert caught.value.code == "registry.logged_model"
+    version = registry.register(name, run_id)
+    assert version.source.startswith("models:/m-")
+    for reference in (version.source, f"runs:/{run_id}/model"):
+        assert registry.resolve(reference).uri == f"models:/{name}/1"
+    with tracking(registry):
+        other = mlflow.register_model(f"runs:/{mlflow_server.log_model(5.0)}/model", name)
+    assert registry.resolve(other.source).version == "2"
+    registry.register(f"{name}_b", run_id)
+    with pytest.raises(ConfigurationError, match=f"{name}/1") as caught:
+        registry.resolve(version.source)
+    assert caught.value.code == "registry.logged_model"
+    for wrong in ("models:/m-nobody", "runs:/nobody/model", f"runs:/{run_id}/other"):
+        with pytest.raises(ConfigurationError):
+            registry.resolve(wrong)
 
 
 def test_the_digest_is_stable_and_says_whose_bytes(registry, two, mlflow_server):
