@@ -22,6 +22,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "mlgov verify models:/credit_risk@champion",
         "mlgov verify --pack evidence.zip --artifact model/ --trust trust.json",
     ),
+    "report": (
+        "mlgov report models:/credit_risk@champion --framework eu-ai-act --out report.html",
+        "mlgov report --framework fleet --format json",
+    ),
+    "sign-model": ("mlgov sign-model models:/credit_risk@champion --out model.sig --sign vault:mlgov-promotion",),
     "replay": ("mlgov replay", "mlgov replay --policy new.yaml --dags dags/"),
     "admission": (
         "mlgov admission --opa http://127.0.0.1:8181 --bundle-revision sha256:4f0c… --tls-cert tls.crt "
