@@ -79,6 +79,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "ledger checkpoint": ("mlgov ledger checkpoint --out s3://audit/2026-11-24.json",),
     "ledger quarantine": ("mlgov ledger quarantine 42 --reason 'written by a script that had no key'",),
     "ledger export": ("mlgov ledger export --model models:/credit_risk@champion --out evidence.zip",),
+    "sinks deliver": ("mlgov sinks deliver",),
+    "sinks list": ("mlgov sinks list --json",),
     "trust add": (
         "mlgov trust add --trust trust.json --sign vault:mlgov-fairness --duty fairness",
         "mlgov trust add --trust trust.json --public-key olga.pem --person olga --duty approval",
