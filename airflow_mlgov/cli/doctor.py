@@ -250,6 +250,8 @@ def _target(model: ModelPolicy, target: Target) -> Iterator[Finding]:
 
     what = f"{model.where('targets', target.name)}: {model.name} to {target.name}"
     for gate in target.requires:
+        if gate in model.external:
+            continue
         if not (model.bounds(gate) if catalogue.load(gate).metrics else model.gates.get(gate)):
             yield _warning(
                 f"{what} requires the gate {gate}, but not what it is held to: each DAG may choose",

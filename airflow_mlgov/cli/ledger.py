@@ -148,6 +148,51 @@ def ledger_quarantine(
     say(f"ledger:{seq} counts for nothing any more ({entry.reference})")
 
 
+@ledger_app.command("add")
+def ledger_add(
+    file: Annotated[Path, typer.Argument(parser=path, help="DSSE envelope with an in-toto statement, as JSON.")],
+    name: Annotated[str, typer.Option("--as", help="Name under which the policy's `external` takes it.")],
+    model: Annotated[str, typer.Option("--model", help="models:/name/7 or models:/name@alias: what it is about.")],
+    ledger: LedgerUrl,
+    trust: TrustFile,
+    policy: Annotated[Path, typer.Option("--policy", help="Governance policy, mlgov.yaml.")],
+    sign: SignWith,
+    registry: RegistryUri = None,
+    environment: Environment = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put evidence of others into the ledger: what somebody else has signed about the model's bytes.
+
+    Their envelope is kept whole, and verified again whenever it counts. Signed with the key of the duty `external`.
+    """
+    from airflow_mlgov.evidence.external import judge_external, open_external
+    from airflow_mlgov.evidence.signing import TrustRoot, refuse_local
+    from airflow_mlgov.evidence.statements import GateStatement
+    from airflow_mlgov.governance.policy import load_policy
+    from airflow_mlgov.strict_files import read_text
+
+    read, keys, signer = load_policy(policy), TrustRoot.load(trust), signer_for(sign, "external")
+    refuse_local(signer, environment_of(environment), read.production)
+    client = open_registry(registry, read)
+    version = client.resolve(model)
+    known = read.model(version.name).external
+    if name not in known:
+        raise ConfigurationError(
+            f"the policy takes no external evidence {name!r} for {version.name}{nearest(name, known) if known else ''}",
+            code="external.unknown",
+        )
+    said = open_external(read_text(file, "envelope"), keys)
+    context = context_of("ledger add", environment, read)
+    keys.require_signer(signer, "external", context.issued_at)
+    result = judge_external(name, said, client.subject(version), known[name].rules)
+    entry = ledger_at(ledger).attest(GateStatement.of(result, context), signer)
+    if as_json:
+        print_json({"gate": name, "verdict": str(result.verdict), "evidence": entry.reference})
+        return
+    say(*result.summary().split("\n"), *(f"  {check}" for check in result.checks if check not in result.failed))
+    say(f"  evidence: {entry.reference}")
+
+
 @ledger_app.command("export")
 def ledger_export(
     ledger: LedgerUrl,

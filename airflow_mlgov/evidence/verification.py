@@ -17,6 +17,7 @@ from airflow_mlgov.addresses import one_spelling
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
 from airflow_mlgov.evidence.chain import Entry, Head, Verified
 from airflow_mlgov.evidence.digests import hash_json
+from airflow_mlgov.evidence.external import DETAIL, require_external
 from airflow_mlgov.evidence.signing import TrustedKey, TrustRoot
 from airflow_mlgov.evidence.statements import (
     CLASSES,
@@ -156,6 +157,8 @@ def verify_envelope(envelope: str, trust: TrustRoot, seq: int = 0, sha256: str =
         statement, written = _read(document)
         _require_one_subject(document, written, statement.form)
         _require_duty(keys, statement)
+        if isinstance(statement, GateStatement) and DETAIL in statement.result.details:
+            require_external(statement, trust)
         known = Evidence(seq, sha256, _spelt(statement), document)
         if len(envelope) <= _LARGEST_KEPT:
             if len(trust.opened) >= _MOST_KEPT:

@@ -292,6 +292,7 @@ def decision_input(
         },
         "policy": said,
         "evidence": with_what_ifs((as_seen(item) for item in evidence), said, request.champion),
+        **({"external": _first_added([*tried, *evidence])} if "external" in said else {}),
         "obligations": [dict(item) for item in request.obligations],
         "tries": [counted for gate in target.requires for counted in count_tries(gate, request, tried)],
         "unverified": [{"seq": item.seq, "kind": item.kind, "problem": item.problem} for item in unverified],
@@ -337,11 +338,12 @@ def policy_input(policy: GovernancePolicy, name: str, target_name: str) -> dict[
         "settings": [setting for gate in gates for setting in _settings(model, gate, target.requires)],
         "fixed_settings": [setting for gate in gates for setting in _fixed(model, gate)],
         "dataset_checks": model.gates.get("data_validation", {}).get("checks", {}),
-        "bounds": [bound for gate in measuring for bound in _bounds(model, gate)],
+        "bounds": [*(bound for gate in measuring for bound in _bounds(model, gate)), *_bounds_of_others(model)],
         "max_tries": {gate.name: model.max_tries(gate.name) for gate in measuring if gate.name in target.requires},
         "evaluation_data": {
             gate.name: said for gate in gates if (said := model.evaluation_data(gate.name)) is not None
         },
+        **({"external": _external(model)} if model.external else {}),
         "accounts": dict(target.accounts),
         "approvals": {
             "count": target.approvals,
@@ -421,6 +423,47 @@ def _bounds(model: ModelPolicy, gate: Gate[Any]) -> list[dict[str, Any]]:
                     "text": text,
                 }
             )
+    return found
+
+
+def _bounds_of_others(model: ModelPolicy) -> list[dict[str, Any]]:
+    """The bounds of what is taken from evidence of others."""
+    return [
+        {
+            "gate": gate,
+            "check": check,
+            "min": rule.bound.min,
+            "max": rule.bound.max,
+            "relative": False,
+            "severity": str(rule.severity),
+            "text": str(rule.bound),
+        }
+        for gate, said in model.external.items()
+        for check, rule in said.rules.items()
+    ]
+
+
+def _external(model: ModelPolicy) -> dict[str, Any]:
+    """Which evidence of others counts, by the name that a target requires."""
+    return {
+        name: {
+            "predicate": said.predicate,
+            "signed_by": sorted(said.signed_by),
+            "max_age_ns": _span_ns(said.max_age),
+            "pointers": {check: rule.pointer for check, rule in said.rules.items()},
+        }
+        for name, said in model.external.items()
+    }
+
+
+def _first_added(evidence: Sequence[Evidence]) -> dict[str, int]:
+    """Envelope of somebody else's -> when it was first added: to add it again makes it no younger."""
+    found: dict[str, int] = {}
+    for item in only(evidence, GateStatement):
+        seen = item.statement.as_input()
+        if "external" in seen:
+            name = seen["external"]["sha256"]
+            found[name] = min(seen["issued_at_ns"], found.get(name, seen["issued_at_ns"]))
     return found
 
 

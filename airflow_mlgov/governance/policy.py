@@ -17,11 +17,13 @@ from airflow_mlgov.addresses import RegistryIdentity
 from airflow_mlgov.durations import parse_duration, span
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.evidence.digests import hash_file
+from airflow_mlgov.evidence.external import Rule
 from airflow_mlgov.evidence.statements import Person
 from airflow_mlgov.gates.force import MODES
 from airflow_mlgov.gates.protocol import Local
 from airflow_mlgov.governance.policy_mistakes import Examined
 from airflow_mlgov.governance.weighing import is_of_the_decision
+from airflow_mlgov.results import Bound, Severity
 from airflow_mlgov.strict_files import read_yaml
 
 _FOR_THE_DECISION = {"max_tries", "evaluation_data"}
@@ -127,6 +129,18 @@ class Target:
 
 
 @dataclass(frozen=True)
+class ExternalPolicy:
+    """Which evidence of others counts under a name."""
+
+    predicate: str
+    signed_by: tuple[str, ...]
+    """Ids of keys."""
+    max_age: timedelta
+    rules: Mapping[str, Rule]
+    """Check -> what is taken from the predicate, and its bound."""
+
+
+@dataclass(frozen=True)
 class ModelPolicy:
     """What the policy says about one registered model."""
 
@@ -138,6 +152,8 @@ class ModelPolicy:
     owners: tuple[str, ...] = ()
     modes: Mapping[str, str] = field(default_factory=dict)
     """Rule of the decision, ``mlgov.custom/CODE`` or ``mlgov.promotion/CODE`` -> ``enforce``, ``warn``, ``observe``."""
+    external: Mapping[str, ExternalPolicy] = field(default_factory=dict)
+    """Name that a target may require -> the evidence of others that counts under it."""
     source: str = ""
     _lines: Mapping[tuple[str, ...], int] | None = None
 
@@ -267,9 +283,25 @@ class GovernancePolicy:
             tier=section.get("tier", "medium"),
             owners=tuple(section.get("owners", ())),
             modes=self._modes(section),
+            external={key: self._external(name, key, max_age) for key in section.get("external", {})},
             source=str(self.path),
             _lines=self.lines,
         )
+
+    def _external(self, model: str, name: str, max_age: str) -> ExternalPolicy:
+        said = self.document["models"][model]["external"][name]
+        line = self.lines.get(("models", model, "external", name, "rules"))
+        source = f"{self.path}:{line}" if line else str(self.path)
+        rules = {
+            check: Rule(
+                rule["value"],
+                Bound(rule.get("min"), rule.get("max"), source),
+                Severity(rule.get("severity", Severity.CRITICAL)),
+            )
+            for check, rule in said["rules"].items()
+        }
+        age = parse_duration(said.get("max_age", max_age))
+        return ExternalPolicy(said["predicate"], tuple(said["signed_by"]), age, rules)
 
     def _gates(self, section: Mapping[str, Any]) -> Mapping[str, Any]:
         """What the model says of its gates, with the modes that its teams have for rules of packs; what the model says

@@ -10,7 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlgov import catalogue
 from airflow_mlgov.errors import ConfigurationError, MlgovError
+from airflow_mlgov.evidence.signing import OFFICES
 from airflow_mlgov.gates.ranges import example_of, range_of
 from airflow_mlgov.governance.names import why_unreadable
 from airflow_mlgov.governance.reasons import shipped_rules
@@ -82,6 +84,7 @@ class Examined:
         parts: tuple[Callable[[], Iterable[Mistake]], ...] = (
             lambda: _unreadable(document),
             lambda: _unknown_people(document),
+            lambda: _unknown_gates(document),
             lambda: _shared_places(document),
             lambda: _unmonitored(document),
             lambda: _unknown_teams(document),
@@ -255,6 +258,32 @@ def _unknown_people(policy: Document) -> Iterator[Mistake]:
                             f"answers an approval there: name people in {key}: from"
                         )
                         yield Mistake(where, ConfigurationError(what, code="policy.person_unknown"))
+
+
+def _unknown_gates(policy: Document) -> Iterator[Mistake]:
+    """What a target requires is an installed gate, or evidence of others; that has no name of ours."""
+    taken = {*catalogue.names(), *OFFICES}
+    for model, section in policy.content["models"].items():
+        external = section.get("external", {})
+        for name, said in external.items():
+            where = policy.where("models", model, "external", name)
+            if name in taken:
+                what = f"{where}: external: {name} is a gate or a duty of ours: give it a name of its own"
+                yield Mistake(where, ConfigurationError(what, code="external.shadow"))
+            for check, rule in said.get("rules", {}).items():
+                if rule.get("min", rule.get("max")) > rule.get("max", rule.get("min")):
+                    what = f"{where}: external: {name}: {check} has no value of at least min and at most max"
+                    yield Mistake(where, ConfigurationError(what, code="policy.bound"))
+        for target, said in section["targets"].items():
+            where = policy.where("models", model, "targets", target, "requires")
+            known = [*catalogue.names(), *external]
+            for gate in said.get("requires", ()):
+                if gate not in known:
+                    what = (
+                        f"{where}: models.{model}.targets.{target}.requires: {gate!r} is none of {', '.join(known)}"
+                        f"{meant(gate, known)}"
+                    )
+                    yield Mistake(where, ConfigurationError(what, code="policy.invalid"))
 
 
 def _members(group: Any) -> Iterable[str]:

@@ -36,8 +36,7 @@ def schema_of(gates: Iterable[Gate[Any]]) -> dict[str, Any]:
     sections = {gate.name: section_of(gate) for gate in gates}
     by_hand = parts["model"]["properties"]["gates"]["properties"]
     parts["model"]["properties"]["gates"]["properties"] = {**sections, **by_hand}
-    wanted = parts["target"]["properties"]["requires"]["items"]
-    wanted["enum"] = [*sections, *wanted["enum"]]
+    parts["target"]["properties"]["requires"]["items"]["examples"] = [*sections]
     return schema
 
 

@@ -44,8 +44,13 @@ class GateStatement(Signed):
 
     @property
     def duty(self) -> str:
-        """Each gate has a key of its own."""
-        return self.result.gate
+        """Each gate has a key of its own; so has whoever adds evidence of others."""
+        return self.result.gate if self._external is None else "external"
+
+    @property
+    def _external(self) -> Any:
+        """The envelope of somebody else's that the result is made from; None if it is a gate's own."""
+        return self.result.details.get("external")
 
     @property
     def evaluation_data(self) -> str | None:
@@ -90,7 +95,11 @@ class GateStatement(Signed):
             "dataset_checks": json_safe(self.result.dataset_checks or {}),
             "settings": json_safe(self.result.settings),
             "judged_on": self._judged_on(),
+            **({} if self._external is None else {"external": self._as_external()}),
         }
+
+    def _as_external(self) -> dict[str, Any]:
+        return {name: str(self._external.get(name)) for name in ("key", "predicateType", "sha256")}
 
     def _judged_on(self) -> dict[str, str | None] | None:
         """The rows that a model was judged on, by name and digests; not the champion's, which come after."""

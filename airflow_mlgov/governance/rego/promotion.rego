@@ -305,6 +305,48 @@ judged_on(item, wanted) if item.judged_on.name == wanted.table
 
 judged_on(item, wanted) if item.judged_on.name == wanted.query
 
+# METADATA
+# title: Evidence of others is not what the policy takes
+# description: another predicate, signed by another key, or read at another place
+# custom:
+#   code: external.other
+#   severity: critical
+#   controls: ["eu-ai-act:15(1)", "iso-42001:A.6.2.4"]
+#   mend: "add the statement that the policy describes: `mlgov ledger add`"
+denied contains {"code": "external.other", "message": message} if {
+	some gate, wanted in object.get(input.policy, "external", {})
+	gate in input.policy.requires
+	item := newest(gate, input.request.digest)
+	not as_wanted(item, wanted)
+	message := sprintf("the evidence %s (ledger:%d) is not of the predicate, the key or the rules that the policy takes", [gate, item.seq])
+}
+
+as_wanted(item, wanted) if {
+	item.external.predicateType == wanted.predicate
+	item.external.key in wanted.signed_by
+	count([check |
+		some check in item.checks
+		object.get(wanted.pointers, check.name, null) != check.values.pointer
+	]) == 0
+}
+
+# METADATA
+# title: The newest result of a required gate is too old
+# description: evidence of others is as old as its first entry; to add it again makes it no younger
+# custom:
+#   code: evidence.stale
+#   severity: critical
+#   controls: ["eu-ai-act:12", "iso-42001:A.6.2.8"]
+#   mend: "run the gate again"
+denied contains {"code": "evidence.stale", "message": message} if {
+	some gate, wanted in object.get(input.policy, "external", {})
+	gate in input.policy.requires
+	item := newest(gate, input.request.digest)
+	added := input.external[item.external.sha256]
+	input.now_ns - added > wanted.max_age_ns
+	message := sprintf("the evidence %s (ledger:%d) was first added longer ago than the policy allows", [gate, item.seq])
+}
+
 needed contains item.sha256 if {
 	some gate in input.policy.requires
 	some digest in subjects(gate)
