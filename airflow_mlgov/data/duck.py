@@ -148,7 +148,7 @@ class DuckTable(ABC):
         """The same with the types that were noted where the rows come from; here there are no others."""
         return self.frame(columns)
 
-    def confine(self, columns: Sequence[str]) -> None:  # noqa: ARG002 - for those that freeze rows
+    def confine(self, columns: Sequence[str], *, one_question: bool = False) -> None:  # noqa: ARG002 - for those that freeze rows
         """Nothing: DuckDB reads what a query names."""
         return
 

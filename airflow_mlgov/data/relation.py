@@ -80,9 +80,13 @@ class Relation(Protocol):
         :raises ConfigurationError: one is missing; the message has the nearest name
         """
 
-    def confine(self, columns: Sequence[str]) -> None:
+    def confine(self, columns: Sequence[str], *, one_question: bool = False) -> None:
         """Say before the first question that no other columns are asked about and that :attr:`subject` is not: Spark
-        then freezes these alone. One that is not there is still refused by :meth:`require`."""
+        then freezes these alone. One that is not there is still refused by :meth:`require`.
+
+        :param one_question: whether one answer of :meth:`rows` is all that is wanted; it need not agree with what
+            is asked later, and Spark freezes nothing for it
+        """
 
     @property
     def read_as(self) -> Mapping[str, Any]:

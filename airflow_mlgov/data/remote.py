@@ -80,7 +80,7 @@ class RemoteRelation:
         """Nothing."""
         return ""
 
-    def confine(self, columns: Sequence[str]) -> None:  # noqa: ARG002 - for those that freeze rows
+    def confine(self, columns: Sequence[str], *, one_question: bool = False) -> None:  # noqa: ARG002 - for those that freeze rows
         """Nothing: a database reads what a query names."""
         return
 

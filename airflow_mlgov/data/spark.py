@@ -1,5 +1,6 @@
 """A table, a path or a query of a Spark that is reached by Spark Connect, and DataFrames of Spark: asked where their
-rows are, and frozen before the first question. Refuses to show a token, and to bring over more than an answer needs."""
+rows are, and frozen before the first question, unless it is the only one. Refuses to show a token, and to bring over
+more than an answer needs."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import hashlib
 import re
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -269,11 +270,18 @@ class SparkEngine(Duck):
         return session
 
     def add(
-        self, view: str, source: SparkSource | SparkFrame, name: str, asked_for: Sequence[str] | None = None
+        self,
+        view: str,
+        source: SparkSource | SparkFrame,
+        name: str,
+        asked_for: Sequence[str] | None = None,
+        *,
+        freeze: bool = True,
     ) -> dict[str, str]:
         """Freeze rows and give them a name that queries know them by.
 
         :param asked_for: the columns that queries may name; those that are not there are left out. None: all
+        :param freeze: False where one query alone is asked
         :returns: every column with the type that DuckDB has for Spark's
         """
         session = self.session
@@ -284,7 +292,7 @@ class SparkEngine(Duck):
             kept = columns if asked_for is None else {each: columns[each] for each in asked_for if each in columns}
             if len(kept) < len(columns):
                 frame = frame.select(*map(quoted, kept))
-            if not source.is_fixed:
+            if freeze and not source.is_fixed:
                 with _active(session):
                     frame = frame.localCheckpoint()
             temporary = f"mlgov_{uuid4().hex}"
@@ -317,16 +325,28 @@ class SparkTable(DuckTable):
         self._engine, self._source = engine, source
         self._asked_for: Sequence[str] | None = None
         self._types: dict[str, str] = {}
+        self._loose: Source | None = None
 
-    def confine(self, columns: Sequence[str]) -> None:
-        """Have these columns frozen, and no others."""
-        if self._view not in self._engine.views:
-            self._asked_for = tuple(dict.fromkeys(columns))
+    def confine(self, columns: Sequence[str], *, one_question: bool = False) -> None:
+        """Have these columns frozen, and no others; and for one question none."""
+        if self._view in self._engine.views:
+            return
+        self._asked_for = tuple(dict.fromkeys(columns))
+        if one_question:
+            self._types = self._engine.add(self._view, self._source, self.name, self._asked_for, freeze=False)
+            self._loose = self._engine.views.pop(self._view)
 
     def prepare(self) -> None:
         """Freeze the rows, once."""
         if self._view not in self._engine.views:
             self._types = self._engine.add(self._view, self._source, self.name, self._asked_for)
+
+    @property
+    def sql(self) -> str:
+        """What stands after FROM."""
+        if self._loose is None:
+            self.prepare()
+        return identifier(self._view)
 
     def place(self, name: str) -> SparkSource | SparkFrame:
         """Another table or path of the same Spark."""
@@ -350,7 +370,8 @@ class SparkTable(DuckTable):
     @cached_property
     def types(self) -> dict[str, str]:
         """Column -> the type that DuckDB has for Spark's."""
-        self.prepare()
+        if self._loose is None:
+            self.prepare()
         return dict(self._types)
 
     def rows(self, select: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -360,10 +381,11 @@ class SparkTable(DuckTable):
         :raises ConfigurationError: so many rows that they are no answer, or a value that cannot be computed with
         """
         assert not parameters  # noqa: S101 - constants are written into the query
-        self.prepare()
-        frame, columns = self._engine.asked(select, self.name)
-        with spark_errors(self.name):
-            found = frame.limit(_MOST_ROWS + 1).toArrow()
+        with self._asked_once() if self._loose is not None else nullcontext():
+            self.prepare()
+            frame, columns = self._engine.asked(select, self.name)
+            with spark_errors(self.name):
+                found = frame.limit(_MOST_ROWS + 1).toArrow()
         if found.num_rows > _MOST_ROWS:
             raise MemoryLimitError(
                 f"an answer about {self.name} would have more than {_MOST_ROWS} rows: ask for fewer groups",
@@ -374,6 +396,16 @@ class SparkTable(DuckTable):
             for column, (_, stored) in zip(found.columns, columns, strict=True)
         ]
         return list(zip(*listed, strict=True)) if listed else []
+
+    @contextmanager
+    def _asked_once(self) -> Iterator[None]:
+        """Meanwhile the rows are those that are there now; whatever is asked later freezes them."""
+        assert self._loose is not None  # noqa: S101 - the caller has seen it
+        self._engine.views[self._view], self._loose = self._loose, None
+        try:
+            yield
+        finally:
+            del self._engine.views[self._view]
 
     def arrays(self, select: str) -> Mapping[str, Any] | None:  # noqa: ARG002 - the rows stay where they are
         """None: the rows stay where they are."""

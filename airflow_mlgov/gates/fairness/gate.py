@@ -104,14 +104,7 @@ def judge(question: Question[FairnessSettings]) -> Findings:
     _require_sound(settings, question.bounds)
     pair = Pair(question.data if given.sample_weight is None else question.data.in_duckdb(), question.baseline)
     if pair.baseline is None:
-        roles = {
-            *_roles_of(settings),
-            given.champion_prediction,
-            given.champion_score,
-            given.row_id,
-            given.sample_weight,
-        }
-        pair.data.confine(sorted(filter(None, roles)))
+        _confine(pair.data, given, settings, question.bounds)
     settings = _cut(settings, given.bins, pair.data)
     as_written(pair, settings.columns, settings.sensitive, labels=given.task != "regression")
     evaluate = _judge_errors if given.task == "regression" else _judge_labels
@@ -144,6 +137,14 @@ def judge(question: Question[FairnessSettings]) -> Findings:
         libraries=_LIBRARIES[given.engine],
         figures=figures,
     )
+
+
+def _confine(data: Relation, given: FairnessSettings, settings: Settings, bounds: Sequence[MetricBound]) -> None:
+    """Tell the relation what it is asked about, and whether by the one question that counts the rows."""
+    roles = {*_roles_of(settings), given.champion_prediction, given.champion_score, given.row_id, given.sample_weight}
+    more = given.task == "regression" or given.sample_weight is not None or bool(given.bins)
+    more = more or any(measure in SCORE_MEASURES for item in bounds for measure in _measures_of(item))
+    data.confine(sorted(filter(None, roles)), one_question=not more)
 
 
 def _plan(given: FairnessSettings) -> Settings:

@@ -79,18 +79,28 @@ def test_the_same_as_of_a_file(rows: tuple[str, SparkSource], case: str, monkeyp
 def test_no_other_columns_are_frozen_than_those_that_are_named(
     rows: tuple[str, SparkSource], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    frozen: list[set[str]] = []
+    frozen: list[tuple[set[str], bool]] = []
     right = SparkEngine.add
 
-    def add(engine: SparkEngine, view: str, *given: Any) -> dict[str, str]:
-        columns = right(engine, view, *given)
-        frozen.append(set(engine.views[view].columns))
+    def add(engine: SparkEngine, view: str, *given: Any, freeze: bool = True) -> dict[str, str]:
+        columns = right(engine, view, *given, freeze=freeze)
+        frozen.append((set(engine.views[view].columns), freeze))
         return columns
 
     monkeypatch.setattr(SparkEngine, "add", add)
+    names = {"y", "s", "sex", "age band", "region"}
     case = {**COLUMNS, "bounds": {"demographic_parity_ratio": {"min": 0}}}
-    assert evaluate_fairness(rows[1], subject=MODEL, **case).checks
-    assert frozen == [{"y", "s", "sex", "age band", "region"}]
+    assert evaluate_fairness(rows[1], subject=MODEL, **{**case, "bounds": BOUNDS}).checks
+    assert frozen == [(names, True)]
+    frozen.clear()
+    here, there = (evaluate_fairness(data, subject=MODEL, **case) for data in rows)
+    require_same(there, here)
+    assert frozen == [(names, False)]  # one question alone
+    frozen.clear()
+    monkeypatch.setattr(counting, "LIMIT", 30)  # and more of them
+    here, there = (evaluate_fairness(data, subject=MODEL, **case) for data in rows)
+    require_same(there, here)
+    assert frozen == [(names, False), (names, True)]
     with raises_code(ConfigurationError, "column.missing", "age band"):
         evaluate_fairness(rows[1], subject=MODEL, **{**case, "sensitive_features": ["age bond"]})
 
