@@ -49,6 +49,7 @@ from tests.fixtures.spark import has_java, start_spark  # noqa: E402
 if TYPE_CHECKING:
     from airflow_mlgov.admission.opa import OpaServer
     from tests.worlds.exceptions import Exceptions
+    from tests.worlds.fleet import Fleet
     from tests.worlds.governed import Governed
     from tests.worlds.live import LiveWorld
     from tests.worlds.release import Release
@@ -92,6 +93,15 @@ def openbao(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenBaoServer]
 def mlflow_server() -> MlflowServer:
     """A real MLflow server with basic authentication, one for all workers; about 15 seconds to start."""
     return MlflowServer(**test_run.shared("mlflow", start_shared))
+
+
+@pytest.fixture(scope="session")
+def fleet(mlflow_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory) -> "Fleet":
+    """Six models on one ledger, in six situations. It takes long to make: whoever uses it is of the group ``board``,
+    and whoever writes to its ledger takes a copy."""
+    from tests.worlds.fleet import make_fleet
+
+    return make_fleet(tmp_path_factory.mktemp("fleet"), mlflow_server, "fleet_")
 
 
 @pytest.fixture(scope="session")

@@ -10,14 +10,7 @@ from fastapi.testclient import TestClient
 from airflow_mlgov.board.app import Door, make_board
 from airflow_mlgov.board.readers import EVERYTHING, Reader
 from airflow_mlgov.reports.serving import ReportDesk
-from tests.fixtures.mlflow_server import MlflowServer
-from tests.worlds.fleet import Fleet, make_fleet
-
-
-@pytest.fixture(scope="session")
-def fleet(mlflow_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory) -> Fleet:
-    """Six models in six situations."""
-    return make_fleet(tmp_path_factory.mktemp("fleet"), mlflow_server, "fleet_")
+from tests.worlds.fleet import Fleet
 
 
 def always(reader: Reader) -> Callable[[Any], Awaitable[Reader]]:

@@ -1,6 +1,5 @@
-"""A fleet on one ledger, made once, and reports about it."""
+"""Reports about the fleet."""
 
-import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -13,14 +12,7 @@ from airflow_mlgov.governance.policy import load_policy
 from airflow_mlgov.reports.document import Report, make_report
 from airflow_mlgov.reports.frameworks import framework
 from airflow_mlgov.reports.matter import find
-from tests.fixtures.mlflow_server import MlflowServer
-from tests.worlds.fleet import Fleet, make_fleet
-
-
-@pytest.fixture(scope="session")
-def fleet(mlflow_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory) -> Fleet:
-    """Six models in six situations."""
-    return make_fleet(tmp_path_factory.mktemp("reported"), mlflow_server, f"{uuid.uuid4().hex[:8]}_")
+from tests.worlds.fleet import Fleet
 
 
 @pytest.fixture(scope="session")

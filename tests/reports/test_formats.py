@@ -17,6 +17,8 @@ from airflow_mlgov.reports.rendering import form_of, render_report
 from tests.gates.environments import interpreter
 from tests.worlds.hostile import HARMLESS, HOSTILE, unruly
 
+pytestmark = pytest.mark.xdist_group("board")
+
 Reporting = Callable[..., Report]
 HERE = Path(__file__).parent
 SKELETON = HERE / "assessment-results.paths.json"

@@ -31,6 +31,8 @@ from tests.worlds.fleet import Fleet
 from tests.worlds.governed import Governed
 from tests.worlds.hostile import HOSTILE, same_shape
 
+pytestmark = pytest.mark.xdist_group("board")
+
 Reporting = Callable[..., Report]
 
 
