@@ -28,6 +28,7 @@ from airflow_mlgov.cli.common import (
 from airflow_mlgov.cli.configured import from_environment, ledger_at, required
 from airflow_mlgov.cli.ledger_search import Kinds, Last, Model, require_kinds, search, show
 from airflow_mlgov.cli.values import path, whole
+from airflow_mlgov.errors import ConfigurationError
 
 ledger_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The audit trail.")
 
@@ -169,7 +170,7 @@ def ledger_add(
     from airflow_mlgov.evidence.signing import TrustRoot, refuse_local
     from airflow_mlgov.evidence.statements import GateStatement
     from airflow_mlgov.governance.policy import load_policy
-    from airflow_mlgov.strict_files import read_text
+    from airflow_mlgov.strict_files import nearest, read_text
 
     read, keys, signer = load_policy(policy), TrustRoot.load(trust), signer_for(sign, "external")
     refuse_local(signer, environment_of(environment), read.production)
