@@ -164,9 +164,9 @@ def trigger_of(what: str, number: int) -> Any:
 
 def defer_now(what: str, count: int) -> None:
     """In a process of its own, with Airflow's database at hand."""
-    from airflow.models.dag_version import DagVersion
     from airflow.models.dagbundle import DagBundleModel
     from airflow.models.serialized_dag import SerializedDagModel
+    from airflow.models.taskinstance import TaskInstance
     from airflow.models.trigger import Trigger
     from airflow.providers.standard.operators.empty import EmptyOperator
     from airflow.sdk import DAG
@@ -176,8 +176,7 @@ def defer_now(what: str, count: int) -> None:
     from airflow.utils.types import DagRunTriggeredByType, DagRunType
 
     with DAG("waits", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
-        for number in range(count):
-            EmptyOperator(task_id=f"wait_{number}")
+        EmptyOperator(task_id="wait")
     with create_session() as session:
         session.add(DagBundleModel(name="bench"))
         session.flush()
@@ -196,14 +195,17 @@ def defer_now(what: str, count: int) -> None:
             state=DagRunState.RUNNING,
             session=session,
         )
-        for number, instance in enumerate(run.get_task_instances(session=session)):
+        (first,) = run.get_task_instances(session=session)
+        task, version = read.get_task("wait"), first.dag_version_id
+        for number in range(count):  # as if it were mapped
+            instance = TaskInstance(task, run_id="bench", map_index=number, dag_version_id=version)
+            session.add(instance)
             waiting = Trigger.from_object(trigger_of(what, number))
             session.add(waiting)
             session.flush()
             instance.state = TaskInstanceState.DEFERRED
             instance.trigger_id = waiting.id
             instance.next_method = "execute_complete"
-        assert DagVersion.get_latest_version("waits", session=session)
 
 
 def _runner(parent: Any, log: Path, count: int) -> Any:
@@ -211,8 +213,7 @@ def _runner(parent: Any, log: Path, count: int) -> Any:
     began = time.monotonic()
     while time.monotonic() - began < _MOST_WAIT:
         children = parent.children()
-        started = log.read_text(errors="replace").count("trigger ") if log.exists() else 0
-        if children and (started >= count or f"{count} triggers currently running" in log.read_text(errors="replace")):
+        if children and f"{count} triggers currently running" in log.read_text(errors="replace"):
             return children[-1]
         time.sleep(1)
     raise RuntimeError(f"the triggerer did not take over {count} triggers: {log.read_text(errors='replace')[-2000:]}")
