@@ -14,7 +14,7 @@ from airflow_mlgov import catalogue
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.evidence.statements import CLASSES
 from airflow_mlgov.governance.crosswalks import controls as crosswalk_controls
-from airflow_mlgov.strict_files import Document, nearest, parse_yaml, read_yaml
+from airflow_mlgov.strict_files import Document, meant, nearest, parse_yaml, read_yaml
 
 FORM = "mlgov/framework/1"
 FACTS = (
@@ -179,8 +179,11 @@ def _control(said: Mapping[str, Any], source: str, since: date, known: Mapping[s
 
 
 def _require_known(token: str, where: str) -> None:
-    """A misspelt word would be evidence that is missing for ever; packs of an organisation's own are not known here."""
+    """A misspelt word would be evidence that is missing for ever. An organisation's own packs, and the names that its
+    policy gives to the evidence of others, are not known here: a gate is refused if it is nearly one of ours."""
     kind, _, name = token.partition(":")
+    if kind == "gate" and not meant(name, catalogue.names()):
+        return
     known = {
         "gate": catalogue.names(),
         "statement": tuple(sorted(one.kind for one in CLASSES.values())),

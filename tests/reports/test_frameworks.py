@@ -114,7 +114,7 @@ sections:
 - title: "Rules"
   controls:
   - {id: R1, says: "Somebody approves", evidence: ["statement:approval"]}
-  - {id: R2, says: "It is fair", evidence: ["gate:fairness", "rule:acme.rules/no.friday"]}
+  - {id: R2, says: "It is fair", evidence: ["gate:fairness", "rule:acme.rules/no.friday", "gate:sbom"]}
 """
 
 
