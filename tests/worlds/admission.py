@@ -28,6 +28,7 @@ from airflow_mlgov.demo.servers import LOOPBACK, ManagedProcess, binary, free_po
 from airflow_mlgov.evidence.ledger import open_ledger
 from airflow_mlgov.governance.policy import load_policy
 from airflow_mlgov.registry.protocol import ModelVersion
+from tests.fixtures.certificates import strict
 from tests.fixtures.mlflow_server import MlflowServer
 from tests.worlds.governed import Governed
 
@@ -291,7 +292,7 @@ def certificates(folder: Path) -> tuple[Path, Path, Path]:
     def made(name: str, key: Any, issuer: Any, signer: Any, *, authority: bool) -> Any:
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         names = [x509.DNSName("localhost"), x509.IPAddress(ip_address(LOOPBACK))]
-        return (
+        builder = (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(issuer or subject)
@@ -299,10 +300,9 @@ def certificates(folder: Path) -> tuple[Path, Path, Path]:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(minutes=5))
             .not_valid_after(now + timedelta(days=1))
-            .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
-            .sign(signer, hashes.SHA256())
         )
+        return strict(builder, key.public_key(), signer.public_key(), authority=authority).sign(signer, hashes.SHA256())
 
     root_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     root = made("test authority", root_key, None, root_key, authority=True)
