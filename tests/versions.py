@@ -56,7 +56,7 @@ def environment(version: str) -> Path:
     if not (folder / "complete").exists():
         _uv("venv", "--quiet", "--clear", "--python", interpreter(version), str(folder))
         editable = [word for project in PROJECTS for word in ("--editable", str(project))]
-        _uv("pip", "install", "--quiet", "--python", str(python), "--requirement", str(wanted[0]), *editable)
+        _uv("pip", "install", "--quiet", "--python", str(python), "--requirement", str(wanted[0]), "uv>=0.5", *editable)
         (folder / "complete").touch()
     return python
 
