@@ -386,6 +386,7 @@ MEANINGS: Mapping[str, str] = {
     "spark.query": "Spark cannot run the query, or has no such table, path or column.",
     "spark.refused": "Spark refuses the token or the access.",
     "store.down": "The store of checkpoints or of data cannot be reached.",
+    "store.name": "A URL names no bucket and key that a store of its kind can have.",
     "store.unknown": "No installed library opens the URL's scheme.",
     "suite.form": "The suite is not written as suites of Great Expectations are.",
     "suite.unknown_key": "The suite has a key that nothing reads.",

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from airflow_mlgov.cli.common import AsJson, print_json, say
+from airflow_mlgov.cli.configured import data_at
 
 data_app = typer.Typer(no_args_is_help=True, help="Data sets, and how they are read.")
 
@@ -25,7 +26,7 @@ def describe(**given: Any) -> None:
     from airflow_mlgov.data.description import describe as described
 
     name, table, query = (given[option] for option in ("data", "table", "query"))
-    source = name if table is None and query is None else SqlSource(name, table=table, query=query)
+    source = data_at(name) if table is None and query is None else SqlSource(name, table=table, query=query)
     found = described(source, csv_settings_of(given).reading)
     if given["as_json"]:
         print_json(found.as_dict())

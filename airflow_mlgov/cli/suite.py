@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from airflow_mlgov.cli.common import print_json, say
+from airflow_mlgov.cli.configured import data_at
 from airflow_mlgov.cli.values import path
 from airflow_mlgov.errors import AccessError, ConfigurationError
 
@@ -28,7 +29,7 @@ def propose(**given: Any) -> None:
     from airflow_mlgov.gates.data_validation.propose import propose_suite
 
     reading, out = csv_settings_of(given).reading, given["out"]
-    draft = propose_suite(given["data"], name=given["name"], types=given["types"], reading=reading)
+    draft = propose_suite(data_at(given["data"]), name=given["name"], types=given["types"], reading=reading)
     if out is None:
         print_json(draft)
         return

@@ -252,7 +252,26 @@ def _fetched(url: str, copies: _Copies, given: Store | None) -> FileSet:
     except MlgovError:
         raise
     except Exception as error:  # each store has exceptions of its own; their words may hold a signed URL
-        raise DependencyError(f"{shown} cannot be read: {type(error).__name__}", code="store.down") from None
+        raise _told(error, shown) from None
+
+
+def _told(error: Exception, shown: str) -> MlgovError:
+    """What is wrong at a store, by the class of its error alone."""
+    names = {type(one).__name__ for one in (error, error.__cause__, error.__context__) if one is not None}
+    scheme = shown.partition("://")[0]
+    if "ParamValidationError" in names:
+        return ConfigurationError(
+            f"{shown} names no bucket and key that a store of {scheme}:// can have: write {scheme}://bucket/key, or "
+            f"{scheme}://conn_id@bucket/key with the id of an Airflow connection",
+            code="store.name",
+        )
+    if "NoCredentialsError" in names:
+        return AccessError(
+            f"may not read {shown}: this machine has no credentials for it; name an Airflow connection, "
+            f"{scheme}://conn_id@bucket/key, or set those of the store",
+            code="file.refused",
+        )
+    return DependencyError(f"{shown} cannot be read: {type(error).__name__}", code="store.down")
 
 
 def _copied(store: Any, path: str, shown: str, copies: _Copies) -> FileSet:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -78,3 +81,40 @@ def test_a_real_store_is_entered_as_the_connection_and_as_nobody_else(s3: Object
     assert "s3://bucket/rows.csv" in wrong["said"]
     unknown = s3.run("tests.worlds.object_store", "nobody")
     assert unknown["code"] == "store.unknown"
+
+
+@pytest.mark.slow
+def test_the_command_line_enters_a_real_store_as_the_connection_and_shows_no_secret(
+    s3: ObjectStore, tmp_path: Path
+) -> None:
+    s3.run("tests.worlds.object_store", "lake", lake=s3.connection())
+    alias, secret = s3.key_id, s3.secret
+
+    def mlgov(*words: str, conn: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+        known = {"AWS_EC2_METADATA_DISABLED": "true", "AIRFLOW_HOME": str(tmp_path), **variables}
+        if conn:
+            known["AIRFLOW_CONN_LAKE"] = conn
+        done = subprocess.run(
+            [s3.python, "-c", "from airflow_mlgov.cli import main; main()", *words],
+            env={**os.environ, **known},
+            cwd=Path(__file__).parents[2],
+            capture_output=True, text=True, check=False, timeout=300,
+        )  # fmt: skip
+        assert secret not in done.stdout + done.stderr
+        return done
+
+    done = mlgov("data", "describe", "s3://lake@bucket/rows.csv", "--json", conn=s3.connection())
+    assert (done.returncode, '"name"' in done.stdout) == (0, True), done.stderr
+    gate = ["gate", "performance", "--label", "y", "--score", "s", "--bound", "roc_auc>=0.7", "--data"]
+    done = mlgov(*gate, "s3://lake@bucket/rows.csv", conn=s3.connection())
+    assert (done.returncode, "roc_auc" in done.stdout) == (0, True), done.stderr
+    for url, code, more in (
+        ("s3://lake@bucket/rows.csv", "store.unknown", {}),
+        (f"s3://{alias}:{secret}@bucket/rows.csv", "store.name", {"AWS_ENDPOINT_URL": s3.url}),
+        ("s3://Bad Bucket!/rows.csv", "store.name", {"AWS_ENDPOINT_URL": s3.url}),
+        ("s3://bucket/rows.csv", "file.refused", {"AWS_ENDPOINT_URL": s3.url}),
+    ):
+        variables = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y", **more} if code == "store.name" else more
+        done = mlgov(*gate, url, **variables)
+        assert f"[{code}]" in done.stderr, (url, done.stderr)
+        assert "ParamValidationError" not in done.stderr

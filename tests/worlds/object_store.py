@@ -85,7 +85,7 @@ def main(conn_id: str) -> dict[str, Any]:
             return _said("data_validation", f"s3://{conn_id}@bucket/rows.csv")
         store = ObjectStoragePath("s3://bucket", conn_id="lake").fs
         assert isinstance(store, s3fs.S3FileSystem)
-        store.mkdir("bucket")
+        store.makedirs("bucket", exist_ok=True)
         store.put(f"{folder}/", "bucket/", recursive=True)
         answers: dict[str, Any] = {
             place: {
