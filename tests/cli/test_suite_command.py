@@ -72,7 +72,7 @@ def gate(run, folder: Path):
 
     def go(data: str, *words: object):
         code, out, err = run("gate", "data", "--data", data, "--suite", "suite.json", "--json", *words)
-        return code, {check["name"]: check for check in json.loads(out)["checks"]} if out else {}, err
+        return code, {check["name"]: check for check in json.loads(out).get("checks", ())}, err
 
     return go
 
