@@ -75,7 +75,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "ledger verify": ("mlgov ledger verify --checkpoint s3://audit/2026-11-24.json",),
     "ledger list": ("mlgov ledger list --model credit_risk --kind promotion",),
     "ledger search": ("mlgov ledger search --person olga --after 2026-11-01", "mlgov ledger search --text RISK-12"),
-    "ledger add": ("mlgov ledger add scan.intoto.json --as scanner --model models:/credit_risk/7 --policy mlgov.yaml",),
+    "ledger add": ("mlgov ledger add scan.dsse.json --as scanner --model models:/credit_risk/7 --policy mlgov.yaml",),
     "ledger show": ("mlgov ledger show 42",),
     "ledger checkpoint": ("mlgov ledger checkpoint --out s3://audit/2026-11-24.json",),
     "ledger quarantine": ("mlgov ledger quarantine 42 --reason 'written by a script that had no key'",),
