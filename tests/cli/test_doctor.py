@@ -352,7 +352,7 @@ def bundle_of(folder: Path, text: str) -> Path:
 
 @pytest.mark.parametrize("lies", [False, True])
 def test_a_bundle_whose_revision_lies(world: World, tmp_path: Path, lies: bool) -> None:
-    text, last = shipped_rules(), '"rollback.missing",\n}'
+    text, last = shipped_rules(), '"monitoring.missing",\n}'
     assert last in text
     made = bundle_of(tmp_path, text.replace(last, last.replace("\n", '"provenance.missing",\n')) if lies else text)
     with running_opa(tmp_path, f"--set=bundles.main.resource=file://{made}") as server:
