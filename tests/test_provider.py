@@ -63,7 +63,8 @@ def test_every_gate_of_this_package_has_an_operator() -> None:
 
     for module in get_provider_info()["operators"][0]["python-modules"]:
         importlib.import_module(module)
-    served = {cls.gate for cls in GateOperator.__subclasses__() if cls.__module__.startswith("airflow_mlgov.")}
+    ours = [cls for cls in GateOperator.__subclasses__() if cls.__module__.startswith("airflow_mlgov.operators.")]
+    served = {cls.gate for cls in ours}
     assert served == set(catalogue.names())
 
 

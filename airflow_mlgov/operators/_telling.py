@@ -35,13 +35,16 @@ def log_checks(result: GateResult) -> None:
     bounded, recorded = in_order(result.checks)
     checks = [*bounded, *recorded]
     for check in checks[:_MOST_LINES]:
-        level = logging.INFO if check.outcome is Outcome.PASS else logging.WARNING
         between, why = interval(check), detail(check)
         weight = "" if check.severity is Severity.CRITICAL else f" ({check.severity})"
         said = f"{check.outcome}{weight} {check.name} = {sentence(check)}"
-        _LOG.log(level, "%s", line(f"{said}{f', interval {between}' if between else ''}{f': {why}' if why else ''}"))
+        said += f"{f', interval {between}' if between else ''}{f': {why}' if why else ''}"
+        if check.outcome is Outcome.PASS:
+            _LOG.info("%s", line(said))
+        else:
+            _LOG.warning("%s", line(said))
     if len(checks) > _MOST_LINES:
-        _LOG.info("%d more checks are in the evidence", len(checks) - _MOST_LINES)
+        _LOG.info("%s more checks are in the evidence", line(len(checks) - _MOST_LINES))
 
 
 def values_of(result: GateResult) -> dict[str, float]:
@@ -56,7 +59,7 @@ def count(metric: str, **tags: str) -> None:
     try:
         Stats.incr(metric, tags=tags)
     except Exception:
-        _LOG.debug("the metric %s was not sent", metric, exc_info=True)
+        _LOG.debug("the metric %s was not sent", line(metric), exc_info=True)
 
 
 @contextmanager
@@ -69,7 +72,7 @@ def timed(metric: str, **tags: str) -> Iterator[None]:
         try:
             Stats.timing(metric, (monotonic() - began) * 1000, tags=tags)
         except Exception:
-            _LOG.debug("the metric %s was not sent", metric, exc_info=True)
+            _LOG.debug("the metric %s was not sent", line(metric), exc_info=True)
 
 
 def seal_reports(result: GateResult, entry: Entry, duty: Duty) -> None:

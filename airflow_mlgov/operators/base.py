@@ -130,7 +130,9 @@ class BaseGateOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it 
             return xcom
         self._notify(result, entry, context)
         if self.on_fail == "record":
-            _LOG.warning("the gate %s says %s, which is recorded and stops nothing here", self.gate, result.verdict)
+            _LOG.warning(
+                "%s, which is recorded and stops nothing here", line(f"the gate {self.gate} says {result.verdict}")
+            )
             tell_verdict(context, result, entry.reference, self.mlflow_conn_id)
             return xcom
         context["ti"].xcom_push(key="return_value", value=xcom)
@@ -141,8 +143,11 @@ class BaseGateOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it 
 
     def _tell(self, result: GateResult, entry: Entry) -> None:
         """The checks into the log; where the evidence is into the reports."""
-        level = logging.INFO if result.verdict is Outcome.PASS else logging.WARNING
-        self.log.log(level, "gate %s: %s on %s (%s)", result.gate, result.verdict, result.subject, entry.reference)
+        said = f"gate {result.gate}: {result.verdict} on {result.subject} ({entry.reference})"
+        if result.verdict is Outcome.PASS:
+            self.log.info("%s", line(said))
+        else:
+            self.log.warning("%s", line(said))
         log_checks(result)
         seal_reports(result, entry, self.governance)
         for title, path in result.reports.items():

@@ -76,7 +76,7 @@ class MonitorModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands
             "evidence": entry.reference,
             "action": "none",
         }
-        self.log.info("%s at %r: %s (%s)", line(subject.name), line(self.target), xcom["verdict"], entry.reference)
+        self.log.info("%s", line(f"{subject.name} at {self.target}: {xcom['verdict']} ({entry.reference})"))
         if passed:
             return xcom
         with task_errors():

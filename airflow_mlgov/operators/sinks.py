@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowException, BaseOperator
+from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_mlgov.configuration import option
-from airflow_mlgov.errors import DependencyError
-from airflow_mlgov.operators.base import final, task_errors
-from airflow_mlgov.words import line, lines
+from airflow_mlgov.operators.base import task_errors
+from airflow_mlgov.words import line
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -27,18 +26,14 @@ class DeliverAuditTrailOperator(BaseOperator):  # type: ignore[misc]  # Airflow 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002 - Airflow's
         """Deliver; returns sink -> number of the last entry that is there."""
         from airflow_mlgov.hooks.ledger import LedgerHook
-        from airflow_mlgov.sinks.delivery import deliver
+        from airflow_mlgov.sinks.delivery import deliver, require_all
         from airflow_mlgov.sinks.settings import open_sinks
 
         with task_errors():
             found = deliver(LedgerHook(create=False).get_conn(), open_sinks(option("sinks"), _secret))
-        for one in found:
-            self.log.info("%s", line(one))
-        wrong = [one for one in found if one.error]
-        if any(not isinstance(one.error, DependencyError) for one in wrong):
-            raise final(*wrong)
-        if wrong:
-            raise AirflowException(lines(wrong))
+            for one in found:
+                self.log.info("%s", line(one))
+            require_all(found)
         return {one.sink: one.now for one in found}
 
 

@@ -7,13 +7,13 @@ the word of a far side that can be read goes before the table's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-from airflow_mlgov.errors import EvidenceError, MlgovError
+from airflow_mlgov.errors import DependencyError, EvidenceError, MlgovError
 from airflow_mlgov.evidence.chain import Verified
 from airflow_mlgov.evidence.ledger import Ledger
 from airflow_mlgov.sinks.protocol import Arrived, Message, Sink
@@ -56,6 +56,13 @@ def deliver(ledger: Ledger, sinks: Mapping[str, Sink]) -> list[Delivered]:
     with ledger.beside() as connection:
         _TABLE.create(connection, checkfirst=True)
     return [_deliver(ledger, walked, name, sink) for name, sink in sinks.items()]
+
+
+def require_all(found: Iterable[Delivered]) -> None:
+    """Raise what a sink has not taken its entries for: what trying again does not mend before what is down."""
+    wrong = [one.error for one in found if one.error]
+    for error in sorted(wrong, key=lambda error: isinstance(error, DependencyError)):
+        raise error
 
 
 def standing(ledger: Ledger, names: list[str]) -> list[Delivered]:

@@ -12,15 +12,18 @@ from airflow_mlgov.operators.data_validation import DataValidationGateOperator
 from airflow_mlgov.operators.evaluation import EvaluationGateOperator
 from airflow_mlgov.operators.fairness import FairnessGateOperator
 from airflow_mlgov.operators.feature_store import FeatureServiceGateOperator
+from airflow_mlgov.operators.monitoring import MonitorModelOperator
 from airflow_mlgov.operators.performance import PerformanceGateOperator
 from airflow_mlgov.operators.policy import PolicyGateOperator
 from airflow_mlgov.operators.promotion import PromoteModelOperator
 from airflow_mlgov.operators.reconcile import ReconcileRegistryOperator
 from airflow_mlgov.operators.registration import RegisterModelOperator
 from airflow_mlgov.operators.rollback import RollbackModelOperator
+from airflow_mlgov.operators.sinks import DeliverAuditTrailOperator
 from airflow_mlgov.operators.tfdv import TfdvGateOperator
 from airflow_mlgov.operators.waiver import RequestWaiverOperator
 from airflow_mlgov.sensors.audit_due import AuditDueSensor
+from airflow_mlgov.sensors.evidence import EvidenceSensor
 from airflow_mlgov.sensors.model_version import ModelVersionSensor
 
 MODEL = "models:/credit/1"
@@ -51,5 +54,8 @@ with DAG("every_operator", schedule=None, start_date=datetime(2026, 1, 1)):
     ReconcileRegistryOperator(task_id="reconcile")
     PostDeploymentAuditOperator(task_id="audit", model="credit", target="production", data={"fairness": "live.parquet"})
     EnforceObligationsOperator(task_id="enforce")
+    MonitorModelOperator(task_id="monitor", model="credit", target="production", data={"fairness": "live.parquet"})
+    DeliverAuditTrailOperator(task_id="deliver")
+    EvidenceSensor(task_id="evidence", model=MODEL, target="production")
     AuditDueSensor(task_id="due", model="credit", target="production")
     ModelVersionSensor(task_id="new_version", model="credit", newer_than=1)

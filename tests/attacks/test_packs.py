@@ -18,6 +18,7 @@ from tests.worlds.story import DATA, MODEL, Story
 
 POLICY = """\
 version: 1
+people: {olga: {}, omar: {}}
 models:
   credit_risk:
     gates:

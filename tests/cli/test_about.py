@@ -43,7 +43,7 @@ def test_a_script_for_each_shell(run: Run, shell: str) -> None:
         ("pro", {"promote"}),
         ("gate fair", {"fairness"}),
         ("promote --t", {"--target", "--trust"}),
-        ("ledger ", {"list", "verify", "show", "checkpoint", "quarantine", "export"}),
+        ("ledger ", {"list", "search", "add", "verify", "show", "checkpoint", "quarantine", "export"}),
     ],
 )
 def test_bash_completes_and_asks_for_no_setting(typed: str, offered: set[str], tmp_path: Path) -> None:

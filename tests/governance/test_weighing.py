@@ -143,11 +143,12 @@ def test_a_shipped_rule_that_allows_it_warns(story: Story, policy_file: Path) ->
 NEVER = sorted({code for code, force in shipped_forces(shipped_rules()).items() if force.mildest is Severity.CRITICAL})
 
 
-def test_what_may_warn_are_three_rules() -> None:
+def test_what_may_warn_are_four_rules() -> None:
     assert set(shipped_forces(shipped_rules())) - set(NEVER) == {
         "rollback.missing",
         "comparison.stale",
         "tries.exceeded",
+        "monitoring.missing",
     }
 
 

@@ -11,6 +11,7 @@ from airflow_mlgov.operators.data_validation import DataValidationGateOperator
 from airflow_mlgov.operators.evaluation import EvaluationGateOperator
 from airflow_mlgov.operators.fairness import FairnessGateOperator
 from airflow_mlgov.operators.feature_store import FeatureServiceGateOperator
+from airflow_mlgov.operators.monitoring import MonitorModelOperator
 from airflow_mlgov.operators.performance import PerformanceGateOperator
 from airflow_mlgov.operators.policy import PolicyGateOperator
 from airflow_mlgov.operators.promotion import PromoteModelOperator
@@ -20,6 +21,7 @@ from airflow_mlgov.operators.rollback import RollbackModelOperator
 from airflow_mlgov.operators.tfdv import TfdvGateOperator
 from airflow_mlgov.operators.waiver import RequestWaiverOperator
 from airflow_mlgov.sensors.audit_due import AuditDueSensor
+from airflow_mlgov.sensors.evidence import EvidenceSensor
 from airflow_mlgov.sensors.model_version import ModelVersionSensor
 
 SAID = "{{ params.said }}"
@@ -65,6 +67,8 @@ TASKS = [
     (EvaluationGateOperator, {"model": SAID, **STORED, "table": SAID, "baseline_table": SAID}),
     (PerformanceGateOperator, {"model": SAID, **STORED, "query": SAID, "baseline_query": SAID}),
     (AuditDueSensor, {**SUBJECT, **WAITING}),
+    (EvidenceSensor, {**SUBJECT, "mlflow_conn_id": SAID, **WAITING}),
+    (MonitorModelOperator, {**SUBJECT, "data": {"fairness": SAID}}),
     (ModelVersionSensor, {
         "model": SAID, "newer_than": SAID, "stage": SAID, "alias": SAID, "mlflow_conn_id": SAID, **WAITING,
     }),
