@@ -100,6 +100,10 @@ def time_limit(seconds: float, what: str = "the work") -> Iterator[Deadline]:
             yield mine
     except _LeftError:
         raise mine.error(what) from None
+    except Exception as error:
+        if type(error).__name__ == "InterruptException" and time.monotonic() >= at:  # DuckDB's, between two queries
+            raise mine.error(what) from None
+        raise
     finally:
         _CURRENT.reset(token)
 

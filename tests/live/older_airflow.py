@@ -38,7 +38,8 @@ def airflow31(timeout: float = 240.0) -> Path:
             _uv(timeout, "pip", "install", "--quiet", "--python", str(python), "--requirement", str(LOCK))
             complete.touch()
         # always: the entry points may have changed
-        _uv(timeout, "pip", "install", "--quiet", "--python", str(python), "--no-deps", "--editable", str(CHECKOUT))
+        editable = ("--editable", str(CHECKOUT / "core"), "--editable", str(CHECKOUT))
+        _uv(timeout, "pip", "install", "--quiet", "--python", str(python), "--no-deps", *editable)
     return python
 
 

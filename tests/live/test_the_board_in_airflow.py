@@ -37,7 +37,9 @@ def test_a_task_links_to_its_evidence(live: LiveWorld, run: Run) -> None:
     alice, where = live.user("alice"), f"dag_id={run.dag_id}&run_id={quote(run.run_id, safe='')}"
     for task in ("gates.fairness", "promote"):
         found = alice.look(f"{run.path}/taskInstances/{task}/links")["extra_links"]
-        assert found == {"Evidence": f"/mlgov/run?{where}&task_id={task}"}
+        assert found.pop("Evidence") == f"/mlgov/run?{where}&task_id={task}"
+        page = f"{live.server.url}/#/models/live_looked_at/versions/1"
+        assert found == ({"Model version": page, "Report": None} if task != "promote" else {})
 
 
 def token(live: LiveWorld, name: str) -> str:
