@@ -141,7 +141,7 @@ def test_two_officers_sign_a_waiver(office: Office, sits_down: Callable[[str], P
     assert f"Reason: {plain(REASON).replace('|', '¦')}" in words
     assert olga.page.locator("[href*='evil.example'], [src*='evil.example'], h2:has-text('Approved')").count() == 0
     (ratio,) = [row for row in olga.rows() if row[0] == WAIVED]
-    assert ratio == [WAIVED, "0.602 (0.5185 to 0.6928)", ">= 0.8 and <= 1.25", "FAIL"]
+    assert ratio == [WAIVED, "0.602 (0.5185 to 0.6928)", "0.8 to 1.25", "FAIL"]
     why = "a small product, and it ends in December"
     answered(lambda: olga.answer("Approve", why, shot="waiver-form"), lambda: len(signed()) == 1, alice, run, "waiver")
     asks(alice, run, "waiver")
@@ -216,7 +216,7 @@ def assert_shown(person: Person, version: ModelVersion, model: LiveModel, gates:
     assert rows["check"] == ["check", "measured", "version 1, same rows", "allowed", "outcome"]
     assert {name: row[3] for name, row in rows.items() if row[3] and name != "check"} == {
         "roc_auc": ">= 0.75",
-        WAIVED: ">= 0.8 and <= 1.25",
+        WAIVED: "0.8 to 1.25",
         "four_fifths[sex]": ">= 0.8",
     }
     assert rows["roc_auc"][1].startswith(rows["roc_auc"][2]), "the champion was judged on the same table"
