@@ -8,5 +8,5 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG
 
 with DAG("empty_operators", schedule=None, start_date=datetime(2026, 1, 1)):
-    for number in range(17):
+    for number in range(20):
         EmptyOperator(task_id=f"task_{number}")

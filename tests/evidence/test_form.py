@@ -36,15 +36,16 @@ def bent(document: Any, chance: random.Random) -> Any:
     made = copy.deepcopy(document)
     for _ in range(chance.randint(1, 3)):
         holder, key = chance.choice(list(places(made)))
+        odd = copy.deepcopy(chance.choice(ODD))  # it may be changed next
         match chance.randint(0, 3):
             case 0:
                 del holder[key]
             case 1 if isinstance(holder, dict):
-                holder[f"{key}x"] = chance.choice(ODD)
+                holder[f"{key}x"] = odd
             case 2 if isinstance(holder, list):
-                holder.append(chance.choice(ODD))
+                holder.append(odd)
             case _:
-                holder[key] = chance.choice(ODD)
+                holder[key] = odd
     return made
 
 
