@@ -192,16 +192,7 @@ def test_an_outage_is_waited_for(airflow: Airflow, mlflow_server: MlflowServer, 
 @pytest.fixture
 def told(governed: Governed, monkeypatch: pytest.MonkeyPatch, run_task):
     """A promotion through Airflow's task runner, and the events that it hands over."""
-    options = {
-        "POLICY": governed.policy_file,
-        "LEDGER": governed.ledger_url,
-        "TRUST_ROOT": governed.trust_file,
-        "SIGN": f"local:{governed.folder}/{{duty}}.pem",
-        "ENVIRONMENT": governed.environment,
-    }
-    for name, value in options.items():
-        monkeypatch.setenv(f"AIRFLOW__MLGOV__{name}", str(value))
-    monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", governed.server.connection())
+    governed.configure(monkeypatch.setenv)
 
     def run(operator: Any) -> dict[str, dict[str, Any]]:
         end = run_task(operator)

@@ -67,9 +67,9 @@ def password(conn_id: str) -> str:
     :raises ConfigurationError: there is no such connection, or no Airflow
     """
     with _looked_up(conn_id):
-        from airflow_mlgov.hooks.connections import named
+        from airflow_mlgov.hooks.connections import password_of
 
-        return str(named(conn_id, "http").password or "")
+        return password_of(conn_id)
 
 
 @contextmanager

@@ -22,6 +22,14 @@ def named(conn_id: str, conn_type: str, options: str = "") -> Any:
         raise missing(conn_id, conn_type, options) from None
 
 
+def password_of(conn_id: str) -> str:
+    """The password of a connection of type ``http``; empty if it has none.
+
+    :raises ConfigurationError: there is no such connection
+    """
+    return str(named(conn_id, "http").password or "")
+
+
 def missing(conn_id: str, conn_type: str, options: str = "") -> ConfigurationError:
     """That Airflow has no connection of this id, and what to type."""
     words = " ".join(filter(None, (f"airflow connections add {conn_id} --conn-type {conn_type}", options)))

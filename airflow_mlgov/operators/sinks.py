@@ -25,19 +25,14 @@ class DeliverAuditTrailOperator(BaseOperator):  # type: ignore[misc]  # Airflow 
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002 - Airflow's
         """Deliver; returns sink -> number of the last entry that is there."""
+        from airflow_mlgov.hooks.connections import password_of
         from airflow_mlgov.hooks.ledger import LedgerHook
         from airflow_mlgov.sinks.delivery import deliver, require_all
         from airflow_mlgov.sinks.settings import open_sinks
 
         with task_errors():
-            found = deliver(LedgerHook(create=False).get_conn(), open_sinks(option("sinks"), _secret))
+            found = deliver(LedgerHook(create=False).get_conn(), open_sinks(option("sinks"), password_of))
             for one in found:
                 self.log.info("%s", line(one))
             require_all(found)
         return {one.sink: one.now for one in found}
-
-
-def _secret(conn_id: str) -> str:
-    from airflow_mlgov.hooks.connections import named
-
-    return str(named(conn_id, "http").password or "")

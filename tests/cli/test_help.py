@@ -126,9 +126,8 @@ def test_every_command_with_json_prints_one_document_where_it_fails(
     known = {option for item in ALL[path].params for option in item.opts}
     words = [part for name, value in places.items() if name in known and name not in given for part in (name, value)]
     code, out, err = run(*path.split(), *given, *words, "--json")
-    if code == 0:
-        pytest.skip("it has an answer to everything")
-    assert json.loads(out), err
+    document = json.loads(out)
+    assert document or code == 0, err
 
 
 def test_a_search_finds_by_text_person_gate_and_time(governed: Governed, run: Run) -> None:

@@ -17,16 +17,7 @@ WATCH = "        monitoring: {{gates: [performance], on_failure: {does}}}\n"
 @pytest.fixture
 def serving(governed: Governed, monkeypatch: pytest.MonkeyPatch, run_task):
     """Two versions promoted one after the other; gives what runs the operator over live data."""
-    options = {
-        "POLICY": governed.policy_file,
-        "LEDGER": governed.ledger_url,
-        "TRUST_ROOT": governed.trust_file,
-        "SIGN": f"local:{governed.folder}/{{duty}}.pem",
-        "ENVIRONMENT": governed.environment,
-    }
-    for name, value in options.items():
-        monkeypatch.setenv(f"AIRFLOW__MLGOV__{name}", str(value))
-    monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", governed.server.connection())
+    governed.configure(monkeypatch.setenv)
     plain = governed.policy_file.read_text()
     good = people().rename(columns={"score": "s"})
     good.to_parquet(governed.folder / "good.parquet")

@@ -105,11 +105,7 @@ def run(steps: list[Step], folder: Path, settings: Mapping[str, str], path: str)
 def settings(governed: Governed) -> dict[str, str]:
     """What the names in the examples are here."""
     return {
-        "MLGOV_POLICY": str(governed.policy_file),
-        "MLGOV_TRUST_ROOT": str(governed.trust_file),
-        "MLGOV_SIGN": f"local:{governed.folder}/{{duty}}.pem",
-        "MLGOV_ENVIRONMENT": "test",
-        "MLGOV_LEDGER": governed.ledger_url,
+        **{f"MLGOV_{name}": value for name, value in governed.settings.items()},
         "MLFLOW_TRACKING_URI": governed.server.url,
         "MLFLOW_TRACKING_USERNAME": governed.server.username,
         "MLFLOW_TRACKING_PASSWORD": governed.server.password,
