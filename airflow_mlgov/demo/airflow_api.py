@@ -13,6 +13,7 @@ import requests
 from airflow_mlgov.demo.servers import Airflow, http_session
 from airflow_mlgov.errors import ConfigurationError, DependencyError
 
+WAITING = "awaiting_input"
 FINISHED = frozenset({"success", "failed"})
 HITL_SETTLE_SECONDS = 4.0
 """Answering sooner races the scheduler, which may then fail the task (apache/airflow 67287)."""
@@ -141,6 +142,22 @@ class Run:
             self.tasks,
         )
         return str(self.tasks().get(task))
+
+    def wait_for_question(self, task: str, *, after_try: int, timeout: float = 300.0) -> bool:
+        """Until a task asks in a later try than ``after_try`` and the scheduler has heard of it (True), or the run has
+        ended (False).
+
+        :raises DependencyError: neither after ``timeout`` seconds
+        """
+
+        def asks() -> bool:
+            return self.tasks().get(task) == WAITING and self.tries(task) > after_try
+
+        _poll(lambda: asks() or self.state() in FINISHED, timeout, f"{task} of {self.run_id}", self.tasks)
+        if not asks():
+            return False
+        time.sleep(HITL_SETTLE_SECONDS)
+        return True
 
     def log(self, task: str) -> str:
         """The text of a task's last try, a line per event, with what an exception said."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from airflow_mlgov.demo.airflow_api import HITL_SETTLE_SECONDS, AirflowUser, Run
+from airflow_mlgov.demo.airflow_api import HITL_SETTLE_SECONDS, WAITING, AirflowUser, Run
 from airflow_mlgov.demo.servers import http_session
 from airflow_mlgov.demo.world import ENVIRONMENT, MODEL, World, build, prepare_directory
 from airflow_mlgov.errors import DependencyError, MlgovError
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from airflow_mlgov.results import Check
 
 DAG_ID = "credit_risk_retraining"
-WAITING = "awaiting_input"
 
 
 @dataclass
@@ -177,12 +176,7 @@ def scene_release(story: Story, result: SceneResult) -> None:
     status = story.alice.answer_approval(run, "approve", approve=True, reason="it is my own run, what could go wrong")
     story.say(f"alice tries to approve her own run: Airflow answers {status}")
     result.check("alice may not approve", status == 403)
-    status = story.olga.answer_approval(
-        run, "approve", approve=True, reason="gates pass, impact on applicants reviewed"
-    )
-    story.say(f"olga, the risk officer, approves with a reason: Airflow answers {status}")
-    with story.waiting("promoting"):
-        run.wait()
+    _approve_until_taken(story, run)
     story.champion = story.champion_version() or ""
     stage = story.version(story.champion).get("current_stage") if story.champion else None
     story.say(f"MLflow: @champion is version {story.champion or 'nobody'}, stage {stage}")
@@ -191,6 +185,19 @@ def scene_release(story: Story, result: SceneResult) -> None:
     result.check("a signed promotion is in the ledger", len(story.evidence(run, kind="promotion")) == 1)
     if not result.ok:
         raise MlgovError(f"the release did not go through: {_trouble(run)}", code="demo.scene_failed")
+
+
+def _approve_until_taken(story: Story, run: Run) -> None:
+    """Olga approves: again, where Airflow has lost her answer and the next try asks (apache/airflow 67287)."""
+    asks = True
+    while asks:
+        answered = run.tries("approve")
+        status = story.olga.answer_approval(
+            run, "approve", approve=True, reason="gates pass, impact on applicants reviewed"
+        )
+        story.say(f"olga, the risk officer, approves with a reason: Airflow answers {status}")
+        with story.waiting("promoting"):
+            asks = run.wait_for_question("approve", after_try=answered)
 
 
 def scene_broken_data(story: Story, result: SceneResult) -> None:
