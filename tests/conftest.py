@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from tests.worlds.governed import Governed
     from tests.worlds.live import LiveWorld
     from tests.worlds.release import Release
+    from tests.worlds.with_fab import FabWorld
 
 
 def pytest_configure() -> None:
@@ -148,6 +149,23 @@ def live(
 
     server = request.getfixturevalue("postgres_server") if postgres_bindir() else None
     with attacks_under_way(tmp_path_factory.mktemp("live"), mlflow_server, server, request.session.items) as world:
+        yield world
+
+
+@pytest.fixture(scope="session")
+def fab(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, mlflow_server: MlflowServer
+) -> Iterator["FabWorld"]:
+    """Real Airflow with the auth manager of Flask AppBuilder; whoever uses it is of the group ``airflow-fab``."""
+    from tests.live.environments import WITH_FAB, CannotBuild, python_of
+    from tests.worlds.with_fab import fab_world
+
+    try:
+        python = python_of(WITH_FAB)
+    except CannotBuild as error:
+        pytest.skip(f"Flask AppBuilder's auth manager cannot be installed here: {error}")
+    server = request.getfixturevalue("postgres_server") if postgres_bindir() else None
+    with fab_world(tmp_path_factory.mktemp("fab"), python, mlflow_server, server) as world:
         yield world
 
 

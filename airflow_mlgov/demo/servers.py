@@ -317,6 +317,7 @@ def start_airflow(
     mlgov: Mapping[str, str],
     sections: Mapping[str, Mapping[str, str]] | None = None,
     parallelism: int = 4,
+    command: Sequence[str] = (),
     timeout: float = 300.0,
 ) -> Airflow:
     """``airflow standalone`` on SQLite with LocalExecutor.
@@ -328,6 +329,7 @@ def start_airflow(
     :param connections: connection id -> its fields (``conn_type``, ``host``, ``login``, ``password``, ``extra`` …)
     :param mlgov: options of the ``[mlgov]`` section
     :param sections: further ``airflow.cfg`` sections, over the ones made here
+    :param command: what starts its components instead of ``airflow standalone``
     :raises DependencyError: it did not come up
     """
     home = directory / "airflow"
@@ -375,7 +377,7 @@ def start_airflow(
     write_private(home / "airflow.cfg", _ini(config))
     process = ManagedProcess(
         "Airflow",
-        [binary("airflow"), "standalone"],
+        command or [binary("airflow"), "standalone"],
         directory / "airflow.log",
         env={
             "AIRFLOW_HOME": str(home),

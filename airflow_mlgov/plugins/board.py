@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _MARKS = ("patch_task_instance", "patch_task_group_instances", "bulk_task_instances", "patch_dag_run")
 """What Airflow calls it in its audit log if somebody sets a state by hand."""
 _RUN = "dag_id={DAG_ID}&run_id={RUN_ID}"
+_NO_DAG = "~"
+"""Can be no DAG's id. Only who may read every DAG may read it; asked of none by name, an auth manager answers whether
+there is one that somebody may read."""
 
 
 class LazyBoard:
@@ -93,13 +96,13 @@ def _reader(user: Any) -> Reader:
     """What somebody may read: what Airflow says of each DAG; all of the ledger, if it lets them read its connections,
     of which one leads to the ledger, and the audit log of every DAG."""
     from airflow.api_fastapi.app import get_auth_manager
-    from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+    from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
 
     from airflow_mlgov.board.readers import Reader
 
     manager = get_auth_manager()
     everything = manager.is_authorized_connection(method="GET", user=user) and manager.is_authorized_dag(
-        method="GET", access_entity=DagAccessEntity.AUDIT_LOG, user=user
+        method="GET", access_entity=DagAccessEntity.AUDIT_LOG, details=DagDetails(id=_NO_DAG), user=user
     )
     dags = manager.get_authorized_dag_ids(user=user)
     return Reader(str(user.get_name()), bool(everything), frozenset(dags))

@@ -22,7 +22,7 @@ from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.evidence.verification import collect
 from tests.fixtures.mlflow_server import MlflowServer
 from tests.fixtures.postgres import postgres_bindir
-from tests.live.older_airflow import CannotBuild, airflow31
+from tests.live.environments import AIRFLOW_31, CannotBuild, python_of
 from tests.live.waiting import HANGS, answered, asks, patience, until
 from tests.worlds.governed import PASSED, Governed
 from tests.worlds.live import USERS, Attacker, codes_in, ended, metadata_database
@@ -96,7 +96,7 @@ class Older:
 def python31() -> Path:
     """The Python beside Airflow 3.1."""
     try:
-        return airflow31()
+        return python_of(AIRFLOW_31)
     except CannotBuild as error:
         pytest.skip(f"Airflow 3.1 cannot be installed here: {error}")
 
