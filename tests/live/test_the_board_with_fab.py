@@ -21,7 +21,7 @@ SEES = {
     "vic": {RETAIL, WHOLESALE},
     "rita": {RETAIL},
     "walt": {WHOLESALE},
-    "ines": {RETAIL},
+    "mira": {RETAIL},
     "olga": {SHELL},
 }
 """Who -> the models that they may read: by their DAGs; as an owner or an approver; all, who runs all of Airflow."""

@@ -27,10 +27,10 @@ USERS = {
     "vic": "Viewer",
     "rita": "Retail",
     "walt": "Wholesale",
-    "ines": "Inspector",
+    "mira": "Inspector",
     "olga": "Public",
 }
-"""Name -> role. Those of a team see its DAGs; ines as Retail does, and besides connections and audit logs; olga has no
+"""Name -> role. Those of a team see its DAGs; mira as Retail does, and besides connections and audit logs; olga has no
 right in Airflow, and owns a model by the policy."""
 POLICY = "version: 1\ngroups: {risk-officers: [otto]}\nmodels:\n"
 SECTION = """\
