@@ -1,4 +1,4 @@
-"""A cluster policy for every team's DAGs, off until ``[mlgov] cluster_policy`` is set.
+"""A cluster policy for every team's DAGs, off until ``[mlgov] cluster_policy`` or ``[mlgov] queue`` is set.
 
 It explains mistakes early; what actually protects production is the decision, which needs no DAG to be well-made.
 Airflow asks in the processor, on each parse, and in each worker.
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _PROMOTION = "airflow_mlgov.operators.promotion.PromoteModelOperator"
+_OURS = "airflow_mlgov.operators."
 _BY_EDGES = frozenset({"gate.weak_edge", "gate.skippable", "gate.another_path"})
 """Why a gate upstream does not guard, if it is for how the tasks are joined."""
 _ELSEWHERE = frozenset({"gate.beside", "gate.after"})
@@ -46,13 +47,15 @@ def dag_policy(dag: Any) -> None:
 
 @hookimpl(trylast=True)
 def task_policy(task: Any) -> None:
-    """Refuse a DAG whose promotion may start although a gate before it did not succeed.
+    """Put this package's tasks on their queue, and refuse a DAG whose promotion may start although a gate before it did
+    not succeed.
 
     It judges at a DAG's last task, after all other policies, each of which may change a task: Airflow asks
     ``dag_policy`` before them.
 
     :raises AirflowClusterPolicyViolation: with all that breaks a rule in the DAG's file
     """
+    _put_on_its_queue(task)
     dag = getattr(task, "dag", None)
     if dag is None or task.task_id != _last.get((dag.fileloc, dag.dag_id), next(reversed(dag.task_dict), None)):
         return
@@ -74,6 +77,31 @@ def task_policy(task: Any) -> None:
         _LOG.warning("%s", lines(said))
     elif said:
         raise AirflowClusterPolicyViolation(lines(said))
+
+
+def _put_on_its_queue(task: Any) -> None:
+    """Tasks of this package go to ``[mlgov] queue``, and no others may.
+
+    :raises AirflowClusterPolicyViolation: another task names it
+    """
+    from airflow.configuration import conf
+
+    queue = conf.get("mlgov", "queue", fallback="")
+    if not queue:
+        return
+    from airflow.exceptions import AirflowClusterPolicyViolation
+
+    from airflow_mlgov.pipelines.readers.airflow import classes_of
+
+    if any(name.startswith(_OURS) for name in classes_of(task)):
+        task.queue = queue
+    elif task.queue == queue:
+        raise AirflowClusterPolicyViolation(
+            line(
+                f"[MLGOV-004] the task {task.task_id!r} names the queue {queue!r}, whose workers have the identities "
+                "of gates, approval and promotion and run nothing else. Name another queue."
+            )
+        )
 
 
 def violations(dag: DAG, required: Sequence[str] = ()) -> Iterator[str]:

@@ -436,5 +436,6 @@ MEANINGS: Mapping[str, str] = {
     "waiver.word_missing": "A waiver needs a reason, a ticket and a risk owner.",
     "weight.no_metric": "The metric takes no sample weights.",
     "weight.unsound": "A sample weight is no number, missing, negative or infinite, or all are 0.",
+    "worker.other_duties": "A model of tier high was to be worked on where other duties could be signed for too.",
 }
 """Code of an error -> what is wrong, in general; the error's message names the thing and the mend."""

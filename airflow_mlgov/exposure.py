@@ -1,18 +1,29 @@
-"""Could somebody answer an approval in another's name? What this process can read of Airflow's configuration says so.
+"""Could somebody answer an approval in another's name, or sign for a duty that is not this task's? What this process
+can read of Airflow's configuration and connections says so.
 
-Whoever holds the API server's signing secret can make a token of anybody. Names where it lies; never reads it out.
+Whoever holds the API server's signing secret can make a token of anybody; whoever can log in as two duties, or read two
+keys, can sign what neither should. Names where it lies; never reads it out, and logs in nowhere.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from configparser import RawConfigParser
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from airflow.providers.common.compat.sdk import conf
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, conf
 
-from airflow_mlgov.configuration import home
+from airflow_mlgov.configuration import filled, home, option
+from airflow_mlgov.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from airflow_mlgov.governance.policy import ModelPolicy
+
+HIGH = "high"
+"""The tier whose models are refused where evidence could be forged."""
+_SECRETS_IN_EXTRA = ("jwt_token", "gcp_keyfile_dict")
 _SECRET_FORMS = ("jwt_secret", "jwt_secret_cmd", "jwt_secret_secret")
 
 
@@ -65,6 +76,61 @@ def exposures() -> list[tuple[str, str]]:
             )
         )
     return found
+
+
+def signable(duties: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Each duty that task code of this process could sign for, and by what. An identity of the worker's own
+    (Kubernetes, a cloud) is Vault's to bound and is not seen here: ``mlgov doctor`` asks it.
+
+    :param duties: those that are asked about
+    """
+    for duty in duties:
+        by = _signs_by(duty)
+        if by:
+            yield duty, by
+
+
+def require_own_duty(duty: str, model: ModelPolicy | None) -> None:
+    """Refuse a model of tier high where this worker could sign for another duty than the task's own.
+
+    :raises ConfigurationError: it could (``worker.other_duties``)
+    """
+    if model is None or model.tier != HIGH:
+        return
+    from airflow_mlgov.evidence.signing import duties
+
+    others = list(signable(other for other in duties() if other != duty))
+    if others:
+        shown = "; ".join(f"{other} by {by}" for other, by in others[:3])
+        raise ConfigurationError(
+            f"{model.name} is of tier high, and this worker of the duty {duty} could sign for {len(others)} other "
+            f"duties too ({shown}): give each duty a queue whose workers have its identity alone, see docs/identity.md",
+            code="worker.other_duties",
+        )
+
+
+def holds_secret(conn_id: str) -> bool:
+    """Whether a connection that this process can read has something to log in with."""
+    try:
+        connection = BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        return False
+    return bool(connection.password) or any(connection.extra_dejson.get(key) for key in _SECRETS_IN_EXTRA)
+
+
+def _signs_by(duty: str) -> str | None:
+    scheme, _, place = filled("sign", duty).partition(":")
+    if not scheme:
+        return f"the key file {home() / 'signing-key.pem'}, which is every duty's"
+    if scheme == "local":
+        path = Path(place).expanduser()
+        return f"the key file {path}" if os.access(path, os.R_OK) else None
+    conn_id = filled("vault_conn_id", duty)
+    if scheme != "vault" or not conn_id:
+        return None
+    if "{duty}" not in option("vault_conn_id"):
+        return f"the connection {conn_id}, which is every duty's"
+    return f"the connection {conn_id}" if holds_secret(conn_id) else None
 
 
 def _config_file() -> Path:

@@ -198,6 +198,11 @@ def _options() -> dict[str, Any]:
             "that go by a role; where empty, roles are known of Airflow's simple auth manager alone.",
             example="bank.airflow_roles:of_account",
         ),
+        "queue": _option(
+            "Queue that the cluster policy gives to every task of this package, and on which it refuses others' tasks. "
+            "Tasks stay where their DAG puts them where empty.",
+            example="governance",
+        ),
         "cluster_policy": _option(
             "enforce: refuse DAGs whose promotion could start although a gate before it did not succeed; warn: say so "
             "in the log. Off where empty."

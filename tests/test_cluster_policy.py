@@ -162,6 +162,24 @@ def test_it_does_nothing_until_configured(name: str, tmp_path: Path) -> None:
     assert errors(tmp_path, **{name: BROKEN[name][0]}) == ""
 
 
+def test_tasks_of_this_package_go_to_their_queue_and_no_other_may(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    body = "gate() >> promote(Ship, queue='fast') >> empty('end', queue='fast'); PromoteModelOperator.partial("
+    body += "task_id='several', target='prod').expand(model=['models:/m/1'])"
+    file = tmp_path / "dags.py"
+    file.write_text(HEAD + DAG.format(name="queued", body=body))
+
+    def queues() -> dict[str, str]:
+        return {task.task_id: task.queue for task in DagBag(str(file)).dags["queued"].tasks}
+
+    assert queues() == {"gate": "default", "promote": "fast", "end": "fast", "several": "default"}
+    monkeypatch.setenv("AIRFLOW__MLGOV__QUEUE", "governance")
+    assert queues() == {"gate": "governance", "promote": "governance", "end": "fast", "several": "governance"}
+    said = errors(tmp_path, intruder="gate(); empty('reads_secrets', queue='governance')")
+    assert "[MLGOV-004] the task 'reads_secrets' names the queue 'governance'" in said
+
+
 @pytest.mark.parametrize("name", KEPT)
 def test_a_dag_that_keeps_the_rules(name: str, enforced: None, tmp_path: Path) -> None:
     assert errors(tmp_path, **{name: KEPT[name]}) == ""

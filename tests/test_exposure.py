@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_mlgov.exposure import api_secret_source, everybody_is_admin, exposures
+from airflow_mlgov.exposure import api_secret_source, everybody_is_admin, exposures, signable
 
 VALUE = "geheim-" * 8
 
@@ -92,3 +92,29 @@ def test_everybody_is_admin(
     assert [problem.partition(" lets")[0] for problem, _ in exposures()] == [
         "[core] simple_auth_manager_all_admins"
     ] * expected
+
+
+def test_who_could_be_signed_for_with_key_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+    assert [duty for duty, _ in signable(["fairness", "promotion"])] == ["fairness", "promotion"], "one key for all"
+    monkeypatch.setenv("AIRFLOW__MLGOV__SIGN", f"local:{tmp_path}/{{duty}}.pem")
+    assert list(signable(["fairness", "promotion"])) == []
+    (tmp_path / "fairness.pem").write_text("-----BEGIN")
+    assert list(signable(["fairness", "promotion"])) == [("fairness", f"the key file {tmp_path}/fairness.pem")]
+
+
+@pytest.mark.parametrize(
+    ("fields", "could"),
+    [
+        ('"password": "secret-id"', True),
+        ('"extra": {"auth_type": "jwt", "jwt_token": "ey"}', True),
+        ('"extra": {"auth_type": "kubernetes", "kubernetes_role": "fairness"}', False),
+    ],
+)
+def test_who_could_be_signed_for_with_vault(monkeypatch: pytest.MonkeyPatch, fields: str, could: bool) -> None:
+    monkeypatch.setenv("AIRFLOW__MLGOV__SIGN", "vault:mlgov-{duty}")
+    monkeypatch.setenv("AIRFLOW__MLGOV__VAULT_CONN_ID", "vault_{duty}")
+    monkeypatch.setenv("AIRFLOW_CONN_VAULT_FAIRNESS", f'{{"conn_type": "vault", "host": "v", {fields}}}')
+    assert [duty for duty, _ in signable(["fairness", "promotion"])] == ["fairness"] * could
+    monkeypatch.setenv("AIRFLOW__MLGOV__VAULT_CONN_ID", "vault_fairness")
+    assert [duty for duty, _ in signable(["fairness", "promotion"])] == ["fairness", "promotion"], "one log-in for all"

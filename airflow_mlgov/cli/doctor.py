@@ -37,7 +37,6 @@ log = logging.getLogger(__name__)
 _LIBRARIES = (CORE, "apache-airflow", "mlflow", "great-expectations", "fairlearn", "gordon-to-regorus")
 _PARTS_OF_MLFLOW = ("mlflow-skinny", "mlflow-tracing")
 _SOON = timedelta(days=30)
-_SECRETS_IN_EXTRA = ("jwt_token", "gcp_keyfile_dict")
 _MENDS: dict[type[Exception], str] = {
     DependencyError: "bring it up, or correct its address",
     AccessError: "grant this identity access, or correct its credentials",
@@ -102,6 +101,7 @@ def examine() -> list[Finding]:
         "engine": _engine,
         "trust root": _trust_root,
         "signing": _signing,
+        "identity": _identity,
         "ledger": _ledger,
         "mlflow": _mlflow,
         "airflow": _airflow,
@@ -459,6 +459,7 @@ def _signer_alone(duty: str, trust: TrustRoot | None) -> Iterator[Finding]:
 def _vault_connections(duties: Iterable[str]) -> Iterator[Finding]:
     """Who else can sign, by what the connections say."""
     from airflow_mlgov.configuration import filled, option
+    from airflow_mlgov.exposure import holds_secret
 
     text = option("vault_conn_id")
     if not text:
@@ -471,7 +472,7 @@ def _vault_connections(duties: Iterable[str]) -> Iterator[Finding]:
             f"one Vault identity, that of the connection {text}, signs for every duty",
             "give each its own: [mlgov] vault_conn_id = mlgov_vault_{duty}, with what `mlgov vault-policy DUTY` prints",
         )
-    readable = [name for name in names if _holds_a_secret(name)]
+    readable = [name for name in names if holds_secret(name)]
     if readable:
         yield _warning(
             f"the connections {', '.join(readable)} hold a secret: any DAG can read it and sign as the gate",
@@ -479,16 +480,6 @@ def _vault_connections(duties: Iterable[str]) -> Iterator[Finding]:
             "with jwt_token_path, aws_iam, azure or gcp; or token, with VAULT_TOKEN on those workers alone), and take "
             "the secret out of the connection",
         )
-
-
-def _holds_a_secret(conn_id: str) -> bool:
-    from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
-
-    try:
-        connection = BaseHook.get_connection(conn_id)
-    except AirflowNotFoundException:
-        return False  # opening the signer says so
-    return bool(connection.password) or any(connection.extra_dejson.get(key) for key in _SECRETS_IN_EXTRA)
 
 
 def _signer(duty: str, signers: Mapping[str, str], trust: TrustRoot | None) -> Iterator[Finding]:
@@ -546,6 +537,79 @@ def _vault_rights(duty: str, signers: Mapping[str, str], vault: Any) -> Iterator
     others = [other for other, path in paths.items() if path in allowed - {paths[duty]}]
     if others and "{duty}" in option("vault_conn_id"):
         yield _problem(f"{duty}: its Vault identity may also sign for {', '.join(others)}", mend)
+
+
+# -- identity ----------------------------------------------------------------------------------------------------------
+
+
+def _identity(governance: Duty) -> Iterator[Finding]:
+    """Who could sign for which duty, by the executor, the queue of this package's tasks, and the connections."""
+    from airflow_mlgov.exposure import HIGH, signable
+
+    yield from _queue()
+    could = dict(signable(_duties(governance)))
+    high = [model.name for model in _models(governance) if model.tier == HIGH]
+    told = f"code that runs here could sign for {', '.join(f'{duty} (by {by})' for duty, by in could.items())}"
+    if len(could) > 1:
+        mend = "give each duty a queue whose workers have its identity alone; run mlgov doctor on a worker of each"
+        if high:
+            yield _problem(f"{told}; so tasks of {', '.join(high)} (tier high) are refused here", mend)
+        else:
+            yield _warning(told, mend)
+    elif could:
+        yield _ok(told)
+    else:
+        yield _ok("no key and no log-in that this process can read lets it sign; what its own identity may, Vault says")
+    stored = _in_the_database(could)
+    if stored:
+        yield (_problem if high else _warning)(
+            f"the connections {', '.join(stored)} are in Airflow's database: a task of any DAG, on any queue, is given "
+            "them when it asks",
+            "delete them there, and keep them in a secrets backend that the workers of their duty alone have "
+            "([workers] secrets_backend)",
+        )
+
+
+def _queue() -> Iterator[Finding]:
+    """Whether gates run where other DAGs do."""
+    from airflow.providers.common.compat.sdk import conf
+
+    from airflow_mlgov.configuration import option
+
+    executor, queue = str(conf.get("core", "executor", fallback="")), option("queue")
+    if "LocalExecutor" in executor and "," not in executor:
+        yield _warning(
+            f"{executor} runs every DAG's tasks beside the scheduler, so whatever one of them can read, all can",
+            "use an executor whose workers can differ, Celery or Kubernetes: docs/identity.md",
+        )
+    elif not queue:
+        yield _warning(
+            f"{executor} may run gates, approval and promotion on the workers of every DAG: [mlgov] queue is not set",
+            "set it to a queue of their own, whose workers have the DAG files that were reviewed and nothing else",
+        )
+    elif queue == conf.get("operators", "default_queue", fallback="default"):
+        yield _problem(
+            f"[mlgov] queue is {queue}, the queue of every DAG that names none",
+            "name another, and start workers for it that take no other queue",
+        )
+    yield _ok(f"{executor}; gates, approval and promotion run on {f'the queue {queue}' if queue else 'any queue'}")
+
+
+def _in_the_database(duties: Iterable[str]) -> list[str]:
+    """Which of these duties' Vault connections Airflow's database has; none where it cannot be asked from here."""
+    from airflow.models import Connection
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from airflow_mlgov.configuration import filled
+
+    named = {filled("vault_conn_id", duty) for duty in duties} - {""}
+    try:
+        with create_session() as session:
+            return sorted(session.scalars(select(Connection.conn_id).where(Connection.conn_id.in_(named))))
+    except SQLAlchemyError:
+        return []
 
 
 # -- ledger, registry, Airflow -----------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param
 
 from airflow_mlgov.duty import Duty, requester
-from airflow_mlgov.exposure import exposures, simple_auth_manager
+from airflow_mlgov.exposure import HIGH, exposures, require_own_duty, simple_auth_manager
 from airflow_mlgov.operators._links import EvidenceLink, ModelLink
 from airflow_mlgov.operators._telling import pages_of
 from airflow_mlgov.operators.base import ModelRef, final, task_errors
@@ -204,9 +204,11 @@ class FormOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it 
         super().execute(context)
 
     def _refuse_where_forgeable(self, case: Case) -> None:
-        if case.decision.input["policy"]["tier"] == "high" and (found := exposures()):
+        governed = self.governance.required_policy().model(case.model.name)
+        if governed.tier == HIGH and (found := exposures()):
             why = "; ".join(f"{problem}: {mend}" for problem, mend in found)
             raise final(f"{case.model.name} is of tier high, and an answer could be forged here: {why}")
+        require_own_duty(self.duty, governed)
 
     def _say_that_nobody_answered(self, context: Context) -> None:
         from airflow_mlgov.notifications import approval_page, notify

@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow_mlgov.assets import tell_promotion, with_outlet
 from airflow_mlgov.duty import Duty, requester
 from airflow_mlgov.errors import PromotionRefused
+from airflow_mlgov.exposure import require_own_duty
 from airflow_mlgov.operators._links import EvidenceLink, ModelLink
 from airflow_mlgov.operators._telling import count, pages_of, timed
 from airflow_mlgov.operators.base import ModelRef, task_errors
@@ -53,6 +54,7 @@ class PromoteModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands
             desk = Duty("promotion", self.mlflow_conn_id).desk(context)
             version = desk.registry.resolve(self.model)
             self.pages = pages_of(version, desk.registry)
+            require_own_duty("promotion", desk.policy.model(version.name))
             try:
                 done = promote(desk, version, self.target, requesters=requester(context))
             except PromotionRefused:

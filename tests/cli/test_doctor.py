@@ -157,16 +157,16 @@ def test_a_healthy_set_up_has_no_problem(world: World) -> None:
     open_ledger(f"sqlite:///{world.folder}/ledger.db")
     findings = examine()
     assert [item for item in findings if item.level == "problem"] == []
-    areas = ["versions", "policy", "engine", "trust root", "signing", "ledger", "mlflow", "airflow"]
+    areas = ["versions", "policy", "engine", "trust root", "signing", "identity", "ledger", "mlflow", "airflow"]
     assert list(dict.fromkeys(item.area for item in findings)) == areas
     assert all(any(item.level == "ok" and item.area == area for item in findings) for area in areas)
     assert [item.message.split()[0] for item in findings if item.area == "signing" and item.level == "ok"] == [
         f"{duty}:" for duty in DUTIES
     ]
-    assert {item.area for item in findings if item.level == "warning"} == {"signing", "ledger", "airflow"}
+    assert {item.area for item in findings if item.level == "warning"} == {"signing", "identity", "ledger", "airflow"}
     done = run()
     assert done.exit_code == 0
-    assert done.stdout.endswith("0 problem(s), 3 warning(s)\n")
+    assert done.stdout.endswith("0 problem(s), 5 warning(s)\n")
 
 
 def test_a_first_try_needs_nothing_but_a_registry(
@@ -610,6 +610,38 @@ def test_approvals_that_could_be_forged(world: World, variable: str, value: str,
     assert "credit_risk (tier high)" in text
 
 
+def test_who_could_sign_for_what(world: World) -> None:
+    alone, could = found("warning", "identity")
+    assert "LocalExecutor runs every DAG's tasks beside the scheduler" in alone
+    assert "promotion (by the connection mlgov_vault_promotion)" in could
+    world.policy("tier: medium", "tier: high")
+    assert "so tasks of credit_risk (tier high) are refused here" in the_only("problem", "identity")
+
+    # a worker of one duty: the others' connections have no secret, for their workers log in by themselves
+    for duty in set(DUTIES) - {"promotion"}:
+        world.connect(duty, world.openbao.connection(password="", auth_type="kubernetes", kubernetes_role=duty))
+    world.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    assert found("problem", "identity") == []
+    assert "[mlgov] queue is not set" in the_only("warning", "identity")
+    world.set("QUEUE", "governance")
+    assert found("warning", "identity") == []
+    world.set("QUEUE", "default")
+    assert "the queue of every DAG that names none" in the_only("problem", "identity")
+
+
+def test_connections_that_every_task_is_given(world: World, airflow_db: None) -> None:
+    from airflow.models import Connection
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        session.add(Connection(conn_id="mlgov_vault_promotion", conn_type="vault", password="x"))
+    try:
+        assert any("mlgov_vault_promotion are in Airflow's database" in text for text in found("warning", "identity"))
+    finally:
+        with create_session() as session:
+            session.query(Connection).filter_by(conn_id="mlgov_vault_promotion").delete()
+
+
 def test_another_auth_manager(world: World) -> None:
     world.setenv("AIRFLOW__CORE__AUTH_MANAGER", "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager")
     assert found("warning", "airflow") == []
@@ -679,7 +711,7 @@ def test_an_area_that_ends_in_an_error_hides_no_other(world: World, monkeypatch:
         yield Finding("", "ok", "so far")
         raise RuntimeError(SECRET)
 
-    areas = ["versions", "policy", "engine", "trust root", "signing", "ledger", "mlflow", "airflow"]
+    areas = ["versions", "policy", "engine", "trust root", "signing", "identity", "ledger", "mlflow", "airflow"]
     for area in areas:
         with monkeypatch.context() as patch:
             patch.setattr(module, f"_{area.replace(' ', '_')}", explode)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from airflow_mlgov.operators.performance import PerformanceGateOperator
 from tests.worlds.release import Release, gated
 
 SECRET = "geheim-" * 8
@@ -18,11 +19,40 @@ def tier(release: Release, name: str) -> None:
     policy.write_text("\n".join(lines))
 
 
+def only(release: Release, duty: str) -> None:
+    """Leave a worker the key of one duty."""
+    kept = release.folder / "elsewhere"
+    kept.mkdir(exist_ok=True)
+    for key in [*release.folder.glob("*.pem"), *kept.glob("*.pem")]:
+        key.rename((release.folder if key.stem == duty else kept) / key.name)
+
+
+def test_tier_high_is_worked_on_only_where_no_other_duty_can_be_signed_for(release: Release) -> None:
+    tier(release, "high")
+    gate = PerformanceGateOperator(task_id="gate", model=release.ref("1"), data=str(release.folder / "good.parquet"))
+    release.register()
+    end = release.run(gate)
+    assert end.state == "failed"
+    assert "this worker of the duty performance could sign for" in str(end.error)
+    assert "worker.other_duties" in str(end.error)
+    only(release, "performance")
+    assert release.run(gate).state == "success"
+
+    for duty, task in (("approval", release.ask), ("promotion", lambda: release.promote("1"))):
+        only(release, "none")
+        for key in ("fairness", duty):
+            (release.folder / "elsewhere" / f"{key}.pem").rename(release.folder / f"{key}.pem")
+        assert f"of the duty {duty} could sign for 1 other duties too (fairness by the key file" in str(task().error)
+        only(release, duty)
+        assert "could sign for" not in str(task().error)
+
+
 def test_tier_high_asks_only_where_nobody_can_be_impersonated(
     release: Release, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tier(release, "high")
     gated(release)
+    tier(release, "high")
+    only(release, "approval")
     assert release.ask().state == "awaiting_input"
 
     monkeypatch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", SECRET)
