@@ -44,6 +44,7 @@ from airflow_mlgov.evidence.chain import (
 from airflow_mlgov.evidence.ledger_schema import (
     STEPS,
     begin,
+    commit,
     has_ledger,
     is_absent,
     migrate,
@@ -87,23 +88,21 @@ class Ledger:
         """Store one envelope as the next entry, and read it back before and after the commit.
 
         :raises DependencyError: the database is down or locked; nothing was stored, unless it went down after the
-            commit
+            commit, and for longer than it takes to look
         :raises AccessError: the ledger is read-only for this identity; nothing was stored
         :raises EvidenceError: the text is not an envelope with a statement of a known kind, or was signed over another
             ledger; or the database did not keep the entry as it was written (``ledger.not_kept``)
         """
-        with self._transaction(write=True) as connection:
-            size, head = _last(connection)
-            index, statement = read_envelope(envelope)
-            check_history(size + 1, statement, lambda number: _head_at(connection, number))
-            row = {
-                **index,
-                "recorded_at": datetime.now(UTC).isoformat(),
-                "envelope_sha256": hashlib.sha256(envelope.encode()).hexdigest(),
-            }
-            entry = Entry(seq=size + 1, prev=head, hash=link(head, size + 1, row), envelope=envelope, **row)
-            connection.execute(table.insert().values(asdict(entry)))
-            self._read_back(connection, entry)
+        entry: Entry | None = None
+        try:
+            with self._transaction(write=True) as connection:
+                entry = _next(connection, envelope)
+                connection.execute(table.insert().values(asdict(entry)))
+                self._read_back(connection, entry)
+        except DependencyError:
+            if entry is None or self.read([entry.seq]) != [entry]:
+                raise
+            # it was committed, and the answer was lost
         with self._transaction() as connection:
             self._read_back(connection, entry)
         return entry
@@ -197,7 +196,7 @@ class Ledger:
         """
         with self._transaction() as connection:
             yield connection
-            connection.commit()
+            commit(connection)
 
     def close(self) -> None:
         """Give back the database connections."""
@@ -221,7 +220,7 @@ class Ledger:
             begin(connection, write=write)
             yield connection
             if write:
-                connection.commit()
+                commit(connection)
 
 
 def open_ledger(url: str | URL, timeout: float = 10.0, *, create: bool = True) -> Ledger:
@@ -252,6 +251,19 @@ def open_ledger(url: str | URL, timeout: float = 10.0, *, create: bool = True) -
         if create:
             migrate(engine, shown)
     return Ledger(engine, shown)
+
+
+def _next(connection: Connection, envelope: str) -> Entry:
+    """What an envelope would be as the entry after the last one."""
+    size, head = _last(connection)
+    index, statement = read_envelope(envelope)
+    check_history(size + 1, statement, lambda number: _head_at(connection, number))
+    row = {
+        **index,
+        "recorded_at": datetime.now(UTC).isoformat(),
+        "envelope_sha256": hashlib.sha256(envelope.encode()).hexdigest(),
+    }
+    return Entry(seq=size + 1, prev=head, hash=link(head, size + 1, row), envelope=envelope, **row)
 
 
 def _rows(connection: Connection, first: int = 0) -> Iterator[Entry]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from airflow_mlgov.errors import AccessError, ConfigurationError
 
@@ -118,6 +119,18 @@ def begin(connection: Connection, *, write: bool) -> None:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
 
 
+def commit(connection: Connection) -> None:
+    """End a transaction. One that cannot be committed is rolled back: SQLAlchemy takes it for ended, and would keep the
+    connection with all that it has locked."""
+    held = connection.connection
+    try:
+        connection.commit()
+    except DBAPIError:
+        if held.is_valid:
+            held.rollback()
+        raise
+
+
 def has_ledger(engine: Engine, shown: str) -> bool:
     """Whether a ledger was made in this database, by this package or an earlier one.
 
@@ -142,7 +155,7 @@ def migrate(engine: Engine, shown: str) -> None:
             for statement in statements:
                 connection.exec_driver_sql(statement)
             connection.execute(_schema.insert().values(version=number))
-        connection.commit()
+        commit(connection)
 
 
 def _version(connection: Connection, shown: str) -> int:

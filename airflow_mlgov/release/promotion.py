@@ -132,10 +132,11 @@ def _decide_again(desk: Desk, case: Case, version: ModelVersion, requesters: Seq
 
 
 def _grounds(dossier: Dossier) -> list[int]:
-    """What a decision may rest on, by its ledger numbers; not what a promotion itself writes."""
+    """What a decision may rest on, by its ledger numbers, also of other versions, for one may have to be there to go
+    back to; not what a promotion itself writes."""
     own = ("decision", "intent", "promotion", "incident")
-    good = [item.seq for item in dossier.good if item.kind not in own]
-    return [*good, *(item.seq for item in dossier.bad)]
+    good = {item.seq for item in (*dossier.good, *dossier.history) if item.kind not in own}
+    return [*sorted(good), *(item.seq for item in dossier.bad)]
 
 
 def _record_decision(desk: Desk, case: Case) -> Entry:

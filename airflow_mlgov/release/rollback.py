@@ -5,10 +5,13 @@ Asks for no new approval, because that version had one; refuses if no version ho
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from airflow_mlgov.errors import ConfigurationError, DependencyError, PromotionRefused
 from airflow_mlgov.evidence.chain import Verified
 from airflow_mlgov.evidence.statements import PromotionStatement
 from airflow_mlgov.evidence.verification import Evidence
+from airflow_mlgov.governance.policy import Target
 from airflow_mlgov.release.desk import Desk
 from airflow_mlgov.release.mover import Mover
 from airflow_mlgov.release.promotion import Promotion
@@ -39,7 +42,11 @@ def roll_back(desk: Desk, name: str, target: str, *, reason: str, to: str | None
         records = desk.walk()
         history = desk.history(records, name)
         timeline = desk.timeline(history, name, target)
-        chosen = _choose(desk, records, timeline, to)
+        try:
+            chosen = _choose(desk, records, timeline, to)
+        except PromotionRefused:
+            _give_up(desk, goal, timeline, confirm)
+            raise
         version = desk.registry.resolve({"name": name, "version": version_of(chosen)})
         model = Subject("model", name, chosen.digest, version.version, desk.registry.uri)
         mover = Mover(desk, version, goal, timeline, confirm, lambda: _look_again(desk, records, chosen))
@@ -54,6 +61,13 @@ def roll_back(desk: Desk, name: str, target: str, *, reason: str, to: str | None
         )
     allowed_by = next((item.reference for item in history if item.sha256 == decision), "")
     return Promotion(model, goal, moved, allowed_by, record)
+
+
+def _give_up(desk: Desk, goal: Target, timeline: Timeline, confirm: Callable[[], None]) -> None:
+    """Put back what an interrupted rollback had moved: nobody will end it, for its version does not hold any more."""
+    for number in sorted({version_of(item) for item in timeline.unfinished if item.statement.action == "rollback"}):
+        version = desk.registry.resolve({"name": timeline.model, "version": number})
+        Mover(desk, version, goal, timeline, confirm).give_up()
 
 
 def _look_again(desk: Desk, records: Verified, chosen: Evidence[PromotionStatement]) -> None:

@@ -120,6 +120,45 @@ def test_a_locked_ledger_is_a_dependency_that_is_down(tmp_path: Path, envelope: 
     assert ledger.append(envelope).seq == 1
 
 
+def test_a_commit_that_fails_holds_nothing(tmp_path: Path, envelope: str) -> None:
+    """Somebody reads for longer than a writer waits; SQLite says so at the commit."""
+    url = f"sqlite:///{tmp_path / 'l.db'}"
+    ledger, reader = open_ledger(url, timeout=0.2), sqlite3.connect(tmp_path / "l.db", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM mlgov_ledger").fetchone()
+    with raises_code(DependencyError, "ledger.down"):
+        ledger.append(envelope)
+    reader.execute("COMMIT")
+    assert open_ledger(url, timeout=0).append(envelope).seq == 1
+    assert ledger.append(envelope).seq == 2
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
+def test_a_commit_whose_answer_was_lost_is_looked_for(
+    backend: str, envelope: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sqlalchemy as sa
+
+    from airflow_mlgov.evidence import ledger as module
+
+    url = f"sqlite:///{tmp_path / 'l.db'}" if backend == "sqlite" else request.getfixturevalue("postgres_url")
+    ledger = open_ledger(url)
+    size, answers, commit = ledger.last()[0], [True, False], module.commit
+
+    def unanswered(connection: sa.Connection) -> None:
+        if answers.pop():
+            connection.rollback()
+        else:
+            commit(connection)
+        raise sa.exc.OperationalError("COMMIT", None, sqlite3.OperationalError("the connection was lost"))
+
+    monkeypatch.setattr(module, "commit", unanswered)
+    assert ledger.append(envelope).seq == size + 1
+    with raises_code(DependencyError, "ledger.down"):
+        ledger.append(envelope)
+    assert ledger.verify()[0] == size + 1
+
+
 def test_a_read_only_ledger_says_so(tmp_path: Path, envelope: str) -> None:
     open_ledger(f"sqlite:///{tmp_path / 'l.db'}").append(envelope)
     ledger = open_ledger(f"sqlite:///file:{tmp_path / 'l.db'}?mode=ro&uri=true")

@@ -12,6 +12,7 @@ import pytest
 from airflow_mlgov.errors import ConfigurationError, DependencyError, PromotionRefused
 from airflow_mlgov.evidence.ledger import Ledger
 from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
+from airflow_mlgov.release.mover import Mover
 from tests.codes import raises_code, refuses
 from tests.fixtures.postgres import PASSWORD
 from tests.worlds.governed import PASSED, Governed, spoil, statement_of
@@ -221,6 +222,37 @@ def test_a_rollback_that_is_killed_goes_on(governed: Governed, kill_after: int) 
         governed.roll_back()
     assert governed.places() == {first.version: PASSED, second.version: ("Archived", ())}
     assert len(governed.ledger.entries(kind="promotion")) == 3
+
+
+def test_a_rollback_that_was_killed_and_is_refused_now_is_given_up(governed: Governed) -> None:
+    first, second = governed.candidate(1.0), governed.candidate(2.0)
+    governed.promote(first)
+    governed.promote(second)
+    assert run_child(governed, "1", 2, "rollback") == -signal.SIGKILL  # the stage has been moved
+    governed.judge(first, auc=0.5)
+    with pytest.raises(PromotionRefused, match="performance is FAIL since"):
+        governed.roll_back()
+    assert governed.places()[second.version] == PASSED
+    assert statement_of(governed.ledger.entries(kind="intent")[-1].envelope)["predicate"]["state"] == "abandoned"
+    assert governed.reconcile().open == ()
+
+
+def test_what_is_said_of_the_version_to_go_back_to_is_decided_on_till_the_end(
+    governed: Governed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    governed.policy_file.write_text(governed.policy_file.read_text() + "        rollback: required\n")
+    first, second = governed.candidate(1.0), governed.candidate(2.0)
+    governed.promote(first)
+    announce = Mover._announce
+
+    def meanwhile(self: Mover, *given: Any) -> Any:
+        governed.judge(first, auc=0.5)
+        return announce(self, *given)
+
+    monkeypatch.setattr(Mover, "_announce", meanwhile)
+    with refuses("rollback.missing"):
+        governed.promote(second)
+    assert governed.places() == {first.version: PASSED, second.version: (None, ())}
 
 
 def test_promotion_is_refused_where_no_rollback_target_holds(governed: Governed) -> None:
