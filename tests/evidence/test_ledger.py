@@ -1,7 +1,10 @@
 import multiprocessing
+import os
+import signal
 import sqlite3
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -157,6 +160,37 @@ def test_a_commit_whose_answer_was_lost_is_looked_for(
     with raises_code(DependencyError, "ledger.down"):
         ledger.append(envelope)
     assert ledger.verify()[0] == size + 1
+
+
+def append_and_die(url: str, envelope: str, before: bool) -> None:
+    """Run in a child: SIGKILL itself right before, or right after, the commit."""
+    from airflow_mlgov.evidence import ledger as module
+
+    opened, commit = open_ledger(url), module.commit
+
+    def dying(connection: Any) -> None:
+        if not before:
+            commit(connection)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    module.commit = dying
+    opened.append(envelope)
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
+def test_who_is_killed_at_the_commit_leaves_all_or_nothing(
+    backend: str, before: bool, envelope: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    url = f"sqlite:///{tmp_path / 'l.db'}" if backend == "sqlite" else request.getfixturevalue("postgres_url")
+    size = open_ledger(url).last()[0]
+    child = multiprocessing.get_context("spawn").Process(target=append_and_die, args=(url, envelope, before))
+    child.start()
+    child.join(120)
+    assert child.exitcode == -signal.SIGKILL
+    ledger = open_ledger(url)
+    assert ledger.verify().size == size + (not before)
+    assert ledger.append(envelope).seq == size + 1 + (not before)
 
 
 def test_a_read_only_ledger_says_so(tmp_path: Path, envelope: str) -> None:
