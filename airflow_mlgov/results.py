@@ -43,7 +43,7 @@ class Subject:
     """What is judged, bound to its exact bytes."""
 
     kind: str
-    """``model``, ``dataset`` or ``pipeline``."""
+    """``model``, ``dataset`` or ``pipeline``; of what no gate judges also ``policy``, ``ledger`` or ``run``."""
     name: str
     """The registered model's name, the dataset's URI without credentials, or the manifest's id."""
     digest: str

@@ -75,7 +75,7 @@ def test_nothing_to_judge_is_a_mistake(release: Release, nothing) -> None:
 
 def test_whoever_looks_for_gates_finds_it() -> None:
     from airflow_mlgov.pipelines.readers.airflow import read_dag
-    from airflow_mlgov.plugins.listener import is_governed
+    from airflow_mlgov.plugins.governed import is_governed
 
     @task.gate("performance", model="models:/credit/1")
     def scores():

@@ -19,10 +19,11 @@ from airflow_mlgov.board.rows import SORTS, STATES
 from airflow_mlgov.board.run import Task, told_run
 from airflow_mlgov.board.story import signature, statement_in, tell
 from airflow_mlgov.errors import EvidenceError, MlgovError
-from airflow_mlgov.evidence.statements import DecisionStatement, PromotionStatement
+from airflow_mlgov.evidence.statements import DecisionStatement, ObservationStatement, PromotionStatement
 from airflow_mlgov.evidence.verification import Evidence, only, verify_entry
 from airflow_mlgov.governance.reasons import reasons
 from airflow_mlgov.release.explanation import explain, explain_bytes
+from airflow_mlgov.release.observations import told_observation
 from airflow_mlgov.release.timeline import version_of
 from airflow_mlgov.results import Subject
 
@@ -38,7 +39,7 @@ _MOST_DECISIONS = 300
 MOST_EXPORTED = 10_000
 _KINDS = (
     "gate", "provenance", "approval", "decision", "intent", "promotion", "policy", "incident", "checkpoint", "waiver",
-    "emergency", "audit", "quarantine", "report",
+    "emergency", "audit", "quarantine", "report", "observation",
 )  # fmt: skip
 NEEDS = {
     "deny": "should not serve",
@@ -331,7 +332,8 @@ class Shelf:
         return {
             "title": f"Gates of {task_id or run_id or dag_id}",
             "progress": progress,
-            "run": told_run(evidence, known),
+            "run": told_run((item for item in evidence if item.kind != ObservationStatement.kind), known),
+            "noted": [(item.seq, told_observation(item.statement)) for item in only(evidence, ObservationStatement)],
             "bad": bad,
             "dag_id": dag_id,
             "run_id": run_id,

@@ -23,18 +23,25 @@ class Task:
     marked_by: str = ""
     """Who has set its state by hand; empty if nobody has."""
     marked_at: datetime | None = None
+    map_index: int = -1
 
 
 @dataclass(frozen=True)
 class Line:
-    """One task with its newest evidence."""
+    """One task with its newest evidence; a mapped one has a line for each index."""
 
     task_id: str
+    map_index: int
     state: str
     evidence: tuple[Evidence, ...]
     outcome: str
     disagreement: str
     """Empty if state and evidence agree."""
+
+    @property
+    def name(self) -> str:
+        """As Airflow writes it."""
+        return self.task_id if self.map_index < 0 else f"{self.task_id}[{self.map_index}]"
 
     @property
     def newest(self) -> Evidence | None:
@@ -54,17 +61,20 @@ def told_run(evidence: Iterable[Evidence], tasks: Sequence[Task] | None) -> list
     :param evidence: of the run, in ledger order
     :param tasks: as Airflow has them; None if it is not asked
     """
-    by: dict[str, list[Evidence]] = {}
+    by: dict[tuple[str, int], list[Evidence]] = {}
     for item in evidence:
-        by.setdefault(str(item.statement.context.run.get("task_id") or ""), []).append(item)
-    known = {task.task_id: task for task in tasks or ()}
-    wanted = [*by, *(name for name, task in known.items() if task.governed and name not in by)]
+        run = item.statement.context.run
+        index = run.get("map_index", -1)
+        key = str(run.get("task_id") or ""), index if isinstance(index, int) else -1
+        by.setdefault(key, []).append(item)
+    known = {(task.task_id, task.map_index): task for task in tasks or ()}
+    wanted = [*by, *(key for key, task in known.items() if task.governed and key not in by)]
     lines = []
-    for name in wanted:
-        found, task = tuple(by.get(name, ())), known.get(name)
+    for key in wanted:
+        found, task = tuple(by.get(key, ())), known.get(key)
         outcome = _outcome(found)
         said = disagreement(task, outcome) if task else ""
-        lines.append(Line(name, task.state if task else "", found, outcome, said))
+        lines.append(Line(*key, task.state if task else "", found, outcome, said))
     return sorted(lines, key=lambda one: (not one.disagreement, one.evidence[0].seq if one.evidence else 0))
 
 

@@ -20,6 +20,7 @@ from airflow_mlgov.evidence.statements import (
     GateStatement,
     IncidentStatement,
     IntentStatement,
+    ObservationStatement,
     PromotionStatement,
     ProvenanceStatement,
     ReportStatement,
@@ -29,6 +30,7 @@ from airflow_mlgov.evidence.verification import Evidence, Unverified, only
 from airflow_mlgov.figures import Mark, draw, state_in
 from airflow_mlgov.gates.shown import Judged, champion_of, in_order, judged_on
 from airflow_mlgov.measured import observed
+from airflow_mlgov.release.observations import observed_of, told_observation
 from airflow_mlgov.release.timeline import Dossier, version_of
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity, is_finite
 
@@ -44,6 +46,7 @@ _STEPS = {
     "audit": "Audit",
     "incident": "Incident",
     "report": "Report",
+    "observation": "Set by hand",
 }
 
 
@@ -128,10 +131,10 @@ def tell(bench: Bench, standing: Standing, dossier: Dossier, champion: str | Non
     model = standing.model
     good = [item for item in dossier.good if item.subject.kind != "model" or item.subject.version == model.version]
     rivals = [item for item in only(dossier.history, GateStatement) if version_of(item) == champion] if champion else []
-    gates = tuple(_gates(good, rivals))
+    gates, noted = tuple(_gates(good, rivals)), observed_of(bench.walked, bench.trust, good)
     return Story(
         standing,
-        tuple(_event(item) for item in good),
+        tuple(_event(item) for item in sorted([*good, *noted], key=lambda item: item.seq)),
         gates,
         (*_rates(gates), *_over_versions(gates, dossier, standing.environment), *_drift(gates)),
         tuple(_answers(good)),
@@ -190,6 +193,8 @@ def told(item: Evidence) -> tuple[str, str]:
             return f"of {', '.join(result.gate for result in audit.results)} for {audit.target}", str(audit.verdict)
         case IncidentStatement() as incident:
             return f"{incident.code}: {incident.message}", incident.state
+        case ObservationStatement() as noted:
+            return told_observation(noted), ""
         case ReportStatement() as report:
             return f"{report.framework} of sha256:{report.document_sha256}, answered for by {report.person.name}", ""
     return _decided(item)

@@ -51,7 +51,8 @@ def headline(entry: Entry, statement: Mapping[str, Any]) -> Headline:
         (said[key] for key in ("approver", "signer", "person") if isinstance(said.get(key), Mapping)), {}
     )
     trainers = ours.get("trainers")
-    person = who.get("name") or (trainers[0] if isinstance(trainers, list) and trainers else "")
+    people = _names(said.get("people")) or (trainers if isinstance(trainers, list) else [])
+    person = who.get("name") or (people[0] if people else "")
     what = ours.get("gate") or said.get("target") or ours.get("target") or said.get("code") or ""
     result = said.get("verificationResult")
     outcome = (
@@ -62,6 +63,10 @@ def headline(entry: Entry, statement: Mapping[str, Any]) -> Headline:
     version = entry.subject_name.rpartition("/")[2] if model else ""
     found = (model, version, ours.get("environment"), what, outcome, person, *of_run, (policy or {}).get("sha256"))
     return Headline._make(map(_text, found))
+
+
+def _names(people: Any) -> list[Any]:
+    return [one.get("name") for one in people if isinstance(one, Mapping)] if isinstance(people, list) else []
 
 
 def _text(value: Any) -> str:

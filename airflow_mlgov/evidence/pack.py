@@ -19,10 +19,11 @@ from airflow_mlgov.errors import ConfigurationError, EvidenceError, MlgovError
 from airflow_mlgov.evidence.chain import Entry, Head, Verified, read_envelope, verified
 from airflow_mlgov.evidence.checkpoints import open_checkpoint
 from airflow_mlgov.evidence.digests import hash_tree, parse_json
+from airflow_mlgov.evidence.headlines import own_part
 from airflow_mlgov.evidence.ledger import Ledger
 from airflow_mlgov.evidence.model_signature import signed_digest
 from airflow_mlgov.evidence.signing import TrustRoot
-from airflow_mlgov.evidence.statements import PARTS
+from airflow_mlgov.evidence.statements import PARTS, ObservationStatement, run_digest
 from airflow_mlgov.results import Subject
 from airflow_mlgov.strict_files import regular
 
@@ -69,8 +70,8 @@ def write_pack(
 
 
 def _about(entries: Sequence[Entry], model: Subject) -> set[str]:
-    """Digests of the model's versions, of their data, of the policies they were decided under, and of what was
-    quarantined."""
+    """Digests of the model's versions, of their data, of the policies they were decided under, of what was quarantined,
+    and of the runs that evidence came from, for what was set in them by hand."""
     prefix, aside = f"models:/{model.name}/", {entry.subject_digest for entry in entries if entry.kind == "quarantine"}
     found = {model.digest} | {entry.subject_digest for entry in entries if entry.subject_name.startswith(prefix)}
     for entry in entries:
@@ -78,7 +79,17 @@ def _about(entries: Sequence[Entry], model: Subject) -> set[str]:
             ours = read_envelope(entry.envelope)[1]["predicate"]["mlgov"]
             found |= {item["digest"] for part in PARTS for item in ours.get(part, ())}
             found |= {ours["document"]["bundle_sha256"]} if entry.kind == "decision" else set()
-    return found | aside
+    return found | aside | _runs_noted(entries, found)
+
+
+def _runs_noted(entries: Sequence[Entry], about: set[str]) -> set[str]:
+    """Digests of the runs that evidence came from and that something was noted of."""
+    noted = {entry.subject_digest for entry in entries if entry.kind == ObservationStatement.kind}
+    if not noted:
+        return noted
+    told = [entry for entry in entries if entry.subject_digest in about]
+    runs = [own_part(read_envelope(entry.envelope)[1]).get("run") or {} for entry in told]
+    return noted & {run_digest(run) for run in runs if {"dag_id", "run_id"} <= run.keys()}
 
 
 def _row(entry: Entry, whole: bool) -> dict[str, Any]:

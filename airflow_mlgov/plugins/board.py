@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from airflow_mlgov.board.run import Task
     from airflow_mlgov.registry.protocol import Registry
 
-_MARKS = ("patch_task_instance", "patch_task_group_instances", "bulk_task_instances", "patch_dag_run")
-"""What Airflow calls it in its audit log if somebody sets a state by hand."""
 _RUN = "dag_id={DAG_ID}&run_id={RUN_ID}"
 _NO_DAG = "~"
 """Can be no DAG's id. Only who may read every DAG may read it; asked of none by name, an auth manager answers whether
@@ -122,15 +120,17 @@ def tasks_of(dag_id: str, run_id: str) -> Sequence[Task]:
     from sqlalchemy import select
 
     from airflow_mlgov.board.run import Task
-    from airflow_mlgov.plugins.listener import is_governed
+    from airflow_mlgov.plugins.governed import is_governed
+    from airflow_mlgov.plugins.marks import EVENTS, concerns
 
     of_run = (TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id)
     asked = select(
-        TaskInstance.task_id, TaskInstance.state, TaskInstance.operator, TaskInstance.start_date, TaskInstance.end_date
-    )
+        TaskInstance.task_id, TaskInstance.state, TaskInstance.operator, TaskInstance.start_date,
+        TaskInstance.end_date, TaskInstance.map_index,
+    )  # fmt: skip
     marked = (
-        select(Log.task_id, Log.owner, Log.dttm)
-        .where(Log.dag_id == dag_id, Log.run_id == run_id, Log.event.in_(_MARKS))
+        select(Log.task_id, Log.owner, Log.dttm, Log.extra)
+        .where(Log.dag_id == dag_id, Log.run_id == run_id, Log.event.in_(EVENTS))
         .order_by(Log.dttm)
     )
     with create_session() as session:
@@ -138,13 +138,14 @@ def tasks_of(dag_id: str, run_id: str) -> Sequence[Task]:
         marks = session.execute(marked).all()
     tasks = []
     for row in found:
-        mine = [mark for mark in marks if mark.task_id in (None, row.task_id)]
+        mine = [mark for mark in marks if concerns(mark, row.task_id, row.map_index)]
         last = mine[-1] if mine else None
         by_hand = last is not None and (row.start_date is None or last.dttm >= row.start_date)
         never_ran = row.state == "success" and row.start_date is None and is_governed(row.operator)
         who = str(last.owner) if last is not None and by_hand else "somebody" if never_ran else ""
         at = last.dttm if last is not None and by_hand else row.end_date
-        tasks.append(Task(row.task_id, str(row.state or ""), is_governed(row.operator), who, at))
+        state, governed = str(row.state or ""), is_governed(row.operator)
+        tasks.append(Task(row.task_id, state, governed, who, at, row.map_index))
     return tasks
 
 

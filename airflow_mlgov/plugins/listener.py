@@ -1,41 +1,20 @@
-"""Notices manual state changes of gates, and the start of the DAG processor. It warns; it forbids nothing, for
-promotion reads no task state anyway."""
+"""Notices manual state changes of gates, and the start of the DAG processor. It warns and has the change noted in the
+ledger; it forbids nothing, for promotion reads no task state anyway."""
 
 from __future__ import annotations
 
 import importlib
 import logging
 import sys
-from functools import cache
 from typing import Any
 
 from airflow.listeners import hookimpl
 
+from airflow_mlgov.plugins.governed import is_watched
+from airflow_mlgov.plugins.observer import OBSERVER, notice
 from airflow_mlgov.words import line
 
 log = logging.getLogger(__name__)
-
-_GOVERNED = {
-    "ApprovalGateOperator",
-    "PromoteModelOperator",
-    "RequestWaiverOperator",
-    "RollbackModelOperator",
-    "ReconcileRegistryOperator",
-}
-
-
-@cache
-def _governed() -> set[str]:
-    """The operators whose success by hand is told of: those above, and each gate's, which is called after it."""
-    from airflow_mlgov import catalogue
-
-    gates = ("".join(word.capitalize() for word in name.split("_")) for name in catalogue.names())
-    return _GOVERNED | {f"{name}GateOperator" for name in gates}
-
-
-def is_governed(operator: str | None) -> bool:
-    """Whether an operator, by its class's name, leaves evidence."""
-    return operator in _governed()
 
 
 @hookimpl
@@ -54,9 +33,46 @@ def on_starting() -> None:
 
 @hookimpl
 def on_task_instance_success(previous_state: Any, task_instance: Any) -> None:
-    """Warn where a gate became green without running: the API server fires this with no previous state."""
-    if previous_state is None and is_governed(getattr(task_instance, "operator", None)):
-        log.warning(
-            "%s was set to success by hand: it has no evidence from this, and promotion will not count it",
-            line(f"{task_instance.dag_id}.{task_instance.task_id} (run {task_instance.run_id})"),
-        )
+    """A gate became green without running: the API server fires this with no previous state."""
+    _task_was_set("success", previous_state, task_instance)
+
+
+@hookimpl
+def on_task_instance_failed(previous_state: Any, task_instance: Any) -> None:
+    """The same, red."""
+    _task_was_set("failed", previous_state, task_instance)
+
+
+@hookimpl
+def on_task_instance_skipped(previous_state: Any, task_instance: Any) -> None:
+    """The same, pink; not on Airflow 3.1, which tells nobody."""
+    _task_was_set("skipped", previous_state, task_instance)
+
+
+@hookimpl
+def on_dag_run_success(dag_run: Any, msg: str) -> None:
+    """A run was painted green: the scheduler always gives a reason that is not this one."""
+    _run_was_set("success", dag_run, msg)
+
+
+@hookimpl
+def on_dag_run_failed(dag_run: Any, msg: str) -> None:
+    """The same, red."""
+    _run_was_set("failed", dag_run, msg)
+
+
+def _task_was_set(state: str, previous_state: Any, task_instance: Any) -> None:
+    if previous_state is not None or not is_watched(operator := getattr(task_instance, "operator", None)):
+        return
+    noticed = notice("task.marked", state, task_instance, str(operator))
+    log.warning(
+        "%s was set to %s by hand: it has no evidence from this, and promotion will not count it",
+        line(noticed),
+        line(state),
+    )
+    OBSERVER.take(noticed)
+
+
+def _run_was_set(state: str, dag_run: Any, msg: str) -> None:
+    if not msg or "manually set" in msg:  # Airflow 3.1 says nothing
+        OBSERVER.take(notice("run.marked", state, dag_run))

@@ -16,6 +16,7 @@ from airflow_mlgov.evidence.scope import Scope
 from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.evidence.statements import DecisionStatement, IntentStatement, PolicyStatement, PromotionStatement
 from airflow_mlgov.evidence.verification import Evidence, Records, collect, only
+from airflow_mlgov.release.observations import observed_of, told_observation
 from airflow_mlgov.release.standing import judge_promotion, overlooked, unverified
 from airflow_mlgov.release.timeline import Dossier, Timeline, evidence_for, version_of
 from airflow_mlgov.results import Subject
@@ -88,7 +89,10 @@ def explain_bytes(
         reason = ("promotion.missing", f"no verified promotion{where} of these bytes in this registry")
         return Explanation(model, False, tuple(facts), (*unverified(dossier), reason))
     facts_of_it, reasons = judge_now(promotion, dossier, policy=policy, environment=environment)
-    return Explanation(model, not reasons, (*facts, *facts_of_it), tuple(reasons))
+    noted = [
+        f"{told_observation(item.statement)} ({item.reference})" for item in observed_of(walked, trust, dossier.good)
+    ]
+    return Explanation(model, not reasons, (*facts, *facts_of_it, *noted), tuple(reasons))
 
 
 def judge_now(

@@ -1,7 +1,7 @@
 """What a person with the role ``user`` can do in Airflow to tasks, runs and XComs, by its REST API: all of it is let
 through, and none of it moves a model."""
 
-from tests.worlds.live import LiveWorld, attack, codes_in, ended, warned
+from tests.worlds.live import LiveWorld, attack, codes_in, ended, noted, warned
 
 NOWHERE = {"1": (None, ())}
 
@@ -33,6 +33,7 @@ def test_a_failed_gate_marked_as_success_then_its_xcom_forged_then_the_promotion
     assert model.places() == NOWHERE
     assert len(model.decisions()) == 2
     warned(live, run, "gates.fairness")
+    noted(live, run, "alice", gates__fairness="success", promote="success", run="success")
 
 
 @attack
@@ -44,6 +45,7 @@ def test_a_failed_gate_marked_by_the_bulk_endpoint(live: LiveWorld) -> None:
     mark = {"action": "update", "entities": [{"task_id": "gates.fairness", "map_index": -1, "new_state": "success"}]}
     alice.may("PATCH", f"{run.path}/taskInstances", {"actions": [mark]})
     warned(live, run, "gates.fairness")
+    noted(live, run, "alice", gates__fairness="success")
     assert model.decided(1) >= {"gate.not_passed", "approval.missing"}
     ended(run, gates__fairness="success", promote="failed")
     assert model.places() == NOWHERE
@@ -61,6 +63,7 @@ def test_the_gates_marked_as_a_group_and_the_registration_forged_to_name_another
     alice.may("PATCH", registered, {"value": named, "map_index": -1})
     alice.may("PATCH", f"{run.path}/taskGroupInstances/gates", {"new_state": "success"})
     warned(live, run, "gates.fairness")
+    noted(live, run, "alice", gates__fairness="success")
     assert model.decided(1) == {"evidence.missing", "provenance.missing", "approval.missing"}
     assert model.decisions()[-1][0] == other.version == "2"
     ended(run, register="success", gates__fairness="success", promote="failed")

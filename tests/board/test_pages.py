@@ -6,6 +6,7 @@ import re
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
 from shutil import copy
@@ -20,8 +21,9 @@ from airflow_mlgov.board.keeper import Source
 from airflow_mlgov.board.pages import NotShown
 from airflow_mlgov.board.readers import EVERYTHING, Reader
 from airflow_mlgov.evidence.ledger import open_ledger
-from airflow_mlgov.evidence.signing import open_signer, sign_statement
-from airflow_mlgov.evidence.statements import GateStatement
+from airflow_mlgov.evidence.signing import TrustRoot, open_signer, sign_statement
+from airflow_mlgov.evidence.statements import GateStatement, ObservationStatement, Person
+from airflow_mlgov.evidence.verification import verify_entry
 from airflow_mlgov.governance.policy import load_policy
 from airflow_mlgov.release.case import build_case
 from airflow_mlgov.release.explanation import explain
@@ -251,6 +253,25 @@ def test_what_is_written_later_appears(fleet: Fleet, monkeypatch: pytest.MonkeyP
     later.attest(GateStatement.of(result, member.context()), member.signer("performance"))
     monkeypatch.setattr(keeper, "_LOOKS_AGAIN", 0.0)
     assert "may be promoted" in rows(client.get("/board"))["fleet_churn", "1"]
+
+
+def test_what_was_set_by_hand_is_told_in_the_run_and_in_the_story(fleet: Fleet, tmp_path: Path) -> None:
+    for name in ("ledger.db", "trust.json", "mlgov.yaml", "suite.json"):
+        copy(fleet.folder / name, tmp_path / name)
+    member, later = fleet["churn"], open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    judged = verify_entry(later.entries(kind="gate", model="fleet_churn")[-1], TrustRoot.load(tmp_path / "trust.json"))
+    run = {**judged.statement.context.run, "task_id": "by_hand"}
+    context, who = replace(member.context(), run=run), (Person("alice", "alice"),)
+    said = ObservationStatement.of(context, "task.marked", "success", "FairnessGateOperator", who, datetime.now(UTC))
+    noted = later.attest(said, member.signer("observation"))
+    source = Source(lambda: later, tmp_path / "trust.json", tmp_path / "mlgov.yaml")
+    client = TestClient(make_board(source, Door(_all)))
+    shown = text(client.get("/run", params={"dag_id": run["dag_id"], "run_id": run["run_id"]}))
+    sentence = f"{run['dag_id']}.by_hand (run {run['run_id']}) was set to success by hand, by alice at"
+    assert sentence in shown
+    assert f"entry {noted.seq}" in shown
+    story = client.get("/story", params={"model": "fleet_churn", "version": judged.subject.version})
+    assert sentence in text(story)
 
 
 async def _all(_: Any) -> Reader:

@@ -4,7 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from airflow_mlgov.board.run import Task, disagreement
+from airflow_mlgov.board.run import Task, disagreement, told_run
+from airflow_mlgov.evidence.statements import Context, GateStatement
+from airflow_mlgov.evidence.verification import Evidence
+from airflow_mlgov.results import Check, GateResult, Outcome, Subject
 
 AT = datetime(2026, 11, 30, 10, 42, tzinfo=UTC)
 
@@ -42,3 +45,19 @@ AT = datetime(2026, 11, 30, 10, 42, tzinfo=UTC)
 )
 def test_a_disagreement_is_told(task: Task, outcome: str, said: str) -> None:
     assert disagreement(task, outcome) == said
+
+
+def test_a_mapped_task_has_a_line_for_each_index() -> None:
+    def judged(seq: int, index: int, outcome: Outcome) -> Evidence:
+        result = GateResult("performance", Subject("model", "credit", "a" * 64, str(index)), (Check("c", outcome),))
+        context = Context("test", run={"dag_id": "d", "run_id": "r", "task_id": "gate", "map_index": index})
+        return Evidence(seq, "", GateStatement.of(result, context), {})
+
+    evidence = [judged(1, 0, Outcome.PASS), judged(2, 1, Outcome.FAIL)]
+    tasks = [Task("gate", "success", True, map_index=index) for index in (0, 1, 2)]
+    found = {line.name: (line.outcome, line.disagreement[:40]) for line in told_run(evidence, tasks)}
+    assert found == {
+        "gate[0]": ("PASS", ""),
+        "gate[1]": ("FAIL", "green, but the evidence says FAIL: it onl"),
+        "gate[2]": ("", "green, and it has left no evidence"),
+    }

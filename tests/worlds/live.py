@@ -27,9 +27,10 @@ from sqlalchemy.engine import make_url
 
 from airflow_mlgov.demo import servers, world
 from airflow_mlgov.demo.airflow_api import HITL_SETTLE_SECONDS, AirflowUser, Run
+from airflow_mlgov.evidence.ledger import open_ledger
 from airflow_mlgov.evidence.signing import TrustRoot, duties
-from airflow_mlgov.evidence.statements import GateStatement
-from airflow_mlgov.evidence.verification import Evidence, collect
+from airflow_mlgov.evidence.statements import GateStatement, ObservationStatement, run_digest
+from airflow_mlgov.evidence.verification import Evidence, collect, only
 from airflow_mlgov.gates.fairness import evaluate_fairness
 from airflow_mlgov.gates.performance import evaluate_performance
 from airflow_mlgov.registry.protocol import ModelVersion
@@ -411,6 +412,27 @@ def warned(live: LiveWorld, run: Run, task: str) -> None:
     said = f"{run.dag_id}.{task} (run {run.run_id}) was set to success by hand"
     log = live.airflow.process.log
     until(lambda: said in log.read_text(errors="replace"), f"a warning about {task}", run.tasks, timeout=60)
+
+
+def noted(live: LiveWorld, run: Run, who: str, **states: str) -> None:
+    """The ledger says what that person has set by hand: each task's state, and ``run`` for the run's own; two
+    underscores stand for the dot of a task group."""
+    wanted = {("" if name == "run" else name.replace("__", "."), state) for name, state in states.items()}
+
+    def found() -> set[tuple[str, str]]:
+        walked = open_ledger(live.ledger_url).walk()
+        good, bad = collect(walked, TrustRoot.load(live.directory / "trust.json"), [run_digest(run_of(run))])
+        assert bad == []
+        said = [item.statement for item in only(good, ObservationStatement)]
+        mine = [item for item in said if [person.name for person in item.people] == [who]]
+        return {(str(item.context.run.get("task_id", "")), item.state) for item in mine}
+
+    until(lambda: wanted <= found(), f"notices of {states}", found, timeout=60)
+
+
+def run_of(run: Run) -> dict[str, str]:
+    """As statements name it."""
+    return {"dag_id": run.dag_id, "run_id": run.run_id}
 
 
 def ended(run: Run, **expected: str) -> None:

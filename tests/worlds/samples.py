@@ -142,6 +142,9 @@ LATER: dict[str, Callable[[], st.Signed]] = {
     "report": lambda: st.ReportStatement(
         MODEL, CONTEXT, "annex-iv", SHA, "production", "text/html", "d" * 64, {"missing": 3, "fresh": 9}, OLGA
     ),
+    "observation": lambda: st.ObservationStatement.of(
+        CONTEXT, "task.marked", "success", "FairnessGateOperator", (OLGA,), NOW
+    ),
     "provenance_shipped": lambda: st.ProvenanceStatement(
         MODEL, CONTEXT, (DATA,), ("Tom",), {"run_id": "r"}, place="s3://models/credit/7",
         images=(Subject("image", "registry.example/credit", SHA),),

@@ -36,7 +36,13 @@ from airflow_mlgov.evidence.statements.releases import (
     ProvenanceStatement,
     resource_uri,
 )
-from airflow_mlgov.evidence.statements.watch import CheckpointStatement, IncidentStatement, QuarantineStatement
+from airflow_mlgov.evidence.statements.watch import (
+    CheckpointStatement,
+    IncidentStatement,
+    ObservationStatement,
+    QuarantineStatement,
+    run_digest,
+)
 
 __all__ = [
     "CLASSES",
@@ -57,6 +63,7 @@ __all__ = [
     "IncidentStatement",
     "IntentStatement",
     "LedgerMark",
+    "ObservationStatement",
     "OwedAudit",
     "Person",
     "PolicyStatement",
@@ -74,6 +81,7 @@ __all__ = [
     "read_statement",
     "resource_uri",
     "rfc3339",
+    "run_digest",
 ]
 
 _ALL = (
@@ -91,6 +99,7 @@ _ALL = (
     AuditStatement,
     QuarantineStatement,
     ReportStatement,
+    ObservationStatement,
 )
 CLASSES = {cls.predicate_type: cls for cls in _ALL}
 """Predicate type -> the class of its statements."""

@@ -1,12 +1,14 @@
-"""What is watched: the registry against the ledger, and the ledger against itself."""
+"""What is watched: the registry against the ledger, the ledger against itself, and states set in Airflow by hand."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, ClassVar, Self
 
-from airflow_mlgov.evidence.statements.common import Context, Person, Signed, read_common
+from airflow_mlgov.evidence.digests import hash_json
+from airflow_mlgov.evidence.statements.common import Context, Person, Signed, moment_of, read_common
 from airflow_mlgov.results import Subject
 
 
@@ -117,3 +119,61 @@ class CheckpointStatement(Signed):
         """From a predicate of its form."""
         said = {name: predicate[name] for name in ("origin", "size", "head", "root")}
         return cls(**read_common(predicate["mlgov"]), **said)
+
+
+RUN = "run"
+"""The kind of a subject that is a run of a DAG."""
+
+
+@dataclass(frozen=True)
+class ObservationStatement(Signed):
+    """That somebody has set a state in Airflow by hand. It is there to be read; nothing is decided on it, and it is
+    about a run alone, so that it cannot stand among what was found of a model."""
+
+    kind: ClassVar[str] = "observation"
+    predicate_type: ClassVar[str] = "urn:airflow-mlgov:predicate:observation:v1"
+    duty: ClassVar[str] = "observation"
+    code: str
+    """``task.marked`` or ``run.marked``."""
+    state: str
+    """What it was set to."""
+    operator: str
+    """The class of the task's operator; empty for a run."""
+    people: tuple[Person, ...]
+    """Who did it, by Airflow's audit log: several if it does not tell them apart, nobody if it says nothing."""
+    seen: datetime
+    """When Airflow told of it."""
+
+    @classmethod
+    def of(
+        cls, context: Context, code: str, state: str, operator: str, people: tuple[Person, ...], seen: datetime
+    ) -> Self:
+        """Of the run that the context names."""
+        dag_id, run_id = (str(context.run[name]) for name in ("dag_id", "run_id"))
+        subject = Subject(RUN, f"airflow:{dag_id}/{run_id}", run_digest(context.run))
+        return cls(subject, context, code, state, operator, people, seen)
+
+    def predicate(self) -> dict[str, Any]:
+        """The in-toto predicate."""
+        said = {name: getattr(self, name) for name in ("code", "state", "operator")}
+        people = [person.as_json() for person in self.people]
+        return {**said, "people": people, "seen": self.date(self.seen), "mlgov": self.common()}
+
+    @classmethod
+    def read(cls, predicate: Mapping[str, Any]) -> Self:
+        """From a predicate of its form.
+
+        :raises ValueError: it is about anything but the run that it comes from
+        """
+        said = {name: predicate[name] for name in ("code", "state", "operator")}
+        people = tuple(map(Person.read, predicate["people"]))
+        common = read_common(predicate["mlgov"])
+        made = cls(**common, **said, people=people, seen=moment_of(predicate["seen"]))
+        if made.subject != cls.of(made.context, made.code, made.state, made.operator, people, made.seen).subject:
+            raise ValueError("an observation is about the run that it comes from")
+        return made
+
+
+def run_digest(run: Mapping[str, Any]) -> str:
+    """What notices about a run are found by."""
+    return hash_json([str(run["dag_id"]), str(run["run_id"])])
