@@ -77,8 +77,10 @@ class Monitoring:
     """How old the newest result of each may be."""
     grace: timedelta = timedelta(days=14)
     """How long after the first promotion to the target none is needed."""
-    rolls_back: bool = False
-    """Whether a FAIL on live data takes the target back to the version before."""
+    on_failure: str = "alert"
+    """What a FAIL on live data does: ``alert`` tells, ``audit`` has an audit owed as well, ``rollback`` goes back."""
+    audit_within: timedelta = timedelta(days=14)
+    """When that audit is due."""
 
 
 @dataclass(frozen=True)
@@ -387,7 +389,8 @@ def _monitoring(section: Mapping[str, Any] | None) -> Monitoring | None:
         tuple(section["gates"]),
         parse_duration(section.get("within", "30d")),
         parse_duration(section.get("grace", "14d")),
-        section.get("on_failure", "alert") == "rollback",
+        section.get("on_failure", "alert"),
+        parse_duration(section.get("audit_within", "14d")),
     )
 
 

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 class MonitorModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
     """Run the gates that the policy's ``monitoring`` names over live data of the version that holds a target.
 
-    The results are signed under the duty ``audit``. Anything but PASS opens an incident, tells the owners, and, if the
-    policy says ``on_failure: rollback``, takes the target back to the version before; then the task fails. Schedule it:
-    a promotion is refused (``monitoring.missing``) while no result stands within the policy's time.
+    The results are signed under the duty ``audit``. Anything but PASS opens an incident, tells the owners, and does
+    what the policy says: ``on_failure: audit`` has an audit owed, as a waiver does; ``rollback`` takes the target back
+    to the version before. Then the task fails. Schedule it: a promotion is refused (``monitoring.missing``) while no
+    result stands within the policy's time.
 
     :param model: name of the registered model
     :param target: a target of the model in the governance policy
@@ -67,7 +68,7 @@ class MonitorModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands
             subject = _serving(desk, self.model, self.target)
             desk.require_signer("audit")
             results = [run_on_live_data(gate, path, subject) for gate, path in self.data.items()]
-            entry = record_live(desk, subject, self.target, results)
+            entry, owed = record_live(desk, subject, self.target, results, goal.monitoring)
         passed = all(result.verdict is Outcome.PASS for result in results)
         xcom: dict[str, Any] = {
             "model": f"models:/{subject.name}/{subject.version}",
@@ -81,7 +82,9 @@ class MonitorModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands
             return xcom
         with task_errors():
             self._open_incident(context)
-            if goal.monitoring and goal.monitoring.rolls_back:
+            if owed:
+                xcom["action"] = f"an audit is owed until {owed.due:%Y-%m-%d %H:%M %Z} ({owed.id})"
+            elif goal.monitoring and goal.monitoring.on_failure == "rollback":
                 xcom["action"] = self._roll_back(context, entry.reference)
         context["ti"].xcom_push(key="return_value", value=xcom)
         said = (row for result in results for row in result.summary().split("\n"))

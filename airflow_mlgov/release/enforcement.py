@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from airflow_mlgov.errors import DependencyError, MlgovError
 from airflow_mlgov.evidence.statements import PromotionStatement
 from airflow_mlgov.release.desk import Desk
+from airflow_mlgov.release.monitoring import MONITORED
 from airflow_mlgov.release.obligations import Obligation, ObligationState, list_obligations
 from airflow_mlgov.release.rollback import roll_back
 from airflow_mlgov.words import lines
@@ -69,7 +70,7 @@ def enforce(desk: Desk, *, warn_within: timedelta, demote: bool = True) -> Enfor
         if place not in done:
             done[place] = _demote(desk, item) if demote else Demotion(False, "not demoted: demotion is switched off")
         violated.append((item, done[place]))
-    soon = [item for item in mine if not item.state.violated and _next_date(item) - desk.now <= warn_within]
+    soon = [item for item in mine if (ends := _next_date(item)) is not None and ends - desk.now <= warn_within]
     return Enforcement(tuple(soon), tuple(violated))
 
 
@@ -84,8 +85,11 @@ def _demote(desk: Desk, item: Obligation) -> Demotion:
     return Demotion(True, f"rolled back to version {back.model.version} ({back.record})")
 
 
-def _next_date(item: Obligation) -> datetime:
-    return item.expires if item.state is ObligationState.MET else min(item.due, item.expires)
+def _next_date(item: Obligation) -> datetime | None:
+    """When something happens to what is kept; None if nothing does."""
+    if item.state is ObligationState.OPEN:
+        return min(item.due, item.expires)
+    return item.expires if item.state is ObligationState.MET and item.kind != MONITORED else None
 
 
 def render_enforcement(result: Enforcement) -> str:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlgov.evidence.statements import Audited, AuditStatement
+from airflow_mlgov.evidence.digests import hash_json
+from airflow_mlgov.evidence.statements import Audited, AuditStatement, OwedAudit, rfc3339
 from airflow_mlgov.evidence.statements.common import nanoseconds
 from airflow_mlgov.evidence.verification import Evidence, only
 from airflow_mlgov.results import GateResult, Outcome, Subject
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from airflow_mlgov.release.timeline import Timeline
 
 MONITORED = "monitoring"
-"""Stands in place of an obligation's id."""
+"""Stands in place of an obligation's id, and is the kind of what a FAIL brings."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +79,23 @@ def _was_promoted(timeline: Timeline, item: Evidence) -> bool:
     )
 
 
-def record_live(desk: Desk, model: Subject, target: str, results: Sequence[GateResult]) -> Entry:
-    """Sign what gates say of live data.
+def record_live(
+    desk: Desk, model: Subject, target: str, results: Sequence[GateResult], watch: Monitoring | None = None
+) -> tuple[Entry, OwedAudit | None]:
+    """Sign what gates say of live data, and the audit that is owed from then on if they fail.
 
+    :param watch: what the policy says of it
     :raises ConfigurationError: the trust root does not have who signs
     """
     verdict = Outcome.PASS if all(item.verdict is Outcome.PASS for item in results) else Outcome.FAIL
     audited = tuple(Audited.of(result) for result in results)
-    return desk.attest(AuditStatement(model, desk.context, target, MONITORED, verdict, audited))
+    owed = None
+    if watch is not None and watch.on_failure == "audit" and verdict is not Outcome.PASS:
+        due = desk.now + watch.audit_within
+        owed = OwedAudit.of(MONITORED, hash_json([model.digest, target, rfc3339(desk.now)]), due, due)
+    brought = (owed,) if owed else ()
+    said = AuditStatement(model, desk.context, target, MONITORED, verdict, audited, obligations=brought)
+    return desk.attest(said), owed
 
 
 def what_is_wrong(

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlgov.evidence.digests import hash_json
 from airflow_mlgov.evidence.statements import (
     AuditStatement,
     DecisionStatement,
@@ -57,18 +56,18 @@ class Obligation:
 
     id: str
     kind: str
-    """``waiver`` or ``emergency``."""
+    """``waiver``, ``emergency``, or ``monitoring`` for a FAIL on live data."""
     model: Subject
     target: str
     exception: str
-    """What it is owed for: SHA-256 of the waiver's terms, or of the break-glass's envelope."""
+    """What it is owed for: SHA-256 of the waiver's terms, of the break-glass's envelope, or of what has failed when."""
     gate: str | None
     check: str | None
     due: datetime
     expires: datetime
     state: ObligationState
     promotion: str
-    """Ledger reference of the promotion that it came with."""
+    """Ledger reference of the promotion, or of the result on live data, that it came with."""
     audited: bool = False
     """Whether the newest audit for it has passed."""
 
@@ -83,10 +82,13 @@ class Obligation:
         return self.state is ObligationState.FAILED or late
 
     def __str__(self) -> str:
-        what = f"{self.check} of the gate {self.gate} is waived" if self.kind == "waiver" else "the glass was broken"
         until, due = (f"{moment:%Y-%m-%d %H:%M %Z}" for moment in (self.expires, self.due))
+        what = {
+            "waiver": f"{self.check} of the gate {self.gate} is waived until {until}",
+            "emergency": f"the glass was broken until {until}",
+        }.get(self.kind, f"it fails on live data ({self.promotion})")
         where = f"{self.model.name} version {self.model.version} at {self.target!r}"
-        return line(f"{where}: {what} until {until}, audit due {due}: {self.state}")
+        return line(f"{where}: {what}, audit due {due}: {self.state}")
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON."""
@@ -116,24 +118,17 @@ def incurred(decision: Decision, evidence: Sequence[Evidence], now: datetime) ->
     for use in decision.waived:
         due = now + _time_for("waivers", policy)
         ends = terms[use["waiver"]].ends
-        found.append(_owed("waiver", use["waiver"], use["gate"], use["check"], due, ends))
+        found.append(OwedAudit.of("waiver", use["waiver"], due, ends, use["gate"], use["check"]))
     if decision.excused:
         broken = [item for item in only(evidence, EmergencyStatement) if item.sha256 in decision.broken_by][-1]
         due = now + _time_for("break_glass", policy)
-        found.append(_owed("emergency", broken.sha256, None, None, due, broken.statement.expires))
+        found.append(OwedAudit.of("emergency", broken.sha256, due, broken.statement.expires))
     return sorted(found, key=lambda item: item.id)
 
 
 def _time_for(kind: str, policy: Mapping[str, Any]) -> timedelta:
     """How long the policy gives for the audit of an exception."""
     return timedelta(microseconds=policy[kind]["audit_within_ns"] / 1000)
-
-
-def _owed(
-    kind: str, exception: str, gate: str | None, check: str | None, due: datetime, expires: datetime
-) -> OwedAudit:
-    name = hash_json([kind, exception, gate, check])[:16]
-    return OwedAudit(name, kind, exception, gate, check, due, expires)
 
 
 def owed_by(
@@ -163,6 +158,7 @@ def owed_by(
         known = [*(old for old in known if not any(old.ids <= debt.ids for debt in debts)), *debts]
     broken = [debt for debt in known if debt.owed.kind == "emergency" and debt not in debts]
     debts += [replace(debt, is_relied_on=False) for debt in broken if not _passed(_audits(debt, promotion, evidence))]
+    debts += _incurred_live(promotion, evidence)
     return [
         Obligation(
             id=debt.owed.id,
@@ -175,7 +171,7 @@ def owed_by(
             due=debt.due,
             expires=debt.owed.expires,
             state=_state(debt, promotion, evidence, now, policy),
-            promotion=promotion.reference,
+            promotion=debt.came_with or promotion.reference,
             audited=_passed(_audits(debt, promotion, evidence)),
         )
         for debt in debts
@@ -208,6 +204,8 @@ class _Debt:
     """SHA-256 of what the waived check has judged; None for a break-glass."""
     is_relied_on: bool = True
     """Whether the newest promotion needed the exception; if not, its end ends nothing."""
+    came_with: str = ""
+    """Ledger reference of the result on live data, for what one has brought."""
 
     def is_of(self, owed: OwedAudit, subject: str | None) -> bool:
         """Whether an exception is for what this one is for."""
@@ -219,8 +217,23 @@ class _Debt:
         )
 
 
+def _incurred_live(promotion: Evidence[PromotionStatement], evidence: Sequence[Evidence]) -> list[_Debt]:
+    """What results on live data of the same bytes at the target have brought: the newest, and each that was not made
+    good. One that fails again moves no date."""
+    known: list[_Debt] = []
+    for item in only(evidence, AuditStatement):
+        if (item.digest, item.statement.target) == (promotion.digest, promotion.statement.target):
+            brought = [_incurred_by(item, owed, known, evidence) for owed in item.statement.obligations]
+            known = [*(old for old in known if not any(old.ids <= debt.ids for debt in brought)), *brought]
+    unpaid = [debt for debt in known[:-1] if not _passed(_audits(debt, promotion, evidence))]
+    return [*unpaid, *known[-1:]]
+
+
 def _incurred_by(
-    promotion: Evidence[PromotionStatement], owed: OwedAudit, before: Sequence[_Debt], evidence: Sequence[Evidence]
+    promotion: Evidence[PromotionStatement | AuditStatement],
+    owed: OwedAudit,
+    before: Sequence[_Debt],
+    evidence: Sequence[Evidence],
 ) -> _Debt:
     """An obligation with the date and the audits of those before it that it stands in the place of."""
     terms = [item.statement.terms for item in only(evidence, WaiverStatement)]
@@ -235,17 +248,20 @@ def _incurred_by(
             or not _passed([item for item in _audits(debt, promotion, evidence) if item.seq < promotion.seq])
         )
     ]
+    is_live = isinstance(promotion.statement, AuditStatement)
     return _Debt(
         owed,
         min([promotion.seq, *(debt.since for debt in old)]),
         min([owed.due, *(debt.due for debt in old)]),
         frozenset({owed.id}).union(*(debt.ids for debt in old)),
         subject,
+        is_relied_on=not is_live,
+        came_with=promotion.reference if is_live else "",
     )
 
 
 def _audits(
-    debt: _Debt, promotion: Evidence[PromotionStatement], evidence: Sequence[Evidence]
+    debt: _Debt, promotion: Evidence[PromotionStatement | AuditStatement], evidence: Sequence[Evidence]
 ) -> list[Evidence[AuditStatement]]:
     return [
         item
@@ -314,11 +330,14 @@ def list_obligations(
     """
     current: dict[tuple[Any, ...], Evidence[PromotionStatement]] = {}
     owing: set[tuple[Any, ...]] = set()
-    for item in only(collect(records, trust, kind="promotion", model=model)[0], PromotionStatement):
+    moved = only(collect(records, trust, kind="promotion", model=model)[0], PromotionStatement)
+    looked = only(collect(records, trust, kind="audit", model=model)[0], AuditStatement)
+    for item in (*moved, *looked):
         name = registry.of(item.subject.registry) if registry else item.subject.registry
         if environment in (None, item.environment) and (registry is None or name == registry.name):
             place = name, item.subject.name, item.environment, item.statement.target
-            current[place] = item
+            for promotion in only([item], PromotionStatement):
+                current[place] = promotion
             if item.statement.obligations:
                 owing.add((place, item.digest))
     found = [

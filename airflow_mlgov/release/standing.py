@@ -27,6 +27,7 @@ from airflow_mlgov.evidence.verification import Evidence, Unverified, only
 from airflow_mlgov.governance.judgement import as_seen, judged, newest_judged
 from airflow_mlgov.governance.superseded import superseded, within
 from airflow_mlgov.release.champion import is_it
+from airflow_mlgov.release.monitoring import MONITORED
 from airflow_mlgov.release.obligations import owed_by
 from airflow_mlgov.release.timeline import Dossier, Timeline, version_of
 from airflow_mlgov.results import Bound, Outcome, Subject
@@ -101,7 +102,7 @@ def judge_promotion(
     why = f" ({moved.reason})" if moved.reason else ""
     rules = _in_force(decision, policy or in_force)
     owed = owed_by(promotion, dossier.good, now or datetime.now(UTC), rules)
-    facts += [f"waived, not passed: {item}" for item in owed]
+    facts += [f"{item}" if item.kind == MONITORED else f"waived, not passed: {item}" for item in owed]
     reasons += [(f"obligation.{item.state}", str(item)) for item in owed if item.state.violated]
     facts.append(f"{promotion.reference}: {said} {moved.target!r} at {promotion.issued_at:%Y-%m-%d %H:%M:%S %Z}{why}")
     # before decisions were signed over what was walked, the promotion alone said what that was

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from airflow_mlgov.operators.audit import PostDeploymentAuditOperator
 from airflow_mlgov.operators.monitoring import MonitorModelOperator
 from tests.fixtures.airflow_runner import TaskEnd
 from tests.worlds.governed import PASSED, Governed
@@ -63,6 +64,17 @@ def test_what_fails_goes_back_if_the_policy_says_so(governed: Governed, serving)
     assert end.xcom["action"].startswith("rolled back to version 1")
     assert governed.places()["1"] == PASSED
     assert governed.reconcile().open == ()  # of version 1 nothing bad is known
+
+
+def test_what_fails_has_an_audit_owed_if_the_policy_says_so(governed: Governed, serving, run_task) -> None:
+    promoted(governed)
+    end = serving("bad", does="audit")
+    assert end.state == "failed"
+    assert end.xcom["action"].startswith("an audit is owed until ")
+    assert governed.places()["2"] == PASSED
+    live = {"performance": str(governed.folder / "good.parquet")}
+    audit = run_task(PostDeploymentAuditOperator(task_id="audit", model=governed.model, target="production", data=live))
+    assert [(item["id"] in end.xcom["action"], item["verdict"]) for item in audit.xcom["audits"]] == [(True, "PASS")]
 
 
 def test_nothing_to_go_back_to_is_said(governed: Governed, serving) -> None:

@@ -145,6 +145,10 @@ LATER: dict[str, Callable[[], st.Signed]] = {
     "observation": lambda: st.ObservationStatement.of(
         CONTEXT, "task.marked", "success", "FairnessGateOperator", (OLGA,), NOW
     ),
+    "audit_owing": lambda: st.AuditStatement(
+        MODEL, CONTEXT, "production", "monitoring", Outcome.FAIL, (),
+        obligations=(st.OwedAudit.of("monitoring", SHA, NOW, NOW),),
+    ),
     "provenance_shipped": lambda: st.ProvenanceStatement(
         MODEL, CONTEXT, (DATA,), ("Tom",), {"run_id": "r"}, place="s3://models/credit/7",
         images=(Subject("image", "registry.example/credit", SHA),),

@@ -24,13 +24,13 @@ from airflow_mlgov.evidence.statements.common import (
 )
 from airflow_mlgov.evidence.statements.documents import ReportStatement
 from airflow_mlgov.evidence.statements.gates import Audited, AuditStatement, GateStatement, read_check
+from airflow_mlgov.evidence.statements.owed import OwedAudit
 from airflow_mlgov.evidence.statements.people import ApprovalStatement, EmergencyStatement, Terms, WaiverStatement
 from airflow_mlgov.evidence.statements.releases import (
     PARTS,
     DecisionDocument,
     DecisionStatement,
     IntentStatement,
-    OwedAudit,
     PolicyStatement,
     PromotionStatement,
     ProvenanceStatement,

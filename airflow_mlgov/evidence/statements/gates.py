@@ -14,6 +14,7 @@ from airflow_mlgov.evidence.statements.common import (
     read_common,
     read_descriptor,
 )
+from airflow_mlgov.evidence.statements.owed import OwedAudit, owed_as_json
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity, Subject, json_safe
 
 
@@ -153,7 +154,7 @@ class Audited:
 
 @dataclass(frozen=True)
 class AuditStatement(Signed):
-    """The audit that was owed after a promotion, on live data."""
+    """What gates say of live data: the audit that was owed after a promotion, or a look on a schedule."""
 
     kind: ClassVar[str] = "audit"
     predicate_type: ClassVar[str] = "urn:airflow-mlgov:predicate:audit:v1"
@@ -166,6 +167,8 @@ class AuditStatement(Signed):
     results: tuple[Audited, ...]
     within_waiver: tuple[str, ...] = ()
     """Names of the checks that fail and stay within the waived bound."""
+    obligations: tuple[OwedAudit, ...] = ()
+    """What a FAIL on live data brings, if the policy says ``on_failure: audit``."""
 
     def predicate(self) -> dict[str, Any]:
         """The in-toto predicate."""
@@ -183,6 +186,7 @@ class AuditStatement(Signed):
                 }
                 for result in self.results
             ],
+            **({"obligations": owed_as_json(self, self.obligations)} if self.obligations else {}),
             "mlgov": self.common(),
         }
 
@@ -204,6 +208,7 @@ class AuditStatement(Signed):
                 for said in predicate["results"]
             ),
             within_waiver=tuple(predicate["withinWaiver"]),
+            obligations=tuple(OwedAudit.read(item) for item in predicate.get("obligations", ())),
         )
 
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, ClassVar, Self
 
 from airflow_mlgov.evidence.statements.common import (
     Context,
     Signed,
     descriptor,
-    end_of,
     identity,
     read_common,
 )
+from airflow_mlgov.evidence.statements.owed import OwedAudit, owed_as_json
 from airflow_mlgov.results import Subject, json_safe
 
 Reasons = tuple[tuple[str, str], ...]
@@ -227,26 +226,6 @@ class IntentStatement(Signed):
 
 
 @dataclass(frozen=True)
-class OwedAudit:
-    """An audit that a promotion brings, because of a waiver or a break-glass."""
-
-    id: str
-    kind: str
-    """``waiver`` or ``emergency``."""
-    grounds: str
-    """SHA-256 of the waiver's terms, or of the break-glass's envelope."""
-    gate: str | None
-    check: str | None
-    due: datetime
-    expires: datetime
-
-    @classmethod
-    def read(cls, said: Mapping[str, Any]) -> Self:
-        """As a promotion has it. A date without a zone is over."""
-        return cls(**{**said, "due": end_of(said["due"]), "expires": end_of(said["expires"])})
-
-
-@dataclass(frozen=True)
 class PromotionStatement(Signed):
     """What was moved in the registry and read back."""
 
@@ -281,10 +260,7 @@ class PromotionStatement(Signed):
             "replaces": self.replaces,
             "reason": self.reason,
             "checkpoint": dict(self.checkpoint),
-            "obligations": [
-                {**vars(item), "due": self.date(item.due), "expires": self.date(item.expires)}
-                for item in self.obligations
-            ],
+            "obligations": owed_as_json(self, self.obligations),
             "mlgov": self.common(),
         }
 
