@@ -4,37 +4,47 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-EVENTS = ("patch_task_instance", "patch_task_group_instances", "bulk_task_instances", "patch_dag_run", "bulk_dag_runs")
-"""What Airflow calls it there."""
-_ANY = "~"
-"""Stands in an address for every DAG or run."""
-_SLOWEST = timedelta(minutes=10)
-"""Between Airflow's note of a request and its end."""
+_OF_A_RUN = ("patch_dag_run", "bulk_dag_runs")
+EVENTS = ("patch_task_instance", "patch_task_group_instances", "bulk_task_instances", *_OF_A_RUN)
+"""What Airflow calls it there, if it does: 3.3 keeps no note of several tasks in one request."""
+_SPREADS = ("include_upstream", "include_downstream", "include_past", "include_future")
+_LONGEST = timedelta(minutes=1)
+"""Between Airflow's note of a request and what the request does."""
 _AT_ONCE = timedelta(seconds=5)
 """Two requests that are nearer to each other are not told apart."""
 
 
-def concerns(mark: Any, task_id: str, map_index: int) -> bool:
-    """Whether a request in the log may have set the state of a task: it names the task, a group, or the run.
+class _Asked(NamedTuple):
+    """What a request names; nothing if it is about a group or a run."""
 
-    :param mark: ``task_id`` and ``extra`` of its row
+    tasks: set[tuple[str | None, int | None]]
+    """Each with its index, or None for all of its indices."""
+    runs: set[str | None]
+    spreads: bool
+    """Whether it goes on to other tasks, or to the same ones in other runs."""
+
+    def names(self, task_id: str, map_index: int) -> bool:
+        return any(task == task_id and index in (None, map_index) for task, index in self.tasks)
+
+
+def concerns(mark: Any, task_id: str, map_index: int) -> bool:
+    """Whether a request may have set the state of a task of its run.
+
+    :param mark: ``task_id``, ``run_id`` and ``extra`` of a row of the log
     """
-    named = _named(mark)
-    return not named or (task_id, map_index) in named or (task_id, None) in named
+    asked = _asked(mark)
+    return not asked.tasks or asked.spreads or asked.names(task_id, map_index)
 
 
 def marked_by(
     session: Session, dag_id: str, run_id: str, task_id: str | None, map_index: int | None, seen: datetime
 ) -> list[str]:
-    """Whose request has just set the state of a task, or of a run.
-
-    A request may name another task, of which this one is upstream, or another run, of which this one is in the past:
-    those that name this very one go before.
+    """Whose request has just set the state of a task, or of a run: those that name it go before those that spread.
 
     :param seen: when Airflow has told of it
     :return: several if two requests came at once; none if the log has none
@@ -42,36 +52,39 @@ def marked_by(
     from airflow.models.log import Log
     from sqlalchemy import select
 
-    asked = (
-        select(Log.dttm, Log.owner, Log.run_id, Log.task_id, Log.extra)
-        .where(Log.event.in_(EVENTS), Log.dag_id.in_((dag_id, _ANY)), Log.dttm.between(seen - _SLOWEST, seen))
+    wanted = (
+        select(Log.dttm, Log.owner, Log.event, Log.run_id, Log.task_id, Log.extra)
+        .where(Log.event.in_(EVENTS), Log.dag_id == dag_id, Log.dttm.between(seen - _LONGEST, seen))
         .order_by(Log.dttm)
     )
     index = -1 if map_index is None else map_index
-    found = [(_nearness(row, run_id, task_id, index), row) for row in session.execute(asked)]
+    found = [(_nearness(row, run_id, task_id, index), row) for row in session.execute(wanted)]
     nearest = max((near for near, _ in found), default=0)
-    rows = [row for near, row in found if near == nearest]
+    rows = [row for near, row in found if near == nearest > 0]
     return list(dict.fromkeys(str(row.owner) for row in rows if row.owner and rows[-1].dttm - row.dttm <= _AT_ONCE))
 
 
 def _nearness(row: Any, run_id: str, task_id: str | None, map_index: int) -> int:
-    if row.run_id not in (run_id, _ANY):
-        return 0
-    named = _named(row)
-    is_it = not named if task_id is None else bool(named) and concerns(row, task_id, map_index)
-    return 2 if is_it else 1
+    asked = _asked(row)
+    is_here = run_id in asked.runs
+    if task_id is None:
+        return 2 if is_here and row.event in _OF_A_RUN else 0
+    if is_here and asked.names(task_id, map_index):
+        return 2
+    return 1 if asked.spreads or (is_here and not asked.tasks) else 0
 
 
-def _named(mark: Any) -> set[tuple[Any, int | None]]:
-    """The tasks that a request names, each with its index, or None for all of its indices."""
+def _asked(mark: Any) -> _Asked:
     try:
         said = json.loads(mark.extra or "{}")
+        spreads = any(said.get(word) is True for word in _SPREADS)
         if mark.task_id:
-            return {(mark.task_id, _index(said.get("map_index")))}
+            return _Asked({(mark.task_id, _index(said.get("map_index")))}, {mark.run_id}, spreads)
         entities = [entity for action in said.get("actions", ()) for entity in action.get("entities", ())]
-        return {(entity.get("task_id"), _index(entity.get("map_index"))) for entity in entities}
+        tasks = {(item["task_id"], _index(item.get("map_index"))) for item in entities if "task_id" in item}
+        return _Asked(tasks, {mark.run_id, *(item.get("dag_run_id") for item in entities)}, spreads)
     except (AttributeError, TypeError, ValueError):  # whatever somebody has sent
-        return set()
+        return _Asked(set(), {mark.run_id}, spreads=False)
 
 
 def _index(said: Any) -> int | None:

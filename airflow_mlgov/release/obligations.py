@@ -332,7 +332,8 @@ def list_obligations(
     owing: set[tuple[Any, ...]] = set()
     moved = only(collect(records, trust, kind="promotion", model=model)[0], PromotionStatement)
     looked = only(collect(records, trust, kind="audit", model=model)[0], AuditStatement)
-    for item in (*moved, *looked):
+    bringing: list[Evidence[PromotionStatement | AuditStatement]] = [*moved, *looked]
+    for item in bringing:
         name = registry.of(item.subject.registry) if registry else item.subject.registry
         if environment in (None, item.environment) and (registry is None or name == registry.name):
             place = name, item.subject.name, item.environment, item.statement.target

@@ -99,7 +99,8 @@ def test_two_requests_at_once_are_not_told_apart_and_one_that_names_the_task_goe
 ) -> None:
     asked("at_once", "alice", "gate", ago=1)
     asked("at_once", "omar", "gate")
-    asked("upstream", "alice", "promote", ago=1)
+    asked("upstream", "omar", "another", ago=1)
+    asked("upstream", "alice", "promote", ago=2, extra='{"include_upstream": true}')
     asked("named", "olga", "gate", ago=2, extra='{"map_index": "1"}')
     asked("named", "omar", "gate", ago=1, extra='{"map_index": "0"}')
     asked("named", "alice", None)

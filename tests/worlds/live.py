@@ -414,25 +414,23 @@ def warned(live: LiveWorld, run: Run, task: str) -> None:
     until(lambda: said in log.read_text(errors="replace"), f"a warning about {task}", run.tasks, timeout=60)
 
 
-def noted(live: LiveWorld, run: Run, who: str, **states: str) -> None:
-    """The ledger says what that person has set by hand: each task's state, and ``run`` for the run's own; two
-    underscores stand for the dot of a task group."""
-    wanted = {("" if name == "run" else name.replace("__", "."), state) for name, state in states.items()}
+def noted(folder: Path, run: Run, who: str | None, **states: str) -> None:
+    """The ledger says what that person, or somebody whom Airflow does not name, has set by hand: each task's state, and
+    ``whole`` for the run's own; two underscores stand for the dot of a task group.
+
+    :param folder: with the ledger and the trust root
+    """
+    wanted = {("" if name == "whole" else name.replace("__", "."), state) for name, state in states.items()}
 
     def found() -> set[tuple[str, str]]:
-        walked = open_ledger(live.ledger_url).walk()
-        good, bad = collect(walked, TrustRoot.load(live.directory / "trust.json"), [run_digest(run_of(run))])
+        walked = open_ledger(f"sqlite:///{folder / 'ledger.db'}").walk()
+        good, bad = collect(walked, TrustRoot.load(folder / "trust.json"), [run_digest(vars(run))])
         assert bad == []
         said = [item.statement for item in only(good, ObservationStatement)]
-        mine = [item for item in said if [person.name for person in item.people] == [who]]
+        mine = [item for item in said if [person.name for person in item.people] == ([who] if who else [])]
         return {(str(item.context.run.get("task_id", "")), item.state) for item in mine}
 
     until(lambda: wanted <= found(), f"notices of {states}", found, timeout=60)
-
-
-def run_of(run: Run) -> dict[str, str]:
-    """As statements name it."""
-    return {"dag_id": run.dag_id, "run_id": run.run_id}
 
 
 def ended(run: Run, **expected: str) -> None:
