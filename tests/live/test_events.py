@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 from airflow_mlgov.demo import servers
+from airflow_mlgov.evidence.statements import IncidentStatement
+from airflow_mlgov.evidence.verification import collect, only
 from airflow_mlgov.registry.protocol import ModelVersion
 from tests.fixtures.mlflow_server import MlflowServer
 from tests.live.waiting import HANGS, patience, until
@@ -26,7 +28,7 @@ from tests.worlds.release import people
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("airflow-31"), pytest.mark.timeout(HANGS)]
 
 DAGS = Path(__file__).parents[2] / "dags"
-SHIPPED = ("new_version", "many_models", "taskflow_gates", "registry_reconciliation", "post_deployment")
+SHIPPED = ("new_version", "many_models", "taskflow_gates", "registry_reconciliation", "post_deployment", "monitoring")
 POLICY = """\
 version: 1
 models:
@@ -39,7 +41,10 @@ models:
         sensitive_features: {{sex: [female, male]}}
         demographic_parity_ratio: {{min: 0.8, max: 1.25}}
     targets:
-      production: {{alias: champion, requires: [performance, fairness]}}
+      production:
+        alias: champion
+        requires: [performance, fairness]
+        monitoring: {{gates: [performance, fairness], on_failure: audit}}
 """
 
 
@@ -104,6 +109,11 @@ class Watched:
 
         until(over, f"{count} runs of {dag}", lambda: [(run["dag_run_id"], run["state"]) for run in self.runs(dag)])
         return [run["state"] for run in self.runs(dag)]
+
+    def incidents(self) -> set[str]:
+        """The codes of what was recorded as wrong."""
+        found = collect(self.governed.ledger.walk(), self.governed.trust, kind="incident")[0]
+        return {item.statement.code for item in only(found, IncidentStatement)}
 
     def judged(self) -> list[str]:
         """What gates have judged, by name and version."""
@@ -230,3 +240,18 @@ def test_the_scheduled_ones_run(watched: Watched) -> None:
     assert run.state() == "success", run.tasks()
     audit = watched.otto.trigger("post_deployment_audit", {})
     assert audit.wait_for_task("due", ["deferred"], timeout=patience(300)) == "deferred"  # nothing is owed
+
+
+def test_what_serves_is_looked_after_and_what_fails_is_audited(watched: Watched) -> None:
+    """A FAIL on live data owes an audit; the one of every week waits for that and settles it."""
+    live = {name: str(watched.governed.folder / f"{name}.parquet") for name in ("well", "badly")}
+    people(seed=9).to_parquet(live["well"])
+    people(bias=0.12, seed=9).to_parquet(live["badly"])
+    ends = {"well": "success", "badly": "failed"}
+    runs = {name: watched.otto.trigger("monitoring", {"live": table}) for name, table in live.items()}
+    assert {name: run.wait(patience(300))["monitor"] for name, run in runs.items()} == ends
+    found = watched.otto.look(f"{runs['badly'].path}/taskInstances/monitor/xcomEntries/return_value")["value"]
+    assert found["action"].startswith("an audit is owed until ")
+    assert "monitoring.failed" in watched.incidents()
+    audit = watched.otto.trigger("post_deployment_audit", {"live": live["well"]})
+    assert audit.wait(patience(300)) == {"due": "success", "audit": "success"}
