@@ -1,7 +1,7 @@
-"""How the version that serves does on live data, every day: the gates that the policy's `monitoring` names, with its bounds.
+"""How the version that serves does on live data, every day: the gates and bounds of the policy's `monitoring`.
 
-Copy this file and write the day's predictions on live data to `live`, with the columns that the policy names. What a FAIL
-does is in the policy: `on_failure: alert`, `audit` or `rollback`.
+Copy this file and write the day's predictions on live data to `live`, with the columns that the policy names. What a
+FAIL does is in the policy: `on_failure: alert`, `audit` or `rollback`.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from airflow_mlgov.demo import servers
+from airflow_mlgov.demo.airflow_api import Run
 from airflow_mlgov.evidence.statements import IncidentStatement
 from airflow_mlgov.evidence.verification import collect, only
 from airflow_mlgov.registry.protocol import ModelVersion
@@ -44,7 +45,7 @@ models:
       production:
         alias: champion
         requires: [performance, fairness]
-        monitoring: {{gates: [performance, fairness], on_failure: audit}}
+        monitoring: {{gates: [performance, fairness], on_failure: audit, audit_within: 5d}}
 """
 
 
@@ -229,6 +230,25 @@ def test_many_models_are_released_by_mapping(watched: Watched) -> None:
     assert holder.version in ("3", "4")
 
 
+def test_what_serves_is_looked_after_and_what_fails_is_audited(watched: Watched) -> None:
+    """A FAIL on live data owes an audit, and the next run of the audits settles it."""
+    live = {name: str(watched.governed.folder / f"{name}.parquet") for name in ("well", "badly")}
+    people(seed=9).to_parquet(live["well"])
+    people(bias=0.12, seed=9).to_parquet(live["badly"])
+
+    def run(dag: str, table: str) -> tuple[Run, Mapping[str, str]]:
+        made = watched.otto.trigger(dag, {"live": live[table]})
+        return made, made.wait(patience(300))
+
+    failed, states = run("monitoring", "badly")
+    assert states == {"monitor": "failed"}
+    found = watched.otto.look(f"{failed.path}/taskInstances/monitor/xcomEntries/return_value")["value"]
+    assert found["action"].startswith("an audit is owed until ")
+    assert "monitoring.failed" in watched.incidents()
+    assert run("post_deployment_audit", "well")[1] == {"due": "success", "audit": "success"}
+    assert run("monitoring", "well")[1] == {"monitor": "success"}
+
+
 def test_the_scheduled_ones_run(watched: Watched) -> None:
     run = watched.otto.trigger("registry_reconciliation", {})
     run.wait(patience(300))
@@ -240,18 +260,3 @@ def test_the_scheduled_ones_run(watched: Watched) -> None:
     assert run.state() == "success", run.tasks()
     audit = watched.otto.trigger("post_deployment_audit", {})
     assert audit.wait_for_task("due", ["deferred"], timeout=patience(300)) == "deferred"  # nothing is owed
-
-
-def test_what_serves_is_looked_after_and_what_fails_is_audited(watched: Watched) -> None:
-    """A FAIL on live data owes an audit; the one of every week waits for that and settles it."""
-    live = {name: str(watched.governed.folder / f"{name}.parquet") for name in ("well", "badly")}
-    people(seed=9).to_parquet(live["well"])
-    people(bias=0.12, seed=9).to_parquet(live["badly"])
-    ends = {"well": "success", "badly": "failed"}
-    runs = {name: watched.otto.trigger("monitoring", {"live": table}) for name, table in live.items()}
-    assert {name: run.wait(patience(300))["monitor"] for name, run in runs.items()} == ends
-    found = watched.otto.look(f"{runs['badly'].path}/taskInstances/monitor/xcomEntries/return_value")["value"]
-    assert found["action"].startswith("an audit is owed until ")
-    assert "monitoring.failed" in watched.incidents()
-    audit = watched.otto.trigger("post_deployment_audit", {"live": live["well"]})
-    assert audit.wait(patience(300)) == {"due": "success", "audit": "success"}
