@@ -94,8 +94,7 @@ class Observer:
             try:
                 return _attempt(noticed)
             except DependencyError as error:
-                said = line(noticed), line(error), line(wait)
-                log.warning("%s: not noted in the ledger yet: %s; again in %s s", *said)
+                log.warning("%s: not noted in the ledger yet: %s", line(noticed), line(error))
                 time.sleep(wait)
         return _attempt(noticed)
 
