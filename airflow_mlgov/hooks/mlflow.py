@@ -124,6 +124,14 @@ class MlflowHook(BaseHook):  # type: ignore[misc]  # the provider ships no types
             return False, str(error)
         return True, "MLflow answers and knows this identity"
 
+    @property
+    def address(self) -> str:
+        """The registry as evidence names it; neither Vault nor the registry is asked."""
+        from airflow_mlgov.addresses import RegistryIdentity
+
+        identity = self.identity or RegistryIdentity.at(self._uri)
+        return str(identity.of(self._uri))
+
     @cached_property
     def _connection(self) -> Any:
         """The connection; in a first try without one, what MLflow's own variables say."""

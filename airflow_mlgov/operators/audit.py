@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_mlgov.duty import Duty
 from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.operators._lineage import Flow, TellsLineage, data_named, found_wrong, judged, model_named
 from airflow_mlgov.operators.base import final, task_errors
 from airflow_mlgov.words import line, lines
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from airflow_mlgov.results import GateResult, Subject
 
 
-class PostDeploymentAuditOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
+class PostDeploymentAuditOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
     """Run gates on live data over the version that holds a target, and close with it every audit that is owed for it.
 
     Bounds and columns come from the policy, as for the gates themselves. A failed audit fails the task;
@@ -57,6 +59,10 @@ class PostDeploymentAuditOperator(BaseOperator):  # type: ignore[misc]  # Airflo
         self.data = data
         self.mlflow_conn_id = mlflow_conn_id
 
+    def planned(self) -> Flow:
+        """The model and its live data."""
+        return Flow((*model_named(self.model, Duty("audit", self.mlflow_conn_id)), *data_named(self.data.values())))
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Audit; returns ``audits``: id, verdict and evidence of each obligation that was closed."""
         from airflow_mlgov.release.audit import record_audit
@@ -88,6 +94,7 @@ class PostDeploymentAuditOperator(BaseOperator):  # type: ignore[misc]  # Airflo
                 )
                 done.append({"id": item.id, "verdict": str(verdict), "evidence": entry.reference})
                 self.log.info("%s: audit %s (%s)", line(item), line(verdict), line(entry.reference))
+        self.flow = partial(judged, results, [item["evidence"] for item in done], duty, target=self.target)
         xcom = {"model": self.model, "target": self.target, "audits": done}
         if any(item["verdict"] != "PASS" for item in done):
             context["ti"].xcom_push(key="return_value", value=xcom)
@@ -128,7 +135,7 @@ def run_on_live_data(name: str, path: str, model: Subject) -> GateResult:
     return run_gate(gate, path, settings, measured, subject=model)
 
 
-class EnforceObligationsOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
+class EnforceObligationsOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
     """Warn of audits and waivers that end soon; demote, to the last good version, what an audit was missed for or has
     failed, and what a waiver has run out for or was revoked.
 
@@ -160,8 +167,12 @@ class EnforceObligationsOperator(BaseOperator):  # type: ignore[misc]  # Airflow
         from airflow_mlgov.release.enforcement import enforce, render_enforcement
 
         with task_errors():
-            desk = Duty("promotion", self.mlflow_conn_id).desk(context)
+            duty = Duty("promotion", self.mlflow_conn_id)
+            desk = duty.desk(context)
             result = enforce(desk, warn_within=self.warn_within, demote=self.demote)
+        owed = [item.model for item in (*result.warned, *(item for item, _ in result.violated))]
+        wrong = [(f"obligation.{item.state}", f"{item} [{demotion}]") for item, demotion in result.violated]
+        self.flow = partial(found_wrong, owed, wrong, duty)
         with whatever_happens(self.log):
             self._tell_all(desk.policy, result, context)
         text = render_enforcement(result)

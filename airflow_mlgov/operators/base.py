@@ -25,6 +25,7 @@ from airflow_mlgov.exposure import require_own_duty
 from airflow_mlgov.hooks.object_store import stored
 from airflow_mlgov.hooks.warehouse import require_one_baseline, require_one_source, source_at
 from airflow_mlgov.operators._arguments import arguments_of, described, settings_of
+from airflow_mlgov.operators._lineage import Flow, TellsLineage, data_named, judged, model_named, rows_named
 from airflow_mlgov.operators._links import EvidenceLink, ModelLink, ReportLink, story_tag
 from airflow_mlgov.operators._telling import count, keep_reports, log_checks, pages_of, seal_reports, timed, values_of
 from airflow_mlgov.results import GateResult, Outcome
@@ -72,7 +73,7 @@ def task_errors() -> Iterator[None]:
         raise (AirflowException if isinstance(said, DependencyError) else AirflowFailException)(said.coded) from None
 
 
-class BaseGateOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
+class BaseGateOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
     """Base of every gate.
 
     :param on_fail: ``fail`` (default): anything but PASS fails the task, without retries. ``record``: the task
@@ -121,6 +122,8 @@ class BaseGateOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it 
             if self.purpose == "what_if":
                 result = replace(result, purpose="what_if")
             entry = self._sign(result, context)
+            said = {"query": getattr(self, "query", None), "purpose": result.purpose}
+            self.flow = partial(judged, [result], [entry.reference], self.governance, **said)
             if result.purpose == "gate":
                 self.tag(result, entry)
         count("mlgov.gate.verdict", gate=result.gate, verdict=str(result.verdict))
@@ -246,6 +249,14 @@ class GateOperator(BaseGateOperator):
         name = self.version.name if self.version else self._model_name
         policy = self.governance.policy
         return policy.model(name) if policy and name else None
+
+    def planned(self) -> Flow:
+        """The data and the model that it is given."""
+        named = [getattr(self, name, None) for name in ("data", "baseline", "conn_id", "table", "query")]
+        data, baseline, conn_id, table, query = named
+        rows = rows_named(conn_id, table, query, data) if conn_id else data_named([data])
+        model = model_named(self.model, self.governance) if getattr(self, "model", None) else ()
+        return Flow((*model, *rows, *data_named([baseline])), query=query)
 
     def evaluate(self) -> GateResult:
         """Run the gate, with credentials that live no longer than it does."""

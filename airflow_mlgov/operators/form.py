@@ -11,6 +11,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
@@ -18,6 +19,7 @@ from airflow.sdk import Param
 
 from airflow_mlgov.duty import Duty, requester
 from airflow_mlgov.exposure import HIGH, exposures, require_own_duty, simple_auth_manager
+from airflow_mlgov.operators._lineage import Flow, TellsLineage, asked, model_named
 from airflow_mlgov.operators._links import EvidenceLink, ModelLink
 from airflow_mlgov.operators._telling import pages_of
 from airflow_mlgov.operators.base import ModelRef, final, task_errors
@@ -53,7 +55,7 @@ class PersonsAnswer:
     at: datetime
 
 
-class FormOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it over untyped
+class FormOperator(TellsLineage, ApprovalOperator):  # type: ignore[misc]  # Airflow hands it over untyped
     """Base of the operators that ask people. Retries twice, ten seconds apart, where nothing else is said: an answer
     within a second of asking can make Airflow fail the try, and the next asks again. A rejection is not retried.
 
@@ -113,6 +115,10 @@ class FormOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it 
     @abstractmethod
     def announce(self, case: Case, context: Context) -> None:
         """Tell people that they are asked."""
+
+    def planned(self) -> Flow:
+        """The model."""
+        return Flow(model_named(self.model, self.governance))
 
     @property
     def deadline(self) -> str:
@@ -188,7 +194,9 @@ class FormOperator(ApprovalOperator):  # type: ignore[misc]  # Airflow hands it 
         desk = self.governance.desk(context)
         version = desk.registry.resolve(self.model)
         self.pages = pages_of(version, desk.registry)
-        return build_case(desk, version, self.target, requester(context))
+        case = build_case(desk, version, self.target, requester(context))
+        self.flow = partial(asked, case, self.governance)
+        return case
 
     def _ask(self, context: Context, case: Case) -> None:
         """Park the task; does not return."""

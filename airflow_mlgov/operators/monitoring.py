@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_mlgov.duty import Duty
 from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.operators._lineage import Flow, TellsLineage, data_named, model_named, moved_too, watched
 from airflow_mlgov.operators._links import EvidenceLink
 from airflow_mlgov.operators.audit import run_on_live_data
 from airflow_mlgov.operators.base import final, task_errors
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from airflow_mlgov.results import Subject
 
 
-class MonitorModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
+class MonitorModelOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
     """Run the gates that the policy's ``monitoring`` names over live data of the version that holds a target.
 
     The results are signed under the duty ``audit``. Anything but PASS opens an incident, tells the owners, and does
@@ -57,18 +59,24 @@ class MonitorModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands
         self.data = data
         self.mlflow_conn_id = mlflow_conn_id
 
+    def planned(self) -> Flow:
+        """The model and its live data."""
+        return Flow((*model_named(self.model, Duty("audit", self.mlflow_conn_id)), *data_named(self.data.values())))
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Judge and sign; returns model, version, verdict, evidence and what was done."""
         from airflow_mlgov.release.monitoring import record_live
 
         with task_errors():
-            desk = Duty("audit", self.mlflow_conn_id).desk(context)
+            duty = Duty("audit", self.mlflow_conn_id)
+            desk = duty.desk(context)
             goal = desk.policy.model(self.model).target(self.target)
             self._require_data(goal)
             subject = _serving(desk, self.model, self.target)
             desk.require_signer("audit")
             results = [run_on_live_data(gate, path, subject) for gate, path in self.data.items()]
             entry, owed = record_live(desk, subject, self.target, results, goal.monitoring)
+        self.flow = partial(watched, results, entry.reference, duty, subject, goal)
         passed = all(result.verdict is Outcome.PASS for result in results)
         xcom: dict[str, Any] = {
             "model": f"models:/{subject.name}/{subject.version}",
@@ -123,6 +131,8 @@ class MonitorModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands
 
         desk = Duty("promotion", self.mlflow_conn_id).desk(context)
         done = roll_back(desk, self.model, self.target, reason=f"it fails on live data ({evidence})")
+        if self.flow is not None:
+            self.flow = partial(moved_too, self.flow, done)
         return f"rolled back to version {done.model.version} ({done.record})"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
@@ -11,6 +12,7 @@ from airflow_mlgov.assets import tell_promotion, with_outlet
 from airflow_mlgov.duty import Duty, requester
 from airflow_mlgov.errors import PromotionRefused
 from airflow_mlgov.exposure import require_own_duty
+from airflow_mlgov.operators._lineage import Flow, TellsLineage, model_named, moved
 from airflow_mlgov.operators._links import EvidenceLink, ModelLink
 from airflow_mlgov.operators._telling import count, pages_of, timed
 from airflow_mlgov.operators.base import ModelRef, task_errors
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from airflow_mlgov.release.promotion import Promotion
 
 
-class PromoteModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
+class PromoteModelOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
     """Hash the artifact again, verify the evidence that the policy demands, decide, move, read back, sign.
 
     It looks at no task state, trigger rule, XCom value or MLflow tag: marking a failed gate as success leads to a
@@ -45,13 +47,18 @@ class PromoteModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands
         self.target = target
         self.mlflow_conn_id = mlflow_conn_id
 
+    def planned(self) -> Flow:
+        """The model; it holds the target once it was promoted."""
+        return Flow(model_named(self.model, Duty("promotion", self.mlflow_conn_id)))
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Promote; returns what was moved and the references of decision and record."""
         from airflow_mlgov.notifications import whatever_happens
         from airflow_mlgov.release.promotion import promote
 
         with task_errors(), timed("mlgov.promotion.duration", target=self.target):
-            desk = Duty("promotion", self.mlflow_conn_id).desk(context)
+            duty = Duty("promotion", self.mlflow_conn_id)
+            desk = duty.desk(context)
             version = desk.registry.resolve(self.model)
             self.pages = pages_of(version, desk.registry)
             require_own_duty("promotion", desk.policy.model(version.name))
@@ -60,6 +67,7 @@ class PromoteModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands
             except PromotionRefused:
                 count("mlgov.promotion", target=self.target, outcome="refused")
                 raise
+        self.flow = partial(moved, done, duty)
         count("mlgov.promotion", target=self.target, outcome="excused" if done.excused else "allowed")
         self.log.info("%s is at %r (%s)", line(done.model), line(self.target), line(done.record))
         for use in done.waived:

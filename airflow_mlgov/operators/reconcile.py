@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_mlgov.duty import Duty
+from airflow_mlgov.operators._lineage import TellsLineage, found_wrong
 from airflow_mlgov.operators.base import final, several, task_errors
 from airflow_mlgov.words import lines
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_mlgov.release.reconciliation import Reconciliation
 
 
-class ReconcileRegistryOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
+class ReconcileRegistryOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
     """Compare every governed model with the ledger: alias or stage moved by hand, artifact changed in place, a model in
     production without evidence, forged tags, a promotion that was killed. Each becomes a signed incident, once.
 
@@ -54,8 +56,12 @@ class ReconcileRegistryOperator(BaseOperator):  # type: ignore[misc]  # Airflow 
         from airflow_mlgov.release.reconciliation import reconcile, render_incidents
 
         with task_errors():
-            desk = Duty("reconcile", self.mlflow_conn_id).desk(context)
+            duty = Duty("reconcile", self.mlflow_conn_id)
+            desk = duty.desk(context)
             result = reconcile(desk, revert=self.revert, models=None if self.models is None else several(self.models))
+        wrong = [(item.code, str(item)) for item in result.open]
+        evidence = [item.reference for item in result.open if item.reference]
+        self.flow = partial(found_wrong, [item.model for item in result.open], wrong, duty, evidence)
         with whatever_happens(self.log):
             tell_incidents(desk.policy, result, context)
         text = render_incidents(result)

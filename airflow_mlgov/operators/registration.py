@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_mlgov.duty import Duty, requester
 from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.operators._lineage import Flow, TellsLineage, data_named, made
 from airflow_mlgov.operators._links import EvidenceLink
 from airflow_mlgov.operators.base import several, task_errors
 from airflow_mlgov.words import line
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from airflow_mlgov.results import Subject
 
 
-class RegisterModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
+class RegisterModelOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
     """Register a run's model and sign its provenance: the model's digest linked to the digests of its datasets.
 
     Idempotent: a run that is registered already gives the same version.
@@ -61,6 +63,10 @@ class RegisterModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
         self.artifact_path = artifact_path
         self.mlflow_conn_id = mlflow_conn_id
 
+    def planned(self) -> Flow:
+        """The data that the model was trained on."""
+        return Flow(data_named(several(self.datasets)))
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Register, hash, sign; returns ``name``, ``version``, ``run_id``, ``digest`` and the evidence."""
         from airflow_mlgov.data.source import subject_of
@@ -70,6 +76,7 @@ class RegisterModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
         duty = Duty("registration", self.mlflow_conn_id)
         with task_errors():
             datasets = tuple(subject_of(stored(path)) for path in several(self.datasets))
+            features = tuple(self._feature_services())
             images = tuple(image_of(said) for said in several(self.images))
             done = register_model(
                 duty.mlflow.registry(),
@@ -79,9 +86,10 @@ class RegisterModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
                 model=self.model,
                 run_id=self.run_id,
                 artifact_path=self.artifact_path,
-                made_from=MadeFrom(datasets, tuple(self._feature_services()), images),
+                made_from=MadeFrom(datasets, features, images),
                 requesters=requester(context),
             )
+        self.flow = partial(made, (*datasets, *features), done.subject, done.entry.reference, duty)
         self.log.info("registered %s (%s)", line(done.subject), line(done.entry.reference))
         return done.as_dict()
 

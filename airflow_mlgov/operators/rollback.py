@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_mlgov.assets import tell_promotion, with_outlet
 from airflow_mlgov.duty import Duty
+from airflow_mlgov.operators._lineage import Flow, TellsLineage, model_named, moved
 from airflow_mlgov.operators._links import EvidenceLink
 from airflow_mlgov.operators.base import task_errors
 from airflow_mlgov.words import line
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class RollbackModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
+class RollbackModelOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
     """Move a target back to an earlier version. Needs no new approval; refuses if no earlier version holds.
 
     The version that is taken back has to pass its gates again before it can return.
@@ -50,14 +52,20 @@ class RollbackModelOperator(BaseOperator):  # type: ignore[misc]  # Airflow hand
         self.version = version
         self.mlflow_conn_id = mlflow_conn_id
 
+    def planned(self) -> Flow:
+        """The model; an earlier version holds the target once it was rolled back."""
+        return Flow(model_named(self.model, Duty("promotion", self.mlflow_conn_id)))
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Roll back; returns what was moved and the references of the decision of then and of the record."""
         from airflow_mlgov.release.rollback import roll_back
 
         with task_errors():
-            desk = Duty("promotion", self.mlflow_conn_id).desk(context)
+            duty = Duty("promotion", self.mlflow_conn_id)
+            desk = duty.desk(context)
             to = str(self.version) if self.version else None
             done = roll_back(desk, self.model, self.target, reason=self.reason, to=to)
+        self.flow = partial(moved, done, duty)
         self.log.info("%s is at %r again (%s)", line(done.model), line(self.target), line(done.record))
         tell_promotion(context, done, "rollback", self.mlflow_conn_id)
         return done.as_dict()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_mlgov.configuration import option
+from airflow_mlgov.operators._lineage import TellsLineage, delivered
 from airflow_mlgov.operators.base import task_errors
 from airflow_mlgov.words import line
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class DeliverAuditTrailOperator(BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
+class DeliverAuditTrailOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
     """Hand every sink what was recorded since the last time, in the ledger's order.
 
     Schedule it. No gate waits for it, and what is not delivered is delivered the next time. The task is tried again if
@@ -31,7 +33,9 @@ class DeliverAuditTrailOperator(BaseOperator):  # type: ignore[misc]  # Airflow 
         from airflow_mlgov.sinks.settings import open_sinks
 
         with task_errors():
-            found = deliver(LedgerHook(create=False).get_conn(), open_sinks(option("sinks"), password_of))
+            ledger, sinks = LedgerHook(create=False).get_conn(), open_sinks(option("sinks"), password_of)
+            found = deliver(ledger, sinks)
+            self.flow = partial(delivered, ledger.url, [sinks[one.sink].place for one in found if one.error is None])
             for one in found:
                 self.log.info("%s", line(one))
             require_all(found)

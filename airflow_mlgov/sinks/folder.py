@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from airflow_mlgov.data.files import public_name
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, EvidenceError
 from airflow_mlgov.sinks.protocol import Arrived, Message
 
@@ -23,6 +24,11 @@ class FolderSink:
     url: str
     """A path, or a URL that fsspec knows (``s3://``, ``gs://``, ``abfs://`` …)."""
     batch: int = 1_000
+
+    @property
+    def place(self) -> str:
+        """The path or the URL, without user and parameters."""
+        return public_name(self.url)
 
     def last(self) -> Arrived | None:
         """The last line of the last file.

@@ -64,6 +64,10 @@ class Sink(Protocol):
     def batch(self) -> int:
         """How many entries it is handed at once, at most."""
 
+    @property
+    def place(self) -> str:
+        """Where it is, as it may be shown: a URL without what may be a secret."""
+
     def last(self) -> Arrived | None:
         """The last entry that has arrived, where the far side can be read; None where it cannot be, or has none.
 

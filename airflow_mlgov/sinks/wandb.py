@@ -34,6 +34,11 @@ class WandbSink:
     """Folder for runs that `wandb sync` sends later."""
     batch: int = 1_000
 
+    @property
+    def place(self) -> str:
+        """The project."""
+        return f"wandb://{self.entity or ''}/{self.project}"
+
     def last(self) -> Arrived | None:
         """Nothing: what is offline cannot be read, and the service answers late."""
         return None

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
 from airflow_mlgov.sinks.protocol import Arrived, Message
-from airflow_mlgov.urls import shown_server
+from airflow_mlgov.urls import server_url, shown_server
 
 _SECONDS = 30.0
 _TRIES = 5
@@ -30,6 +30,12 @@ class WebhookSink:
     secret: Callable[[], str] = field(repr=False)
     batch: int = 100
     wait: Callable[[float], None] = time.sleep
+
+    @property
+    def place(self) -> str:
+        """The server alone, for a path may be a secret."""
+        parts = server_url(self.url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
     def last(self) -> Arrived | None:
         """Nothing: it cannot be read."""
