@@ -8,6 +8,7 @@ HEAVY = [
     "airflow_mlgov.board",
     "great_expectations",
     "mlflow",
+    "openlineage",
     "fairlearn",
     "sklearn",
     "pandas",

@@ -3,6 +3,7 @@ signed evidence is. Imported by that provider's calls alone, for it needs ``open
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 PRODUCER = f"urn:airflow-mlgov:provider:{__version__}"
 _MOST_CHECKS = 500
 _MOST_CHARACTERS = 500
+_NAMED = re.compile(r"(?P<kind>\w+)[(\[](?P<of>.*)[)\]](?: #\d+)?", re.DOTALL)
 _NULLS = "expect_column_values_to_not_be_null"
 
 
@@ -143,12 +145,9 @@ def _nulls(checks: Iterable[Check]) -> Iterator[tuple[str, data_quality_metrics_
 
 def _assertion(check: Check) -> data_quality_assertions_dataset.Assertion:
     kind, column = _parts(check.name)
-    is_of_data = kind.startswith("expect_column_")
+    of_one = column if kind.startswith("expect_column_") and "," not in column else ""
     return data_quality_assertions_dataset.Assertion(
-        kind,
-        check.outcome is Outcome.PASS,
-        column=column if is_of_data and "," not in column else None,
-        **_common(check),
+        kind, check.outcome is Outcome.PASS, column=of_one or None, **_common(check)
     )
 
 
@@ -180,9 +179,9 @@ def _bound(bound: Bound | str | None) -> str:
 
 
 def _parts(name: str) -> tuple[str, str]:
-    """``roc_auc_vs_champion[sex=female]`` -> what is asserted, and of what."""
-    kind, _, rest = name.partition("[")
-    return kind, rest.partition("]")[0]
+    """``equalized_odds_difference[sex]``, ``drift_psi(age)`` -> what is asserted, and of what."""
+    found = _NAMED.fullmatch(name)
+    return (found["kind"], found["of"]) if found else (name, "")
 
 
 def _short(text: str) -> str:

@@ -10,6 +10,7 @@ from airflow_mlgov.operators.audit import PostDeploymentAuditOperator
 from airflow_mlgov.operators.monitoring import MonitorModelOperator
 from tests.fixtures.airflow_runner import TaskEnd
 from tests.worlds.governed import PASSED, Governed
+from tests.worlds.lineage import drawn
 from tests.worlds.release import people
 
 WATCH = "        monitoring: {{gates: [performance], on_failure: {does}}}\n"
@@ -62,6 +63,12 @@ def test_what_fails_goes_back_if_the_policy_says_so(governed: Governed, serving)
     end = serving("bad", does="rollback")
     assert end.state == "failed"
     assert end.xcom["action"].startswith("rolled back to version 1")
+    lineage = drawn(end)
+    assert lineage.inputs[0] == governed.model
+    assert lineage.inputs[1].endswith("/bad.parquet")
+    assert lineage.inputs[2:] == lineage.outputs == [f"{governed.model}@champion", f"{governed.model}/Production"]
+    assert (lineage.evidence.verdict, len(lineage.evidence.evidence)) == ("FAIL", 2)
+    assert lineage.tests["roc_auc"] == "fail"
     assert governed.places()["1"] == PASSED
     assert governed.reconcile().open == ()  # of version 1 nothing bad is known
 

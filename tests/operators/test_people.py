@@ -11,6 +11,7 @@ from airflow_mlgov.operators.audit import EnforceObligationsOperator, PostDeploy
 from airflow_mlgov.operators.waiver import RequestWaiverOperator
 from airflow_mlgov.sensors.audit_due import AuditDueSensor
 from tests.fixtures.airflow_runner import TaskEnd
+from tests.worlds.lineage import drawn
 from tests.worlds.release import Release, answer, form_of, gated, people
 
 CHECK = "demographic_parity_ratio[sex]"
@@ -146,6 +147,10 @@ def test_the_audit_is_due_run_and_kept(exceptional: Exceptional) -> None:
     end = exceptional.audit(exceptional.unfair)
     assert end.state == "success", end.error
     assert [item["verdict"] for item in end.xcom["audits"]] == ["PASS"]
+    lineage = drawn(end)
+    assert lineage.inputs == [exceptional.release.model, exceptional.unfair]
+    assert lineage.evidence.evidence == [item["evidence"] for item in end.xcom["audits"]]
+    assert lineage.evidence.verdict == "FAIL"  # of the gate; the audit is within what was waived
     assert exceptional.audit(exceptional.unfair).xcom["audits"] == []
     enforced = exceptional.enforce(warn_within=timedelta(days=20))
     assert enforced.xcom["violated"] == []

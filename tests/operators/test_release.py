@@ -14,6 +14,7 @@ from airflow_mlgov.operators.approval import ApprovalGateOperator
 from airflow_mlgov.operators.data_validation import DataValidationGateOperator
 from airflow_mlgov.operators.fairness import FairnessGateOperator
 from tests.fixtures.airflow_runner import TaskEnd
+from tests.worlds.lineage import drawn
 from tests.worlds.release import Release, answer, evidence, form_of, gated, people
 
 
@@ -329,11 +330,19 @@ def test_rollback_and_reconciliation_as_tasks(release: Release) -> None:
     done = roll_back()
     assert done.state == "success", done.error
     assert done.xcom["moved"]["alias"] == {"to": "champion", "previous": "2"}
+    back = drawn(done)
+    assert (back.inputs, back.outputs) == (
+        [release.model],
+        [f"{release.model}@champion", f"{release.model}/Production"],
+    )
+    assert {node.facets["version"].datasetVersion for node in back.told.outputs} == {"1"}
     release.server.registry.set_alias(release.server.registry.resolve(release.ref("2")), "champion")
     end = reconcile()
     assert end.state == "failed"
     assert "alias.moved" in str(end.error)
     assert end.xcom["incidents"][0]["code"] == "alias.moved"
+    assert drawn(end).inputs == [release.model]
+    assert drawn(end).tests == {"alias.moved": "fail"}
     assert reconcile(fail_on_incident=False).state == "success"
     assert reconcile(revert=True).xcom["incidents"][0]["action"] == "reverted"
     assert release.version.aliases == ("champion",)

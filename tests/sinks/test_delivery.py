@@ -28,6 +28,7 @@ from tests.codes import raises_code
 from tests.fixtures.airflow_runner import TaskRun
 from tests.fixtures.postgres import PASSWORD
 from tests.fixtures.shell import Run
+from tests.worlds.lineage import drawn
 from tests.worlds.statements import make_statement
 
 SECRET = "s3cret-of-the-siem"
@@ -273,6 +274,10 @@ def test_from_a_shell_and_from_a_task(
         monkeypatch.setenv("AIRFLOW__MLGOV__LEDGER", url)
         done = run_task(DeliverAuditTrailOperator(task_id="deliver"))
         assert (done.state, done.xcom) == ("success", {"archive": 3, "siem": 3})
+        lineage = drawn(done).told
+        assert [node.namespace for node in lineage.inputs] == [f"sqlite://{tmp_path}/ledger.db"]
+        places = [(node.namespace, node.name) for node in lineage.outputs]
+        assert places == [("file", str(tmp_path / "out")), (siem.url.removesuffix("/"), "/")]
         siem.answers = [403]
         fill(open_ledger(url), signer, 1)
         refused = run_task(DeliverAuditTrailOperator(task_id="deliver"))
