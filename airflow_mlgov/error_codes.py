@@ -389,6 +389,7 @@ MEANINGS: Mapping[str, str] = {
     "store.name": "A URL names no bucket and key that a store of its kind can have.",
     "store.unknown": "No installed library opens the URL's scheme.",
     "suite.form": "The suite is not written as suites of Great Expectations are.",
+    "suite.project": "A project of Great Expectations has no such checkpoint, or names data that is not served here.",
     "suite.unknown_key": "The suite has a key that nothing reads.",
     "suite.vacuous": "A schema names no feature, so it asks for nothing.",
     "table.form": "A Delta or Iceberg table is not named as one.",

@@ -507,6 +507,10 @@ class Gate(ABC, Generic[S]):
         """Bounds, and those that hold if nobody says otherwise: a caller may tighten them where a policy governs."""
         return bounds
 
+    def names_its_data(self, name: str, given: Any) -> bool:  # noqa: ARG002 - for overriders
+        """Whether one of :attr:`names_data` names the data by what was given for it."""
+        return bool(given)
+
     def named_data(
         self,
         settings: S,  # noqa: ARG002 - for overriders

@@ -73,8 +73,8 @@ def run_gate(
         named, named_baseline = gate.named_data(settings, judged, elsewhere)
         data, baseline = _either(data, named, "data"), _either(baseline, named_baseline, "baseline")
     if gate.reads and data is None:
-        ways = " or ".join(["data", *gate.names_data])
-        raise ConfigurationError(f"the gate {gate.name} needs rows to judge: name {ways}", code="data.missing")
+        others = f", or have {' or '.join(gate.names_data)} name it" if gate.names_data else ""
+        raise ConfigurationError(f"the gate {gate.name} needs rows to judge: name data{others}", code="data.missing")
     reading = gate.reading(settings)
     with (
         within_memory(limit, f"the gate {gate.name}"),

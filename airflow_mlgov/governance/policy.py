@@ -270,9 +270,8 @@ class GovernancePolicy:
         return found
 
     def suite_digest(self, model: str) -> str | None:
-        """SHA-256 of that suite's file."""
-        suite = self.suite(model)
-        return hash_file(suite) if suite else None
+        """SHA-256 of that suite."""
+        return self.suites(model).get("data_validation")
 
     def _model(self, name: str, section: Mapping[str, Any]) -> ModelPolicy:
         defaults = self.document.get("defaults", {})

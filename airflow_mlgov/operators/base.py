@@ -309,7 +309,8 @@ class GateOperator(BaseGateOperator):
             self.log.warning("the version was not tagged: %s", line(error))
 
     def _require_one_source(self, *given: str | None) -> None:
-        named = [name for name in self.spec.names_data if self.settings.get(name)]
+        given_settings = ((name, self.settings.get(name)) for name in self.spec.names_data)
+        named = [name for name, value in given_settings if self.spec.names_its_data(name, value)]
         if not named:
             require_one_source(*given)
         elif any(item is not None for item in given):

@@ -277,7 +277,7 @@ def test_from_a_shell_and_from_a_task(
         lineage = drawn(done).told
         assert [node.namespace for node in lineage.inputs] == [f"sqlite://{tmp_path}/ledger.db"]
         places = [(node.namespace, node.name) for node in lineage.outputs]
-        assert places == [("file", str(tmp_path / "out")), (siem.url.removesuffix("/"), "/")]
+        assert places == [("file", str(tmp_path / "out")), (siem.url.removesuffix("/mlgov"), "/")]
         siem.answers = [403]
         fill(open_ledger(url), signer, 1)
         refused = run_task(DeliverAuditTrailOperator(task_id="deliver"))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -11,6 +12,7 @@ from airflow_mlgov.data.reading import NAMES, Reading
 from airflow_mlgov.gates.protocol import (
     Count,
     CsvSettings,
+    Elsewhere,
     Findings,
     Gate,
     Local,
@@ -20,6 +22,10 @@ from airflow_mlgov.gates.protocol import (
     Question,
     Rules,
 )
+
+if TYPE_CHECKING:
+    from airflow_mlgov.data.relation import DataSource
+    from airflow_mlgov.gates.bounds import MetricBound
 
 
 class Checks(Merge):
@@ -40,7 +46,8 @@ class DataValidationSettings(CsvSettings):
 
     suite: Rules = Field(
         description="Great Expectations suite (JSON or YAML: a path, or the suite itself) or TFDV schema.pbtxt; the "
-        "policy's if omitted, whose digest evidence must have",
+        "policy's if omitted, whose digest evidence must have. Or a checkpoint or validation definition of a project, "
+        "./gx:nightly: its suites are judged on the data that it names, and none of its actions is run",
     )
     engine: Annotated[Literal["auto", "duckdb", "great_expectations"], Local()] = Field(
         "auto",
@@ -94,7 +101,34 @@ class DataValidationGate(Gate[DataValidationSettings]):
     command = "data"
     about = "dataset"
     Settings = DataValidationSettings
+    names_data = ("suite",)
     next_step = "Next: mend the data at its source and start the run again; the model was not trained on it."
+
+    def names_its_data(self, name: str, given: Any) -> bool:
+        """Whether a suite is a project's."""
+        from airflow_mlgov.gates.data_validation.gx_project import names_project
+
+        return super().names_its_data(name, given) and names_project(given)
+
+    def named_data(
+        self,
+        settings: DataValidationSettings,
+        bounds: tuple[MetricBound, ...],  # noqa: ARG002
+        elsewhere: Elsewhere,  # noqa: ARG002
+    ) -> tuple[DataSource | None, DataSource | None]:
+        """The data that a project names."""
+        from airflow_mlgov.gates.data_validation.gx_project import open_project
+        from airflow_mlgov.gates.data_validation.gx_sources import source_of
+
+        if not self.names_its_data("suite", settings.suite):
+            return None, None
+        return source_of(open_project(str(settings.suite))), None
+
+    def digest_of(self, rules: Path) -> str | None:
+        """That of a project's suites, if the policy names a project."""
+        from airflow_mlgov.gates.data_validation.suite import load_suite
+
+        return load_suite(str(rules)).digest if self.names_its_data("suite", str(rules)) else None
 
     def needs_lookup(self, settings: DataValidationSettings) -> bool:
         """Whether a check names the champion or a registered model."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from airflow_mlgov.data.reading import NAMES
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.gates.data_validation import old_suites
+from airflow_mlgov.gates.data_validation import gx_project, gx_sources, old_suites
 from airflow_mlgov.gates.data_validation.expectations import Expectation, Suite
 from airflow_mlgov.strict_files import Document, read_json, read_yaml
 
@@ -26,7 +26,7 @@ _EXPECTATION_KEYS = frozenset(
 
 def load_suite(suite: str | Path | Mapping[str, Any]) -> Suite:
     """The suite in a file or a mapping, with the line of each expectation where it is known; a ``.pbtxt`` file is a
-    schema of TensorFlow Data Validation.
+    schema of TensorFlow Data Validation, ``FOLDER:NAME`` what a project of Great Expectations has under this name.
 
     :raises ConfigurationError: no such file, not JSON or YAML, unknown keys, no list of expectations
     :raises AccessError: the file system refuses to read it
@@ -37,6 +37,8 @@ def load_suite(suite: str | Path | Mapping[str, Any]) -> Suite:
         except (TypeError, ValueError) as error:
             raise ConfigurationError(f"the suite is not plain JSON data: {error}", code="suite.form") from None
         return _suite("the suite", json.loads(json.dumps(suite)), hashlib.sha256(text.encode()).hexdigest(), None)
+    if gx_project.names_project(suite):
+        return gx_project.open_project(str(suite)).suite(load_suite)
     path = Path(suite)
     if path.suffix.lower() == ".pbtxt":
         from airflow_mlgov.gates.data_validation.tfdv import load_schema
@@ -53,13 +55,15 @@ def load_suite(suite: str | Path | Mapping[str, Any]) -> Suite:
 
 def reading_of(suite: str | Path | Mapping[str, Any]) -> dict[str, Any]:
     """What the ``meta`` of a suite says of how csv is read, by the names of
-    :class:`airflow_mlgov.data.reading.Reading`; nothing of a TFDV schema.
+    :class:`airflow_mlgov.data.reading.Reading`, and what a project says of its csv; nothing of a TFDV schema.
 
     :raises ConfigurationError: no such file, or not JSON or YAML
     :raises AccessError: the file system refuses to read it
     """
     if isinstance(suite, Mapping):
         content: Any = suite
+    elif gx_project.names_project(suite):
+        return gx_sources.reading_of(gx_project.open_project(str(suite)))
     elif Path(suite).suffix.lower() == ".pbtxt":
         return {}
     elif Path(suite).suffix.lower() in (".yaml", ".yml"):
