@@ -197,7 +197,7 @@ def test_secrets_come_from_the_environment_and_the_projects_variables(
         ("handed", "pandas/dataframe|a dataframe asset"),
         ("daily", "partition_on_year_and_month_and_day"),
         ("everything", "about several data sets.*january, table"),
-        ("januar", "no checkpoint and no validation definition 'januar'; there is january"),
+        ("january_", "no checkpoint and no validation definition 'january_'; there is january"),
         ("../nightly", "is no name of anything"),
     ],
 )
