@@ -102,7 +102,8 @@ class _Board:
             "/run": self._page("run.html", lambda what: shelf.run(what, self._door.tasks)),
             "/verify": self._verify,
             "/pack": self._pack,
-            "/report": self._report,
+            "/report": self._report(self._shelf.report),
+            "/fleet": self._report(self._shelf.fleet),
             "/audit.csv": self._export_csv,
             "/audit.json": self._export_json,
             "/card.json": self._card,
@@ -170,14 +171,17 @@ class _Board:
         name, content = await _in_thread(lambda: _packed(self._shelf, what))
         return Response(content, media_type="application/zip", headers=_download(name))
 
-    async def _report(self, _: Request, what: Asked) -> Response:
-        from fastapi.responses import Response
+    def _report(self, made: Callable[[Asked, Reports], tuple[str, str, bytes]]) -> Page:
+        async def page(_: Request, what: Asked) -> Response:
+            from fastapi.responses import Response
 
-        reports = self._door.reports
-        if reports is None:
-            raise NotShown(404, "there are no reports here")
-        name, media, content = await _in_thread(lambda: self._shelf.report(what, reports))
-        return Response(content, media_type=media, headers=_download(name))
+            reports = self._door.reports
+            if reports is None:
+                raise NotShown(404, "there are no reports here")
+            name, media, content = await _in_thread(lambda: made(what, reports))
+            return Response(content, media_type=media, headers=_download(name))
+
+        return page
 
     async def _export_csv(self, _: Request, what: Asked) -> Response:
         from fastapi.responses import StreamingResponse
@@ -227,8 +231,8 @@ def _download(name: str) -> dict[str, str]:
     return {"Content-Disposition": f'attachment; filename="{name}"'}
 
 
-ROUTES = ("/board", "/story", "/waivers", "/audit", "/entry", "/policy", "/run", "/pack", "/report", "/audit.csv",
-          "/audit.json", "/card.json", "/verify")  # fmt: skip
+ROUTES = ("/board", "/story", "/waivers", "/audit", "/entry", "/policy", "/run", "/pack", "/report", "/fleet",
+          "/audit.csv", "/audit.json", "/card.json", "/verify")  # fmt: skip
 """Every route that shows something of the ledger."""
 
 

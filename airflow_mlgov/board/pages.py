@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,8 +19,9 @@ from airflow_mlgov.board.rows import SORTS, STATES
 from airflow_mlgov.board.run import Task, told_run
 from airflow_mlgov.board.story import signature, statement_in, tell
 from airflow_mlgov.errors import EvidenceError, MlgovError
+from airflow_mlgov.evidence.erasure import beside
 from airflow_mlgov.evidence.statements import DecisionStatement, ObservationStatement, PromotionStatement
-from airflow_mlgov.evidence.verification import Evidence, only, verify_entry
+from airflow_mlgov.evidence.verification import Evidence, only, verify_entry, with_texts
 from airflow_mlgov.governance.reasons import reasons
 from airflow_mlgov.release.explanation import explain, explain_bytes
 from airflow_mlgov.release.observations import told_observation
@@ -39,7 +40,7 @@ _MOST_DECISIONS = 300
 MOST_EXPORTED = 10_000
 _KINDS = (
     "gate", "provenance", "approval", "decision", "intent", "promotion", "policy", "incident", "checkpoint", "waiver",
-    "emergency", "audit", "quarantine", "report", "observation",
+    "emergency", "audit", "quarantine", "report", "observation", "erasure",
 )  # fmt: skip
 NEEDS = {
     "deny": "should not serve",
@@ -87,6 +88,16 @@ class Reports(Protocol):
         self, bench: Bench, standing: Standing, dossier: Dossier, champion: str | None, name: str, form: str
     ) -> tuple[str, str, bytes]:
         """The end of a file's name, its media type, and its bytes."""
+
+    fleet_forms: tuple[str, ...]
+
+    def fleet(
+        self, bench: Bench, models: Collection[str], environment: str | None, form: str, *, whole: bool
+    ) -> tuple[str, str, bytes]:
+        """The same of all models that are named.
+
+        :param whole: whether there are no others
+        """
 
 
 class _Again:
@@ -243,6 +254,21 @@ class Shelf:
         ending, media, content = reports.report(self._keeper.bench(), standing, dossier, champion, named, form)
         return f"{_safe(standing)}{ending}", media, content
 
+    def fleet(self, asked: Asked, reports: Reports) -> tuple[str, str, bytes]:
+        """The report of every model that the reader may read; the rest as of :meth:`report`."""
+        what, _ = self._look(asked)
+        models = self._keeper.rows.models(what)
+        if not models:
+            raise NotShown(403, "there is no model that you may read")
+        ending, media, content = reports.fleet(
+            self._keeper.bench(),
+            models,
+            self._keeper.source.environment,
+            asked.get("format"),
+            whole=what.everything,
+        )
+        return f"fleet{ending}", media, content
+
     # -- lists --------------------------------------------------------------------------------------------------------
 
     def waivers(self, asked: Asked) -> dict[str, Any]:
@@ -310,6 +336,7 @@ class Shelf:
             "row": rows[0],
             "signed": self._signed([entry.seq])[entry.seq],
             "statement": json.dumps(statement_in(entry.envelope), indent=2),
+            "beside": beside(entry, self._keeper.walked, self._keeper.trust),
         }
 
     def run(self, asked: Asked, tasks: Callable[[str, str], Sequence[Task]] | None) -> dict[str, Any]:
@@ -323,7 +350,7 @@ class Shelf:
         evidence, bad = [], []
         for entry in walked.load([row["seq"] for row in reversed(rows)]):
             try:
-                evidence.append(verify_entry(entry, trust))
+                evidence.append(with_texts(verify_entry(entry, trust), walked, trust))
             except EvidenceError as error:
                 bad.append((entry, str(error)))
         known = tasks(dag_id, run_id) if tasks is not None and run_id else None

@@ -20,7 +20,7 @@ from typing import Any
 from airflow_mlgov.board.readers import Reader
 from airflow_mlgov.evidence.chain import Entry
 from airflow_mlgov.evidence.headlines import headline, model_in, own_part
-from airflow_mlgov.evidence.statements import PARTS
+from airflow_mlgov.evidence.statements import PARTS, ErasureStatement
 
 _SCHEMA = """
 PRAGMA journal_mode = WAL;
@@ -111,6 +111,8 @@ class Rows:
                 "UPDATE model SET stale = 1 WHERE name IN (SELECT model FROM made_from WHERE digest = ?)",
                 [(row[5],) for row in rows if not row[3]],
             )
+            if any(entry.kind == ErasureStatement.kind for entry, _ in entries):  # no row may show what was erased
+                connection.execute("UPDATE model SET stale = 1")
 
     def belongs(self, model: str, dag_id: str) -> None:
         """A model's verified evidence was made by a DAG."""
@@ -253,6 +255,7 @@ class Rows:
         if not hasattr(self._local, "connection"):
             self._local.connection = sqlite3.connect(self._path, timeout=30, isolation_level=None)
             self._local.connection.row_factory = sqlite3.Row
+            self._local.connection.execute("PRAGMA secure_delete = ON")
         return self._local.connection  # type: ignore[no-any-return]
 
     def _all(self, query: str, given: Sequence[Any] | Mapping[str, Any]) -> list[dict[str, Any]]:

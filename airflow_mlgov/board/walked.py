@@ -107,3 +107,7 @@ class Walked(Verified):
         if not 1 <= seq <= self.size:
             return super().get(0)
         return self._index.load([seq])[0]
+
+    def text(self, sha256: str) -> tuple[str, str] | None:
+        """Salt and text of what a person typed, as the database has them now."""
+        return self._index.ledger.texts([sha256]).get(sha256)

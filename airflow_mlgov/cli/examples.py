@@ -78,6 +78,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "ledger add": ("mlgov ledger add scan.dsse.json --as scanner --model models:/credit_risk/7 --policy mlgov.yaml",),
     "ledger show": ("mlgov ledger show 42",),
     "ledger checkpoint": ("mlgov ledger checkpoint --out s3://audit/2026-11-24.json",),
+    "ledger erase": (
+        "mlgov ledger erase --entry 42 --ground mistake --reason 'named a customer'",
+        "mlgov ledger erase --person olga --ground request",
+    ),
+    "ledger person": ("mlgov ledger person olga --json > olga.json",),
     "ledger quarantine": ("mlgov ledger quarantine 42 --reason 'written by a script that had no key'",),
     "ledger export": ("mlgov ledger export --model models:/credit_risk@champion --out evidence.zip",),
     "sinks deliver": ("mlgov sinks deliver",),

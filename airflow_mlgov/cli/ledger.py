@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,7 @@ from airflow_mlgov.cli.common import (
 )
 from airflow_mlgov.cli.configured import from_environment, ledger_at, required
 from airflow_mlgov.cli.ledger_search import Kinds, Last, Model, require_kinds, search, show
+from airflow_mlgov.cli.ledger_texts import erase, lines_of, person, require_whole, show_beside
 from airflow_mlgov.cli.values import path, whole
 from airflow_mlgov.errors import ConfigurationError
 
@@ -37,21 +39,31 @@ ledger_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The 
 def ledger_verify(
     ledger: LedgerUrl,
     checkpoint: Checkpoints = None,
-    trust: Annotated[Path | None, typer.Option("--trust", parser=path, help="Trust root, for the checkpoints.")] = None,
+    trust: Annotated[
+        Path | None, typer.Option("--trust", parser=path, help="Trust root, for checkpoints and notices of erasure.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Walk the whole chain, and hold it against checkpoints that were kept elsewhere."""
+    """Walk the whole chain, hold it against checkpoints that were kept elsewhere, and the texts beside it against what
+    was signed of them."""
+    from airflow_mlgov.evidence.erasure import KINDS, account
     from airflow_mlgov.evidence.signing import TrustRoot
 
-    wanted = checkpoint or from_environment("checkpoint")
-    marks = open_checkpoints(checkpoint, TrustRoot.load(trust or required("trust_root")())) if wanted else []
-    now = ledger_at(ledger, create=False).verify(marks)
+    wanted, given = checkpoint or from_environment("checkpoint"), trust or from_environment("trust_root")
+    keys = TrustRoot.load(given or required("trust_root")()) if wanted or given else None
+    marks = open_checkpoints(checkpoint, keys) if wanted and keys else []
+    now, walked = ledger_at(ledger, create=False).verify_with_texts(KINDS, marks)
+    texts = account(walked, keys)
     if as_json:
-        print_json({**now._asdict(), "checkpoints": [mark._asdict() for mark in marks]})
-        return
-    say(f"the chain holds: {now.size} entries, head {now.head}, root {now.root}")
-    for mark in marks:
-        say(f"it holds what the checkpoint of {mark.size} entries says")
+        print_json(
+            {**now._asdict(), "checkpoints": [mark._asdict() for mark in marks], "texts": asdict(texts)},
+        )
+    else:
+        say(f"the chain holds: {now.size} entries, head {now.head}, root {now.root}")
+        for mark in marks:
+            say(f"it holds what the checkpoint of {mark.size} entries says")
+        say(*lines_of(texts, checked=keys is not None))
+    require_whole(texts)
 
 
 @ledger_app.command("list")
@@ -77,6 +89,8 @@ def ledger_list(
 
 
 ledger_app.command("search")(search)
+ledger_app.command("erase")(erase)
+ledger_app.command("person")(person)
 
 
 @ledger_app.command("show")
@@ -86,7 +100,8 @@ def ledger_show(
     """Print one entry with its statement."""
     from airflow_mlgov.evidence.digests import parse_json
 
-    entry = ledger_at(ledger, create=False).get(seq)
+    walked = ledger_at(ledger, create=False).walk()
+    entry = walked.get(seq)
     envelope = parse_json(entry.envelope)
     print_json(
         {
@@ -96,6 +111,7 @@ def ledger_show(
             "envelope_sha256": entry.envelope_sha256,
             "signed_by": [item["keyid"] for item in envelope["signatures"]],
             "statement": parse_json(b64decode(envelope["payload"])),
+            **show_beside(entry, walked),
         }
     )
 

@@ -18,7 +18,7 @@ from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.strict_files import nearest
 
 if TYPE_CHECKING:
-    from airflow_mlgov.evidence.chain import Entry
+    from airflow_mlgov.evidence.chain import Entry, Verified
     from airflow_mlgov.evidence.statements import Statement
 
 Last = Annotated[int, typer.Option("--last", parser=whole, help="At most so many, the newest; 0: all.")]
@@ -43,8 +43,9 @@ def search(
     """Find entries, the newest last; all that is asked for has to fit. Walks the chain first; judges no signature."""
     wanted = _Wanted(text, person, gate, _moment(after, "--after"), _moment(before, "--before"))
     require_kinds(kind)
-    walked = ledger_at(ledger, create=False).walk().entries(model=model)
-    show([entry for entry in walked if (not kind or entry.kind in kind) and wanted.fits(entry)], last, as_json)
+    walked = ledger_at(ledger, create=False).walk()
+    found = walked.entries(model=model)
+    show([entry for entry in found if (not kind or entry.kind in kind) and wanted.fits(entry, walked)], last, as_json)
 
 
 def require_kinds(kinds: list[str] | None) -> None:
@@ -83,8 +84,8 @@ class _Wanted:
     after: datetime | None
     before: datetime | None
 
-    def fits(self, entry: Entry) -> bool:
-        """Whether an entry has all of it."""
+    def fits(self, entry: Entry, walked: Verified) -> bool:
+        """Whether an entry has all of it, in its statement or beside it."""
         recorded = datetime.fromisoformat(entry.recorded_at)
         recorded = recorded if recorded.tzinfo else recorded.replace(tzinfo=UTC)
         if (self.after and recorded < self.after) or (self.before and recorded > self.before):
@@ -92,7 +93,7 @@ class _Wanted:
         if not (self.text or self.person or self.gate):
             return True
         document = _document(entry)
-        if self.text and not any(self.text.casefold() in said.casefold() for said in _texts(document)):
+        if self.text and not any(self.text.casefold() in said.casefold() for said in _said(entry, document, walked)):
             return False
         return self._is_by_and_of(document)
 
@@ -125,6 +126,13 @@ def _document(entry: Entry) -> Any:
     from airflow_mlgov.evidence.digests import parse_json
 
     return parse_json(b64decode(parse_json(entry.envelope)["payload"]))
+
+
+def _said(entry: Entry, document: Any, walked: Verified) -> Iterator[str]:
+    from airflow_mlgov.evidence.erasure import beside
+
+    yield from _texts(document)
+    yield from (text.shown for text in beside(entry, walked) if text.state == "kept")
 
 
 def _texts(value: Any) -> Iterator[str]:

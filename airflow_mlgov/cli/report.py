@@ -198,11 +198,13 @@ def _fleet(bench: Bench, environment: str | None, form: str) -> bytes:
 
 
 def _refuse_for_fleet(model: str | None, form: str, sign: str | None, push: bool) -> None:
+    from airflow_mlgov.reports.rendering import OF_MANY
+
     if model or sign or push:
         raise ConfigurationError(
             "the fleet is of all models: a model, --sign and --push are for a report about one", code="report.fleet"
         )
-    if form in ("oscal", "cyclonedx"):
+    if form not in OF_MANY:
         raise ConfigurationError(f"{form} is of one model, not of the fleet", code="report.fleet")
 
 

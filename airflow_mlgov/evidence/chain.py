@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64decode
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -22,6 +22,8 @@ from airflow_mlgov.evidence.statements import CLASSES
 _DOMAIN = b"\x01mlgov-ledger-v1\x00"
 GENESIS = "0" * 64
 """What stands as ``prev`` in the first entry."""
+Texts = Mapping[str, tuple[str, str]]
+"""Salted digest -> salt, as hex digits, and text of what a person typed."""
 
 
 @dataclass(frozen=True)
@@ -68,20 +70,27 @@ class Head(NamedTuple):
 
 @dataclass(frozen=True)
 class Verified:
-    """The entries of a chain that was walked from its first to its last, in memory. Made by :func:`verified` alone."""
+    """The entries of a chain that was walked from its first to its last, in memory. Made by :func:`verified` and
+    :func:`walk_keeping` alone."""
 
     _state: Trail
     _entries: Sequence[Entry]
+    _texts: Texts = field(default_factory=dict)
 
     @property
     def head(self) -> Head:
         """How long it is and what it holds."""
         return self._state.head
 
-    def continued(self, entries: Iterable[Entry]) -> Verified:
+    def text(self, sha256: str) -> tuple[str, str] | None:
+        """Salt and text of what a person typed, by its salted digest; None where nothing is kept of it."""
+        return self._texts.get(sha256)
+
+    def continued(self, entries: Iterable[Entry], texts: Texts) -> Verified:
         """The chain and what was written since, without a walk over what was walked.
 
         :param entries: from the last one that was walked on
+        :param texts: as they are now
         :raises EvidenceError: they do not follow
         """
         since = iter(entries)
@@ -94,7 +103,7 @@ class Verified:
         for entry in since:
             state.take(entry)
             kept.append(entry)
-        return Verified(state, kept)
+        return Verified(state, kept, texts)
 
     def entries(
         self, digests: Iterable[str] | None = None, *, kind: str | None = None, model: str | None = None
@@ -138,8 +147,13 @@ class Verified:
         return found
 
 
-def verified(entries: Iterable[Entry], checkpoints: Iterable[Head] = (), *, withheld: bool = False) -> Verified:
-    """Walk the whole chain and keep what was walked; parameters and errors as for :func:`walk`."""
+def verified(
+    entries: Iterable[Entry], checkpoints: Iterable[Head] = (), *, withheld: bool = False, texts: Texts | None = None
+) -> Verified:
+    """Walk the whole chain and keep what was walked; parameters and errors as for :func:`walk`.
+
+    :param texts: what stands beside the statements
+    """
     kept: list[Entry] = []
 
     def passing() -> Iterable[Entry]:
@@ -147,7 +161,26 @@ def verified(entries: Iterable[Entry], checkpoints: Iterable[Head] = (), *, with
             kept.append(entry)
             yield entry
 
-    return Verified(_follow(passing(), checkpoints, withheld), kept)
+    return Verified(_follow(passing(), checkpoints, withheld), kept, texts or {})
+
+
+def walk_keeping(
+    kinds: Collection[str], entries: Iterable[Entry], checkpoints: Iterable[Head], texts: Texts
+) -> tuple[Head, Verified]:
+    """Walk the whole chain and keep the entries of some kinds alone; errors as for :func:`walk`.
+
+    :returns: what the chain is, and those entries, found by digest and kind and not by number
+    """
+    kept: list[Entry] = []
+
+    def passing() -> Iterable[Entry]:
+        for entry in entries:
+            if entry.kind in kinds:
+                kept.append(entry)
+            yield entry
+
+    trail = _follow(passing(), checkpoints, withheld=False)
+    return trail.head, Verified(trail, kept, texts)
 
 
 def link(prev: str, seq: int, row: Mapping[str, str]) -> str:

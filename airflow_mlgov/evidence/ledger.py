@@ -11,7 +11,7 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -34,12 +34,14 @@ from airflow_mlgov.evidence.chain import (
     GENESIS,
     Entry,
     Head,
+    Texts,
     Verified,
     check_history,
     link,
     read_envelope,
     verified,
     walk,
+    walk_keeping,
 )
 from airflow_mlgov.evidence.ledger_schema import (
     STEPS,
@@ -51,9 +53,10 @@ from airflow_mlgov.evidence.ledger_schema import (
     open_engine,
     table,
 )
+from airflow_mlgov.evidence.ledger_schema import texts as texts_table
 from airflow_mlgov.evidence.ledger_watch import look
 from airflow_mlgov.evidence.signing import sign_statement
-from airflow_mlgov.evidence.statements import LedgerMark, Signed
+from airflow_mlgov.evidence.statements import LedgerMark, Signed, Typed
 from airflow_mlgov.urls import database_url, shown_database
 
 if TYPE_CHECKING:
@@ -82,23 +85,30 @@ class Ledger:
         :raises EvidenceError: the database did not keep the entry as it was written
         """
         size, head = self.last() if seen is None else seen[:2]
-        return self.append(sign_statement(replace(statement, ledger=LedgerMark(size, head)).as_json(), signer))
+        envelope = sign_statement(replace(statement, ledger=LedgerMark(size, head)).as_json(), signer)
+        return self.append(envelope, statement.texts().values())
 
-    def append(self, envelope: str) -> Entry:
+    def append(self, envelope: str, texts: Iterable[Typed] = ()) -> Entry:
         """Store one envelope as the next entry, and read it back before and after the commit.
 
+        :param texts: what people typed for it, to be kept beside it
         :raises DependencyError: the database is down or locked; nothing was stored, unless it went down after the
             commit, and for longer than it takes to look
         :raises AccessError: the ledger is read-only for this identity; nothing was stored
         :raises EvidenceError: the text is not an envelope with a statement of a known kind, or was signed over another
             ledger; or the database did not keep the entry as it was written (``ledger.not_kept``)
         """
+        typed = list(texts)
+        if typed:
+            with _database_errors(self.url):
+                migrate(self._engine, self.url)  # a ledger of before that was opened to be read has no room for texts
         entry: Entry | None = None
         try:
             with self._transaction(write=True) as connection:
                 entry = _next(connection, envelope)
                 connection.execute(table.insert().values(asdict(entry)))
                 self._read_back(connection, entry)
+                _keep(connection, typed)
         except DependencyError:
             if entry is None or self.read([entry.seq]) != [entry]:
                 raise
@@ -116,8 +126,8 @@ class Ledger:
         """
         with self._transaction() as connection:
             if since is not None:
-                return since.continued(_rows(connection, since.head.size))
-            return verified(_rows(connection), checkpoints)
+                return since.continued(_rows(connection, since.head.size), _texts(connection))
+            return verified(_rows(connection), checkpoints, texts=_texts(connection))
 
     def entries(
         self, digests: Iterable[str] | None = None, *, kind: str | None = None, model: str | None = None
@@ -152,6 +162,25 @@ class Ledger:
                 found += [Entry(**row) for row in connection.execute(query).mappings()]
         return found
 
+    def texts(self, digests: Iterable[str]) -> Texts:
+        """What is kept of what people typed, by the salted digests that statements hold."""
+        with self._transaction() as connection:
+            return _texts(connection, list(digests))
+
+    def forget(self, digests: Iterable[str]) -> None:
+        """Erase texts and their salts; the database lets go only of those whose notice is in the ledger.
+
+        :raises EvidenceError: there is no notice of one (``ledger.append_only``); nothing was erased
+        :raises DependencyError: the database is down or locked
+        :raises AccessError: it refuses the identity
+        """
+        with self._transaction(write=True) as connection:
+            connection.execute(texts_table.delete().where(texts_table.c.sha256.in_(list(digests))))
+        if self._engine.dialect.name == "postgresql":
+            with _database_errors(self.url), self._engine.connect() as connection:
+                vacuum = connection.execution_options(isolation_level="AUTOCOMMIT")
+                vacuum.exec_driver_sql("VACUUM mlgov_ledger_texts")  # until then the old rows are in its files
+
     def last(self) -> tuple[int, str]:
         """Number and hash of the last entry, without a walk; 0 and ``chain.GENESIS`` if there is none."""
         with self._transaction() as connection:
@@ -165,6 +194,11 @@ class Ledger:
         """
         with self._transaction() as connection:
             return walk(_rows(connection), checkpoints)
+
+    def verify_with_texts(self, kinds: Collection[str], checkpoints: Iterable[Head] = ()) -> tuple[Head, Verified]:
+        """:meth:`verify`, keeping the entries of some kinds, and the texts beside them."""
+        with self._transaction() as connection:
+            return walk_keeping(kinds, _rows(connection), checkpoints, _texts(connection))
 
     def oddities(self) -> list[str]:
         """What somebody has added to, altered in or taken from the ledger's table in its database, a sentence each."""
@@ -270,6 +304,24 @@ def _rows(connection: Connection, first: int = 0) -> Iterator[Entry]:
     query = sa.select(table).order_by(table.c.seq)
     rows = connection.execution_options(yield_per=1000).execute(query.where(table.c.seq >= first) if first else query)
     return (Entry(**row) for row in rows.mappings())
+
+
+def _texts(connection: Connection, digests: Sequence[str] | None = None) -> dict[str, tuple[str, str]]:
+    if not sa.inspect(connection).has_table(texts_table.name):  # a ledger of before, which is only read
+        return {}
+    query = sa.select(texts_table)
+    if digests is not None:
+        query = query.where(texts_table.c.sha256.in_(digests))
+    return {row.sha256: (row.salt, row.text) for row in connection.execute(query)}
+
+
+def _keep(connection: Connection, texts: Iterable[Typed]) -> None:
+    """Those that are not kept yet: everybody who signs a waiver signs the same terms."""
+    new = {text.sha256: text for text in texts if text.salt is not None}
+    for sha256 in _texts(connection, list(new)) if new else ():
+        del new[sha256]
+    for sha256, text in new.items():
+        connection.execute(texts_table.insert().values(sha256=sha256, salt=text.salt, text=str(text)))
 
 
 def _head_at(connection: Connection, size: int) -> str:

@@ -27,6 +27,14 @@ table = sa.Table(
     sa.Column("envelope_sha256", sa.String(64), nullable=False),
     sa.Column("envelope", sa.Text, nullable=False),
 )
+texts = sa.Table(
+    "mlgov_ledger_texts",
+    _metadata,
+    sa.Column("sha256", sa.String(64), primary_key=True),
+    sa.Column("salt", sa.String(64), nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+)
+"""What people typed, beside the ledger by its salted digest: never changed, and erased after a notice alone."""
 _schema = sa.Table("mlgov_ledger_schema", _metadata, sa.Column("version", sa.Integer, primary_key=True))
 
 _FIRST = [
@@ -37,6 +45,12 @@ _FIRST = [
     "CREATE INDEX ix_mlgov_ledger_subject_digest ON mlgov_ledger (subject_digest)",
     "CREATE TABLE mlgov_ledger_schema (version INTEGER NOT NULL PRIMARY KEY)",
 ]
+
+_TEXTS = (
+    "CREATE TABLE mlgov_ledger_texts (sha256 VARCHAR(64) NOT NULL PRIMARY KEY, salt VARCHAR(64) NOT NULL, "
+    "text TEXT NOT NULL)"
+)
+_NO_NOTICE = "NOT EXISTS (SELECT 1 FROM mlgov_ledger WHERE kind = 'erasure' AND subject_digest = OLD.sha256)"
 
 STEPS: dict[str, tuple[list[str], ...]] = {
     "sqlite": (
@@ -55,6 +69,16 @@ STEPS: dict[str, tuple[list[str], ...]] = {
             "WHEN EXISTS (SELECT 1 FROM mlgov_ledger WHERE seq = NEW.seq OR prev = NEW.prev OR hash = NEW.hash) "
             "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END",
         ],
+        [
+            _TEXTS,
+            "CREATE TRIGGER mlgov_ledger_texts_no_update BEFORE UPDATE ON mlgov_ledger_texts "
+            "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END",
+            f"CREATE TRIGGER mlgov_ledger_texts_no_delete BEFORE DELETE ON mlgov_ledger_texts WHEN {_NO_NOTICE} "
+            "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END",
+            "CREATE TRIGGER mlgov_ledger_texts_no_replace BEFORE INSERT ON mlgov_ledger_texts "
+            "WHEN EXISTS (SELECT 1 FROM mlgov_ledger_texts WHERE sha256 = NEW.sha256) "
+            "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END",
+        ],
     ),
     "postgresql": (
         [
@@ -65,6 +89,15 @@ STEPS: dict[str, tuple[list[str], ...]] = {
             "FOR EACH STATEMENT EXECUTE FUNCTION mlgov_ledger_refuse()",
         ],
         ["CREATE INDEX ix_mlgov_ledger_subject_name ON mlgov_ledger (subject_name text_pattern_ops)"],
+        [
+            _TEXTS,
+            "CREATE OR REPLACE FUNCTION mlgov_ledger_texts_refuse() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN IF {_NO_NOTICE} THEN RAISE EXCEPTION 'the ledger is append-only'; END IF; RETURN OLD; END $$",
+            "CREATE TRIGGER mlgov_ledger_texts_no_delete BEFORE DELETE ON mlgov_ledger_texts "
+            "FOR EACH ROW EXECUTE FUNCTION mlgov_ledger_texts_refuse()",
+            "CREATE TRIGGER mlgov_ledger_texts_no_change BEFORE UPDATE OR TRUNCATE ON mlgov_ledger_texts "
+            "FOR EACH STATEMENT EXECUTE FUNCTION mlgov_ledger_refuse()",
+        ],
     ),
 }
 """Backend -> the statements of schema 1, 2 …"""
@@ -107,6 +140,7 @@ def open_engine(url: URL, timeout: float, *, create: bool) -> Engine:
     def _own_transactions(connection: Any, _: Any) -> None:
         connection.isolation_level = None
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA secure_delete=ON")  # what is erased leaves no page that still holds it
 
     return engine
 

@@ -40,12 +40,17 @@ def _all(connection: Connection, query: str) -> list[dict[str, Any]]:
 
 
 def _sqlite(connection: Connection) -> Iterator[str]:
-    made = {match[2]: (match[1].lower(), _plain(sql)) for sql in _sqlite_steps() if (match := _MADE.match(sql))}
+    (version,) = _all(connection, "SELECT max(version) AS steps FROM mlgov_ledger_schema")
+    steps = _sqlite_steps(version["steps"] or 0)
+    made = {match[2]: (match[1].lower(), _plain(sql)) for sql in steps if (match := _MADE.match(sql))}
     found = _all(
-        connection, "SELECT type, name, sql FROM sqlite_master WHERE lower(tbl_name) = 'mlgov_ledger' ORDER BY name"
+        connection,
+        "SELECT type, name, sql FROM sqlite_master "
+        "WHERE lower(tbl_name) IN ('mlgov_ledger', 'mlgov_ledger_texts') ORDER BY name",
     )
     there = {row["name"]: (row["type"], _plain(row["sql"] or "")) for row in found}
     kind, text = there.pop("mlgov_ledger", ("table", ""))
+    there.pop("mlgov_ledger_texts", None)
     if kind != "table" or not text.upper().startswith("CREATE TABLE"):
         yield f"is no table but {'a view' if kind == 'view' else 'a virtual table or nothing'}"
         return
@@ -61,8 +66,8 @@ def _sqlite(connection: Connection) -> Iterator[str]:
         yield f"is damaged, or an index leaves rows out: {'; '.join(damage[:_DAMAGE_SHOWN])}"
 
 
-def _sqlite_steps() -> Iterator[str]:
-    for step in STEPS["sqlite"]:
+def _sqlite_steps(version: int) -> Iterator[str]:
+    for step in STEPS["sqlite"][:version]:
         yield from step
 
 
@@ -103,6 +108,7 @@ def _postgresql(connection: Connection) -> Iterator[str]:
             yield f"has a foreign {what} {name}"
     if found["kind"] == "r":
         yield from _triggers(connection)
+        yield from _triggers_of_texts(connection)
         yield from _indexes(connection)
 
 
@@ -134,6 +140,34 @@ def _triggers(connection: Connection) -> Iterator[str]:
         yield f"has the trigger {name} disabled"
     if trigger["type"] != _BEFORE_ANY_CHANGE or not trigger["plain"] or not _refuses(trigger["body"]):
         yield f"has the trigger {name} altered"
+
+
+_OF_TEXTS = {
+    "mlgov_ledger_texts_no_change": "mlgov_ledger_refuse",
+    "mlgov_ledger_texts_no_delete": "mlgov_ledger_texts_refuse",
+}
+"""Triggers of the texts beside the ledger -> what they call."""
+
+
+def _triggers_of_texts(connection: Connection) -> Iterator[str]:
+    if not _all(connection, "SELECT 1 AS there WHERE to_regclass('mlgov_ledger_texts') IS NOT NULL"):
+        return
+    found = {
+        row["name"]: row
+        for row in _all(
+            connection,
+            "SELECT t.tgname AS name, t.tgenabled::text AS enabled, p.proname AS calls, p.prosrc AS body "
+            "FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid "
+            "WHERE t.tgrelid = to_regclass('mlgov_ledger_texts') AND NOT t.tgisinternal",
+        )
+    }
+    for name, calls in _OF_TEXTS.items():
+        there = found.pop(name, None)
+        if there is None:
+            yield f"lacks the trigger {name}"
+        elif there["enabled"] not in ("O", "A") or there["calls"] != calls or "append-only" not in there["body"]:
+            yield f"has the trigger {name} disabled or altered"
+    yield from (f"has a foreign trigger {name}" for name in found)
 
 
 def _refuses(body: str) -> bool:

@@ -16,9 +16,10 @@ from typing import Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 
 from airflow_mlgov.errors import ConfigurationError, EvidenceError, MlgovError
-from airflow_mlgov.evidence.chain import Entry, Head, Verified, read_envelope, verified
+from airflow_mlgov.evidence.chain import Entry, Head, Texts, Verified, read_envelope, verified
 from airflow_mlgov.evidence.checkpoints import open_checkpoint
 from airflow_mlgov.evidence.digests import hash_tree, parse_json
+from airflow_mlgov.evidence.erasure import typed_in
 from airflow_mlgov.evidence.headlines import own_part
 from airflow_mlgov.evidence.ledger import Ledger
 from airflow_mlgov.evidence.model_signature import signed_digest
@@ -37,6 +38,7 @@ MAX_RATIO = 200
 _ALWAYS = 1024**2
 """Bytes that are read however well they were packed."""
 _MANIFEST, _ENTRIES, _CHECKPOINT = "manifest.json", "ledger.jsonl", "checkpoint.json"
+_TEXTS = "texts.jsonl"
 _SIGNATURE = "model.sig"
 
 
@@ -53,13 +55,19 @@ def write_pack(
     """
     if signature is not None and signed_digest(signature) != model.digest:
         raise EvidenceError(f"the bundle is over other files than those of {model}", code="artifact.changed")
-    entries = ledger.walk().entries()
+    walked = ledger.walk()
+    entries = walked.entries()
     wanted = _about(entries, model)
+    texts = _typed(entries, wanted)
+    wanted |= texts  # the notices of those that were erased,
+    texts = _typed(entries, wanted)  # and what was typed for these
     try:
         with ZipFile(out, "x", ZIP_DEFLATED) as pack:
             pack.writestr(_MANIFEST, json.dumps({"version": _VERSION, "model": asdict(model)}, indent=2))
             lines = [json.dumps(_row(entry, whole=entry.subject_digest in wanted)) for entry in entries]
             pack.writestr(_ENTRIES, "\n".join(lines) + "\n")
+            if texts:
+                pack.writestr(_TEXTS, _lines_of(texts, walked))
             if checkpoint:
                 pack.writestr(_CHECKPOINT, checkpoint)
             if signature:
@@ -92,6 +100,19 @@ def _runs_noted(entries: Sequence[Entry], about: set[str]) -> set[str]:
     return noted & {run_digest(run) for run in runs if {"dag_id", "run_id"} <= run.keys()}
 
 
+def _typed(entries: Sequence[Entry], wanted: set[str]) -> set[str]:
+    """Salted digests of what was typed for the entries that are whole."""
+    return {digest for entry in entries if entry.subject_digest in wanted for digest in typed_in(entry)}
+
+
+def _lines_of(digests: Iterable[str], walked: Verified) -> str:
+    """What people typed and was not erased, a line each."""
+    kept = {digest: text for digest in sorted(digests) if (text := walked.text(digest)) is not None}
+    return "".join(
+        json.dumps({"sha256": digest, "salt": salt, "text": text}) + "\n" for digest, (salt, text) in kept.items()
+    )
+
+
 def _row(entry: Entry, whole: bool) -> dict[str, Any]:
     row = asdict(entry)
     return row if whole else {**row, "envelope": ""}
@@ -105,6 +126,7 @@ class Pack:
     checkpoint: Head | None
     """What its signed checkpoint says; None if it has none."""
     _entries: tuple[Entry, ...]
+    _texts: Texts
     signature: str | None = None
     """A bundle of Model Signing over the model's files, for `model_signing verify`; None if it has none."""
 
@@ -114,7 +136,7 @@ class Pack:
         :raises EvidenceError: it does not hold
         """
         own = [self.checkpoint] if self.checkpoint else []
-        return verified(self._entries, [*own, *checkpoints], withheld=True)
+        return verified(self._entries, [*own, *checkpoints], withheld=True, texts=self._texts)
 
     def subject(self, artifact: Path | None) -> Subject:
         """The model version, by the bytes of ``artifact`` if given, else as the pack's maker hashed it."""
@@ -148,6 +170,7 @@ def open_pack(path: Path, trust: TrustRoot) -> Pack:
                 )
             model = _model(manifest["model"])
             entries = tuple(_entries(_member(pack, _ENTRIES, path)))
+            texts = _read_texts(_member(pack, _TEXTS, path)) if _TEXTS in pack.namelist() else {}
             kept = _CHECKPOINT in pack.namelist()
             checkpoint = open_checkpoint(_member(pack, _CHECKPOINT, path), trust) if kept else None
             signature = _member(pack, _SIGNATURE, path) if _SIGNATURE in pack.namelist() else None
@@ -157,7 +180,7 @@ def open_pack(path: Path, trust: TrustRoot) -> Pack:
         if isinstance(error, MlgovError):
             raise
         raise ConfigurationError(f"{path} is not an evidence pack: {error}", code="pack.malformed") from error
-    return Pack(model, checkpoint, entries, signature)
+    return Pack(model, checkpoint, entries, texts, signature)
 
 
 def _member(pack: ZipFile, name: str, path: Path) -> str:
@@ -196,3 +219,14 @@ def _entries(text: str) -> Iterator[Entry]:
                 f"the pack holds a line that is not a ledger entry: {line[:80]}", code="pack.entry_malformed"
             )
         yield entry
+
+
+def _read_texts(text: str) -> Texts:
+    found = {}
+    for line in filter(None, text.split("\n")):
+        said = parse_json(line)
+        digest, salt, typed = said["sha256"], said["salt"], said["text"]
+        if not all(isinstance(value, str) for value in (digest, salt, typed)):
+            raise EvidenceError(f"the pack holds a line that is no text: {line[:80]}", code="pack.entry_malformed")
+        found[digest] = (salt, typed)
+    return found

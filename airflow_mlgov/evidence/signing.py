@@ -34,12 +34,13 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
 OFFICES = (
     *("registration", "approval", "promotion", "reconcile", "checkpoint", "waiver", "audit", "external", "witness"),
-    "observation",
+    *("observation", "erasure"),
 )
 """What a key may be allowed to sign besides the result of a gate: what a model was made from, a person's answer, a
 promotion (with its decision and rollback), an incident in the registry, a checkpoint of the ledger, a person's
 exception (a waiver or a break-glass), the audit that follows one, that evidence of others was added, of those others'
-own keys, that evidence, and that somebody has set a state in Airflow by hand."""
+own keys, that evidence, that somebody has set a state in Airflow by hand, and that a text which a person typed was
+erased."""
 OF_PEOPLE = frozenset({"approval", "waiver"})
 """What a key of one person's may be allowed to sign."""
 _DUTY = re.compile(r"[a-z][a-z0-9_]*")

@@ -25,10 +25,12 @@ from airflow_mlgov.evidence.statements import (
     STATEMENT,
     ApprovalStatement,
     Context,
+    ErasureStatement,
     GateStatement,
     Person,
     QuarantineStatement,
     Statement,
+    Typed,
     form_of,
     read_statement,
 )
@@ -246,7 +248,7 @@ def collect(
     set_aside: Mapping[int, str] | None = None
     for entry in records.entries(digests, kind=kind, model=model):
         try:
-            evidence = verify_entry(entry, trust)
+            evidence = with_texts(verify_entry(entry, trust), records, trust)
         except EvidenceError as error:
             set_aside = quarantined(records, trust) if set_aside is None else set_aside
             if set_aside.get(entry.seq) != entry.envelope_sha256:
@@ -256,6 +258,39 @@ def collect(
             good.append(evidence)
         seen.add(evidence.statement_sha256)
     return good, bad
+
+
+def with_texts(evidence: Evidence, records: Verified, trust: TrustRoot) -> Evidence:
+    """Evidence with the texts that people typed for it, as far as they stand beside it; in the place of one that does
+    not it says why.
+
+    :raises EvidenceError: one was altered (``text.altered``)
+    """
+    named = evidence.statement.texts()
+    if not named:
+        return evidence
+    found = {name: _looked_up(text, records, trust) for name, text in named.items()}
+    return replace(evidence, statement=evidence.statement.with_texts(found))
+
+
+def _looked_up(text: Typed, records: Verified, trust: TrustRoot) -> Typed:
+    notice = notice_of(text, records, trust)
+    if notice is not None:  # whatever somebody has put back since
+        return text.without(f"erased on {notice.issued_at:%Y-%m-%d}, notice ledger:{notice.seq}")
+    kept = records.text(text.sha256)
+    if kept is None:
+        return text.without("missing: this text was typed, is not beside the ledger, and no notice says it was erased")
+    return text.opened(*kept)
+
+
+def notice_of(text: Typed, records: Verified, trust: TrustRoot) -> Evidence[ErasureStatement] | None:
+    """The first notice that verifies of the erasure of a text; None if there is none."""
+    for entry in records.entries([text.sha256], kind=ErasureStatement.kind):
+        try:
+            return only([verify_entry(entry, trust)], ErasureStatement)[0]
+        except EvidenceError:
+            continue
+    return None
 
 
 def quarantined(records: Verified, trust: TrustRoot) -> dict[int, str]:

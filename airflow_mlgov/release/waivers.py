@@ -17,6 +17,7 @@ from airflow_mlgov.evidence.statements import (
     Person,
     ProvenanceStatement,
     Terms,
+    Typed,
     WaiverStatement,
     identity,
 )
@@ -74,8 +75,8 @@ def draft_terms(
             raise ConfigurationError(f"a waiver needs a {name}", code="waiver.word_missing")
     expires = (now + lifetime).replace(microsecond=0).isoformat()
     return Terms(
-        gate, check, case.goal.name, observed, bound.min, bound.max, reason.strip(), ticket.strip(), risk_owner.strip(),
-        tuple(sorted(requesters)), expires, subject,
+        gate, check, case.goal.name, observed, bound.min, bound.max, Typed.of(reason.strip()), Typed.of(ticket.strip()),
+        risk_owner.strip(), tuple(sorted(requesters)), expires, subject,
     )  # fmt: skip
 
 

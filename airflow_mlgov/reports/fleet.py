@@ -4,7 +4,7 @@ wrong. The board's own standings, made from one walk of the ledger."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -21,14 +21,16 @@ _LOOKS = {
 """How a row stands -> the colour that it has in a report."""
 
 
-def standings(bench: Bench, environment: str | None = None) -> list[Standing]:
+def standings(bench: Bench, environment: str | None = None, models: Collection[str] | None = None) -> list[Standing]:
     """Every model at every target, what needs somebody first.
 
     :param environment: only there; everywhere if omitted
+    :param models: only these; all of the ledger if omitted
     """
-    named = {model_in(entry.subject_name) for entry in bench.walked.entries()} - {""}
+    if models is None:
+        models = {model_in(entry.subject_name) for entry in bench.walked.entries()} - {""}
     found = []
-    for name in sorted(named):
+    for name in sorted(models):
         known = dict.fromkeys(item.environment for item in bench.history(name))
         found += bench.standings(name, [one for one in known if environment in (None, one)])
     return sorted(found, key=lambda one: (STATES.index(one.state), one.model.name, one.target, one.environment))
@@ -79,8 +81,11 @@ def _row(bench: Bench, one: Standing) -> dict[str, Any]:
     }
 
 
-def page_of_fleet(bench: Bench, found: Iterable[Standing]) -> Page:
-    """The page."""
+def page_of_fleet(bench: Bench, found: Iterable[Standing], *, whole: bool = True) -> Page:
+    """The page.
+
+    :param whole: False where there are models that the reader may not read
+    """
     rows = list(found)
     counted, head = Counter(one.state for one in rows), bench.walked.head
     counts = tuple((_LOOKS[state], NEEDS[state], counted[state]) for state in STATES if counted[state])
@@ -99,7 +104,8 @@ def page_of_fleet(bench: Bench, found: Iterable[Standing]) -> Page:
         _incidents(rows),
     )
     notice = "Each row is what the board shows and what mlgov verify would answer, under the policy in force today."
-    return Page("Fleet", "Every governed model", need, not urgent, facts, (notice,), counts, parts)
+    title = "Every governed model" if whole else "The governed models that you may read"
+    return Page("Fleet", title, need, not urgent, facts, (notice,), counts, parts)
 
 
 def _name(one: Standing) -> tuple[str, ...]:

@@ -21,6 +21,8 @@ MEDIA_TYPES = {
     "cyclonedx": "application/vnd.cyclonedx+json",
 }
 """Format -> what it is to whoever serves it."""
+OF_MANY = ("html", "md", "json", "pdf")
+"""Those of more than one version, too."""
 ENDINGS = {form: f".{form}" for form in MEDIA_TYPES} | {"oscal": ".oscal.json", "cyclonedx": ".cdx.json"}
 """Format -> how the names of its files end."""
 
@@ -66,7 +68,7 @@ def render_report(form: str, report: Report) -> bytes:
 def rendered(form: str, page: Callable[[], Page], said: Callable[[], Mapping[str, Any]]) -> bytes:
     """The bytes of whatever is a page.
 
-    :param form: one that is of more than one version
+    :param form: of :data:`OF_MANY`
     :param page: gives the report as a page, ``said`` as JSON
     """
     if form == "json":

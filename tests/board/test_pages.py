@@ -190,6 +190,25 @@ def test_a_report_from_the_board_is_about_the_version_that_its_page_shows(board:
     assert board.get("/report", params={**asked, "framework": "../../etc/passwd.yaml"}).status_code == 404
 
 
+def test_the_fleets_report_holds_what_the_board_shows_to_whoever_asks(
+    board: TestClient, board_for: Callable[[Reader], TestClient]
+) -> None:
+    assert 'aria-label="Fleet report"' in board.get("/board").text
+    answer = board.get("/fleet", params={"format": "json"})
+    assert answer.headers["content-disposition"] == 'attachment; filename="fleet.json"'
+    said = {(one["model"], one["version"]): one["state"] for one in answer.json()["models"]}
+    assert set(said) == set(rows(board.get("/board")))
+    page = board.get("/fleet", params={"format": "html"}).text
+    assert "<h1>Every governed model</h1>" in page
+    ann = board_for(Reader("ann", dags=frozenset({"fleet_churn_retraining"})))
+    assert {one["model"] for one in ann.get("/fleet", params={"format": "json"}).json()["models"]} == {"fleet_churn"}
+    page = ann.get("/fleet", params={"format": "html"}).text
+    assert "The governed models that you may read" in page
+    assert not re.search(r"fleet_(?!churn)", page)
+    assert board_for(Reader("vic")).get("/fleet", params={"format": "json"}).status_code == 403
+    assert board.get("/fleet", params={"format": "oscal"}).status_code == 404
+
+
 def test_what_was_missed_comes_first(board: TestClient) -> None:
     said = text(board.get("/waivers"))
     assert said.index("! overdue 2 days over fleet_collections") < said.index("… owed 13 days left fleet_card_limits")

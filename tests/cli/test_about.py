@@ -43,7 +43,10 @@ def test_a_script_for_each_shell(run: Run, shell: str) -> None:
         ("pro", {"promote"}),
         ("gate fair", {"fairness"}),
         ("promote --t", {"--target", "--trust"}),
-        ("ledger ", {"list", "search", "add", "verify", "show", "checkpoint", "quarantine", "export"}),
+        (
+            "ledger ",
+            {"list", "search", "add", "verify", "show", "checkpoint", "quarantine", "export", "erase", "person"},
+        ),
     ],
 )
 def test_bash_completes_and_asks_for_no_setting(typed: str, offered: set[str], tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ import pytest
 from airflow_mlgov.evidence.model_signature import signed_digest
 from airflow_mlgov.evidence.pack import open_pack
 from airflow_mlgov.evidence.signing import TrustRoot, open_signer
+from airflow_mlgov.vault.policy import key_name, vault_policy
+from tests.fixtures.openbao import OpenBaoServer
 from tests.fixtures.shell import Run
 from tests.gates.environments import interpreter
 from tests.worlds.governed import Governed
@@ -95,14 +97,31 @@ def test_nothing_is_signed_that_may_not_serve_or_by_a_key_that_nobody_could_chec
     assert not out.exists()
 
 
+@pytest.fixture
+def in_transit(governed: Governed, openbao: OpenBaoServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Whoever promotes has a Transit key of OpenBao, and an identity there that may do what `mlgov vault-policy` says;
+    the signer."""
+    key = f"{governed.model}-promotion"
+    openbao.make_key(key, "ecdsa-p256")
+    openbao.client.sys.create_or_update_policy(key, vault_policy("promotion").replace(key_name("promotion"), key))
+    token = openbao.client.auth.token.create(policies=[key])["auth"]["client_token"]
+    monkeypatch.setenv("VAULT_ADDR", openbao.addr)
+    monkeypatch.setenv("VAULT_TOKEN", token)
+    signer = open_signer(f"vault:{key}")
+    TrustRoot.load(governed.trust_file).with_key(signer.public_key, ["promotion"]).save(governed.trust_file)
+    return f"vault:{key}"
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("kept_in", ["with_ecdsa", "in_transit"])
 def test_openssf_verifies_the_files_and_finds_what_was_changed(
-    governed: Governed, with_ecdsa: Path, shell: Run, tmp_path: Path
+    governed: Governed, kept_in: str, shell: Run, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
+    key = request.getfixturevalue(kept_in)
     python, version = interpreter("model_signing"), governed.candidate()
     governed.promote(version)
     bundle, public = tmp_path / "model.sig", tmp_path / "key.pem"
-    sign = ("--sign", f"local:{with_ecdsa}")
+    sign = ("--sign", key if kept_in == "in_transit" else f"local:{key}")
     assert shell("sign-model", version.uri, "--out", bundle, "--public-key", public, *sign, duty=None)[0] == 0
     folder = tmp_path / "model"
     shutil.copytree(governed.artifact(version), folder)

@@ -1,10 +1,8 @@
 """Modes and dates of the rules of the decision: what warns, what denies, and what no policy makes milder."""
 
-import json
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from jsonschema import Draft202012Validator
 
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.evidence.statements import DecisionStatement
+from airflow_mlgov.evidence.verification import statement_schema
 from airflow_mlgov.gates.force import MODES, Force
 from airflow_mlgov.governance.decision import SHIPPED, apply_rules, decide, policy_input
 from airflow_mlgov.governance.differences import compare_policies
@@ -56,7 +55,7 @@ def test_what_warned_is_signed_with_the_decision_and_read_again() -> None:
     document = signed.as_json()
     assert document["predicate"]["mlgov"]["warned"] == [{"code": "custom.owners.told", "message": "nobody is told"}]
     assert DecisionStatement.read(document["predicate"]).warned == signed.warned
-    schema = json.loads((files("airflow_mlgov.evidence") / "schemas" / "form2.json").read_text())
+    schema = statement_schema()
     assert Draft202012Validator(schema).is_valid(document)
     document["predicate"]["mlgov"]["warned"] = ["nobody is told"]
     assert not Draft202012Validator(schema).is_valid(document)

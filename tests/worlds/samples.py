@@ -32,6 +32,13 @@ CONTEXT = st.Context(
     timedelta(days=90),
 )
 OLGA = st.Person("1", "Olga ")
+
+
+def typed(text: str) -> st.Typed:
+    """A text with a salt that is the same each time."""
+    return st.Typed.of(text, bytes(32))
+
+
 TERMS = st.Terms(
     gate="fairness",
     check="demographic_parity_ratio[sex]",
@@ -39,8 +46,8 @@ TERMS = st.Terms(
     observed=0.7,
     min=0.65,
     max=None,
-    reason="few applicants in August",
-    ticket="RISK-7",
+    reason=typed("few applicants in August"),
+    ticket=typed("RISK-7"),
     risk_owner="olga",
     requesters=("Rita",),
     expires="2026-11-20T00:00:00+00:00",
@@ -100,7 +107,8 @@ STATEMENTS: dict[str, Callable[[], st.Signed]] = {
         MODEL, CONTEXT, (DATA,), ("Tom", "rita"), {"run_id": "r", "name": "n"}
     ),
     "approval": lambda: st.ApprovalStatement(
-        MODEL, CONTEXT, "production", OLGA, True, "looked at it", (SHA, "a" * 64), NOW, ("f" * 64,), ("Rita", "Rita")
+        MODEL, CONTEXT, "production", OLGA, True, typed("looked at it"), (SHA, "a" * 64), NOW, ("f" * 64,),
+        ("Rita", "Rita"),
     ),
     "decision": lambda: st.DecisionStatement(
         MODEL, CONTEXT, "production", allowed=True, reasons=(), inputs={"ledger:2@b": SHA, "ledger:1@a": "a" * 64},
@@ -118,7 +126,7 @@ STATEMENTS: dict[str, Callable[[], st.Signed]] = {
     ),
     "promotion": lambda: st.PromotionStatement(
         MODEL, CONTEXT, target="production", action="rollback", decision=SHA, intent="a" * 64, replaces="2",
-        moved={"stage": None, "alias": "2"}, reason="complaints", obligations=(_OWED,),
+        moved={"stage": None, "alias": "2"}, reason=typed("complaints"), obligations=(_OWED,),
         checkpoint={"origin": "o", "size": 1, "head": SHA, "root": SHA},
     ),
     "policy": lambda: st.PolicyStatement.of(SHA, {"mlgov.yaml": "version: 1", "own.rego": "package a"}, CONTEXT),
@@ -127,9 +135,9 @@ STATEMENTS: dict[str, Callable[[], st.Signed]] = {
         observed=None, action="none",
     ),
     "checkpoint": lambda: st.CheckpointStatement.of("mlgov-ledger/0123456789abcdef", 7, SHA, "f" * 64, CONTEXT),
-    "waiver": lambda: st.WaiverStatement(MODEL, CONTEXT, TERMS, "signed", OLGA, "acceptable for a month"),
+    "waiver": lambda: st.WaiverStatement(MODEL, CONTEXT, TERMS, "signed", OLGA, typed("acceptable for a month")),
     "emergency": lambda: st.EmergencyStatement(
-        MODEL, CONTEXT, "production", OLGA, "fraud wave", NOW + timedelta(hours=12)
+        MODEL, CONTEXT, "production", OLGA, typed("fraud wave"), NOW + timedelta(hours=12)
     ),
     "audit": lambda: st.AuditStatement(
         MODEL, CONTEXT, "production", "0123456789abcdef", Outcome.PASS, within_waiver=("c",),
@@ -138,7 +146,13 @@ STATEMENTS: dict[str, Callable[[], st.Signed]] = {
 }  # fmt: skip
 """Name of a golden file -> the statement as it is made today."""
 LATER: dict[str, Callable[[], st.Signed]] = {
-    "quarantine": lambda: st.QuarantineStatement.of(7, SHA, "signed by a stranger", OLGA, "a test of 2025", CONTEXT),
+    "quarantine": lambda: st.QuarantineStatement.of(
+        7, SHA, "signed by a stranger", OLGA, typed("a test of 2025"), CONTEXT
+    ),
+    "erasure": lambda: st.ErasureStatement(
+        Subject("ledger", "ledger:5", typed("looked at it").sha256), CONTEXT, entry=5, entry_sha256=SHA, text="reason",
+        ground="request", person=OLGA, reason=typed("asked for on paper"),
+    ),
     "report": lambda: st.ReportStatement(
         MODEL, CONTEXT, "annex-iv", SHA, "production", "text/html", "d" * 64, {"missing": 3, "fresh": 9}, OLGA
     ),

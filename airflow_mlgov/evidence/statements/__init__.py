@@ -36,8 +36,11 @@ from airflow_mlgov.evidence.statements.releases import (
     ProvenanceStatement,
     resource_uri,
 )
+from airflow_mlgov.evidence.statements.typed import Typed
 from airflow_mlgov.evidence.statements.watch import (
+    GROUNDS,
     CheckpointStatement,
+    ErasureStatement,
     IncidentStatement,
     ObservationStatement,
     QuarantineStatement,
@@ -49,6 +52,7 @@ __all__ = [
     "DEFAULT_LIFETIME",
     "FORM",
     "FORMS",
+    "GROUNDS",
     "PARTS",
     "STATEMENT",
     "ApprovalStatement",
@@ -59,6 +63,7 @@ __all__ = [
     "DecisionDocument",
     "DecisionStatement",
     "EmergencyStatement",
+    "ErasureStatement",
     "GateStatement",
     "IncidentStatement",
     "IntentStatement",
@@ -74,6 +79,7 @@ __all__ = [
     "Signed",
     "Statement",
     "Terms",
+    "Typed",
     "WaiverStatement",
     "form_of",
     "identity",
@@ -100,6 +106,7 @@ _ALL = (
     QuarantineStatement,
     ReportStatement,
     ObservationStatement,
+    ErasureStatement,
 )
 CLASSES = {cls.predicate_type: cls for cls in _ALL}
 """Predicate type -> the class of its statements."""

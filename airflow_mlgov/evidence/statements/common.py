@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
+from airflow_mlgov.evidence.statements import typed
+from airflow_mlgov.evidence.statements.typed import Typed
 from airflow_mlgov.results import Subject, json_safe
 from airflow_mlgov.words import UNSEEN
 
 STATEMENT = "https://in-toto.io/Statement/v1"
-FORM = 2
+FORM = 3
 """The form that statements are made in. Every form that was ever shipped is read: see ``evidence/schemas``."""
-FORMS = (1, 2)
-"""1 has no ``form`` inside ``mlgov``. 2 has one, and every date in it is RFC 3339 with a zone."""
+FORMS = (1, 2, 3)
+"""1 has no ``form`` inside ``mlgov``. 2 has one, and every date in it is RFC 3339 with a zone. 3 holds no text that a
+person typed, but its salted digest: the text stands beside it."""
 DEFAULT_LIFETIME = timedelta(days=90)
 """How long evidence says of itself that it is good; the policy's ``evidence_max_age`` is usually far shorter."""
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
@@ -111,6 +114,12 @@ class Statement(Protocol):
     def as_input(self) -> dict[str, Any]:
         """As the rules of promotion see it."""
 
+    def texts(self) -> dict[str, Typed]:
+        """Each text that a person typed and that stands beside it, by the name of its field."""
+
+    def with_texts(self, told: Mapping[str, Typed]) -> Self:
+        """With what was found beside it."""
+
 
 @dataclass(frozen=True)
 class Signed:
@@ -118,11 +127,29 @@ class Signed:
 
     kind: ClassVar[str]
     predicate_type: ClassVar[str]
+    typed: ClassVar[tuple[str, ...]] = ()
+    """Names of the fields that a person types."""
     subject: Subject
     context: Context
     form: int = field(default=FORM, kw_only=True)
     ledger: LedgerMark | None = field(default=None, kw_only=True)
     """Set when the statement is attested to a ledger."""
+
+    def __post_init__(self) -> None:
+        """What was typed just now gets its salt."""
+        for name in self.typed if self.form >= typed.SINCE else ():
+            text = getattr(self, name)
+            if text and not isinstance(text, Typed):
+                object.__setattr__(self, name, Typed.of(text))
+
+    def texts(self) -> dict[str, Typed]:
+        """Each text that a person typed and that stands beside it, by the name of its field."""
+        return {name: text for name in self.typed if isinstance(text := getattr(self, name), Typed)}
+
+    def with_texts(self, told: Mapping[str, Typed]) -> Self:
+        """With what was found beside it."""
+        fields: dict[str, Any] = {**told}
+        return replace(self, **fields)
 
     @property
     def by(self) -> Person | None:

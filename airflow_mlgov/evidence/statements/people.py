@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
@@ -17,6 +17,7 @@ from airflow_mlgov.evidence.statements.common import (
     nanoseconds,
     read_common,
 )
+from airflow_mlgov.evidence.statements.typed import Typed, read_text, written
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class ApprovalStatement(Signed):
     kind: ClassVar[str] = "approval"
     predicate_type: ClassVar[str] = "urn:airflow-mlgov:predicate:approval:v1"
     duty: ClassVar[str] = "approval"
+    typed: ClassVar[tuple[str, ...]] = ("reason",)
     target: str
     approver: Person
     approved: bool
@@ -56,7 +58,7 @@ class ApprovalStatement(Signed):
             "target": self.target,
             "approver": self.approver.as_json(),
             "answer": self.answer,
-            "reason": self.reason,
+            "reason": written(self.reason),
             "shown": sorted(self.shown),
             "answeredAt": self.date(self.answered_at),
             "earlier": list(self.earlier),
@@ -72,7 +74,7 @@ class ApprovalStatement(Signed):
             "approver": self.approver.identity,
             "account": self.approver.as_json(),
             "answer": self.answer,
-            "reason": self.reason,
+            "reason": written(self.reason),
             "shown": sorted(self.shown),
             "requesters": [identity(name) for name in sorted(set(self.requesters))],
             **({"roles": sorted(self.roles)} if self.roles else {}),
@@ -86,7 +88,7 @@ class ApprovalStatement(Signed):
             target=predicate["target"],
             approver=Person.read(predicate["approver"]),
             approved=predicate["answer"] == "approved",
-            reason=predicate["reason"],
+            reason=read_text(predicate["reason"]),
             shown=tuple(predicate["shown"]),
             answered_at=moment_of(predicate["answeredAt"]),
             earlier=tuple(predicate.get("earlier", ())),
@@ -99,6 +101,8 @@ class ApprovalStatement(Signed):
 class Terms:
     """What is waived. Every signer signs the same terms."""
 
+    typed: ClassVar[tuple[str, ...]] = ("reason", "ticket")
+    """The fields that a person types: plain text in terms that were first signed in a form before 3."""
     gate: str
     check: str
     """Name of the one check, such as ``demographic_parity_ratio[race]``."""
@@ -128,6 +132,7 @@ class Terms:
     def as_dict(self) -> dict[str, Any]:
         """As it is signed."""
         said = {**asdict(self), "requesters": list(self.requesters)}
+        said |= {name: written(getattr(self, name)) for name in self.typed}
         if self.subject is None:
             del said["subject"]
         return said
@@ -140,7 +145,8 @@ class Terms:
     @classmethod
     def read(cls, said: Mapping[str, Any]) -> Self:
         """What :meth:`as_dict` has written."""
-        return cls(**{**said, "requesters": tuple(said["requesters"])})
+        texts = {name: read_text(said[name]) for name in cls.typed}
+        return cls(**{**said, **texts, "requesters": tuple(said["requesters"])})
 
 
 @dataclass(frozen=True)
@@ -150,6 +156,7 @@ class WaiverStatement(Signed):
     kind: ClassVar[str] = "waiver"
     predicate_type: ClassVar[str] = "urn:airflow-mlgov:predicate:waiver:v1"
     duty: ClassVar[str] = "waiver"
+    typed: ClassVar[tuple[str, ...]] = ("reason",)
     terms: Terms
     state: str
     """``signed`` or ``revoked``."""
@@ -162,6 +169,17 @@ class WaiverStatement(Signed):
         """Who signs, or revokes."""
         return self.signer
 
+    def texts(self) -> dict[str, Typed]:
+        """Its own, and those of the terms."""
+        of_terms = {name: getattr(self.terms, name) for name in Terms.typed}
+        return super().texts() | {f"terms.{name}": text for name, text in of_terms.items() if isinstance(text, Typed)}
+
+    def with_texts(self, told: Mapping[str, Typed]) -> Self:
+        """With what was found beside it."""
+        of_terms: dict[str, Any] = {name: told[f"terms.{name}"] for name in Terms.typed if f"terms.{name}" in told}
+        own: dict[str, Any] = {name: text for name, text in told.items() if name in self.typed}
+        return replace(self, terms=replace(self.terms, **of_terms), **own)
+
     def predicate(self) -> dict[str, Any]:
         """The in-toto predicate."""
         return {
@@ -169,7 +187,7 @@ class WaiverStatement(Signed):
             "terms_sha256": self.terms.sha256,
             "state": self.state,
             "signer": self.signer.as_json(),
-            "reason": self.reason,
+            "reason": written(self.reason),
             "mlgov": self.common(),
         }
 
@@ -204,7 +222,7 @@ class WaiverStatement(Signed):
             terms=terms,
             state=predicate["state"],
             signer=Person.read(predicate["signer"]),
-            reason=predicate["reason"],
+            reason=read_text(predicate["reason"]),
         )
 
 
@@ -215,6 +233,7 @@ class EmergencyStatement(Signed):
     kind: ClassVar[str] = "emergency"
     predicate_type: ClassVar[str] = "urn:airflow-mlgov:predicate:emergency:v1"
     duty: ClassVar[str] = "waiver"
+    typed: ClassVar[tuple[str, ...]] = ("reason",)
     target: str
     person: Person
     reason: str
@@ -230,7 +249,7 @@ class EmergencyStatement(Signed):
         return {
             "target": self.target,
             "person": self.person.as_json(),
-            "reason": self.reason,
+            "reason": written(self.reason),
             "expires": self.date(self.expires),
             "mlgov": self.common(),
         }
@@ -241,7 +260,7 @@ class EmergencyStatement(Signed):
             "target": self.target,
             "person": self.person.identity,
             "account": self.person.as_json(),
-            "reason": self.reason,
+            "reason": written(self.reason),
             "expires_ns": nanoseconds(self.expires),
         }
 
@@ -252,6 +271,6 @@ class EmergencyStatement(Signed):
             **read_common(predicate["mlgov"]),
             target=predicate["target"],
             person=Person.read(predicate["person"]),
-            reason=predicate["reason"],
+            reason=read_text(predicate["reason"]),
             expires=end_of(predicate["expires"]),
         )

@@ -14,6 +14,7 @@ from airflow_mlgov.evidence.statements.common import (
     read_common,
 )
 from airflow_mlgov.evidence.statements.owed import OwedAudit, owed_as_json
+from airflow_mlgov.evidence.statements.typed import read_text, written
 from airflow_mlgov.results import Subject, json_safe
 
 Reasons = tuple[tuple[str, str], ...]
@@ -232,6 +233,7 @@ class PromotionStatement(Signed):
     kind: ClassVar[str] = "promotion"
     predicate_type: ClassVar[str] = "urn:airflow-mlgov:predicate:promotion:v1"
     duty: ClassVar[str] = "promotion"
+    typed: ClassVar[tuple[str, ...]] = ("reason",)
     target: str
     action: str
     """``promote``, or ``rollback`` to a version that was promoted before."""
@@ -258,7 +260,7 @@ class PromotionStatement(Signed):
             "intent": self.intent,
             "moved": json_safe(self.moved),
             "replaces": self.replaces,
-            "reason": self.reason,
+            "reason": written(self.reason),
             "checkpoint": dict(self.checkpoint),
             "obligations": owed_as_json(self, self.obligations),
             "mlgov": self.common(),
@@ -267,9 +269,9 @@ class PromotionStatement(Signed):
     @classmethod
     def read(cls, predicate: Mapping[str, Any]) -> Self:
         """From a predicate of its form."""
-        names = ("target", "action", "decision", "intent", "moved", "replaces", "reason", "checkpoint")
+        names = ("target", "action", "decision", "intent", "moved", "replaces", "checkpoint")
         owed = tuple(OwedAudit.read(item) for item in predicate.get("obligations", ()))
-        said = {name: predicate[name] for name in names}
+        said = {name: predicate[name] for name in names} | {"reason": read_text(predicate["reason"])}
         return cls(**read_common(predicate["mlgov"]), **said, obligations=owed)
 
 

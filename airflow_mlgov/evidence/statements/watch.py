@@ -1,4 +1,5 @@
-"""What is watched: the registry against the ledger, the ledger against itself, and states set in Airflow by hand."""
+"""What is watched: the registry against the ledger, the ledger against itself, and states set in Airflow by hand; and
+what was erased beside the ledger."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 from airflow_mlgov.evidence.digests import hash_json
 from airflow_mlgov.evidence.statements.common import Context, Person, Signed, moment_of, read_common
+from airflow_mlgov.evidence.statements.typed import read_text, written
 from airflow_mlgov.results import Subject
 
 
@@ -50,6 +52,7 @@ class QuarantineStatement(Signed):
     kind: ClassVar[str] = "quarantine"
     predicate_type: ClassVar[str] = "urn:airflow-mlgov:predicate:quarantine:v1"
     duty: ClassVar[str] = "reconcile"
+    typed: ClassVar[tuple[str, ...]] = ("reason",)
     entry: int
     """Its ledger number."""
     problem: str
@@ -71,15 +74,77 @@ class QuarantineStatement(Signed):
             "entry": self.entry,
             "problem": self.problem,
             "person": self.person.as_json(),
-            "reason": self.reason,
+            "reason": written(self.reason),
             "mlgov": self.common(),
         }
 
     @classmethod
     def read(cls, predicate: Mapping[str, Any]) -> Self:
         """From a predicate of its form."""
-        said = {name: predicate[name] for name in ("entry", "problem", "reason")}
+        said = {name: predicate[name] for name in ("entry", "problem")} | {"reason": read_text(predicate["reason"])}
         return cls(**read_common(predicate["mlgov"]), **said, person=Person.read(predicate["person"]))
+
+
+@dataclass(frozen=True)
+class ErasureStatement(Signed):
+    """The notice that a text which a person typed was erased beside the ledger: which, by whom, when, on what ground.
+    Its subject is the text, by its salted digest."""
+
+    kind: ClassVar[str] = "erasure"
+    predicate_type: ClassVar[str] = "urn:airflow-mlgov:predicate:erasure:v1"
+    duty: ClassVar[str] = "erasure"
+    typed: ClassVar[tuple[str, ...]] = ("reason",)
+    entry: int
+    """Ledger number of the statement that it was typed for."""
+    entry_sha256: str
+    """Of that entry's envelope."""
+    text: str
+    """Name of its field, such as ``reason`` or ``terms.ticket``."""
+    ground: str
+    """One of :data:`GROUNDS`."""
+    person: Person
+    """Who has erased it."""
+    reason: str
+    """What that person says of it; may be empty."""
+
+    @property
+    def by(self) -> Person:
+        """Who has erased it."""
+        return self.person
+
+    def predicate(self) -> dict[str, Any]:
+        """The in-toto predicate."""
+        return {
+            "entry": self.entry,
+            "entrySha256": self.entry_sha256,
+            "text": self.text,
+            "ground": self.ground,
+            "person": self.person.as_json(),
+            "reason": written(self.reason),
+            "mlgov": self.common(),
+        }
+
+    @classmethod
+    def read(cls, predicate: Mapping[str, Any]) -> Self:
+        """From a predicate of its form."""
+        return cls(
+            **read_common(predicate["mlgov"]),
+            entry=predicate["entry"],
+            entry_sha256=predicate["entrySha256"],
+            text=predicate["text"],
+            ground=predicate["ground"],
+            person=Person.read(predicate["person"]),
+            reason=read_text(predicate["reason"]),
+        )
+
+
+GROUNDS = {
+    "request": "the person asked for it",
+    "not-needed": "it is not needed any more",
+    "mistake": "it should not have been typed: somebody else's data, or a secret",
+    "order": "a court or an authority ordered it",
+}
+"""On what ground a text is erased -> in a sentence."""
 
 
 _SAID = ("code", "target", "state", "message", "expected", "observed", "action")

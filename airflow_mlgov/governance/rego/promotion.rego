@@ -464,7 +464,7 @@ denied contains {"code": "approval.rejected", "message": message} if {
 	item.answer == "rejected"
 	by_approver(item)
 	count([other | some other in all_answers; by_approver(other); other.approver == item.approver; other.seq > item.seq]) == 0
-	message := sprintf("%s rejected it (ledger:%d): %s", [item.approver, item.seq, item.reason])
+	message := sprintf("%s rejected it: ledger:%d says why", [item.approver, item.seq])
 }
 
 # METADATA
