@@ -186,9 +186,10 @@ def tell(context: Context, assets: Sequence[Asset], extra: Mapping[str, Any]) ->
 
 def tell_promotion(context: Context, done: Promotion, action: str, mlflow_conn_id: str | None) -> None:
     """Tell the assets of the alias and the stage that a promotion or a rollback has set who holds them now."""
-    model, target = done.model, done.target
+    model, target = done.placed, done.target
     said = {"name": model.name, "version": model.version, "target": target.name, "action": action}
     places = [item for item in (target.alias, target.stage) if item]
+    mlflow_conn_id = (target.copy_to and target.copy_to.registry) or mlflow_conn_id
     assets = [ModelAsset(model.name, at=item, mlflow_conn_id=mlflow_conn_id) for item in places]
     tell(context, assets, {**said, "evidence": done.record})
 
@@ -248,7 +249,8 @@ def _of_evidence(uri: str, item: Any, duty: Any) -> dict[str, Any]:
     from airflow_mlgov.evidence.statements import GateStatement, PromotionStatement
     from airflow_mlgov.release.explanation import explain
 
-    model, what = item.subject, item.statement
+    what = item.statement
+    model = what.placed if isinstance(what, PromotionStatement) else item.subject
     said = {"name": model.name, "version": model.version}
     begins = uri.rpartition("@" if isinstance(what, PromotionStatement) else "/")
     if item.environment != duty.environment or not begins[0].endswith(f"/{quote(model.name, '')}"):
@@ -261,7 +263,7 @@ def _of_evidence(uri: str, item: Any, duty: Any) -> dict[str, Any]:
         raise EvidenceError(
             f"an event of {uri} names {item.reference}, which is no promotion", code="asset.no_evidence"
         )
-    registry = duty.mlflow.registry()
+    registry = _registry_of(model, duty)
     now = explain(
         registry,
         registry.resolve({"name": model.name, "version": model.version}),
@@ -276,3 +278,14 @@ def _of_evidence(uri: str, item: Any, duty: Any) -> dict[str, Any]:
             f"an event of {uri} holds no more: {now.model} may not serve", code="asset.no_evidence", more=more
         )
     return {**said, "target": what.target}
+
+
+def _registry_of(model: Any, duty: Any) -> Any:
+    """The registry of what was moved: the configured one, or the one into which the policy has versions copied."""
+    own = duty.mlflow.registry()
+    if own.identity.of(model.registry) == own.uri:
+        return own
+    goals = duty.required_policy().held_by(model.name)
+    named = {goal.copy_to.registry for goal in goals if goal.copy_to and goal.copy_to.registry}
+    others = (duty.elsewhere(name) for name in sorted(named))
+    return next((item for item in others if item.identity.of(model.registry) == item.uri), own)

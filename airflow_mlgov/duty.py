@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from airflow_mlgov.evidence.statements import Context
     from airflow_mlgov.governance.policy import GovernancePolicy
     from airflow_mlgov.hooks.mlflow import MlflowHook
+    from airflow_mlgov.registry.protocol import Registry
     from airflow_mlgov.rego.protocol import PolicyEngine
     from airflow_mlgov.release.desk import Desk
 
@@ -147,6 +148,17 @@ class Duty:
         conn_id = self.mlflow_conn_id or option("mlflow_conn_id", "mlflow_default")
         return MlflowHook(mlflow_conn_id=conn_id, duty=self.name, identity=self.registry_identity)
 
+    def elsewhere(self, named: str) -> Registry:
+        """Another registry, with this duty's identity there.
+
+        :param named: a connection; or an address, which is asked without credentials
+        :raises ConfigurationError: there is no such connection
+        """
+        from airflow_mlgov.hooks.mlflow import MlflowHook
+        from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
+
+        return MlflowRegistry(named) if "://" in named else MlflowHook(named, self.name).registry()
+
     @cached_property
     def engine(self) -> PolicyEngine:
         """What evaluates rules: the embedded engine, or what ``[mlgov] policy_engine`` names.
@@ -202,6 +214,7 @@ class Duty:
             self.evidence_context(task),
             self.engine,
             self.checkpoints(self.trust),
+            self.elsewhere,
         )
 
 

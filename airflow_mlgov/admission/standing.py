@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.evidence.statements import DecisionStatement, PromotionStatement, ProvenanceStatement
 from airflow_mlgov.evidence.verification import Evidence, collect, only
 from airflow_mlgov.governance.policy import GovernancePolicy
-from airflow_mlgov.release.explanation import judge_now
+from airflow_mlgov.release.explanation import judge_now, said_of_copy
 from airflow_mlgov.release.timeline import Timeline, evidence_for, history_of, version_of
 from airflow_mlgov.results import Subject
 from airflow_mlgov.urls import place_of
@@ -63,7 +64,7 @@ class Book:
     policy: GovernancePolicy
     identity: RegistryIdentity
     now: Callable[[], datetime]
-    _places: dict[str, list[Evidence[ProvenanceStatement]]] = field(default_factory=dict)
+    _places: dict[str, list[Evidence]] = field(default_factory=dict)
     _images: dict[str, list[Evidence[ProvenanceStatement]]] = field(default_factory=dict)
     _judged: dict[tuple[str, str | None, str | None], tuple[float, list[Standing]]] = field(default_factory=dict)
     _kept: dict[str, tuple[float, Mapping[str, Any]]] = field(default_factory=dict)
@@ -77,6 +78,9 @@ class Book:
                 self._places.setdefault(place_of(item.statement.place), []).append(item)
             for image in item.statement.images:
                 self._images.setdefault(image.digest, []).append(item)
+        for copied in self._copies:
+            if copied.statement.copy and copied.statement.copy.place:
+                self._places.setdefault(place_of(copied.statement.copy.place), []).append(copied)
 
     @property
     def images(self) -> Collection[str]:
@@ -87,7 +91,27 @@ class Book:
         """Name, version and alias of each version that a workload may mean; none if nobody has registered it."""
         if named.kind == "registry":
             return [(named.name, named.version, named.alias)]
-        return list(dict.fromkeys((item.subject.name, version_of(item), None) for item in self._signed(named)))
+        subjects = [subject for item in self._signed(named) for subject in (item.subject, *self._copies_of(item))]
+        return list(dict.fromkeys((subject.name, subject.version, None) for subject in subjects))
+
+    def _copies_of(self, item: Evidence) -> list[Subject]:
+        """The copies that were promoted instead of a version, by the bytes that its evidence is about."""
+        return [
+            moved.statement.placed
+            for moved in self._copies
+            if (moved.subject.name, version_of(moved), moved.digest)
+            == (item.subject.name, version_of(item), item.digest)
+        ]
+
+    @cached_property
+    def _copies(self) -> list[Evidence[PromotionStatement]]:
+        """The promotions of copies."""
+        found = only(collect(self.walked, self.trust, kind=PromotionStatement.kind)[0], PromotionStatement)
+        return [
+            item
+            for item in found
+            if item.statement.copy and self.identity.of(item.subject.registry) == self.identity.name
+        ]
 
     def kept(self, key: str, make: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
         """What was told of an object, for as long as a judgement is kept; nobody may change it.
@@ -114,8 +138,9 @@ class Book:
             for one in self._of(*meant)
         ]
 
-    def _signed(self, named: Named) -> list[Evidence[ProvenanceStatement]]:
-        """The registrations that name an image or a place; of a place those of what lies there by the newest word."""
+    def _signed(self, named: Named) -> Sequence[Evidence]:
+        """The registrations, and promotions of copies, that name an image or a place; of a place those of what lies
+        there by the newest word."""
         if named.kind == "image":
             return self._images.get(named.digest, [])
         found = self._places.get(named.said, [])
@@ -132,22 +157,33 @@ class Book:
         return found
 
     def _judge(self, name: str, version: str | None, alias: str | None) -> Iterable[Standing]:
-        history = history_of(self.walked, self.trust, Scope(name, self.identity, None))
-        moves = only(history, PromotionStatement)
-        for environment, target in sorted({(item.environment, item.statement.target) for item in moves}):
-            if alias is not None and not self._holds(name, target, alias):
-                continue
-            timeline = Timeline(history, name, self.identity.name, environment, target)
-            mine = [item for item in timeline.promotions if version in (None, version_of(item))]
-            if mine:
-                yield self._standing(mine[-1])
+        for model in self._made_of(name):
+            history = history_of(self.walked, self.trust, Scope(model, self.identity, None))
+            moves = only(history, PromotionStatement)
+            for environment, target in sorted({(item.environment, item.statement.target) for item in moves}):
+                if alias is not None and not self._holds(name, model, target, alias):
+                    continue
+                timeline = Timeline(history, model, self.identity.name, environment, target)
+                mine = [item for item in timeline.promotions if _is_meant(item, name, version)]
+                if mine:
+                    yield self._standing(mine[-1], name)
 
-    def _holds(self, name: str, target: str, alias: str) -> bool:
-        """Whether an alias stands for a target, by the policy."""
-        targets = self.policy.models[name].targets if name in self.policy.models else {}
-        return target in targets and targets[target].alias == alias
+    def _made_of(self, name: str) -> list[str]:
+        """The model itself, and those of which it has copies."""
+        return sorted({name, *(item.subject.name for item in self._copies if item.statement.placed.name == name)})
 
-    def _standing(self, promotion: Evidence[PromotionStatement]) -> Standing:
+    def _holds(self, name: str, model: str, target: str, alias: str) -> bool:
+        """Whether an alias of a model stands for a target of what it has copies of, or its own, by the policy."""
+        goal = self.policy.models[model].targets.get(target) if model in self.policy.models else None
+        if goal is None or goal.alias != alias:
+            return False
+        return name == (goal.copy_to.model if goal.copy_to else model)
+
+    def _standing(self, promotion: Evidence[PromotionStatement], name: str) -> Standing:
+        """How a promotion stands.
+
+        :param name: the model that was asked for: what was promoted as a copy may not serve itself
+        """
         said = promotion.subject
         model = Subject("model", said.name, promotion.digest, said.version, self.identity.name)
         dossier = evidence_for(self.walked, self.trust, model, promotion.environment, self.identity)
@@ -155,10 +191,20 @@ class Book:
         target = promotion.statement.target
         made = [item.statement for item in only(dossier.good, DecisionStatement) if item.digest == promotion.digest]
         grounds = [set(item.inputs.values()) for item in made if item.allowed and item.target == target]
+        placed = said if name == said.name else promotion.statement.placed
+        if promotion.statement.copy and placed is said:
+            reasons = [*reasons, ("promotion.copied", said_of_copy(promotion))]
         return Standing(
-            said.name, version_of(promotion), promotion.environment, target, promotion.reference, tuple(reasons),
-            frozenset().union(*grounds),
+            placed.name, str(placed.version), promotion.environment, target, promotion.reference, tuple(reasons),
+            frozenset({promotion.sha256}).union(*grounds),
         )  # fmt: skip
+
+
+def _is_meant(promotion: Evidence[PromotionStatement], name: str, version: str | None) -> bool:
+    """Whether a promotion has moved a version of a model, or a copy of it. A copy of the same name is in another
+    registry, which a workload does not say: its name means the version."""
+    meant = promotion.subject if name == promotion.subject.name else promotion.statement.placed
+    return meant.name == name and version in (None, meant.version)
 
 
 def _undecided(standing: Standing, named: Named) -> Standing:

@@ -174,11 +174,20 @@ class Bench:
                 model, environment, target, role, self._place(model.name, target), allowed, reasons, facts,
                 tuple(self._cells(model, target, timeline, dossier)) if governed else (),
                 tuple(_exemptions(dossier.good, target, self.now)), tuple(owed),
-                tuple(_incidents(dossier.history, target, environment)),
+                tuple(_incidents([*dossier.history, *self._of_copies(model.name)], target, environment)),
                 moved[-1].issued_at if serving else None,
             ),
             dossier,
         )  # fmt: skip
+
+    def _of_copies(self, name: str) -> list[Evidence]:
+        """The incidents of the models that a model is copied into."""
+        from airflow_mlgov.evidence.verification import collect
+
+        goals = self.policy.models[name].targets.values() if self.policy and name in self.policy.models else ()
+        into = sorted({goal.copy_to.model for goal in goals if goal.copy_to})
+        found = [collect(self.walked, self.trust, kind="incident", model=copies)[0] for copies in into]
+        return [item for items in found for item in items]
 
     def _judge(
         self,
@@ -256,7 +265,8 @@ class Bench:
         if self.policy is None or name not in self.policy.models or target not in self.policy.models[name].targets:
             return ""
         goal = self.policy.models[name].targets[target]
-        return ", ".join(f"{word} {said}" for word, said in (("alias", goal.alias), ("stage", goal.stage)) if said)
+        held = ", ".join(f"{word} {said}" for word, said in (("alias", goal.alias), ("stage", goal.stage)) if said)
+        return f"{held} of {goal.copy_to.model}" if goal.copy_to else held
 
 
 def _champion(timeline: Timeline, model: Subject) -> str | None:

@@ -210,7 +210,8 @@ def _decided(item: Evidence) -> tuple[str, str]:
         case PromotionStatement() as moved:
             instead = f" in place of version {moved.replaces}" if moved.replaces else ""
             word = "rolled back to" if moved.action == "rollback" else "promoted to"
-            return f"{word} {moved.target}{instead}{f': {moved.reason}' if moved.reason else ''}", ""
+            copy = f" as {moved.placed.name} version {moved.placed.version}" if moved.copy else ""
+            return f"{word} {moved.target}{copy}{instead}{f': {moved.reason}' if moved.reason else ''}", ""
         case IntentStatement() as intent:
             return f"{intent.action} to {intent.target}: {intent.state}", ""
         case WaiverStatement(terms=terms) as waiver:

@@ -7,6 +7,7 @@ import io
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -19,6 +20,7 @@ from airflow_mlgov.cli.configured import (
     from_environment,
     ledger_at,
     registry_at,
+    registry_elsewhere,
     required,
     vault_client,
 )
@@ -132,7 +134,8 @@ def open_desk(
     context = context_of(command, environment, read)
     keys = TrustRoot.load(trust)
     signer, engine = signer_for(sign, duty), open_engine(decision_log)
-    return Desk(client, ledger_at(ledger), keys, read, signer, context, engine, tuple(open_checkpoints(None, keys)))
+    marks, elsewhere = tuple(open_checkpoints(None, keys)), partial(registry_elsewhere, duty)
+    return Desk(client, ledger_at(ledger), keys, read, signer, context, engine, marks, elsewhere)
 
 
 def open_engine(decision_log: Path | None = None) -> PolicyEngine:

@@ -119,6 +119,18 @@ def registry_at(where: str | None, identity: RegistryIdentity | None, duty: str 
     return MlflowRegistry(where, username=user, password=password, identity=identity)
 
 
+def registry_elsewhere(duty: str | None, named: str) -> MlflowRegistry:
+    """Another registry, as a policy names it: an Airflow connection, or an address, which is asked without credentials.
+
+    :raises ConfigurationError: there is no such connection, or no Airflow
+    """
+    if "://" not in named:
+        return registry_at(f"{_CONNECTION}{named.removeprefix(_CONNECTION)}", None, duty)
+    from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
+
+    return MlflowRegistry(named)
+
+
 def data_at(where: str) -> Any:
     """Data as a command names it: ``s3://conn_id@bucket/key`` is opened with the credentials of that connection.
 

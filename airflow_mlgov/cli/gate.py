@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 
 from airflow_mlgov import catalogue
 from airflow_mlgov.cli.common import context_of, environment_of, open_engine, open_registry, print_json, say, signer_for
-from airflow_mlgov.cli.configured import configured_policy, data_at, ledger_at, required
+from airflow_mlgov.cli.configured import configured_policy, data_at, ledger_at, registry_elsewhere, required
 from airflow_mlgov.cli.examples import with_examples
 from airflow_mlgov.cli.progress import progress
 from airflow_mlgov.cli.spare import spared
@@ -201,7 +201,8 @@ def _lookup(given: Mapping[str, Any], duty: str) -> RegistryLookup:
     # who signs, records in it afterwards
     records = ledger_at(given["ledger"] or required("ledger")(), create=bool(given["sign"]))
     keys, registry = TrustRoot.load(given["trust"] or required("trust_root")()), _registry(given, duty)
-    return RegistryLookup(registry, records, keys, given["environment"], name_in(model), goal)
+    elsewhere = partial(registry_elsewhere, duty)
+    return RegistryLookup(registry, records, keys, given["environment"], name_in(model), goal, elsewhere)
 
 
 def _conclude(result: GateResult, given: Mapping[str, Any]) -> None:

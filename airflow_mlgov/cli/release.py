@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from airflow_mlgov.evidence.verification import Records
     from airflow_mlgov.governance.policy import GovernancePolicy
     from airflow_mlgov.governance.replay import Replay
+    from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
     from airflow_mlgov.release.explanation import Explanation
     from airflow_mlgov.release.impact import Affected
     from airflow_mlgov.release.promotion import Promotion
@@ -177,7 +178,7 @@ def verify(
         subject, notes = opened.subject(artifact), opened.notes(artifact)
         answer = explained_here(subject, opened)
     elif pack is None and model and artifact is None:
-        client, records = open_registry(registry, again), ledger_at(ledger or required("ledger")(), create=False)
+        client, records = _registry(registry, model, again), ledger_at(ledger or required("ledger")(), create=False)
         version = client.resolve(model)
         goal = target or _target_at(_place_of(model), version.name, again)
         with progress("the bytes are hashed, the evidence is verified"):
@@ -298,6 +299,14 @@ def _affected_lines(item: Affected) -> list[str]:
     return lines + [f"  covered by the waiver {sha256[:12]}" for sha256 in item.waivers]
 
 
+def _registry(where: str | None, model: str, policy: GovernancePolicy | None) -> MlflowRegistry:
+    """The registry; the policy's, unless the model is one that copies are put into."""
+    from airflow_mlgov.registry.protocol import name_in
+
+    copies = policy is not None and any(goal.copy_to for goal in policy.held_by(name_in(model)))
+    return open_registry(where, None if copies else policy)
+
+
 def _policy(path: Path | None) -> GovernancePolicy | None:
     if path is None:
         return None
@@ -331,7 +340,7 @@ def _target_at(place: tuple[str, str] | None, name: str, policy: GovernancePolic
     if policy is None or place is None:
         return None
     kind, wanted = place
-    goals = policy.model(name).targets.values()
+    goals = policy.held_by(name) or policy.model(name).targets.values()
     held = ((goal.name, goal.alias if kind == "alias" else goal.stage) for goal in goals)
     return next((goal for goal, at in held if (at or "").casefold() == wanted.casefold()), None)
 

@@ -78,10 +78,14 @@ def write_pack(
 
 
 def _about(entries: Sequence[Entry], model: Subject) -> set[str]:
-    """Digests of the model's versions, of their data, of the policies they were decided under, of what was quarantined,
-    and of the runs that evidence came from, for what was set in them by hand."""
-    prefix, aside = f"models:/{model.name}/", {entry.subject_digest for entry in entries if entry.kind == "quarantine"}
-    found = {model.digest} | {entry.subject_digest for entry in entries if entry.subject_name.startswith(prefix)}
+    """Digests of the model's versions, or of those of the model that it was copied from, of their data, of the policies
+    they were decided under, of what was quarantined, and of the runs that evidence came from, for what was set in them
+    by hand."""
+    aside = {entry.subject_digest for entry in entries if entry.kind == "quarantine"}
+    named = {f"models:/{model.name}/{model.version}"}
+    named |= {entry.subject_name for entry in entries if entry.kind == "promotion" and _is_copy(model, entry)}
+    prefixes = tuple(f"{name.rpartition('/')[0]}/" for name in named)
+    found = {model.digest} | {entry.subject_digest for entry in entries if entry.subject_name.startswith(prefixes)}
     for entry in entries:
         if entry.subject_digest in found and entry.kind in ("provenance", "decision"):
             ours = read_envelope(entry.envelope)[1]["predicate"]["mlgov"]
@@ -111,6 +115,14 @@ def _lines_of(digests: Iterable[str], walked: Verified) -> str:
     return "".join(
         json.dumps({"sha256": digest, "salt": salt, "text": text}) + "\n" for digest, (salt, text) in kept.items()
     )
+
+
+def _is_copy(model: Subject, promotion: Entry) -> bool:
+    """Whether a promotion names a version as the copy of the same bytes."""
+    if promotion.subject_digest != model.digest:
+        return False
+    copy = read_envelope(promotion.envelope)[1]["predicate"].get("copy") or {}
+    return (copy.get("name"), copy.get("version")) == (model.name, model.version)
 
 
 def _row(entry: Entry, whole: bool) -> dict[str, Any]:

@@ -84,6 +84,20 @@ class Monitoring:
 
 
 @dataclass(frozen=True)
+class CopyTo:
+    """The registered model into which a target's versions are copied."""
+
+    model: str
+    registry: str | None = None
+    """Id of the Airflow connection to its registry, or the address; None: the registry of the version itself."""
+
+    @classmethod
+    def of(cls, said: str | Mapping[str, str]) -> CopyTo:
+        """As the policy has it."""
+        return cls(said) if isinstance(said, str) else cls(**said)
+
+
+@dataclass(frozen=True)
 class Target:
     """Where a model is promoted to and what that takes."""
 
@@ -92,6 +106,8 @@ class Target:
     """Gates whose newest evidence must be a fresh PASS."""
     stage: str | None = None
     alias: str | None = None
+    copy_to: CopyTo | None = None
+    """Where a version is copied to be promoted; its copies have the stage and the alias. None: it has them itself."""
     archive_previous: bool = False
     approvals: int = 0
     approvers: frozenset[str] = frozenset()
@@ -241,6 +257,23 @@ class GovernancePolicy:
             )
         return self.models[name]
 
+    def copied_into(self, name: str) -> tuple[str, ...]:
+        """The models whose versions are copied into a registered model of the policy's registry."""
+        return tuple(
+            model.name
+            for model in self.models.values()
+            if any(goal.copy_to == CopyTo(name) for goal in model.targets.values())
+        )
+
+    def held_by(self, name: str) -> list[Target]:
+        """The targets whose alias and stage a registered model holds: its own, or those that are copied into it."""
+        return [
+            goal
+            for model in self.models.values()
+            for goal in model.targets.values()
+            if name == (goal.copy_to.model if goal.copy_to else model.name)
+        ]
+
     def contacts(self, names: Iterable[str]) -> tuple[Contact, ...]:
         """How people are reached, sorted by name; by nothing but the name if the policy does not say."""
         people = self.document.get("people", {})
@@ -335,6 +368,7 @@ class GovernancePolicy:
             requires=tuple(section["requires"]),
             stage=section.get("stage"),
             alias=section.get("alias"),
+            copy_to=CopyTo.of(section["copy_to"]) if "copy_to" in section else None,
             archive_previous=section.get("archive_previous", False),
             approvals=approvals.get("count", 0),
             approvers=self._people(approvals.get("from", ())),

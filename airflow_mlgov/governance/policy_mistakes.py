@@ -86,6 +86,7 @@ class Examined:
             lambda: _unknown_people(document),
             lambda: _unknown_gates(document),
             lambda: _shared_places(document),
+            lambda: _copies(document),
             lambda: _unmonitored(document),
             lambda: _unknown_teams(document),
             lambda: (mistake for *_, mistake in self._read_rules if mistake is not None),
@@ -219,7 +220,7 @@ def _unreadable(policy: Document) -> Iterator[Mistake]:
         things += [(("models", model), name) for name in (model, *section.get("owners", ()))]
         for target, said in section["targets"].items():
             path: tuple[str, ...] = ("models", model, "targets", target)
-            things.append((path, target))
+            things += [(path, target), *((path, name) for name in _copy_of(said)[1:])]
             for key in ("approvals", "waivers", "break_glass"):
                 people += [((*path, key), name) for name in (said.get(key) or {}).get("from", ())]
     for named, person in ((people, True), (things, False)):
@@ -309,12 +310,12 @@ def _unmonitored(policy: Document) -> Iterator[Mistake]:
 def _shared_places(policy: Document) -> Iterator[Mistake]:
     """Two targets of a model at one place: the one with fewer gates would move the other."""
     for model, section in policy.content["models"].items():
-        taken: dict[tuple[str, str], str] = {}
+        taken: dict[tuple[str, ...], str] = {}
         for target, said in section["targets"].items():
             for kind in ("stage", "alias"):
                 if kind not in said:
                     continue
-                place = (kind, said[kind].casefold())  # some of MLflow's databases tell no case apart
+                place = (kind, said[kind].casefold(), *_copy_of(said))  # some of MLflow's databases tell no case apart
                 other = taken.setdefault(place, target)
                 if other != target:
                     where = policy.where("models", model, "targets", target, kind)
@@ -323,6 +324,37 @@ def _shared_places(policy: Document) -> Iterator[Mistake]:
                         "each a place of its own"
                     )
                     yield Mistake(where, ConfigurationError(what, code="policy.place_shared"))
+
+
+def _copy_of(target: Mapping[str, Any]) -> tuple[str, ...]:
+    """Registry, empty for the policy's own, and model into which a target copies; nothing if it does not."""
+    said = target.get("copy_to")
+    if said is None:
+        return ()
+    return ("", said) if isinstance(said, str) else (said.get("registry", ""), said["model"])
+
+
+def _copies(policy: Document) -> Iterator[Mistake]:
+    """Copies into a model that has gates of its own here, or copies of another one already: nobody could say whose a
+    version is."""
+    models = policy.content["models"]
+    taken: dict[tuple[str, ...], str] = {}
+    for model, section in models.items():
+        for target, said in section["targets"].items():
+            copy = _copy_of(said)
+            if not copy:
+                continue
+            where = policy.where("models", model, "targets", target, "copy_to")
+            if copy[0] == "" and copy[1] in models:
+                what = (
+                    f"{where}: copy_to: {copy[1]} is under models: itself: copy into a model that has no gates of its "
+                    "own here"
+                )
+                yield Mistake(where, ConfigurationError(what, code="policy.copy"))
+            other = taken.setdefault(copy, model)
+            if other != model:
+                what = f"{where}: copy_to: {copy[1]} has the copies of {other} already: give each model its own"
+                yield Mistake(where, ConfigurationError(what, code="policy.copy"))
 
 
 def _unknown_teams(policy: Document) -> Iterator[Mistake]:

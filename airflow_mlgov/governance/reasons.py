@@ -29,6 +29,7 @@ _OF_PYTHON = (
         "engine.error", "The rules could not be evaluated", "mend the policy's own rules; all is refused until then"
     ),
     Reason("promotion.missing", "These bytes were never promoted here", "promote the version"),
+    Reason("promotion.copied", "Not this version was promoted but a copy of it", "serve the copy"),
     Reason("promotion.superseded", "Another version has taken the target since", "serve that version"),
     Reason("decision.missing", "No verified decision allowed the promotion", "promote the version again"),
     Reason("environment.differs", "The evidence is of another environment", "name the environment that it serves in"),

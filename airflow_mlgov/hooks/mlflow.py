@@ -27,7 +27,8 @@ DEFAULT_CONNECTION = "mlflow_default"
 class MlflowHook(BaseHook):  # type: ignore[misc]  # the provider ships no types to mypy here
     """A connection of type ``mlflow``.
 
-    Host: a whole URL, or a host with port and schema (``https`` if there is none). Login and password: basic
+    Host: a whole URL, ``databricks-uc`` for Unity Catalog, or a host with port and schema (``https`` if there is none).
+    Login and password: basic
     authentication; a password alone: a bearer token. Or, in the extra, where Vault keeps them (a secret with
     ``username`` and ``password``, or ``token``)::
 
@@ -151,7 +152,7 @@ class MlflowHook(BaseHook):  # type: ignore[misc]  # the provider ships no types
             raise ConfigurationError(
                 f"the connection {self.mlflow_conn_id!r} has no host: give MLflow's URL", code="connection.no_host"
             )
-        if "://" in host or host.startswith("sqlite:"):
+        if "://" in host or host.startswith("sqlite:") or host in ("databricks", "databricks-uc"):
             return str(host)
         port = f":{connection.port}" if connection.port else ""
         return f"{connection.schema or 'https'}://{host}{port}"

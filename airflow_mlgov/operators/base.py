@@ -352,6 +352,7 @@ class GateOperator(BaseGateOperator):
             environment=governance.environment,
             model=name,
             goal=governance.required_policy().model(name).target(self.target),
+            elsewhere=governance.elsewhere,
         )
 
 

@@ -20,7 +20,7 @@ from airflow_mlgov.addresses import RegistryIdentity, one_spelling
 from airflow_mlgov.data.scratch import scratch_folder
 from airflow_mlgov.errors import ConfigurationError, DependencyError, EvidenceError
 from airflow_mlgov.evidence.digests import hash_tree
-from airflow_mlgov.registry import proxied_files
+from airflow_mlgov.registry import mlflow_copies, proxied_files
 from airflow_mlgov.registry.credentials import authorization, origin, setting, using
 from airflow_mlgov.registry.mlflow_errors import mlflow_errors, said_by_mlflow
 from airflow_mlgov.registry.protocol import LOGGED, REFERENCE, ModelNow, ModelVersion
@@ -72,7 +72,8 @@ class MlflowRegistry:
                 code="registry.other",
             )
         self._uri = uri.rstrip("/") if origin(uri) else uri
-        self._tracking_uri = tracking_uri or self._uri
+        # Unity Catalog is a registry alone: runs and artifacts are in Databricks
+        self._tracking_uri = tracking_uri or re.sub("^databricks-uc(?=$|:)", "databricks", self._uri)
         self._credentials = {"username": username, "password": password, "token": token}
 
     @property
@@ -287,6 +288,34 @@ class MlflowRegistry:
         model_id = source.removeprefix("models:/") if source.startswith("models:/m-") else None
         with self.calling(f"register a version of the model {model!r}") as client:
             return _version(client.create_model_version(model, source, run_id, model_id=model_id))
+
+    def copies(self, model: str, key: str, source: ModelVersion | None) -> tuple[ModelVersion, ...]:
+        """The versions of a model that :meth:`copy` (given a source) or :meth:`take` has made under a key, oldest
+        first."""
+        tagged = [item for item in self.versions(model) if item.tags.get(mlflow_copies.COPY_OF) == key]
+        if source is not None:
+            return tuple(item for item in reversed(tagged) if item.source == source.uri)
+        with self.calling(f"look for copies among the versions of {model!r}") as client:
+            return tuple(item for item in reversed(tagged) if mlflow_copies.is_made_of_files(client, item))
+
+    def copy(self, version: ModelVersion, model: str, key: str) -> ModelVersion:
+        """Copy a version into another model of this registry, which is made if there is none."""
+        return self._copied(
+            model, f"copy {version}", lambda client: mlflow_copies.make_from(client, version, model, key)
+        )
+
+    def take(self, folder: Path, model: str, key: str) -> ModelVersion:
+        """Make a version of a model, which is made if there is none, of the files of another registry's."""
+        return self._copied(
+            model, "put the files of a copy", lambda client: mlflow_copies.make_of_files(client, folder, model, key)
+        )
+
+    def _copied(self, model: str, what: str, make: Callable[[MlflowClient], str]) -> ModelVersion:
+        if self._registered(model) is None:
+            self._create(model)
+        with self.calling(f"{what} into the model {model!r}") as client:
+            number = make(client)
+        return self.resolve({"name": model, "version": number})
 
     def set_alias(self, version: ModelVersion, alias: str, *, read_back: bool = True) -> None:
         """Point an alias at a version, and read it back.

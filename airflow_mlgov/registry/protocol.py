@@ -1,4 +1,4 @@
-"""What a release asks of a model registry: ten methods, so that MLflow's own quirks stay in one module behind them.
+"""What a release asks of a model registry: a dozen methods, so that MLflow's own quirks stay in one module behind them.
 
 Whoever serves these methods reads back what it has set, and never takes silence for success.
 """
@@ -103,7 +103,23 @@ class Registry(Protocol):
     def download(self, version: ModelVersion, digest: str | None = None) -> AbstractContextManager[Path]:
         """The version's files in a temporary directory; nothing in them is run or loaded."""
 
+    def place(self, version: ModelVersion) -> str:
+        """Where the version's files are, as it may be signed; empty if that cannot be."""
+
+    def copies(self, model: str, key: str, source: ModelVersion | None) -> tuple[ModelVersion, ...]:
+        """The versions of a model that :meth:`copy` (given a source) or :meth:`take` has made under a key, oldest
+        first."""
+
     # -- changing -----------------------------------------------------------------------------------------------------
+
+    def copy(self, version: ModelVersion, model: str, key: str) -> ModelVersion:
+        """Copy a version into another model of this registry.
+
+        :param key: by which it is found again
+        """
+
+    def take(self, folder: Path, model: str, key: str) -> ModelVersion:
+        """Make a version of files that come from another registry."""
 
     def set_alias(self, version: ModelVersion, alias: str, *, read_back: bool = True) -> None:
         """Point an alias at a version.

@@ -48,7 +48,7 @@ def build_case(desk: Desk, version: ModelVersion, target: str, requesters: Seque
     records = desk.walk()
     dossier = desk.dossier(records, model)
     timeline = desk.timeline(dossier.history, model.name, target)
-    champion = champion_of(desk.registry, model, goal, timeline)
+    champion = champion_of(desk.place(model.name, goal), model, goal, timeline)
     request = request_for(
         model,
         target,

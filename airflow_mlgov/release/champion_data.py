@@ -16,6 +16,7 @@ from airflow_mlgov.evidence.statements import ProvenanceStatement
 from airflow_mlgov.evidence.verification import Evidence, Records, only
 from airflow_mlgov.governance.policy import Target
 from airflow_mlgov.release.champion import holders_of
+from airflow_mlgov.release.places import Elsewhere, place_at
 from airflow_mlgov.release.timeline import Timeline, history_of, version_of
 from airflow_mlgov.results import Subject
 
@@ -35,6 +36,8 @@ class RegistryLookup:
     """The registered model that the data is for."""
     goal: Target
     """Whose champion is meant."""
+    elsewhere: Elsewhere | None = None
+    """Opens the registry where that target is, if it is another."""
 
     def champion_data(self) -> Subject | None:
         """The dataset that the champion was trained on, as its provenance names it; None where there is no champion.
@@ -45,11 +48,11 @@ class RegistryLookup:
         history = history_of(self.records.walk(), self.trust, Scope(self.model, self.registry.identity, None))
         timeline = Timeline(history, self.model, self.registry.uri, self.environment, self.goal.name)
         promoted = timeline.current
-        holders = [version_of(promoted)] if promoted else holders_of(self.registry, self.model, self.goal)
+        holders = [version_of(promoted)] if promoted else self._holders()
         version = next(iter(holders), None)
         if version is None:
             return None
-        champion = f"models:/{self.model}/{version}"
+        champion = f"models:/{version if '/' in version else f'{self.model}/{version}'}"
         made = [
             item
             for item in only(history, ProvenanceStatement)
@@ -70,6 +73,9 @@ class RegistryLookup:
                 code="champion.several_datasets",
             )
         return datasets[0]
+
+    def _holders(self) -> list[str]:
+        return holders_of(place_at(self.registry, self.model, self.goal, self.elsewhere), self.model, self.goal)
 
     @contextmanager
     def signature_of(self, model: str) -> Iterator[Path]:

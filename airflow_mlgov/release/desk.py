@@ -5,17 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
+from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.evidence.chain import Entry, Head, Verified
 from airflow_mlgov.evidence.ledger import Ledger
 from airflow_mlgov.evidence.scope import Scope
 from airflow_mlgov.evidence.signing import TrustRoot, refuse_local
-from airflow_mlgov.evidence.statements import Context, Person, Signed
+from airflow_mlgov.evidence.statements import Context, Person, PromotionStatement, Signed
 from airflow_mlgov.evidence.verification import Evidence
 from airflow_mlgov.rego.protocol import PolicyEngine
+from airflow_mlgov.release.places import Elsewhere, Place, place_at
 from airflow_mlgov.release.timeline import Dossier, Timeline, evidence_for, history_of
 from airflow_mlgov.results import Subject
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from securesystemslib.signer import Signer
 
     from airflow_mlgov.evidence.statements import Statement
-    from airflow_mlgov.governance.policy import GovernancePolicy
+    from airflow_mlgov.governance.policy import GovernancePolicy, Target
     from airflow_mlgov.registry.protocol import Registry
 
 
@@ -43,6 +45,9 @@ class Desk:
     """What evaluates the rules; the embedded one if None."""
     checkpoints: tuple[Head, ...] = ()
     """What the ledger was at some sizes, kept elsewhere: a ledger that was not so is decided on by nobody."""
+    elsewhere: Elsewhere | None = None
+    """Opens the registries into which the policy has versions copied; None: nobody can here."""
+    _opened: dict[str, Registry] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         refuse_local(self.signer, self.context.environment, self.policy.production)
@@ -93,6 +98,46 @@ class Desk:
     def timeline(self, history: Sequence[Evidence], name: str, target: str) -> Timeline:
         """What has happened to a registered model at a target of this registry and environment."""
         return Timeline(history, name, self.registry.uri, self.environment, target)
+
+    def place(self, name: str, goal: Target) -> Place:
+        """Where a target of a registered model is.
+
+        :raises ConfigurationError: it is in another registry, which cannot be opened here; or in a model that the
+            policy governs itself
+        """
+        place = place_at(self.registry, name, goal, self.elsewhere and self._open)
+        if goal.copy_to and place.registry is self.registry and place.model in self.policy.models:
+            raise ConfigurationError(
+                f"{name} is to be copied into {place.model}, which the policy governs itself in {self.registry.uri}: "
+                "copy into another model",
+                code="policy.copy",
+            )
+        return place
+
+    def place_of(self, promotion: Evidence[PromotionStatement]) -> Place:
+        """Where a promotion has moved its version, or the copy, to.
+
+        :raises ConfigurationError: that is in a registry that no target of the model names any more
+        """
+        placed, name = promotion.statement.placed, promotion.subject.name
+        if promotion.statement.copy is None:
+            return Place(self.registry, name)
+        if self.registry.identity.of(placed.registry) == self.registry.uri:
+            return Place(self.registry, placed.name)
+        goals = self.policy.models[name].targets.values() if name in self.policy.models else ()
+        for registry in (self.place(name, goal).registry for goal in goals):
+            if registry.identity.of(placed.registry) == registry.uri:
+                return Place(registry, placed.name)
+        raise ConfigurationError(
+            f"{promotion.reference} was of a copy in {placed.registry}, and no target of {name} copies there any more",
+            code="copy.elsewhere",
+        )
+
+    def _open(self, named: str) -> Registry:
+        """Another registry, opened once."""
+        if named not in self._opened and self.elsewhere:
+            self._opened[named] = self.elsewhere(named)
+        return self._opened[named]
 
     @contextmanager
     def one_at_a_time(self, name: str) -> Iterator[Callable[[], None]]:

@@ -4,14 +4,14 @@ and for a pack not even MLflow."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.addresses import RegistryIdentity
 from airflow_mlgov.errors import ConfigurationError, MlgovError
-from airflow_mlgov.evidence.chain import Head
+from airflow_mlgov.evidence.chain import Head, Verified
 from airflow_mlgov.evidence.scope import Scope
 from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.evidence.statements import DecisionStatement, IntentStatement, PolicyStatement, PromotionStatement
@@ -78,21 +78,85 @@ def explain_bytes(
         f"the ledger's chain holds: {now.size} entries, head {now.head[:16]}",
     ]
     facts += [f"it holds what the checkpoint of {item.size} entries says" for item in checkpoints]
-    moves = Scope.of(model, None, identity).about_model(collect(walked, trust, kind="promotion", model=model.name)[0])
-    if place and target is None:
-        moves = _to_place(moves, collect(walked, trust, kind="intent", model=model.name)[0], *place)
-    promotion = last_promotion(moves, model, target, environment)
+    case = _case(walked, trust, model, identity, policy)
+    facts += case.facts
+    moves = _to_place(case.moves, case.intents, *place) if place and target is None else case.moves
+    promotion = last_promotion(moves, case.model, target, environment)
     here = promotion.environment if promotion else environment or ""
-    dossier = evidence_for(walked, trust, model, here, identity)
+    dossier = evidence_for(walked, trust, case.model, here, case.identity)
     if promotion is None:
         where = f" to {target!r}" if target else f" to the {place[0]} {place[1]!r}" if place else ""
         reason = ("promotion.missing", f"no verified promotion{where} of these bytes in this registry")
+        instead = last_promotion(case.copied, case.model, target, environment)
+        reason = ("promotion.copied", said_of_copy(instead)) if instead else reason
         return Explanation(model, False, tuple(facts), (*unverified(dossier), reason))
     facts_of_it, reasons = judge_now(promotion, dossier, policy=policy, environment=environment)
     noted = [
         f"{told_observation(item.statement)} ({item.reference})" for item in observed_of(walked, trust, dossier.good)
     ]
     return Explanation(model, not reasons, (*facts, *facts_of_it, *noted), tuple(reasons))
+
+
+@dataclass(frozen=True)
+class _Case:
+    """Whose evidence a version is judged by: its own, or that of what it was copied from."""
+
+    model: Subject
+    identity: RegistryIdentity | None
+    moves: list[Evidence[PromotionStatement]]
+    """The promotions that have moved the very version that is asked for."""
+    intents: list[Evidence]
+    copied: list[Evidence[PromotionStatement]] = field(default_factory=list)
+    """Those that have moved a copy of it instead."""
+    facts: tuple[str, ...] = ()
+
+
+def _case(
+    walked: Verified,
+    trust: TrustRoot,
+    model: Subject,
+    identity: RegistryIdentity | None,
+    policy: GovernancePolicy | None,
+) -> _Case:
+    source = made_of(walked, trust, model, identity)
+    made = source.subject if source else model
+    if source is not None:
+        identity = policy.registry if policy and policy.registry else RegistryIdentity.at(made.registry or "")
+    found, intents = (collect(walked, trust, kind=kind, model=made.name)[0] for kind in ("promotion", "intent"))
+    about = only(Scope.of(made, None, identity).about_model(found), PromotionStatement)
+    if source is None:
+        moves = [item for item in about if item.statement.copy is None]
+        return _Case(model, identity, moves, intents, [item for item in about if item.statement.copy])
+    moves = [item for item in about if item.statement.placed == source.statement.placed]
+    fact = f"{source.reference}: it is a copy, made of {made.name} version {made.version} with the same bytes"
+    return _Case(made, identity, moves, intents, facts=(fact,))
+
+
+def said_of_copy(promotion: Evidence[PromotionStatement]) -> str:
+    """That a version may not serve itself."""
+    placed = promotion.statement.placed
+    return (
+        f"{promotion.reference} promoted not this version but its copy, models:/{placed.name}/{placed.version} in "
+        f"{placed.registry}: serve that one"
+    )
+
+
+def made_of(
+    walked: Verified, trust: TrustRoot, model: Subject, identity: RegistryIdentity | None = None
+) -> Evidence[PromotionStatement] | None:
+    """The newest promotion that has a version as the copy that was moved; None if it is no copy, of these bytes.
+
+    :param identity: the registry that the version is in; if omitted, the one that it names
+    """
+    registry = identity or RegistryIdentity.at(model.registry or "")
+    found = [
+        item
+        for item in only(collect(walked, trust, [model.digest], kind="promotion")[0], PromotionStatement)
+        if (copy := item.statement.copy) is not None
+        and (copy.model.name, copy.model.version) == (model.name, model.version)
+        and registry.of(copy.model.registry) == registry.of(model.registry)
+    ]
+    return found[-1] if found else None
 
 
 def judge_now(

@@ -6,8 +6,9 @@ Looks and changes nothing; the ledger decides what is right, MLflow's tags never
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from airflow_mlgov import catalogue
@@ -16,9 +17,10 @@ from airflow_mlgov.evidence.chain import Verified
 from airflow_mlgov.evidence.statements import GateStatement, PromotionStatement
 from airflow_mlgov.evidence.verification import Evidence, only
 from airflow_mlgov.governance.judgement import WHAT_IF
-from airflow_mlgov.governance.policy import Target
+from airflow_mlgov.governance.policy import CopyTo, Target
 from airflow_mlgov.release.desk import Desk
 from airflow_mlgov.release.monitoring import what_is_wrong
+from airflow_mlgov.release.places import Place
 from airflow_mlgov.release.standing import why_unfit
 from airflow_mlgov.release.timeline import Timeline, version_of
 from airflow_mlgov.results import Subject
@@ -84,16 +86,44 @@ def look(desk: Desk, records: Verified, name: str, history: Sequence[Evidence]) 
     if name not in desk.policy.models:
         yield from _ungoverned(desk, name, versions)
         return
-    goals = [(goal, desk.timeline(history, name, goal.name)) for goal in desk.policy.model(name).targets.values()]
-    pointed = desk.registry.aliases(name) if any(goal.alias for goal, _ in goals) else {}
-    for goal, timeline in goals:  # who is where comes before the bytes, which may be anywhere
-        yield from _places(desk.registry, versions, pointed, goal, timeline)
-        yield from _unfinished(timeline, desk.now)
-        yield from _unmonitored(goal, timeline, desk.now)
-    yield from _tags(desk.registry, versions, history)
-    hashed: dict[str, Subject] = {}
-    for goal, timeline in goals:
-        yield from _incumbent(desk, records, versions, goal, timeline, hashed)
+    targets = desk.policy.model(name).targets.values()
+    goals = [_Goal(goal, desk.timeline(history, name, goal.name), desk.place(name, goal)) for goal in targets]
+    own = Place(desk.registry, name)
+    seen = {own: _Seen(own, versions)}
+    for place in (one.place for one in goals if one.place not in seen):
+        seen[place] = _Seen(place, place.registry.versions(place.model))
+    for one in goals:  # who is where comes before the bytes, which may be anywhere
+        yield from _places(one, seen[one.place])
+        yield from _unfinished(one.timeline, desk.now)
+        yield from _unmonitored(one.goal, one.timeline, desk.now)
+    for place, there in seen.items():
+        yield from _tags(place.registry, there.versions, history, None if place == own else place)
+    for one in goals:
+        yield from _incumbent(desk, records, one, seen)
+
+
+@dataclass(frozen=True)
+class _Goal:
+    """A target of a model: what has happened there, and where it is."""
+
+    goal: Target
+    timeline: Timeline
+    place: Place
+
+
+@dataclass
+class _Seen:
+    """What is at a place, each part looked at once."""
+
+    place: Place
+    versions: Sequence[ModelVersion]
+    hashed: dict[str, Subject] = field(default_factory=dict)
+    """By number."""
+
+    @cached_property
+    def pointed(self) -> Mapping[str, str]:
+        """Every alias, and where it points."""
+        return self.place.registry.aliases(self.place.model)
 
 
 def _unmonitored(goal: Target, timeline: Timeline, now: datetime) -> Iterator[Incident]:
@@ -117,7 +147,11 @@ def _said(error: Exception) -> str:
 
 def _ungoverned(desk: Desk, name: str, versions: Sequence[ModelVersion]) -> Iterator[Incident]:
     goals = [goal for model in desk.policy.models.values() for goal in model.targets.values()]
+    mine = [goal for goal in goals if goal.copy_to == CopyTo(name)]  # which are looked at with what is copied
+    goals = [goal for goal in goals if goal.copy_to is None]
     stages, aliases = {goal.stage for goal in goals if goal.stage}, {goal.alias for goal in goals if goal.alias}
+    stages -= {goal.stage for goal in mine}
+    aliases -= {goal.alias for goal in mine}
     pointed = desk.registry.aliases(name)
     for version in versions:
         named = [alias for alias, number in pointed.items() if number == version.version and alias in aliases]
@@ -133,74 +167,55 @@ def _ungoverned(desk: Desk, name: str, versions: Sequence[ModelVersion]) -> Iter
             )
 
 
-def _places(
-    registry: Registry,
-    versions: Sequence[ModelVersion],
-    pointed: Mapping[str, str],
-    goal: Target,
-    timeline: Timeline,
-) -> Iterator[Incident]:
+def _places(one: _Goal, seen: _Seen) -> Iterator[Incident]:
     """Alias and stage against the newest promotion."""
-    current = timeline.current
-    expected = version_of(current) if current else None
+    goal, timeline, place = one.goal, one.timeline, one.place
+    expected = place.number(timeline.current) if timeline.current else None
     if goal.alias:
-        observed = pointed.get(goal.alias)
+        observed = seen.pointed.get(goal.alias)
         if observed != expected:
-            yield _misplaced(registry, "alias", goal.alias, goal, timeline, versions, expected, observed)
+            yield _misplaced(one, seen, "alias", goal.alias, expected, observed)
     if goal.stage:
-        allowed = {expected} if goal.archive_previous else {version_of(item) for item in timeline.promotions}
-        inside = [item.version for item in versions if item.stage == goal.stage]
+        allowed = {expected} if goal.archive_previous else {place.number(item) for item in timeline.promotions}
+        inside = [item.version for item in seen.versions if item.stage == goal.stage]
         for number in inside:
             if number not in allowed:
-                yield _misplaced(registry, "stage", goal.stage, goal, timeline, versions, expected, number)
+                yield _misplaced(one, seen, "stage", goal.stage, expected, number)
         if expected and expected not in inside and not set(inside) - allowed:
-            yield _misplaced(registry, "stage", goal.stage, goal, timeline, versions, expected, None)
+            yield _misplaced(one, seen, "stage", goal.stage, expected, None)
 
 
-def _misplaced(
-    registry: Registry,
-    kind: str,
-    place: str,
-    goal: Target,
-    timeline: Timeline,
-    versions: Sequence[ModelVersion],
-    expected: str | None,
-    observed: str | None,
-) -> Incident:
-    version = next((item for item in versions if item.version == (observed or expected)), None)
+def _misplaced(one: _Goal, seen: _Seen, kind: str, held: str, expected: str | None, observed: str | None) -> Incident:
+    place, timeline = one.place, one.timeline
+    version = next((item for item in seen.versions if item.version == (observed or expected)), None)
     if version is None:
-        subject = Subject("model", timeline.model, _promoted_digest(timeline), expected, registry.uri)
+        subject = Subject("model", place.model, _promoted_digest(timeline), expected, place.registry.uri)
     else:
-        subject = _subject(registry, version, timeline.history)
+        subject = _subject(place.registry, version, timeline.history if place.model == timeline.model else ())
     code = "evidence.missing" if expected is None else f"{kind}.moved"
     said = f"by evidence it is version {expected}" if expected else "nothing was ever promoted there by evidence"
     is_at = f"is at version {observed}" if observed else "is at nobody"
-    return Incident(code, subject, goal.name, f"{kind} {place} {is_at}; {said}", expected, f"{place}={observed}")
+    whose = "" if place.model == timeline.model else f" of {place.model}"
+    message = f"{kind} {held}{whose} {is_at}; {said}"
+    return Incident(code, subject, one.goal.name, message, expected, f"{held}={observed}")
 
 
-def _incumbent(
-    desk: Desk,
-    records: Verified,
-    versions: Sequence[ModelVersion],
-    goal: Target,
-    timeline: Timeline,
-    hashed: dict[str, Subject],
-) -> Iterator[Incident]:
-    """The bytes and the evidence of the version that belongs there.
+def _incumbent(desk: Desk, records: Verified, one: _Goal, seen: Mapping[Place, _Seen]) -> Iterator[Incident]:
+    """The bytes and the evidence of what belongs there, the version or its copy.
 
-    :param hashed: by number, what was hashed for another target; it is added to
+    :param seen: keeps what was hashed for another target
     """
-    current = timeline.current
+    goal, current = one.goal, one.timeline.current
     if current is None:
         return
-    number = version_of(current)
-    subject = Subject("model", timeline.model, current.digest, number, timeline.registry)
+    number, subject = str(current.statement.placed.version), current.statement.placed
     try:
-        if number not in hashed:
-            listed = next((item for item in versions if item.version == number), None)
-            named = {"name": timeline.model, "version": number}
-            hashed[number] = desk.registry.subject(listed or desk.registry.resolve(named))
-        digest = hashed[number].digest
+        place = desk.place_of(current)
+        there = seen.get(place) or _Seen(place, ())
+        if number not in there.hashed:
+            listed = next((item for item in there.versions if item.version == number), None)
+            there.hashed[number] = place.registry.subject(listed or place.version(number))
+        digest = there.hashed[number].digest
     except (ConfigurationError, EvidenceError) as error:
         message = f"the artifact of version {number} cannot be hashed: {error}"
         yield Incident("artifact.changed", subject, goal.name, message, current.digest, None)
@@ -214,7 +229,7 @@ def _incumbent(
         yield Incident("artifact.changed", subject, goal.name, message, current.digest, digest)
         return
     try:
-        problem = why_unfit(desk, records, current, hashed[number])
+        problem = why_unfit(desk, records, current, replace(current.subject, digest=digest))
     except DependencyError as error:
         yield Incident("version.unseen", subject, goal.name, f"version {number}: {error}", current.digest, None)
         return
@@ -231,21 +246,27 @@ def _unfinished(timeline: Timeline, now: datetime) -> Iterator[Incident]:
             yield Incident("promotion.unfinished", subject, timeline.target, message, intent.reference, None)
 
 
-def _tags(registry: Registry, versions: Sequence[ModelVersion], history: Sequence[Evidence]) -> Iterator[Incident]:
+def _tags(
+    registry: Registry, versions: Sequence[ModelVersion], history: Sequence[Evidence], copies: Place | None
+) -> Iterator[Incident]:
     """Every tag that claims a verdict, a state or a reference, against the evidence that would bear it out."""
     for version in versions:
-        truth = tags_by_evidence(version, history)
+        truth = tags_by_evidence(version, history, copies)
         wrong = [key for key in version.tags if key in truth and version.tags[key] not in (*truth[key], NO_EVIDENCE)]
         for key in wrong:
             message = f"version {version.version} is tagged {key}={version.tags[key][:80]!r}, and no evidence says so"
-            yield Incident(
-                "tags.forged", _subject(registry, version, history), "", message, "", f"{key}={version.tags[key][:200]}"
-            )
+            subject = _subject(registry, version, () if copies else history)
+            yield Incident("tags.forged", subject, "", message, "", f"{key}={version.tags[key][:200]}")
 
 
-def tags_by_evidence(version: ModelVersion, history: Sequence[Evidence]) -> dict[str, list[str]]:
-    """Tag -> the values that evidence about the version bears out, newest last; only for tags that make a claim."""
-    mine = [item for item in history if version_of(item) == version.version]
+def tags_by_evidence(
+    version: ModelVersion, history: Sequence[Evidence], copies: Place | None = None
+) -> dict[str, list[str]]:
+    """Tag -> the values that evidence about the version bears out, newest last; only for tags that make a claim.
+
+    :param copies: where the version is, if it is no version of the model but a copy of one, or pretends to be
+    """
+    mine = _of_copy(version, history, copies) if copies else [i for i in history if version_of(i) == version.version]
     truth: dict[str, list[str]] = {}
     for key in version.tags:
         word = key.removeprefix(_TAG)
@@ -266,6 +287,15 @@ def tags_by_evidence(version: ModelVersion, history: Sequence[Evidence]) -> dict
             ]
             truth[key] = [item.reference if part == "evidence" else str(item.statement.verdict) for item in judged[-1:]]
     return truth
+
+
+def _of_copy(version: ModelVersion, history: Sequence[Evidence], copies: Place) -> list[Evidence]:
+    """The evidence about what a copy was made of, of promotions its own alone."""
+    moves = only(history, PromotionStatement)
+    own = [item for item in moves if copies.number(item) == version.version]
+    made_of = {(version_of(item), item.digest) for item in own}
+    others = {item.seq for item in moves} - {item.seq for item in own}
+    return [item for item in history if (version_of(item), item.digest) in made_of and item.seq not in others]
 
 
 def _subject(registry: Registry, version: ModelVersion, history: Sequence[Evidence]) -> Subject:

@@ -38,6 +38,7 @@ class Promotion:
     """What a promotion or a rollback did."""
 
     model: Subject
+    """The version that was decided on, also where its copy was moved."""
     target: Target
     moved: Mapping[str, Any]
     """``stage`` and ``alias`` each with ``to`` and ``previous``; empty where the version was there already."""
@@ -53,11 +54,19 @@ class Promotion:
     """The break-glass; None if there was none."""
     warned: tuple[tuple[str, str], ...] = ()
     """What would deny, and only warns."""
+    copy: Subject | None = None
+    """What was moved instead of it; None if it was itself."""
+
+    @property
+    def placed(self) -> Subject:
+        """What was moved: the copy, or the version itself."""
+        return self.copy or self.model
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON: ``model``, ``target``, ``moved``, ``decision``, ``promotion``."""
+        """As JSON: ``model``, ``copy`` if there is one, ``target``, ``moved``, ``decision``, ``promotion``."""
         return {
             "model": f"models:/{self.model.name}/{self.model.version}",
+            **({"copy": f"models:/{self.copy.name}/{self.copy.version}"} if self.copy else {}),
             "target": self.target.name,
             "moved": dict(self.moved),
             "decision": self.decision,
@@ -69,7 +78,7 @@ class Promotion:
 
 
 def promote(desk: Desk, version: ModelVersion, target: str, *, requesters: Sequence[str] = ()) -> Promotion:
-    """Move a version to a target, if the evidence says that it may.
+    """Move a version to a target, or a copy of it where the policy says ``copy_to``, if the evidence says that it may.
 
     One promotion of a model runs at a time; whoever comes second decides anew, on what the first has left.
 
@@ -83,14 +92,20 @@ def promote(desk: Desk, version: ModelVersion, target: str, *, requesters: Seque
     with desk.one_at_a_time(version.name) as confirm:
         case = build_case(desk, version, target, requesters)
         mover = Mover(
-            desk, version, case.goal, case.timeline, confirm, lambda: _decide_again(desk, case, version, requesters)
+            desk,
+            version,
+            desk.place(version.name, case.goal),
+            case.goal,
+            case.timeline,
+            confirm,
+            lambda: _decide_again(desk, case, version, requesters),
         )
         entry = _record_decision(desk, case)
         if not case.decision.allowed:
             mover.give_up()
             _tag(desk.registry, version, {"mlgov.status": "promotion refused", "mlgov.decision": entry.reference})
             raise PromotionRefused(f"{case.model} may not go to {target!r} ({entry.reference})", case.decision.reasons)
-        moved, record = mover.complete(
+        done = mover.complete(
             case.model,
             entry.envelope_sha256,
             action="promote",
@@ -98,20 +113,24 @@ def promote(desk: Desk, version: ModelVersion, target: str, *, requesters: Seque
             mark=case.records.head,
             obligations=incurred(case.decision, case.dossier.good, desk.now),
         )
-    _tag(desk.registry, version, {"mlgov.status": f"promoted to {target}", "mlgov.promotion": record})
+    tags = {"mlgov.status": f"promoted to {target}", "mlgov.promotion": done.record}
+    _tag(desk.registry, version, tags)
+    if done.copy:
+        _tag(mover.place.registry, done.placed, tags)
     decision = case.decision
     emergencies = only(case.dossier.good, EmergencyStatement) if decision.excused else []
     broken = [item.statement for item in emergencies if item.sha256 in decision.broken_by]
     return Promotion(
         case.model,
         case.goal,
-        moved,
+        done.moved,
         entry.reference,
-        record,
+        done.record,
         decision.waived,
         decision.excused,
         broken[-1] if broken else None,
         decision.warned,
+        done.copy.model if done.copy else None,
     )
 
 

@@ -6,20 +6,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_mlgov.errors import ConfigurationError, DependencyError, EvidenceError, MlgovError
 from airflow_mlgov.evidence.chain import Verified
+from airflow_mlgov.evidence.scope import Scope
 from airflow_mlgov.evidence.statements import Context, IncidentStatement
 from airflow_mlgov.evidence.verification import Evidence, only
 from airflow_mlgov.release.desk import Desk
 from airflow_mlgov.release.incidents import NO_EVIDENCE, REVERTED, Incident, look, tags_by_evidence, unseen
+from airflow_mlgov.release.places import Place
 from airflow_mlgov.release.standing import why_unfit
-from airflow_mlgov.release.timeline import Timeline, version_of
+from airflow_mlgov.release.timeline import Timeline, history_of
 from airflow_mlgov.words import lines
-
-if TYPE_CHECKING:
-    from airflow_mlgov.registry.protocol import Registry
 
 
 @dataclass(frozen=True)
@@ -82,8 +81,8 @@ def reconcile(desk: Desk, *, revert: bool = False, models: Sequence[str] | None 
             history = desk.history(records, name)
             seen, whole = _seen(desk, records, name, history)
             if revert:
-                seen = [_reverted(desk, item, records, history, confirm) for item in seen]
-            noted, gone = _record(desk, seen, history, whole)
+                seen = [_reverted(desk, name, item, records, history, confirm) for item in seen]
+            noted, gone = _record(desk, seen, [*history, *_of_copies(desk, records, name)], whole)
             found += noted
             resolved += gone
     return Reconciliation(tuple(found), tuple(resolved), len(names))
@@ -91,6 +90,8 @@ def reconcile(desk: Desk, *, revert: bool = False, models: Sequence[str] | None 
 
 def _names(desk: Desk, records: Verified, models: Sequence[str] | None) -> list[str]:
     """Those that are named, or all; the registry is asked only for what the policy does not know."""
+    # copies are looked at with what they are made of
+    models = models and [made_of for name in models for made_of in (desk.policy.copied_into(name) or (name,))]
     if models and set(models) <= set(desk.policy.models):
         return sorted(set(models))
     known = {*desk.registry.names(), *desk.policy.models}
@@ -103,6 +104,14 @@ def _names(desk: Desk, records: Verified, models: Sequence[str] | None) -> list[
                 code="model.unknown",
             )
     return sorted(set(models) if models else known)
+
+
+def _of_copies(desk: Desk, records: Verified, name: str) -> list[Evidence]:
+    """The evidence that is about a model's copies themselves: incidents."""
+    goals = desk.policy.models[name].targets.values() if name in desk.policy.models else ()
+    places = {place.model: place for goal in goals if goal.copy_to for place in (desk.place(name, goal),)}
+    found = [history_of(records, desk.trust, Scope(at.model, at.registry.identity, None)) for at in places.values()]
+    return [item for items in found for item in only(items, IncidentStatement)]
 
 
 def _seen(desk: Desk, records: Verified, name: str, history: Sequence[Evidence]) -> tuple[list[Incident], bool]:
@@ -129,15 +138,23 @@ def render_incidents(result: Reconciliation) -> str:
 
 
 def _reverted(
-    desk: Desk, incident: Incident, records: Verified, history: Sequence[Evidence], confirm: Callable[[], None]
+    desk: Desk,
+    name: str,
+    incident: Incident,
+    records: Verified,
+    history: Sequence[Evidence],
+    confirm: Callable[[], None],
 ) -> Incident:
-    """The incident with what was done about it."""
+    """The incident with what was done about it.
+
+    :param name: the model that is governed, also where a copy of it is elsewhere than it belongs
+    """
     try:
         if incident.code == "tags.forged":
             confirm()
-            _write_true_tags(incident, desk.registry, history)
+            _write_true_tags(desk, name, incident, history)
         elif incident.code in ("alias.moved", "stage.moved", "evidence.missing") and incident.target:
-            _put_back(desk, incident, records, desk.timeline(history, incident.model.name, incident.target), confirm)
+            _put_back(desk, incident, records, desk.timeline(history, name, incident.target), confirm)
         else:
             return replace(incident, action="not reverted: roll back, or promote a version that holds")
     except Exception as error:  # of this incident: the others are put right all the same
@@ -149,21 +166,24 @@ def _reverted(
 def _put_back(
     desk: Desk, incident: Incident, records: Verified, timeline: Timeline, confirm: Callable[[], None]
 ) -> None:
-    registry, goal = desk.registry, desk.policy.model(timeline.model).target(timeline.target)
+    goal = desk.policy.model(timeline.model).target(timeline.target)
+    there = desk.place(timeline.model, goal)
+    registry = there.registry
     place, _, observed = str(incident.observed).partition("=")
-    intruder = None if observed == "None" else registry.resolve({"name": timeline.model, "version": observed})
+    intruder = None if observed == "None" else there.version(observed)
     current = timeline.current
-    if current is None:
+    number = there.number(current) if current else None
+    if current is None or number is None:
         confirm()
         if place == goal.alias:
-            registry.delete_alias(timeline.model, place)
+            registry.delete_alias(there.model, place)
         elif intruder:
             registry.transition_stage(intruder, "None")
         return
     problem = why_unfit(desk, records, current)
     if problem:
         raise EvidenceError(f"the version that belongs there does not hold: {problem}", code="incident.rightful_unfit")
-    rightful = registry.resolve({"name": timeline.model, "version": version_of(current)})
+    rightful = there.version(number)
     confirm()
     if place == goal.alias:
         registry.set_alias(rightful, place)
@@ -175,11 +195,15 @@ def _put_back(
         registry.transition_stage(rightful, goal.stage)
 
 
-def _write_true_tags(incident: Incident, registry: Registry, history: Sequence[Evidence]) -> None:
-    version = registry.resolve({"name": incident.model.name, "version": incident.model.version})
+def _write_true_tags(desk: Desk, name: str, incident: Incident, history: Sequence[Evidence]) -> None:
+    at = incident.model
+    goals = desk.policy.models[name].targets.values() if name in desk.policy.models else ()
+    places = [Place(desk.registry, name), *(desk.place(name, goal) for goal in goals if goal.copy_to)]
+    place = next(item for item in places if (item.model, item.registry.uri) == (at.name, at.registry))
+    version = place.version(str(at.version))
     key = str(incident.observed).partition("=")[0]
-    borne_out = tags_by_evidence(version, history).get(key) or [NO_EVIDENCE]
-    registry.set_tags(version, {key: borne_out[-1]})
+    borne_out = tags_by_evidence(version, history, place if place != places[0] else None).get(key) or [NO_EVIDENCE]
+    place.registry.set_tags(version, {key: borne_out[-1]})
 
 
 def _record(

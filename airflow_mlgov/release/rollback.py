@@ -9,9 +9,10 @@ from collections.abc import Callable
 
 from airflow_mlgov.errors import ConfigurationError, DependencyError, PromotionRefused
 from airflow_mlgov.evidence.chain import Verified
-from airflow_mlgov.evidence.statements import PromotionStatement
+from airflow_mlgov.evidence.statements import IntentStatement, PromotionStatement
 from airflow_mlgov.evidence.verification import Evidence
 from airflow_mlgov.governance.policy import Target
+from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.release.desk import Desk
 from airflow_mlgov.release.mover import Mover
 from airflow_mlgov.release.promotion import Promotion
@@ -47,11 +48,12 @@ def roll_back(desk: Desk, name: str, target: str, *, reason: str, to: str | None
         except PromotionRefused:
             _give_up(desk, goal, timeline, confirm)
             raise
-        version = desk.registry.resolve({"name": name, "version": version_of(chosen)})
+        version = _version(desk, chosen)
         model = Subject("model", name, chosen.digest, version.version, desk.registry.uri)
-        mover = Mover(desk, version, goal, timeline, confirm, lambda: _look_again(desk, records, chosen))
+        place = desk.place(name, goal)
+        mover = Mover(desk, version, place, goal, timeline, confirm, lambda: _look_again(desk, records, chosen))
         decision = chosen.statement.decision
-        moved, record = mover.complete(
+        done = mover.complete(
             model,
             decision,
             action="rollback",
@@ -60,14 +62,23 @@ def roll_back(desk: Desk, name: str, target: str, *, reason: str, to: str | None
             obligations=chosen.statement.obligations,
         )
     allowed_by = next((item.reference for item in history if item.sha256 == decision), "")
-    return Promotion(model, goal, moved, allowed_by, record)
+    copy = done.copy.model if done.copy else None
+    return Promotion(model, goal, done.moved, allowed_by, done.record, copy=copy)
+
+
+def _version(desk: Desk, moved: Evidence[PromotionStatement] | Evidence[IntentStatement]) -> ModelVersion:
+    """The version that was moved; what was copied may be gone from where it came from."""
+    if moved.statement.copy is not None:
+        return ModelVersion(moved.subject.name, version_of(moved))
+    return desk.registry.resolve({"name": moved.subject.name, "version": version_of(moved)})
 
 
 def _give_up(desk: Desk, goal: Target, timeline: Timeline, confirm: Callable[[], None]) -> None:
     """Put back what an interrupted rollback had moved: nobody will end it, for its version does not hold any more."""
-    for number in sorted({version_of(item) for item in timeline.unfinished if item.statement.action == "rollback"}):
-        version = desk.registry.resolve({"name": timeline.model, "version": number})
-        Mover(desk, version, goal, timeline, confirm).give_up()
+    begun = {version_of(item): item for item in timeline.unfinished if item.statement.action == "rollback"}
+    place = desk.place(timeline.model, goal)
+    for _, intent in sorted(begun.items()):
+        Mover(desk, _version(desk, intent), place, goal, timeline, confirm).give_up()
 
 
 def _look_again(desk: Desk, records: Verified, chosen: Evidence[PromotionStatement]) -> None:

@@ -6,7 +6,7 @@ Asks the registry only for the bytes; it moves nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -45,12 +45,15 @@ def why_unfit(
 
     None if it would.
 
-    :param model: the version with its bytes as they were hashed just now; they are hashed if omitted
+    :param model: the version with the bytes, of its copy if that was moved, as they were hashed just now; they are
+        hashed if omitted
     """
-    name, number = promotion.subject.name, version_of(promotion)
+    number, placed = version_of(promotion), promotion.statement.placed
     try:
         if model is None:
-            model = desk.registry.subject(desk.registry.resolve({"name": name, "version": number}))
+            place = desk.place_of(promotion)
+            found = place.registry.subject(place.version(str(placed.version)))
+            model = replace(promotion.subject, digest=found.digest)
     except MlgovError as error:
         if isinstance(error, DependencyError):
             raise
@@ -104,7 +107,9 @@ def judge_promotion(
     owed = owed_by(promotion, dossier.good, now or datetime.now(UTC), rules)
     facts += [f"{item}" if item.kind == MONITORED else f"waived, not passed: {item}" for item in owed]
     reasons += [(f"obligation.{item.state}", str(item)) for item in owed if item.state.violated]
-    facts.append(f"{promotion.reference}: {said} {moved.target!r} at {promotion.issued_at:%Y-%m-%d %H:%M:%S %Z}{why}")
+    copy = f" as its copy {moved.placed.name} version {moved.placed.version}" if moved.copy else ""
+    when = f"{promotion.issued_at:%Y-%m-%d %H:%M:%S %Z}"
+    facts.append(f"{promotion.reference}: {said} {moved.target!r}{copy} at {when}{why}")
     # before decisions were signed over what was walked, the promotion alone said what that was
     seen = min(_seen_by(decision), moved.checkpoint["size"])
     since = _Since(decision, dossier.good, seen, rules, now or datetime.now(UTC))

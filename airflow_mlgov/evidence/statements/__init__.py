@@ -28,6 +28,7 @@ from airflow_mlgov.evidence.statements.owed import OwedAudit
 from airflow_mlgov.evidence.statements.people import ApprovalStatement, EmergencyStatement, Terms, WaiverStatement
 from airflow_mlgov.evidence.statements.releases import (
     PARTS,
+    Copy,
     DecisionDocument,
     DecisionStatement,
     IntentStatement,
@@ -60,6 +61,7 @@ __all__ = [
     "Audited",
     "CheckpointStatement",
     "Context",
+    "Copy",
     "DecisionDocument",
     "DecisionStatement",
     "EmergencyStatement",

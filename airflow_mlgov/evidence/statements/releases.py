@@ -189,6 +189,36 @@ class DecisionStatement(Signed):
 
 
 @dataclass(frozen=True)
+class Copy:
+    """A version of another registered model, or registry, that was made of the version of a statement."""
+
+    model: Subject
+    """With the digest of its own bytes, downloaded and hashed after they were copied."""
+    place: str = ""
+    """Where its registry says that its files are; empty if that cannot be signed."""
+
+    @classmethod
+    def read(cls, predicate: Mapping[str, Any]) -> Self | None:
+        """As a statement has it; None if it is of none.
+
+        :raises ValueError: it has other bytes than what it was made of
+        """
+        said = predicate.get("copy")
+        if said is None:
+            return None
+        if said["digest"] != predicate["mlgov"]["subject"]["digest"]:
+            raise ValueError("the copy has other bytes than what it was made of")
+        return cls(Subject("model", said["name"], said["digest"], said["version"], said["registry"]), said["place"])
+
+
+def _copied(copy: Copy | None) -> dict[str, Any]:
+    if copy is None:
+        return {}
+    names = ("name", "version", "digest", "registry")
+    return {"copy": {**{name: getattr(copy.model, name) for name in names}, "place": copy.place}}
+
+
+@dataclass(frozen=True)
 class IntentStatement(Signed):
     """What is about to be moved in the registry, or (``abandoned``) that it was given up and put back."""
 
@@ -203,9 +233,16 @@ class IntentStatement(Signed):
     before: Mapping[str, Any]
     """``stage`` (the versions in it) and ``alias`` (the version that holds it) as they were."""
     after: Mapping[str, Any]
-    """``stage`` and ``alias``: the names that this version is to have."""
+    """``stage`` and ``alias``: the names that this version, or its copy, is to have."""
     grounds: str
     """SHA-256 of the decision's envelope; of the opened intent's, if it is abandoned."""
+    copy: Copy | None = None
+    """The copy that is moved instead of this version; None if there is none."""
+
+    @property
+    def placed(self) -> Subject:
+        """What is moved: the copy, or this version itself."""
+        return self.copy.model if self.copy else self.subject
 
     def predicate(self) -> dict[str, Any]:
         """The in-toto predicate."""
@@ -216,6 +253,7 @@ class IntentStatement(Signed):
             "before": json_safe(self.before),
             "after": json_safe(self.after),
             "grounds": self.grounds,
+            **_copied(self.copy),
             "mlgov": self.common(),
         }
 
@@ -223,7 +261,7 @@ class IntentStatement(Signed):
     def read(cls, predicate: Mapping[str, Any]) -> Self:
         """From a predicate of its form."""
         said = {name: predicate[name] for name in ("target", "action", "state", "before", "after", "grounds")}
-        return cls(**read_common(predicate["mlgov"]), **said)
+        return cls(**read_common(predicate["mlgov"]), **said, copy=Copy.read(predicate))
 
 
 @dataclass(frozen=True)
@@ -250,6 +288,13 @@ class PromotionStatement(Signed):
     checkpoint: Mapping[str, Any]
     """Origin, size, head and root of the ledger before this entry."""
     obligations: tuple[OwedAudit, ...] = ()
+    copy: Copy | None = None
+    """The copy that was moved instead of this version; None if there is none."""
+
+    @property
+    def placed(self) -> Subject:
+        """What was moved: the copy, or this version itself."""
+        return self.copy.model if self.copy else self.subject
 
     def predicate(self) -> dict[str, Any]:
         """The in-toto predicate."""
@@ -263,6 +308,7 @@ class PromotionStatement(Signed):
             "reason": written(self.reason),
             "checkpoint": dict(self.checkpoint),
             "obligations": owed_as_json(self, self.obligations),
+            **_copied(self.copy),
             "mlgov": self.common(),
         }
 
@@ -272,7 +318,8 @@ class PromotionStatement(Signed):
         names = ("target", "action", "decision", "intent", "moved", "replaces", "checkpoint")
         owed = tuple(OwedAudit.read(item) for item in predicate.get("obligations", ()))
         said = {name: predicate[name] for name in names} | {"reason": read_text(predicate["reason"])}
-        return cls(**read_common(predicate["mlgov"]), **said, obligations=owed)
+        copy = Copy.read(predicate)
+        return cls(**read_common(predicate["mlgov"]), **said, obligations=owed, copy=copy)
 
 
 @dataclass(frozen=True)
