@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from airflow_mlgov.data.source import subject_of
+from airflow_mlgov.evidence.verification import collect
 from tests.fixtures.shell import Run, at_a_terminal
 from tests.worlds.governed import PASSED, Governed, statement_of
 from tests.worlds.release import people
@@ -73,8 +74,8 @@ def test_whoever_sits_at_a_terminal_reads_and_is_asked(approving: Governed, monk
     assert approving.ledger.entries(kind="approval") == []
     code, shown = at_a_terminal(words, "y\nread every line\n")
     assert (code, "for 'production' by olga" in shown) == (0, True), shown
-    (entry,) = approving.ledger.entries(kind="approval")
-    assert statement_of(entry.envelope)["predicate"]["reason"] == "read every line"
+    (answer,), _ = collect(approving.ledger.walk(), approving.trust, kind="approval")
+    assert answer.statement.texts() == {"reason": "read every line"}
 
 
 def test_nothing_is_there_to_approve_where_a_gate_has_not_passed(approving: Governed, shell: Run) -> None:

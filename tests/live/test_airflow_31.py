@@ -19,7 +19,8 @@ import requests
 from airflow_mlgov.demo import servers
 from airflow_mlgov.demo.airflow_api import Run
 from airflow_mlgov.evidence.signing import TrustRoot
-from airflow_mlgov.evidence.verification import collect
+from airflow_mlgov.evidence.statements import ApprovalStatement
+from airflow_mlgov.evidence.verification import collect, only
 from tests.fixtures.mlflow_server import MlflowServer
 from tests.fixtures.postgres import postgres_bindir
 from tests.live.environments import AIRFLOW_31, CannotBuild, python_of
@@ -62,8 +63,8 @@ class Candidate(Governed):
     def answers(self) -> list[tuple[str, str, str]]:
         """Who answered what and why, as it was signed."""
         found = collect(self.ledger.walk(), TrustRoot.load(self.trust_file), kind="approval", model=self.model)[0]
-        said = [item.document["predicate"] for item in found]
-        return [(answer["approver"]["name"], answer["answer"], answer["reason"]) for answer in said]
+        said = [item.statement for item in only(found, ApprovalStatement)]
+        return [(answer.approver.name, answer.answer, answer.reason) for answer in said]
 
 
 @dataclass(frozen=True)

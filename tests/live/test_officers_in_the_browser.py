@@ -109,10 +109,11 @@ def test_two_officers_approve_and_the_requester_cannot(office: Office, sits_down
     ended(run, approve="success", promote="success")
     assert model.places() == {"1": ("Archived", ()), "2": PASSED}
 
-    first, second = (item.document["predicate"] for item in evidence_of(version, model, "approval"))
-    assert (first["approver"], first["answer"], first["reason"]) == ({"id": "olga", "name": "olga"}, "approved", why)
+    answers = evidence_of(version, model, "approval")
+    first, second = (item.document["predicate"] for item in answers)
+    assert (first["approver"], first["answer"]) == ({"id": "olga", "name": "olga"}, "approved")
     assert (second["approver"]["name"], second["answer"]) == ("omar", "approved")
-    assert second["reason"] == "documents complete"
+    assert [item.statement.texts()["reason"] for item in answers] == [why, "documents complete"]
     for said in (first, second):
         assert set(said["shown"]) >= {item.sha256 for item in gates}
         assert said["mlgov"]["run"]["run_id"] == run.run_id
@@ -123,8 +124,8 @@ def test_two_officers_sign_a_waiver(office: Office, sits_down: Callable[[str], P
     alice, omar = office.world.user("alice"), office.world.user("omar")
 
     def signed() -> list[tuple[str, str, str]]:
-        found = [item.document["predicate"] for item in model.evidence("waiver")]
-        return [(said["signer"]["name"], said["state"], said["reason"]) for said in found]
+        found = [item.statement for item in model.evidence("waiver")]
+        return [(said.signer.name, said.state, said.reason) for said in found]
 
     olga = sits_down("olga")
     olga.open_form(run, "waiver")
