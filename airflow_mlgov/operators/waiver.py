@@ -119,7 +119,7 @@ class RequestWaiverOperator(FormOperator):
         contacts = self.governance.required_policy().contacts(people)
         subject, body = render_waiver_wanted(
             str(case.model),
-            terms.as_dict(),
+            terms.in_words(),
             told=names_of(contacts, owners),
             signers=people,
             link=approval_page(context),
@@ -170,4 +170,4 @@ def render_terms(terms: Terms, needed: int, people: frozenset[str]) -> str:
 def _bound(terms: Terms, shown: str) -> str:
     from airflow_mlgov.evidence.digests import hash_json
 
-    return hash_json([terms.sha256, shown])
+    return hash_json([terms.in_words(), shown])

@@ -137,6 +137,10 @@ class Terms:
             del said["subject"]
         return said
 
+    def in_words(self) -> dict[str, Any]:
+        """As people read it: the same whenever it is drafted, since no salt is in it."""
+        return {**self.as_dict(), **{name: str(getattr(self, name)) for name in self.typed}}
+
     @property
     def sha256(self) -> str:
         """Names the terms."""
