@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from sqlalchemy.engine import make_url
 from airflow_mlgov.evidence import ledger as real
 from airflow_mlgov.evidence.chain import Entry, Verified
 from airflow_mlgov.evidence.ledger_schema import open_engine
+from airflow_mlgov.evidence.statements import Typed
 from airflow_mlgov.release import standing, waivers
 from tests.worlds.simulation.machine import Machine
 
@@ -37,9 +38,9 @@ class SimulatedLedger(real.Ledger):
         self.walked = found.head.size
         return found
 
-    def append(self, envelope: str) -> Entry:
+    def append(self, envelope: str, texts: Iterable[Typed] = ()) -> Entry:
         """As the real one."""
-        entry = super().append(envelope)
+        entry = super().append(envelope, texts)
         self.written = entry.seq
         self.stored(entry)
         return entry
