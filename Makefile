@@ -16,7 +16,7 @@ COVERED := airflow_mlgov/results.py,airflow_mlgov/data/*,airflow_mlgov/gates/*,a
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check test versions cover soak fuzz conformance bench peers lint lock clean
+.PHONY: help install demo check test versions cover soak fuzz conformance bench peers licences lint lock clean
 
 help: ## what there is (ARGS="…" goes to the command behind a target)
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -67,6 +67,9 @@ bench: .venv/.test ## the gates against the libraries that they stand in for
 
 peers: .venv/.test ## the gates against the examples in the docstrings of the libraries that they stand in for
 	$(BIN)/python -m tests.peers $(ARGS)
+
+licences: .venv/.test ## the licence of each package that an installation with all extras brings
+	$(BIN)/python -m tests.licences all demo
 
 lint: .venv/.test ## ruff, codespell, mypy, and which floor may import which
 	$(BIN)/ruff check .

@@ -1,9 +1,11 @@
-"""After all attacks on Airflow: not one secret is in a task's log, an XCom, a rendered template field, the audit log,
-or the ledger."""
+"""After all attacks on Airflow: not one secret is in the log of a server or a task, an XCom, a rendered template field,
+the audit log, the ledger, MLflow's databases and files, or the environment or command line of a process."""
 
+import os
 from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import wait
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -34,6 +36,28 @@ def texts(live: LiveWorld) -> Iterator[tuple[str, bytes]]:
         yield f"Airflow's {table}", cell
     for _, cell in cells(live.ledger_url):
         yield "the ledger", cell
+    for database in live.server.directory.glob("*.db"):
+        for table, cell in cells(f"sqlite:///{database}"):
+            yield f"MLflow's {table}", cell
+    for path in (*live.server.directory.rglob("artifacts/**/*"), *live.server.directory.glob("*.log")):
+        if path.is_file():
+            yield "MLflow's files", path.read_bytes()
+    for path in live.directory.rglob("openbao/*.log"):
+        yield "OpenBao's log", path.read_bytes()
+    yield from processes(live)
+
+
+def processes(live: LiveWorld) -> Iterator[tuple[str, bytes]]:
+    """Command line and environment of each process that the world has started and that is there now."""
+    places = (str(live.directory).encode(), live.server.folder.encode())
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes(), (folder / "environ").read_bytes()
+        except OSError:
+            continue
+        if folder.name != str(os.getpid()) and any(place in word for place in places for word in words):
+            yield "a command line", words[0]
+            yield "an environment", words[1]
 
 
 def found(live: LiveWorld, value: str) -> set[str]:
@@ -59,5 +83,7 @@ def test_no_secret_is_anywhere_that_people_may_read(live: LiveWorld) -> None:
         "Airflow's log",
         "the ledger",
     }
+    assert {"MLflow's users", "MLflow's registered_models"} <= found(live, "live_another") | found(live, "admin")
+    assert {"a command line", "an environment"} <= found(live, str(live.directory))
     if live.attacks:
         assert everywhere <= found(live, "live_another") | found(live, "demographic_parity_ratio")
