@@ -64,7 +64,7 @@ def measure(what: str, count: int, mlflow_url: str, accesses: Path) -> Waiting:
 
 
 @contextmanager
-def _mlflow(models: int) -> Iterator[tuple[str, Path]]:
+def serve_mlflow(models: int) -> Iterator[tuple[str, Path]]:
     """A server that holds so many models with a version each, and the file of its access log."""
     import socket
 
@@ -101,14 +101,15 @@ def _mlflow(models: int) -> Iterator[tuple[str, Path]]:
             )
         url = f"http://127.0.0.1:{port}"
         try:
-            _until(lambda: requests.get(f"{url}/health", timeout=2).ok, "MLflow")
+            until(lambda: requests.get(f"{url}/health", timeout=2).ok, "MLflow")
             yield url, accesses
         finally:
             os.killpg(server.pid, signal.SIGKILL)
             server.wait()
 
 
-def _until(done: Callable[[], bool], what: str) -> None:
+def until(done: Callable[[], bool], what: str) -> None:
+    """Ask every second, for ten minutes."""
     began = time.monotonic()
     while time.monotonic() - began < _MOST_WAIT:
         with suppress(OSError):
@@ -221,7 +222,7 @@ def _runner(parent: Any, log: Path, count: int) -> Any:
 
 def main() -> None:
     """Measure, and print each, and the ratios."""
-    with _mlflow(models=1000) as (url, accesses):
+    with serve_mlflow(models=1000) as (url, accesses):
         found = [
             measure("ModelVersionSensor", 1, url, accesses),
             measure("ModelVersionSensor", 1000, url, accesses),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_mlgov.duty import Duty
-from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.operators._lineage import Flow, TellsLineage, data_named, found_wrong, judged, model_named
+from airflow_mlgov.operators._lineage import TellsLineage, found_wrong, judged
+from airflow_mlgov.operators._live import LiveDataOperator
 from airflow_mlgov.operators.base import final, task_errors
 from airflow_mlgov.words import line, lines
 
@@ -22,10 +22,9 @@ if TYPE_CHECKING:
     from airflow_mlgov.governance.policy import GovernancePolicy
     from airflow_mlgov.release.enforcement import Enforcement
     from airflow_mlgov.release.obligations import Obligation
-    from airflow_mlgov.results import GateResult, Subject
 
 
-class PostDeploymentAuditOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
+class PostDeploymentAuditOperator(LiveDataOperator):
     """Run gates on live data over the version that holds a target, and close with it every audit that is owed for it.
 
     Bounds and columns come from the policy, as for the gates themselves. A failed audit fails the task;
@@ -40,28 +39,10 @@ class PostDeploymentAuditOperator(TellsLineage, BaseOperator):  # type: ignore[m
     """
 
     template_fields: Sequence[str] = ("model", "target", "version", "data")
-    ui_color = "#dbe9f6"
 
-    def __init__(
-        self,
-        *,
-        model: str,
-        target: str,
-        data: Mapping[str, str],
-        version: str | None = None,
-        mlflow_conn_id: str | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, version: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.version = version
-        self.model = model
-        self.target = target
-        self.data = data
-        self.mlflow_conn_id = mlflow_conn_id
-
-    def planned(self) -> Flow:
-        """The model and its live data."""
-        return Flow((*model_named(self.model, Duty("audit", self.mlflow_conn_id)), *data_named(self.data.values())))
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Audit; returns ``audits``: id, verdict and evidence of each obligation that was closed."""
@@ -81,7 +62,7 @@ class PostDeploymentAuditOperator(TellsLineage, BaseOperator):  # type: ignore[m
             ]
             if owed:
                 duty.trust.require_signer(duty.signer, duty.name, here.issued_at)
-            results = [run_on_live_data(gate, path, owed[0].model) for gate, path in self.data.items()] if owed else []
+            results = self.judge(owed[0].model) if owed else []
             for item in owed:
                 evidence = evidence_for(records, duty.trust, item.model, duty.environment).good
                 verdict, entry = record_audit(
@@ -112,27 +93,6 @@ class PostDeploymentAuditOperator(TellsLineage, BaseOperator):  # type: ignore[m
         registry = duty.mlflow.registry()
         subject = registry.subject(registry.resolve({"name": self.model, "version": self.version}))
         return owed_for(subject, evidence_for(records, duty.trust, subject, *here).good, now)
-
-
-def run_on_live_data(name: str, path: str, model: Subject) -> GateResult:
-    """What a gate says of a version on live data, by the policy's settings and bounds.
-
-    :raises ConfigurationError: it has no bounds on a model
-    """
-    from airflow_mlgov import catalogue
-    from airflow_mlgov.gates.run import run_gate
-    from airflow_mlgov.gates.strictness import held_to
-
-    gate = catalogue.load(name)
-    if gate.about != "model" or not gate.metrics:
-        known = [item.name for item in catalogue.load_all() if item.about == "model" and item.metrics]
-        raise ConfigurationError(
-            f"an audit runs gates with bounds on a model ({', '.join(known)}), not {name!r}", code="audit.gate"
-        )
-    policy = Duty("audit").required_policy().model(model.name)
-    settings, bounds = held_to(gate, policy, {}, {}, "the audit")
-    measured = [item for item in bounds if item.metric not in gate.of_artifact]  # the artifact has not changed
-    return run_gate(gate, path, settings, measured, subject=model)
 
 
 class EnforceObligationsOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped

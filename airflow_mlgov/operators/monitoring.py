@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
 from airflow_mlgov.duty import Duty
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.operators._lineage import Flow, TellsLineage, data_named, model_named, moved_too, watched
+from airflow_mlgov.operators._lineage import moved_too, watched
 from airflow_mlgov.operators._links import EvidenceLink
-from airflow_mlgov.operators.audit import run_on_live_data
+from airflow_mlgov.operators._live import LiveDataOperator
 from airflow_mlgov.operators.base import final, task_errors
 from airflow_mlgov.operators.reconcile import tell_incidents
 from airflow_mlgov.results import Outcome
@@ -26,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_mlgov.results import Subject
 
 
-class MonitorModelOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
+class MonitorModelOperator(LiveDataOperator):
     """Run the gates that the policy's ``monitoring`` names over live data of the version that holds a target.
 
     The results are signed under the duty ``audit``. Anything but PASS opens an incident, tells the owners, and does
@@ -40,28 +37,7 @@ class MonitorModelOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  #
     :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` if omitted
     """
 
-    template_fields: Sequence[str] = ("model", "target", "data")
     operator_extra_links = (EvidenceLink(),)
-    ui_color = "#dbe9f6"
-
-    def __init__(
-        self,
-        *,
-        model: str,
-        target: str,
-        data: Mapping[str, str],
-        mlflow_conn_id: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.model = model
-        self.target = target
-        self.data = data
-        self.mlflow_conn_id = mlflow_conn_id
-
-    def planned(self) -> Flow:
-        """The model and its live data."""
-        return Flow((*model_named(self.model, Duty("audit", self.mlflow_conn_id)), *data_named(self.data.values())))
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Judge and sign; returns model, version, verdict, evidence and what was done."""
@@ -74,7 +50,7 @@ class MonitorModelOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  #
             self._require_data(goal)
             subject = _serving(desk, self.model, self.target)
             desk.require_signer("audit")
-            results = [run_on_live_data(gate, path, subject) for gate, path in self.data.items()]
+            results = self.judge(subject)
             entry, owed = record_live(desk, subject, self.target, results, goal.monitoring)
         self.flow = partial(watched, results, entry.reference, duty, subject, goal)
         passed = all(result.verdict is Outcome.PASS for result in results)

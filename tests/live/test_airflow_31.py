@@ -26,7 +26,7 @@ from tests.fixtures.postgres import postgres_bindir
 from tests.live.environments import AIRFLOW_31, CannotBuild, python_of
 from tests.live.waiting import HANGS, answered, asks, patience, until
 from tests.worlds.governed import PASSED, Governed
-from tests.worlds.live import USERS, Attacker, codes_in, ended, metadata_database
+from tests.worlds.live import USERS, Attacker, codes_in, ended, metadata_database, noted
 
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("airflow-31"), pytest.mark.timeout(HANGS)]
 
@@ -195,6 +195,9 @@ def test_a_rejection_fails_with_its_reason(older: Older) -> None:
     answered(reject, lambda: bool(model.answers()), olga, run, "approve")
     ended(run, approve="failed", promote="upstream_failed")
     assert "rejected by olga: too few applicants" in run.log("approve")
+    older.user("alice").mark_success(run, "approve")
+    noted(model.folder, run, "alice", approve="success")
+    ended(run, approve="success", promote="failed")
     assert model.answers() == [("olga", "rejected", "too few applicants")]
     assert model.places() == NOWHERE
 
