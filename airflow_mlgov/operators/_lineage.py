@@ -42,7 +42,8 @@ class Flow:
 
 
 class TellsLineage:
-    """An operator that OpenLineage's provider may ask."""
+    """An operator that OpenLineage's provider may ask. A class without a constructor of its own names it last: Airflow
+    maps it by the defaults of its first base."""
 
     flow: Callable[[], Flow] | None = None
     """What has happened, told when it is asked for; None until then."""

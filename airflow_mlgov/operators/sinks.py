@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class DeliverAuditTrailOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
+class DeliverAuditTrailOperator(BaseOperator, TellsLineage):  # type: ignore[misc]  # Airflow hands it over untyped
     """Hand every sink what was recorded since the last time, in the ledger's order.
 
     Schedule it. No gate waits for it, and what is not delivered is delivered the next time. The task is tried again if
