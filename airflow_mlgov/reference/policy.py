@@ -1,4 +1,4 @@
-"""The keys of a governance policy as a table in Markdown, made from its JSON Schema. The gates' own are on their page."""
+"""The keys of a governance policy as a table in Markdown, made from its JSON Schema; those of gates are theirs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ from typing import Any
 
 from airflow_mlgov.reference.docstrings import cell
 
-_NAMED = {"models": "MODEL", "targets": "TARGET", "groups": "GROUP", "people": "USER", "teams": "OWNER", "external": "NAME"}
-_ELSEWHERE = ("max_tries", "evaluation_data")
-"""Of a gate, not of a model."""
+_NAMED = {
+    "models": "MODEL",
+    "targets": "TARGET",
+    "groups": "GROUP",
+    "people": "USER",
+    "teams": "OWNER",
+}
+"""What stands for a key that the organisation chooses."""
 
 
 def policy_table() -> str:
