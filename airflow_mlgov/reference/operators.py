@@ -29,8 +29,8 @@ def parameters(each: type) -> list[tuple[str, str, str]]:
     told: dict[str, str] = {}
     for base in reversed(each.__mro__):
         if base.__module__.startswith("airflow_mlgov."):
-            told |= said(base).parameters | said(base.__init__).parameters
-    given = inspect.signature(each.__init__).parameters
+            told |= said(base).parameters | said(vars(base).get("__init__")).parameters
+    given = inspect.signature(each).parameters
     own = (item for name, item in given.items() if name in told and item.kind is not item.VAR_KEYWORD)
     return [(item.name, "" if item.default is item.empty else repr(item.default), told[item.name]) for item in own]
 
