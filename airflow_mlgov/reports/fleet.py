@@ -137,7 +137,8 @@ def _board(rows: list[Standing], bench: Bench) -> Grid:
 def _why(one: Standing, now: datetime) -> tuple[str, ...]:
     against = [f"{code}: {message}" for code, message in one.reasons]
     against += [f"incident {item.statement.code}: {item.statement.message}" for item in one.incidents]
-    return (*against, *(_gate(cell, now) for cell in one.cells))
+    excepted = [f"{item.kind}: {item.what} until {item.ends:%Y-%m-%d}" for item in one.exemptions if item.ends > now]
+    return (*against, *(_gate(cell, now) for cell in one.cells), *excepted)
 
 
 def _gate(cell: Cell, now: datetime) -> str:
