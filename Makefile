@@ -16,10 +16,10 @@ COVERED := airflow_mlgov/results.py,airflow_mlgov/data/*,airflow_mlgov/gates/*,a
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check test versions cover soak fuzz conformance bench peers licences lint lock clean
+.PHONY: help install demo compose-init check test versions cover soak fuzz conformance bench peers licences lint lock clean
 
 help: ## what there is (ARGS="…" goes to the command behind a target)
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 install: .venv/.demo ## the package, with what the demo needs, into .venv
 
@@ -38,6 +38,9 @@ install: .venv/.demo ## the package, with what the demo needs, into .venv
 
 demo: .venv/.demo ## the whole story on this machine
 	$(BIN)/mlgov demo $(ARGS)
+
+compose-init: ## secrets for docker-compose.yaml: files of mode 0600 in secrets/, and .env
+	$(PYTHON) deploy/compose/init.py
 
 check: lint ## for every commit: linters, and the quick tests that need no server
 	$(PYTEST) -q -n $(CORES) -m "not server and not live and not slow" $(ARGS)

@@ -15,11 +15,12 @@ import pytest
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "airflow-mlgov"
 
 
-def interpreter(name: str, timeout: float = 180.0, *, beside: bool = False) -> Path:
+def interpreter(name: str, timeout: float = 180.0, *, beside: bool = False, lock: Path | None = None) -> Path:
     """The Python of an environment with what ``<name>.lock`` lists: that which ``MLGOV_TEST_<NAME>_PYTHON`` names, else
     one that is built in the user's cache (seconds beside a package index). Skips where neither can be.
 
     :param beside: what this interpreter has, it has too
+    :param lock: the lock file, if it is not beside this module
 
     A lock anew: ``printf 'feast==0.67.0\\npandas<3\\n' | uv pip compile --universal --python-version 3.11
     --no-emit-index-url --no-header --no-annotate - -o tests/gates/feast.lock``.
@@ -27,7 +28,7 @@ def interpreter(name: str, timeout: float = 180.0, *, beside: bool = False) -> P
     named = os.environ.get(f"MLGOV_TEST_{name.upper()}_PYTHON")
     if named:
         return Path(named)
-    lock = Path(__file__).with_name(f"{name}.lock")
+    lock = lock or Path(__file__).with_name(f"{name}.lock")
     key = hashlib.sha256(lock.read_bytes() + f"{sys.executable} {sys.version}".encode()).hexdigest()[:12]
     environment = CACHE / f"{name}-{key}"
     python, complete = environment / "bin" / "python", environment / "complete"
