@@ -54,7 +54,7 @@ def redis() -> Iterator[tuple[str, str]]:
     users = ["user default on nopass resetkeys resetchannels -@all +ping"]
     users.append(f"user executor on >{executor} ~* &* {commands}")
     for queue, password in workers.items():
-        keys = " ".join(f"~{name}" for name in (f"{queue}*", "_kombu.binding.*", "celery-task-meta-*", "*.reply.*"))
+        keys = " ".join(f"~{name}*" for name in (queue, "_kombu.binding", "celery-task-meta-", "*.celery.pidbox"))
         users.append(f"user worker-{queue} on >{password} {keys} &* {commands}")
     yield "redis.conf", "\n".join(["port 6379", 'save ""', "appendonly no", *users, ""])
     yield "redis_executor", f"redis://executor:{executor}@redis:6379/0"
