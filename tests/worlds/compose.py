@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -112,10 +111,11 @@ class Compose:
         return self.folder / "containers" / service
 
     def targets(self, service: str) -> list[str]:
-        """Every path at which something is mounted."""
+        """Every path at which something is mounted, and the folders above it."""
         said = self.services[service]
         mounted = [str(volume).split(":")[1] for volume in said.get("volumes", [])]
-        return [*mounted, *OF_IMAGE.values(), *(["/run/secrets"] if said.get("secrets") else [])]
+        above = {str(folder) for path in mounted for folder in Path(path).parents if len(folder.parts) > 2}
+        return [*mounted, *above, *OF_IMAGE.values(), *(["/run/secrets"] if said.get("secrets") else [])]
 
     # -- a container ---------------------------------------------------------------------------------------------------
 
@@ -151,7 +151,7 @@ class Compose:
         """Of its processes: what the file says, what the image has, and nothing of this process."""
         said = {**OF_IMAGE, **(self.services[service].get("environment") or {})}
         given = {name: self.mapped(service, str(value)) for name, value in said.items()}
-        here = {"PATH": f"{self.bin}:{os.environ['PATH']}", "HOSTNAME": socket.getfqdn()}
+        here = {"PATH": f"{self.bin}:{os.environ['PATH']}"}
         return {**here, "HOME": str(self.root(service)), **given}
 
     def command(self, service: str) -> list[str]:
