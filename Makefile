@@ -16,7 +16,7 @@ COVERED := airflow_mlgov/results.py,airflow_mlgov/data/*,airflow_mlgov/gates/*,a
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo compose-init check test versions cover soak fuzz conformance bench peers licences lint lock clean
+.PHONY: help install demo compose-init check test versions cover soak fuzz conformance bench peers docs licences lint lock clean
 
 help: ## what there is (ARGS="…" goes to the command behind a target)
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -74,6 +74,10 @@ peers: .venv/.test ## the gates against the examples in the docstrings of the li
 licences: .venv/.test ## the licence of each package that an installation with all extras brings
 	$(BIN)/python -m tests.licences all demo
 
+docs: .venv/.test ## the documentation as a site, in .venv/site
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs .venv/site $(ARGS)
+	@echo "file://$(CURDIR)/.venv/site/index.html"
+
 lint: .venv/.test ## ruff, codespell, mypy, and which floor may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -83,7 +87,7 @@ lint: .venv/.test ## ruff, codespell, mypy, and which floor may import which
 
 lock: .venv/bin/python ## requirements.lock anew, for the versions in pyproject.toml
 	$(UV) pip compile --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate --quiet \
-		--no-emit-package mlgov-core --extra test --extra lint pyproject.toml --output-file $(LOCK)
+		--no-emit-package mlgov-core --extra test --extra lint --extra docs pyproject.toml --output-file $(LOCK)
 
 clean: ## .venv and what coverage left
 	rm -rf .venv .coverage

@@ -195,8 +195,10 @@ def _unknown_keys(schema: Mapping[str, Any], instance: Mapping[str, Any]) -> lis
 
 
 def _words(schema: Mapping[str, Any]) -> list[str]:
-    """Every key that a part of the schema knows, those of its patterns spelt out."""
+    """Every key that a part of the schema knows, those of its patterns spelt out, or some of those without an end."""
     known = list(schema.get("properties", {}))
+    if examples := schema.get("propertyNames", {}).get("examples"):
+        return [*known, *examples]
     for pattern in schema.get("patternProperties", {}):
         heads, _, tail = pattern.strip("^$").partition(")")
         ends = tail.strip("_()").split("|") if tail else [""]

@@ -60,6 +60,8 @@ def section_of(gate: Gate[Any]) -> dict[str, Any]:
         "properties": settings,
     }
     patterns = _patterns(gate)
+    if isinstance(gate.metrics, OpenMetrics):
+        section["propertyNames"] = {"examples": list(gate.metrics)}
     return {**section, "patternProperties": patterns} if patterns else section
 
 

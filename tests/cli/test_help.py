@@ -3,38 +3,17 @@
 import json
 import shlex
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import click
 import pytest
 
-from airflow_mlgov.cli.app import COMMANDS, app_command
 from airflow_mlgov.cli.examples import EXAMPLES
 from tests.fixtures.shell import Run
+from tests.worlds.commands import COMMANDS
 from tests.worlds.governed import Governed
 
 
-def commands() -> Iterator[tuple[str, Any]]:
-    """Every command that does something, by the words that call it."""
-
-    def below(path: str, command: Any) -> Iterator[tuple[str, Any]]:
-        if not hasattr(command, "list_commands"):
-            yield path, command
-            return
-        context = click.Context(command)
-        for name in command.list_commands(context):
-            yield from below(f"{path} {name}", command.get_command(context, name))
-
-    for name in COMMANDS:
-        yield from below(name, app_command(name))
-
-
-ALL = dict(commands())
-
-
-@pytest.mark.parametrize("path", sorted(ALL))
+@pytest.mark.parametrize("path", sorted(COMMANDS))
 def test_every_help_ends_with_examples_that_a_shell_would_take(path: str, run: Run) -> None:
     code, out, _ = run(*path.split(), "--help")
     assert code == 0
@@ -42,27 +21,27 @@ def test_every_help_ends_with_examples_that_a_shell_would_take(path: str, run: R
     for line in EXAMPLES[path]:
         assert line.startswith(("mlgov " + path, "source <(mlgov " + path))
         words = shlex.split(line.partition("|")[0].partition(">")[0] if " | " in line or " > " in line else line)
-        known = {option for item in ALL[path].params for option in (*item.opts, *item.secondary_opts)}
+        known = {option for item in COMMANDS[path].params for option in (*item.opts, *item.secondary_opts)}
         given = {word for word in words if word.startswith("--")}
         assert given <= known, line
-        required = {item.opts[-1] for item in ALL[path].params if item.required and item.opts[-1].startswith("--")}
+        required = {item.opts[-1] for item in COMMANDS[path].params if item.required and item.opts[-1].startswith("--")}
         assert required <= given, line
 
 
 def test_no_example_is_of_a_command_that_is_not_there() -> None:
-    assert set(EXAMPLES) == set(ALL)
+    assert set(EXAMPLES) == set(COMMANDS)
 
 
 def test_an_option_takes_the_same_wherever_it_is() -> None:
     """Of one name, all are flags, or all take a value; those that had two meanings have two names."""
     flags: dict[str, set[bool]] = defaultdict(set)
-    for command in ALL.values():
+    for command in COMMANDS.values():
         for item in command.params:
             for option in item.opts:
                 if option.startswith("--"):
                     flags[option].add(bool(getattr(item, "is_flag", False)))
     assert [name for name, kinds in flags.items() if len(kinds) > 1] == []
-    who = {name: sorted(path for path, one in ALL.items() if any(name in item.opts for item in one.params))
+    who = {name: sorted(path for path, one in COMMANDS.items() if any(name in item.opts for item in one.params))
            for name in ("--reference", "--reference-group", "--sensitive-step", "--opa", "--opa-program")}  # fmt: skip
     assert who == {
         "--reference": ["gate data"],
@@ -108,7 +87,7 @@ def test_a_refusal_prints_its_document_too(governed: Governed, shell: Run, run: 
 
 
 @pytest.mark.parametrize(
-    "path", sorted(path for path, one in ALL.items() if any("--json" in p.opts for p in one.params))
+    "path", sorted(path for path, one in COMMANDS.items() if any("--json" in p.opts for p in one.params))
 )
 def test_every_command_with_json_prints_one_document_where_it_fails(
     path: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -117,13 +96,13 @@ def test_every_command_with_json_prints_one_document_where_it_fails(
     monkeypatch.chdir(tmp_path)
     given = [
         part
-        for item in ALL[path].params
+        for item in COMMANDS[path].params
         if item.required
         for part in ([f"{tmp_path}/nothing"] if item.param_type_name == "argument" else [item.opts[-1], "1"])
     ]
     places = {"--ledger": f"sqlite:///{tmp_path}/none.db", "--trust": f"{tmp_path}/none.json",
               "--policy": f"{tmp_path}/none.yaml", "--sign": "nobody:1"}  # fmt: skip
-    known = {option for item in ALL[path].params for option in item.opts}
+    known = {option for item in COMMANDS[path].params for option in item.opts}
     words = [part for name, value in places.items() if name in known and name not in given for part in (name, value)]
     code, out, err = run(*path.split(), *given, *words, "--json")
     document = json.loads(out)

@@ -79,6 +79,13 @@ def test_unknown_names_are_denied_with_the_known_ones(policy: GovernancePolicy) 
     ("old", "new", "line", "code", "named"),
     [
         ("roc_auc: {min: 0.75}", "roc_acu: {min: 0.75}", 15, "policy.unknown_key", "did you mean 'roc_auc'?"),
+        (
+            "      fairness:\n",
+            "      evaluation: {frobs: 1}\n      fairness:\n",
+            17,
+            "policy.unknown_key",
+            "<column>_rate, <column>_rate[<category>]",
+        ),
         ("roc_auc: {min: 0.75}", "roc_auc: {min: high}", 15, "policy.invalid", "'high'"),
         ("roc_auc: {min: 0.75}", "roc_auc: {}", 15, "policy.invalid", "roc_auc"),
         ("tier: high", "tier: huge", 9, "policy.invalid", "huge"),
