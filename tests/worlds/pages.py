@@ -69,7 +69,7 @@ class Playing:
 
     What a command leaves running ends with it.
 
-    :param variables: of the shell, beside this process's own
+    :param variables: of the shell, beside this process's own, less those of the tests' Airflow
     :param instead: what is read in place of what the page says, such as a port
     """
 
@@ -79,7 +79,8 @@ class Playing:
         self._folder, self._blocks, self._at = folder, blocks(page), 0
         self._text, self._instead = page.read_text(), instead or {}
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        self._variables = {**os.environ, **variables, "PATH": path}
+        own = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+        self._variables = {**own, **variables, "PATH": path}
         self._sessions: list[int] = []
         self._seen = ""
 
