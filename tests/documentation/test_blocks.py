@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.worlds.commands import COMMANDS
-from tests.worlds.pages import PAGES, Block, blocks
+from tests.worlds.pages import PAGES, ROOT, Block, blocks
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 _COMMAND = re.compile(r"\s*(?:(?:do|then|airflow|\w+\(\) \{|[A-Z_]+=\S+) )*mlgov (?=[a-z-])(.*)")
@@ -68,3 +68,15 @@ def _words(text: str) -> list[str]:
         return shlex.split(text)
     except ValueError:  # of a string that goes on in the next line
         return text.split()
+
+
+def test_the_codes_that_pages_name_are_codes() -> None:
+    """Of troubleshooting: a code that is none would be looked for in vain."""
+    from airflow_mlgov.error_codes import MEANINGS
+    from airflow_mlgov.governance.reasons import reasons
+
+    known = {*MEANINGS, *reasons()}
+    rows = re.findall(r"^\|(.*?)\|", (ROOT / "docs" / "troubleshooting.md").read_text(), re.MULTILINE)
+    named = {code for row in rows for code in re.findall(r"`([a-z_]+\.[a-z_]+)`", row)}
+    assert len(named) > 5
+    assert named <= known, named - known
