@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from airflow.providers.common.compat.sdk import conf
 
@@ -16,6 +17,10 @@ from airflow_mlgov.exposure import everybody_is_admin, simple_auth_manager
 if TYPE_CHECKING:
     from airflow_mlgov.evidence.statements import Person
 
+API = "mlgov_airflow"
+"""The connection to Airflow's own API server, for :func:`fab_roles`."""
+_PATIENCE = 30.0
+"""Seconds for one answer."""
 RoleSource = Callable[[str, str], Iterable[str]]
 """Takes the id and the name of an account as the auth manager has them; gives its roles."""
 
@@ -33,7 +38,8 @@ def role_source() -> RoleSource:
         return _in_the_configuration
     raise ConfigurationError(
         "the policy lets people approve by their role, and a task cannot tell who has which: name a function that asks "
-        "your auth manager in [mlgov] role_source (package.module:function, given the id and the name of an account), "
+        "your auth manager in [mlgov] role_source (airflow_mlgov.airflow_roles:fab_roles for Flask AppBuilder's; or a "
+        "package.module:function of yours, given the id and the name of an account), "
         "or list people in the policy's groups",
         code="roles.no_source",
     )
@@ -59,6 +65,36 @@ def roles_of(who: Person) -> frozenset[str]:
             "the function of [mlgov] role_source must give the names of roles, a text each", code="roles.no_source"
         )
     return frozenset(roles)
+
+
+def fab_roles(_: str, name: str) -> list[str]:
+    """The roles of an active user of Flask AppBuilder's auth manager, asked of Airflow's own API server; none of a user
+    that is not there. For ``[mlgov] role_source = airflow_mlgov.airflow_roles:fab_roles``.
+
+    The connection ``mlgov_airflow`` (type http) has the API server's URL, and an account that may read users.
+
+    :raises ConfigurationError: there is no such connection
+    :raises requests.RequestException: Airflow does not answer, or its answer is no
+    """
+    import requests
+
+    from airflow_mlgov.hooks.connections import named
+
+    known = named(API, "http", "--conn-host https://airflow.example --conn-login mlgov --conn-password …")
+    url = str(known.host or "").rstrip("/")
+    said = {"username": known.login, "password": known.password}
+    with requests.Session() as http:
+        let_in = http.post(f"{url}/auth/token", json=said, timeout=_PATIENCE)
+        let_in.raise_for_status()
+        http.headers["Authorization"] = f"Bearer {let_in.json()['access_token']}"
+        answer = http.get(f"{url}/auth/fab/v1/users/{quote(name, safe='')}", timeout=_PATIENCE)
+        if answer.status_code == requests.codes.not_found:
+            return []
+        answer.raise_for_status()
+        user = answer.json()
+    if user["username"] != name or not user.get("active"):
+        return []
+    return [role["name"] for role in user.get("roles") or ()]
 
 
 def _in_the_configuration(_: str, name: str) -> Iterable[str]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 import pytest
 import requests
 
+from airflow_mlgov.airflow_roles import roles_of
 from airflow_mlgov.board.app import ROUTES
 from airflow_mlgov.demo.airflow_api import Run
+from airflow_mlgov.errors import DependencyError
+from airflow_mlgov.evidence.statements import Person
+from tests.codes import raises_code
 from tests.live.waiting import HANGS, patience, until
 from tests.worlds.live import ended
 from tests.worlds.with_fab import ASKED, RETAIL, SHELL, WHOLESALE, FabWorld
@@ -104,3 +109,24 @@ def test_nobody_is_let_in_without_a_token_of_airflow(fab: FabWorld, runs: Mappin
         assert ask(url, params=query, timeout=patience(60)).status_code == 401, route
         forged = {"Authorization": "Bearer forged.token.of-mine"}
         assert ask(url, params=query, headers=forged, timeout=patience(60)).status_code == 403, route
+
+
+def test_groups_of_the_policy_go_by_its_roles(fab: FabWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked_as(who: str, password: str, host: str = fab.airflow.url) -> None:
+        said = {"conn_type": "http", "host": host, "login": who, "password": password}
+        monkeypatch.setenv("AIRFLOW_CONN_MLGOV_AIRFLOW", json.dumps(said))
+
+    monkeypatch.setenv("AIRFLOW__MLGOV__ROLE_SOURCE", "airflow_mlgov.airflow_roles:fab_roles")
+    asked_as("admin", fab.airflow.passwords["admin"])
+    assert roles_of(Person("2", "otto")) == {"Op"}
+    assert roles_of(Person("5", "rita")) == {"Retail"}
+    assert roles_of(Person("9", "nobody/../otto")) == frozenset()
+    for who, password, host in (
+        ("admin", "wrong", fab.airflow.url),
+        ("vic", fab.airflow.passwords["vic"], fab.airflow.url),
+        ("admin", fab.airflow.passwords["admin"], "http://127.0.0.1:9"),
+    ):
+        asked_as(who, password, host)
+        with raises_code(DependencyError, "roles.down") as refused:
+            roles_of(Person("2", "otto"))
+        assert password not in str(refused.value)

@@ -1,6 +1,10 @@
 """What a gate's task tells besides its verdict: its log, its XCom, its metrics, its reports, its links, its owners."""
 
 import logging
+import os
+import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -80,3 +84,23 @@ def test_metrics_go_where_airflow_sends_them(release: Release, monkeypatch: pyte
         ("mlgov.promotion", {"target": "production", "outcome": "refused"}),
         ("mlgov.promotion.duration", {"target": "production"}),
     ]
+
+
+def test_a_statsd_server_receives_them() -> None:
+    """Airflow chooses where to send when it is imported: in a process of its own."""
+    tell = (
+        "from airflow_mlgov.operators._telling import count, timed\n"
+        "count('mlgov.promotion', target='production', outcome='refused')\n"
+        "with timed('mlgov.promotion.duration', target='production'):\n    pass\n"
+    )
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(60)
+        where = {"ON": "True", "HOST": "127.0.0.1", "PORT": str(server.getsockname()[1])}
+        known = {**os.environ, **{f"AIRFLOW__METRICS__STATSD_{name}": value for name, value in where.items()}}
+        subprocess.run([sys.executable, "-c", tell], env=known, check=True, timeout=300)
+        received: list[str] = []
+        while not (received and received[-1].startswith("airflow.mlgov.promotion.duration:")):
+            received.append(server.recv(4096).decode())
+    assert "airflow.mlgov.promotion:1|c" in received
+    assert received[-1].endswith("|ms")
