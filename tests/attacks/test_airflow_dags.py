@@ -98,7 +98,8 @@ def test_a_conf_that_holds_a_template(live: LiveWorld) -> None:
 def shipped() -> list[type[BaseOperator]]:
     """The operators and sensors that the package ships."""
     packages = [import_module(f"airflow_mlgov.{name}") for name in ("operators", "sensors")]
-    names = [found.name for package in packages for found in iter_modules(package.__path__, f"{package.__name__}.")]
+    found = [(package.__name__, item.name) for package in packages for item in iter_modules(package.__path__)]
+    names = [f"{package}.{name}" for package, name in found if name[0] != "_"]
     items = [item for name in names for item in vars(import_module(name)).values() if isinstance(item, type)]
     ours = [item for item in items if issubclass(item, BaseOperator) and item.__module__ in names]
     bases = (GateOperator, FormOperator)

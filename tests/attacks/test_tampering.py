@@ -243,7 +243,7 @@ def test_every_field_of_the_last_statements_by_whoever_computes_the_hashes_anew(
 def accepted(bundle: Bundle, subject: Subject, rows: Rows, pack: bool = False, marks: Sequence[Head] = ()) -> bool:
     """Whether rows make a subject one that may serve; anything but an EvidenceError or a no is an error."""
     entries = tuple(Entry(**row) for row in rows)
-    records = Pack(subject, None, entries) if pack else Records(entries)
+    records = Pack(subject, None, entries, {}) if pack else Records(entries)
     try:
         return explain_bytes(subject, records, bundle.trust, checkpoints=marks).allowed
     except EvidenceError:
