@@ -11,7 +11,7 @@ import threading
 import time
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from queue import Full, Queue
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,8 @@ DUTY = "observation"
 WAITS = (1.0, 5.0, 30.0, 120.0, 600.0)
 """Seconds before the next attempt, while the ledger or Vault is down."""
 _MOST_WAITING = 10_000
+_REQUEST_ENDS = timedelta(seconds=20)
+"""After something was noticed; whoever is not named by then is not."""
 
 
 @dataclass(frozen=True)
@@ -128,18 +130,32 @@ def note(duty: Duty, noticed: Noticed) -> Entry | None:
 
     from airflow_mlgov.evidence.statements import ObservationStatement, Person
     from airflow_mlgov.plugins.governed import is_watched
-    from airflow_mlgov.plugins.marks import marked_by
 
     with create_session() as session:
         if noticed.task_id is None and not any(map(is_watched, _operators(session, noticed))):
             return None
-        names = marked_by(session, noticed.dag_id, noticed.run_id, noticed.task_id, noticed.map_index, noticed.seen)
-    people = tuple(Person(name, name) for name in names)
+    people = tuple(Person(name, name) for name in _asked_for_by(noticed))
     context = duty.evidence_context({"ti": noticed})
     statement = ObservationStatement.of(context, noticed.code, noticed.state, noticed.operator, people, noticed.seen)
     duty.trust.require_signer(duty.signer, DUTY, context.issued_at)
     with closing(duty.ledger) as ledger:
         return ledger.attest(statement, duty.signer)
+
+
+def _asked_for_by(noticed: Noticed) -> list[str]:
+    """Who has set it. Airflow's own note of the request is there when the request has ended, which it has not yet where
+    this is told at once."""
+    from airflow.utils.session import create_session
+
+    from airflow_mlgov.plugins.marks import marked_by
+
+    while True:
+        is_late = datetime.now(UTC) - noticed.seen > _REQUEST_ENDS
+        with create_session() as session:
+            names = marked_by(session, noticed.dag_id, noticed.run_id, noticed.task_id, noticed.map_index, noticed.seen)
+        if names or is_late:
+            return names
+        time.sleep(0.5)
 
 
 def _operators(session: Session, noticed: Noticed) -> list[str | None]:

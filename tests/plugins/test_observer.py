@@ -33,6 +33,7 @@ def observed(governed: Governed, airflow_db: None, monkeypatch: pytest.MonkeyPat
 def observer(monkeypatch: pytest.MonkeyPatch) -> Observer:
     """The one of the listener, which does not wait long."""
     made = Observer(waits=(0.05, 0.05))
+    monkeypatch.setattr("airflow_mlgov.plugins.observer._REQUEST_ENDS", timedelta(seconds=2))
     monkeypatch.setattr(listener, "OBSERVER", made)
     return made
 
@@ -92,6 +93,16 @@ def test_nobody_is_named_where_airflow_names_nobody(
     observer.settle()
     (noted,) = notices(observed)
     assert (noted.statement.state, noted.statement.people) == (state, ())
+
+
+def test_who_did_it_is_waited_for_until_the_request_has_ended(observed: Governed, observer: Observer) -> None:
+    """Airflow's note of a request is there for others when its transaction has ended."""
+    began = datetime.now(UTC)
+    listener.on_task_instance_success(None, task(dag="slow"))
+    threading.Event().wait(0.7)
+    asked("slow", "alice", "gate", ago=(datetime.now(UTC) - began).total_seconds() + 0.01)
+    observer.settle()
+    assert [person.name for item in notices(observed) for person in item.statement.people] == ["alice"]
 
 
 def test_two_requests_at_once_are_not_told_apart_and_one_that_names_the_task_goes_before(
