@@ -74,7 +74,7 @@ def draw(label: str, marks: Sequence[Mark], band: tuple[float, float] | None, st
     for row, mark in enumerate(shown):
         y = _TOP + _ROW * row + _ROW / 2
         colour = _COLOURS.get(mark.outcome, _COLOURS["ERROR"])
-        parts.append(_text(_LEFT - 10, y + 4, mark.label if len(mark.label) <= 24 else f"{mark.label[:23]}…", "end"))
+        parts.append(_text(_LEFT - 10, y + 4, mark.label if len(mark.label) <= 22 else f"{mark.label[:21]}…", "end"))
         parts.append(
             f'<g class="{html(mark.outcome)}" stroke="{colour}" fill="{colour}"><path d="M{x(mark.low)} '
             f'{y}H{x(mark.high)}" stroke-width="2"/>{_point(x(mark.value), y, mark.outcome)}</g>'
