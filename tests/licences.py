@@ -35,13 +35,13 @@ def brought(name: str, extras: Iterable[str] = ()) -> dict[str, Distribution]:
 
 def licence(of: Distribution) -> str:
     """As its metadata say: the expression, the classifiers, or the first line of the old field."""
-    if expression := of.metadata["License-Expression"]:
+    if expression := of.metadata.get("License-Expression"):
         return str(expression)
     classifiers = [
         item.rpartition(" :: ")[2] for item in of.metadata.get_all("Classifier") or () if item[:7] == "License"
     ]
     told = [item for item in classifiers if item != "OSI Approved"]
-    return " and ".join(told) or str(of.metadata["License"] or "").strip().split("\n")[0][:60]
+    return " and ".join(told) or str(of.metadata.get("License") or "").strip().split("\n")[0][:60]
 
 
 if __name__ == "__main__":

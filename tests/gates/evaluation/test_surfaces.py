@@ -72,7 +72,7 @@ def test_verdicts_are_exit_codes(run: Any, tmp_path: Path) -> None:
         code, _, err = run(*words, bound)
         assert (code, words_of_it in err) == (2, True), err
     code, _, err = run("gate", "evaluation", "--bound", "toxic_rate<=0.1")
-    assert (code, "data or mlflow_run or mlflow_model" in err) == (2, True)
+    assert (code, "name data, or have mlflow_run or mlflow_model name it" in err) == (2, True)
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "frame"])
