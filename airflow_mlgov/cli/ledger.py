@@ -52,8 +52,8 @@ def ledger_verify(
     wanted, given = checkpoint or from_environment("checkpoint"), trust or from_environment("trust_root")
     keys = TrustRoot.load(given or required("trust_root")()) if wanted or given else None
     marks = open_checkpoints(checkpoint, keys) if wanted and keys else []
-    now, walked = ledger_at(ledger, create=False).verify_with_texts(KINDS, marks)
-    texts = account(walked, keys)
+    walked = ledger_at(ledger, create=False).verify_with_texts(KINDS, marks)
+    now, texts = walked.head, account(walked, keys)
     if as_json:
         print_json(
             {**now._asdict(), "checkpoints": [mark._asdict() for mark in marks], "texts": asdict(texts)},

@@ -70,8 +70,7 @@ class Head(NamedTuple):
 
 @dataclass(frozen=True)
 class Verified:
-    """The entries of a chain that was walked from its first to its last, in memory. Made by :func:`verified` and
-    :func:`walk_keeping` alone."""
+    """The entries of a chain that was walked from its first to its last, in memory. Made by :func:`verified` alone."""
 
     _state: Trail
     _entries: Sequence[Entry]
@@ -148,39 +147,27 @@ class Verified:
 
 
 def verified(
-    entries: Iterable[Entry], checkpoints: Iterable[Head] = (), *, withheld: bool = False, texts: Texts | None = None
+    entries: Iterable[Entry],
+    checkpoints: Iterable[Head] = (),
+    *,
+    withheld: bool = False,
+    texts: Texts | None = None,
+    kinds: Collection[str] | None = None,
 ) -> Verified:
     """Walk the whole chain and keep what was walked; parameters and errors as for :func:`walk`.
 
     :param texts: what stands beside the statements
+    :param kinds: if given, entries of these alone are kept, and found by digest and kind, not by number
     """
     kept: list[Entry] = []
 
     def passing() -> Iterable[Entry]:
         for entry in entries:
-            kept.append(entry)
-            yield entry
-
-    return Verified(_follow(passing(), checkpoints, withheld), kept, texts or {})
-
-
-def walk_keeping(
-    kinds: Collection[str], entries: Iterable[Entry], checkpoints: Iterable[Head], texts: Texts
-) -> tuple[Head, Verified]:
-    """Walk the whole chain and keep the entries of some kinds alone; errors as for :func:`walk`.
-
-    :returns: what the chain is, and those entries, found by digest and kind and not by number
-    """
-    kept: list[Entry] = []
-
-    def passing() -> Iterable[Entry]:
-        for entry in entries:
-            if entry.kind in kinds:
+            if kinds is None or entry.kind in kinds:
                 kept.append(entry)
             yield entry
 
-    trail = _follow(passing(), checkpoints, withheld=False)
-    return trail.head, Verified(trail, kept, texts)
+    return Verified(_follow(passing(), checkpoints, withheld), kept, texts or {})
 
 
 def link(prev: str, seq: int, row: Mapping[str, str]) -> str:

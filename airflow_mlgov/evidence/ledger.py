@@ -41,7 +41,6 @@ from airflow_mlgov.evidence.chain import (
     read_envelope,
     verified,
     walk,
-    walk_keeping,
 )
 from airflow_mlgov.evidence.ledger_schema import (
     STEPS,
@@ -195,10 +194,10 @@ class Ledger:
         with self._transaction() as connection:
             return walk(_rows(connection), checkpoints)
 
-    def verify_with_texts(self, kinds: Collection[str], checkpoints: Iterable[Head] = ()) -> tuple[Head, Verified]:
+    def verify_with_texts(self, kinds: Collection[str], checkpoints: Iterable[Head] = ()) -> Verified:
         """:meth:`verify`, keeping the entries of some kinds, and the texts beside them."""
         with self._transaction() as connection:
-            return walk_keeping(kinds, _rows(connection), checkpoints, _texts(connection))
+            return verified(_rows(connection), checkpoints, texts=_texts(connection), kinds=kinds)
 
     def oddities(self) -> list[str]:
         """What somebody has added to, altered in or taken from the ledger's table in its database, a sentence each."""

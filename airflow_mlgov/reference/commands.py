@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from airflow_mlgov.reference.docstrings import cell
+from airflow_mlgov.reference.settings import text_of
 
 
 def commands() -> dict[str, Any]:
@@ -32,7 +32,7 @@ def _below(path: str, command: Any) -> Iterator[tuple[str, Any]]:
 
 def _section(path: str, command: Any, examples: tuple[str, ...]) -> str:
     given = [item for item in command.params if item.name != "help" and not getattr(item, "hidden", False)]
-    rows = [f"| {_called(item)} | {cell(_described(item))} |" for item in given]
+    rows = [f"| {_called(item)} | {text_of(_described(item))} |" for item in given]
     help_text = (command.help or "").split("\n\n  Examples:")[0].split("\b")[0]
     lines = [f"## mlgov {path}", "\n\n".join(" ".join(part.split()) for part in help_text.split("\n\n")), ""]
     if rows:
@@ -51,5 +51,5 @@ def _called(item: Any) -> str:
 def _described(item: Any) -> str:
     text = " ".join(str(getattr(item, "help", "") or "").split())
     if item.param_type_name == "option" and item.required:
-        text += " *Must be given.*"
+        text += " Must be given."
     return text

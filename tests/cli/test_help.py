@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from airflow_mlgov.cli.examples import EXAMPLES
+from airflow_mlgov.reference.commands import commands
 from tests.fixtures.shell import Run
-from tests.worlds.commands import COMMANDS
 from tests.worlds.governed import Governed
+
+COMMANDS = commands()
 
 
 @pytest.mark.parametrize("path", sorted(COMMANDS))

@@ -9,9 +9,10 @@ import shlex
 import pytest
 import yaml
 
-from tests.worlds.commands import COMMANDS
+from airflow_mlgov.reference.commands import commands
 from tests.worlds.pages import PAGES, ROOT, Block, blocks
 
+COMMANDS = commands()
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 _COMMAND = re.compile(r"\s*(?:(?:do|then|airflow|\w+\(\) \{|[A-Z_]+=\S+) )*mlgov (?=[a-z-])(.*)")
 LANGUAGES = {"", "bash", "dockerfile", "hcl", "ini", "json", "python", "rego", "sh", "sql", "text", "toml", "yaml"}

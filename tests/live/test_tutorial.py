@@ -28,7 +28,7 @@ class Reader:
         return json.loads((self.folder / "airflow" / "simple_auth_manager_passwords.json.generated").read_text())
 
     def person(self, name: str) -> AirflowUser:
-        return AirflowUser(self, name)  # type: ignore[arg-type]  # an address and passwords are all it needs
+        return AirflowUser(self, name)
 
     def train(self) -> tuple[AirflowUser, Run]:
         alice = self.person("alice")
