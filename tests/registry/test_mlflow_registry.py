@@ -24,8 +24,8 @@ def registry(mlflow_server: MlflowServer) -> MlflowRegistry:
 
 @pytest.fixture(scope="module")
 def two(mlflow_server: MlflowServer) -> tuple[ModelVersion, ModelVersion]:
-    """Two versions of the model ``credit``."""
-    return mlflow_server.register("credit", 1.0), mlflow_server.register("credit", 2.0)
+    """Two versions of the model ``scorecard``."""
+    return mlflow_server.register("scorecard", 1.0), mlflow_server.register("scorecard", 2.0)
 
 
 def files_of(server: MlflowServer, version: ModelVersion) -> Path:
@@ -38,11 +38,11 @@ def test_every_way_to_name_a_version(registry, two):
     assert (first.version, second.version) == ("1", "2")
     registry.set_alias(first, "naming")
     registry.transition_stage(first, "Staging")
-    for reference in ("models:/credit/1", "credit/1", "models:/credit@naming", "models:/credit/Staging",
-                      {"name": "credit", "version": 1}, {"name": "credit", "version": "1", "run_id": "x"}):  # fmt: skip
+    for reference in ("models:/scorecard/1", "scorecard/1", "models:/scorecard@naming", "models:/scorecard/Staging",
+                      {"name": "scorecard", "version": 1}, {"name": "scorecard", "version": "1", "run_id": "x"}):  # fmt: skip
         assert registry.resolve(reference).version == "1", reference
-    assert registry.resolve("models:/credit/latest").version == "2"
-    found = registry.resolve("models:/credit/1")
+    assert registry.resolve("models:/scorecard/latest").version == "2"
+    found = registry.resolve("models:/scorecard/1")
     assert (found.stage, found.aliases, found.run_id) == ("Staging", ("naming",), first.run_id)
     assert found.created_at is not None
     assert found.source.startswith("models:/m-")
@@ -51,15 +51,15 @@ def test_every_way_to_name_a_version(registry, two):
 @pytest.mark.parametrize(
     ("reference", "says"),
     [
-        ("models:/credit/99", "no version 99 in http.*newest versions are 2, 1"),
-        ("models:/credit@nobody", "no alias 'nobody'.*newest versions are 2, 1"),
-        ("models:/credit/Archived", "no stage 'Archived'.*newest versions are 2, 1"),
-        ("models:/credit/Prod", "MLflow has no stage 'Prod'"),
-        ("models:/credti/1", "no model of that name, but .*'credit'"),
-        ("models:/credti@champion", "no model of that name, but .*'credit'"),
+        ("models:/scorecard/99", "no version 99 in http.*newest versions are 2, 1"),
+        ("models:/scorecard@nobody", "no alias 'nobody'.*newest versions are 2, 1"),
+        ("models:/scorecard/Archived", "no stage 'Archived'.*newest versions are 2, 1"),
+        ("models:/scorecard/Prod", "MLflow has no stage 'Prod'"),
+        ("models:/scoercard/1", "no model of that name, but .*'scorecard'"),
+        ("models:/scoercard@champion", "no model of that name, but .*'scorecard'"),
         ("models:/m-0123", "registered as no version.*mlgov register"),
         ("runs:/abc/model", "the run 'abc'.*has no such thing"),
-        ({"name": "credit"}, "needs a name and a version"),
+        ({"name": "scorecard"}, "needs a name and a version"),
     ],
 )
 def test_what_is_not_there_is_named_with_what_is(registry, two, reference, says):
@@ -95,7 +95,7 @@ def test_the_digest_is_stable_and_says_whose_bytes(registry, two, mlflow_server)
     assert subject.digest == registry.digest(first) != registry.digest(second)
     assert (subject.kind, subject.name, subject.version, subject.registry) == (
         "model",
-        "credit",
+        "scorecard",
         "1",
         mlflow_server.url,
     )
@@ -163,11 +163,11 @@ def test_a_run_without_that_model(registry, mlflow_server):
 def test_the_alias_moves_and_reads_back(registry, two):
     first, second = two
     registry.set_alias(first, "champion")
-    assert registry.holder("credit", "champion").version == "1"
+    assert registry.holder("scorecard", "champion").version == "1"
     registry.set_alias(second, "champion")
-    assert registry.holder("credit", "champion").version == "2"
-    registry.delete_alias("credit", "champion")
-    assert registry.holder("credit", "champion") is None
+    assert registry.holder("scorecard", "champion").version == "2"
+    registry.delete_alias("scorecard", "champion")
+    assert registry.holder("scorecard", "champion") is None
     with pytest.raises(ConfigurationError):
         registry.set_alias(first, "v1")
 
@@ -176,12 +176,12 @@ def test_the_stage_moves_and_archives(registry, two):
     first, second = two
     registry.transition_stage(first, "Production")
     registry.transition_stage(second, "Production")
-    assert [item.version for item in registry.stage_holders("credit", "Production")] == ["2", "1"]
+    assert [item.version for item in registry.stage_holders("scorecard", "Production")] == ["2", "1"]
     registry.transition_stage(first, "Production", archive_existing=True)
-    assert [item.version for item in registry.stage_holders("credit", "Production")] == ["1"]
-    assert registry.resolve("credit/2").stage == "Archived"
+    assert [item.version for item in registry.stage_holders("scorecard", "Production")] == ["1"]
+    assert registry.resolve("scorecard/2").stage == "Archived"
     registry.transition_stage(first, "None")
-    assert registry.resolve("credit/1").stage is None
+    assert registry.resolve("scorecard/1").stage is None
     with pytest.raises(ConfigurationError, match="no stage 'Live'"):
         registry.transition_stage(first, "Live")
 
@@ -201,7 +201,7 @@ def test_an_alias_that_reads_back_as_another_is_an_error(registry, two, mlflow_s
 
 def test_tags_and_runs(registry, two):
     registry.set_tags(two[0], {"mlgov.status": "registered"})
-    assert registry.resolve("credit/1").tags["mlgov.status"] == "registered"
+    assert registry.resolve("scorecard/1").tags["mlgov.status"] == "registered"
     with tracking(registry), mlflow.start_run() as started:
         mlflow.log_param("C", 1.0)
         mlflow.log_metric("auc", 0.9)
@@ -216,17 +216,17 @@ def test_tags_and_runs(registry, two):
 
 def test_newest(registry, two, mlflow_server):
     assert registry.newest("not-yet") is None
-    assert registry.newest("credit").version == "2"
-    assert registry.newest("credit", newer_than=2) is None
+    assert registry.newest("scorecard").version == "2"
+    assert registry.newest("scorecard", newer_than=2) is None
     registry.set_alias(two[0], "candidate")
-    assert registry.newest("credit", alias="candidate").version == "1"
-    assert registry.newest("credit", newer_than=1, alias="candidate") is None
-    assert registry.newest("credit", stage="Staging") is None
+    assert registry.newest("scorecard", alias="candidate").version == "1"
+    assert registry.newest("scorecard", newer_than=1, alias="candidate") is None
+    assert registry.newest("scorecard", stage="Staging") is None
 
 
 def test_permissions(mlflow_server, two):
-    mlflow_server.create_user("reader", "reader-password", {"credit": "READ"})
-    mlflow_server.create_user("stranger", "stranger-password", {"credit": "DENY"})
+    mlflow_server.create_user("reader", "reader-password", {"scorecard": "READ"})
+    mlflow_server.create_user("stranger", "stranger-password", {"scorecard": "DENY"})
     reader = MlflowRegistry(mlflow_server.url, "reader", "reader-password")
     assert reader.digest(two[0]) == mlflow_server.registry.digest(two[0])
     for forbidden in (
@@ -238,14 +238,14 @@ def test_permissions(mlflow_server, two):
             forbidden()
     stranger = MlflowRegistry(mlflow_server.url, "stranger", "stranger-password")
     with pytest.raises(AccessError):
-        stranger.newest("credit")
+        stranger.newest("scorecard")
     with pytest.raises(AccessError):
-        stranger.resolve("credit/1")
+        stranger.resolve("scorecard/1")
 
 
 def test_a_wrong_password_is_refused_and_not_repeated(mlflow_server, two):
     wrong = MlflowRegistry(mlflow_server.url, "admin", "wrong-password")
-    for call in (wrong.ping, lambda: wrong.resolve("credit/1"), lambda: wrong.digest(two[0])):
+    for call in (wrong.ping, lambda: wrong.resolve("scorecard/1"), lambda: wrong.digest(two[0])):
         with pytest.raises(AccessError) as caught:
             call()
         assert "wrong-password" not in str(caught.value) + repr(caught.value.__cause__)
@@ -289,7 +289,7 @@ def test_answers_of_something_that_is_not_well(status, error):
 def test_a_registry_in_a_database_without_a_server(tmp_path):
     local = MlflowRegistry(f"sqlite:///{tmp_path}/mlflow.db")
     with pytest.raises(ConfigurationError, match="it holds no models yet"):
-        local.resolve("credit/1")
+        local.resolve("scorecard/1")
     (tmp_path / "files").mkdir()
     (tmp_path / "files" / "MLmodel").write_text("flavors: {}\n")
     from mlflow import MlflowClient
