@@ -3,6 +3,7 @@ is made as a named user; nothing here reaches around the API."""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -27,7 +28,7 @@ class AirflowUser:
 
     def __init__(self, airflow: Airflow, name: str) -> None:
         self.name = name
-        self._airflow = airflow
+        self.airflow = airflow
         self._http = http_session()
         answer = self._http.post(
             f"{airflow.url}/auth/token", json={"username": name, "password": airflow.passwords[name]}, timeout=60
@@ -66,7 +67,7 @@ class AirflowUser:
         try:
             return self._http.request(
                 method,
-                f"{self._airflow.url}/api/v2/{path}",
+                f"{self.airflow.url}/api/v2/{path}",
                 json=body,
                 headers={"Accept": "application/json"},
                 timeout=180,
@@ -151,13 +152,20 @@ class Run:
         """
 
         def asks() -> bool:
-            return self.tasks().get(task) == WAITING and self.tries(task) > after_try
+            return self.tasks().get(task) == WAITING and self.tries(task) > after_try and self.heard(task)
 
         _poll(lambda: asks() or self.state() in FINISHED, timeout, f"{task} of {self.run_id}", self.tasks)
         if not asks():
             return False
         time.sleep(HITL_SETTLE_SECONDS)
         return True
+
+    def heard(self, task: str) -> bool:
+        """Whether the scheduler knows of each time that the task was parked: it fails a try that is answered before."""
+        said = self._user.airflow.log.read_text(errors="replace").splitlines()
+        mine = [line for line in said if self.run_id in line and re.search(rf"\b{re.escape(task)}\b", line)]
+        parked = sum("Pausing task as AWAITING_INPUT" in line for line in mine)
+        return parked <= sum("Received executor event" in line for line in mine)
 
     def log(self, task: str) -> str:
         """The text of a task's last try, a line per event, with what an exception said."""

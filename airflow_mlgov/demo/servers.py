@@ -239,6 +239,11 @@ class Airflow(Server):
     passwords: Mapping[str, str] = field(repr=False)
     """User name -> password, made for this run."""
 
+    @property
+    def log(self) -> Path:
+        """What its components say, the scheduler's lines among them."""
+        return self.process.log
+
 
 def start_openbao(directory: Path, *, timeout: float = 60.0) -> OpenBao:
     """An in-memory OpenBao, initialised and unsealed over its API, so that its root token exists only in our memory.

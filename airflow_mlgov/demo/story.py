@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from airflow_mlgov.demo.airflow_api import HITL_SETTLE_SECONDS, WAITING, AirflowUser, Run
+from airflow_mlgov.demo.airflow_api import WAITING, AirflowUser, Run
 from airflow_mlgov.demo.servers import http_session
 from airflow_mlgov.demo.world import ENVIRONMENT, MODEL, World, build, prepare_directory
 from airflow_mlgov.errors import DependencyError, MlgovError
@@ -172,7 +172,7 @@ def scene_release(story: Story, result: SceneResult) -> None:
         story.say(f"gate {gate}: {verdict}{_numbers(story.evidence(run, kind='gate', gate=gate))}")
         result.check(f"{gate} {verdict}", verdict == "PASS")
     result.check("no champion before the approval", story.champion_version() is None)
-    time.sleep(HITL_SETTLE_SECONDS)
+    run.wait_for_question("approve", after_try=0)
     status = story.alice.answer_approval(run, "approve", approve=True, reason="it is my own run, what could go wrong")
     story.say(f"alice tries to approve her own run: Airflow answers {status}")
     result.check("alice may not approve", status == 403)

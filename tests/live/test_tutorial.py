@@ -21,7 +21,7 @@ class Reader:
     """Does what the page says in words: signs in, triggers, approves, marks."""
 
     def __init__(self, folder: Path, url: str) -> None:
-        self.folder, self.url = folder, url
+        self.folder, self.url, self.log = folder, url, folder / "airflow.log"
 
     @property
     def passwords(self) -> dict[str, str]:

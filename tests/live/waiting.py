@@ -60,9 +60,9 @@ def asks(person: AirflowUser, run: Run, task: str) -> None:
             return False
         return not person.look(f"{path}/-1/hitlDetails")["response_received"]
 
-    for pause in (HITL_SETTLE_SECONDS, 0):
-        until(asking, f"{task} of {run.run_id}", run.tasks, timeout=180)
-        time.sleep(pause)
+    until(asking, f"{task} of {run.run_id}", run.tasks, timeout=180)
+    time.sleep(HITL_SETTLE_SECONDS)
+    until(lambda: asking() and run.heard(task), f"{task} of {run.run_id}", run.tasks, timeout=180)
 
 
 def answered(give: Callable[[], int], taken: Callable[[], bool], person: AirflowUser, run: Run, task: str) -> None:
@@ -73,8 +73,14 @@ def answered(give: Callable[[], int], taken: Callable[[], bool], person: Airflow
     for _ in range(3):
         asked = run.tries(task)
         assert give() == 200
-        until(lambda asked=asked: taken() or run.tries(task) > asked, f"the answer to {task}", run.tasks, timeout=180)
+        until(
+            lambda asked=asked: taken() or run.tries(task) > asked or run.tasks()[task] == "failed",
+            f"the answer to {task}",
+            run.tasks,
+            timeout=180,
+        )
         if taken():
             return
+        assert run.tasks()[task] != "failed", run.log(task)
         asks(person, run, task)
     raise AssertionError(f"Airflow lost every answer: {run.tasks()}")

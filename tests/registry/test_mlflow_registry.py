@@ -38,8 +38,9 @@ def test_every_way_to_name_a_version(registry, two):
     assert (first.version, second.version) == ("1", "2")
     registry.set_alias(first, "naming")
     registry.transition_stage(first, "Staging")
-    for reference in ("models:/scorecard/1", "scorecard/1", "models:/scorecard@naming", "models:/scorecard/Staging",
-                      {"name": "scorecard", "version": 1}, {"name": "scorecard", "version": "1", "run_id": "x"}):  # fmt: skip
+    named = [{"name": "scorecard", "version": 1}, {"name": "scorecard", "version": "1", "run_id": "x"}]
+    written = ["models:/scorecard/1", "scorecard/1", "models:/scorecard@naming", "models:/scorecard/Staging"]
+    for reference in (*named, *written):
         assert registry.resolve(reference).version == "1", reference
     assert registry.resolve("models:/scorecard/latest").version == "2"
     found = registry.resolve("models:/scorecard/1")

@@ -26,7 +26,7 @@ from requests.adapters import HTTPAdapter
 from sqlalchemy.engine import make_url
 
 from airflow_mlgov.demo import servers, world
-from airflow_mlgov.demo.airflow_api import HITL_SETTLE_SECONDS, AirflowUser, Run
+from airflow_mlgov.demo.airflow_api import AirflowUser, Run
 from airflow_mlgov.evidence.ledger import open_ledger
 from airflow_mlgov.evidence.signing import TrustRoot, duties
 from airflow_mlgov.evidence.statements import GateStatement, ObservationStatement, run_digest
@@ -39,7 +39,7 @@ from airflow_mlgov.vault.policy import key_name
 from airflow_mlgov.vault.transit import TransitSigner
 from tests.fixtures.mlflow_server import MlflowServer
 from tests.fixtures.postgres import PASSWORD
-from tests.live.waiting import HANGS, patience, until
+from tests.live.waiting import HANGS, answered, asks, patience, until
 from tests.worlds.guarded import HEAD, SECTION, Guarded
 from tests.worlds.release import people
 
@@ -48,7 +48,6 @@ from tests.worlds.release import people
 ENVIRONMENT = "live"
 USERS = {"admin": "admin", "alice": "user", "olga": "user", "omar": "user", "otto": "op", "vic": "viewer"}
 """alice operates the pipeline, olga and omar are the risk officers, otto runs Airflow, vic may look."""
-WAITING = "awaiting_input"
 
 
 class Patient(HTTPAdapter):
@@ -90,34 +89,12 @@ class Attacker(AirflowUser):
 
     def waits(self, run: Run) -> None:
         """Until the run's approval asks (again) and can be answered without a race."""
-        path = f"{run.path}/taskInstances/approve"
-
-        def asks() -> bool:
-            if self.look(path)["state"] != WAITING:
-                return False
-            return not self.look(f"{path}/-1/hitlDetails")["response_received"]
-
-        until(asks, f"the approval of {run.run_id}", run.tasks)
-        time.sleep(HITL_SETTLE_SECONDS)
-        until(lambda: asks() and self._settled(run), f"the approval of {run.run_id}", run.tasks)
+        asks(self, run, "approve")
 
     def answers(self, run: Run, taken: Callable[[], bool], reason: str = "reviewed") -> None:
         """Approve, and again where Airflow has lost the answer to its race and asks in a second try."""
-        for _ in range(3):
-            asked = run.tries("approve")
-            assert self.answer_approval(run, "approve", approve=True, reason=reason) == 200
-            until(lambda asked=asked: taken() or run.tries("approve") > asked, "the answer", run.tasks)
-            if taken():
-                return
-            self.waits(run)
-        raise AssertionError(f"Airflow lost every answer of {self.name}: {run.tasks()}")
-
-    def _settled(self, run: Run) -> bool:
-        """Whether the scheduler knows of each time that the task was parked; an answer before that is the race."""
-        lines = self._airflow.process.log.read_text(errors="replace").splitlines()
-        mine = [line for line in lines if run.run_id in line]
-        parked = sum("Pausing task as AWAITING_INPUT" in line for line in mine)
-        return parked <= sum("Received executor event" in line and "task_id='approve'" in line for line in mine)
+        give = functools.partial(self.answer_approval, run, "approve", approve=True, reason=reason)
+        answered(give, taken, self, run, "approve")
 
 
 @dataclass

@@ -25,8 +25,8 @@ with DAG(
         reason="{{ params.reason }}",
         ticket="RISK-12",
         risk_owner="head of retail",
-        retries=1,
+        retries=3,
         **SUBJECT,
     )
-    approve = ApprovalGateOperator(task_id="approve", retries=1, **SUBJECT)
+    approve = ApprovalGateOperator(task_id="approve", retries=3, **SUBJECT)
     waiver >> approve >> PromoteModelOperator(task_id="promote", **SUBJECT)
