@@ -137,6 +137,10 @@ def _options() -> dict[str, Any]:
             "Nothing is promoted, rolled back or said to serve from a ledger that is not what they say.",
             example="/mnt/auditor/checkpoints s3://auditor/mlgov/",
         ),
+        "origin": _option(
+            "Name of the ledger in checkpoints that are signed notes; its own id where empty.",
+            example="bank.example/models",
+        ),
         "vault_conn_id": _option(
             "Connection of type vault for signing keys and database credentials; may hold {duty}.",
             example="mlgov_vault_{duty}",

@@ -78,8 +78,8 @@ def test_connection_types_are_those_of_the_hooks() -> None:
 
 def test_every_option_that_is_read_is_described() -> None:
     text = "".join(path.read_text() for path in (ROOT / "airflow_mlgov").rglob("*.py"))
-    read = set(re.findall(r'(?<!\.)\boption\("(\w+)"', text)) | {"cluster_policy", "cluster_policy_require"}
-    assert read == set(get_provider_info()["config"]["mlgov"]["options"])
+    read = set(re.findall(r'(?<!\.)\b(?:option|from_environment)\("(\w+)"', text))
+    assert read | {"cluster_policy", "cluster_policy_require"} == set(get_provider_info()["config"]["mlgov"]["options"])
 
 
 @pytest.mark.slow

@@ -226,7 +226,7 @@ class Keeper:
         for entry in batch:
             taken.append((entry, self._index.take(entry)))
             mark = self._marks.get(entry.seq)
-            if mark is not None and mark != self._index.trail.head:
+            if mark is not None and not self._index.trail.head.bears_out(mark):
                 raise EvidenceError(
                     f"the ledger's first {entry.seq} entries are not those of the checkpoint", code="checkpoint.differs"
                 )

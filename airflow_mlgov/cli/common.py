@@ -68,7 +68,16 @@ DecisionLog = Annotated[
     typer.Option("--decision-log", parser=path, help="Add what the rules are asked and answer, as OPA logs it."),
 ]
 Checkpoints = Annotated[
-    list[str] | None, typer.Option("--checkpoint", help="A signed checkpoint: file, folder or URL. Repeatable.")
+    list[str] | None,
+    typer.Option("--checkpoint", help="A signed checkpoint, envelope or note: file, folder or URL. Repeatable."),
+]
+Origin = Annotated[
+    str | None,
+    typer.Option(
+        "--origin",
+        help="How tools are to know the ledger, such as bank.example/models; MLGOV_ORIGIN or [mlgov] origin, or the "
+        "ledger's own id, if omitted.",
+    ),
 ]
 
 
@@ -92,6 +101,11 @@ def signer_for(uri: str, duty: str | None = None) -> Signer:
     from airflow_mlgov.vault import signer_of
 
     return signer_of(filled(uri, duty), vault_client(duty))
+
+
+def origin_of(said: str | None) -> str:
+    """The name of the ledger in notes; empty for its own id."""
+    return said or from_environment("origin")
 
 
 def environment_of(said: str | None) -> str:

@@ -77,7 +77,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "ledger search": ("mlgov ledger search --person olga --after 2026-11-01", "mlgov ledger search --text RISK-12"),
     "ledger add": ("mlgov ledger add scan.dsse.json --as scanner --model models:/credit_risk/7 --policy mlgov.yaml",),
     "ledger show": ("mlgov ledger show 42",),
-    "ledger checkpoint": ("mlgov ledger checkpoint --out s3://audit/2026-11-24.json",),
+    "ledger checkpoint": (
+        "mlgov ledger checkpoint --out s3://audit/2026-11-24.json",
+        "mlgov ledger checkpoint --note 2026-11-24.note --origin bank.example/models",
+    ),
     "ledger erase": (
         "mlgov ledger erase --entry 42 --ground mistake --reason 'named a customer'",
         "mlgov ledger erase --person olga --ground request",

@@ -14,6 +14,7 @@ from airflow_mlgov.cli.common import (
     Checkpoints,
     Environment,
     LedgerUrl,
+    Origin,
     RegistryUri,
     SignWith,
     TrustFile,
@@ -21,6 +22,7 @@ from airflow_mlgov.cli.common import (
     environment_of,
     open_checkpoints,
     open_registry,
+    origin_of,
     print_json,
     say,
     signer_for,
@@ -120,19 +122,35 @@ def ledger_show(
 def ledger_checkpoint(
     ledger: LedgerUrl,
     sign: SignWith,
-    out: Annotated[str, typer.Option("--out", help="New file, or URL such as s3://bucket/name, to write it to.")],
+    out: Annotated[
+        str | None, typer.Option("--out", help="New file, or URL such as s3://bucket/name, to write it to.")
+    ] = None,
+    note: Annotated[
+        str | None,
+        typer.Option(
+            "--note",
+            help="New file or URL for it as a signed note, which other tools read (C2SP tlog-checkpoint); takes an "
+            "Ed25519 key.",
+        ),
+    ] = None,
+    origin: Origin = None,
     environment: Environment = None,
 ) -> None:
     """Sign how long the ledger is and what it holds, to be kept where its owner cannot rewrite it."""
-    from airflow_mlgov.evidence.checkpoints import make_checkpoint, write_checkpoint
+    from airflow_mlgov.evidence.checkpoints import head_to_keep, sign_checkpoint, write_checkpoint
+    from airflow_mlgov.evidence.notes import sign_note, verifier_key
 
-    envelope = make_checkpoint(
-        ledger_at(ledger, create=False),
-        signer_for(sign, "checkpoint"),
-        context_of("ledger checkpoint", environment),
-    )
-    write_checkpoint(envelope, out)
-    say(f"checkpoint written to {out}")
+    if out is None and note is None:
+        raise ConfigurationError("where to? pass --out, --note, or both", code="option.missing")
+    now, signer = head_to_keep(ledger_at(ledger, create=False)), signer_for(sign, "checkpoint")
+    name = origin_of(origin) or now.origin
+    text = sign_note(now, signer, name) if note else ""  # before anything is written: not every key signs notes
+    if out:
+        write_checkpoint(sign_checkpoint(now, signer, context_of("ledger checkpoint", environment)), out)
+        say(f"checkpoint written to {out}")
+    if note:
+        write_checkpoint(text, note)
+        say(f"checkpoint written to {note} as a note; its verifier's key: {verifier_key(signer.public_key, name)}")
 
 
 @ledger_app.command("quarantine")

@@ -56,7 +56,7 @@ class Head(NamedTuple):
 
     size: int
     head: str
-    """``hash`` of the last entry; :data:`GENESIS` of an empty ledger."""
+    """``hash`` of the last entry; :data:`GENESIS` of an empty ledger; empty in what a signed note says."""
     root: str
     """RFC 6962 Merkle tree hash over the entries' hashes."""
     origin: str
@@ -66,6 +66,13 @@ class Head(NamedTuple):
     def mark(self) -> dict[str, Any]:
         """As a promotion carries it."""
         return {"origin": self.origin, "size": self.size, "head": self.head, "root": self.root}
+
+    def bears_out(self, checkpoint: Head) -> bool:
+        """Whether a checkpoint says what the ledger is. A note names the root alone, which binds all there is to say,
+        under an origin that may be the operator's own name for the ledger."""
+        if not checkpoint.head:
+            return (checkpoint.size, checkpoint.root) == (self.size, self.root)
+        return checkpoint == self
 
 
 @dataclass(frozen=True)
@@ -263,7 +270,7 @@ def _follow(entries: Iterable[Entry], checkpoints: Iterable[Head], withheld: boo
     for entry in entries:
         state.take(entry, withheld)
         for checkpoint in expected.pop(state.tree.size, ()):
-            if checkpoint != state.head:
+            if not state.head.bears_out(checkpoint):
                 raise EvidenceError(
                     f"the ledger's first {state.tree.size} entries are not those of the checkpoint (root "
                     f"{checkpoint.root[:16]}): they were rewritten, or it is another ledger ({checkpoint.origin})",

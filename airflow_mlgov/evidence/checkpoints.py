@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, EvidenceError
 from airflow_mlgov.evidence.chain import Head
+from airflow_mlgov.evidence.notes import is_note, open_note
 from airflow_mlgov.evidence.signing import TrustRoot, sign_statement
 from airflow_mlgov.evidence.statements import CheckpointStatement, Context, PromotionStatement
 from airflow_mlgov.evidence.verification import verify_envelope
@@ -34,18 +35,35 @@ def make_checkpoint(ledger: Ledger, signer: Signer, context: Context) -> str:
     :raises EvidenceError: the chain does not hold
     :raises ConfigurationError: the ledger is empty
     """
+    return sign_checkpoint(head_to_keep(ledger), signer, context)
+
+
+def head_to_keep(ledger: Ledger) -> Head:
+    """Walk the chain; what it is now.
+
+    :raises EvidenceError: the chain does not hold
+    :raises ConfigurationError: the ledger is empty
+    """
     now = ledger.verify()
     if not now.size:
         raise ConfigurationError(f"the ledger {ledger.url} is empty, so there is nothing to keep", code="ledger.empty")
+    return now
+
+
+def sign_checkpoint(now: Head, signer: Signer, context: Context) -> str:
+    """The envelope that says what a chain is that was walked."""
     return sign_statement(CheckpointStatement.of(now.origin, now.size, now.head, now.root, context), signer)
 
 
-def open_checkpoint(envelope: str, trust: TrustRoot) -> Head:
-    """What a checkpoint says; a promotion's envelope serves as well, because it carries one.
+def open_checkpoint(text: str, trust: TrustRoot) -> Head:
+    """What a checkpoint says, an envelope or a signed note; a promotion's envelope serves as well, because it carries
+    one.
 
     :raises EvidenceError: it does not verify, or is another kind of statement
     """
-    statement = verify_envelope(envelope, trust).statement
+    if is_note(text):
+        return open_note(text, trust)
+    statement = verify_envelope(text, trust).statement
     if isinstance(statement, CheckpointStatement):
         return Head(statement.size, statement.head, statement.root, statement.origin)
     if isinstance(statement, PromotionStatement):
@@ -53,8 +71,9 @@ def open_checkpoint(envelope: str, trust: TrustRoot) -> Head:
     raise EvidenceError(f"this is not a checkpoint but a statement of kind {statement.kind}", code="checkpoint.kind")
 
 
-def write_checkpoint(envelope: str, where: str) -> None:
-    """Keep a checkpoint in a file, or under a URL that fsspec knows (``s3://``, ``gs://``, ``abfs://`` …).
+def write_checkpoint(text: str, where: str) -> None:
+    """Keep a checkpoint, an envelope or a note, in a file, or under a URL that fsspec knows (``s3://``, ``gs://``,
+    ``abfs://`` …).
 
     A file that is there already is not overwritten: name each checkpoint anew, by date or by size.
 
@@ -67,10 +86,10 @@ def write_checkpoint(envelope: str, where: str) -> None:
     try:
         if "://" in where:
             with fsspec.open(where, "x") as stream:
-                stream.write(envelope + "\n")
+                stream.write(text.removesuffix("\n") + "\n")
         else:
             with Path(where).open("x", encoding="utf-8") as stream:
-                stream.write(envelope + "\n")
+                stream.write(text.removesuffix("\n") + "\n")
     except FileExistsError as error:
         raise ConfigurationError(
             f"{where} exists: a checkpoint is never overwritten, name a new file", code="file.exists"
@@ -125,7 +144,7 @@ def _files_at(place: str) -> list[str]:
 
 
 def read_checkpoint(where: str) -> str:
-    """A checkpoint's envelope from a file or URL.
+    """A checkpoint's text from a file or URL.
 
     :raises ConfigurationError: it is not there, or no driver for the URL is installed
     :raises DependencyError: the store cannot be reached
