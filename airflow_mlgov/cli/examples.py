@@ -87,7 +87,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "ledger person": ("mlgov ledger person olga --json > olga.json",),
     "ledger quarantine": ("mlgov ledger quarantine 42 --reason 'written by a script that had no key'",),
-    "ledger export": ("mlgov ledger export --model models:/credit_risk@champion --out evidence.zip",),
+    "ledger export": (
+        "mlgov ledger export --model models:/credit_risk@champion --out evidence.zip",
+        "mlgov ledger export --tiles /srv/log --sign vault:mlgov-checkpoint --origin bank.example/models",
+    ),
     "sinks deliver": ("mlgov sinks deliver",),
     "sinks list": ("mlgov sinks list --json",),
     "trust add": (

@@ -31,6 +31,7 @@ from airflow_mlgov.cli.common import (
 from airflow_mlgov.cli.configured import from_environment, ledger_at, required
 from airflow_mlgov.cli.ledger_search import Kinds, Last, Model, require_kinds, search, show
 from airflow_mlgov.cli.ledger_texts import erase, lines_of, person, require_whole, show_beside
+from airflow_mlgov.cli.progress import progress
 from airflow_mlgov.cli.values import path, whole
 from airflow_mlgov.errors import ConfigurationError
 
@@ -231,8 +232,17 @@ def ledger_add(
 @ledger_app.command("export")
 def ledger_export(
     ledger: LedgerUrl,
-    model: Annotated[str, typer.Option("--model", help="models:/name/7 or models:/name@alias.")],
-    out: Annotated[Path, typer.Option("--out", parser=path, help="New zip file.")],
+    model: Annotated[str | None, typer.Option("--model", help="models:/name/7 or models:/name@alias.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", parser=path, help="New zip file.")] = None,
+    tiles: Annotated[
+        Path | None,
+        typer.Option(
+            "--tiles",
+            parser=path,
+            help="Instead: a folder for the whole log as static tiles, which other tools read (C2SP tlog-tiles); what "
+            "is new is added. Hashes alone, no evidence.",
+        ),
+    ] = None,
     registry: RegistryUri = None,
     policy: Annotated[Path | None, typer.Option("--policy", help="Governance policy, mlgov.yaml.")] = None,
     sign: Annotated[
@@ -241,9 +251,16 @@ def ledger_export(
     signature: Annotated[
         Path | None, typer.Option("--signature", parser=path, help="A bundle of `mlgov sign-model` to take along.")
     ] = None,
+    origin: Origin = None,
     environment: Environment = None,
 ) -> None:
-    """Write all that speaks for a model version into one file, which verifies without Airflow, MLflow and ledger."""
+    """Write all that speaks for a model version into one file, which verifies without Airflow, MLflow and ledger; or
+    the log for whoever watches it."""
+    if tiles is not None and not (model or out or signature):
+        _export_tiles(ledger, tiles, sign or required("sign")(), origin_of(origin))
+        return
+    if model is None or out is None or tiles is not None:
+        raise ConfigurationError("export takes --model with --out, or --tiles alone", code="option.missing")
     from airflow_mlgov.evidence.checkpoints import make_checkpoint
     from airflow_mlgov.evidence.pack import write_pack
     from airflow_mlgov.governance.policy import load_policy
@@ -257,3 +274,14 @@ def ledger_export(
     bundle = read_text(signature, "bundle") if signature else None
     kept, size = write_pack(records, subject, out, checkpoint, bundle)
     say(f"{out}: {kept} of {size} entries whole, the others as links of the chain")
+
+
+def _export_tiles(ledger: str, folder: Path, sign: str, origin: str) -> None:
+    from airflow_mlgov.evidence.notes import verifier_key
+    from airflow_mlgov.evidence.tiles import export_tiles
+
+    signer = signer_for(sign, "checkpoint")
+    with progress("the chain is walked, tiles are written"):
+        done = export_tiles(ledger_at(ledger, create=False), folder, signer, origin or None)
+    say(f"{folder}: {done.head.size} entries of the log {done.origin}, {done.written} new files")
+    say(f"its verifier's key: {verifier_key(signer.public_key, done.origin)}")

@@ -101,6 +101,13 @@ def open_note(text: str, trust: TrustRoot) -> Head:
     return Head(note.size, "", note.root, note.origin)
 
 
+def note_fits(note: Note, key: Key) -> bool:
+    """Whether a key has signed a note, under the name of its origin."""
+    public = _require_ed25519(key)
+    made = [item for item in note.signatures if (item.name, item.key_id) == (note.origin, key_id(note.origin, public))]
+    return any(_fits(key, item.signature, note.text.encode()) for item in made)
+
+
 def sign_note(head: Head, signer: Signer, origin: str | None = None) -> str:
     """What the ledger is, as a signed note.
 

@@ -9,6 +9,8 @@ import pytest
 
 from airflow_mlgov.evidence.ledger import Ledger
 from airflow_mlgov.evidence.notes import sign_note, verifier_key
+from airflow_mlgov.evidence.signing import sign_statement
+from airflow_mlgov.evidence.tiles import export_tiles
 from tests.worlds.statements import make_statement
 
 SOURCE = Path(__file__).with_name("tlog_go")
@@ -47,3 +49,26 @@ def test_a_checkpoint(reader: Callable[..., tuple[int, str]], ledger: Ledger, si
     assert said.split()[:2] == [ORIGIN, "3"]
     file.write_text(file.read_text().replace("\n3\n", "\n4\n"))
     assert reader("checkpoint", file, key)[0] == 1
+
+
+def test_tiles_at_several_sizes(reader: Callable[..., tuple[int, str]], ledger: Ledger, signer, tmp_path: Path) -> None:
+    folder, key, older = tmp_path / "log", verifier_key(signer.public_key, ORIGIN), []
+    envelope = sign_statement(make_statement(), signer)
+    for size in (1, 3, 255, 256, 257, 600):
+        while ledger.last()[0] < size:
+            ledger.append(envelope)
+        export_tiles(ledger, folder, signer, ORIGIN)
+        older.append(tmp_path / f"{size}.note")
+        older[-1].write_bytes((folder / "checkpoint").read_bytes())
+        code, said = reader("tiles", folder, key, *older)
+        assert code == 0, said
+        assert said.split("\n")[0] == f"{size} entries"
+    assert "goes on from 257" in said
+    forked = ledger.verify()._replace(size=300, root="0" * 64)
+    older[0].write_text(sign_note(forked, signer, ORIGIN))
+    assert reader("tiles", folder, key, older[0])[0] == 1
+    bundle = folder / "tile" / "entries" / "001"
+    raw = bytearray(bundle.read_bytes())
+    raw[-1] ^= 1
+    bundle.write_bytes(raw)
+    assert reader("tiles", folder, key)[0] == 1
