@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from base64 import b64decode
 from dataclasses import asdict
 from pathlib import Path
@@ -246,7 +247,7 @@ def ledger_export(
     registry: RegistryUri = None,
     policy: Annotated[Path | None, typer.Option("--policy", help="Governance policy, mlgov.yaml.")] = None,
     sign: Annotated[
-        str | None, typer.Option("--sign", help="Sign a checkpoint into it: local:PATH, vault:KEY.")
+        str | None, typer.Option("--sign", help="Sign a checkpoint into it, and a proof: local:PATH, vault:KEY.")
     ] = None,
     signature: Annotated[
         Path | None, typer.Option("--signature", parser=path, help="A bundle of `mlgov sign-model` to take along.")
@@ -261,7 +262,8 @@ def ledger_export(
         return
     if model is None or out is None or tiles is not None:
         raise ConfigurationError("export takes --model with --out, or --tiles alone", code="option.missing")
-    from airflow_mlgov.evidence.checkpoints import make_checkpoint
+    from airflow_mlgov.evidence.checkpoints import head_to_keep, sign_checkpoint
+    from airflow_mlgov.evidence.notes import sign_note, takes_notes
     from airflow_mlgov.evidence.pack import write_pack
     from airflow_mlgov.governance.policy import load_policy
     from airflow_mlgov.strict_files import read_text
@@ -270,9 +272,16 @@ def ledger_export(
     records = ledger_at(ledger, create=False)
     subject = client.subject(client.resolve(model))
     context = context_of("ledger export", environment)
-    checkpoint = make_checkpoint(records, signer_for(sign, "checkpoint"), context) if sign else None
+    checkpoint = note = None
+    if sign:
+        now, signer = head_to_keep(records), signer_for(sign, "checkpoint")
+        checkpoint = sign_checkpoint(now, signer, context)
+        if takes_notes(signer.public_key):
+            note = sign_note(now, signer, origin_of(origin) or None)
+        else:
+            say("no proof for other tools: it takes an Ed25519 key, and this one is of another type", to=sys.stderr)
     bundle = read_text(signature, "bundle") if signature else None
-    kept, size = write_pack(records, subject, out, checkpoint, bundle)
+    kept, size = write_pack(records, subject, out, checkpoint, bundle, note)
     say(f"{out}: {kept} of {size} entries whole, the others as links of the chain")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -177,6 +178,7 @@ def verify(
         opened = open_pack(pack, keys)
         subject, notes = opened.subject(artifact), opened.notes(artifact)
         answer = explained_here(subject, opened)
+        answer = replace(answer, facts=(*answer.facts, *opened.facts()))
     elif pack is None and model and artifact is None:
         client, records = _registry(registry, model, again), ledger_at(ledger or required("ledger")(), create=False)
         version = client.resolve(model)

@@ -26,7 +26,8 @@ _MAX_ORIGIN = 255
 _MARK = "— "
 """What a signature's line begins with."""
 _ED25519 = b"\x01"
-_NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
+NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
+"""How notes and proofs write one."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,11 @@ def sign_note(head: Head, signer: Signer, origin: str | None = None) -> str:
     return f"{text}\n{_MARK}{name} {b64encode(signature).decode()}\n"
 
 
+def takes_notes(key: Key) -> bool:
+    """Whether a key is of the type that signs notes."""
+    return _ed25519(key) is not None
+
+
 def verifier_key(key: Key, origin: str) -> str:
     """A public key as tools for notes are given it: ``origin+hash+key``.
 
@@ -158,7 +164,7 @@ def _read_body(body: str) -> tuple[str, int, str]:
     if len(lines) < 3 or not all(lines):
         raise _malformed("its text is to be three lines or more, none of them empty: origin, size and root")
     origin, size, root = lines[:3]
-    if not _NUMBER.fullmatch(size) or int(size) > MOST_LEAVES:
+    if not NUMBER.fullmatch(size) or int(size) > MOST_LEAVES:
         raise _malformed(f"its size is not a number of entries but {size[:40]!r}")
     raw = strict_base64(root)
     if raw is None or len(raw) != WIDTH:

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 
 from airflow_mlgov.errors import ConfigurationError, EvidenceError, MlgovError
@@ -20,11 +20,14 @@ from airflow_mlgov.evidence.chain import Entry, Head, Texts, Verified, read_enve
 from airflow_mlgov.evidence.checkpoints import open_checkpoint
 from airflow_mlgov.evidence.digests import hash_tree, parse_json
 from airflow_mlgov.evidence.erasure import typed_in
+from airflow_mlgov.evidence.hash_tree import HashTree
 from airflow_mlgov.evidence.headlines import own_part
 from airflow_mlgov.evidence.ledger import Ledger
 from airflow_mlgov.evidence.model_signature import signed_digest
+from airflow_mlgov.evidence.notes import read_note
 from airflow_mlgov.evidence.signing import TrustRoot
-from airflow_mlgov.evidence.statements import PARTS, ObservationStatement, run_digest
+from airflow_mlgov.evidence.statements import PARTS, ObservationStatement, PromotionStatement, run_digest
+from airflow_mlgov.evidence.tlog_proof import read_proof, require_proof, write_proof
 from airflow_mlgov.results import Subject
 from airflow_mlgov.strict_files import regular
 
@@ -40,16 +43,23 @@ _ALWAYS = 1024**2
 _MANIFEST, _ENTRIES, _CHECKPOINT = "manifest.json", "ledger.jsonl", "checkpoint.json"
 _TEXTS = "texts.jsonl"
 _SIGNATURE = "model.sig"
+_PROOF = "promotion.tlog-proof"
 
 
 def write_pack(
-    ledger: Ledger, model: Subject, out: Path, checkpoint: str | None = None, signature: str | None = None
+    ledger: Ledger,
+    model: Subject,
+    out: Path,
+    checkpoint: str | None = None,
+    signature: str | None = None,
+    note: str | None = None,
 ) -> tuple[int, int]:
     """Write a pack; how many entries are whole, and how many there are.
 
     :param model: the version as its bytes are now
     :param checkpoint: a signed checkpoint of the ledger
     :param signature: a bundle of Model Signing over the model's files
+    :param note: a signed checkpoint as a note: the newest promotion of these bytes is proven in it
     :raises ConfigurationError: the file exists, or its folder does not
     :raises EvidenceError: the ledger's chain is broken, or the bundle names other files
     """
@@ -61,6 +71,7 @@ def write_pack(
     texts = _typed(entries, wanted)
     wanted |= texts  # the notices of those that were erased,
     texts = _typed(entries, wanted)  # and what was typed for these
+    proof = _proof_of(entries, model, note) if note else None
     try:
         with ZipFile(out, "x", ZIP_DEFLATED) as pack:
             pack.writestr(_MANIFEST, json.dumps({"version": _VERSION, "model": asdict(model)}, indent=2))
@@ -72,9 +83,24 @@ def write_pack(
                 pack.writestr(_CHECKPOINT, checkpoint)
             if signature:
                 pack.writestr(_SIGNATURE, signature)
+            if proof:
+                pack.writestr(_PROOF, proof)
     except OSError as error:
         raise ConfigurationError(f"cannot write {out}: {error.strerror}", code="file.not_writable") from error
     return sum(entry.subject_digest in wanted for entry in entries), len(entries)
+
+
+def _proof_of(entries: Sequence[Entry], model: Subject, note: str) -> str | None:
+    """The proof of the newest promotion that a note covers; None if nothing was promoted."""
+    within = entries[: read_note(note).size]
+    moved = [entry.seq for entry in within if _is_promotion(entry, model)]
+    if not moved:
+        return None
+    return write_proof(HashTree(bytes.fromhex(entry.hash) for entry in entries), moved[-1] - 1, note)
+
+
+def _is_promotion(entry: Entry, model: Subject) -> bool:
+    return (entry.kind, entry.subject_digest) == (PromotionStatement.kind, model.digest)
 
 
 def _about(entries: Sequence[Entry], model: Subject) -> set[str]:
@@ -130,6 +156,14 @@ def _row(entry: Entry, whole: bool) -> dict[str, Any]:
     return row if whole else {**row, "envelope": ""}
 
 
+class Proven(NamedTuple):
+    """An entry that a proof leads from to a signed checkpoint."""
+
+    entry: Entry
+    head: Head
+    """What the checkpoint says."""
+
+
 @dataclass(frozen=True)
 class Pack:
     """An open pack. Read as a ledger is; open with :func:`open_pack`."""
@@ -141,13 +175,15 @@ class Pack:
     _texts: Texts
     signature: str | None = None
     """A bundle of Model Signing over the model's files, for `model_signing verify`; None if it has none."""
+    proven: Proven | None = None
+    """A promotion of the model, as its proof has it; None if it has none."""
 
     def walk(self, checkpoints: Iterable[Head] = ()) -> Verified:
         """Walk the whole chain, and hold it against the pack's own checkpoint too.
 
         :raises EvidenceError: it does not hold
         """
-        own = [self.checkpoint] if self.checkpoint else []
+        own = [mark for mark in (self.checkpoint, self.proven and self.proven.head) if mark]
         return verified(self._entries, [*own, *checkpoints], withheld=True, texts=self._texts)
 
     def subject(self, artifact: Path | None) -> Subject:
@@ -155,10 +191,17 @@ class Pack:
         digest = hash_tree(artifact, {_ADDED_BY_MLFLOW}) if artifact else self.model.digest
         return Subject(self.model.kind, self.model.name, digest, self.model.version, self.model.registry)
 
+    def facts(self) -> list[str]:
+        """What is known of the pack besides what is known of the model."""
+        if self.proven is None:
+            return []
+        entry, head = self.proven
+        return [f"the promotion {entry.reference} is proven in the log {head.origin} of {head.size} entries"]
+
     def notes(self, artifact: Path | None) -> list[str]:
         """What verifying this pack cannot know."""
         notes = [] if artifact else ["no artifact was hashed: give its files with --artifact"]
-        if self.checkpoint is None:
+        if self.checkpoint is None and self.proven is None:
             notes.append("it holds no signed checkpoint: that nothing came after is its maker's word")
         return notes
 
@@ -168,7 +211,7 @@ def open_pack(path: Path, trust: TrustRoot) -> Pack:
 
     :raises ConfigurationError: there is no such file, it is not a pack, of another version, encrypted, or unpacks to
         more than :data:`MAX_UNPACKED` bytes
-    :raises EvidenceError: its entries are not of their form, or its checkpoint does not verify
+    :raises EvidenceError: its entries are not of their form, or its checkpoint or its proof does not verify
     """
     try:
         with regular(path, "pack") as file, ZipFile(file) as pack:
@@ -186,13 +229,27 @@ def open_pack(path: Path, trust: TrustRoot) -> Pack:
             kept = _CHECKPOINT in pack.namelist()
             checkpoint = open_checkpoint(_member(pack, _CHECKPOINT, path), trust) if kept else None
             signature = _member(pack, _SIGNATURE, path) if _SIGNATURE in pack.namelist() else None
+            proof = _member(pack, _PROOF, path) if _PROOF in pack.namelist() else None
+            proven = _require_proven(proof, entries, model, trust) if proof is not None else None
     except OSError as error:
         raise ConfigurationError(f"cannot read the pack {path}: {error.strerror}", code="file.unreadable") from error
     except (BadZipFile, KeyError, TypeError, ValueError, NotImplementedError, EOFError, zlib.error) as error:
         if isinstance(error, MlgovError):
             raise
         raise ConfigurationError(f"{path} is not an evidence pack: {error}", code="pack.malformed") from error
-    return Pack(model, checkpoint, entries, texts, signature)
+    return Pack(model, checkpoint, entries, texts, signature, proven)
+
+
+def _require_proven(text: str, entries: Sequence[Entry], model: Subject, trust: TrustRoot) -> Proven:
+    """The entry that the pack's proof is of, once it leads to a signed checkpoint; that the entry is what its hash says
+    is for the walk to tell."""
+    proof = read_proof(text)
+    entry = entries[proof.index] if proof.index < len(entries) else None
+    if entry is None or not _is_promotion(entry, model):
+        raise EvidenceError(
+            f"the pack's proof is of entry {proof.index + 1}, which is no promotion of {model}", code="pack.proof"
+        )
+    return Proven(entry, require_proof(proof, bytes.fromhex(entry.hash), trust))
 
 
 def _member(pack: ZipFile, name: str, path: Path) -> str:

@@ -80,6 +80,7 @@ def test_the_audit_trail_leaves_the_house(governed: Governed, shell: Run, run: R
     assert (code, out) == (0, f"{pack}: 6 of 6 entries whole, the others as links of the chain\n")
     code, out, _ = run("verify", "--pack", pack, "--artifact", governed.artifact(version), *trust, "--json")
     assert (code, json.loads(out)["notes"]) == (0, [])
+    assert json.loads(out)["facts"][-1].endswith("of 6 entries")
     code, out, _ = run("verify", "--pack", pack, *trust, "--checkpoint", checkpoint)
     assert code == 0
     (tmp_path / "promotion.json").write_text(governed.ledger.entries(kind="promotion")[0].envelope)

@@ -2,15 +2,18 @@
 
 import shutil
 import subprocess
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from airflow_mlgov.evidence.hash_tree import HashTree
 from airflow_mlgov.evidence.ledger import Ledger
 from airflow_mlgov.evidence.notes import sign_note, verifier_key
 from airflow_mlgov.evidence.signing import sign_statement
 from airflow_mlgov.evidence.tiles import export_tiles
+from airflow_mlgov.evidence.tlog_proof import write_proof
 from tests.worlds.statements import make_statement
 
 SOURCE = Path(__file__).with_name("tlog_go")
@@ -72,3 +75,17 @@ def test_tiles_at_several_sizes(reader: Callable[..., tuple[int, str]], ledger: 
     raw[-1] ^= 1
     bundle.write_bytes(raw)
     assert reader("tiles", folder, key)[0] == 1
+
+
+def test_proofs(reader: Callable[..., tuple[int, str]], ledger: Ledger, signer, tmp_path: Path) -> None:
+    key, file, data = verifier_key(signer.public_key, ORIGIN), tmp_path / "p.tlog-proof", []
+    for size in range(1, 12):
+        data.append(bytes.fromhex(ledger.attest(make_statement(digest="c" * 64), signer).hash))
+        note, tree = sign_note(ledger.verify(), signer, ORIGIN), HashTree(data)
+        for index in {0, size // 2, size - 1}:
+            file.write_text(write_proof(tree, index, note))
+            code, said = reader("proof", file, key, b64encode(data[index]).decode())
+            assert (code, said) == (0, f"{index} of {size}\n")
+    assert reader("proof", file, key, b64encode(bytes(32)).decode())[0] == 1
+    file.write_text(file.read_text().replace(f"index {index}\n", "index 3\n"))
+    assert reader("proof", file, key, b64encode(data[index]).decode())[0] == 1
