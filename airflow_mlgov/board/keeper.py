@@ -88,7 +88,7 @@ class Keeper:
         self._lock = threading.RLock()
         self._worker: threading.Thread | None = None
         self._pairs: set[tuple[str, str]] = set()
-        self._marks: dict[int, Head] = {}
+        self._marks: dict[int, list[Head]] = {}
         self._again: set[str] = set()
 
     # -- asked by the pages -------------------------------------------------------------------------------------------
@@ -193,7 +193,9 @@ class Keeper:
             self.rows, self._pairs = Rows(), set()
             ledger = self.source.open_ledger()
             self._index = Index(ledger)
-            self._marks = {mark.size: mark for mark in self.source.checkpoints(self.trust)}
+            self._marks = {}
+            for mark in self.source.checkpoints(self.trust):  # of one size there may be several, and two may differ
+                self._marks.setdefault(mark.size, []).append(mark)
             self.progress = Progress()
         size = self._index.ledger.last()[0]
         if size < self._index.size:
@@ -225,12 +227,12 @@ class Keeper:
         taken = []
         for entry in batch:
             taken.append((entry, self._index.take(entry)))
-            mark = self._marks.get(entry.seq)
-            if mark is not None and not self._index.trail.head.bears_out(mark):
+            marks = self._marks.get(entry.seq, ())
+            if not all(map(self._index.trail.head.bears_out, marks)):
                 raise EvidenceError(
                     f"the ledger's first {entry.seq} entries are not those of the checkpoint", code="checkpoint.differs"
                 )
-            if mark is not None:
+            if marks:
                 self.progress.checkpoints.append(entry.seq)
         self.rows.add(taken)
         for entry, statement in taken:

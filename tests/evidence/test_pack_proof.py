@@ -1,6 +1,8 @@
 """The proof of a promotion travels in the pack, and is refused where it is of anything else."""
 
+import json
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -68,6 +70,16 @@ def test_the_newest_promotion_is_proven(pack: Path, trust: TrustRoot) -> None:
     ]
     assert opened.walk().head.size == 6
     assert len(opened.notes(None)) == 1  # its note is a signed checkpoint
+
+
+def test_a_leaf_is_computed_from_a_line_of_the_pack_alone(pack: Path) -> None:
+    """As docs/transparency.md tells others to."""
+    for text in members(pack)["ledger.jsonl"].splitlines():
+        line = json.loads(text)
+        names = ("envelope_sha256", "kind", "recorded_at", "subject_digest", "subject_name")
+        row = json.dumps({name: line[name] for name in names}, separators=(",", ":"), ensure_ascii=False)
+        said = b"\x01mlgov-ledger-v1\x00" + bytes.fromhex(line["prev"]) + line["seq"].to_bytes(8, "big")
+        assert sha256(said + sha256(row.encode()).digest()).hexdigest() == line["hash"]
 
 
 def test_a_proof_of_an_older_checkpoint(promoted: Ledger, signer: Signer, trust: TrustRoot, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import copy
 import io
 import json
 import os
+import shutil
 import signal
 import sys
 import zipfile
@@ -21,15 +22,18 @@ from hypothesis import strategies as st
 from airflow_mlgov import cli
 from airflow_mlgov.errors import InternalError, told
 from airflow_mlgov.evidence.ledger import open_ledger
+from airflow_mlgov.evidence.notes import sign_note
 from airflow_mlgov.evidence.pack import write_pack
 from airflow_mlgov.evidence.signing import TrustRoot, duties, open_signer, sign_statement
+from airflow_mlgov.evidence.tiles import export_tiles
+from airflow_mlgov.evidence.tlog_proof import read_proof
 from airflow_mlgov.evidence.verification import verify_envelope
 from airflow_mlgov.gates.bounds import parse_bounds
 from airflow_mlgov.governance.policy import load_policy
 from tests.worlds.pipelines import GUARDED, judged
 from tests.worlds.samples import MODEL, STATEMENTS
 
-SURFACES = 9
+SURFACES = 10
 ASKED = int(os.environ.get("MLGOV_FUZZ", "0"))
 SECONDS = 30
 """One input may take on a busy machine."""
@@ -242,6 +246,28 @@ def written(draw: st.DrawFn, good: Any, *, yaml_too: bool = True) -> bytes:
     return raw
 
 
+@st.composite
+def bent_lines(draw: st.DrawFn, good: str) -> bytes:
+    """A text of lines of which one to three are replaced, left out, put in or there many times, as bytes."""
+    lines = good.split("\n")
+    for _ in range(draw(st.integers(1, 3))):
+        at = draw(st.integers(0, len(lines) - 1))
+        act = draw(st.sampled_from(("replace", "drop", "insert", "many", "inside")))
+        word = draw(st.one_of(WORDS, st.integers().map(str), st.binary(max_size=70).map(lambda raw: raw.hex())))
+        if act == "replace":
+            lines[at] = word
+        elif act == "drop" and len(lines) > 1:
+            del lines[at]
+        elif act == "many":
+            lines[at:at] = [lines[at]] * draw(st.sampled_from((1, 100, 20_000)))
+        elif act == "inside":
+            inside = draw(st.integers(0, len(lines[at])))
+            lines[at] = lines[at][:inside] + word + lines[at][inside + draw(st.integers(0, 4)) :]
+        else:
+            lines.insert(at, word)
+    return "\n".join(lines).encode("utf-8", "surrogatepass")
+
+
 POLICY = {
     "version": 1,
     "defaults": {"evidence_max_age": "7d"},
@@ -307,7 +333,11 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     ledger = open_ledger("sqlite:///ledger.db")
     for make in STATEMENTS.values():
         ledger.attest(make(), open_signer(f"local:{folder / make().duty}.pem"))
-    write_pack(ledger, MODEL, folder / "pack.zip")
+    signer = open_signer(f"local:{folder / 'checkpoint'}.pem")
+    note = sign_note(ledger.verify(), signer)
+    Path("good.note").write_text(note)
+    write_pack(ledger, MODEL, folder / "pack.zip", note=note)
+    export_tiles(ledger, folder / "log", signer)
     Path("x.csv").write_text("y,s,sex\n1,0.5,f\n0,0.2,m\n1,0.9,f\n")
     Path("mlgov.yaml").write_text(yaml.safe_dump(POLICY))
     Path("suite.json").write_text(json.dumps(SUITE))
@@ -370,9 +400,12 @@ def test_packs(data: st.DataObject, desk: Path) -> None:
     with zipfile.ZipFile("pack.zip") as pack:
         texts = {name: pack.read(name).decode() for name in pack.namelist()}
     which = data.draw(st.sampled_from(sorted(texts)))
-    lines = texts[which].splitlines() if which.endswith(".jsonl") else [texts[which]]
-    at = data.draw(st.integers(0, len(lines) - 1))
-    lines[at] = data.draw(written(json.loads(lines[at]), yaml_too=False)).decode("utf-8", "replace")
+    if which.endswith(".tlog-proof"):
+        lines = [data.draw(bent_lines(texts[which])).decode("utf-8", "replace")]
+    else:
+        lines = texts[which].splitlines() if which.endswith(".jsonl") else [texts[which]]
+        at = data.draw(st.integers(0, len(lines) - 1))
+        lines[at] = data.draw(written(json.loads(lines[at]), yaml_too=False)).decode("utf-8", "replace")
     method = data.draw(st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA]))
     with zipfile.ZipFile("bent.zip", "w", method) as pack:
         for name, text in {**texts, which: "\n".join(lines)}.items():
@@ -383,6 +416,21 @@ def test_packs(data: st.DataObject, desk: Path) -> None:
             raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
         Path("bent.zip").write_bytes(raw)
     run("verify", "--pack", "bent.zip", "--trust", "trust.json")
+
+
+@drawn
+@given(data=st.data())
+def test_notes_and_proofs(data: st.DataObject, desk: Path) -> None:
+    raw = data.draw(bent_lines(Path("good.note").read_text()))
+    Path("bent.note").write_bytes(raw)
+    run("ledger", "verify", "--ledger", "sqlite:///ledger.db", "--checkpoint", "bent.note", "--trust", "trust.json")
+    shutil.rmtree("bent.log", ignore_errors=True)
+    shutil.copytree("log", "bent.log")
+    Path("bent.log", "checkpoint").write_bytes(raw)
+    run("ledger", "export", "--ledger", "sqlite:///ledger.db", "--tiles", "bent.log", "--sign", "local:checkpoint.pem")
+    proof = "c2sp.org/tlog-proof@v1\nindex 3\n" + (f"{'A' * 43}=\n" * 4) + "\n" + Path("good.note").read_text()
+    text = data.draw(bent_lines(proof)).decode("utf-8", "replace")
+    ends_well(lambda: read_proof(text))
 
 
 @drawn
