@@ -19,46 +19,25 @@ def leaf_hash(data: bytes) -> bytes:
     return hashlib.sha256(b"\x00" + data).digest()
 
 
-def _inner(left: bytes, right: bytes) -> bytes:
+def inner_hash(left: bytes, right: bytes) -> bytes:
+    """The node that stands for two."""
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
-class HashTree:
-    """A tree with all its perfect subtrees in memory, 64 bytes a leaf.
-
-    :param leaves: each leaf's data, in order
-    """
-
-    def __init__(self, leaves: Iterable[bytes] = ()) -> None:
-        self._levels: list[bytearray] = [bytearray()]
-        """At ``k`` the hashes of the perfect subtrees of ``2**k`` leaves, from the left."""
-        for data in leaves:
-            self.add(data)
+class Tree:
+    """The proofs of a tree whose perfect subtrees somebody has: what they are is for :meth:`nodes` to say."""
 
     @property
     def size(self) -> int:
         """How many leaves."""
-        return len(self._levels[0]) // WIDTH
-
-    def add(self, data: bytes) -> None:
-        """The next leaf's data."""
-        node, level = leaf_hash(data), 0
-        self._levels[0] += node
-        while not len(self._levels[level]) // WIDTH & 1:
-            node = _inner(bytes(self._levels[level][-2 * WIDTH : -WIDTH]), node)
-            level += 1
-            if level == len(self._levels):
-                self._levels.append(bytearray())
-            self._levels[level] += node
+        raise NotImplementedError
 
     def nodes(self, level: int, first: int, count: int) -> bytes:
         """The hashes of consecutive perfect subtrees, one behind the other: what a tile holds.
 
         :param level: of subtrees of ``2**level`` leaves
         """
-        if level >= len(self._levels):
-            return b""
-        return bytes(self._levels[level][first * WIDTH : (first + count) * WIDTH])
+        raise NotImplementedError
 
     def root(self, size: int | None = None) -> bytes:
         """The tree hash, now or when it had ``size`` leaves; of none, the hash of the empty string."""
@@ -107,6 +86,15 @@ class HashTree:
             path.append(self._hash(low, high))
         return path[::-1]
 
+    def peaks(self, size: int) -> list[bytes]:
+        """The perfect subtrees that the digits of a size name, widest first: all that later leaves need to know."""
+        found, low = [], 0
+        for level in reversed(range(self._within(size).bit_length())):
+            if size >> level & 1:
+                found.append(self.nodes(level, low >> level, 1))
+                low += 1 << level
+        return found
+
     def _within(self, size: int) -> int:
         if not 0 <= size <= self.size:
             raise ValueError(f"the tree has {self.size} leaves, not {size}")
@@ -119,7 +107,47 @@ class HashTree:
             level = count.bit_length() - 1
             return self.nodes(level, low >> level, 1)
         middle = low + _split(count)
-        return _inner(self._hash(low, middle), self._hash(middle, high))
+        return inner_hash(self._hash(low, middle), self._hash(middle, high))
+
+
+class HashTree(Tree):
+    """A tree with all its perfect subtrees in memory, 64 bytes a leaf.
+
+    :param leaves: each leaf's data, in order
+    """
+
+    def __init__(self, leaves: Iterable[bytes] = ()) -> None:
+        self._levels: list[bytearray] = [bytearray()]
+        """At ``k`` the hashes of the perfect subtrees of ``2**k`` leaves, from the left."""
+        for data in leaves:
+            self.add(data)
+
+    @property
+    def size(self) -> int:
+        """How many leaves."""
+        return len(self._levels[0]) // WIDTH
+
+    @property
+    def height(self) -> int:
+        """How many levels have nodes."""
+        return len(self._levels)
+
+    def add(self, data: bytes) -> None:
+        """The next leaf's data."""
+        node, level = leaf_hash(data), 0
+        self._levels[0] += node
+        while not len(self._levels[level]) // WIDTH & 1:
+            node = inner_hash(bytes(self._levels[level][-2 * WIDTH : -WIDTH]), node)
+            level += 1
+            if level == len(self._levels):
+                self._levels.append(bytearray())
+            self._levels[level] += node
+
+    def nodes(self, level: int, first: int, count: int) -> bytes:
+        """See :meth:`Tree.nodes`."""
+        if level >= len(self._levels):
+            return b""
+        return bytes(self._levels[level][first * WIDTH : (first + count) * WIDTH])
 
 
 def _split(count: int) -> int:
@@ -136,7 +164,7 @@ def require_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes],
     sides = _sides(index, size - 1, len(path)) if 0 <= index < size <= MOST_LEAVES else None
     node = leaf
     for sibling, is_left in zip(path, sides or (), strict=sides is not None):
-        node = _inner(sibling, node) if is_left else _inner(node, sibling)
+        node = inner_hash(sibling, node) if is_left else inner_hash(node, sibling)
     if sides is None or node != root:
         raise EvidenceError(
             f"the proof does not lead from entry {index + 1} to the root of the tree of {size} entries",
@@ -166,8 +194,8 @@ def _goes_on(old: int, new: int, roots: tuple[bytes, bytes], path: Sequence[byte
         return False
     was = now = steps[0]
     for sibling, is_left in zip(steps[1:], sides, strict=True):
-        was = _inner(sibling, was) if is_left else was
-        now = _inner(sibling, now) if is_left else _inner(now, sibling)
+        was = inner_hash(sibling, was) if is_left else was
+        now = inner_hash(sibling, now) if is_left else inner_hash(now, sibling)
     return (was, now) == roots
 
 

@@ -53,6 +53,7 @@ from airflow_mlgov.evidence.ledger_schema import (
     table,
 )
 from airflow_mlgov.evidence.ledger_schema import texts as texts_table
+from airflow_mlgov.evidence.ledger_tree import StoredTree, grow
 from airflow_mlgov.evidence.ledger_watch import look
 from airflow_mlgov.evidence.signing import sign_statement
 from airflow_mlgov.evidence.statements import LedgerMark, Signed, Typed
@@ -69,6 +70,7 @@ class Ledger:
 
     def __init__(self, engine: Engine, shown: str) -> None:
         self._engine = engine
+        self._is_current = False
         self.url = shown
         """Where it is: dialect, host, port and database."""
 
@@ -98,15 +100,14 @@ class Ledger:
             ledger; or the database did not keep the entry as it was written (``ledger.not_kept``)
         """
         typed = list(texts)
-        if typed:
-            with _database_errors(self.url):
-                migrate(self._engine, self.url)  # a ledger of before that was opened to be read has no room for texts
+        self._bring_up_to_date()
         entry: Entry | None = None
         try:
             with self._transaction(write=True) as connection:
                 entry = _next(connection, envelope)
                 connection.execute(table.insert().values(asdict(entry)))
                 self._read_back(connection, entry)
+                grow(connection, entry.seq, entry.prev, entry.hash)
                 _keep(connection, typed)
         except DependencyError:
             if entry is None or self.read([entry.seq]) != [entry]:
@@ -160,6 +161,16 @@ class Ledger:
                 query = sa.select(table).where(table.c.seq.in_(wanted[start : start + 500])).order_by(table.c.seq)
                 found += [Entry(**row) for row in connection.execute(query).mappings()]
         return found
+
+    @contextmanager
+    def tree(self, size: int | None = None) -> Iterator[StoredTree]:
+        """The tree of its first entries, for proofs, as the database has it: who takes one holds it against a root.
+
+        :param size: how many entries; all if omitted
+        :raises EvidenceError: a node that is asked for is not there (``tree.node_missing``)
+        """
+        with self._transaction() as connection:
+            yield StoredTree(connection, _last(connection)[0] if size is None else size)
 
     def texts(self, digests: Iterable[str]) -> Texts:
         """What is kept of what people typed, by the salted digests that statements hold."""
@@ -234,6 +245,13 @@ class Ledger:
     def close(self) -> None:
         """Give back the database connections."""
         self._engine.dispose()
+
+    def _bring_up_to_date(self) -> None:
+        """A ledger of before that was opened to be read has no room for texts, and none for its tree."""
+        if not self._is_current:
+            with _database_errors(self.url):
+                migrate(self._engine, self.url)
+            self._is_current = True
 
     def _read_back(self, connection: Connection, entry: Entry) -> None:
         """A trigger, a rule, a policy or a view may swallow or change what is written, and say nothing."""

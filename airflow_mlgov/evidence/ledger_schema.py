@@ -35,6 +35,15 @@ texts = sa.Table(
     sa.Column("text", sa.Text, nullable=False),
 )
 """What people typed, beside the ledger by its salted digest: never changed, and erased after a notice alone."""
+nodes = sa.Table(
+    "mlgov_ledger_nodes",
+    _metadata,
+    sa.Column("level", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("place", sa.BigInteger(), primary_key=True, autoincrement=False),
+    sa.Column("hash", sa.String(64), nullable=False),
+)
+"""The tree's perfect subtrees of two entries and more: written with the entry that completes one. They follow from the
+entries, and nothing that is read here is believed."""
 _schema = sa.Table("mlgov_ledger_schema", _metadata, sa.Column("version", sa.Integer, primary_key=True))
 
 _FIRST = [
@@ -49,6 +58,10 @@ _FIRST = [
 _TEXTS = (
     "CREATE TABLE mlgov_ledger_texts (sha256 VARCHAR(64) NOT NULL PRIMARY KEY, salt VARCHAR(64) NOT NULL, "
     "text TEXT NOT NULL)"
+)
+_NODES = (
+    "CREATE TABLE mlgov_ledger_nodes (level INTEGER NOT NULL, place {integer} NOT NULL, hash VARCHAR(64) NOT NULL, "
+    "PRIMARY KEY (level, place))"
 )
 _NO_NOTICE = "NOT EXISTS (SELECT 1 FROM mlgov_ledger WHERE kind = 'erasure' AND subject_digest = OLD.sha256)"
 
@@ -79,6 +92,7 @@ STEPS: dict[str, tuple[list[str], ...]] = {
             "WHEN EXISTS (SELECT 1 FROM mlgov_ledger_texts WHERE sha256 = NEW.sha256) "
             "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END",
         ],
+        [_NODES.format(integer="INTEGER") + " WITHOUT ROWID"],
     ),
     "postgresql": (
         [
@@ -98,6 +112,7 @@ STEPS: dict[str, tuple[list[str], ...]] = {
             "CREATE TRIGGER mlgov_ledger_texts_no_change BEFORE UPDATE OR TRUNCATE ON mlgov_ledger_texts "
             "FOR EACH STATEMENT EXECUTE FUNCTION mlgov_ledger_refuse()",
         ],
+        [_NODES.format(integer="BIGINT")],
     ),
 }
 """Backend -> the statements of schema 1, 2 …"""

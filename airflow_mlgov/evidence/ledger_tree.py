@@ -1,0 +1,170 @@
+"""The tree over a ledger's entries, kept in its database beside them, so that a proof takes a few reads and no walk.
+
+Nothing that is read here is believed: whoever takes a proof holds it against a root that somebody has signed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from itertools import islice
+from typing import TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from airflow_mlgov.errors import EvidenceError
+from airflow_mlgov.evidence.hash_tree import WIDTH, HashTree, Tree, inner_hash, leaf_hash
+from airflow_mlgov.evidence.ledger_schema import nodes, table
+
+T = TypeVar("T")
+_BATCH = 300
+_PUT = sa.text(
+    "INSERT INTO mlgov_ledger_nodes (level, place, hash) VALUES (:level, :place, :hash) ON CONFLICT DO NOTHING"
+)
+Place = tuple[int, int]
+"""Level and place of a node, from the left."""
+
+
+class StoredTree(Tree):
+    """The tree of a ledger's first entries, each node read once.
+
+    :param size: how many entries
+    :param known: nodes that need not be read
+    """
+
+    def __init__(self, connection: Connection, size: int, known: Mapping[Place, bytes] | None = None) -> None:
+        self._connection, self._size = connection, size
+        self._known = dict(known or {})
+
+    @property
+    def size(self) -> int:
+        """How many entries."""
+        return self._size
+
+    def nodes(self, level: int, first: int, count: int) -> bytes:
+        """See :meth:`Tree.nodes`.
+
+        :raises EvidenceError: one is not there, or is none (``tree.node_missing``)
+        """
+        wanted = [(level, place) for place in range(first, first + count)]
+        self._read(place for place in wanted if place not in self._known)
+        missing = next((place for place in wanted if place not in self._known), None)
+        if missing is not None:
+            raise EvidenceError(
+                f"the ledger's tree has no node {missing[1]} at level {missing[0]}: it was removed, or the ledger is "
+                "older than its tree; `mlgov ledger rebuild` makes the tree again from the entries",
+                code="tree.node_missing",
+            )
+        return b"".join(self._known[place] for place in wanted)
+
+    def prepare(self, ask: Callable[[Tree], object]) -> None:
+        """Read what some proofs will ask for in a few queries.
+
+        :param ask: asks them of a tree that only notes what is wanted
+        """
+        plan = _Plan(self._size)
+        ask(plan)
+        self._read(place for place in plan.wanted if place not in self._known)
+
+    def _read(self, places: Iterable[Place]) -> None:
+        wanted = list(dict.fromkeys(places))
+        for leaves in _parts(place + 1 for level, place in wanted if level == 0):
+            of_leaves = sa.select(table.c.seq, table.c.hash).where(table.c.seq.in_(leaves))
+            for row in self._connection.execute(of_leaves):
+                self._keep((0, row.seq - 1), row.hash, leaf_hash)
+        for inner in _parts(place for place in wanted if place[0]):
+            of_inner = sa.select(nodes).where(sa.tuple_(nodes.c.level, nodes.c.place).in_(inner))
+            for row in self._connection.execute(of_inner):
+                self._keep((row.level, row.place), row.hash, bytes)
+
+    def _keep(self, place: Place, text: str, of: Callable[[bytes], bytes]) -> None:
+        try:
+            data = bytes.fromhex(text)
+        except (TypeError, ValueError):
+            return
+        if len(data) == WIDTH:
+            self._known[place] = of(data)
+
+
+class _Plan(Tree):
+    """Notes which nodes are asked for."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self.wanted: list[Place] = []
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    def nodes(self, level: int, first: int, count: int) -> bytes:
+        self.wanted += [(level, place) for place in range(first, first + count)]
+        return bytes(WIDTH * count)
+
+
+def grow(connection: Connection, seq: int, prev: str, hash_: str) -> None:
+    """Write the subtrees that an entry completes. Where one that it needs is not there, a ledger of before the tree,
+    none is written: the tree is made whole by :func:`fill`.
+
+    :param prev: hash of the entry before
+    """
+    place, level, node = seq - 1, 0, leaf_hash(bytes.fromhex(hash_))
+    if not place & 1:
+        return
+    tree = StoredTree(connection, place, {(0, place - 1): leaf_hash(bytes.fromhex(prev))})
+    made = []
+    with suppress(EvidenceError):
+        while place & 1:
+            node, level, place = inner_hash(tree.nodes(level, place - 1, 1), node), level + 1, place >> 1
+            made.append({"level": level, "place": place, "hash": node.hex()})
+    if made:
+        connection.execute(_PUT, made)
+
+
+def fill(connection: Connection, tree: HashTree) -> None:
+    """Write the subtrees of a tree that are not there."""
+    for part in _parts(_rows(tree), 5000):
+        connection.execute(_PUT, part)
+
+
+def _rows(tree: HashTree) -> Iterator[dict[str, object]]:
+    for level in range(1, tree.height):
+        for place in range(tree.size >> level):
+            yield {"level": level, "place": place, "hash": tree.nodes(level, place, 1).hex()}
+
+
+def require_tree(connection: Connection, tree: HashTree) -> None:
+    """Refuse a kept tree that is not that of the entries.
+
+    :param tree: made from entries that were walked
+    :raises EvidenceError: a node is another (``tree.node_wrong``), is missing (``tree.node_missing``), or is of no
+        entry (``tree.node_foreign``)
+    """
+    query = sa.select(nodes).order_by(nodes.c.level, nodes.c.place)
+    found, expected = 0, sum(tree.size >> level for level in range(1, tree.height))
+    for row in connection.execution_options(yield_per=1000).execute(query):
+        if row.level < 1 or tree.nodes(row.level, row.place, 1) == b"":
+            raise EvidenceError(
+                f"the ledger's tree has a node {row.place} at level {row.level}, and no entries for it: the ledger's "
+                "tail was cut, or somebody put it there; `mlgov ledger rebuild` makes the tree again from the entries",
+                code="tree.node_foreign",
+            )
+        if tree.nodes(row.level, row.place, 1).hex() != row.hash:
+            raise EvidenceError(
+                f"node {row.place} at level {row.level} of the ledger's tree is not that of its entries: it was "
+                "changed; `mlgov ledger rebuild` makes the tree again from the entries",
+                code="tree.node_wrong",
+            )
+        found += 1
+    if found != expected:
+        raise EvidenceError(
+            f"the ledger's tree has {found} of {expected} nodes: some were removed, or the ledger is older than its "
+            "tree; `mlgov ledger rebuild` makes it again from the entries",
+            code="tree.node_missing",
+        )
+
+
+def _parts(rows: Iterable[T], size: int = _BATCH) -> Iterator[list[T]]:
+    left = iter(rows)
+    return iter(lambda: list(islice(left, size)), [])
