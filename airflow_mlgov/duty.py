@@ -177,13 +177,15 @@ class Duty:
     def checkpoints(trust: TrustRoot) -> tuple[Head, ...]:
         """What the ledger was at some sizes, as ``[mlgov] checkpoint`` has it.
 
-        :raises ConfigurationError: there is none at one of the places that it names
-        :raises EvidenceError: one does not verify
+        :raises ConfigurationError: there is none at one of the places that it names, or a witness' key is none
+        :raises EvidenceError: one does not verify, or too few witnesses have cosigned it
         :raises DependencyError: a store cannot be reached
         """
         from airflow_mlgov.evidence.checkpoints import heads_at
+        from airflow_mlgov.evidence.witnesses import Quorum
 
-        return tuple(heads_at(option("checkpoint").split(), trust))
+        quorum = Quorum.read(option("witnesses").split(), option("witness_quorum"))
+        return tuple(heads_at(option("checkpoint").split(), trust, quorum))
 
     def evidence_context(self, task: Mapping[str, Any]) -> Context:
         """What goes into the signed bytes about where and when: environment, policy, dag, run, task, try."""

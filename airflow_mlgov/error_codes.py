@@ -44,6 +44,7 @@ MEANINGS: Mapping[str, str] = {
     "checkpoint.differs": "The ledger's first entries are not those that the checkpoint has signed.",
     "checkpoint.kind": "The statement is verified, but it is not a checkpoint.",
     "checkpoint.none": "A place that is named for checkpoints holds none.",
+    "checkpoint.not_witnessed": "Too few of the witnesses that are asked for have cosigned a checkpoint.",
     "checkpoint.too_many": "A folder that is named for checkpoints holds more files than are read.",
     "checks.empty": "The checks over a dataset are there, and ask for nothing.",
     "checks.no_column": "A check over a dataset is left without a column that it can judge.",
@@ -456,6 +457,8 @@ MEANINGS: Mapping[str, str] = {
     "waiver.word_missing": "A waiver needs a reason, a ticket and a risk owner.",
     "weight.no_metric": "The metric takes no sample weights.",
     "weight.unsound": "A sample weight is no number, missing, negative or infinite, or all are 0.",
+    "witness.key": "A key is none that a witness publishes for its cosignatures.",
+    "witness.quorum": "More witnesses are asked for than are named, none, or one is named twice.",
     "worker.other_duties": "A model of tier high was to be worked on where other duties could be signed for too.",
 }
 """Code of an error -> what is wrong, in general; the error's message names the thing and the mend."""

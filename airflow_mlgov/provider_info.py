@@ -137,6 +137,12 @@ def _options() -> dict[str, Any]:
             "Nothing is promoted, rolled back or said to serve from a ledger that is not what they say.",
             example="/mnt/auditor/checkpoints s3://auditor/mlgov/",
         ),
+        "witnesses": _option(
+            "Keys of witnesses as they publish them (name+hash+key), with blanks between them. Each checkpoint that is "
+            "read must be a note that they have cosigned.",
+            example="witness.example/w1+8c45ab1e+BGRl…",
+        ),
+        "witness_quorum": _option("How many of these witnesses must have cosigned a checkpoint; all where empty."),
         "origin": _option(
             "Name of the ledger in checkpoints that are signed notes; its own id where empty.",
             example="bank.example/models",

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from airflow_mlgov.evidence.chain import Head
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.evidence.statements import Context
+    from airflow_mlgov.evidence.witnesses import Quorum
     from airflow_mlgov.governance.policy import GovernancePolicy
     from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
     from airflow_mlgov.rego.protocol import PolicyEngine
@@ -163,14 +164,29 @@ def open_engine(decision_log: Path | None = None) -> PolicyEngine:
     return logged(engine_of(from_environment), decision_log or from_environment("decision_log"))
 
 
-def open_checkpoints(where: Sequence[str] | None, trust: TrustRoot) -> list[Head]:
+def open_checkpoints(where: Sequence[str] | None, trust: TrustRoot, quorum: Quorum | None = None) -> list[Head]:
     """What the checkpoints say that are named, and those of ``[mlgov] checkpoint``.
 
-    :raises EvidenceError: one does not verify
+    :param quorum: witnesses who must have cosigned each; those of ``[mlgov] witnesses`` if omitted
+    :raises EvidenceError: one does not verify, or too few have cosigned it
     """
     from airflow_mlgov.evidence.checkpoints import heads_at
 
-    return heads_at([*(where or ()), *from_environment("checkpoint").split()], trust)
+    asked = quorum or quorum_of(None, None)
+    return heads_at([*(where or ()), *from_environment("checkpoint").split()], trust, asked)
+
+
+def quorum_of(witnesses: Sequence[str] | None, least: str | None) -> Quorum:
+    """The witnesses who must have cosigned a checkpoint: those that are said, else those of ``[mlgov]``.
+
+    :param least: how many of them; all if nobody says it
+    :raises ConfigurationError: a key is none of a witness, or there are not as many
+    """
+    from airflow_mlgov.evidence.witnesses import Quorum
+
+    if witnesses:
+        return Quorum.read(witnesses, least)
+    return Quorum.read(from_environment("witnesses").split(), least or from_environment("witness_quorum"))
 
 
 def who_asks() -> str:

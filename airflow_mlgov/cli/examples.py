@@ -72,7 +72,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "policy diff": ("mlgov policy diff old.yaml new.yaml",),
     "suite propose": ("mlgov suite propose --data train.csv --out suite.json",),
     "data describe": ("mlgov data describe train.csv",),
-    "ledger verify": ("mlgov ledger verify --checkpoint s3://audit/2026-11-24.json",),
+    "ledger verify": (
+        "mlgov ledger verify --checkpoint s3://audit/2026-11-24.json",
+        "mlgov ledger verify --checkpoint kept/ --witness w1.example+8c45ab1e+BGRl… --quorum 1",
+    ),
     "ledger list": ("mlgov ledger list --model credit_risk --kind promotion",),
     "ledger search": ("mlgov ledger search --person olga --after 2026-11-01", "mlgov ledger search --text RISK-12"),
     "ledger add": ("mlgov ledger add scan.dsse.json --as scanner --model models:/credit_risk/7 --policy mlgov.yaml",),

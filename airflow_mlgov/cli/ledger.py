@@ -25,6 +25,7 @@ from airflow_mlgov.cli.common import (
     open_registry,
     origin_of,
     print_json,
+    quorum_of,
     say,
     signer_for,
     who_asks,
@@ -46,6 +47,17 @@ def ledger_verify(
     trust: Annotated[
         Path | None, typer.Option("--trust", parser=path, help="Trust root, for checkpoints and notices of erasure.")
     ] = None,
+    witness: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--witness",
+            help="Key of a witness that must have cosigned each checkpoint, name+hash+key (C2SP tlog-cosignature); "
+            "MLGOV_WITNESSES or [mlgov] witnesses if omitted. Repeatable.",
+        ),
+    ] = None,
+    quorum: Annotated[
+        str | None, typer.Option("--quorum", help="How many of the witnesses must have cosigned; all if omitted.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Walk the whole chain, hold it against checkpoints that were kept elsewhere, and the texts beside it against what
@@ -55,7 +67,10 @@ def ledger_verify(
 
     wanted, given = checkpoint or from_environment("checkpoint"), trust or from_environment("trust_root")
     keys = TrustRoot.load(given or required("trust_root")()) if wanted or given else None
-    marks = open_checkpoints(checkpoint, keys) if wanted and keys else []
+    asked = quorum_of(witness, quorum)
+    if (witness or quorum) and not wanted:
+        raise ConfigurationError("witnesses cosign checkpoints: pass --checkpoint too", code="option.missing")
+    marks = open_checkpoints(checkpoint, keys, asked) if wanted and keys else []
     walked = ledger_at(ledger, create=False).verify_with_texts(KINDS, marks)
     now, texts = walked.head, account(walked, keys)
     if as_json:
@@ -66,6 +81,8 @@ def ledger_verify(
         say(f"the chain holds: {now.size} entries, head {now.head}, root {now.root}")
         for mark in marks:
             say(f"it holds what the checkpoint of {mark.size} entries says")
+        if marks and asked.least:
+            say(f"each checkpoint is cosigned by {asked.least} or more of {len(asked.witnesses)} witnesses")
         say(*lines_of(texts, checked=keys is not None))
     require_whole(texts)
 

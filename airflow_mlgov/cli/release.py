@@ -23,6 +23,7 @@ from airflow_mlgov.cli.common import (
     open_desk,
     open_registry,
     print_json,
+    quorum_of,
     say,
     who_asks,
 )
@@ -164,8 +165,8 @@ def verify(
     from airflow_mlgov.release.explanation import explain_bytes
     from airflow_mlgov.release.leaving import leave_verified
 
-    keys, again = TrustRoot.load(trust), _policy(policy)
-    marks = open_checkpoints(checkpoint, keys) if pack is None else heads_at(checkpoint or (), keys)
+    keys, again, quorum = TrustRoot.load(trust), _policy(policy), quorum_of(None, None)
+    marks = open_checkpoints(checkpoint, keys, quorum) if pack is None else heads_at(checkpoint or (), keys, quorum)
     notes: list[str] = []
 
     def explained_here(subject: Subject, records: Records, goal: str | None = target) -> Explanation:

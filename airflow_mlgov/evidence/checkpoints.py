@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, EvidenceError
 from airflow_mlgov.evidence.chain import Head
-from airflow_mlgov.evidence.notes import is_note, open_note
+from airflow_mlgov.evidence.notes import is_note, open_note, read_note
 from airflow_mlgov.evidence.signing import TrustRoot, sign_statement
 from airflow_mlgov.evidence.statements import CheckpointStatement, Context, PromotionStatement
 from airflow_mlgov.evidence.verification import verify_envelope
+from airflow_mlgov.evidence.witnesses import NOBODY, Quorum
 from airflow_mlgov.extras import opening
 from airflow_mlgov.strict_files import MAX_BYTES, read_text
 from airflow_mlgov.words import line
@@ -55,13 +56,16 @@ def sign_checkpoint(now: Head, signer: Signer, context: Context) -> str:
     return sign_statement(CheckpointStatement.of(now.origin, now.size, now.head, now.root, context), signer)
 
 
-def open_checkpoint(text: str, trust: TrustRoot) -> Head:
+def open_checkpoint(text: str, trust: TrustRoot, quorum: Quorum = NOBODY) -> Head:
     """What a checkpoint says, an envelope or a signed note; a promotion's envelope serves as well, because it carries
     one.
 
-    :raises EvidenceError: it does not verify, or is another kind of statement
+    :param quorum: witnesses who must have cosigned it
+    :raises EvidenceError: it does not verify, is another kind of statement, or too few have cosigned it
     """
-    if is_note(text):
+    note = read_note(text) if is_note(text) else None
+    quorum.require(note)
+    if note:
         return open_note(text, trust)
     statement = verify_envelope(text, trust).statement
     if isinstance(statement, CheckpointStatement):
@@ -104,20 +108,21 @@ def write_checkpoint(text: str, where: str) -> None:
         raise DependencyError(f"cannot write {where} now: {type(error).__name__}", code="store.down") from error
 
 
-def heads_at(places: Iterable[str], trust: TrustRoot) -> list[Head]:
+def heads_at(places: Iterable[str], trust: TrustRoot, quorum: Quorum = NOBODY) -> list[Head]:
     """What the checkpoints at some places say.
 
     :param places: files, folders, URLs; of a folder, and of a URL that ends in ``/``, every file
+    :param quorum: witnesses who must have cosigned each
     :raises ConfigurationError: there is none at one of the places, or more than 5,000
     :raises EvidenceError: one does not verify
     :raises DependencyError: a store cannot be reached
     """
-    return [_head_in(file, trust) for place in places for file in _files_at(place)]
+    return [_head_in(file, trust, quorum) for place in places for file in _files_at(place)]
 
 
-def _head_in(file: str, trust: TrustRoot) -> Head:
+def _head_in(file: str, trust: TrustRoot, quorum: Quorum) -> Head:
     try:
-        return open_checkpoint(read_checkpoint(file), trust)
+        return open_checkpoint(read_checkpoint(file), trust, quorum)
     except EvidenceError as error:
         error.args = (line(f"the checkpoint {file}: {error}"),)
         raise

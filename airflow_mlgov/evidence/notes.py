@@ -26,6 +26,8 @@ _MAX_ORIGIN = 255
 _MARK = "— "
 """What a signature's line begins with."""
 _ED25519 = b"\x01"
+COSIGNATURE = b"\x04"
+"""What the hash of a witness' key names it by, see ``evidence.witnesses``."""
 NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 """How notes and proofs write one."""
 
@@ -94,7 +96,7 @@ def open_note(text: str, trust: TrustRoot) -> Head:
             code="key.unknown",
         )
     for item, found in known:
-        if not _fits(item.key, found.signature, note.text.encode()):
+        if not fits(_require_ed25519(item.key), found.signature, note.text.encode()):
             raise EvidenceError("the signature does not fit the content", code="signature.wrong")
     if not any("checkpoint" in item.duties for item, _ in known):
         allowed = ", ".join(sorted({word for item, _ in known for word in item.duties}))
@@ -106,7 +108,7 @@ def note_fits(note: Note, key: Key) -> bool:
     """Whether a key has signed a note, under the name of its origin."""
     public = _require_ed25519(key)
     made = [item for item in note.signatures if (item.name, item.key_id) == (note.origin, key_id(note.origin, public))]
-    return any(_fits(key, item.signature, note.text.encode()) for item in made)
+    return any(fits(public, item.signature, note.text.encode()) for item in made)
 
 
 def sign_note(head: Head, signer: Signer, origin: str | None = None) -> str:
@@ -137,12 +139,13 @@ def verifier_key(key: Key, origin: str) -> str:
     return f"{name}+{key_id(name, public).hex()}+{b64encode(_ED25519 + public).decode()}"
 
 
-def key_id(name: str, public: bytes) -> bytes:
+def key_id(name: str, public: bytes, kind: bytes = _ED25519) -> bytes:
     """The four bytes by which a note names an Ed25519 key.
 
     :param public: 32 bytes
+    :param kind: of its signatures: the log's own, or :data:`COSIGNATURE`
     """
-    return hashlib.sha256(name.encode() + b"\n" + _ED25519 + public).digest()[:4]
+    return hashlib.sha256(name.encode() + b"\n" + kind + public).digest()[:4]
 
 
 def require_origin(origin: str) -> str:
@@ -150,7 +153,7 @@ def require_origin(origin: str) -> str:
 
     :raises ConfigurationError: it cannot
     """
-    if not _is_name(origin) or len(origin) > _MAX_ORIGIN:
+    if not is_name(origin) or len(origin) > _MAX_ORIGIN:
         raise ConfigurationError(
             f"the origin {origin[:80]!r} cannot stand in a note: write a name such as bank.example/models, of at most "
             f"{_MAX_ORIGIN} characters without blanks and plus signs",
@@ -175,7 +178,7 @@ def _read_body(body: str) -> tuple[str, int, str]:
 def _read_signature(text: str) -> NoteSignature:
     name, _, encoded = text.removeprefix(_MARK).partition(" ")
     raw = strict_base64(encoded)
-    if not text.startswith(_MARK) or not _is_name(name) or raw is None or len(raw) <= 4:
+    if not text.startswith(_MARK) or not is_name(name) or raw is None or len(raw) <= 4:
         raise _malformed(f"this line is no signature: {text[:80]!r}")
     return NoteSignature(name, raw[:4], raw[4:])
 
@@ -189,7 +192,8 @@ def strict_base64(text: str) -> bytes | None:
     return raw if b64encode(raw).decode() == text else None
 
 
-def _is_name(name: str) -> bool:
+def is_name(name: str) -> bool:
+    """Whether it can be the name of a key."""
     return bool(name) and name.isprintable() and not any(sign.isspace() or sign == "+" for sign in name)
 
 
@@ -205,12 +209,16 @@ def _keys_of(found: NoteSignature, origin: str, trust: TrustRoot) -> list[Truste
     return [item for item, public in keys if public and key_id(origin, public) == found.key_id]
 
 
-def _fits(key: Key, signature: bytes, text: bytes) -> bool:
+def fits(public: bytes, signature: bytes, message: bytes) -> bool:
+    """Whether an Ed25519 signature is over a message.
+
+    :param public: 32 bytes
+    """
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     try:
-        Ed25519PublicKey.from_public_bytes(_require_ed25519(key)).verify(signature, text)
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
     except InvalidSignature:
         return False
     return True

@@ -465,6 +465,12 @@ def test_bounds(data: st.DataObject) -> None:
 COMMANDS = [
     ("ledger", "show", "1", "--ledger", "sqlite:///ledger.db"),
     ("ledger", "verify", "--ledger", "sqlite:///ledger.db", "--checkpoint", "c.json", "--trust", "trust.json"),
+    (
+        *("ledger", "verify", "--ledger", "sqlite:///ledger.db", "--checkpoint", "good.note", "--trust", "trust.json"),
+        *("--witness", "w.example+6d32b2d8+BAAA", "--quorum", "1"),
+    ),
+    ("ledger", "checkpoint", "--ledger", "sqlite:///ledger.db", "--note", "n", "--origin", "a", "--sign", "local:k"),
+    ("ledger", "export", "--ledger", "sqlite:///ledger.db", "--tiles", "t.log", "--origin", "a/b", "--sign", "local:k"),
     ("obligations", "--ledger", "sqlite:///ledger.db", "--trust", "trust.json", "--model", "credit_risk", "--json"),
     ("replay", "--ledger", "sqlite:///ledger.db", "--trust", "trust.json", "--decision", "6", "--policy", "mlgov.yaml"),
     (
