@@ -213,6 +213,7 @@ MEANINGS: Mapping[str, str] = {
     "ledger.schema_newer": "The ledger was made by a newer version of this package.",
     "ledger.tail_cut": "The ledger is shorter than a checkpoint says.",
     "ledger.unusable": "What is at the ledger's address cannot be opened as a database.",
+    "ledger.unverified": "Entries of the ledger do not verify, and nobody has set them aside.",
     "library.missing": "A package that an extra brings is not installed here; the message names the command.",
     "manifest.is_code": "A DAG file was handed to the policy gate without --kind airflow.",
     "manifest.missing": "The policy gate was given no pipeline.",

@@ -74,6 +74,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "data describe": ("mlgov data describe train.csv",),
     "ledger verify": (
         "mlgov ledger verify --checkpoint s3://audit/2026-11-24.json",
+        "mlgov ledger verify --since s3://audit/2026-11-24.json --full",
         "mlgov ledger verify --checkpoint kept/ --witness w1.example+8c45ab1e+BGRl… --quorum 1",
     ),
     "ledger list": ("mlgov ledger list --model credit_risk --kind promotion",),

@@ -31,6 +31,7 @@ from airflow_mlgov.cli.common import (
     who_asks,
 )
 from airflow_mlgov.cli.configured import from_environment, ledger_at, required
+from airflow_mlgov.cli.ledger_audit import Full, Since, check_signatures, told_signatures, verify_since
 from airflow_mlgov.cli.ledger_search import Kinds, Last, Model, require_kinds, search, show
 from airflow_mlgov.cli.ledger_texts import erase, lines_of, person, require_whole, show_beside
 from airflow_mlgov.cli.progress import progress
@@ -58,6 +59,8 @@ def ledger_verify(
     quorum: Annotated[
         str | None, typer.Option("--quorum", help="How many of the witnesses must have cosigned; all if omitted.")
     ] = None,
+    since: Since = None,
+    full: Full = False,
     as_json: AsJson = False,
 ) -> None:
     """Walk the whole chain, hold it against checkpoints that were kept elsewhere, and the texts beside it against what
@@ -66,16 +69,23 @@ def ledger_verify(
     from airflow_mlgov.evidence.signing import TrustRoot
 
     wanted, given = checkpoint or from_environment("checkpoint"), trust or from_environment("trust_root")
-    keys = TrustRoot.load(given or required("trust_root")()) if wanted or given else None
+    keys = TrustRoot.load(given or required("trust_root")()) if wanted or given or since or full else None
     asked = quorum_of(witness, quorum)
-    if (witness or quorum) and not wanted:
+    if (witness or quorum) and not (wanted or since):
         raise ConfigurationError("witnesses cosign checkpoints: pass --checkpoint too", code="option.missing")
     marks = open_checkpoints(checkpoint, keys, asked) if wanted and keys else []
-    walked = ledger_at(ledger, create=False).verify_with_texts(KINDS, marks)
+    records = ledger_at(ledger, create=False)
+    if since and keys:
+        verify_since(records, since, marks, keys, asked, full=full, as_json=as_json)
+        return
+    with progress("the chain is walked"):
+        walked = records.verify_with_texts(KINDS, marks)
+    checked = check_signatures(records, walked, keys) if full and keys else None
     now, texts = walked.head, account(walked, keys)
     if as_json:
+        told = {"signatures": dict(zip(("checked", "quarantined"), checked, strict=True))} if checked else {}
         print_json(
-            {**now._asdict(), "checkpoints": [mark._asdict() for mark in marks], "texts": asdict(texts)},
+            {**now._asdict(), "checkpoints": [mark._asdict() for mark in marks], "texts": asdict(texts), **told},
         )
     else:
         say(f"the chain holds: {now.size} entries, head {now.head}, root {now.root}")
@@ -83,6 +93,8 @@ def ledger_verify(
             say(f"it holds what the checkpoint of {mark.size} entries says")
         if marks and asked.least:
             say(f"each checkpoint is cosigned by {asked.least} or more of {len(asked.witnesses)} witnesses")
+        if checked:
+            say(told_signatures(*checked))
         say(*lines_of(texts, checked=keys is not None))
     require_whole(texts)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -14,10 +14,10 @@ _QUIET = 2.0
 
 
 @contextmanager
-def progress(what: str, stream: TextIO | None = None, quiet: float = _QUIET) -> Iterator[None]:
+def progress(what: str | Callable[[], str], stream: TextIO | None = None, quiet: float = _QUIET) -> Iterator[None]:
     """``what`` and the seconds since, on one line that is wiped at the end.
 
-    :param what: words of ours alone, for they are written to the terminal itself
+    :param what: words of ours alone, for they are written to the terminal itself; or what tells how far it has come
     :param stream: stderr itself if omitted: what commands write to would show the line's return
     """
     shown = stream or sys.__stderr__
@@ -34,11 +34,12 @@ def progress(what: str, stream: TextIO | None = None, quiet: float = _QUIET) -> 
         teller.join()
 
 
-def _tell(what: str, shown: TextIO, over: threading.Event, quiet: float) -> None:
+def _tell(what: str | Callable[[], str], shown: TextIO, over: threading.Event, quiet: float) -> None:
     since = time.monotonic()
     said = ""
     while not over.wait(quiet if not said else 1.0):
-        said = f"{what} … {time.monotonic() - since:.0f} s"
+        before, words = len(said), what if isinstance(what, str) else what()
+        said = f"{words} … {time.monotonic() - since:.0f} s".ljust(before)
         shown.write(f"\r{said}")
         shown.flush()
     if said:

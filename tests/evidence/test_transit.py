@@ -3,11 +3,15 @@
 import pytest
 
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, EvidenceError
+from airflow_mlgov.evidence.checkpoints import open_checkpoint
+from airflow_mlgov.evidence.ledger import Ledger
+from airflow_mlgov.evidence.notes import sign_note
 from airflow_mlgov.evidence.signing import TrustRoot, sign_statement
 from airflow_mlgov.vault.policy import vault_policy
 from airflow_mlgov.vault.transit import TransitSigner
 from tests.codes import raises_code
 from tests.fixtures.openbao import OpenBaoServer
+from tests.worlds.statements import make_statement
 
 
 @pytest.mark.parametrize("key_type", ["ed25519", "ecdsa-p256"])
@@ -49,3 +53,15 @@ def test_a_vault_that_is_down_can_be_tried_again() -> None:
 
     with pytest.raises(DependencyError):
         TransitSigner(hvac.Client(url="http://127.0.0.1:1", token="x"), "any")
+
+
+def test_a_note_is_signed_in_vault(openbao: OpenBaoServer, ledger: Ledger, signer) -> None:
+    ledger.attest(make_statement(), signer)
+    openbao.make_key("noted", "ed25519")
+    openbao.make_key("elliptic", "ecdsa-p256")
+    inside = TransitSigner(openbao.client, "noted")
+    text = sign_note(ledger.verify(), inside, "bank.example/models")
+    mark = open_checkpoint(text, TrustRoot().with_key(inside.public_key, ["checkpoint"]))
+    assert ledger.verify([mark]).size == 1
+    with raises_code(ConfigurationError, "note.key"):
+        sign_note(ledger.verify(), TransitSigner(openbao.client, "elliptic"))
