@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from airflow_mlgov.board.judging import Bench, Standing
 from airflow_mlgov.board.keeper import Keeper
 from airflow_mlgov.board.readers import Reader
-from airflow_mlgov.board.rows import SORTS, STATES
+from airflow_mlgov.board.rows import SORTS, STATES, URGENT
 from airflow_mlgov.board.run import Task, told_run
 from airflow_mlgov.board.story import signature, statement_in, tell
 from airflow_mlgov.errors import EvidenceError, MlgovError
@@ -51,6 +51,9 @@ NEEDS = {
     "allow": "may serve",
 }
 """How a row stands -> in words."""
+_DUE = {True: "was due", False: "is due"}
+SOON = timedelta(days=7)
+"""What falls due or runs out within this time needs somebody."""
 
 
 class NotShown(Exception):
@@ -151,12 +154,12 @@ class Shelf:
     def card(self, asked: Asked) -> dict[str, Any]:
         """Models that need somebody, for Airflow's home page."""
         progress = self._keeper.look()
-        what = asked.reader.under(self._keeper.policy)
-        rows = self._keeper.rows.board(what, size=8).rows
-        summary = self._keeper.rows.summary(what)
-        urgent = [row for row in rows if row["state"] in ("deny", "overdue", "waiting")]
+        what, soon = asked.reader.under(self._keeper.policy), (datetime.now(UTC) + SOON).timestamp()
+        page = self._keeper.rows.urgent(what, soon)
+        if self._keeper.refresh(page.rows):
+            page = self._keeper.rows.urgent(what, soon)
         return {
-            "summary": {NEEDS[state]: summary[state] for state in STATES if state in summary},
+            "total": page.total,
             "complete": progress.complete,
             "problem": progress.problem,
             "models": [
@@ -166,10 +169,10 @@ class Shelf:
                     "target": row["target"],
                     "environment": row["environment"],
                     "state": row["state"],
-                    "word": NEEDS[row["state"]],
-                    "why": next((reason[1] for reason in row["shown"]["reasons"]), ""),
+                    "word": NEEDS[row["state"]] if row["state"] in URGENT else "due soon",
+                    "why": _why(row["shown"]),
                 }
-                for row in urgent
+                for row in page.rows
             ],
         }
 
@@ -512,6 +515,18 @@ def _opened(registry: Callable[[], Registry] | None, notes: list[str]) -> Regist
 
 def _subject(item: Evidence, identity: RegistryIdentity) -> Subject:
     return Subject("model", item.subject.name, item.digest, item.subject.version, identity.name)
+
+
+def _why(shown: Mapping[str, Any]) -> str:
+    """Why a row needs somebody, in one line: a reason, an incident, or what falls due first."""
+    said = [reason[1] for reason in shown["reasons"]] + [one["message"] for one in shown["incidents"]]
+    dated = [
+        (not one["violated"], one["due"], f"audit of {one['check'] or 'the break-glass'} {_DUE[one['violated']]}")
+        for one in shown["obligations"]
+        if not one["met"]
+    ]
+    dated += [(True, one["ends"], f"{one['kind']} for {one['what']} ends") for one in shown["exemptions"]]
+    return next(iter(said), "") or next((f"{what} {when[:10]}" for _, when, what in sorted(dated)), "")
 
 
 def _wanted(asked: Asked) -> dict[str, str]:

@@ -58,6 +58,8 @@ SORTS = {
 """How the board can be sorted -> by what."""
 STATES = ("deny", "overdue", "blocked", "waiting", "ready", "allow")
 """How a row can stand, what needs somebody first."""
+URGENT = ("deny", "overdue", "waiting")
+"""What needs somebody, whatever its dates."""
 
 
 @dataclass(frozen=True)
@@ -186,6 +188,22 @@ class Rows:
         )
         total = self._all(f"SELECT count(*) AS n FROM board WHERE {where}", given)[0]["n"]
         return Page([{**row, "shown": json.loads(row["shown"])} for row in found], total, page, size)
+
+    def urgent(self, reader: Reader, soon: float, size: int = 8) -> Page:
+        """Rows that need somebody, the worst first.
+
+        :param soon: something that falls due or runs out by this moment needs somebody too
+        """
+        seen, given = _may_read(reader, "model")
+        states = ", ".join(f"'{state}'" for state in URGENT)
+        where = f"{seen} AND (state IN ({states}) OR due <= :soon)"
+        found = self._all(
+            f"SELECT *, count(*) OVER () AS total FROM board WHERE {where} ORDER BY {SORTS['attention']} LIMIT :most",
+            {**given, "soon": soon, "most": size},
+        )
+        return Page(
+            [{**row, "shown": json.loads(row["shown"])} for row in found], found[0]["total"] if found else 0, 1, size
+        )
 
     def summary(self, reader: Reader) -> dict[str, int]:
         """How many rows of the board stand how."""

@@ -6,7 +6,7 @@ import re
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
 from shutil import copy
@@ -90,6 +90,25 @@ def test_the_board_shows_what_needs_somebody_first(board: TestClient) -> None:
         "chain verified to entry",
     ):
         assert words in said, words
+
+
+def test_the_card_has_what_needs_somebody_and_says_why(board: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def card() -> dict[str, tuple[str, str]]:
+        said = board.get("/card.json").json()
+        assert said["total"] == len(said["models"])
+        return {one["model"].removeprefix("fleet_"): (one["word"], one["why"]) for one in said["models"]}
+
+    said = card()
+    assert list(said) == ["collections", "fraud_detection", "mortgage_pricing", "credit_risk"]
+    assert said["mortgage_pricing"] == (
+        "needs somebody",
+        "alias champion is at version 2; by evidence it is version 1",
+    )
+    assert said["credit_risk"][0] == "waits for approval"
+    assert all(why for _, why in said.values())
+    monkeypatch.setattr("airflow_mlgov.board.pages.SOON", timedelta(days=15))
+    due = f"{datetime.now(UTC) - timedelta(hours=3) + timedelta(days=14):%Y-%m-%d}"
+    assert card()["card_limits"] == ("due soon", f"audit of demographic_parity_ratio[sex] is due {due}")
 
 
 @pytest.mark.parametrize(

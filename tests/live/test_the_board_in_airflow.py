@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
@@ -12,7 +14,10 @@ from airflow_mlgov.board.app import ROUTES
 from airflow_mlgov.demo.airflow_api import Run
 from tests.live.browser import CHROMIUM, Person, chromium
 from tests.live.waiting import HANGS, patience
-from tests.worlds.live import LiveWorld, ended
+from tests.worlds.live import LiveModel, LiveWorld, ended
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("attacks-live"), pytest.mark.timeout(HANGS)]
 MARKED, SHELL = "live_looked_at", "live_of_a_shell"
@@ -98,11 +103,21 @@ def test_each_sees_what_they_may_and_nothing_else(
 
 
 @pytest.fixture
-def alice(live: LiveWorld, run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
+def browser(live: LiveWorld, run: Run) -> Iterator[Browser]:
     if not CHROMIUM.exists():
         pytest.skip(f"no {CHROMIUM}: apt-get install chromium fonts-dejavu-core")
     with chromium() as browser:
-        yield Person(browser, live.airflow, "alice", tmp_path_factory.mktemp("album"))
+        yield browser
+
+
+@pytest.fixture
+def alice(live: LiveWorld, browser: Browser, tmp_path: Path) -> Person:
+    return Person(browser, live.airflow, "alice", tmp_path)
+
+
+@pytest.fixture
+def olga(live: LiveWorld, browser: Browser, tmp_path: Path) -> Person:
+    return Person(browser, live.airflow, "olga", tmp_path)
 
 
 def test_airflow_shows_the_board_the_gates_of_a_run_and_a_card(live: LiveWorld, run: Run, alice: Person) -> None:
@@ -127,6 +142,37 @@ def test_airflow_shows_the_board_the_gates_of_a_run_and_a_card(live: LiveWorld, 
     page.locator("section[aria-label='ML governance']").get_by_text("Models that need somebody").wait_for()
     page.locator("section[aria-label='ML governance'] a", has_text="Governance board").click()
     page.locator("h1", has_text="Governance board").wait_for()
+
+
+@pytest.fixture
+def moved(live: LiveWorld) -> LiveModel:
+    """A model whose second version somebody has made the champion in MLflow, which the reconciler has found."""
+    model = live.model("moved_by_hand")
+    first = model.gated()
+    model.approve(first, "olga")
+    model.promote(first)
+    model.registry.set_alias(model.register(weight=2.0), "champion")
+    model.reconcile()
+    return model
+
+
+def test_home_names_the_models_that_need_somebody(live: LiveWorld, moved: LiveModel, run: Run, olga: Person) -> None:
+    waits, page = live.model("waits_for_officers"), olga.page
+    waits.gated()
+    settled(live, token(live, "olga"))
+    for theme in ("dark", "light"):
+        page.evaluate("theme => localStorage.setItem('theme', theme)", theme)
+        page.goto(live.airflow.url)
+        card = page.locator("section[aria-label='ML governance']")
+        card.get_by_role("link", name=f"{moved.model} version 1").wait_for()
+        olga.shoot(f"board-card-{theme}")
+    said = card.inner_text()
+    assert (
+        f"{moved.model} version 1 needs somebody: alias champion is at version 2; by evidence it is version 1" in said
+    )
+    assert f"{waits.model} version 1 waits for approval: 0 of 1 approvals" in said
+    card.get_by_role("link", name=f"{waits.model} version 1").click()
+    page.locator("h1", has_text=waits.model).wait_for()
 
 
 def test_the_board_follows_airflows_own_switch(live: LiveWorld, alice: Person) -> None:

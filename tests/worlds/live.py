@@ -191,7 +191,7 @@ class LiveWorld:
 
 MODELS = (
     "marked", "bulk", "forged", "own", "twice", "stale", "timed_out", "forgeable", "loosened", "skipped", "gateless",
-    "conf", "another", "harmless", "looked_at", "of_a_shell",
+    "conf", "another", "harmless", "looked_at", "of_a_shell", "moved_by_hand", "waits_for_officers",
 )  # fmt: skip
 """The models that are attacked, or looked at. Each attack has its own, so that all can be made at once."""
 OFFICES = ("credit_risk", "card_limits")

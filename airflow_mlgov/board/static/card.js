@@ -7,7 +7,7 @@
     var from = src || (document.querySelector("base") || {}).href || location.origin + "/";
     return src ? from.replace(/card\.js.*$/, "") : new URL("mlgov/", from).href;
   }
-  var colours = { deny: "#b3141f", overdue: "#b3141f", waiting: "#0a5fb4" };
+  var colours = { deny: "#b3141f, #ff9c99", overdue: "#b3141f, #ff9c99", waiting: "#0a5fb4, #8cc4ff" };
   function Card() {
     var state = React.useState(null), said = state[0], set = state[1];
     React.useEffect(function () {
@@ -27,9 +27,9 @@
         var query = new URLSearchParams({ model: one.model, version: one.version, environment: one.environment, target: one.target });
         return h("li", { key: number, style: { padding: "4px 0" } },
           h("a", { href: base() + "story?" + query, style: { fontWeight: 600, textDecoration: "underline" } }, one.model + " version " + one.version),
-          " ", h("span", { style: { fontWeight: 600, color: colours[one.state] && "light-dark(" + colours[one.state] + ", #ff9c99)" } }, one.word),
-          one.why ? h("span", { style: { opacity: .8 } }, ": " + one.why.slice(0, 140)) : null);
-      }));
+          " ", h("span", { style: { fontWeight: 600, color: colours[one.state] && "light-dark(" + colours[one.state] + ")" } }, one.word),
+          one.why ? h("span", { style: { opacity: .8 } }, ": " + (one.why.length > 140 ? one.why.slice(0, 139) + "…" : one.why)) : null);
+      }), said.total > said.models.length ? h("li", { key: "more", style: { padding: "4px 0", opacity: .8 } }, "and " + (said.total - said.models.length) + " more") : null);
     }
     return h("section", { style: box, "aria-label": "ML governance" },
       h("h3", { style: { fontWeight: 600, fontSize: 16, margin: 0 } }, "Models that need somebody"), body,
