@@ -89,8 +89,8 @@ def verify_since(
     else:
         say(f"the chain holds: {now.size} entries, head {now.head}, root {now.root}")
         say(f"walked: {taken[0]} entries since the checkpoint of {first}, which vouches for those before")
-        say(*(f"it holds what the checkpoint of {item.size} entries says" for item in marks))
-        if full:
-            say(told_signatures(found.checked, aside))
-        say(*lines_of(texts, checked=True))
+        lines = [f"it holds what the checkpoint of {item.size} entries says" for item in marks]
+        lines += [told_signatures(found.checked, aside)] if full else []
+        for line in (*lines, *lines_of(texts, checked=True)):
+            say(line)
     require_whole(texts)

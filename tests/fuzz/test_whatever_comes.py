@@ -423,7 +423,8 @@ def test_packs(data: st.DataObject, desk: Path) -> None:
 def test_notes_and_proofs(data: st.DataObject, desk: Path) -> None:
     raw = data.draw(bent_lines(Path("good.note").read_text()))
     Path("bent.note").write_bytes(raw)
-    run("ledger", "verify", "--ledger", "sqlite:///ledger.db", "--checkpoint", "bent.note", "--trust", "trust.json")
+    for option in ("--checkpoint", "--since"):
+        run("ledger", "verify", "--ledger", "sqlite:///ledger.db", option, "bent.note", "--trust", "trust.json")
     shutil.rmtree("bent.log", ignore_errors=True)
     shutil.copytree("log", "bent.log")
     Path("bent.log", "checkpoint").write_bytes(raw)
