@@ -63,10 +63,11 @@ def ledger_verify(
     full: Full = False,
     as_json: AsJson = False,
 ) -> None:
-    """Walk the whole chain, hold it against checkpoints that were kept elsewhere, and the texts beside it against what
-    was signed of them."""
+    """Walk the whole chain, hold it against checkpoints that were kept elsewhere, the tree, index and texts beside it
+    against what was signed and what the entries make."""
     from airflow_mlgov.evidence.erasure import KINDS, account
     from airflow_mlgov.evidence.signing import TrustRoot
+    from airflow_mlgov.evidence.verification import believer
 
     wanted, given = checkpoint or from_environment("checkpoint"), trust or from_environment("trust_root")
     keys = TrustRoot.load(given or required("trust_root")()) if wanted or given or since or full else None
@@ -79,16 +80,27 @@ def ledger_verify(
         verify_since(records, since, marks, keys, asked, full=full, as_json=as_json)
         return
     with progress("the chain is walked"):
-        walked = records.verify_with_texts(KINDS, marks)
+        walked, kept = records.audit(KINDS, marks, believer(keys))
     checked = check_signatures(records, walked, keys) if full and keys else None
     now, texts = walked.head, account(walked, keys)
     if as_json:
         told = {"signatures": dict(zip(("checked", "quarantined"), checked, strict=True))} if checked else {}
         print_json(
-            {**now._asdict(), "checkpoints": [mark._asdict() for mark in marks], "texts": asdict(texts), **told},
+            {
+                **now.mark,
+                "tree_kept": kept,
+                "checkpoints": [mark.mark for mark in marks],
+                "texts": asdict(texts),
+                **told,
+            },
         )
     else:
         say(f"the chain holds: {now.size} entries, head {now.head}, root {now.root}")
+        say(
+            "the tree and the index beside it are those of its entries"
+            if kept
+            else "no tree is kept beside it yet: the next promotion makes it, or `mlgov ledger rebuild`"
+        )
         for mark in marks:
             say(f"it holds what the checkpoint of {mark.size} entries says")
         if marks and asked.least:
@@ -97,6 +109,27 @@ def ledger_verify(
             say(told_signatures(*checked))
         say(*lines_of(texts, checked=keys is not None))
     require_whole(texts)
+
+
+@ledger_app.command("rebuild")
+def ledger_rebuild(
+    ledger: LedgerUrl,
+    checkpoint: Checkpoints = None,
+    trust: Annotated[
+        Path | None, typer.Option("--trust", parser=path, help="Trust root, for checkpoints and promotions.")
+    ] = None,
+) -> None:
+    """Walk the whole chain, and make the tree and the index beside it again from the entries: for a ledger of before
+    them, or where `verify` says that they were changed. Nothing is signed, and no entry is touched."""
+    from airflow_mlgov.evidence.signing import TrustRoot
+    from airflow_mlgov.evidence.verification import believer
+
+    wanted, given = checkpoint or from_environment("checkpoint"), trust or from_environment("trust_root")
+    keys = TrustRoot.load(given or required("trust_root")()) if wanted or given else None
+    marks = open_checkpoints(checkpoint, keys) if wanted and keys else []
+    with progress("the chain is walked, tree and index are made"):
+        now = ledger_at(ledger, create=False).rebuild(marks, believer(keys))
+    say(f"the chain holds, its tree and its index are made: {now.size} entries, head {now.head}, root {now.root}")
 
 
 @ledger_app.command("list")

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64decode
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
 from airflow_mlgov.evidence.digests import hash_json, parse_json
+from airflow_mlgov.evidence.index_map import NOTHING, IndexMap, Mark
 from airflow_mlgov.evidence.merkle import MerkleRoot
 from airflow_mlgov.evidence.statements import CLASSES
 
@@ -61,18 +62,21 @@ class Head(NamedTuple):
     """RFC 6962 Merkle tree hash over the entries' hashes."""
     origin: str
     """Which ledger: ``mlgov-ledger/`` and the start of its first entry's hash; empty while there is none."""
+    index_root: str = ""
+    """Of the index of its entries, :mod:`~airflow_mlgov.evidence.index_map`; empty where nobody has computed it."""
 
     @property
     def mark(self) -> dict[str, Any]:
         """As a promotion carries it."""
-        return {"origin": self.origin, "size": self.size, "head": self.head, "root": self.root}
+        index = {"index_root": self.index_root} if self.index_root else {}
+        return {"origin": self.origin, "size": self.size, "head": self.head, "root": self.root, **index}
 
     def bears_out(self, checkpoint: Head) -> bool:
         """Whether a checkpoint says what the ledger is. A note names the root alone, which binds all there is to say,
         under an origin that may be the operator's own name for the ledger."""
         if not checkpoint.head:
             return (checkpoint.size, checkpoint.root) == (self.size, self.root)
-        return checkpoint == self
+        return checkpoint[:4] == self[:4]
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,19 @@ class Verified:
     def head(self) -> Head:
         """How long it is and what it holds."""
         return self._state.head
+
+    def index(self) -> IndexMap:
+        """Of what was walked."""
+        return IndexMap.of(self._state.marks)
+
+    def leaves(self) -> Iterator[bytes] | None:
+        """What the tree is made of, if every entry was walked here."""
+        heads = self._state.heads
+        return (bytes(heads[at : at + 32]) for at in range(32, len(heads), 32))
+
+    def newer(self, size: int) -> Sequence[Entry]:
+        """The entries after a number."""
+        return self._entries[size:]
 
     def text(self, sha256: str) -> tuple[str, str] | None:
         """Salt and text of what a person typed, by its salted digest; None where nothing is kept of it."""
@@ -160,11 +177,13 @@ def verified(
     withheld: bool = False,
     texts: Texts | None = None,
     kinds: Collection[str] | None = None,
+    after: Callable[[Entry, Trail], None] | None = None,
 ) -> Verified:
     """Walk the whole chain and keep what was walked; parameters and errors as for :func:`walk`.
 
     :param texts: what stands beside the statements
     :param kinds: if given, entries of these alone are kept, and found by digest and kind, not by number
+    :param after: is told each entry, when it was taken
     """
     kept: list[Entry] = []
 
@@ -174,7 +193,19 @@ def verified(
                 kept.append(entry)
             yield entry
 
-    return Verified(_follow(passing(), checkpoints, withheld), kept, texts or {})
+    return Verified(follow(passing(), checkpoints, withheld, after=after), kept, texts or {})
+
+
+def keys_of(entry: Entry) -> tuple[str, ...]:
+    """Under what an entry is found: its kind, its subject, and the registered model whose version that is."""
+    found = (f"kind:{entry.kind}", f"digest:{entry.subject_digest}")
+    scheme, _, name = entry.subject_name.partition("models:/")
+    return found if scheme or not name else (*found, model_key(name))
+
+
+def model_key(name: str) -> str:
+    """The key of a registered model: what is before a slash in its name, if there is one."""
+    return f"model:{name.partition('/')[0]}"
 
 
 def link(prev: str, seq: int, row: Mapping[str, str]) -> str:
@@ -217,7 +248,7 @@ def walk(entries: Iterable[Entry], checkpoints: Iterable[Head] = (), *, withheld
     :raises EvidenceError: the first entry that was edited, removed or put in, a statement that was signed over another
         history, or a checkpoint that does not hold
     """
-    return _follow(entries, checkpoints, withheld).head
+    return follow(entries, checkpoints, withheld).head
 
 
 class Trail:
@@ -226,6 +257,7 @@ class Trail:
     def __init__(self) -> None:
         self.tree, self.heads = MerkleRoot(), bytearray.fromhex(GENESIS)
         self.origin, self.prev = "", GENESIS
+        self.marks: dict[str, Mark] = {}
 
     @property
     def head(self) -> Head:
@@ -242,6 +274,8 @@ class Trail:
         self.tree.add(bytes.fromhex(entry.hash))
         self.heads += bytes.fromhex(entry.hash)
         self.origin, self.prev = self.origin or f"mlgov-ledger/{entry.hash[:16]}", entry.hash
+        for key in keys_of(entry):
+            self.marks[key] = self.marks.get(key, NOTHING).of(entry.seq, entry.hash)
         return statement
 
     def confirm(self, entry: Entry) -> Entry:
@@ -256,19 +290,33 @@ class Trail:
 
     def copy(self) -> Trail:
         """Another that goes on from here."""
-        return deepcopy(self)
+        made = copy(self)
+        made.tree, made.heads, made.marks = self.tree.copy(), self.heads[:], self.marks.copy()
+        return made
 
     def _head_at(self, size: int) -> str:
         return self.heads[32 * size : 32 * size + 32].hex()
 
 
-def _follow(entries: Iterable[Entry], checkpoints: Iterable[Head], withheld: bool) -> Trail:
+def follow(
+    entries: Iterable[Entry],
+    checkpoints: Iterable[Head],
+    withheld: bool,
+    state: Trail | None = None,
+    after: Callable[[Entry, Trail], None] | None = None,
+) -> Trail:
+    """Walk, and say how far it came; parameters and errors as for :func:`walk` and :func:`verified`.
+
+    :param state: where to go on from
+    """
     expected: dict[int, list[Head]] = {}
     for checkpoint in checkpoints:
         expected.setdefault(checkpoint.size, []).append(checkpoint)
-    state = Trail()
+    state = state or Trail()
     for entry in entries:
         state.take(entry, withheld)
+        if after is not None:
+            after(entry, state)
         for checkpoint in expected.pop(state.tree.size, ()):
             if not state.head.bears_out(checkpoint):
                 raise EvidenceError(

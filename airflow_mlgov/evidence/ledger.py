@@ -42,6 +42,7 @@ from airflow_mlgov.evidence.chain import (
     verified,
     walk,
 )
+from airflow_mlgov.evidence.ledger_index import Audit, claims, write_nodes
 from airflow_mlgov.evidence.ledger_schema import (
     STEPS,
     begin,
@@ -53,7 +54,7 @@ from airflow_mlgov.evidence.ledger_schema import (
     table,
 )
 from airflow_mlgov.evidence.ledger_schema import texts as texts_table
-from airflow_mlgov.evidence.ledger_tree import StoredTree, grow
+from airflow_mlgov.evidence.ledger_tree import StoredTree, complete, grow
 from airflow_mlgov.evidence.ledger_watch import look
 from airflow_mlgov.evidence.signing import sign_statement
 from airflow_mlgov.evidence.statements import LedgerMark, Signed, Typed
@@ -205,10 +206,57 @@ class Ledger:
         with self._transaction() as connection:
             return walk(_rows(connection), checkpoints)
 
-    def verify_with_texts(self, kinds: Collection[str], checkpoints: Iterable[Head] = ()) -> Verified:
-        """:meth:`verify`, keeping the entries of some kinds, and the texts beside them."""
+    def audit(
+        self, kinds: Collection[str], checkpoints: Iterable[Head], believed: Callable[[Entry], bool]
+    ) -> tuple[Verified, bool]:
+        """:meth:`verify`, keeping the entries of some kinds and the texts beside them, and holding the kept tree and
+        index against the entries, and what promotions say of them.
+
+        Returns too whether a tree is kept: one of before is made by :meth:`rebuild`, and by the next promotion.
+
+        :param believed: whether a promotion's statement verifies
+        :raises EvidenceError: as :meth:`verify`; a node was changed or removed, or a promotion is signed over an index
+            that the entries do not have
+        """
         with self._transaction() as connection:
-            return verified(_rows(connection), checkpoints, texts=_texts(connection), kinds=kinds)
+            walked, found = self._audited(connection, kinds, checkpoints, believed)
+            return walked, found.require_kept(connection)
+
+    def rebuild(self, checkpoints: Iterable[Head], believed: Callable[[Entry], bool]) -> Head:
+        """Make the kept tree and index again from the entries, in one transaction; parameters and errors as of
+        :meth:`audit`. Nothing is signed."""
+        self._bring_up_to_date()
+        with self._transaction(write=True) as connection:
+            walked, found = self._audited(connection, (), checkpoints, believed)
+            found.rebuild(connection)
+            found.require_kept(connection)
+        return walked.head
+
+    def keep_index(self, records: Verified) -> Head:
+        """Keep the index of what was walked, for whoever reads after the next promotion; what the promotion is to say
+        that the ledger was.
+
+        :raises DependencyError: the database is down or locked
+        :raises AccessError: it refuses the identity
+        """
+        self._bring_up_to_date()
+        made, leaves, now = records.index(), records.leaves(), records.head
+        with self._transaction(write=True) as connection:
+            write_nodes(connection, made.fresh)
+            if leaves is not None:
+                complete(connection, leaves)
+        return now._replace(index_root=made.root.hex())
+
+    def _audited(
+        self,
+        connection: Connection,
+        kinds: Collection[str],
+        checkpoints: Iterable[Head],
+        believed: Callable[[Entry], bool],
+    ) -> tuple[Verified, Audit]:
+        found = Audit(claims(connection, believed))
+        texts = _texts(connection)
+        return verified(_rows(connection), checkpoints, texts=texts, kinds=kinds, after=found.take), found
 
     def oddities(self) -> list[str]:
         """What somebody has added to, altered in or taken from the ledger's table in its database, a sentence each."""

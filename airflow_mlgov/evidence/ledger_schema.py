@@ -44,6 +44,13 @@ nodes = sa.Table(
 )
 """The tree's perfect subtrees of two entries and more: written with the entry that completes one. They follow from the
 entries, and nothing that is read here is believed."""
+index = sa.Table(
+    "mlgov_ledger_index",
+    _metadata,
+    sa.Column("hash", sa.String(64), primary_key=True),
+    sa.Column("node", sa.String(160), nullable=False),
+)
+"""Nodes of the index by their hashes: written by whoever signs its root, and held against their hashes when read."""
 _schema = sa.Table("mlgov_ledger_schema", _metadata, sa.Column("version", sa.Integer, primary_key=True))
 
 _FIRST = [
@@ -63,6 +70,10 @@ _NODES = (
     "CREATE TABLE mlgov_ledger_nodes (level INTEGER NOT NULL, place {integer} NOT NULL, hash VARCHAR(64) NOT NULL, "
     "PRIMARY KEY (level, place))"
 )
+_INDEX = [
+    "CREATE TABLE mlgov_ledger_index (hash VARCHAR(64) NOT NULL PRIMARY KEY, node VARCHAR(160) NOT NULL)",
+    "CREATE INDEX ix_mlgov_ledger_kind ON mlgov_ledger (kind, seq)",
+]
 _NO_NOTICE = "NOT EXISTS (SELECT 1 FROM mlgov_ledger WHERE kind = 'erasure' AND subject_digest = OLD.sha256)"
 
 STEPS: dict[str, tuple[list[str], ...]] = {
@@ -93,6 +104,7 @@ STEPS: dict[str, tuple[list[str], ...]] = {
             "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END",
         ],
         [_NODES.format(integer="INTEGER") + " WITHOUT ROWID"],
+        [f"{_INDEX[0]} WITHOUT ROWID", *_INDEX[1:]],
     ),
     "postgresql": (
         [
@@ -113,6 +125,7 @@ STEPS: dict[str, tuple[list[str], ...]] = {
             "FOR EACH STATEMENT EXECUTE FUNCTION mlgov_ledger_refuse()",
         ],
         [_NODES.format(integer="BIGINT")],
+        _INDEX,
     ),
 }
 """Backend -> the statements of schema 1, 2 …"""

@@ -115,6 +115,8 @@ def grow(connection: Connection, seq: int, prev: str, hash_: str) -> None:
     tree = StoredTree(connection, place, {(0, place - 1): leaf_hash(bytes.fromhex(prev))})
     made = []
     with suppress(EvidenceError):
+        if place > 1:
+            tree.nodes(1, (place >> 1) - 1, 1)  # the last one that was to be written
         while place & 1:
             node, level, place = inner_hash(tree.nodes(level, place - 1, 1), node), level + 1, place >> 1
             made.append({"level": level, "place": place, "hash": node.hex()})
@@ -126,6 +128,27 @@ def fill(connection: Connection, tree: HashTree) -> None:
     """Write the subtrees of a tree that are not there."""
     for part in _parts(_rows(tree), 5000):
         connection.execute(_PUT, part)
+
+
+def has_nodes(connection: Connection) -> bool:
+    """Whether any node is kept."""
+    return connection.execute(sa.select(nodes.c.level).limit(1)).first() is not None
+
+
+def complete(connection: Connection, leaves: Iterable[bytes]) -> None:
+    """Make the kept tree whole, for a ledger that is older than it.
+
+    :param leaves: of the entries that were walked; of those that came since the database is asked
+    """
+    size = connection.scalar(sa.select(sa.func.max(table.c.seq))) or 0
+    kept = connection.scalar(sa.select(sa.func.count()).select_from(nodes)) or 0
+    if kept >= size - size.bit_count():
+        return
+    tree = HashTree(leaves)
+    newer = sa.select(table.c.hash).where(table.c.seq > tree.size).order_by(table.c.seq)
+    for text in connection.scalars(newer):
+        tree.add(bytes.fromhex(text))
+    fill(connection, tree)
 
 
 def _rows(tree: HashTree) -> Iterator[dict[str, object]]:

@@ -22,6 +22,7 @@ _POSTGRESQL_INDEXES = {
     "mlgov_ledger_pkey": "seq",
     "mlgov_ledger_prev_key": "prev",
     "mlgov_ledger_hash_key": "hash",
+    "ix_mlgov_ledger_kind": "kind, seq",
     "ix_mlgov_ledger_subject_digest": "subject_digest",
     "ix_mlgov_ledger_subject_name": "subject_name text_pattern_ops",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 
 class MerkleRoot:
@@ -11,10 +12,16 @@ class MerkleRoot:
     SHA-256; a leaf is hashed behind a zero byte, an inner node behind a one, so that neither passes for the other.
     """
 
-    def __init__(self) -> None:
-        self.size = 0
-        self._peaks: list[bytes] = []
-        """Roots of the perfect subtrees that the size's binary digits name, widest first."""
+    def __init__(self, size: int = 0, peaks: Iterable[bytes] = ()) -> None:
+        """Of no leaves, or gone on with from some.
+
+        :param peaks: roots of the perfect subtrees that the size's binary digits name, widest first
+        """
+        self.size, self._peaks = size, list(peaks)
+
+    def copy(self) -> MerkleRoot:
+        """Another that goes on from here."""
+        return MerkleRoot(self.size, self._peaks)
 
     def add(self, leaf: bytes) -> None:
         """The next leaf."""

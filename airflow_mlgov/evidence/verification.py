@@ -6,7 +6,7 @@ What does not verify is not dropped: it is returned with the reason, so that a r
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache, cached_property
@@ -167,6 +167,25 @@ def verify_envelope(envelope: str, trust: TrustRoot, seq: int = 0, sha256: str =
                 trust.opened.clear()
             trust.opened[envelope] = known
     return known if (known.seq, known.sha256) == (seq, sha256) else replace(known, seq=seq, sha256=sha256)
+
+
+def believer(trust: TrustRoot | None, now: datetime | None = None) -> Callable[[Entry], bool]:
+    """Whether an entry verifies; without a trust root, nobody is asked.
+
+    :param now: its key has to be valid then too
+    """
+
+    def believed(entry: Entry) -> bool:
+        if trust is None:
+            return True
+        try:
+            duty = verify_entry(entry, trust).statement.duty
+            keys = trust.open_envelope(entry.envelope)[1] if now else ()
+        except EvidenceError:
+            return False
+        return now is None or any(duty in key.duties and key.covers(now) for key in keys)
+
+    return believed
 
 
 def _spelt(statement: Statement) -> Statement:

@@ -110,7 +110,7 @@ def promote(desk: Desk, version: ModelVersion, target: str, *, requesters: Seque
             entry.envelope_sha256,
             action="promote",
             reason="",
-            mark=case.records.head,
+            mark=desk.ledger.keep_index(case.records),
             obligations=incurred(case.decision, case.dossier.good, desk.now),
         )
     tags = {"mlgov.status": f"promoted to {target}", "mlgov.promotion": done.record}

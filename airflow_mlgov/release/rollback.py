@@ -58,7 +58,7 @@ def roll_back(desk: Desk, name: str, target: str, *, reason: str, to: str | None
             decision,
             action="rollback",
             reason=reason.strip(),
-            mark=records.head,
+            mark=desk.ledger.keep_index(records),
             obligations=chosen.statement.obligations,
         )
     allowed_by = next((item.reference for item in history if item.sha256 == decision), "")
@@ -87,7 +87,7 @@ def _look_again(desk: Desk, records: Verified, chosen: Evidence[PromotionStateme
     :raises PromotionRefused: it does not hold any more
     """
     now = desk.walk(records)
-    news = {entry.kind for entry in now.entries() if entry.seq > records.head.size} - {"intent"}
+    news = {entry.kind for entry in now.newer(records.head.size)} - {"intent"}
     problem = why_unfit(desk, now, chosen) if news else None
     if problem:
         raise PromotionRefused("the version that was chosen does not hold any more", [("rollback.unfit", problem)])

@@ -45,7 +45,19 @@ def test_a_script_for_each_shell(run: Run, shell: str) -> None:
         ("promote --t", {"--target", "--trust"}),
         (
             "ledger ",
-            {"list", "search", "add", "verify", "show", "checkpoint", "quarantine", "export", "erase", "person"},
+            {
+                "list",
+                "search",
+                "add",
+                "verify",
+                "show",
+                "checkpoint",
+                "quarantine",
+                "export",
+                "erase",
+                "person",
+                "rebuild",
+            },
         ),
     ],
 )

@@ -1,0 +1,140 @@
+"""The index beside a ledger: its nodes in the database, what promotions say that its root was, and the walk that holds
+the kept tree and index against the entries and makes them again.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from airflow_mlgov.errors import EvidenceError
+from airflow_mlgov.evidence.chain import Entry, Head, Trail, keys_of
+from airflow_mlgov.evidence.digests import parse_json
+from airflow_mlgov.evidence.hash_tree import HashTree
+from airflow_mlgov.evidence.index_map import EMPTY, NOTHING, IndexMap
+from airflow_mlgov.evidence.ledger_schema import index, nodes, table
+from airflow_mlgov.evidence.ledger_tree import fill, has_nodes, require_tree
+from airflow_mlgov.evidence.statements import PromotionStatement
+
+_BATCH = 500
+_PUT = sa.text("INSERT INTO mlgov_ledger_index (hash, node) VALUES (:hash, :node) ON CONFLICT DO NOTHING")
+
+
+class Claim(NamedTuple):
+    """What an entry says that the ledger was, its index too."""
+
+    seq: int
+    """Number of the entry."""
+    mark: Head
+
+
+def claim_of(entry: Entry) -> Claim | None:
+    """What a promotion says, its signature unchecked; None if it says nothing of an index, or is no promotion."""
+    if entry.kind != PromotionStatement.kind:
+        return None
+    try:
+        said = parse_json(b64decode(parse_json(entry.envelope)["payload"]))["predicate"]["checkpoint"]
+        mark = Head(**said)
+    except (KeyError, TypeError, ValueError):
+        return None
+    return Claim(entry.seq, mark) if mark.index_root and type(mark.size) is int and mark.size < entry.seq else None
+
+
+def claims(connection: Connection, believed: Callable[[Entry], bool], first: int = 0) -> Iterator[Claim]:
+    """What promotions say, the newest first.
+
+    :param believed: whether an entry's statement verifies
+    :param first: only of entries from this number on
+    """
+    query = sa.select(table).where(table.c.kind == PromotionStatement.kind, table.c.seq >= first)
+    rows = connection.execution_options(yield_per=50).execute(query.order_by(table.c.seq.desc()))
+    for row in rows.mappings():
+        entry = Entry(**row)
+        claim = claim_of(entry)
+        if claim is not None and believed(entry):
+            yield claim
+
+
+def read_nodes(connection: Connection, names: Sequence[bytes]) -> dict[bytes, bytes]:
+    """Nodes by their hashes, as the database has them."""
+    found = {}
+    for start in range(0, len(names), _BATCH):
+        part = [name.hex() for name in names[start : start + _BATCH]]
+        for row in connection.execute(sa.select(index).where(index.c.hash.in_(part))):
+            try:
+                found[bytes.fromhex(row.hash)] = bytes.fromhex(row.node)
+            except (TypeError, ValueError):
+                continue
+    return found
+
+
+def write_nodes(connection: Connection, made: Mapping[bytes, bytes]) -> None:
+    """Keep nodes that are not there yet."""
+    rows = ({"hash": name.hex(), "node": text.hex()} for name, text in made.items())
+    while part := list(islice(rows, 10 * _BATCH)):
+        connection.execute(_PUT, part)
+
+
+class Audit:
+    """A walk that makes tree and index again from the entries, and holds against them what promotions say.
+
+    :param said: what promotions say of the ledger
+    """
+
+    def __init__(self, said: Iterable[Claim]) -> None:
+        self.tree, self.newest = HashTree(), IndexMap()
+        """The tree, and the index at the newest of the sizes that a promotion speaks of."""
+        self._said: dict[int, list[Claim]] = {}
+        for claim in said:
+            self._said.setdefault(claim.mark.size, []).append(claim)
+        self._last = max(self._said, default=0)
+        self._touched: set[str] = set()
+
+    def take(self, entry: Entry, trail: Trail) -> None:
+        """The next entry, which a trail has taken.
+
+        :raises EvidenceError: a promotion says that tree or index were something else (``index.root_wrong``)
+        """
+        self.tree.add(bytes.fromhex(entry.hash))
+        if entry.seq > self._last:
+            return
+        self._touched.update(keys_of(entry))
+        for claim in self._said.get(entry.seq, ()):
+            for key in self._touched:
+                self.newest.put(key, trail.marks.get(key, NOTHING))
+            self._touched.clear()
+            now = trail.head._replace(index_root=self.newest.root.hex())
+            if claim.mark != now:
+                raise EvidenceError(
+                    f"ledger:{claim.seq} is signed over a tree or an index that the first {claim.mark.size} entries do "
+                    "not have: whoever has its key has helped to hide entries, or it was signed over another ledger",
+                    code="index.root_wrong",
+                )
+
+    def require_kept(self, connection: Connection) -> bool:
+        """Refuse a kept tree that is not that of the entries, and a kept index that lacks a node of the newest root
+        that a promotion speaks of, or has another one.
+
+        Returns whether a tree is kept: one of before is made by :meth:`rebuild`, and by the next promotion.
+
+        :raises EvidenceError: so it is (``tree.node_missing``, ``index.node_missing`` …)
+        """
+        if not sa.inspect(connection).has_table(index.name) or (
+            self.tree.size > 1 and self.newest.root == EMPTY and not has_nodes(connection)
+        ):
+            return False
+        require_tree(connection, self.tree)
+        IndexMap(self.newest.root, lambda names: read_nodes(connection, names)).require(self.newest.fresh)
+        return True
+
+    def rebuild(self, connection: Connection) -> None:
+        """Throw away what is kept, and keep what was made."""
+        connection.execute(nodes.delete())
+        connection.execute(index.delete())
+        fill(connection, self.tree)
+        write_nodes(connection, self.newest.fresh)
