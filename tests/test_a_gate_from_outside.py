@@ -5,71 +5,18 @@ import os
 import subprocess
 import sys
 import textwrap
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from tests.worlds.pages import files
+
 pytestmark = pytest.mark.slow
 
-PACKAGE = '''
-"""A gate that counts how often a column says yes."""
-
-from typing import Annotated
-
-from pydantic import Field
-
-from airflow_mlgov.gates.bounds import MetricBound
-from airflow_mlgov.gates.protocol import Column, Count, Findings, Gate, GateSettings, Question, Strict
-from airflow_mlgov.results import Check, Outcome
-
-
-class Settings(GateSettings):
-    """What is counted."""
-
-    column: Column = Field(description="column that says yes or no")
-    min_rows: Annotated[Count, Strict()] = Field(10, description="rows below which nothing is said")
-
-
-class Toxicity(Gate[Settings]):
-    """How often an answer is toxic."""
-
-    name = "toxicity"
-    about = "dataset"
-    Settings = Settings
-    metrics = ("toxic_rate",)
-    next_step = "Next: read the answers that are toxic, and start the run again."
-
-    def judge(self, question: Question[Settings]) -> Findings:
-        """Count."""
-        values = question.data.frame([question.settings.column])[question.settings.column]
-        rate = float((values == "yes").mean())
-        return Findings(tuple(self._check(item, rate, len(values), question.settings) for item in question.bounds))
-
-    def _check(self, item: MetricBound, rate: float, rows: int, settings: Settings) -> Check:
-        outcome = item.bound.judge(rate) if rows >= settings.min_rows else Outcome.INCONCLUSIVE
-        return Check(item.metric, outcome, rate, item.bound, item.severity)
-
-
-GATE = Toxicity()
-'''
-OPERATOR = '''
-from stranger.gate import GATE
-
-from airflow_mlgov.operators.base import GateOperator
-
-
-class ToxicityGateOperator(GateOperator, gate=GATE):
-    """Count how often an answer is toxic."""
-'''
-POLICY = """
-version: 1
-models:
-  assistant:
-    gates:
-      toxicity: {column: toxic, min_rows: 20, toxic_rate: {max: 0.3}}
-    targets:
-      production: {alias: champion, requires: [toxicity]}
-"""
+FILES = files("extend.md")
+"""The package as ``docs/extend.md`` shows it."""
+POLICY = FILES["mlgov.yaml"]
 
 
 class Stranger:
@@ -80,10 +27,12 @@ class Stranger:
         info = folder / "site" / "stranger-1.0.dist-info"
         info.mkdir(parents=True)
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text("[airflow_mlgov.gates]\ntoxicity = stranger.gate:GATE\n")
+        points = tomllib.loads(FILES["pyproject.toml"])["project"]["entry-points"]["airflow_mlgov.gates"]
+        lines = [f"{name} = {value}\n" for name, value in points.items()]
+        (info / "entry_points.txt").write_text("".join(["[airflow_mlgov.gates]\n", *lines]))
         package = folder / "site" / "stranger"
         package.mkdir()
-        for name, text in (("__init__", ""), ("gate", PACKAGE), ("operators", OPERATOR)):
+        for name, text in (("__init__", ""), ("gate", FILES["gate.py"]), ("operators", FILES["operators.py"])):
             (package / f"{name}.py").write_text(text)
         (folder / "mlgov.yaml").write_text(POLICY)
         for name, shares in (("good", 1), ("bad", 5)):

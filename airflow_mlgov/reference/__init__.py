@@ -1,6 +1,6 @@
 """The documentation's reference, made from what it is about: the settings of each gate, the codes of errors and of
-reasons to refuse, operators, commands, the options of ``[mlgov]``, the keys of a policy, the statements of the ledger.
-Each stands between a mark, such as ``<!-- settings of fairness -->``, and ``<!-- end -->``.
+reasons to refuse, operators, commands, the options of ``[mlgov]``, the keys of a policy, the statements of the ledger,
+what rules are handed. Each stands between a mark, such as ``<!-- settings of fairness -->``, and ``<!-- end -->``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from airflow_mlgov import catalogue
 from airflow_mlgov.reference.codes import errors_table, reasons_table
 from airflow_mlgov.reference.commands import commands_section
 from airflow_mlgov.reference.configuration import connections_table, options_table
+from airflow_mlgov.reference.inputs import decision_input_table, pack_input_table
 from airflow_mlgov.reference.operators import classes_section
 from airflow_mlgov.reference.policy import policy_table
 from airflow_mlgov.reference.settings import csv_table, limits_table, settings_table
@@ -30,6 +31,8 @@ _MADE: Mapping[str, Callable[[], str]] = {
     "connections": connections_table,
     "policy": policy_table,
     "statements": statements_table,
+    "input of decisions": decision_input_table,
+    "input of packs": pack_input_table,
 }
 _BLOCK = re.compile(rf"(<!-- ({_SETTINGS}\w+|{'|'.join(_MADE)}) -->\n).*?(<!-- end -->)", re.DOTALL)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import threading
 from collections.abc import Iterator
@@ -29,9 +27,11 @@ from tests.fixtures.airflow_runner import TaskRun
 from tests.fixtures.postgres import PASSWORD
 from tests.fixtures.shell import Run
 from tests.worlds.lineage import drawn
+from tests.worlds.pages import example
 from tests.worlds.statements import make_statement
 
 SECRET = "s3cret-of-the-siem"
+RECEIVER = example("extend.md", "receive.py")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -65,9 +65,9 @@ def far_side() -> Iterator[FarSide]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            signed = self.headers["X-Mlgov-Timestamp"].encode() + b"." + body
-            wanted = hmac.new(SECRET.encode(), signed, hashlib.sha256).hexdigest()
-            assert self.headers["X-Mlgov-Signature"] == f"sha256={wanted}"
+            assert RECEIVER["take"](self.headers, body, SECRET, {}) == 204
+            assert RECEIVER["take"](self.headers, body, "another", {}) == 403
+            assert RECEIVER["take"](self.headers, body + b" ", SECRET, {}) == 403
             side.asked += 1
             code = side.answers.pop(0) if side.answers else 200
             if code == 200:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -62,6 +62,18 @@ def blocks(page: Path) -> list[Block]:
         )
         for found in _FENCE.finditer(text)
     ]
+
+
+def files(page: str) -> dict[str, str]:
+    """The files that a page of ``docs/`` shows, by name."""
+    return {block.file: block.text for block in blocks(ROOT / "docs" / page) if block.file}
+
+
+def example(page: str, name: str) -> dict[str, Any]:
+    """What a file of Python on a page of ``docs/`` defines, once it was run."""
+    defined: dict[str, Any] = {}
+    exec(compile(files(page)[name], f"{page}/{name}", "exec"), defined)
+    return defined
 
 
 class Playing:
