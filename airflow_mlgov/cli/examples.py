@@ -77,6 +77,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "mlgov ledger verify --since s3://audit/2026-11-24.json --full",
         "mlgov ledger verify --checkpoint kept/ --witness w1.example+8c45ab1e+BGRl… --quorum 1",
     ),
+    "ledger rebuild": ("mlgov ledger rebuild --checkpoint s3://audit/2026-11-24.json",),
     "ledger list": ("mlgov ledger list --model credit_risk --kind promotion",),
     "ledger search": ("mlgov ledger search --person olga --after 2026-11-01", "mlgov ledger search --text RISK-12"),
     "ledger add": ("mlgov ledger add scan.dsse.json --as scanner --model models:/credit_risk/7 --policy mlgov.yaml",),

@@ -31,7 +31,7 @@ from airflow_mlgov.cli.common import (
     who_asks,
 )
 from airflow_mlgov.cli.configured import from_environment, ledger_at, required
-from airflow_mlgov.cli.ledger_audit import Full, Since, check_signatures, told_signatures, verify_since
+from airflow_mlgov.cli.ledger_audit import Full, Since, told_signatures, verify_since
 from airflow_mlgov.cli.ledger_search import Kinds, Last, Model, require_kinds, search, show
 from airflow_mlgov.cli.ledger_texts import erase, lines_of, person, require_whole, show_beside
 from airflow_mlgov.cli.progress import progress
@@ -65,6 +65,7 @@ def ledger_verify(
 ) -> None:
     """Walk the whole chain, hold it against checkpoints that were kept elsewhere, the tree, index and texts beside it
     against what was signed and what the entries make."""
+    from airflow_mlgov.evidence.auditing import Seen, Signatures
     from airflow_mlgov.evidence.erasure import KINDS, account
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.evidence.verification import believer
@@ -79,9 +80,11 @@ def ledger_verify(
     if since and keys:
         verify_since(records, since, marks, keys, asked, full=full, as_json=as_json)
         return
-    with progress("the chain is walked"):
-        walked, kept = records.audit(KINDS, marks, believer(keys))
-    checked = check_signatures(records, walked, keys) if full and keys else None
+    signatures, size = Signatures(keys) if full and keys else None, records.last()[0]
+    seen = Seen(signatures)
+    with progress(lambda: f"{seen.count:,} of {size:,} entries are walked"):
+        walked, kept = records.audit(KINDS, marks, believer(keys), seen.take)
+    checked = (signatures.checked, signatures.require_good(walked)) if signatures else None
     now, texts = walked.head, account(walked, keys)
     if as_json:
         told = {"signatures": dict(zip(("checked", "quarantined"), checked, strict=True))} if checked else {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +13,7 @@ from airflow_mlgov.cli.ledger_texts import lines_of, require_whole
 from airflow_mlgov.cli.progress import progress
 
 if TYPE_CHECKING:
-    from airflow_mlgov.evidence.chain import Head, Verified
+    from airflow_mlgov.evidence.chain import Head
     from airflow_mlgov.evidence.ledger import Ledger
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.evidence.witnesses import Quorum
@@ -34,19 +34,6 @@ Full = Annotated[
 ]
 
 
-def check_signatures(records: Ledger, walked: Verified, trust: TrustRoot) -> tuple[int, int]:
-    """How many entries were asked for their signatures, and how many do not verify and are quarantined.
-
-    :raises EvidenceError: another does not verify
-    """
-    from airflow_mlgov.evidence.auditing import Signatures, walk_again
-
-    found, size = Signatures(trust), walked.head.size
-    with progress(lambda: f"{found.checked:,} of {size:,} signatures are checked"):
-        walk_again(records, walked.head, found.take)
-    return found.checked, found.require_good(walked)
-
-
 def told_signatures(checked: int, aside: int) -> str:
     """In a sentence."""
     return f"each of {checked} signatures is of a key that may sign it" + (
@@ -65,30 +52,24 @@ def verify_since(
     as_json: bool,
 ) -> None:
     """Walk what came after a checkpoint, and tell."""
-    from airflow_mlgov.evidence.auditing import Signatures, walk_since
+    from airflow_mlgov.evidence.auditing import Seen, Signatures, walk_since
     from airflow_mlgov.evidence.checkpoints import heads_at
     from airflow_mlgov.evidence.erasure import KINDS, account
 
     (mark, *others), found = heads_at([since], trust, quorum), Signatures(trust)
-    taken = [0]
-
-    def each(entry: Any) -> None:
-        taken[0] += 1
-        if full:
-            found.take(entry)
-
-    with progress(lambda: f"{taken[0]:,} entries since are walked"):
-        walked = walk_since(records, max([mark, *others]), KINDS, [*marks, mark, *others], each)
+    seen = Seen(found if full else None)
+    with progress(lambda: f"{seen.count:,} entries since are walked"):
+        walked = walk_since(records, max([mark, *others]), KINDS, [*marks, mark, *others], seen.take)
     aside = found.require_good(walked)
     now, texts = walked.head, account(walked, trust)
-    first = now.size - taken[0]
+    first = now.size - seen.count
     if as_json:
         told = {"signatures": {"checked": found.checked, "quarantined": aside}} if full else {}
         checkpoints = [item.mark for item in marks]
         print_json({**now.mark, "since": first, "checkpoints": checkpoints, "texts": asdict(texts), **told})
     else:
         say(f"the chain holds: {now.size} entries, head {now.head}, root {now.root}")
-        say(f"walked: {taken[0]} entries since the checkpoint of {first}, which vouches for those before")
+        say(f"walked: {seen.count} entries since the checkpoint of {first}, which vouches for those before")
         lines = [f"it holds what the checkpoint of {item.size} entries says" for item in marks]
         lines += [told_signatures(found.checked, aside)] if full else []
         for line in (*lines, *lines_of(texts, checked=True)):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from airflow_mlgov.errors import EvidenceError
-from airflow_mlgov.evidence.chain import Entry, Head, Trail, Verified
+from airflow_mlgov.evidence.chain import Entry, Head, Trail, Verified, follow
 from airflow_mlgov.evidence.erasure import typed_in
 from airflow_mlgov.evidence.ledger_schema import table
 from airflow_mlgov.evidence.verification import quarantined, verify_entry
@@ -63,6 +63,20 @@ class Signatures:
         )
 
 
+@dataclass
+class Seen:
+    """Counts the entries that were walked, and hands them on if their signatures are asked for."""
+
+    signatures: Signatures | None = None
+    count: int = 0
+
+    def take(self, entry: Entry) -> None:
+        """The next entry."""
+        self.count += 1
+        if self.signatures is not None:
+            self.signatures.take(entry)
+
+
 def walk_since(
     ledger: Ledger,
     mark: Head,
@@ -78,38 +92,23 @@ def walk_since(
     :param each: is given each new entry once it was walked
     :raises EvidenceError: as for :func:`~airflow_mlgov.evidence.chain.walk`
     """
-    expected: dict[int, list[Head]] = {}
-    for item in (mark, *checkpoints):
-        expected.setdefault(item.size, []).append(item)
-    trail, kept = Trail(), []
-    for hash_ in _hashes(ledger, mark.size):
-        _skip(trail, hash_)
-        _hold(trail, expected)
-    if trail.tree.size < mark.size:
-        raise _cut(trail, mark.size)
-    while batch := ledger.since(trail.tree.size, _BATCH):
-        for entry in batch:
-            trail.take(entry)
-            _hold(trail, expected)
-            each(entry)
-            kept += [entry] if entry.kind in kinds else []
-    if expected:
-        raise _cut(trail, max(expected))
+    kept: list[Entry] = []
+
+    def after(entry: Entry, _: Trail) -> None:
+        each(entry)
+        if entry.kind in kinds:
+            kept.append(entry)
+
+    trail = follow(
+        _rows(ledger, mark.size), [mark, *checkpoints], False, after=after, skipped=_hashes(ledger, mark.size)
+    )
     return Verified(trail, kept, ledger.texts(digest for entry in kept for digest in typed_in(entry)))
 
 
-def walk_again(ledger: Ledger, walked: Head, each: Callable[[Entry], object]) -> None:
-    """Hand out each entry of a ledger that was walked, walked once more.
-
-    :raises EvidenceError: they are others by now
-    """
-    trail = Trail()
-    while trail.tree.size < walked.size and (batch := ledger.since(trail.tree.size, _BATCH)):
-        for entry in batch[: walked.size - trail.tree.size]:
-            trail.take(entry)
-            each(entry)
-    if not trail.head.bears_out(walked):
-        raise EvidenceError("the ledger was changed while it was read", code="ledger.entry_changed")
+def _rows(ledger: Ledger, number: int) -> Iterator[Entry]:
+    while batch := ledger.since(number, _BATCH):
+        yield from batch
+        number = batch[-1].seq
 
 
 def _hashes(ledger: Ledger, size: int) -> Iterator[str]:
@@ -132,26 +131,3 @@ def _hashes(ledger: Ledger, size: int) -> Iterator[str]:
                     f"ledger entry {number} was changed after it was written", code="ledger.entry_changed"
                 )
             yield found
-
-
-def _skip(trail: Trail, hash_: str) -> None:
-    """Take an entry's hash alone."""
-    trail.tree.add(bytes.fromhex(hash_))
-    trail.heads += bytes.fromhex(hash_)
-    trail.origin, trail.prev = trail.origin or f"mlgov-ledger/{hash_[:16]}", hash_
-
-
-def _hold(trail: Trail, expected: dict[int, list[Head]]) -> None:
-    for mark in expected.pop(trail.tree.size, ()):
-        if not trail.head.bears_out(mark):
-            raise EvidenceError(
-                f"the ledger's first {mark.size} entries are not those of the checkpoint (root {mark.root[:16]}): they "
-                f"were rewritten, or it is another ledger ({mark.origin})",
-                code="checkpoint.differs",
-            )
-
-
-def _cut(trail: Trail, size: int) -> EvidenceError:
-    return EvidenceError(
-        f"the ledger has {trail.tree.size} entries, a checkpoint says {size}: its tail was cut", code="ledger.tail_cut"
-    )

@@ -271,12 +271,16 @@ class Trail:
         """
         statement = _check_entry(entry, self.tree.size + 1, self.prev, withheld)
         check_history(entry.seq, statement, self._head_at)
-        self.tree.add(bytes.fromhex(entry.hash))
-        self.heads += bytes.fromhex(entry.hash)
-        self.origin, self.prev = self.origin or f"mlgov-ledger/{entry.hash[:16]}", entry.hash
+        self.skip(entry.hash)
         for key in keys_of(entry):
             self.marks[key] = self.marks.get(key, NOTHING).of(entry.seq, entry.hash)
         return statement
+
+    def skip(self, hash_: str) -> None:
+        """The next entry, by its hash alone."""
+        self.tree.add(bytes.fromhex(hash_))
+        self.heads += bytes.fromhex(hash_)
+        self.origin, self.prev = self.origin or f"mlgov-ledger/{hash_[:16]}", hash_
 
     def confirm(self, entry: Entry) -> Entry:
         """An entry that was walked before and was read again.
@@ -304,26 +308,25 @@ def follow(
     withheld: bool,
     state: Trail | None = None,
     after: Callable[[Entry, Trail], None] | None = None,
+    skipped: Iterable[str] = (),
 ) -> Trail:
     """Walk, and say how far it came; parameters and errors as for :func:`walk` and :func:`verified`.
 
     :param state: where to go on from
+    :param skipped: hashes of the entries before, which a checkpoint of their number vouches for
     """
     expected: dict[int, list[Head]] = {}
     for checkpoint in checkpoints:
         expected.setdefault(checkpoint.size, []).append(checkpoint)
     state = state or Trail()
+    for hash_ in skipped:
+        state.skip(hash_)
+        _hold(state, expected)
     for entry in entries:
         state.take(entry, withheld)
         if after is not None:
             after(entry, state)
-        for checkpoint in expected.pop(state.tree.size, ()):
-            if not state.head.bears_out(checkpoint):
-                raise EvidenceError(
-                    f"the ledger's first {state.tree.size} entries are not those of the checkpoint (root "
-                    f"{checkpoint.root[:16]}): they were rewritten, or it is another ledger ({checkpoint.origin})",
-                    code="checkpoint.differs",
-                )
+        _hold(state, expected)
     if expected:
         size = max(expected)
         raise EvidenceError(
@@ -331,6 +334,16 @@ def follow(
             code="ledger.tail_cut",
         )
     return state
+
+
+def _hold(state: Trail, expected: dict[int, list[Head]]) -> None:
+    for checkpoint in expected.pop(state.tree.size, ()):
+        if not state.head.bears_out(checkpoint):
+            raise EvidenceError(
+                f"the ledger's first {state.tree.size} entries are not those of the checkpoint (root "
+                f"{checkpoint.root[:16]}): they were rewritten, or it is another ledger ({checkpoint.origin})",
+                code="checkpoint.differs",
+            )
 
 
 def _check_entry(entry: Entry, seq: int, prev: str, withheld: bool) -> dict[str, Any] | None:

@@ -35,6 +35,7 @@ from airflow_mlgov.evidence.chain import (
     Entry,
     Head,
     Texts,
+    Trail,
     Verified,
     check_history,
     link,
@@ -207,7 +208,11 @@ class Ledger:
             return walk(_rows(connection), checkpoints)
 
     def audit(
-        self, kinds: Collection[str], checkpoints: Iterable[Head], believed: Callable[[Entry], bool]
+        self,
+        kinds: Collection[str],
+        checkpoints: Iterable[Head],
+        believed: Callable[[Entry], bool],
+        each: Callable[[Entry], object] = lambda _: None,
     ) -> tuple[Verified, bool]:
         """:meth:`verify`, keeping the entries of some kinds and the texts beside them, and holding the kept tree and
         index against the entries, and what promotions say of them.
@@ -215,11 +220,12 @@ class Ledger:
         Returns too whether a tree is kept: one of before is made by :meth:`rebuild`, and by the next promotion.
 
         :param believed: whether a promotion's statement verifies
+        :param each: is given each entry once it was walked
         :raises EvidenceError: as :meth:`verify`; a node was changed or removed, or a promotion is signed over an index
             that the entries do not have
         """
         with self._transaction() as connection:
-            walked, found = self._audited(connection, kinds, checkpoints, believed)
+            walked, found = self._audited(connection, kinds, checkpoints, believed, each)
             return walked, found.require_kept(connection)
 
     def rebuild(self, checkpoints: Iterable[Head], believed: Callable[[Entry], bool]) -> Head:
@@ -253,10 +259,16 @@ class Ledger:
         kinds: Collection[str],
         checkpoints: Iterable[Head],
         believed: Callable[[Entry], bool],
+        each: Callable[[Entry], object] = lambda _: None,
     ) -> tuple[Verified, Audit]:
         found = Audit(claims(connection, believed))
         texts = _texts(connection)
-        return verified(_rows(connection), checkpoints, texts=texts, kinds=kinds, after=found.take), found
+
+        def after(entry: Entry, trail: Trail) -> None:
+            found.take(entry, trail)
+            each(entry)
+
+        return verified(_rows(connection), checkpoints, texts=texts, kinds=kinds, after=after), found
 
     def oddities(self) -> list[str]:
         """What somebody has added to, altered in or taken from the ledger's table in its database, a sentence each."""
