@@ -1,47 +1,87 @@
-"""Says on a terminal that a command is still at work, and since when. Where stderr is none, it says nothing."""
+"""Says on stderr that a command is still at work, how far it has come and since when: on a terminal in one line that is
+written anew and wiped at the end, elsewhere in a line every ten seconds, with ``--quiet`` not at all."""
 
 from __future__ import annotations
 
+import os
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-_QUIET = 2.0
+from airflow_mlgov import words
+from airflow_mlgov.progress import following
+
+_WONDERS = 2.0
 """Seconds after which somebody wonders."""
+_LINES = 10.0
+"""Seconds between two lines where there is no terminal."""
+_WIDE = 80
+_SILENT = [False]
+
+
+def silence(silent: bool) -> None:
+    """What ``--quiet`` says, for the rest of this process."""
+    _SILENT[0] = silent
 
 
 @contextmanager
-def progress(what: str | Callable[[], str], stream: TextIO | None = None, quiet: float = _QUIET) -> Iterator[None]:
-    """``what`` and the seconds since, on one line that is wiped at the end.
+def progress(
+    what: str | Callable[[], str], stream: TextIO | None = None, quiet: float = _WONDERS, every: float = _LINES
+) -> Iterator[None]:
+    """``what``, how far it has come, and the seconds since.
 
-    :param what: words of ours alone, for they are written to the terminal itself; or what tells how far it has come
+    :param what: what is done; or what tells how far it has come
     :param stream: stderr itself if omitted: what commands write to would show the line's return
+    :param quiet: seconds before a terminal is told
+    :param every: seconds between two lines where there is none
     """
     shown = stream or sys.__stderr__
-    if shown is None or not shown.isatty():
+    if shown is None or _SILENT[0]:
         yield
         return
-    over = threading.Event()
-    teller = threading.Thread(target=_tell, args=(what, shown, over, quiet), daemon=True)
-    teller.start()
+    line = _Line(what, shown)
+    terminal = shown.isatty()
+    pace = (line.rewrite, quiet, 1.0) if terminal else (line.add, every, every)
     try:
-        yield
+        with following(*pace):
+            yield
     finally:
-        over.set()
-        teller.join()
+        line.wipe()
 
 
-def _tell(what: str | Callable[[], str], shown: TextIO, over: threading.Event, quiet: float) -> None:
-    since = time.monotonic()
-    said = ""
-    while not over.wait(quiet if not said else 1.0):
-        before, words = len(said), what if isinstance(what, str) else what()
-        said = f"{words} … {time.monotonic() - since:.0f} s".ljust(before)
-        shown.write(f"\r{said}")
-        shown.flush()
-    if said:
-        shown.write(f"\r{' ' * len(said)}\r")
-        shown.flush()
+class _Line:
+    def __init__(self, what: str | Callable[[], str], shown: TextIO) -> None:
+        self._what, self._shown, self._last = what, shown, 0
+
+    def rewrite(self, told: str, seconds: float) -> None:
+        """In place of what was said before, and no longer than the terminal is wide."""
+        said = self._said(told, seconds)
+        over = len(said) - self._width() + 1
+        if over > 0:
+            end = f" … {seconds:.0f} s"
+            said = f"{said[: -over - len(end)]}{end}"
+        self._shown.write(f"\r{said.ljust(self._last)}")
+        self._shown.flush()
+        self._last = len(said)
+
+    def add(self, told: str, seconds: float) -> None:
+        """As a line of its own."""
+        self._shown.write(f"{self._said(told, seconds)}\n")
+        self._shown.flush()
+
+    def wipe(self) -> None:
+        """Leave nothing of what was rewritten."""
+        if self._last:
+            self._shown.write(f"\r{' ' * self._last}\r")
+            self._shown.flush()
+
+    def _said(self, told: str, seconds: float) -> str:
+        what = self._what if isinstance(self._what, str) else self._what()
+        return words.line(f"{what}{f': {told}' if told else ''} … {seconds:.0f} s")
+
+    def _width(self) -> int:
+        try:
+            return os.get_terminal_size(self._shown.fileno()).columns or _WIDE
+        except (OSError, ValueError):
+            return _WIDE

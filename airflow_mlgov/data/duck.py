@@ -20,6 +20,7 @@ from airflow_mlgov.data.reading import PLAIN, Reading
 from airflow_mlgov.data.relation import MEMORY_LIMIT, ColumnKind, require_memory_limit
 from airflow_mlgov.data.scratch import scratch_folder
 from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.progress import asking, followed
 
 if TYPE_CHECKING:
     import duckdb
@@ -113,7 +114,8 @@ class Duck:
             "disabled_optimizers": "statistics_propagation,distinct_aggregate_rewrite",
         }
         connection = self._stack.enter_context(duckdb.connect(":memory:", config=settings))  # type: ignore[arg-type]
-        connection.execute("SET enable_progress_bar = false")  # it is for a terminal, and not a log
+        connection.execute(f"SET enable_progress_bar = {followed() is not None}")
+        connection.execute("SET enable_progress_bar_print = false")  # it is for a terminal, and not a log
         connection.execute("SET parquet_metadata_cache = true")  # what is read is a private copy, which stays as it is
         return connection
 
@@ -207,6 +209,12 @@ class DuckTable(ABC):
         """
         require_columns(self.types, columns, self.name)
 
+    @contextmanager
+    def _queried(self) -> Iterator[None]:
+        """Errors of ours for a query of the one connection, and how far it has come."""
+        with our_errors(self.name), asking(self.name, self.connection.query_progress):
+            yield
+
     def rows(self, select: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """What a SELECT gives.
 
@@ -214,13 +222,13 @@ class DuckTable(ABC):
         :raises ConfigurationError: a file is not what its name says, or a value is not of its column's type
         """
         self.prepare()
-        with our_errors(self.name):
+        with self._queried():
             return self.connection.execute(select, list(parameters)).fetchall()
 
     def arrays(self, select: str) -> Mapping[str, Any] | None:
         """The same as NumPy arrays by column (masked where a value may be missing)."""
         self.prepare()
-        with our_errors(self.name):
+        with self._queried():
             found: dict[str, Any] = self.connection.execute(select).fetchnumpy()
         return found
 
@@ -254,7 +262,7 @@ class DuckTable(ABC):
         """
         self.prepare()
         until = deadline()
-        with our_errors(self.name):
+        with self._queried():
             for batch in self.connection.sql(select).to_arrow_reader(rows):
                 until.check(f"reading {self.name}")
                 yield batch
@@ -282,7 +290,7 @@ class DuckTable(ABC):
             f"{identifier(name)}::VARCHAR AS {identifier(name)}" if name in exact else identifier(name)
             for name in names
         )
-        with in_order(self.connection), our_errors(self.name):
+        with in_order(self.connection), self._queried():
             found = self.connection.execute(f"SELECT {listing} FROM {self.sql}").df()  # noqa: S608 - quoted
         for name, make in exact.items():
             texts = found[name].astype(object)

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.data import csv_files
 from airflow_mlgov.data.aggregates import count_where
-from airflow_mlgov.data.duck import Duck, DuckTable, in_order, our_errors
+from airflow_mlgov.data.duck import Duck, DuckTable, in_order
 from airflow_mlgov.data.files import FileSet, Store, is_csv, opened, parquet_errors, public_name
 from airflow_mlgov.data.names import require_apart
 from airflow_mlgov.data.quoting import file_literal, identifier, literal
 from airflow_mlgov.data.reading import PLAIN, Reading, word_of
 from airflow_mlgov.data.relation import MEMORY_LIMIT, bytes_of
 from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.progress import followed
 from airflow_mlgov.results import Subject
 
 if TYPE_CHECKING:
@@ -213,11 +214,13 @@ class FileTable(DuckTable):
 
     @cached_property
     def _made(self) -> _View:
-        with our_errors(self.name):
+        with self._queried():
             plain = _plain(self.files, self.duck.scratch / self._view, self.reading)
             loosely_written = self._hashed.thread.submit(lambda: any(map(csv_files.loosely_written, plain.values())))
             stored = _schemas(self.connection, [path for path in self.files.files if path not in plain])
             headers = _headers(self.files, plain, stored, self.reading)
+            if not plain and (told := followed()):
+                told.has_rows(self.name, _rows_of(self.connection, self.files.files))
             looked = self._looked_at(headers, plain).types
             types = {**looked} | self.reading.stored_types | dict.fromkeys(self._as_written, "VARCHAR")
             sources = _sources(self.files, headers, plain, types, self.reading)
@@ -420,6 +423,12 @@ class _Schema:
 
 _OF_A_COLUMN = "name, type, type_length, repetition_type, num_children, converted_type, scale, precision, logical_type"
 _CHILDREN = 4
+
+
+def _rows_of(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> int:
+    """How many rows the footers of parquet files say that there are; it is told, and nothing is decided on it."""
+    listed = ", ".join(map(file_literal, paths))
+    return int(connection.execute(f"SELECT sum(num_rows) FROM parquet_file_metadata([{listed}])").fetchall()[0][0])  # noqa: S608
 
 
 def _schemas(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> dict[Path, _Schema]:

@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from airflow_mlgov.data.limits import deadline
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
+from airflow_mlgov.progress import counting
 
 _CHUNK = 1 << 26
 _NOT_HERE = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
@@ -147,9 +148,10 @@ def copy(source: BinaryIO, target: Path, name: str) -> None:
     size, free = os.fstat(taken).st_size, shutil.disk_usage(target.parent).free
     if size > free:
         raise no_room(name, OSError(errno.ENOSPC, ""))
-    with writing(target, name) as file:
+    with writing(target, name) as file, counting("GB are copied", size) as more:
         try:
-            while os.copy_file_range(taken, file.fileno(), _CHUNK):
+            while copied := os.copy_file_range(taken, file.fileno(), _CHUNK):
+                more(copied)
                 until.check(f"copying {name}")
         except OSError as error:
             if error.errno not in _NOT_HERE:

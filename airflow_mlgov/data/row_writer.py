@@ -17,6 +17,7 @@ from airflow_mlgov.data.limits import deadline
 from airflow_mlgov.data.memory import allowed_memory
 from airflow_mlgov.data.names import require_apart
 from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.progress import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -79,7 +80,7 @@ class RowWriter:
     def passing(self, rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
         """The rows, each written before it is handed on."""
         until = deadline()
-        for batch in batched(rows):
+        for batch in batched(counted(rows, "rows are copied")):
             until.check("copying rows")
             arrays = [
                 column.take(values) for column, values in zip(self._columns, zip(*batch, strict=True), strict=True)

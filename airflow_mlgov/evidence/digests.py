@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Set
+from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from airflow_mlgov.data.listing import listing_digest, require_bindable
 from airflow_mlgov.data.private_copies import Origin
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
+from airflow_mlgov.progress import counting, followed
 from airflow_mlgov.strict_files import regular
 
+_BYTES = "GB are hashed"
 _SMALL = 1 << 14
 _LARGE = 1 << 20
 """Bytes that are read at once: at first, and of what is larger."""
@@ -26,8 +28,8 @@ def hash_file(path: str | Path) -> str:
     :raises AccessError: the file system refuses
     """
     try:
-        with regular(path, "file") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        with regular(path, "file") as stream, counting(_BYTES, os.fstat(stream.fileno()).st_size) as more:
+            return _sha256(stream, more)
     except OSError as error:
         raise ConfigurationError(f"cannot read {path}: {error.strerror or error}", code="file.unreadable") from error
 
@@ -62,17 +64,19 @@ def tree_files(root: str | Path, exclude: Set[str] = frozenset()) -> list[tuple[
         require_bindable(name, error=EvidenceError)
         return True
 
-    with Origin(base) as origin:  # which follows no link out of the tree, though one was put there since
-        files = [(name, _sha256(file)) for name, file in origin.files(counts)]
+    total = sum(path.lstat().st_size for path in base.rglob("*")) if followed() else 0
+    with Origin(base) as origin, counting(_BYTES, total) as more:  # which follows no link out of the tree
+        files = [(name, _sha256(file, more)) for name, file in origin.files(counts)]
     if not files:
         raise EvidenceError(f"{base.name!r} holds no files, so its digest would bind nothing", code="folder.empty")
     return sorted(files, key=lambda entry: entry[0].encode())
 
 
-def _sha256(file: BinaryIO) -> str:
+def _sha256(file: BinaryIO, more: Callable[[int], None]) -> str:
     digest, size = hashlib.sha256(), _SMALL
     while piece := file.read(size):
         digest.update(piece)
+        more(len(piece))
         size = _LARGE
     return digest.hexdigest()
 

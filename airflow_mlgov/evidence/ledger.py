@@ -59,6 +59,7 @@ from airflow_mlgov.evidence.ledger_tree import StoredTree, complete, grow
 from airflow_mlgov.evidence.ledger_watch import look
 from airflow_mlgov.evidence.signing import sign_statement
 from airflow_mlgov.evidence.statements import LedgerMark, Signed, Typed
+from airflow_mlgov.progress import counted, followed
 from airflow_mlgov.urls import database_url, shown_database
 
 if TYPE_CHECKING:
@@ -378,9 +379,10 @@ def _next(connection: Connection, envelope: str) -> Entry:
 
 
 def _rows(connection: Connection, first: int = 0) -> Iterator[Entry]:
+    total = max(0, _last(connection)[0] - first) if followed() else 0
     query = sa.select(table).order_by(table.c.seq)
     rows = connection.execution_options(yield_per=1000).execute(query.where(table.c.seq >= first) if first else query)
-    return (Entry(**row) for row in rows.mappings())
+    return counted((Entry(**row) for row in rows.mappings()), "ledger entries", total)
 
 
 def _texts(connection: Connection, digests: Sequence[str] | None = None) -> dict[str, tuple[str, str]]:

@@ -16,6 +16,7 @@ from airflow.providers.common.compat.sdk import Stats
 from airflow_mlgov.errors import MlgovError
 from airflow_mlgov.gates.shown import in_order
 from airflow_mlgov.measured import detail, interval, sentence
+from airflow_mlgov.progress import following
 from airflow_mlgov.results import GateResult, Outcome, Severity, is_finite
 from airflow_mlgov.words import line
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 _MOST_LINES = 500
 _MOST_VALUES = 50
+_LINES = 10.0
+"""Seconds between two lines on how far a task has come."""
 _LOG = logging.getLogger("airflow.task")
 
 
@@ -73,6 +76,20 @@ def timed(metric: str, **tags: str) -> Iterator[None]:
             Stats.timing(metric, (monotonic() - began) * 1000, tags=tags)
         except Exception:
             _LOG.debug("the metric %s was not sent", line(metric), exc_info=True)
+
+
+@contextmanager
+def told_how_far(what: str) -> Iterator[None]:
+    """Log how far the block has come, in a line every ten seconds.
+
+    :param what: what it does
+    """
+
+    def tell(told: str, seconds: float) -> None:
+        _LOG.info("%s", line(f"{what}{f': {told}' if told else ''} … {seconds:.0f} s"))
+
+    with following(tell, _LINES, _LINES):
+        yield
 
 
 def seal_reports(result: GateResult, entry: Entry, duty: Duty) -> None:

@@ -27,7 +27,16 @@ from airflow_mlgov.hooks.warehouse import require_one_baseline, require_one_sour
 from airflow_mlgov.operators._arguments import arguments_of, described, settings_of
 from airflow_mlgov.operators._lineage import Flow, TellsLineage, data_named, judged, model_named, rows_named
 from airflow_mlgov.operators._links import EvidenceLink, ModelLink, ReportLink, story_tag
-from airflow_mlgov.operators._telling import count, keep_reports, log_checks, pages_of, seal_reports, timed, values_of
+from airflow_mlgov.operators._telling import (
+    count,
+    keep_reports,
+    log_checks,
+    pages_of,
+    seal_reports,
+    timed,
+    told_how_far,
+    values_of,
+)
 from airflow_mlgov.results import GateResult, Outcome
 from airflow_mlgov.words import line, lines
 
@@ -117,7 +126,7 @@ class BaseGateOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  # Air
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the gate; return its XCom, or fail with the checks that are not green."""
         with task_errors():
-            with timed("mlgov.gate.duration", gate=self.gate):
+            with timed("mlgov.gate.duration", gate=self.gate), told_how_far(f"the gate {self.gate} is at work"):
                 result = self.evaluate()
             if self.purpose == "what_if":
                 result = replace(result, purpose="what_if")

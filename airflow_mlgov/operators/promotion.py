@@ -14,7 +14,7 @@ from airflow_mlgov.errors import PromotionRefused
 from airflow_mlgov.exposure import require_own_duty
 from airflow_mlgov.operators._lineage import Flow, TellsLineage, model_named, moved
 from airflow_mlgov.operators._links import EvidenceLink, ModelLink
-from airflow_mlgov.operators._telling import count, pages_of, timed
+from airflow_mlgov.operators._telling import count, pages_of, timed, told_how_far
 from airflow_mlgov.operators.base import ModelRef, task_errors
 from airflow_mlgov.words import line, lines
 
@@ -63,7 +63,8 @@ class PromoteModelOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  #
             self.pages = pages_of(version, desk.registry)
             require_own_duty("promotion", desk.policy.model(version.name))
             try:
-                done = promote(desk, version, self.target, requesters=requester(context))
+                with told_how_far("the bytes are hashed, the evidence is verified"):
+                    done = promote(desk, version, self.target, requesters=requester(context))
             except PromotionRefused:
                 count("mlgov.promotion", target=self.target, outcome="refused")
                 raise

@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_mlgov.duty import Duty
 from airflow_mlgov.operators._lineage import TellsLineage, found_wrong
+from airflow_mlgov.operators._telling import told_how_far
 from airflow_mlgov.operators.base import final, several, task_errors
 from airflow_mlgov.words import lines
 
@@ -58,7 +59,10 @@ class ReconcileRegistryOperator(TellsLineage, BaseOperator):  # type: ignore[mis
         with task_errors():
             duty = Duty("reconcile", self.mlflow_conn_id)
             desk = duty.desk(context)
-            result = reconcile(desk, revert=self.revert, models=None if self.models is None else several(self.models))
+            with told_how_far("the bytes are hashed, the evidence is verified"):
+                result = reconcile(
+                    desk, revert=self.revert, models=None if self.models is None else several(self.models)
+                )
         wrong = [(item.code, str(item)) for item in result.open]
         evidence = [item.reference for item in result.open if item.reference]
         self.flow = partial(found_wrong, [item.model for item in result.open], wrong, duty, evidence)

@@ -12,6 +12,7 @@ from airflow_mlgov.duty import Duty, requester
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.operators._lineage import Flow, TellsLineage, data_named, made
 from airflow_mlgov.operators._links import EvidenceLink
+from airflow_mlgov.operators._telling import told_how_far
 from airflow_mlgov.operators.base import several, task_errors
 from airflow_mlgov.words import line
 
@@ -74,7 +75,7 @@ class RegisterModelOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  
         from airflow_mlgov.release.registration import MadeFrom, image_of, register_model
 
         duty = Duty("registration", self.mlflow_conn_id)
-        with task_errors():
+        with task_errors(), told_how_far("the model and its data are hashed"):
             datasets = tuple(subject_of(stored(path)) for path in several(self.datasets))
             features = tuple(self._feature_services())
             images = tuple(image_of(said) for said in several(self.images))

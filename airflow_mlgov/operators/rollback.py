@@ -12,6 +12,7 @@ from airflow_mlgov.assets import tell_promotion, with_outlet
 from airflow_mlgov.duty import Duty
 from airflow_mlgov.operators._lineage import Flow, TellsLineage, model_named, moved
 from airflow_mlgov.operators._links import EvidenceLink
+from airflow_mlgov.operators._telling import told_how_far
 from airflow_mlgov.operators.base import task_errors
 from airflow_mlgov.words import line
 
@@ -64,7 +65,8 @@ class RollbackModelOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  
             duty = Duty("promotion", self.mlflow_conn_id)
             desk = duty.desk(context)
             to = str(self.version) if self.version else None
-            done = roll_back(desk, self.model, self.target, reason=self.reason, to=to)
+            with told_how_far("the bytes are hashed, the evidence is verified"):
+                done = roll_back(desk, self.model, self.target, reason=self.reason, to=to)
         self.flow = partial(moved, done, duty)
         self.log.info("%s is at %r again (%s)", line(done.model), line(self.target), line(done.record))
         tell_promotion(context, done, "rollback", self.mlflow_conn_id)

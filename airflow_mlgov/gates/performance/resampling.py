@@ -12,6 +12,7 @@ from airflow_mlgov.data.limits import deadline
 from airflow_mlgov.gates.performance.calibration import binned_residuals
 from airflow_mlgov.gates.performance.predictions import Sample
 from airflow_mlgov.gates.performance.two_classes import TwoClasses
+from airflow_mlgov.progress import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,7 +115,7 @@ def resample_rows(
     functions = {metric: [weighted(metric, sample) for sample in drawn] for metric in metrics}
     found: dict[str, list[Array]] = {metric: [] for metric in metrics}
     until = deadline()
-    for start in range(0, ROW_RESAMPLES, step):
+    for start in counted(range(0, ROW_RESAMPLES, step), "draws of a bootstrap", ROW_RESAMPLES, by=step):
         until.check("resampling")
         weights = np.empty((min(step, ROW_RESAMPLES - start), count))
         for at in range(len(weights)):
