@@ -54,6 +54,7 @@ def test_a_checkpoint(reader: Callable[..., tuple[int, str]], ledger: Ledger, si
     assert reader("checkpoint", file, key)[0] == 1
 
 
+@pytest.mark.slow
 def test_tiles_at_several_sizes(reader: Callable[..., tuple[int, str]], ledger: Ledger, signer, tmp_path: Path) -> None:
     folder, key, older = tmp_path / "log", verifier_key(signer.public_key, ORIGIN), []
     envelope = sign_statement(make_statement(), signer)
