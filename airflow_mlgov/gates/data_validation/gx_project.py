@@ -24,7 +24,11 @@ _STORES = {
     "ExpectationsStore": "expectations",
 }
 """Kind of store -> its folder, if the project says no other."""
+_NAMED_BY = {"CheckpointStore": "checkpoint_store_name", "ExpectationsStore": "expectations_store_name"}
+"""Kind of store -> the key of the project's file that says which one is used."""
 _MOST_DEFINITIONS = 100
+_LONGEST = 200
+"""Bytes of a name: a file system takes 255."""
 
 
 def names_project(suite: Any) -> bool:
@@ -95,7 +99,9 @@ class Project:
             raise wrong(f"{self.folder} has no checkpoint and no validation definition {name!r}{self._near(name)}")
         if definition is not None and checkpoint is not None and names != [name]:
             raise wrong(f"{self.folder} has a checkpoint and a validation definition {name!r}: rename one of them")
-        found = [self._definition(each) for each in dict.fromkeys(names[:_MOST_DEFINITIONS])]
+        if len(names := list(dict.fromkeys(names))) > _MOST_DEFINITIONS:
+            raise wrong(f"the checkpoint {name!r} has more than {_MOST_DEFINITIONS} validation definitions: split it")
+        found = [self._definition(each) for each in names]
         if len({data for data, _ in found}) > 1:
             raise wrong(
                 f"the checkpoint {name!r} is about several data sets, and a gate judges one: run the gate for each of "
@@ -128,8 +134,13 @@ class Project:
     def _find(self, store: str, name: str) -> Path | None:
         """A file of a store; names with dots may be folders."""
         folder = self._store(store)
-        if not name or any(part in name for part in ("/", "\\", "\0")) or name.startswith("."):
-            raise wrong(f"{name!r} is no name of anything in {folder}")
+        if (
+            not name
+            or any(part in name for part in ("/", "\\", "\0"))
+            or name.startswith(".")
+            or len(name.encode(errors="replace")) > _LONGEST
+        ):
+            raise wrong(f"{name[:_LONGEST]!r} is no name of anything in {folder}")
         places = (folder / f"{name}.json", folder / f"{name.replace('.', '/')}.json")
         return next((place for place in places if place.is_file()), None)
 
@@ -139,7 +150,15 @@ class Project:
         :raises ConfigurationError: it is elsewhere than in a folder of the project's
         """
         stores = section(self.config.get("stores") or {}, f"{self.folder / FILE}: stores")
-        found = [item for item in stores.values() if isinstance(item, Mapping) and item.get("class_name") == kind]
+        said = self.config.get(_NAMED_BY.get(kind, ""), "validation_definition_store")
+        of_kind = {
+            name: item for name, item in stores.items() if isinstance(item, Mapping) and item.get("class_name") == kind
+        }
+        found = [item for name, item in of_kind.items() if len(of_kind) == 1 or name == said]
+        if of_kind and not found:
+            raise wrong(
+                f"{self.folder / FILE} has {len(of_kind)} stores of the kind {kind}, and says of none that it is used"
+            )
         if not found:
             return self.folder / _STORES[kind]
         backend = section(found[0].get("store_backend") or {}, f"{self.folder / FILE}: {kind}")

@@ -20,6 +20,16 @@ _VARIABLE = re.compile(r"(?<!\\)\$\{([^{}]{1,200})\}|(?<!\\)\$([_a-zA-Z][_a-zA-Z
 _OF_ANY_ASSET = frozenset({"id", "name", "type", "batch_definitions", "batch_metadata", "order_by", "connect_options"})
 _PATHS = {"csv": "filepath_or_buffer", "parquet": "path"}
 """Type of an asset of pandas -> the option that names its file."""
+_SHOWN = frozenset(
+    {"base_directory", "data_context_root_directory", "table_name", "schema_name", "query", *_PATHS.values()}
+)
+"""Where variables are filled in that evidence and messages show: a secret has no business there."""
+_URL = "connection_string"
+_SECRET = re.compile(
+    "pass|pwd|secret|token|fernet|credential|private|(api|access|signing|_)_?key|^key|dsn|conn|^airflow__|^vault_|^bao_",
+    re.IGNORECASE,
+)
+"""Names of variables whose values are never shown."""
 _MOST_FILES = 100_000
 _MISSING = (
     *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA"),
@@ -218,12 +228,17 @@ def _asset(asked: Asked) -> Asset:
     config, file = asked.project.config, asked.project.document.source
     sources = section(config.get("fluent_datasources") or {}, f"{file}: fluent_datasources")
     source = _one(sources, name, f"{file}: fluent_datasources")
-    source = _filled(source, _variables(asked), f"{file}: {name}")
     where = f"the asset {asset_name!r} of the data source {name!r}"
     asset = _one(section(source.get("assets") or {}, where), asset_name, where)
     found = _one(section(asset.get("batch_definitions") or {}, where), batch, f"{where}: batch_definitions")
-    partitioner = found.get("partitioner")
-    return Asset(where, source, asset, None if partitioner is None else section(partitioner, where))
+    partitioner = _plain(found.get("partitioner"), f"{where}: partitioner")
+    variables = _variables(asked)
+    return Asset(
+        where,
+        {key: _part(key, value, variables, f"{file}: {name}") for key, value in source.items() if key != "assets"},
+        {key: _part(key, value, variables, where) for key, value in asset.items() if key != "batch_definitions"},
+        None if partitioner is None else section(partitioner, where),
+    )
 
 
 def _one(sections: Mapping[str, Any], name: str, where: str) -> Mapping[str, Any]:
@@ -247,12 +262,63 @@ def _of_environment(match: re.Match[str]) -> str:
     return os.environ.get(match[1] or match[2], match[0])
 
 
-def _filled(value: Any, variables: Mapping[str, Any], where: str) -> Any:
-    """``${NAME}`` and ``$NAME`` replaced by their values, once."""
+def _part(key: str, value: Any, variables: Mapping[str, Any], where: str) -> Any:
+    """A part of a data source or an asset, with its variables filled in if it is one that takes them."""
+    where = f"{where}: {key}"
+    if key == _URL:
+        return _without_secrets(_filled(value, variables, where), _secrets_in(value, variables), where)
+    if key not in _SHOWN:
+        return _plain(value, where)
+    secret = next(iter(_secrets_in(value, variables)), None)
+    if secret is not None:
+        raise _shown(where, secret)
+    return _filled(value, variables, where)
+
+
+def _secrets_in(value: Any, variables: Mapping[str, Any]) -> dict[str, str]:
+    """Name of each variable in a text that is a secret -> its value."""
+    names = [match[1] or match[2] for match in _VARIABLE.finditer(value)] if isinstance(value, str) else []
+    return {name: str(variables.get(name) or "") for name in names if _SECRET.search(name)}
+
+
+def _without_secrets(url: Any, secrets: Mapping[str, str], where: str) -> Any:
+    """A URL that has secrets as user, password or options alone."""
+    from airflow_mlgov.urls import database_url
+
+    parsed = database_url(url) if isinstance(url, str) else None
+    shown = (parsed.host or "", str(parsed.port or ""), parsed.database or "") if parsed is not None else ()
+    for name, value in secrets.items():
+        if value and any(value in part for part in shown):
+            raise _shown(where, name)
+    return url
+
+
+def _shown(where: str, name: str) -> Exception:
+    return wrong(
+        f"{where} has ${name}, which is a secret by its name, where evidence and messages would show it: give what is "
+        "to be seen under another name"
+    )
+
+
+def _plain(value: Any, where: str) -> Any:
+    """A part that takes no variables: its values are shown, or decide how data is read.
+
+    :raises ConfigurationError: there is one in it
+    """
     if isinstance(value, Mapping):
-        return {key: _filled(item, variables, where) for key, item in value.items()}
+        return {key: _plain(item, where) for key, item in value.items()}
     if isinstance(value, list):
-        return [_filled(item, variables, where) for item in value]
+        return [_plain(item, where) for item in value]
+    if not isinstance(value, str):
+        return value
+    match = _VARIABLE.search(value)
+    if match is not None:
+        raise wrong(f"{where} has {match[0]}, and no variable is filled in there: write the value")
+    return value.replace(r"\$", "$")
+
+
+def _filled(value: Any, variables: Mapping[str, Any], where: str) -> Any:
+    """``${NAME}`` and ``$NAME`` in a text replaced by their values, once."""
     if not isinstance(value, str):
         return value
 

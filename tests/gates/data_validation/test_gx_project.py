@@ -237,6 +237,90 @@ def test_a_project_that_asks_for_more_is_refused_and_nothing_of_it_is_imported(
     assert not (made / "ran").exists()
 
 
+SECRET = "hunter2-of-the-worker"
+NAMED = "${AIRFLOW__CORE__FERNET_KEY}"
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "value"),
+    [
+        *(
+            ("january", ("files", "assets", "loans", option), NAMED)
+            for option in ("skiprows", "sep", "encoding", "decimal", "thousands", "quotechar", "na_values", "header")
+        ),
+        ("january", ("files", "assets", "loans", "dtype"), {"age": NAMED}),
+        ("january", ("files", "assets", "loans", "names"), [NAMED]),
+        ("january", ("files", "type"), NAMED),
+        ("january", ("files", "base_directory"), f"/data/{NAMED}"),
+        ("january", ("files", "data_context_root_directory"), f"/data/{NAMED}"),
+        ("january", ("files", "assets", "loans", "batch_definitions", "january", "partitioner", "regex"), f"({NAMED}"),
+        ("parquet", ("frames", "assets", "one", "path"), f"/data/{NAMED}"),
+        ("table", ("database", "connection_string"), f"postgresql+psycopg://me:x@127.0.0.1:1/{NAMED}"),
+        ("table", ("database", "connection_string"), f"postgresql+psycopg://me:x@{NAMED}.evil.example:1/x"),
+        ("table", ("database", "connection_string"), f"sqlite:////tmp/{NAMED}.db"),
+        ("table", ("database", "connection_string"), NAMED),
+        ("table", ("database", "assets", "loans", "table_name"), NAMED),
+        ("table", ("database", "assets", "loans", "schema_name"), NAMED),
+        ("query", ("database", "assets", "young", "query"), f"SELECT '{NAMED}' AS age"),
+    ],
+)
+def test_a_secret_of_the_worker_is_shown_by_no_part_of_a_project(
+    project: Path, judge: Judge, monkeypatch: pytest.MonkeyPatch, name: str, path: tuple[str, ...], value: Any
+) -> None:
+    """A project may come from whoever opens a pull request; messages and evidence are read by many."""
+    monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", SECRET)
+    file = project / "great_expectations.yml"
+    config = yaml.safe_load(file.read_text())
+    part = config["fluent_datasources"]
+    for key in path[:-1]:
+        part = part[key]
+    part[path[-1]] = value
+    file.write_text(yaml.safe_dump(config, sort_keys=False))
+    with pytest.raises(ConfigurationError) as caught:
+        judge(name)
+    assert SECRET not in str(caught.value)
+    assert caught.value.code in ("suite.project", "source.address")
+
+
+def test_every_definition_of_a_checkpoint_is_judged(project: Path, judge: Judge) -> None:
+    file = project / "checkpoints" / "nightly.json"
+    before = file.read_text()
+    checkpoint = json.loads(before)
+    passing, failing = {"name": "january"}, {"name": "january_zips"}
+    try:
+        checkpoint["validation_definitions"] = [*[passing] * 100, failing]
+        file.write_text(json.dumps(checkpoint))
+        assert judge("nightly").verdict is Outcome.FAIL
+        checkpoint["validation_definitions"] = [{"name": f"january_{number}"} for number in range(101)]
+        file.write_text(json.dumps(checkpoint))
+        with raises_code(ConfigurationError, "suite.project", match="more than 100 validation definitions"):
+            judge("nightly")
+    finally:
+        file.write_text(before)
+
+
+def test_of_several_stores_the_one_that_is_used_is_read(project: Path, judge: Judge, tmp_path: Path) -> None:
+    (tmp_path / "ages.json").write_text(json.dumps({"name": "ages", "expectations": []}))
+    backend = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(tmp_path)}
+    decoy = {"decoy": {"class_name": "ExpectationsStore", "store_backend": backend}}
+    file = project / "great_expectations.yml"
+    config = yaml.safe_load(file.read_text())
+    config["stores"] = {**decoy, **config["stores"]}
+    file.write_text(yaml.safe_dump(config, sort_keys=False))
+    assert judge("newest").verdict is Outcome.FAIL
+    del config["expectations_store_name"]
+    config["stores"]["another"] = config["stores"].pop("expectations_store")
+    file.write_text(yaml.safe_dump(config, sort_keys=False))
+    with raises_code(ConfigurationError, "suite.project", match="2 stores of the kind ExpectationsStore"):
+        judge("newest")
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "é" * 150, "..", ".hidden", "a/../b", "a..b", "a\nb"])
+def test_a_name_that_is_none_is_an_error_of_the_project(judge: Judge, name: str) -> None:
+    with raises_code(ConfigurationError, "suite.project"):
+        judge(name)
+
+
 def test_an_expectation_of_the_projects_own_is_an_error_by_its_name(project: Path, judge: Judge) -> None:
     file = project / "expectations" / "ages.json"
     before = file.read_text()
