@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from airflow.sdk import Asset, AssetAlias, AssetWatcher
 
@@ -264,6 +264,7 @@ def _of_evidence(uri: str, item: Any, duty: Any) -> dict[str, Any]:
             f"an event of {uri} names {item.reference}, which is no promotion", code="asset.no_evidence"
         )
     registry = _registry_of(model, duty)
+    _require_place(uri, unquote(begins[2]), item, registry, duty)
     now = explain(
         registry,
         registry.resolve({"name": model.name, "version": model.version}),
@@ -278,6 +279,27 @@ def _of_evidence(uri: str, item: Any, duty: Any) -> dict[str, Any]:
             f"an event of {uri} holds no more: {now.model} may not serve", code="asset.no_evidence", more=more
         )
     return {**said, "target": what.target}
+
+
+def _require_place(uri: str, at: str, item: Any, registry: Any, duty: Any) -> None:
+    """A promotion tells of the alias and the stage that it was to set, in its own registry: not of those of another
+    target, which takes fewer gates, nor of a model of the same name elsewhere.
+
+    :raises EvidenceError: it was of another place
+    """
+    from airflow_mlgov.evidence.statements import IntentStatement
+    from airflow_mlgov.evidence.verification import collect, only
+
+    intents = only(collect(duty.ledger.walk(), duty.trust, [item.digest], kind="intent")[0], IntentStatement)
+    meant = [intent.statement.after for intent in intents if intent.sha256 == item.statement.intent]
+    names = {str(after.get(kind) or "").casefold() for after in meant for kind in ("alias", "stage")}
+    conn_id = unquote(uri.removeprefix("mlflow://").partition("/")[0])
+    own = duty.mlflow
+    there = own.registry() if conn_id == own.mlflow_conn_id else duty.elsewhere(conn_id)
+    if at.casefold() not in names or registry.identity.of(there.uri) != registry.uri:
+        raise EvidenceError(
+            f"an event of {uri} names {item.reference}, which put the version elsewhere", code="asset.no_evidence"
+        )
 
 
 def _registry_of(model: Any, duty: Any) -> Any:

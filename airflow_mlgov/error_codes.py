@@ -413,6 +413,7 @@ MEANINGS: Mapping[str, str] = {
     "table.missing": "There is no such Delta or Iceberg table, or a file of that version is gone.",
     "table.no_version": "The table has no such snapshot.",
     "text.altered": "A text that a person typed was altered beside the ledger since it was signed.",
+    "text.characters": "A text holds a zero character or what is not UTF-8, and no database keeps it.",
     "text.missing": "A text that a person typed is not beside the ledger, and no notice says that it was erased.",
     "tfdv.environment": "The TFDV schema does not know the environment that was named.",
     "tfdv.feature": "A feature of the TFDV schema has no name, or two have one.",

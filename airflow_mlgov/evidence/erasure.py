@@ -24,7 +24,7 @@ from airflow_mlgov.evidence.statements import (
     read_statement,
 )
 from airflow_mlgov.evidence.statements.typed import SINCE
-from airflow_mlgov.evidence.verification import Evidence, notice_of, verify_entry
+from airflow_mlgov.evidence.verification import notice_of, verify_entry
 from airflow_mlgov.results import Subject
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ SIGNED = "signed word for word"
 """How a text stands that is inside a statement of an old form: for good."""
 
 
+_DIGEST = re.compile("[0-9a-f]{64}")
 _WORD = re.compile(r"[\w.@-]+")
 
 
@@ -137,29 +138,58 @@ def erase(
     :param fields: only these texts
     :raises ConfigurationError: there is no such entry, nothing stands beside it, or the trust root does not know who
         signs for erasures
-    :raises EvidenceError: the ledger's chain is broken, or the entry does not verify
+    :raises EvidenceError: the ledger's chain is broken
     """
     trust.require_signer(signer, ErasureStatement.duty, context.issued_at)
     if ground not in GROUNDS:
         raise ConfigurationError(f"{ground!r} is no ground: {', '.join(GROUNDS)}", code="erasure.ground")
     walked = ledger.walk()
-    evidence = verify_entry(walked.get(seq), trust)
-    texts = {name: text for name, text in evidence.statement.texts().items() if fields is None or name in set(fields)}
+    entry = walked.get(seq)
+    found = _erasable(entry, walked, trust)
+    texts = {name: text for name, text in found.items() if fields is None or name in set(fields)}
     if not texts:
-        raise ConfigurationError(_why_none(evidence), code="erasure.nothing")
+        raise ConfigurationError(_why_none(entry), code="erasure.nothing")
     notices = []
     for name, text in texts.items():
         if notice_of(text, walked, trust) is None:
             subject = Subject("ledger", f"ledger:{seq}", text.sha256)
-            said = ErasureStatement(subject, context, seq, evidence.sha256, name, ground, person, reason.strip())
+            said = ErasureStatement(subject, context, seq, entry.envelope_sha256, name, ground, person, reason.strip())
             notices.append(ledger.attest(said, signer))
     ledger.forget(text.sha256 for text in texts.values())
     return notices
 
 
+def _erasable(entry: Entry, records: Verified, trust: TrustRoot) -> dict[str, Typed]:
+    """The texts beside an entry, also beside one that does not verify: what was typed is kept all the same. But that
+    one may name a text of another entry, which is not its to take away."""
+    texts = _texts_of(entry)
+    if _verifies(entry, trust):
+        return texts
+    others = [other for other in records.entries() if other.seq != entry.seq]
+    theirs = {sha256: other for other in others for sha256 in typed_in(other)}
+    return {
+        name: text
+        for name, text in texts.items()
+        if text.sha256 not in theirs or not _verifies(theirs[text.sha256], trust)
+    }
+
+
+def _verifies(entry: Entry, trust: TrustRoot) -> bool:
+    try:
+        verify_entry(entry, trust)
+    except EvidenceError:
+        return False
+    return True
+
+
 def _texts_of(entry: Entry) -> dict[str, Typed]:
     statement = _read(entry) if entry.kind in KINDS else None
-    return {} if statement is None else statement.texts()
+    found = {} if statement is None else statement.texts()
+    return {name: text for name, text in found.items() if _is_digest(text.sha256)}  # whatever somebody put in
+
+
+def _is_digest(said: Any) -> bool:
+    return isinstance(said, str) and _DIGEST.fullmatch(said) is not None
 
 
 def _read(entry: Entry) -> Statement | None:
@@ -220,11 +250,11 @@ def _naming(value: Any, wanted: str, path: str = "") -> Iterator[str]:
             yield from _naming(item, wanted, f"{path}/{number}")
 
 
-def _why_none(evidence: Evidence) -> str:
-    form = evidence.statement.form
-    if form < SINCE:
+def _why_none(entry: Entry) -> str:
+    statement = _read(entry)
+    if statement is not None and statement.form < SINCE:
         return (
-            f"ledger:{evidence.seq} was signed in form {form}, which holds what was typed word for word: it cannot be "
-            "erased without breaking the chain"
+            f"ledger:{entry.seq} was signed in form {statement.form}, which holds what was typed word for word: it "
+            "cannot be erased without breaking the chain"
         )
-    return f"no such text stands beside ledger:{evidence.seq}"
+    return f"no such text stands beside ledger:{entry.seq}"

@@ -111,7 +111,7 @@ class Ledger:
                 connection.execute(table.insert().values(asdict(entry)))
                 self._read_back(connection, entry)
                 grow(connection, entry.seq, entry.prev, entry.hash)
-                _keep(connection, typed)
+                _keep(connection, typed, self.url)
         except DependencyError:
             if entry is None or self.read([entry.seq]) != [entry]:
                 raise
@@ -394,13 +394,23 @@ def _texts(connection: Connection, digests: Sequence[str] | None = None) -> dict
     return {row.sha256: (row.salt, row.text) for row in connection.execute(query)}
 
 
-def _keep(connection: Connection, texts: Iterable[Typed]) -> None:
-    """Those that are not kept yet: everybody who signs a waiver signs the same terms."""
+def _keep(connection: Connection, texts: Iterable[Typed], url: str) -> None:
+    """Those that are not kept yet: everybody who signs a waiver signs the same terms. What was erased stays so, also if
+    whoever signs has read it before."""
     new = {text.sha256: text for text in texts if text.salt is not None}
-    for sha256 in _texts(connection, list(new)) if new else ():
-        del new[sha256]
-    for sha256, text in new.items():
-        connection.execute(texts_table.insert().values(sha256=sha256, salt=text.salt, text=str(text)))
+    if not new:
+        return
+    erased = sa.select(table.c.subject_digest).where(table.c.kind == "erasure", table.c.subject_digest.in_(list(new)))
+    for sha256 in connection.scalars(erased).all():
+        new.pop(sha256, None)
+    for sha256 in new.keys() - _texts(connection, list(new)).keys():
+        connection.execute(texts_table.insert().values(sha256=sha256, salt=new[sha256].salt, text=str(new[sha256])))
+    if _texts(connection, list(new)) != {sha256: (text.salt, str(text)) for sha256, text in new.items()}:
+        raise EvidenceError(
+            f"the ledger {url} was given a text beside an entry and does not have it as it was typed: its database "
+            "swallows or changes what is written; see what `mlgov doctor` finds in it",
+            code="ledger.not_kept",
+        )
 
 
 def _head_at(connection: Connection, size: int) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov import catalogue
+from airflow_mlgov.addresses import one_spelling
 from airflow_mlgov.errors import ConfigurationError, MlgovError
 from airflow_mlgov.evidence.signing import OFFICES
 from airflow_mlgov.gates.ranges import example_of, range_of
@@ -329,17 +330,20 @@ def _shared_places(policy: Document) -> Iterator[Mistake]:
 
 
 def _copy_of(target: Mapping[str, Any]) -> tuple[str, ...]:
-    """Registry, empty for the policy's own, and model into which a target copies; nothing if it does not."""
+    """Registry, empty for the policy's own, and model into which a target copies, each in one spelling; nothing if it
+    does not."""
     said = target.get("copy_to")
     if said is None:
         return ()
-    return ("", said) if isinstance(said, str) else (said.get("registry", ""), said["model"])
+    named, model = ("", said) if isinstance(said, str) else (said.get("registry", ""), said["model"])
+    return one_spelling(named) if "://" in named else named, model.casefold()
 
 
 def _copies(policy: Document) -> Iterator[Mistake]:
     """Copies into a model that has gates of its own here, or copies of another one already: nobody could say whose a
     version is."""
     models = policy.content["models"]
+    governed = {model.casefold() for model in models}
     taken: dict[tuple[str, ...], str] = {}
     for model, section in models.items():
         for target, said in section["targets"].items():
@@ -347,7 +351,7 @@ def _copies(policy: Document) -> Iterator[Mistake]:
             if not copy:
                 continue
             where = policy.where("models", model, "targets", target, "copy_to")
-            if copy[0] == "" and copy[1] in models:
+            if copy[0] == "" and copy[1] in governed:
                 what = (
                     f"{where}: copy_to: {copy[1]} is under models: itself: copy into a model that has no gates of its "
                     "own here"

@@ -52,7 +52,10 @@ def model_node(registry: str, name: str, version: str | None = None, sha256: str
 
 
 def target_nodes(model: Subject, target: Target) -> tuple[Node, ...]:
-    """The alias and the stage of a target, each as ``models:/`` spells it, held by a version."""
+    """The alias and the stage of a target, each as ``models:/`` spells it, held by a version.
+
+    :param model: what was moved: the copy where the target is one
+    """
     names = [f"{model.name}@{target.alias}"] if target.alias else []
     names += [f"{model.name}/{target.stage}"] if target.stage else []
     return tuple(model_node(model.registry or "", name, model.version, model.digest) for name in names)

@@ -95,7 +95,10 @@ def asked(case: Case, duty: Duty) -> Flow:
 
 
 def watched(results: Sequence[GateResult], evidence: str, duty: Duty, model: Subject, target: Target) -> Flow:
-    """What gates have said of the version that holds a target."""
+    """What gates have said of the version that holds a target.
+
+    :param model: what was moved there: the version, or its copy
+    """
     from airflow_mlgov.operators._dataset_names import target_nodes
 
     flow = judged(results, [evidence], duty, target=target.name)
@@ -114,7 +117,7 @@ def moved(done: Promotion, duty: Duty) -> Flow:
     if waived:
         said["waived"] = waived
     return Flow(
-        nodes([done.model]), target_nodes(done.model, done.target), (), (done.decision, done.record), duty.name, said
+        nodes([done.model]), target_nodes(done.placed, done.target), (), (done.decision, done.record), duty.name, said
     )
 
 
@@ -137,7 +140,7 @@ def moved_too(judged: Callable[[], Flow], done: Promotion) -> Flow:
     from airflow_mlgov.operators._dataset_names import target_nodes
 
     flow = judged()
-    return replace(flow, outputs=target_nodes(done.model, done.target), evidence=(*flow.evidence, done.record))
+    return replace(flow, outputs=target_nodes(done.placed, done.target), evidence=(*flow.evidence, done.record))
 
 
 def delivered(ledger: str, places: Iterable[str]) -> Flow:

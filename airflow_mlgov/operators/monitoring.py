@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -48,11 +49,11 @@ class MonitorModelOperator(LiveDataOperator):
             desk = duty.desk(context)
             goal = desk.policy.model(self.model).target(self.target)
             self._require_data(goal)
-            subject = _serving(desk, self.model, self.target)
+            subject, held = _serving(desk, self.model, self.target)
             desk.require_signer("audit")
             results = self.judge(subject)
             entry, owed = record_live(desk, subject, self.target, results, goal.monitoring)
-        self.flow = partial(watched, results, entry.reference, duty, subject, goal)
+        self.flow = partial(watched, results, entry.reference, duty, held, goal)
         passed = all(result.verdict is Outcome.PASS for result in results)
         xcom: dict[str, Any] = {
             "model": f"models:/{subject.name}/{subject.version}",
@@ -112,8 +113,8 @@ class MonitorModelOperator(LiveDataOperator):
         return f"rolled back to version {done.model.version} ({done.record})"
 
 
-def _serving(desk: Desk, name: str, target: str) -> Subject:
-    """Who holds a target by the ledger, as its bytes are now.
+def _serving(desk: Desk, name: str, target: str) -> tuple[Subject, Subject]:
+    """Who holds a target by the ledger, and what serves there, with its bytes as they are now: itself, or its copy.
 
     :raises ConfigurationError: nobody does
     """
@@ -124,11 +125,12 @@ def _serving(desk: Desk, name: str, target: str) -> Subject:
             f"nothing of {name!r} was promoted to {target!r} yet, so there is nothing to look after",
             code="monitoring.nobody_serves",
         )
-    subject = desk.registry.subject(desk.registry.resolve({"name": name, "version": current.subject.version}))
-    if subject.digest != current.digest:
+    place = desk.place_of(current)
+    held = place.registry.subject(place.version(str(current.statement.placed.version)))
+    if held.digest != current.digest:
         raise ConfigurationError(
-            f"{subject.name} version {subject.version} has other bytes than were promoted ({current.reference}): "
+            f"{held.name} version {held.version} has other bytes than were promoted ({current.reference}): "
             "reconcile the registry first",
             code="monitoring.nobody_serves",
         )
-    return subject
+    return replace(current.subject, registry=desk.registry.uri), held

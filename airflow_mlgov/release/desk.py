@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
-from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.errors import AccessError, ConfigurationError
 from airflow_mlgov.evidence.chain import Entry, Head, Verified
 from airflow_mlgov.evidence.ledger import Ledger
 from airflow_mlgov.evidence.scope import Scope
@@ -106,13 +106,39 @@ class Desk:
             policy governs itself
         """
         place = place_at(self.registry, name, goal, self.elsewhere and self._open)
-        if goal.copy_to and place.registry is self.registry and place.model in self.policy.models:
-            raise ConfigurationError(
-                f"{name} is to be copied into {place.model}, which the policy governs itself in {self.registry.uri}: "
-                "copy into another model",
-                code="policy.copy",
-            )
+        if goal.copy_to:
+            self._require_own(name, goal, place)
         return place
+
+    def _require_own(self, name: str, goal: Target, place: Place) -> None:
+        """Another target may have the same place under another spelling of its registry, which a policy does not show.
+
+        :raises ConfigurationError: one has
+        """
+        governed = {model.casefold() for model in self.policy.models}  # some of MLflow's databases tell no case apart
+        if place.registry is self.registry and place.model.casefold() in governed:
+            raise _taken(name, f"{place.model}, which the policy governs itself in {self.registry.uri}")
+        for model in self.policy.models.values():
+            for other in model.targets.values():
+                if other is goal or not self._is_at(place, other):
+                    continue
+                if model.name != name:
+                    raise _taken(name, f"{place.model}, which has the copies of {model.name} already")
+                if _meet(goal.alias, other.alias) or _meet(goal.stage, other.stage):
+                    raise ConfigurationError(
+                        f"the targets {goal.name} and {other.name} of {name} share a place in {place.model}: give each "
+                        "one of its own",
+                        code="policy.place_shared",
+                    )
+
+    def _is_at(self, place: Place, goal: Target) -> bool:
+        if goal.copy_to is None or goal.copy_to.model.casefold() != place.model.casefold():
+            return False
+        try:
+            there = place_at(self.registry, place.model, goal, self.elsewhere and self._open)
+        except (AccessError, ConfigurationError):  # whoever cannot open it moves nothing there
+            return False
+        return there.registry.uri == place.registry.uri
 
     def place_of(self, promotion: Evidence[PromotionStatement]) -> Place:
         """Where a promotion has moved its version, or the copy, to.
@@ -148,3 +174,11 @@ class Desk:
     def lock_name(self, name: str) -> str:
         """What nobody else may change meanwhile: the model in the registry, whatever its address is spelt like."""
         return f"the model {name} in {self.registry.identity.name}"
+
+
+def _taken(name: str, what: str) -> ConfigurationError:
+    return ConfigurationError(f"{name} is to be copied into {what}: copy into another model", code="policy.copy")
+
+
+def _meet(one: str | None, other: str | None) -> bool:
+    return one is not None and other is not None and one.casefold() == other.casefold()

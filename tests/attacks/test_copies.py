@@ -10,6 +10,7 @@ from airflow_mlgov.evidence.statements import Copy, IntentStatement, PromotionSt
 from airflow_mlgov.registry.mlflow_copies import COPY_OF
 from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
 from airflow_mlgov.registry.protocol import ModelVersion
+from airflow_mlgov.release.promotion import promote
 from airflow_mlgov.results import Subject
 from tests.codes import raises_code, refuses
 from tests.fixtures.mlflow_server import MlflowServer
@@ -155,3 +156,84 @@ def test_copies_into_a_governed_model_or_into_anothers_copies(copied: Copied) ->
     copied.policy_file.write_text(policy.replace(f"copy_to: {copied.target}", f"copy_to: {copied.model}"))
     with raises_code(ConfigurationError, "policy.copy"):
         copied.desk("promotion")
+
+
+@pytest.mark.parametrize("same", ["http://LOCALHOST:{port}/", "http://me:secret@127.1:{port}", "by case"])
+def test_a_place_under_another_spelling_is_the_same_place(copied: Copied, same: str) -> None:
+    """A lesser target, or a lesser model, would move the alias of the one that takes more."""
+    policy, port = copied.policy_file.read_text(), copied.server.url.rpartition(":")[2]
+    section = policy[policy.index(f"  {copied.model}:") :]
+    other = f"{{model: {copied.target}, registry: '{same.format(port=port)}'}}"
+    other = copied.target.upper() if same == "by case" else other
+    lesser = f"      lesser: {{copy_to: {other}, alias: champion, requires: [performance]}}\n"
+    another = section.replace(f"copy_to: {copied.target}", f"copy_to: {other}").replace(copied.model, "dev.other")
+    version = copied.candidate()
+    for text, code in ((policy + lesser, "policy.place_shared"), (policy + another, "policy.copy")):
+        copied.policy_file.write_text(text)
+        for target in ("production", "lesser") if text.endswith(lesser) else ("production",):
+            with raises_code(ConfigurationError, code):
+                promote(copied.desk("promotion"), version, target)
+    itself = other.replace(copied.target, copied.model).replace(copied.target.upper(), copied.model.upper())
+    copied.policy_file.write_text(policy.replace(f"copy_to: {copied.target}", f"copy_to: {itself}"))
+    with raises_code(ConfigurationError, "policy.copy"):
+        copied.promote(version)
+    assert copied.registry.versions(copied.target) == ()
+
+
+def test_a_copy_outlives_what_it_was_made_of(copied: Copied) -> None:
+    first, second = copied.candidate(1.0), copied.candidate(2.0)
+    copied.promote(first)
+    copied.promote(second)
+    with copied.registry.calling("delete the source") as client:
+        client.delete_model_version(first.name, first.version)
+    assert copied.roll_back().placed.version == "1"
+    assert copied.copies() == {"1": ("champion",), "2": ()}
+    assert copied.explain(copied.copy("1")).allowed
+    with copied.registry.calling("delete the whole source") as client:
+        client.delete_registered_model(copied.model)
+    copied.server.register(copied.model, 9.0)  # whose number is that of the copy's source
+    assert copied.explain(copied.copy("1")).allowed
+    assert copied.reconcile(revert=True).open == ()
+
+
+def test_other_versions_under_the_number_or_the_name_of_a_copy(copied: Copied) -> None:
+    copied.promote(copied.candidate())
+    with copied.registry.calling("rename the copies' model") as client:
+        client.rename_registered_model(copied.target, f"{copied.target}_before")
+    renamed = copied.registry.resolve(f"models:/{copied.target}_before@champion")
+    assert unfit(copied, renamed, place=("alias", "champion")) == {"promotion.missing"}
+    impostor = copied.server.register(copied.target, 9.0)
+    copied.registry.set_alias(impostor, "champion")
+    assert impostor.version == "1"
+    assert unfit(copied, impostor, place=("alias", "champion")) == {"promotion.missing"}
+    assert [item.code for item in copied.reconcile(revert=True).open] == ["artifact.changed"]
+
+
+def test_another_registry_that_keeps_other_bytes_than_it_was_given(
+    tmp_path: Path, mlflow_server: MlflowServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    world = Copied(tmp_path, mlflow_server, elsewhere=f"sqlite:///{tmp_path}/other.db")
+    version, inner = world.candidate(), MlflowRegistry.take
+
+    def bent(*given: Any) -> ModelVersion:
+        made = inner(*given)
+        for file in (tmp_path / "mlruns").rglob("weight.txt"):
+            file.write_text("9")
+        return made
+
+    with monkeypatch.context() as patch, raises_code(EvidenceError, "copy.differs"):
+        patch.setattr(MlflowRegistry, "take", bent)
+        world.promote(version)
+    assert world.copies() == {"1": ()}
+    assert world.promote(version).placed.version == "2"  # the bent one is not taken again
+
+
+def test_evidence_about_a_copy_is_none_about_what_it_is_made_of(copied: Copied) -> None:
+    version = copied.register(1.0)
+    made = copied.registry.copy(version, copied.target, "by hand")
+    copied.judge(made)
+    with refuses("evidence.missing"):
+        copied.promote(version)
+    with raises_code(ConfigurationError, "policy.model_unknown"):
+        copied.promote(made)

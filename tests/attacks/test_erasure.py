@@ -6,6 +6,7 @@ import json
 import sqlite3
 from base64 import b64decode
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,10 @@ from airflow_mlgov.cli.app import app
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
 from airflow_mlgov.evidence.erasure import account, beside, erase, held_about
 from airflow_mlgov.evidence.pack import open_pack, write_pack
-from airflow_mlgov.evidence.statements import ApprovalStatement, ErasureStatement, Person
+from airflow_mlgov.evidence.signing import sign_statement
+from airflow_mlgov.evidence.statements import ApprovalStatement, ErasureStatement, Person, Typed
 from airflow_mlgov.evidence.verification import collect, only
+from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.results import Subject
 from tests.codes import raises_code
 from tests.fixtures.shell import Run
@@ -226,3 +229,79 @@ def test_all_that_is_held_about_a_person_is_handed_out_and_their_texts_go(
         for name in ("olga", "omar")
     }
     assert typed == {"olga": ["erased"], "omar": ["kept"]}
+
+
+def answer(guarded: Guarded, version: ModelVersion, reason: str) -> ApprovalStatement:
+    """Olga's yes."""
+    return ApprovalStatement(
+        guarded.subject(version), guarded.context(), target="production", approver=Person("olga", "olga"),
+        approved=True, reason=reason, shown=(), answered_at=guarded.context().issued_at,
+    )  # fmt: skip
+
+
+def test_whoever_read_a_text_before_its_erasure_does_not_bring_it_back(guarded: Guarded) -> None:
+    """Everybody who signs a waiver signs the same terms, and may have read them yesterday."""
+    version = guarded.green()
+    (read,) = only(collect(guarded.ledger.walk(), guarded.trust, kind="approval")[0], ApprovalStatement)
+    erased(guarded, 5)
+    guarded.attest("approval", replace(read.statement, context=guarded.context()))
+    assert b"looked at it" not in database(guarded).read_bytes()
+    assert account(guarded.ledger.walk(), guarded.trust).left == ()
+    assert all(said.startswith("[erased on ") for said in reasons(guarded))
+    guarded.promote(version)
+
+
+@pytest.mark.parametrize("how", ["swallowed", "changed", "taken before"])
+def test_a_text_that_the_database_does_not_keep_is_not_attested(guarded: Guarded, how: str) -> None:
+    version = guarded.gated()
+    said = answer(guarded, version, Typed.of("my own words"))
+    (text,) = said.texts().values()
+    with closing(sqlite3.connect(database(guarded))) as raw, raw:
+        if how == "taken before":
+            raw.execute("INSERT INTO mlgov_ledger_texts VALUES (?, ?, 'not my words')", (text.sha256, "0" * 64))
+        else:
+            does = "BEFORE INSERT ON mlgov_ledger_texts BEGIN SELECT RAISE(IGNORE); END"
+            bends = "AFTER INSERT ON mlgov_ledger BEGIN INSERT INTO mlgov_ledger_texts SELECT ?, ?, 'x'; END"
+            bends = bends.replace("?", f"'{text.sha256}'", 1).replace("?", f"'{'0' * 64}'", 1)
+            raw.execute(f"CREATE TRIGGER bent {does if how == 'swallowed' else bends}")
+    size = guarded.ledger.last()[0]
+    with raises_code(EvidenceError, "ledger.not_kept"):
+        guarded.attest("approval", said)
+    assert guarded.ledger.last()[0] == size
+
+
+def test_what_was_typed_beside_an_entry_that_does_not_verify_can_be_erased(guarded: Guarded) -> None:
+    version = guarded.green()
+    (theirs,) = only(collect(guarded.ledger.walk(), guarded.trust, kind="approval")[0], ApprovalStatement)
+    stray = guarded.attest("performance", answer(guarded, version, Typed.of("my illness")))
+    erased(guarded, stray.seq)
+    assert b"my illness" not in database(guarded).read_bytes()
+    assert account(guarded.ledger.walk(), guarded.trust).erased == 1
+    claimed = guarded.attest("performance", replace(theirs.statement, context=guarded.context()))
+    with raises_code(ConfigurationError, "erasure.nothing"):  # it names the text of another, which verifies
+        erased(guarded, claimed.seq)
+    assert beside(guarded.ledger.get(5), guarded.ledger.walk(), guarded.trust)[0].state == "kept"
+
+
+@pytest.mark.parametrize("digest", [["a"], {"a": 1}, 7, None, "A" * 64, "0" * 63])
+def test_an_entry_whose_digest_is_none_blinds_nobody(guarded: Guarded, run: Run, digest: object) -> None:
+    version = guarded.green()
+    document = answer(guarded, version, Typed.of("x")).as_json()
+    document["predicate"]["reason"]["saltedSha256"] = digest
+    size, head = guarded.ledger.last()
+    document["predicate"]["ledger"] = {"size": size, "head": head}
+    guarded.ledger.append(sign_statement(document, guarded.signer("performance")))
+    assert account(guarded.ledger.walk(), guarded.trust).kept == 1
+    assert [item.entry.seq for item in held_about("olga", guarded.ledger.walk(), guarded.trust)][:2] == [5, 6]
+    code, _, problem = run("ledger", "verify", "--ledger", guarded.ledger_url, "--trust", str(guarded.trust_file))
+    assert "Traceback" not in problem
+    assert code in (0, 1)
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\ud800", "x\udce9"])
+def test_a_text_that_no_database_keeps_is_refused_before_anything_is_signed(guarded: Guarded, text: str) -> None:
+    version = guarded.gated()
+    size = guarded.ledger.last()[0]
+    with raises_code(ConfigurationError, "text.characters"):
+        guarded.attest("approval", answer(guarded, version, text))
+    assert guarded.ledger.last()[0] == size

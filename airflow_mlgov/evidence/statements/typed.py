@@ -8,7 +8,8 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, Self
 
-from airflow_mlgov.errors import EvidenceError
+from airflow_mlgov.errors import ConfigurationError, EvidenceError
+from airflow_mlgov.words import line
 
 SINCE = 3
 """The first form whose typed text stands beside the statement; it is inside the signed bytes of those before."""
@@ -30,7 +31,13 @@ class Typed(str):
         """A text that was just typed.
 
         :param salt: for a golden file alone; random if omitted
+        :raises ConfigurationError: it holds what no database keeps: a zero character, or half of one
         """
+        if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+            raise ConfigurationError(
+                f"{line(text)} cannot be kept: it holds a zero character, or bytes that are not UTF-8; write it anew",
+                code="text.characters",
+            )
         drawn = secrets.token_bytes(_SALT_BYTES) if salt is None else salt
         return cls._made(text, _digest(drawn, text), len(text), drawn.hex())
 
