@@ -205,6 +205,7 @@ class Duty:
         :param task: Airflow's task context
         :raises ConfigurationError: no policy is configured, or one of them does not hold
         """
+        from airflow_mlgov.evidence.proven import reads_proven
         from airflow_mlgov.release.desk import Desk
 
         return Desk(
@@ -217,6 +218,7 @@ class Duty:
             self.engine,
             self.checkpoints(self.trust),
             self.elsewhere,
+            reads_proven(option("ledger_reads")),
         )
 
 

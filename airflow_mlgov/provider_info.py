@@ -137,6 +137,11 @@ def _options() -> dict[str, Any]:
             "Nothing is promoted, rolled back or said to serve from a ledger that is not what they say.",
             example="/mnt/auditor/checkpoints s3://auditor/mlgov/",
         ),
+        "ledger_reads": _option(
+            "walk: the whole ledger is walked for each decision. proven: what is about the model is proven from what "
+            "the newest promotion is signed over, and only what came since is walked.",
+            default="walk",
+        ),
         "witnesses": _option(
             "Keys of witnesses as they publish them (name+hash+key), with blanks between them. Each checkpoint that is "
             "read must be a note that they have cosigned.",

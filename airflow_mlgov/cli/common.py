@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from airflow_mlgov.evidence.chain import Head
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.evidence.statements import Context
+    from airflow_mlgov.evidence.verification import Records
     from airflow_mlgov.evidence.witnesses import Quorum
     from airflow_mlgov.governance.policy import GovernancePolicy
     from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
@@ -140,6 +141,7 @@ def open_desk(
     :param duty: of whoever signs there
     :param decision_log: file to which what the rules are asked and answer is added
     """
+    from airflow_mlgov.evidence.proven import reads_proven
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.governance.policy import load_policy
     from airflow_mlgov.release.desk import Desk
@@ -150,7 +152,16 @@ def open_desk(
     keys = TrustRoot.load(trust)
     signer, engine = signer_for(sign, duty), open_engine(decision_log)
     marks, elsewhere = tuple(open_checkpoints(None, keys)), partial(registry_elsewhere, duty)
-    return Desk(client, ledger_at(ledger), keys, read, signer, context, engine, marks, elsewhere)
+    proven = reads_proven(from_environment("ledger_reads"))
+    return Desk(client, ledger_at(ledger), keys, read, signer, context, engine, marks, elsewhere, proven)
+
+
+def records_at(ledger: str, trust: TrustRoot) -> Records:
+    """A ledger that is only read, in the way that ``[mlgov] ledger_reads`` says."""
+    from airflow_mlgov.evidence.proven import ProvenLedger, reads_proven
+
+    opened = ledger_at(ledger, create=False)
+    return ProvenLedger(opened, trust) if reads_proven(from_environment("ledger_reads")) else opened
 
 
 def open_engine(decision_log: Path | None = None) -> PolicyEngine:

@@ -24,6 +24,7 @@ from airflow_mlgov.cli.common import (
     open_registry,
     print_json,
     quorum_of,
+    records_at,
     say,
     who_asks,
 )
@@ -181,7 +182,7 @@ def verify(
         answer = explained_here(subject, opened)
         answer = replace(answer, facts=(*answer.facts, *opened.facts()))
     elif pack is None and model and artifact is None:
-        client, records = _registry(registry, model, again), ledger_at(ledger or required("ledger")(), create=False)
+        client, records = _registry(registry, model, again), records_at(ledger or required("ledger")(), keys)
         version = client.resolve(model)
         goal = target or _target_at(_place_of(model), version.name, again)
         with progress("the bytes are hashed, the evidence is verified"):

@@ -60,7 +60,7 @@ def sign_model(
     subject = desk.registry.subject(version)
     answer = explain_bytes(
         subject,
-        desk.ledger,
+        desk.records,
         desk.trust,
         policy=desk.policy,
         environment=desk.environment,

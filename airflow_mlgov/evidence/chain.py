@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from copy import copy
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
 from airflow_mlgov.evidence.digests import hash_json, parse_json
@@ -292,7 +292,7 @@ class Trail:
         _check_entry(entry, entry.seq, self._head_at(entry.seq - 1), withheld=False)
         return entry
 
-    def copy(self) -> Trail:
+    def copy(self) -> Self:
         """Another that goes on from here."""
         made = copy(self)
         made.tree, made.heads, made.marks = self.tree.copy(), self.heads[:], self.marks.copy()
@@ -339,11 +339,29 @@ def follow(
 def _hold(state: Trail, expected: dict[int, list[Head]]) -> None:
     for checkpoint in expected.pop(state.tree.size, ()):
         if not state.head.bears_out(checkpoint):
-            raise EvidenceError(
-                f"the ledger's first {state.tree.size} entries are not those of the checkpoint (root "
-                f"{checkpoint.root[:16]}): they were rewritten, or it is another ledger ({checkpoint.origin})",
-                code="checkpoint.differs",
-            )
+            raise differs(checkpoint)
+
+
+def differs(checkpoint: Head) -> EvidenceError:
+    """That the ledger is not what a checkpoint says."""
+    return EvidenceError(
+        f"the ledger's first {checkpoint.size} entries are not those of the checkpoint (root {checkpoint.root[:16]}): "
+        f"they were rewritten, or it is another ledger ({checkpoint.origin})",
+        code="checkpoint.differs",
+    )
+
+
+def require_own_hash(entry: Entry) -> None:
+    """Refuse an entry whose hash is not that of what it holds; whether it follows from others is not asked.
+
+    :raises EvidenceError: it was changed, or is filed under another subject than its envelope names
+    """
+    try:
+        _check_entry(entry, entry.seq, entry.prev, withheld=False)
+    except (TypeError, ValueError, OverflowError, AttributeError):
+        raise EvidenceError(
+            f"ledger entry {entry.seq} was changed after it was written", code="ledger.entry_changed"
+        ) from None
 
 
 def _check_entry(entry: Entry, seq: int, prev: str, withheld: bool) -> dict[str, Any] | None:

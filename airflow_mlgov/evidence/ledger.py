@@ -303,6 +303,12 @@ class Ledger:
             yield connection
             commit(connection)
 
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction in the ledger's database that changes nothing; errors as of :meth:`beside`."""
+        with self._transaction() as connection:
+            yield connection
+
     def close(self) -> None:
         """Give back the database connections."""
         self._engine.dispose()

@@ -21,7 +21,7 @@ from airflow_mlgov.evidence.ledger_schema import index, nodes, table
 from airflow_mlgov.evidence.ledger_tree import fill, has_nodes, require_tree
 from airflow_mlgov.evidence.statements import PromotionStatement
 
-_BATCH = 500
+_BATCH, _FEW = 500, 20
 _PUT = sa.text("INSERT INTO mlgov_ledger_index (hash, node) VALUES (:hash, :node) ON CONFLICT DO NOTHING")
 
 
@@ -45,19 +45,44 @@ def claim_of(entry: Entry) -> Claim | None:
     return Claim(entry.seq, mark) if mark.index_root and type(mark.size) is int and mark.size < entry.seq else None
 
 
-def claims(connection: Connection, believed: Callable[[Entry], bool], first: int = 0) -> Iterator[Claim]:
-    """What promotions say, the newest first.
+def claims(connection: Connection, believed: Callable[[Entry], bool]) -> Iterator[Claim]:
+    """What promotions say, the newest first, read in small parts.
 
     :param believed: whether an entry's statement verifies
-    :param first: only of entries from this number on
     """
-    query = sa.select(table).where(table.c.kind == PromotionStatement.kind, table.c.seq >= first)
-    rows = connection.execution_options(yield_per=50).execute(query.order_by(table.c.seq.desc()))
-    for row in rows.mappings():
-        entry = Entry(**row)
-        claim = claim_of(entry)
-        if claim is not None and believed(entry):
-            yield claim
+    query = sa.select(table).where(table.c.kind == PromotionStatement.kind).order_by(table.c.seq.desc()).limit(_FEW)
+    part = [Entry(**row) for row in connection.execute(query).mappings()]
+    while part:
+        for entry in part:
+            claim = claim_of(entry)
+            if claim is not None and believed(entry):
+                yield claim
+        part = [Entry(**row) for row in connection.execute(query.where(table.c.seq < part[-1].seq)).mappings()]
+
+
+def entries_about(connection: Connection, key: str, size: int, most: int) -> list[Entry]:
+    """The entries about a key, see :func:`~airflow_mlgov.evidence.chain.keys_of`, as the database has them.
+
+    :param size: only of so many first entries
+    :param most: how many
+    """
+    what, _, value = key.partition(":")
+    if what == "model":
+        about = _named(connection, f"models:/{value}")
+    else:
+        about = (table.c.kind if what == "kind" else table.c.subject_digest) == value
+    query = sa.select(table).where(about, table.c.seq <= size).order_by(table.c.seq).limit(most)
+    return [Entry(**row) for row in connection.execute(query).mappings()]
+
+
+def _named(connection: Connection, start: str) -> sa.ColumnElement[bool]:
+    """That an entry's subject has a name, or one that goes on with a slash; as each database's index finds it."""
+    name = table.c.subject_name
+    if connection.dialect.name == "sqlite":
+        below = sa.and_(name >= f"{start}/", name < f"{start}0")  # what follows a slash in ASCII
+    else:
+        below = name.like(start.replace("!", "!!").replace("%", "!%").replace("_", "!_") + "/%", escape="!")
+    return sa.or_(name == start, below)
 
 
 def read_nodes(connection: Connection, names: Sequence[bytes]) -> dict[bytes, bytes]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 from airflow_mlgov.errors import AccessError, ConfigurationError
 from airflow_mlgov.evidence.chain import Entry, Head, Verified
 from airflow_mlgov.evidence.ledger import Ledger
+from airflow_mlgov.evidence.proven import ProvenLedger
 from airflow_mlgov.evidence.scope import Scope
 from airflow_mlgov.evidence.signing import TrustRoot, refuse_local
 from airflow_mlgov.evidence.statements import Context, Person, PromotionStatement, Signed
@@ -47,6 +48,8 @@ class Desk:
     """What the ledger was at some sizes, kept elsewhere: a ledger that was not so is decided on by nobody."""
     elsewhere: Elsewhere | None = None
     """Opens the registries into which the policy has versions copied; None: nobody can here."""
+    proven: bool = False
+    """Whether the ledger is read by proofs; else it is walked from its first entry for each decision."""
     _opened: dict[str, Registry] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -63,12 +66,18 @@ class Desk:
         return self.context.issued_at
 
     def walk(self, since: Verified | None = None) -> Verified:
-        """The whole ledger, walked now: all that may be decided on.
+        """The ledger, read now: all that may be decided on.
 
-        :param since: an earlier walk, which is gone on with
-        :raises EvidenceError: the chain is broken, or the ledger is not what a checkpoint says
+        :param since: what was read before, which is gone on with
+        :raises EvidenceError: the chain is broken, the database does not show what is signed over, or the ledger is not
+            what a checkpoint says
         """
-        return self.ledger.walk(self.checkpoints, since=since)
+        return self.records.walk(self.checkpoints, since=since)
+
+    @property
+    def records(self) -> Ledger | ProvenLedger:
+        """The ledger, read by proofs if that is asked for."""
+        return ProvenLedger(self.ledger, self.trust) if self.proven else self.ledger
 
     def require_signer(self, duty: str, by: Person | None = None) -> None:
         """Refuse to act where the trust root does not have who signs at this desk.

@@ -1,24 +1,37 @@
 """The kept tree and index of a ledger in the hands of whoever owns its database, with and without a stolen key."""
 
+import json
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy.engine import make_url
 
-from airflow_mlgov.errors import EvidenceError
-from airflow_mlgov.evidence.chain import Head, verified
+from airflow_mlgov.errors import ConfigurationError, EvidenceError
+from airflow_mlgov.evidence.chain import Entry, Head, Verified, link, verified
 from airflow_mlgov.evidence.checkpoints import make_checkpoint, open_checkpoint
+from airflow_mlgov.evidence.hash_tree import HashTree
 from airflow_mlgov.evidence.ledger import Ledger
+from airflow_mlgov.evidence.ledger_tree import fill
+from airflow_mlgov.evidence.proven import Proven, ProvenLedger, reads_proven
 from airflow_mlgov.evidence.signing import sign_statement
 from airflow_mlgov.evidence.statements import LedgerMark, PromotionStatement
 from airflow_mlgov.evidence.verification import believer, collect, only, verify_entry
+from airflow_mlgov.registry.protocol import ModelVersion
+from airflow_mlgov.release.explanation import Explanation, explain
+from airflow_mlgov.release.reconciliation import reconcile
+from airflow_mlgov.release.rollback import roll_back
 from tests.codes import raises_code
 from tests.fixtures.mlflow_server import MlflowServer
+from tests.fixtures.postgres import PASSWORD
 from tests.fixtures.shell import Run
 from tests.worlds.guarded import Guarded
-from tests.worlds.ledger_owner import copied, database
+from tests.worlds.ledger_owner import copied, database, relinked, rewrite
 
 OTHER = "f" * 64
 
@@ -145,3 +158,315 @@ def test_a_ledger_of_before_the_tree_is_brought_over_by_a_command(guarded: Guard
     assert not audit(guarded)[1]
     assert run("ledger", "rebuild", "--ledger", guarded.ledger_url)[0] == 0
     assert audit(guarded)[1]
+
+
+# -- the reader that rests on what a promotion is signed over ---------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def long_story(tmp_path_factory: pytest.TempPathFactory, mlflow_server: MlflowServer) -> Guarded:
+    """Two versions were promoted, and the third may be: most is before what the second promotion is signed over."""
+    guarded = Guarded(tmp_path_factory.mktemp("long"), mlflow_server)
+    guarded.promote(guarded.green(1.0))
+    guarded.promote(guarded.green(2.0))
+    guarded.green(3.0)
+    return guarded
+
+
+@pytest.fixture
+def long(long_story: Guarded, tmp_path: Path) -> Iterator[Guarded]:
+    places = long_story.places()
+    yield copied(long_story, tmp_path / "long")
+    assert long_story.places() == places
+
+
+def read(guarded: Guarded, *checkpoints: Head) -> Verified:
+    return ProvenLedger(guarded.ledger, guarded.trust).walk(checkpoints)
+
+
+def version(guarded: Guarded, number: int) -> ModelVersion:
+    return guarded.registry.resolve(f"{guarded.model}/{number}")
+
+
+def refused(guarded: Guarded, item: ModelVersion, code: str) -> None:
+    """Neither a promotion, nor a rollback, nor an explanation gets past it; nothing in MLflow moves."""
+    before = guarded.places()
+    with raises_code(EvidenceError, code):
+        guarded.promote(item, proven=True)
+    with raises_code(EvidenceError, code):
+        roll_back(replace(guarded.desk("promotion"), proven=True), guarded.model, "production", reason="it fails")
+    with raises_code(EvidenceError, code):
+        explained(guarded, item)
+    assert guarded.places() == before
+
+
+def explained(guarded: Guarded, item: ModelVersion) -> Explanation:
+    return explain(guarded.registry, item, ProvenLedger(guarded.ledger, guarded.trust), guarded.trust)
+
+
+def gate_of(guarded: Guarded, number: int) -> Entry:
+    """A gate's result on a version."""
+    digest = guarded.registry.subject(version(guarded, number)).digest
+    return guarded.ledger.entries([digest], kind="gate")[0]
+
+
+def base_of(guarded: Guarded) -> Head:
+    return Head(**promotions(guarded)[-1].checkpoint)
+
+
+def test_what_is_proven_is_what_a_walk_finds(long_story: Guarded) -> None:
+    walked, proven = long_story.ledger.walk(), read(long_story)
+    assert isinstance(proven, Proven)
+    assert proven.head == walked.head
+    assert 0 < base_of(long_story).size < walked.head.size
+    everything = walked.entries()
+    for entry in everything:
+        assert proven.entries([entry.subject_digest]) == walked.entries([entry.subject_digest])
+        assert proven.entries(kind=entry.kind) == walked.entries(kind=entry.kind)
+        assert proven.get(entry.seq) == entry
+        assert proven.newer(entry.seq) == everything[entry.seq :]
+    for model in (long_story.model, "another", long_story.model[:-1]):
+        assert proven.entries(model=model) == walked.entries(model=model)
+        assert proven.entries(kind="promotion", model=model) == walked.entries(kind="promotion", model=model)
+    assert proven.entries() == everything
+    assert proven.index().root == walked.index().root
+    long_story.validate()
+    later, now = proven.gone_on(), long_story.ledger.walk()
+    assert (later.head, later.index().root) == (now.head, now.index().root)
+    assert later.entries(kind="gate") == now.entries(kind="gate")
+    with raises_code(ConfigurationError, "ledger.no_entry"):
+        later.get(now.head.size + 1)
+
+
+def test_what_is_proven_is_what_a_walk_finds_on_postgresql(
+    mlflow_server: MlflowServer, tmp_path: Path, postgres: str
+) -> None:
+    url = make_url(postgres).set(password=PASSWORD).render_as_string(hide_password=False)
+    guarded = Guarded(tmp_path, mlflow_server, ledger_url=url)
+    guarded.promote(guarded.green(1.0))
+    guarded.promote(guarded.green(2.0))
+    walked, proven = guarded.ledger.walk(), read(guarded)
+    assert isinstance(proven, Proven)
+    for entry in walked.entries():
+        assert proven.entries([entry.subject_digest]) == walked.entries([entry.subject_digest])
+        assert proven.entries(kind=entry.kind) == walked.entries(kind=entry.kind)
+    for model in (guarded.model, guarded.model[:-1], "%", "cred_t"):
+        assert proven.entries(model=model) == walked.entries(model=model)
+    assert proven.index().root == walked.index().root
+    assert explained(guarded, version(guarded, 2)).allowed
+
+
+def test_a_story_by_proofs_is_the_story_by_a_walk(guarded: Guarded) -> None:
+    """Promoted twice, refused once, rolled back, each on what was proven; then each is explained in both ways."""
+    guarded.promote(guarded.green(1.0), proven=True)
+    second = guarded.green(2.0)
+    guarded.promote(second, proven=True)
+    third = guarded.green(3.0)
+    guarded.weigh(third, ratio=0.5)
+    assert guarded.refused(third, proven=True) == {"gate.not_passed", "bound.not_met", "approval.missing"}
+    roll_back(replace(guarded.desk("promotion"), proven=True), guarded.model, "production", reason="it fails")
+    assert isinstance(read(guarded), Proven)
+    for number in (1, 2, 3):
+        by_walk, by_proof = guarded.explain(version(guarded, number)), explained(guarded, version(guarded, number))
+        assert by_walk == by_proof
+        assert by_walk.allowed == (number == 1)
+    for how in (False, True):
+        desk = replace(guarded.desk("reconcile"), proven=how)
+        assert reconcile(desk, revert=False, models=[guarded.model]).open == ()
+    assert audit(guarded)[1]
+
+
+def test_few_rows_are_read_of_what_is_about_others(long: Guarded) -> None:
+    """A row about nobody of this story is not looked at; the auditor's walk is what finds it."""
+    (other,) = [entry for entry in long.ledger.entries(kind="provenance") if entry.seq < base_of(long).size][:1]
+    spoil(long, f"UPDATE mlgov_ledger SET recorded_at = '2020' WHERE seq = {other.seq}")
+    assert read(long).entries(["e" * 64]) == []
+    with raises_code(EvidenceError, "ledger.entry_changed"):
+        read(long).entries(kind="provenance")
+    with raises_code(EvidenceError, "ledger.entry_changed"):
+        audit(long)
+
+
+def test_a_row_that_is_hidden(long: Guarded) -> None:
+    gate = gate_of(long, 2)
+    assert gate.seq <= base_of(long).size
+    spoil(long, f"DELETE FROM mlgov_ledger WHERE seq = {gate.seq}")
+    refused(long, version(long, 2), "index.entry_hidden")
+    with raises_code(EvidenceError, "ledger.entry_missing"):
+        read(long).get(gate.seq)
+
+
+def test_a_row_that_is_filed_under_another_key(long: Guarded) -> None:
+    """The entry is about two keys, and is dropped from one."""
+    gate = gate_of(long, 2)
+    spoil(long, f"UPDATE mlgov_ledger SET subject_name = 'models:/x/1' WHERE seq = {gate.seq}")
+    with raises_code(EvidenceError, "index.entry_hidden"):
+        read(long).entries(model=long.model)
+    with raises_code(EvidenceError, "ledger.entry_changed"):
+        read(long).entries([gate.subject_digest])
+    with raises_code(EvidenceError, "ledger.entry_changed"):
+        read(long).entries(model="x")
+    spoil(long, f"UPDATE mlgov_ledger SET subject_digest = '{OTHER}' WHERE seq = {gate.seq}")
+    refused(long, version(long, 2), "index.entry_hidden")
+
+
+def test_a_row_that_is_put_in_once_more(long: Guarded) -> None:
+    """In the place of another, whole, under the right hash of its number."""
+    gate, second = gate_of(long, 2), long.ledger.get(2)
+    row = asdict(gate)
+    bound = {name: row[name] for name in row if name not in ("seq", "prev", "hash", "envelope")}
+    own = link(second.prev, 2, bound)
+    spoil(
+        long,
+        "DELETE FROM mlgov_ledger WHERE seq = 2",
+        f"INSERT INTO mlgov_ledger SELECT 2, '{second.prev}', '{own}', recorded_at, kind, subject_digest, "
+        f"subject_name, envelope_sha256, envelope FROM mlgov_ledger WHERE seq = {gate.seq}",
+    )
+    with raises_code(EvidenceError, "index.entry_foreign"):
+        read(long).entries([gate.subject_digest])
+    with raises_code(EvidenceError, "proof.wrong"):
+        read(long).get(2)
+
+
+def test_an_inner_node_that_is_edited(long: Guarded) -> None:
+    gate = gate_of(long, 2)
+    beside = gate.seq - 1 >> 1 ^ 1
+    spoil(long, f"UPDATE mlgov_ledger_nodes SET hash = '{OTHER}' WHERE level = 1 AND place = {beside}")
+    with raises_code(EvidenceError, "proof.wrong"):
+        read(long).entries([gate.subject_digest])
+    spoil(long, f"UPDATE mlgov_ledger_nodes SET hash = '{OTHER}'")
+    refused(long, version(long, 2), "tree.root_wrong")
+    spoil(long, "DELETE FROM mlgov_ledger_nodes")
+    refused(long, version(long, 2), "tree.node_missing")
+
+
+def test_an_index_that_is_edited_removed_or_of_another_ledger(long: Guarded, story: Guarded) -> None:
+    spoil(long, "UPDATE mlgov_ledger_index SET node = (SELECT max(node) FROM mlgov_ledger_index)")
+    refused(long, version(long, 2), "index.node_wrong")
+    with closing(sqlite3.connect(database(story))) as raw:
+        others = raw.execute("SELECT hash, node FROM mlgov_ledger_index").fetchall()
+    spoil(long, "DELETE FROM mlgov_ledger_index")
+    with closing(sqlite3.connect(database(long))) as raw, raw:
+        raw.executemany("INSERT INTO mlgov_ledger_index VALUES (?, ?)", others)
+    refused(long, version(long, 2), "index.node_missing")
+
+
+def test_an_old_index_root_under_a_new_head(long: Guarded) -> None:
+    """By a stolen key; the database shows more than that index names. The auditor finds it whatever the database
+    shows."""
+    old, new = promotions(long)
+    base = long.ledger.walk().head
+    stolen(long, long.ledger, **(base.mark | {"index_root": old.checkpoint["index_root"]}))
+    with raises_code(EvidenceError, "index.entry_foreign"):
+        read(long).entries(model=long.model)
+    with raises_code(EvidenceError, "index.root_wrong"):
+        audit(long)
+    assert new.checkpoint["index_root"] != old.checkpoint["index_root"]
+
+
+def test_a_promotion_of_another_ledger(long: Guarded, story: Guarded) -> None:
+    last = long.ledger.walk().entries()[-1]
+    theirs = story.ledger.entries(kind="promotion")[-1]
+    row = relinked([*({**asdict(entry)} for entry in long.ledger.entries()), asdict(theirs)])[-1]
+    assert row["prev"] == last.hash
+    marks = ", ".join("?" * len(row))
+    with closing(sqlite3.connect(database(long))) as raw, raw:
+        raw.execute(f"INSERT INTO mlgov_ledger ({', '.join(row)}) VALUES ({marks})", [*row.values()])
+    own, others = (json.loads(each.trust_file.read_text()) for each in (long, story))
+    long.trust_file.write_text(json.dumps(own | {"keys": own["keys"] + others["keys"]}))  # it is even believed here
+    refused(long, version(long, 2), "tree.root_wrong")
+
+
+def test_an_entry_deleted_and_all_made_again_by_the_databases_owner(long: Guarded) -> None:
+    gate = gate_of(long, 2)
+    rewrite(long, lambda rows: [row for row in rows if row["seq"] != gate.seq])
+    tree = HashTree(bytes.fromhex(entry.hash) for entry in (Entry(**row) for row in rows_of(long)))
+    spoil(long, "DELETE FROM mlgov_ledger_nodes")
+    with long.ledger.beside() as connection:
+        fill(connection, tree)
+    refused(long, version(long, 2), "tree.root_wrong")
+
+
+def rows_of(guarded: Guarded) -> list[dict[str, Any]]:
+    with closing(sqlite3.connect(database(guarded))) as raw:
+        raw.row_factory = sqlite3.Row
+        return [dict(row) for row in raw.execute("SELECT * FROM mlgov_ledger ORDER BY seq")]
+
+
+def test_checkpoints_of_each_size_hold_and_no_other_does(long: Guarded) -> None:
+    entries = long.ledger.walk().entries()
+    heads = [verified(entries[:size]).head for size in range(1, len(entries) + 1)]
+    read(long, *heads)
+    base = base_of(long)
+    for head in (heads[2], heads[base.size - 1], heads[-1]):
+        for wrong in (
+            head._replace(root=OTHER),
+            head._replace(origin="mlgov-ledger/other"),
+            head._replace(size=head.size - 1),
+            Head(head.size, "", OTHER, "a note"),
+        ):
+            with raises_code(EvidenceError, "checkpoint.differs"):
+                read(long, *heads, wrong)  # two of one size are a split view
+
+
+def test_the_tail_cut(long: Guarded) -> None:
+    size = long.ledger.last()[0]
+    mark = open_checkpoint(make_checkpoint(long.ledger, long.signer("checkpoint"), long.context()), long.trust)
+    spoil(long, f"DELETE FROM mlgov_ledger WHERE seq > {size - 1}")
+    read(long)  # nobody else knows of what was cut
+    with raises_code(EvidenceError, "ledger.tail_cut"):
+        read(long, mark)
+    with raises_code(EvidenceError, "ledger.tail_cut"):
+        long.promote(version(long, 3), checkpoints=(mark,), proven=True)
+    spoil(long, f"DELETE FROM mlgov_ledger WHERE seq = {base_of(long).size + 1}")
+    refused(long, version(long, 2), "ledger.entry_missing")
+
+
+def test_a_key_that_has_ended_is_believed_nothing_of_the_ledger(long: Guarded) -> None:
+    keys = json.loads(long.trust_file.read_text())
+    for key in keys["keys"]:
+        if "promotion" in key["duties"]:
+            key["valid_until"] = datetime.now(UTC).isoformat()
+    long.trust_file.write_text(json.dumps(keys))
+    assert not isinstance(read(long), Proven)
+    assert isinstance(ProvenLedger(long.ledger, long.trust, datetime.now(UTC) - timedelta(hours=1)).walk(), Proven)
+
+
+def test_a_promotion_that_does_not_verify_is_no_base(long: Guarded) -> None:
+    own = read(long)
+    newest = long.ledger.entries(kind="promotion")[-1]
+    statement = verify_entry(newest, long.trust).statement
+    assert isinstance(statement, PromotionStatement)
+    forged = replace(statement, checkpoint={**long.ledger.walk().head.mark, "index_root": OTHER}, ledger=None)
+    long.ledger.append(sign_statement(forged.as_json(), long.signer("waiver")))
+    again = read(long)
+    assert isinstance(own, Proven)
+    assert isinstance(again, Proven)
+    assert again.head.size == own.head.size + 1
+
+
+def test_how_the_ledger_is_read_is_a_setting(long: Guarded, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is about others is looked at by a walk alone, which is what is done unless somebody says otherwise."""
+    assert (reads_proven(""), reads_proven("walk"), reads_proven("proven")) == (False, False, True)
+    entry = next(entry for entry in long.ledger.entries(kind="gate"))
+    other = long.registry.subject(version(long, 1)).digest
+    assert entry.subject_digest != other
+    for name, value in long.shell.items():
+        monkeypatch.setenv(name, value)
+    words = (
+        "verify",
+        f"models:/{long.model}/2",
+        "--ledger",
+        long.ledger_url,
+        "--trust",
+        str(long.trust_file),
+    )
+    for said, code in (("proven", 0), ("walk", 0), ("some", 2)):
+        monkeypatch.setenv("MLGOV_LEDGER_READS", said)
+        done = run(*words)
+        assert done[0] == code, (said, done)
+    spoil(long, f"DELETE FROM mlgov_ledger WHERE seq = {gate_of(long, 2).seq}")
+    monkeypatch.setenv("MLGOV_LEDGER_READS", "proven")
+    assert "it hides some" in run(*words)[2]
+    monkeypatch.setenv("MLGOV_LEDGER_READS", "walk")
+    assert "is missing" in run(*words)[2]

@@ -1,0 +1,328 @@
+"""What a decision reads of a ledger without a walk from its first entry: by proofs from what the newest promotion is
+signed over, and by a walk over all that came since.
+
+Whoever signed a promotion had walked, or proven in the same way, all that it is signed over: tree and index. What the
+index names is all that there is about a model, and each entry of it is read, hashed, and proven to stand in the tree.
+Anything missing or wrong is refused; a ledger of which nothing is signed so is walked from its first entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from airflow_mlgov.errors import ConfigurationError, EvidenceError
+from airflow_mlgov.evidence.chain import (
+    GENESIS,
+    Entry,
+    Head,
+    Trail,
+    Verified,
+    differs,
+    follow,
+    keys_of,
+    model_key,
+    require_own_hash,
+)
+from airflow_mlgov.evidence.hash_tree import leaf_hash, require_consistency, require_inclusion
+from airflow_mlgov.evidence.index_map import NOTHING, IndexMap
+from airflow_mlgov.evidence.ledger_index import Claim, claims, entries_about, read_nodes
+from airflow_mlgov.evidence.ledger_schema import index as index_table
+from airflow_mlgov.evidence.ledger_schema import table
+from airflow_mlgov.evidence.ledger_tree import StoredTree
+from airflow_mlgov.evidence.merkle import MerkleRoot
+from airflow_mlgov.evidence.verification import believer
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from airflow_mlgov.evidence.ledger import Ledger
+    from airflow_mlgov.evidence.signing import TrustRoot
+
+
+WALK, PROVEN = "walk", "proven"
+"""The values of ``[mlgov] ledger_reads``."""
+
+
+def reads_proven(said: str) -> bool:
+    """Whether ``[mlgov] ledger_reads`` asks for proofs; a walk where it says nothing.
+
+    :raises ConfigurationError: it says neither
+    """
+    if said not in ("", WALK, PROVEN):
+        raise ConfigurationError(f"[mlgov] ledger_reads is {WALK} or {PROVEN}, not {said!r}", code="ledger.reads")
+    return said == PROVEN
+
+
+@dataclass(frozen=True)
+class ProvenLedger:
+    """A ledger to be read by proofs, wherever records are read: for ``explain``, say."""
+
+    ledger: Ledger
+    trust: TrustRoot
+    now: datetime | None = None
+    """A key that has ended by then is believed nothing of the ledger; the moment of the read if None."""
+
+    def walk(self, checkpoints: Iterable[Head] = (), *, since: Verified | None = None) -> Verified:
+        """All that may be decided on.
+
+        :param checkpoints: verified checkpoints that were kept elsewhere
+        :param since: what was read before of the same ledger, which is gone on with; checkpoints are not asked for then
+        :raises EvidenceError: an entry, a node, a proof or a checkpoint does not hold
+        """
+        if since is not None:
+            return since.gone_on() if isinstance(since, Proven) else self.ledger.walk(since=since)
+        with self.ledger.reading() as connection:
+            claim = self._newest(connection)
+            if claim is not None:
+                return _read(self.ledger, connection, claim, tuple(checkpoints))
+        return self.ledger.walk(checkpoints)
+
+    def _newest(self, connection: Connection) -> Claim | None:
+        """What the newest promotion that verifies says; None if none says anything of an index."""
+        if not sa.inspect(connection).has_table(index_table.name):
+            return None
+        return next(claims(connection, believer(self.trust, self.now or datetime.now(UTC))), None)
+
+
+def _read(ledger: Ledger, connection: Connection, claim: Claim, checkpoints: tuple[Head, ...]) -> Proven:
+    base = claim.mark
+    tree = StoredTree(connection, base.size)
+    early = [item for item in checkpoints if 0 < item.size <= base.size]
+    tree.prepare(lambda wanted: [wanted.peaks(base.size), *(wanted.consistency(item.size) for item in early)])
+    running = MerkleRoot(base.size, tree.peaks(base.size))
+    if running.hexdigest() != base.root:
+        raise EvidenceError(
+            f"the ledger's tree is not the one that ledger:{claim.seq} is signed over: entries or nodes were changed, "
+            "or that promotion is of another ledger; `mlgov ledger verify` finds which",
+            code="tree.root_wrong",
+        )
+    for item in early:
+        _require_start(tree, base, item)
+    trail, tail = _Resumed(base, running), list[Entry]()
+    trail.past = _past(connection, tree, base)
+    later = [item for item in checkpoints if item.size > base.size]
+    follow(_after(connection, base.size), later, False, trail, lambda entry, _: tail.append(entry))
+    if trail.tree.size < claim.seq:
+        raise EvidenceError(
+            f"ledger entry {trail.tree.size + 1} is missing: ledger:{claim.seq} is there", code="ledger.entry_missing"
+        )
+    return Proven(ledger, base, trail, tail)
+
+
+def _require_start(tree: StoredTree, base: Head, checkpoint: Head) -> None:
+    """Refuse a checkpoint that is not of the start of what was signed."""
+    try:
+        path, roots = tree.consistency(checkpoint.size), [bytes.fromhex(item.root) for item in (checkpoint, base)]
+        require_consistency(checkpoint.size, base.size, roots[0], roots[1], path)
+    except EvidenceError as error:
+        if error.code != "proof.wrong":
+            raise
+        raise differs(checkpoint) from None
+    if checkpoint.head and checkpoint.origin != base.origin:
+        raise differs(checkpoint)
+
+
+def _after(connection: Connection, size: int) -> Iterable[Entry]:
+    query = sa.select(table).where(table.c.seq > size).order_by(table.c.seq)
+    return (Entry(**row) for row in connection.execution_options(yield_per=1000).execute(query).mappings())
+
+
+def _past(connection: Connection, tree: StoredTree, base: Head) -> Callable[[int], str]:
+    """Size -> hash of the last entry then, proven."""
+
+    def head_at(size: int) -> str:
+        if size == 0:
+            return GENESIS
+        found = str(connection.scalar(sa.select(table.c.hash).where(table.c.seq == size)))
+        tree.prepare(lambda wanted: wanted.inclusion(size - 1))
+        path = tree.inclusion(size - 1)
+        try:
+            leaf = leaf_hash(bytes.fromhex(found))
+        except ValueError:
+            return ""
+        require_inclusion(leaf, size - 1, base.size, path, bytes.fromhex(base.root))
+        return found
+
+    return head_at
+
+
+class _Resumed(Trail):
+    """A walk that goes on from what somebody has signed."""
+
+    def __init__(self, base: Head, tree: MerkleRoot) -> None:
+        super().__init__()
+        self.tree, self.heads = tree, bytearray.fromhex(base.head)
+        self.origin, self.prev, self._first = base.origin, base.head, base.size
+        self.past: Callable[[int], str] = str
+        """Size, before that -> hash of the last entry then."""
+
+    def _head_at(self, size: int) -> str:
+        if size < self._first:
+            return self.past(size)
+        at = 32 * (size - self._first)
+        return self.heads[at : at + 32].hex()
+
+
+class Proven(Verified):
+    """What was read so: all that came since was walked, and what is asked for of before is proven, each time to the
+    same root. Made by :meth:`ProvenLedger.walk` alone."""
+
+    _state: _Resumed
+    _ledger: Ledger
+    _base: Head
+    _index: IndexMap
+    _before: dict[str, list[Entry]]
+
+    def __init__(self, ledger: Ledger, base: Head, trail: _Resumed, tail: Sequence[Entry]) -> None:
+        super().__init__(trail, tail)
+        given = {
+            "_ledger": ledger,
+            "_base": base,
+            "_index": IndexMap(bytes.fromhex(base.index_root), partial(_load, ledger)),
+            "_before": {},
+        }
+        for name, value in given.items():
+            object.__setattr__(self, name, value)
+
+    def gone_on(self) -> Proven:
+        """With what was written since.
+
+        :raises EvidenceError: it does not follow
+        """
+        trail, tail = self._state.copy(), list(self._entries)
+        with self._ledger.reading() as connection:
+            known = tail.pop()
+            rows = iter(_after(connection, known.seq - 1))
+            if next(rows, None) != known:
+                raise EvidenceError(
+                    f"ledger entry {known.seq} was changed or removed while it was read", code="ledger.entry_changed"
+                )
+            tail.append(known)
+            trail.past = _past(connection, StoredTree(connection, self._base.size), self._base)
+            follow(rows, (), False, trail, lambda entry, _: tail.append(entry))
+        made = Proven(self._ledger, self._base, trail, tail)
+        object.__setattr__(made, "_index", self._index)
+        object.__setattr__(made, "_before", self._before)
+        return made
+
+    def index(self) -> IndexMap:
+        """See :meth:`Verified.index`."""
+        made, touched = self._index.copy(), dict[str, list[Entry]]()
+        for entry in self._entries:
+            for key in keys_of(entry):
+                touched.setdefault(key, []).append(entry)
+        made.prepare(touched)
+        for key, entries in touched.items():
+            mark = made.get(key)
+            for entry in entries:
+                mark = mark.of(entry.seq, entry.hash)
+            made.put(key, mark)
+        return made
+
+    def leaves(self) -> None:
+        """See :meth:`Verified.leaves`: the tree was kept before."""
+
+    def newer(self, size: int) -> Sequence[Entry]:
+        """See :meth:`Verified.newer`."""
+        if size >= self._base.size:
+            return self._entries[size - self._base.size :]
+        return [entry for entry in self._whole() if entry.seq > size]
+
+    def text(self, sha256: str) -> tuple[str, str] | None:
+        """Salt and text of what a person typed, as the database has them now."""
+        return self._ledger.texts([sha256]).get(sha256)
+
+    def entries(
+        self, digests: Iterable[str] | None = None, *, kind: str | None = None, model: str | None = None
+    ) -> list[Entry]:
+        """Entries in order; parameters as for :meth:`Verified.entries`. Of whoever asks for all, all is walked.
+
+        :raises EvidenceError: the database does not show what the index names, or what it shows is not in the tree
+        """
+        wanted = None if digests is None else frozenset(digests)
+        if wanted is not None:
+            keys = [f"digest:{digest}" for digest in wanted]
+        elif model is not None:
+            keys = [model_key(model)]
+        elif kind is not None:
+            keys = [f"kind:{kind}"]
+        else:
+            return self._whole()
+        before = {entry.seq: entry for entry in self._about(keys)}
+        start = "" if model is None else f"models:/{model}/"
+        return [
+            entry
+            for entry in (*(before[seq] for seq in sorted(before)), *self._entries)
+            if (wanted is None or entry.subject_digest in wanted)
+            and kind in (None, entry.kind)
+            and entry.subject_name.startswith(start)
+        ]
+
+    def get(self, seq: int) -> Entry:
+        """One entry; errors as of :meth:`Verified.get`."""
+        if not 1 <= seq <= self.head.size:
+            raise ConfigurationError(f"the ledger has no entry {seq}: it has {self.head.size}", code="ledger.no_entry")
+        if seq > self._base.size:
+            return self._entries[seq - self._base.size - 1]
+        found = self._ledger.read([seq])
+        if not found:
+            raise EvidenceError(f"ledger entry {seq} is missing", code="ledger.entry_missing")
+        with self._ledger.reading() as connection:
+            self._require_in_tree(connection, found)
+        return found[0]
+
+    def _about(self, keys: Iterable[str]) -> list[Entry]:
+        """All entries of before about some keys."""
+        new = [key for key in dict.fromkeys(keys) if key not in self._before]
+        if new:
+            self._index.prepare(new)
+            with self._ledger.reading() as connection:
+                found = {key: self._shown(connection, key) for key in new}
+                self._require_in_tree(connection, [entry for rows in found.values() for entry in rows])
+            self._before.update(found)
+        return [entry for key in keys for entry in self._before[key]]
+
+    def _shown(self, connection: Connection, key: str) -> list[Entry]:
+        """What the database shows about a key, which must be what the index names."""
+        named = self._index.get(key)
+        found = entries_about(connection, key, self._base.size, named.total + 1)
+        mark = NOTHING
+        for entry in found:
+            require_own_hash(entry)
+            mark = mark.of(entry.seq, entry.hash)
+        what = f"of the first {self._base.size} entries {named.total} are about {key.replace(':', ' ', 1)}"
+        if len(found) < named.total:
+            raise EvidenceError(
+                f"{what}, and the ledger's database shows {len(found)}: it hides some, or has filed them elsewhere",
+                code="index.entry_hidden",
+            )
+        if mark != named:
+            raise EvidenceError(
+                f"{what}, and the ledger's database shows others: somebody has put some there, or in their place",
+                code="index.entry_foreign",
+            )
+        return found
+
+    def _require_in_tree(self, connection: Connection, entries: Sequence[Entry]) -> None:
+        tree, size, root = StoredTree(connection, self._base.size), self._base.size, bytes.fromhex(self._base.root)
+        for entry in entries:
+            require_own_hash(entry)
+        tree.prepare(lambda wanted: [wanted.inclusion(entry.seq - 1) for entry in entries])
+        for entry in entries:
+            path = tree.inclusion(entry.seq - 1)
+            require_inclusion(leaf_hash(bytes.fromhex(entry.hash)), entry.seq - 1, size, path, root)
+
+    def _whole(self) -> list[Entry]:
+        size = self.head.size
+        return [entry for entry in self._ledger.walk([self.head]).entries() if entry.seq <= size]
+
+
+def _load(ledger: Ledger, names: Sequence[bytes]) -> dict[bytes, bytes]:
+    with ledger.reading() as connection:
+        return read_nodes(connection, names)
