@@ -240,7 +240,7 @@ def parse_yaml(text: str, source: str, what: str, *, plain: bool = False) -> Any
             loader.dispose()
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        problem = f"{source}{line}: the {what} is not YAML: {error.problem}"
+        problem = f"{source}{line}: the {what} is not YAML: {_problem(error, text)}"
         raise ConfigurationError(problem, code="file.not_yaml") from None
     except RecursionError:
         too_deep(source)
@@ -249,6 +249,14 @@ def parse_yaml(text: str, source: str, what: str, *, plain: bool = False) -> Any
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that no calendar has
         problem = f"{source}: the {what} is not YAML: {str(error).splitlines()[0]}"
         raise ConfigurationError(problem, code="file.not_yaml") from None
+
+
+def _problem(error: yaml.MarkedYAMLError, text: str) -> str:
+    """What is wrong, with the mend where the parser's words do not say it."""
+    lines = text.splitlines()
+    at = error.problem_mark.line if error.problem_mark else len(lines)
+    before = lines[at][: len(lines[at]) - len(lines[at].lstrip())] if at < len(lines) else ""
+    return "it is indented with a tab: indent with spaces" if "\t" in before else str(error.problem)
 
 
 def count_events(text: str, source: str, kind: type[Any] = PlainLoader) -> None:

@@ -48,6 +48,11 @@ def test_yaml_that_is_not_strict(text: str, code: str, where: str) -> None:
     assert str(error).startswith(f"{where}: ")
 
 
+def test_a_tab_is_named_where_it_indents() -> None:
+    error = refused("models:\n\tloans: 1\n")
+    assert (error.code, "f:2: " in str(error), "indent with spaces" in str(error)) == ("file.not_yaml", True, True)
+
+
 @pytest.mark.parametrize(
     ("text", "code"),
     [

@@ -37,6 +37,11 @@ _EXIT = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 3, Outcome.ERRO
 class _Gates(TyperGroup):
     """The gates of the catalogue, each loaded when it is asked for."""
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that is named first; one that there is not is told with what is near to it."""
+        self.commands: Any = dict.fromkeys(self.list_commands(ctx)) if self.get_command(ctx, args[0]) is None else {}
+        return super().resolve_command(ctx, args)
+
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - typer's
         """What each gate is called."""
         return [_called(gate) for gate in catalogue.load_all()]

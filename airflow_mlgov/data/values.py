@@ -224,6 +224,8 @@ def require_numbers(relation: Relation, columns: Mapping[str, str]) -> None:
         if _SORTS.get(kinds.get(name, ColumnKind.UNKNOWN), Sort.NUMBER) is not Sort.NUMBER or (
             kinds.get(name) is ColumnKind.NESTED
         ):
+            if not relation.rows(f"SELECT 1 FROM {relation.sql} LIMIT 1"):  # noqa: S608 - ours
+                raise ConfigurationError(f"{relation.name} has a header and no rows", code="data.empty")
             remark = relation.remark(name)
             raise ConfigurationError(
                 f'{role} column "{name}" must hold numbers, not {kinds[name]}' + (f": {remark}" if remark else ""),

@@ -355,7 +355,9 @@ def open_ledger(url: str | URL, timeout: float = 10.0, *, create: bool = True) -
     parsed = database_url(url)
     if parsed is None:
         raise ConfigurationError(
-            "the ledger must be a SQLAlchemy URL, such as sqlite:////var/lib/ledger.db", code="ledger.address"
+            "the ledger must be a SQLAlchemy URL, such as sqlite:////var/lib/ledger.db (of a file: sqlite:/// and its "
+            "path)",
+            code="ledger.address",
         )
     shown = shown_database(parsed)
     if parsed.get_backend_name() not in STEPS:

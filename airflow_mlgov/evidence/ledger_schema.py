@@ -226,6 +226,8 @@ def _version(connection: Connection, shown: str) -> int:
     version = connection.execute(sa.select(sa.func.max(_schema.c.version))).scalar() or 0
     if version > SCHEMA_VERSION:
         raise ConfigurationError(
-            f"the ledger {shown} has schema {version}; this package knows {SCHEMA_VERSION}", code="ledger.schema_newer"
+            f"the ledger {shown} has schema {version}; this package knows {SCHEMA_VERSION}: install the "
+            "version of airflow-provider-mlgov or mlgov-core here that wrote it",
+            code="ledger.schema_newer",
         )
     return int(version)

@@ -68,7 +68,8 @@ def parse_bounds(bounds: BoundsLike, known: Collection[str], *, source: str = "o
     if not parsed:
         raise ConfigurationError(
             f"no bounds at all ({source}): a gate without a bound decides nothing; "
-            f'write one such as {{"{min(known, default="metric")}": {{"min": 0.8}}}}',
+            f'write one such as {{"{min(known, default="metric")}": {{"min": 0.8}}}}, or --bound '
+            f"'{min(known, default='metric')}>=0.8' to a command",
             code="bound.missing",
         )
     joined: dict[str, MetricBound] = {}

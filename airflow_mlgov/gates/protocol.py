@@ -574,8 +574,10 @@ def _wrong(cls: type[GateSettings], problem: Any, where: str) -> ConfigurationEr
     name = str(problem["loc"][0]) if problem["loc"] else ""
     if problem["type"] == "missing":
         about = cls.model_fields[name].description
+        option = f"--{name.replace('_', '-')}"
         return ConfigurationError(
-            f"{where}: name the {about} as {name}, in the policy or where the gate is called", code="setting.missing"
+            f"{where}: {name} is missing, in the policy and where the gate is called ({option}): {about}",
+            code="setting.missing",
         )
     said = str(problem["msg"]).removeprefix("Value error, ").removeprefix("Input ")
     text = _WORDS.get(problem["type"], said)

@@ -75,7 +75,8 @@ class Examined:
         if why := why_open_to_all(document.source, "policy"):
             yield Mistake(document.source, ConfigurationError(why, code="policy.writable"))
         if not isinstance(document.content, dict):
-            what = f"{document.source}: the policy is empty; it needs `version: 1` and `models:`"
+            is_what = "empty" if document.content is None else "no mapping of keys to values"
+            what = f"{document.source}: the policy is {is_what}; it needs `version: 1` and `models:`"
             yield Mistake(document.source, ConfigurationError(what, code="policy.empty"))
             return
         misshapen = False

@@ -145,7 +145,11 @@ def _from_status(status: int, what: str, uri: str) -> MlgovError:
             code="registry.refused",
         )
     if status == 404:
-        return ConfigurationError(f"cannot {what}: MLflow at {uri} has no such thing", code="registry.not_found")
+        return ConfigurationError(
+            f"cannot {what}: MLflow at {uri} has no such thing; if nothing is found there, it may be "
+            "the address of something else",
+            code="registry.not_found",
+        )
     if 400 <= status < 500 and status not in (408, 429):
         return ConfigurationError(f"cannot {what}: MLflow at {uri} answered {status}", code="registry.invalid")
     return DependencyError(f"cannot {what}: MLflow at {uri} answered {status}", code="registry.down")

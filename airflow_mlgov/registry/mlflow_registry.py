@@ -41,6 +41,10 @@ _DIGITS = 10
 """Of a version's number; MLflow keeps no larger one."""
 
 
+_NO_SCHEME = re.compile(r"[\w-]+(\.[\w-]+)*:\d{1,5}(/.*)?")
+"""A host and a port, which MLflow would take for a folder."""
+
+
 class MlflowRegistry:
     """An MLflow registry and the identity to use with it. Connects at the first call.
 
@@ -62,6 +66,8 @@ class MlflowRegistry:
         tracking_uri: str | None = None,
         identity: RegistryIdentity | None = None,
     ) -> None:
+        if _NO_SCHEME.fullmatch(uri):
+            raise ConfigurationError(f"{uri} is no address of MLflow: write http://{uri}", code="registry.address")
         self.identity = identity or RegistryIdentity.at(uri)
         """Its name, and the addresses that lead to it."""
         if one_spelling(uri) not in self.identity.addresses:

@@ -29,7 +29,9 @@ def vault_errors(what: str, *, login: bool = False) -> Iterator[None]:
         raise _refused(what) from error
     except vault.InvalidPath as error:
         raise ConfigurationError(
-            f"cannot {what}: Vault has nothing at this path or mount", code="vault.no_path"
+            f"cannot {what}: Vault has nothing at this path or mount: look at the name and at the mount "
+            "(vault:MOUNT/KEY where Transit is not at transit)",
+            code="vault.no_path",
         ) from error
     except (vault.InvalidRequest, vault.ParamValidationError, vault.UnsupportedOperation) as error:
         if login:
@@ -50,8 +52,19 @@ def vault_errors(what: str, *, login: bool = False) -> Iterator[None]:
         ) from error
     except requests.exceptions.RequestException as error:
         raise DependencyError(
-            f"cannot {what}: Vault cannot be reached ({type(error).__name__})", code="vault.down"
+            f"cannot {what}: Vault cannot be reached ({type(error).__name__}){_mend(error)}", code="vault.down"
         ) from error
+
+
+def _mend(error: Exception) -> str:
+    """What to look at, by what a connection has failed of; never what a server said."""
+    from requests import exceptions
+
+    if isinstance(error, exceptions.SSLError):
+        return ": it speaks plain http, or its certificate is not trusted (VAULT_CACERT)"
+    if isinstance(error, exceptions.InvalidSchema | exceptions.MissingSchema | exceptions.InvalidURL):
+        return ": its address must be like https://vault.example:8200"
+    return ": is its address (VAULT_ADDR, or the connection's host and port) right, and is it up?"
 
 
 def _refused(what: str) -> AccessError:

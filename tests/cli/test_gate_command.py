@@ -37,6 +37,15 @@ def test_a_gate_goes_by_its_name_and_by_its_short_one(run: Any) -> None:
     for name in ("data", "data_validation", "data-validation", "features"):
         assert run("gate", name, "--help")[0] == 0
     assert run("gate", "nothing", "--help")[0] == 2
+    _, _, err = run("gate", "performence")
+    assert "Did you mean 'performance'?" in err
+
+
+def test_a_csv_of_a_header_alone_is_said_to_be_that(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("y,s\n")
+    words = ["--label", "y", "--score", "s", "--bound", "roc_auc>=0.9"]
+    code, _, err = run("gate", "performance", "--data", tmp_path / "t.csv", *words)
+    assert (code, "has a header and no rows" in err) == (2, True), err
 
 
 def test_a_share_of_nothing_is_a_setting_too(run: Any, tmp_path: Path) -> None:
@@ -59,7 +68,7 @@ def test_groups_are_named_on_the_command_line(run: Any, tmp_path: Path) -> None:
 def test_a_setting_that_is_wrong_is_bad_usage(run: Any, tmp_path: Path) -> None:
     words = ["gate", "performance", "--data", _table(tmp_path), "--score", "s", "--bound", "roc_auc>=0.9"]
     code, _, err = run(*words)
-    assert (code, "name the column of the truth as label" in err) == (2, True)
+    assert (code, "label is missing, in the policy and where the gate is called (--label)" in err) == (2, True)
     code, _, err = run(*words, "--label", "y", "--min-slice-size", "0")
     assert (code, "min_slice_size should be greater than or equal to 1" in err) == (2, True)
 

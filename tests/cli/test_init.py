@@ -72,6 +72,33 @@ def test_what_is_drafted_holds_and_imports_nothing_of_the_demo(run: Run, data: P
     assert "have olga approve it" in out
 
 
+def test_trees_are_among_what_the_drafted_dag_has_mlflow_write(run: Run, data: Path, tmp_path: Path) -> None:
+    """MLflow refuses a model of types that are not named, after it was trained."""
+    from sklearn.ensemble import (
+        ExtraTreesClassifier,
+        GradientBoostingClassifier,
+        HistGradientBoostingClassifier,
+        RandomForestClassifier,
+    )
+    from skops.io import dumps, get_untrusted_types
+
+    assert run("init", tmp_path / "new", *options(data, approver="olga"))[0] == 0
+    (dag,) = (tmp_path / "new" / "dags").glob("*.py")
+    (named,) = (
+        ast.literal_eval(node.value)
+        for node in ast.parse(dag.read_text()).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "TRUSTED"
+    )
+    for kind in (
+        ExtraTreesClassifier,
+        GradientBoostingClassifier,
+        HistGradientBoostingClassifier,
+        RandomForestClassifier,
+    ):
+        model = kind(random_state=1).fit([[0.0], [1.0]] * 20, [0, 1] * 20)
+        assert set(get_untrusted_types(data=dumps(model))) <= set(named), kind.__name__
+
+
 def test_nothing_that_exists_is_overwritten(run: Run, data: Path, tmp_path: Path) -> None:
     for name in ("trust.json", "vault.sh", "dags/include/mlgov.yaml"):
         folder = tmp_path / name.replace("/", "-")

@@ -323,3 +323,8 @@ def test_a_space_may_be_written_as_in_a_url(registry, mlflow_server):
     assert registry.resolve("models:/two%20words/1").name == "two words"
     mlflow_server.register("two%20words")
     assert registry.resolve("models:/two%20words/1").name == "two%20words"
+
+
+def test_an_address_without_a_scheme_is_not_taken_for_a_folder() -> None:
+    with pytest.raises(ConfigurationError, match=r"write http://127\.0\.0\.1:5000"):
+        MlflowRegistry("127.0.0.1:5000")
