@@ -132,6 +132,36 @@ import airflow_mlgov.demo.story
 """
 """Everything that Airflow looks for is there."""
 
+PROVIDERS = """
+import subprocess, sys
+from pathlib import Path
+command = [Path(sys.executable).parent / "airflow", "providers", "list", "--output", "plain"]
+print(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+"""
+"""What Airflow's own command lists."""
+
+DRAFTED = """
+import sys
+from airflow.sdk import DAG
+sys.path.insert(0, {dags!r})
+import loans_training
+assert isinstance(loans_training.dag, DAG)
+print(*loans_training.dag.task_ids)
+"""
+
+
+def starts_quickly(beside: Installed, folder: Path) -> None:
+    """The README's commands for a model of one's own, where there is the wheel and no tree."""
+    people().assign(row=range(len(people()))).to_csv(folder / "p.csv", index=False)
+    drafted = ["--train", folder / "p.csv", "--test", folder / "p.csv", "--label", "y", "--positive-label", 1]
+    words = [*drafted, "--sensitive", "sex", "--row-id", "row", "--function", "my_training:train", "--approver", "olga"]
+    code, _, err = beside.run("init", folder / "governed", "--model", "loans", *words)
+    assert code == 0, err
+    assert beside.run("policy", "check", folder / "governed" / "dags" / "include" / "mlgov.yaml")[0] == 0
+    tasks = beside.python(DRAFTED.format(dags=str(folder / "governed" / "dags"))).split()
+    assert {"validate_data", "train", "register", "performance", "fairness", "approve", "promote"} == set(tasks)
+
+
 BLOCKED = """
 import importlib, sys
 class NoAirflow:
@@ -287,6 +317,8 @@ def test_the_provider_comes_with_all_that_its_operators_and_commands_are(
     beside.python(LOADED)
     code, _, err = beside.run("suite", "propose", "--data", "delta:/nowhere")
     assert (code, "pip install 'airflow-provider-mlgov[delta]'" in err) == (2, True), err
+    assert "airflow-provider-mlgov" in beside.python(PROVIDERS)
+    starts_quickly(beside, tmp_path)
     done = subprocess.run(
         [sys.executable, "-m", "uv", "pip", "check", "--quiet", "--python", str(beside.folder / "bin" / "python")],
         capture_output=True, text=True, check=False, timeout=300,

@@ -5,11 +5,13 @@ import os
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
 from airflow_mlgov.operators import _telling
 from airflow_mlgov.operators.fairness import FairnessGateOperator
+from airflow_mlgov.progress import counting
 from tests.worlds.release import Release
 
 
@@ -104,3 +106,16 @@ def test_a_statsd_server_receives_them() -> None:
             received.append(server.recv(4096).decode())
     assert "airflow.mlgov.promotion:1|c" in received
     assert received[-1].endswith("|ms")
+
+
+def test_a_task_logs_how_far_it_has_come(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(_telling, "_LINES", 0.01)
+    with (
+        caplog.at_level(logging.INFO, "airflow.task"),
+        _telling.told_how_far("the model is hashed"),
+        counting("GB are hashed", 10_000_000_000) as more,
+    ):
+        more(2_500_000_000)
+        while "25 %" not in caplog.text:
+            time.sleep(0.01)
+    assert "the model is hashed: 2.5 of 10.0 GB are hashed (25 %) … 0 s" in caplog.text
