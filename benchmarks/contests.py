@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import data, release
+from benchmarks import data, ledger, release
 from benchmarks.contests_of_models import contests_of_models
 from benchmarks.measure import Contender, Contest, Target
 
@@ -39,6 +39,11 @@ class Sizes:
     def results(self) -> int:
         """Of one model, that a decision is made over."""
         return min(self.rows // 100, 1_000)
+
+    @property
+    def entries(self) -> int:
+        """Of a ledger, of which one model has forty."""
+        return 1_000_000 if self.is_big else min(self.rows // 100, 100_000)
 
     @property
     def files(self) -> int:
@@ -93,6 +98,7 @@ def contests(folder: Path, sizes: Sizes) -> dict[str, Callable[[], Contest]]:
         "start-help": _start_help,
         "start-gate": lambda: _start_gate(folder),
         "release-decision": lambda: _decision(folder, sizes.results),
+        "release-ledger": lambda: _ledger(folder, sizes.entries),
         "release-rules": _rules,
         "release-files": lambda: _many_files(folder, sizes.files),
         "memory-fairness": lambda: _memory(folder, sizes, "fairness"),
@@ -344,6 +350,22 @@ def _decision(folder: Path, results: int) -> Contest:
         ),
         (("the signatures alone", Target("cpu_seconds", at_most=1.5)),),
         "Both walk the ledger. Ours also holds each statement to its form, and asks the rules in another process.",
+    )
+
+
+def _ledger(folder: Path, entries: int) -> Contest:
+    few, many = (str(ledger.many_models(folder, size)) for size in (min(entries, 1_000), entries))
+    return Contest(
+        "release-ledger",
+        f"the evidence about one model, by proofs, in a ledger of {_many(entries)} entries",
+        (
+            Contender("in many entries", "ledger:read", {"path": many, "proven": True, "times": 5}),
+            Contender("in a thousand", "ledger:read", {"path": few, "proven": True, "times": 5}),
+            Contender("in many, walked", "ledger:read", {"path": many, "proven": False, "times": 1}),
+        ),
+        (("in a thousand", Target("work_seconds", at_most=1.3)),),
+        f"The model has {ledger.RESULTS} results; {ledger.SINCE} entries came since the newest promotion. By proofs it "
+        "is read five times, by a walk once.",
     )
 
 

@@ -74,8 +74,7 @@ class StoredTree(Tree):
             for row in self._connection.execute(of_leaves):
                 self._keep((0, row.seq - 1), row.hash, leaf_hash)
         for inner in _parts(place for place in wanted if place[0]):
-            of_inner = sa.select(nodes).where(sa.tuple_(nodes.c.level, nodes.c.place).in_(inner))
-            for row in self._connection.execute(of_inner):
+            for row in self._connection.execute(sa.select(nodes).where(_any_of(inner))):
                 self._keep((row.level, row.place), row.hash, bytes)
 
     def _keep(self, place: Place, text: str, of: Callable[[bytes], bytes]) -> None:
@@ -186,6 +185,14 @@ def require_tree(connection: Connection, tree: HashTree) -> None:
             "tree; `mlgov ledger rebuild` makes it again from the entries",
             code="tree.node_missing",
         )
+
+
+def _any_of(places: Iterable[Place]) -> sa.ColumnElement[bool]:
+    """Level by level: SQLite reads the whole table for pairs in a list."""
+    by_level: dict[int, list[int]] = {}
+    for level, place in places:
+        by_level.setdefault(level, []).append(place)
+    return sa.or_(*(sa.and_(nodes.c.level == level, nodes.c.place.in_(found)) for level, found in by_level.items()))
 
 
 def _parts(rows: Iterable[T], size: int = _BATCH) -> Iterator[list[T]]:

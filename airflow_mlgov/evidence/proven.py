@@ -178,6 +178,8 @@ class Proven(Verified):
     _base: Head
     _index: IndexMap
     _before: dict[str, list[Entry]]
+    _sure: dict[int, str]
+    """Number -> hash of each entry that was proven to stand in the tree."""
 
     def __init__(self, ledger: Ledger, base: Head, trail: _Resumed, tail: Sequence[Entry]) -> None:
         super().__init__(trail, tail)
@@ -186,6 +188,7 @@ class Proven(Verified):
             "_base": base,
             "_index": IndexMap(bytes.fromhex(base.index_root), partial(_load, ledger)),
             "_before": {},
+            "_sure": {},
         }
         for name, value in given.items():
             object.__setattr__(self, name, value)
@@ -209,6 +212,7 @@ class Proven(Verified):
         made = Proven(self._ledger, self._base, trail, tail)
         object.__setattr__(made, "_index", self._index)
         object.__setattr__(made, "_before", self._before)
+        object.__setattr__(made, "_sure", self._sure)
         return made
 
     def index(self) -> IndexMap:
@@ -273,6 +277,7 @@ class Proven(Verified):
         found = self._ledger.read([seq])
         if not found:
             raise EvidenceError(f"ledger entry {seq} is missing", code="ledger.entry_missing")
+        require_own_hash(found[0])
         with self._ledger.reading() as connection:
             self._require_in_tree(connection, found)
         return found[0]
@@ -309,14 +314,15 @@ class Proven(Verified):
             )
         return found
 
-    def _require_in_tree(self, connection: Connection, entries: Sequence[Entry]) -> None:
+    def _require_in_tree(self, connection: Connection, entries: Iterable[Entry]) -> None:
+        """Refuse entries, each of its own right hash, that do not stand in the tree."""
         tree, size, root = StoredTree(connection, self._base.size), self._base.size, bytes.fromhex(self._base.root)
-        for entry in entries:
-            require_own_hash(entry)
-        tree.prepare(lambda wanted: [wanted.inclusion(entry.seq - 1) for entry in entries])
-        for entry in entries:
+        new = [entry for entry in entries if self._sure.get(entry.seq) != entry.hash]
+        tree.prepare(lambda wanted: [wanted.inclusion(entry.seq - 1) for entry in new])
+        for entry in new:
             path = tree.inclusion(entry.seq - 1)
             require_inclusion(leaf_hash(bytes.fromhex(entry.hash)), entry.seq - 1, size, path, root)
+            self._sure[entry.seq] = entry.hash
 
     def _whole(self) -> list[Entry]:
         size = self.head.size

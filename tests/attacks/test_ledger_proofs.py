@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
@@ -274,6 +275,29 @@ def test_a_story_by_proofs_is_the_story_by_a_walk(guarded: Guarded) -> None:
         desk = replace(guarded.desk("reconcile"), proven=how)
         assert reconcile(desk, revert=False, models=[guarded.model]).open == ()
     assert audit(guarded)[1]
+
+
+def test_no_read_goes_along_the_whole_ledger(long_story: Guarded) -> None:
+    """By the plans that SQLite makes of what is asked, whatever the ledger's size."""
+    ledger, asked = long_story.ledger, list[tuple[str, Any]]()
+    sa.event.listen(ledger._engine, "before_cursor_execute", lambda *given: asked.append((given[2], given[3])))
+    proven = ProvenLedger(ledger, long_story.trust).walk()
+    assert isinstance(proven, Proven)
+    proven.entries(model=long_story.model)
+    proven.entries([gate_of(long_story, 2).subject_digest])
+    proven.entries(kind="policy")
+    proven.get(3)
+    with closing(sqlite3.connect(database(long_story))) as raw:
+        plans = [
+            (step[3], text)
+            for text, values in asked
+            if text.startswith("SELECT") and "mlgov_ledger" in text
+            for step in raw.execute(f"EXPLAIN QUERY PLAN {text}", values).fetchall()
+        ]
+    assert len(plans) > 10
+    tail = "SEARCH mlgov_ledger USING INTEGER PRIMARY KEY (rowid>?)"  # what came since
+    along = [plan for plan in plans if "SCAN mlgov" in plan[0] or ("(rowid" in plan[0] and "=?" not in plan[0])]
+    assert [plan for plan in along if plan[0] != tail] == []
 
 
 def test_few_rows_are_read_of_what_is_about_others(long: Guarded) -> None:

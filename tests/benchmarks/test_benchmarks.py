@@ -57,6 +57,7 @@ def _measured(contest: Contest) -> Measured:
         "start-help",
         "start-gate",
         "release-decision",
+        "release-ledger",
         "release-files",
     ],
 )
