@@ -64,6 +64,10 @@ def target_nodes(model: Subject, target: Target) -> tuple[Node, ...]:
 def registry_namespace(registry: str) -> str:
     """``mlflow://host:port`` for a server; a registry of another kind, or with a name of its own, by that."""
     scheme, separator, rest = registry.partition("://")
+    if separator:
+        authority, slash, path = re.split("[?#]", rest, maxsplit=1)[0].partition("/")
+        rest = f"{authority.rpartition('@')[2]}{slash}{path}"
+        registry = f"{scheme}://{rest}"
     if separator and scheme not in ("http", "https"):
         return registry
     return f"mlflow://{rest if separator else registry}".rstrip("/")
@@ -121,9 +125,9 @@ def _rows_node(where: str, kind: str, what: str, sha256: str | None) -> Node:
     if scheme == "sqlite":
         namespace, names = f"sqlite://{parts.path.removeprefix('/')}", [what]
     elif scheme == "sc":
-        namespace, names = f"spark://{parts.netloc}", [what]
+        namespace, names = f"spark://{parts.netloc.rpartition('@')[2]}", [what]
     elif scheme == "bigquery":
-        namespace, names = "bigquery", [*filter(None, (parts.netloc, database)), what]
+        namespace, names = "bigquery", [*filter(None, (parts.netloc.rpartition("@")[2], database)), what]
     else:
         port = parts.port or _PORTS.get(scheme)
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 PRODUCER = f"urn:airflow-mlgov:provider:{__version__}"
 _MOST_CHECKS = 500
 _MOST_CHARACTERS = 500
+_MOST_TABLES = 500
+_LONGEST_QUERY = 10_000
+"""Characters; the parser ends its process where a longer one nests too deeply (``1+1+…``)."""
 _NAMED = re.compile(r"(?P<kind>\w+)[(\[](?P<of>.*)[)\]](?: #\d+)?", re.DOTALL)
 _NULLS = "expect_column_values_to_not_be_null"
 
@@ -93,12 +96,14 @@ def lineage_of(flow: Flow) -> OperatorLineage:
 
 
 def _tables(node: Node, query: str) -> Iterator[Node]:
-    """The tables that a query reads, as far as OpenLineage's own parser knows them."""
+    """The tables that a query reads, as far as OpenLineage's own parser knows them; none of one that is too long."""
     from airflow.providers.openlineage.sqlparser import SQLParser
 
+    if len(query) > _LONGEST_QUERY:
+        return
     dialect, database = node.namespace.partition(":")[0], node.name.rpartition("query ")[0].rstrip(".")
     found = SQLParser(dialect=dialect, default_schema=DEFAULT_SCHEMAS.get(dialect)).parse(query)
-    for table in found.in_tables if found else ():
+    for table in found.in_tables[:_MOST_TABLES] if found else ():
         names = [table.schema or database] if dialect == "mysql" else [table.database or database, table.schema]
         name = ".".join(filter(None, (*names, table.name)))
         yield replace(node, name=name, kind="TABLE", sha256=None)

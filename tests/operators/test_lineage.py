@@ -31,7 +31,7 @@ pytest.importorskip(
     "airflow.providers.openlineage", reason="an extra: pip install 'airflow-provider-mlgov[openlineage]'"
 )
 
-from airflow_mlgov.operators._dataset_names import data_node, model_node, node_of
+from airflow_mlgov.operators._dataset_names import data_node, model_node, node_of, registry_namespace
 
 DAG = Path(__file__).parent / "dags" / "released.py"
 OURS = Path(inspect.getfile(node_of)).parent / "facets.schema.json"
@@ -73,6 +73,62 @@ OURS = Path(inspect.getfile(node_of)).parent / "facets.schema.json"
 def test_a_data_set_has_the_name_that_others_give_it(evidence: str, namespace: str, name: str) -> None:
     node = data_node(evidence)
     assert (node.namespace, node.name) == (namespace, name)
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        "postgresql://me:hunter2@db/credit#table=loans",
+        "sc://me:hunter2@spark:15002/;token=hunter2#table=loans",
+        "bigquery://me:hunter2@bank/risk#table=loans",
+        "snowflake://me:hunter2@bank/risk?token=hunter2#query=sha256:ab",
+        "s3://key:hunter2@lake/loans.csv?X-Amz-Signature=hunter2",
+        "delta:s3://key:hunter2@lake/loans@7",
+        "sc://spark:15002/;token=hunter2#path=https://me:hunter2@lake/loans?sig=hunter2",
+    ],
+)
+def test_no_node_has_a_secret_in_it(evidence: str) -> None:
+    assert "hunter2" not in repr(data_node(evidence))
+
+
+@pytest.mark.parametrize(
+    ("registry", "namespace"),
+    [
+        ("http://me:hunter2@mlflow:5000/", "mlflow://mlflow:5000"),
+        ("sqlite:////data/@home/mlflow.db?password=hunter2", "sqlite:////data/@home/mlflow.db"),
+        ("databricks://me:hunter2@bank", "databricks://bank"),
+    ],
+)
+def test_no_registry_has_a_secret_in_it(registry: str, namespace: str) -> None:
+    assert registry_namespace(registry) == namespace
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"SELECT {'1+' * 100_000}1 FROM loans",
+        f"SELECT {'(' * 20_000}1{')' * 20_000} FROM loans",
+        f"SELECT {'NOT ' * 20_000}a FROM loans",
+        "SELECT * FROM \0",
+        "SELECT '\ud800' FROM loans",
+        f"SELECT * FROM {', '.join(f't{number}' for number in range(2_000))}",
+    ],
+)
+def test_a_query_that_its_parser_does_not_survive_is_not_parsed(query: str) -> None:
+    """In a child: a parser that overflows its stack ends the process."""
+    script = (
+        "import sys, json\n"
+        "from airflow_mlgov.operators._dataset_names import data_node\n"
+        "from airflow_mlgov.operators._facets import lineage_of\n"
+        "from airflow_mlgov.operators._lineage import Flow\n"
+        "node = data_node('postgresql://db/credit#query=sha256:ab')\n"
+        "print(len(lineage_of(Flow((node,), query=json.load(sys.stdin))).inputs))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], input=json.dumps(query), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr[-500:]
+    assert int(done.stdout.split()[-1]) <= 501
 
 
 def test_a_table_at_a_version_has_it_as_its_version() -> None:
