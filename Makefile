@@ -4,6 +4,9 @@ BIN := .venv/bin
 UV := $(BIN)/python -m uv
 # Exact versions; no address of a registry is in the lock, so your own index is used.
 LOCK := requirements.lock
+# The engine of rules is installed first, and only where the wheel has a hash that stands here.
+ENGINE := regorus.lock
+PINNED = $(UV) pip install --quiet --require-hashes --no-deps --requirement $(ENGINE)
 # mlgov-core and the provider: two distributions of one tree, installed from it together.
 PROJECTS := pyproject.toml core/pyproject.toml
 CORES := $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 2)')
@@ -16,7 +19,7 @@ COVERED := airflow_mlgov/results.py,airflow_mlgov/data/*,airflow_mlgov/gates/*,a
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo compose-init check test versions cover soak fuzz conformance bench peers docs licences lint lock clean
+.PHONY: help install demo compose-init check test versions cover soak fuzz conformance bench peers docs licences sbom audit dist lint lock clean
 
 help: ## what there is (ARGS="…" goes to the command behind a target)
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -28,11 +31,13 @@ install: .venv/.demo ## the package, with what the demo needs, into .venv
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.5"
 
-.venv/.demo: $(LOCK) $(PROJECTS) | .venv/bin/python
+.venv/.demo: $(LOCK) $(ENGINE) $(PROJECTS) | .venv/bin/python
+	$(PINNED)
 	$(UV) pip install --quiet --constraint $(LOCK) --editable core --editable '.[demo]'
 	touch $@
 
-.venv/.test: $(LOCK) $(PROJECTS) | .venv/bin/python
+.venv/.test: $(LOCK) $(ENGINE) $(PROJECTS) | .venv/bin/python
+	$(PINNED)
 	$(UV) pip install --quiet --requirement $(LOCK) --editable core --editable .
 	touch $@ .venv/.demo
 
@@ -74,6 +79,16 @@ peers: .venv/.test ## the gates against the examples in the docstrings of the li
 licences: .venv/.test ## the licence of each package that an installation with all extras brings
 	$(BIN)/python -m tests.licences all demo
 
+sbom: .venv/.test ## what an installation with all extras brings, as CycloneDX, in dist/sbom.cdx.json
+	$(BIN)/python -m tests.sbom dist/sbom.cdx.json all demo
+
+audit: .venv/.test ## known vulnerabilities of what the lock lists (pip-audit in an environment of its own; ARGS=--must)
+	$(BIN)/python -m tests.audit $(ARGS)
+
+dist: .venv/bin/python ## wheels and sdists of both distributions, in dist/
+	$(UV) build --quiet --out-dir dist core
+	$(UV) build --quiet --out-dir dist .
+
 docs: .venv/.test ## the documentation as a site, in .venv/site
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs .venv/site $(ARGS)
 	@echo "file://$(CURDIR)/.venv/site/index.html"
@@ -88,6 +103,8 @@ lint: .venv/.test ## ruff, codespell, mypy, and which floor may import which
 lock: .venv/bin/python ## requirements.lock anew, for the versions in pyproject.toml
 	$(UV) pip compile --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate --quiet \
 		--no-emit-package mlgov-core --extra test --extra lint --extra docs pyproject.toml --output-file $(LOCK)
+	grep '^gordon-to-regorus==' $(LOCK) | $(UV) pip compile --universal --python-version 3.11 --no-emit-index-url --no-header \
+		--no-annotate --quiet --generate-hashes - --output-file $(ENGINE)
 
 clean: ## .venv and what coverage left
 	rm -rf .venv .coverage
