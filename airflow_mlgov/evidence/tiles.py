@@ -7,7 +7,7 @@ folder only ever goes on from what is in it: where it holds anything else, nothi
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +54,8 @@ def export_tiles(ledger: Ledger, folder: Path, signer: Signer, origin: str | Non
     :raises ConfigurationError: the ledger is empty, its folder cannot be made, the signer's key is of another type, or
         the folder is of another log (``tiles.other_log``)
     :raises EvidenceError: the chain does not hold; or the folder has published more than the ledger has
-        (``tiles.longer``), another history (``tiles.forked``), or holds a tile of something else (``tiles.differs``)
+        (``tiles.longer``), another history (``tiles.forked``), or holds a tile of something else or a link
+        (``tiles.differs``)
     :raises DependencyError: another export is at it, or the disk is full
     :raises AccessError: the folder may not be written
     """
@@ -65,6 +66,7 @@ def export_tiles(ledger: Ledger, folder: Path, signer: Signer, origin: str | Non
         published = _published(folder)
         if published is not None:
             _require_same_log(published, name, now, log, folder)
+        _require_own_folders(folder, [path for path, _ in log.files()])
         missing = [path for path, content in log.files() if not _is_there(folder / path, content)]
         wanted = set(missing)
         for path, content in log.files():
@@ -179,6 +181,20 @@ def _require_same_log(published: Note, origin: str, now: Head, log: _Log, folder
         )
 
 
+def _require_own_folders(folder: Path, paths: Iterable[str]) -> None:
+    """Refuse links among the folders of tiles: what lies behind one is not of the log, and would be written, or be
+    taken away as partial tiles."""
+    places = {Path(f"{path}.p") for path in paths if ".p/" not in path}
+    places |= {Path(path).parent for path in paths}
+    links = (folder / place for place in {*places, *(up for place in places for up in place.parents[:-1])})
+    link = next((place for place in links if place.is_symlink()), None)
+    if link is not None:
+        raise EvidenceError(
+            f"{link} is a link, and tiles lie in folders of the log alone: take it away; nothing was written",
+            code="tiles.differs",
+        )
+
+
 def _is_there(path: Path, content: bytes) -> bool:
     if not os.path.lexists(path):
         return False
@@ -198,7 +214,8 @@ def _put(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     try:
-        with part.open("wb") as file:
+        part.unlink(missing_ok=True)  # of an export that was killed; a link in its place is not followed
+        with part.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

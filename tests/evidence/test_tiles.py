@@ -77,6 +77,30 @@ def test_the_folder_goes_on_and_partial_tiles_become_full(ledger: Ledger, signer
     assert (folder / "tile/1/000.p/1").read_bytes() == level[0]
 
 
+@pytest.mark.parametrize("name", ["tile", "tile/0", "tile/entries", "tile/0/000.p"])
+def test_nothing_behind_a_link_is_written_or_taken_away(ledger: Ledger, signer, tmp_path: Path, name: str) -> None:
+    folder, outside = tmp_path / "log", tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").write_text("of somebody else")
+    (folder / name).parent.mkdir(parents=True)
+    (folder / name).symlink_to(outside)
+    grow(ledger, signer, 256)
+    with raises_code(EvidenceError, "tiles.differs", match="is a link"):
+        export_tiles(ledger, folder, signer)
+    assert (files(outside), files(folder)) == ({"kept"}, set())
+
+
+def test_a_link_in_place_of_a_half_written_file_is_not_followed(ledger: Ledger, signer, tmp_path: Path) -> None:
+    folder, victim = tmp_path / "log", tmp_path / "victim"
+    victim.write_text("of somebody else")
+    folder.mkdir()
+    (folder / ".checkpoint.part").symlink_to(victim)
+    grow(ledger, signer, 1)
+    export_tiles(ledger, folder, signer)
+    assert victim.read_text() == "of somebody else"
+    assert not (folder / "checkpoint").is_symlink()
+
+
 def test_a_checkpoint_that_was_cosigned_is_left_while_nothing_is_new(ledger: Ledger, signer, tmp_path: Path) -> None:
     folder, file = tmp_path / "log", tmp_path / "log" / "checkpoint"
     grow(ledger, signer, 2)
