@@ -51,6 +51,8 @@ index = sa.Table(
     sa.Column("node", sa.String(160), nullable=False),
 )
 """Nodes of the index by their hashes: written by whoever signs its root, and held against their hashes when read."""
+APPENDED = tuple(each.name for each in (table, texts, nodes, index))
+"""The tables into which whoever appends, approves or promotes inserts."""
 _schema = sa.Table("mlgov_ledger_schema", _metadata, sa.Column("version", sa.Integer, primary_key=True))
 
 _FIRST = [

@@ -22,6 +22,7 @@ import requests
 from airflow_mlgov.demo.data import make_data
 from airflow_mlgov.demo.world import ACCOUNTS
 from airflow_mlgov.evidence.ledger import open_ledger
+from airflow_mlgov.evidence.ledger_schema import APPENDED
 from airflow_mlgov.evidence.signing import TrustRoot, duties
 from airflow_mlgov.vault.policy import key_name, vault_policy
 from airflow_mlgov.vault.transit import TransitSigner
@@ -167,7 +168,7 @@ def make_ledger(roles: Mapping[str, str]) -> None:
     with psycopg.connect(host=where.hostname, port=where.port, **owner) as database:
         database.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
         database.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO ledger, ledger_reader")
-        database.execute("GRANT INSERT ON mlgov_ledger TO ledger")
+        database.execute(f"GRANT INSERT ON {', '.join(APPENDED)} TO ledger")
 
 
 def write_connections(vault: Connections, accounts: Mapping[str, str], roles: Mapping[str, str]) -> None:

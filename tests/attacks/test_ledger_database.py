@@ -19,6 +19,7 @@ from airflow_mlgov.evidence.signing import TrustRoot, open_signer, sign_statemen
 from airflow_mlgov.urls import shown_database
 from tests.codes import raises_code
 from tests.fixtures.postgres import PASSWORD
+from tests.worlds.pages import ROOT, blocks
 from tests.worlds.statements import make_statement
 
 INDEX = "ix_mlgov_ledger_subject_digest"
@@ -220,7 +221,8 @@ def writer(owner: sa.Engine, envelope: str) -> Ledger:
     for _ in range(3):
         ledger.append(envelope)
     role = owner.url.database
-    run(owner, f"GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO {role}")
+    page = next(block for block in blocks(ROOT / "docs" / "upgrade.md") if block.language == "sql")
+    run(owner, page.text.replace("ledger, ledger_reader", role).replace("TO ledger;", f"TO {role};"))
     return open_ledger(owner.url.set(username=role))
 
 
