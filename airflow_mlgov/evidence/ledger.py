@@ -55,7 +55,7 @@ from airflow_mlgov.evidence.ledger_schema import (
     table,
 )
 from airflow_mlgov.evidence.ledger_schema import texts as texts_table
-from airflow_mlgov.evidence.ledger_tree import StoredTree, complete, grow
+from airflow_mlgov.evidence.ledger_tree import StoredTree, complete, grow, require_no_more
 from airflow_mlgov.evidence.ledger_watch import look
 from airflow_mlgov.evidence.signing import sign_statement
 from airflow_mlgov.evidence.statements import LedgerMark, Signed, Typed
@@ -231,10 +231,14 @@ class Ledger:
 
     def rebuild(self, checkpoints: Iterable[Head], believed: Callable[[Entry], bool]) -> Head:
         """Make the kept tree and index again from the entries, in one transaction; parameters and errors as of
-        :meth:`audit`. Nothing is signed."""
+        :meth:`audit`. Nothing is signed. A tree of more entries is the trace of a tail that was cut: it stays, unless
+        a checkpoint says that these are all."""
         self._bring_up_to_date()
+        marks = [*checkpoints]
         with self._transaction(write=True) as connection:
-            walked, found = self._audited(connection, (), checkpoints, believed)
+            walked, found = self._audited(connection, (), marks, believed)
+            if all(mark.size != walked.head.size for mark in marks):
+                require_no_more(connection, walked.head.size)
             found.rebuild(connection)
             found.require_kept(connection)
         return walked.head

@@ -19,6 +19,8 @@ from airflow_mlgov.evidence.ledger_schema import nodes, table
 
 T = TypeVar("T")
 _BATCH = 300
+_DEEPEST = 62
+"""Level above which there is no node, however many entries."""
 _PUT = sa.text(
     "INSERT INTO mlgov_ledger_nodes (level, place, hash) VALUES (:level, :place, :hash) ON CONFLICT DO NOTHING"
 )
@@ -156,6 +158,22 @@ def _rows(tree: HashTree) -> Iterator[dict[str, object]]:
             yield {"level": level, "place": place, "hash": tree.nodes(level, place, 1).hex()}
 
 
+def require_no_more(connection: Connection, size: int) -> None:
+    """Refuse a kept tree that has a node of entries beyond a size.
+
+    :raises EvidenceError: it has (``tree.node_foreign``)
+    """
+    last = sa.select(nodes.c.level, sa.func.min(nodes.c.place), sa.func.max(nodes.c.place)).group_by(nodes.c.level)
+    for level, least, most in connection.execute(last):
+        if not 1 <= level <= _DEEPEST or least < 0 or (most + 1) << level > size:
+            raise EvidenceError(
+                f"the ledger's tree has a node {most} at level {level}, and no entries for it: the ledger's tail was "
+                f"cut, or somebody put it there; where a checkpoint of {size} entries says that these are all, "
+                "`mlgov ledger rebuild --checkpoint` makes the tree again from them",
+                code="tree.node_foreign",
+            )
+
+
 def require_tree(connection: Connection, tree: HashTree) -> None:
     """Refuse a kept tree that is not that of the entries.
 
@@ -163,15 +181,10 @@ def require_tree(connection: Connection, tree: HashTree) -> None:
     :raises EvidenceError: a node is another (``tree.node_wrong``), is missing (``tree.node_missing``), or is of no
         entry (``tree.node_foreign``)
     """
+    require_no_more(connection, tree.size)
     query = sa.select(nodes).order_by(nodes.c.level, nodes.c.place)
     found, expected = 0, sum(tree.size >> level for level in range(1, tree.height))
     for row in connection.execution_options(yield_per=1000).execute(query):
-        if row.level < 1 or tree.nodes(row.level, row.place, 1) == b"":
-            raise EvidenceError(
-                f"the ledger's tree has a node {row.place} at level {row.level}, and no entries for it: the ledger's "
-                "tail was cut, or somebody put it there; `mlgov ledger rebuild` makes the tree again from the entries",
-                code="tree.node_foreign",
-            )
         if tree.nodes(row.level, row.place, 1).hex() != row.hash:
             raise EvidenceError(
                 f"node {row.place} at level {row.level} of the ledger's tree is not that of its entries: it was "

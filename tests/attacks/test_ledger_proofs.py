@@ -89,7 +89,6 @@ def test_each_promotion_is_signed_over_the_index_of_what_was_walked(story: Guard
         (f"UPDATE mlgov_ledger_nodes SET hash = '{OTHER}' WHERE level = 1 AND place = 1", "tree.node_wrong"),
         ("DELETE FROM mlgov_ledger_nodes WHERE level = 2 AND place = 0", "tree.node_missing"),
         ("DELETE FROM mlgov_ledger_nodes", "tree.node_missing"),
-        (f"INSERT INTO mlgov_ledger_nodes VALUES (1, 500, '{OTHER}')", "tree.node_foreign"),
         ("UPDATE mlgov_ledger_index SET node = '00'", "index.node_wrong"),
         ("DELETE FROM mlgov_ledger_index", "index.node_missing"),
     ],
@@ -110,12 +109,32 @@ def test_whoever_touches_tree_or_index_is_found_by_the_auditor_and_they_are_made
     assert run("ledger", "verify", *given)[0] == 0
 
 
-def test_the_tail_cut_leaves_nodes_of_no_entry(owned: Guarded) -> None:
+@pytest.mark.parametrize("place", ["1, 500", "1000000000, 1", "0, 1", "3, -1"])
+def test_a_tree_of_more_entries_stays_until_a_checkpoint_says_that_these_are_all(
+    owned: Guarded, run: Run, tmp_path: Path, place: str
+) -> None:
+    spoil(owned, f"INSERT INTO mlgov_ledger_nodes VALUES ({place}, '{OTHER}')")
+    given = ("--ledger", owned.ledger_url, "--trust", str(owned.trust_file))
+    code, _, problem = run("ledger", "rebuild", *given)
+    assert code != 0
+    assert "the ledger's tail was cut, or somebody put it there" in problem
+    with raises_code(EvidenceError, "tree.node_foreign"):
+        audit(owned)
+    mark = tmp_path / "checkpoint.json"
+    mark.write_text(make_checkpoint(owned.ledger, owned.signer("checkpoint"), owned.context()))
+    assert run("ledger", "rebuild", *given, "--checkpoint", str(mark))[0] == 0
+    assert audit(owned)[1]
+
+
+def test_the_tail_cut_leaves_nodes_of_no_entry(owned: Guarded, run: Run) -> None:
     size = owned.ledger.last()[0]
     mark = open_checkpoint(make_checkpoint(owned.ledger, owned.signer("checkpoint"), owned.context()), owned.trust)
     spoil(owned, f"DELETE FROM mlgov_ledger WHERE seq > {size - 2}")
     with raises_code(EvidenceError, "ledger.tail_cut"):
         owned.ledger.audit((), [mark], believer(owned.trust))
+    with raises_code(EvidenceError, "tree.node_foreign"):
+        audit(owned)
+    assert run("ledger", "rebuild", "--ledger", owned.ledger_url, "--trust", str(owned.trust_file))[0] != 0
     with raises_code(EvidenceError, "tree.node_foreign"):
         audit(owned)
 
