@@ -18,19 +18,22 @@ STORY = 250
 """Steps of one story, until all is up again; so short that many begin anew."""
 
 
-def told(seed: int, folder: Path) -> World:
-    world = World(seed, folder)
+def told(seed: int, folder: Path, **given: bool) -> World:
+    world = World(seed, folder, **given)
     world.live(STORY)
     return world
 
 
 @pytest.mark.soak
 @pytest.mark.slow
-def test_nothing_stands_that_may_not_nothing_is_lost_and_whoever_tries_again_gets_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize("proven", [False, True], ids=["walked", "proven"])
+def test_nothing_stands_that_may_not_nothing_is_lost_and_whoever_tries_again_gets_there(
+    tmp_path: Path, proven: bool
+) -> None:
     ends, fates, steps = Counter[str](), Counter[str](), 0
     seeds = iter(SEEDS or ((secrets.randbits(32) for _ in range(STEPS)) if SOAK else range(STEPS)))
     while (SEEDS or steps < STEPS) and (seed := next(seeds, None)) is not None:
-        world = told(seed, tmp_path)
+        world = told(seed, tmp_path, proven=proven)
         story = "\n".join(world.machine.story)
         assert not world.wrong, f"{story}\n{world.wrong}\nagain: MLGOV_SEEDS={seed} pytest {__name__}"
         ends, fates, steps = ends + world.ends, fates + world.machine.fates, steps + world.machine.steps

@@ -95,8 +95,8 @@ class World:
     :param folder: for its ledger
     """
 
-    def __init__(self, seed: int, folder: Path) -> None:
-        self.seed = seed
+    def __init__(self, seed: int, folder: Path, *, proven: bool = False) -> None:
+        self.seed, self._proven = seed, proven
         self.machine = machine = Machine(seed)
         self.server = Server(watch=self._placed)
         self.wrong: list[str] = []
@@ -280,7 +280,10 @@ class World:
         """What a new process opens."""
         ledger = open_simulated(self._path, self.machine, self._stored)
         signer = vault.signer(duty, self.machine)
-        desk = Desk(self._client(), ledger, self._trust, self._policy, signer, self._context(), self._engine)
+        desk = NotingDesk(
+            self._client(), ledger, self._trust, self._policy, signer, self._context(), self._engine,
+            proven=self._proven,
+        )  # fmt: skip
         if self.machine.running:
             self._desks[self.machine.running.name] = desk
         return desk
@@ -303,7 +306,7 @@ class World:
         theirs, task = self._desks[process.name], self._tasks[process.name]
         assert isinstance(theirs.ledger, SimulatedLedger)
         prefix = verified(self._ledger.walk().entries()[: max(theirs.ledger.walked, theirs.ledger.written)])
-        desk = replace(theirs, registry=self._registry, ledger=_Prefix(prefix), engine=None)
+        desk = replace(theirs, registry=self._registry, ledger=_Prefix(prefix), engine=None, proven=False)
         timeline = desk.timeline(desk.history(prefix, MODEL), MODEL, TARGET)
         if task.name.startswith("promote") and number == task.version:
             reasons: Any = build_case(desk, self._version(number), TARGET).decision.reasons
@@ -376,6 +379,17 @@ class World:
                 self.wrong.append(f"{after.reference} replaces version {replaced}, not {version_of(before)}")
         intents = Counter(item.statement.intent for item in only(timeline.promotions, PromotionStatement))
         self.wrong += [f"the intent {sha} was recorded {often} times" for sha, often in intents.items() if often > 1]
+
+
+class NotingDesk(Desk):
+    """A desk whose ledger remembers how far it was read, in whatever way."""
+
+    def walk(self, since: Verified | None = None) -> Verified:
+        """As any desk."""
+        found = super().walk(since)
+        if isinstance(self.ledger, SimulatedLedger):
+            self.ledger.walked = found.head.size
+        return found
 
 
 class _Prefix:
