@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,7 +127,8 @@ class Keeper:
         return Bench(self.walked, self.trust, self._policy, datetime.now(UTC))
 
     def look(self) -> Progress:
-        """Go on with the walk and the judgements, as far as a second goes; a thread does the rest.
+        """Go on with the walk and the judgements, as far as a second goes; a thread does the rest. Returns how far it
+        is: rows that are read afterwards are no older.
 
         :raises MlgovError: the ledger, the trust root or the policy cannot be read
         """
@@ -136,9 +137,10 @@ class Keeper:
                 self._go_on(time.monotonic() + _AT_ONCE)
             finally:
                 self._lock.release()
-        if not self.progress.problem and (not self.progress.complete or self.progress.unjudged):
+        found = replace(self.progress)  # as it is before rows are read: the thread goes on meanwhile
+        if not found.problem and (not found.complete or found.unjudged):
             self._hand_over()
-        return self.progress
+        return found
 
     def refresh(self, rows: Iterable[dict[str, Any]]) -> bool:
         """Judge again, now, what is to be shown and may have changed by a date since; whether there was any. What was

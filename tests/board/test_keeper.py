@@ -35,6 +35,18 @@ def test_a_row_is_judged_again_before_it_is_shown_once_one_of_its_dates_has_pass
     assert "fleet_collections" in judged
 
 
+def test_how_far_it_is_was_said_before_the_rows_were_read(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_AT_ONCE", 0.0)
+    keeper = Keeper(fleet.source)
+    said = keeper.look()
+    assert not said.complete or said.unjudged
+    assert keeper._worker is not None
+    keeper._worker.join(120)
+    assert keeper.progress.complete
+    assert not keeper.progress.unjudged
+    assert not said.complete or said.unjudged, "a page with the rows of before asks again"
+
+
 def test_what_was_judged_a_while_ago_is_for_the_thread(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_AT_ONCE", 600.0)
     keeper = Keeper(fleet.source)

@@ -39,7 +39,11 @@ def test_a_spec_is_light(name: str) -> None:
     ("given", "code", "words"),
     [
         ({**FAIR, "lable": "y"}, "setting.unknown", "did you mean 'label'"),
-        ({"sensitive_features": ["sex"]}, "setting.missing", "column of the truth as label"),
+        (
+            {"sensitive_features": ["sex"]},
+            "setting.missing",
+            "label is missing, in the policy and where the gate is called (--label): column of the truth",
+        ),
         ({**FAIR, "min_group_size": True}, "setting.wrong", "min_group_size should be a whole number, not True"),
         ({**FAIR, "confidence": 1}, "setting.wrong", "confidence should be less than 1, not 1"),
         ({**FAIR, "threshold": float("nan")}, "setting.wrong", "threshold should be a finite number, not nan"),
