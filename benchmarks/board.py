@@ -56,7 +56,7 @@ def _first_byte(folder: Path, versions: int, entries: int, page: str) -> Steps:
     )
     with _served(make_board(source, Door(_everybody))) as port:
         began = time.monotonic()
-        while b'http-equiv="refresh"' in _ask(port, "/board")[1]:
+        while b'http-equiv="refresh"' in _ask(port, page)[1]:
             time.sleep(0.2)
         ready = time.monotonic() - began
         for _ in range(3):
