@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from airflow_mlgov.board.judging import Bench, Standing
 from airflow_mlgov.board.keeper import Keeper
 from airflow_mlgov.board.readers import Reader
-from airflow_mlgov.board.rows import SORTS, STATES, URGENT
+from airflow_mlgov.board.rows import SORTS, STATES, URGENT, Page
 from airflow_mlgov.board.run import Task, told_run
 from airflow_mlgov.board.story import signature, statement_in, tell
 from airflow_mlgov.errors import EvidenceError, MlgovError
@@ -132,14 +132,11 @@ class Shelf:
         sort = asked.get("sort") if asked.get("sort") in SORTS else "attention"
         state = asked.get("state") if asked.get("state") in STATES else ""
 
-        def found() -> Any:
-            return self._keeper.rows.board(
+        page = self._judged(
+            lambda: self._keeper.rows.board(
                 what, search=asked.get("q"), owner=asked.get("owner"), state=state, sort=sort, page=asked.number("page")
             )
-
-        page = found()
-        if self._keeper.refresh(page.rows):
-            page = found()
+        )
         return {
             "title": "Governance board",
             "progress": progress,
@@ -155,9 +152,7 @@ class Shelf:
         """Models that need somebody, for Airflow's home page."""
         progress = self._keeper.look()
         what, soon = asked.reader.under(self._keeper.policy), (datetime.now(UTC) + SOON).timestamp()
-        page = self._keeper.rows.urgent(what, soon)
-        if self._keeper.refresh(page.rows):
-            page = self._keeper.rows.urgent(what, soon)
+        page = self._judged(lambda: self._keeper.rows.urgent(what, soon))
         return {
             "total": page.total,
             "complete": progress.complete,
@@ -175,6 +170,11 @@ class Shelf:
                 for row in page.rows
             ],
         }
+
+    def _judged(self, ask: Callable[[], Page]) -> Page:
+        """Rows, asked for again where one of them had to be judged again before it is shown."""
+        page = ask()
+        return ask() if self._keeper.refresh(page.rows) else page
 
     # -- a model ------------------------------------------------------------------------------------------------------
 

@@ -182,12 +182,12 @@ class Rows:
             wheres.append("state = :state")
         given |= {"search": search, "owner": f"\n{owner}\n", "state": state}
         where = " AND ".join(wheres)
-        found = self._all(
+        found = self._standing(
             f"SELECT * FROM board WHERE {where} ORDER BY {SORTS[sort]} LIMIT :most OFFSET :skip",
             {**given, "most": size, "skip": (page - 1) * size},
         )
         total = self._all(f"SELECT count(*) AS n FROM board WHERE {where}", given)[0]["n"]
-        return Page([{**row, "shown": json.loads(row["shown"])} for row in found], total, page, size)
+        return Page(found, total, page, size)
 
     def urgent(self, reader: Reader, soon: float, size: int = 8) -> Page:
         """Rows that need somebody, the worst first.
@@ -197,13 +197,11 @@ class Rows:
         seen, given = _may_read(reader, "model")
         states = ", ".join(f"'{state}'" for state in URGENT)
         where = f"{seen} AND (state IN ({states}) OR due <= :soon)"
-        found = self._all(
+        found = self._standing(
             f"SELECT *, count(*) OVER () AS total FROM board WHERE {where} ORDER BY {SORTS['attention']} LIMIT :most",
             {**given, "soon": soon, "most": size},
         )
-        return Page(
-            [{**row, "shown": json.loads(row["shown"])} for row in found], found[0]["total"] if found else 0, 1, size
-        )
+        return Page(found, found[0]["total"] if found else 0, 1, size)
 
     def summary(self, reader: Reader) -> dict[str, int]:
         """How many rows of the board stand how."""
@@ -214,8 +212,7 @@ class Rows:
     def owed(self, reader: Reader) -> list[dict[str, Any]]:
         """Rows with something that runs out or falls due, soonest first."""
         seen, given = _may_read(reader, "model")
-        found = self._all(f"SELECT * FROM board WHERE due IS NOT NULL AND {seen} ORDER BY due LIMIT 1000", given)
-        return [{**row, "shown": json.loads(row["shown"])} for row in found]
+        return self._standing(f"SELECT * FROM board WHERE due IS NOT NULL AND {seen} ORDER BY due LIMIT 1000", given)
 
     def owners(self, reader: Reader) -> list[str]:
         """Everybody who owns a model that somebody may read."""
@@ -278,6 +275,10 @@ class Rows:
 
     def _all(self, query: str, given: Sequence[Any] | Mapping[str, Any]) -> list[dict[str, Any]]:
         return [dict(row) for row in self._connection.execute(query, given)]
+
+    def _standing(self, query: str, given: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Rows of the board, each with what is shown of it."""
+        return [{**row, "shown": json.loads(row["shown"])} for row in self._all(query, given)]
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:

@@ -93,8 +93,11 @@ class Verified:
         return self._state.head
 
     def index(self) -> IndexMap:
-        """Of what was walked."""
-        return IndexMap.of(self._state.marks)
+        """Of what was walked, where every entry of it was kept."""
+        marks: dict[str, Mark] = {}
+        for entry in self._entries:
+            mark_entry(marks, entry)
+        return IndexMap.of(marks)
 
     def leaves(self) -> Iterator[bytes] | None:
         """What the tree is made of, if every entry was walked here."""
@@ -203,6 +206,12 @@ def keys_of(entry: Entry) -> tuple[str, ...]:
     return found if scheme or not name else (*found, model_key(name))
 
 
+def mark_entry(marks: dict[str, Mark], entry: Entry) -> None:
+    """Take the next entry into the marks of its keys."""
+    for key in keys_of(entry):
+        marks[key] = marks.get(key, NOTHING).of(entry.seq, entry.hash)
+
+
 def model_key(name: str) -> str:
     """The key of a registered model: what is before a slash in its name, if there is one."""
     return f"model:{name.partition('/')[0]}"
@@ -257,7 +266,6 @@ class Trail:
     def __init__(self) -> None:
         self.tree, self.heads = MerkleRoot(), bytearray.fromhex(GENESIS)
         self.origin, self.prev = "", GENESIS
-        self.marks: dict[str, Mark] = {}
 
     @property
     def head(self) -> Head:
@@ -272,8 +280,6 @@ class Trail:
         statement = _check_entry(entry, self.tree.size + 1, self.prev, withheld)
         check_history(entry.seq, statement, self._head_at)
         self.skip(entry.hash)
-        for key in keys_of(entry):
-            self.marks[key] = self.marks.get(key, NOTHING).of(entry.seq, entry.hash)
         return statement
 
     def skip(self, hash_: str) -> None:
@@ -295,7 +301,7 @@ class Trail:
     def copy(self) -> Self:
         """Another that goes on from here."""
         made = copy(self)
-        made.tree, made.heads, made.marks = self.tree.copy(), self.heads[:], self.marks.copy()
+        made.tree, made.heads = self.tree.copy(), self.heads[:]
         return made
 
     def _head_at(self, size: int) -> str:

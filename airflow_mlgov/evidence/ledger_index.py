@@ -13,10 +13,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from airflow_mlgov.errors import EvidenceError
-from airflow_mlgov.evidence.chain import Entry, Head, Trail, keys_of
+from airflow_mlgov.evidence.chain import Entry, Head, Trail, keys_of, mark_entry
 from airflow_mlgov.evidence.digests import parse_json
 from airflow_mlgov.evidence.hash_tree import HashTree
-from airflow_mlgov.evidence.index_map import EMPTY, NOTHING, IndexMap
+from airflow_mlgov.evidence.index_map import EMPTY, IndexMap, Mark
 from airflow_mlgov.evidence.ledger_schema import index, nodes, table
 from airflow_mlgov.evidence.ledger_tree import fill, has_nodes, require_tree
 from airflow_mlgov.evidence.statements import PromotionStatement
@@ -119,6 +119,7 @@ class Audit:
         for claim in said:
             self._said.setdefault(claim.mark.size, []).append(claim)
         self._last = max(self._said, default=0)
+        self._marks: dict[str, Mark] = {}
         self._touched: set[str] = set()
 
     def take(self, entry: Entry, trail: Trail) -> None:
@@ -129,10 +130,11 @@ class Audit:
         self.tree.add(bytes.fromhex(entry.hash))
         if entry.seq > self._last:
             return
+        mark_entry(self._marks, entry)
         self._touched.update(keys_of(entry))
         for claim in self._said.get(entry.seq, ()):
             for key in self._touched:
-                self.newest.put(key, trail.marks.get(key, NOTHING))
+                self.newest.put(key, self._marks[key])
             self._touched.clear()
             now = trail.head._replace(index_root=self.newest.root.hex())
             if claim.mark != now:

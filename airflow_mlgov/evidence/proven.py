@@ -26,6 +26,7 @@ from airflow_mlgov.evidence.chain import (
     differs,
     follow,
     keys_of,
+    mark_entry,
     model_key,
     require_own_hash,
 )
@@ -217,16 +218,14 @@ class Proven(Verified):
 
     def index(self) -> IndexMap:
         """See :meth:`Verified.index`."""
-        made, touched = self._index.copy(), dict[str, list[Entry]]()
-        for entry in self._entries:
-            for key in keys_of(entry):
-                touched.setdefault(key, []).append(entry)
+        made = self._index.copy()
+        touched = dict.fromkeys(key for entry in self._entries for key in keys_of(entry))
         made.prepare(touched)
-        for key, entries in touched.items():
-            mark = made.get(key)
-            for entry in entries:
-                mark = mark.of(entry.seq, entry.hash)
-            made.put(key, mark)
+        marks = {key: made.get(key) for key in touched}
+        for entry in self._entries:
+            mark_entry(marks, entry)
+        for key, now in marks.items():
+            made.put(key, now)
         return made
 
     def leaves(self) -> None:
@@ -297,17 +296,17 @@ class Proven(Verified):
         """What the database shows about a key, which must be what the index names."""
         named = self._index.get(key)
         found = entries_about(connection, key, self._base.size, named.total + 1)
-        mark = NOTHING
+        shown = NOTHING
         for entry in found:
             require_own_hash(entry)
-            mark = mark.of(entry.seq, entry.hash)
+            shown = shown.of(entry.seq, entry.hash)
         what = f"of the first {self._base.size} entries {named.total} are about {key.replace(':', ' ', 1)}"
         if len(found) < named.total:
             raise EvidenceError(
                 f"{what}, and the ledger's database shows {len(found)}: it hides some, or has filed them elsewhere",
                 code="index.entry_hidden",
             )
-        if mark != named:
+        if shown != named:
             raise EvidenceError(
                 f"{what}, and the ledger's database shows others: somebody has put some there, or in their place",
                 code="index.entry_foreign",
