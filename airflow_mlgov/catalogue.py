@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.extras import offered
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from airflow_mlgov.gates.protocol import Gate
 
 GROUP = "airflow_mlgov.gates"
@@ -51,7 +53,7 @@ def load_all() -> tuple[Gate[Any], ...]:
 @cache
 def _entries() -> dict[str, EntryPoint]:
     found: dict[str, EntryPoint] = {}
-    for entry in entry_points(group=GROUP):
+    for entry in offered(GROUP):
         other = found.setdefault(entry.name, entry)
         if other.value != entry.value:
             raise ConfigurationError(

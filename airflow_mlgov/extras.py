@@ -1,4 +1,5 @@
-"""Which extra brings a package that not every installation has, and what to type. Imports none of them.
+"""Which extra brings a package that not every installation has, and what to type; what packages offer. Imports none of
+them.
 
 ``[project.optional-dependencies]`` of ``core/pyproject.toml`` says what an extra holds; ``docs/install.md`` says who
 needs which.
@@ -6,8 +7,8 @@ needs which.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, distribution
+from collections.abc import Iterator, Mapping
+from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, distributions
 
 CORE, PROVIDER = "mlgov-core", "airflow-provider-mlgov"
 
@@ -40,6 +41,13 @@ EXTRAS: Mapping[str, str] = {
 _NAMES = {"fpdf": "fpdf2", "sklearn": "scikit-learn", "great_expectations": "Great Expectations", "mlflow": "MLflow"}
 _STORES = {"s3": "s3fs", "s3a": "s3fs"}
 """Scheme of a URL -> the module that opens it."""
+
+
+def offered(group: str) -> Iterator[EntryPoint]:
+    """The entry points of a group, as ``importlib.metadata.entry_points`` has them, which parses those of every one."""
+    holders = {each.name for each in distributions() if group in (each.read_text("entry_points.txt") or "")}
+    for name in sorted(holders):
+        yield from distribution(name).entry_points.select(group=group)  # of two versions the first that is found
 
 
 def bringing(extra: str) -> str:

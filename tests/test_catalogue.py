@@ -3,12 +3,15 @@
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterable
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 import pytest
 
 from airflow_mlgov import catalogue
 from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.extras import offered
 
 
 def test_names_are_known_without_importing_a_gate() -> None:
@@ -16,6 +19,14 @@ def test_names_are_known_without_importing_a_gate() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
     assert {"data_validation", "performance", "fairness", "tfdv", "feature_service"} <= set(catalogue.names())
+
+
+@pytest.mark.parametrize("group", [catalogue.GROUP, "console_scripts", "offered.by.nobody"])
+def test_what_packages_offer_is_what_importlib_says(group: str) -> None:
+    def shown(entries: Iterable[EntryPoint]) -> list[tuple[str, str, str]]:
+        return sorted((entry.name, entry.value, str(entry.dist and entry.dist.name)) for entry in entries)
+
+    assert shown(offered(group)) == shown(entry_points(group=group))
 
 
 def test_an_unknown_gate_is_named_with_the_nearest() -> None:

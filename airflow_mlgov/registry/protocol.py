@@ -150,7 +150,7 @@ class Registry(Protocol):
 
 def in_stage(registry: Registry, name: str, stage: str | None) -> tuple[ModelVersion, ...]:
     """Every version of a model in a stage, newest first; none if no stage is asked for."""
-    return tuple(item for item in registry.versions(name) if stage and item.stage == stage)
+    return tuple(item for item in registry.versions(name) if item.stage == stage) if stage else ()
 
 
 def page_of_version(registry: str, name: str, version: str) -> str:

@@ -11,13 +11,13 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_mlgov import __version__
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
 from airflow_mlgov.evidence.digests import parse_json
+from airflow_mlgov.extras import offered
 from airflow_mlgov.registry.mlflow_errors import MlflowAnswer, Unreadable
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def speaks_for(uri: str, authorization: str | None) -> bool:
         return False
     if authorization is None and os.environ.get("MLFLOW_TRACKING_AUTH"):
         return False
-    return uri.lower().startswith(("http://", "https://")) and not entry_points(group="mlflow.request_header_provider")
+    return uri.lower().startswith(("http://", "https://")) and not any(offered("mlflow.request_header_provider"))
 
 
 class RestClient:

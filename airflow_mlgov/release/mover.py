@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlgov.errors import DependencyError, EvidenceError, MlgovError
+from airflow_mlgov.errors import ConfigurationError, DependencyError, EvidenceError, MlgovError
 from airflow_mlgov.evidence.chain import Head
 from airflow_mlgov.evidence.statements import Copy, IntentStatement, OwedAudit, PromotionStatement
 from airflow_mlgov.evidence.verification import Evidence
@@ -195,6 +195,8 @@ class Mover:
 
     def _read_back(self, placed: ModelVersion, archive: bool) -> None:
         """Both at once, after both were moved: nobody has moved the first while the second was."""
+        if not archive and self._says_so_itself(placed):
+            return
         now = self._present()
         if not self._is_there(now, placed) or (archive and self._others(now, placed)):
             raise EvidenceError(
@@ -202,6 +204,15 @@ class Mover:
                 f"{self.goal.alias} is version {now['alias'] or 'nobody'}, not {placed.version}",
                 code="registry.not_read_back",
             )
+
+    def _says_so_itself(self, placed: ModelVersion) -> bool:
+        """Whether the version, asked by one call, stands where it was moved; no if it is gone or names no alias."""
+        try:
+            now = self.place.version(placed.version)
+        except ConfigurationError:
+            return False
+        goal = self.goal
+        return (not goal.stage or now.stage == goal.stage) and (not goal.alias or goal.alias in now.aliases)
 
     def _moved(self, before: Mapping[str, Any], placed: ModelVersion) -> dict[str, Any]:
         moved: dict[str, Any] = {}

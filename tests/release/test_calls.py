@@ -46,6 +46,31 @@ def test_a_promotion(tmp_path: Path, mlflow_server: MlflowServer, calls: Counter
     assert calls.total() <= 1 + 1 + FILES + 2 + 2, calls
 
 
+@pytest.mark.parametrize(
+    ("without", "moved"),
+    [
+        # who is where: versions and aliases; two moves; the version itself says that it stands there
+        (["        archive_previous: true\n"], 2 + 2 + 1),
+        # who holds the alias; the move; the version again
+        (["        archive_previous: true\n", "        stage: Production\n"], 1 + 1 + 1),
+    ],
+)
+def test_a_promotion_that_archives_nobody(
+    tmp_path: Path, mlflow_server: MlflowServer, calls: Counter[str], without: list[str], moved: int
+) -> None:
+    governed = Governed(tmp_path, mlflow_server)
+    for line in without:
+        governed.policy_file.write_text(governed.policy_file.read_text().replace(line, ""))
+    governed.promote(governed.candidate(1.0))
+    second = governed.candidate(2.0)
+    calls.clear()
+    desk = governed.desk("promotion")
+    done = promote(desk, desk.registry.resolve(second.uri), "production")
+    assert done.moved["alias"] == {"to": "champion", "previous": "1"}
+    assert calls.total() <= 1 + 1 + FILES + moved + 2, calls
+    assert "champion" in desk.registry.resolve(second.uri).aliases
+
+
 def test_a_verification(tmp_path: Path, mlflow_server: MlflowServer, calls: Counter[str]) -> None:
     governed = Governed(tmp_path, mlflow_server)
     version = governed.candidate()
