@@ -14,6 +14,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from airflow_mlgov.cli.app import app
 from airflow_mlgov.cli.common import Screen, print_json, say
 from airflow_mlgov.cli.configured import is_completing, misread
+from airflow_mlgov.cli.postponed import postpone_signers
 from airflow_mlgov.cli.progress import silence
 from airflow_mlgov.cli.renamed import renamed
 from airflow_mlgov.cli.values import require_text
@@ -32,6 +33,7 @@ def main() -> None:
     """Run the command line; whatever goes wrong is its code and message on stderr. ``--debug`` shows a traceback,
     ``--quiet`` no progress."""
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # they would be looked for in every package that is here
+    postpone_signers()
     debug = "--debug" in sys.argv
     silence("--quiet" in sys.argv)
     arguments = [word for word in sys.argv[1:] if word not in ("--debug", "--quiet")]

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +21,35 @@ def test_a_word_that_is_none_is_named_with_what_is_near(run: Run) -> None:
     code, _, err = run("verif")
     assert code == 2
     assert "Did you mean 'verify'?" in err
+
+
+def test_of_signers_nobody_asked_for_no_library_is_imported(tmp_path: Path) -> None:
+    """And the first that is asked for is securesystemslib's own."""
+    script = textwrap.dedent(f"""
+        import sys
+        from airflow_mlgov.cli import main
+        sys.argv = ["mlgov", "ledger", "list", "--ledger", "sqlite:///{tmp_path}/ledger.db"]
+        try:
+            main()
+        except SystemExit:
+            pass
+        from airflow_mlgov.cli.postponed import SIGNERS
+        from airflow_mlgov.errors import ConfigurationError
+        from airflow_mlgov.evidence.signing import open_signer
+        from securesystemslib import signer
+        print([name for name in ("boto3", "botocore", "hvac", "azure", "google.cloud.kms") if name in sys.modules])
+        for name, scheme in SIGNERS.values():
+            assert scheme in signer.SIGNER_FOR_URI_SCHEME
+            try:
+                open_signer(f"{{scheme}}:somewhere", object)
+            except ConfigurationError as error:
+                print(error.code)
+            real = getattr(signer, name)
+            assert real is signer.SIGNER_FOR_URI_SCHEME[scheme], name
+            assert issubclass(real, signer.Signer) and real.SCHEME == scheme, name
+    """)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120)
+    assert done.stdout.splitlines()[-5:] == ["[]", *["signer.unusable"] * 4], (done.stdout, done.stderr)
 
 
 @pytest.mark.parametrize(
