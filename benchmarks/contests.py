@@ -99,6 +99,9 @@ def contests(folder: Path, sizes: Sizes) -> dict[str, Callable[[], Contest]]:
         "start-gate": lambda: _start_gate(folder),
         "release-decision": lambda: _decision(folder, sizes.results),
         "release-ledger": lambda: _ledger(folder, sizes.entries),
+        "ledger-append-sqlite": lambda: _append("sqlite"),
+        "ledger-append-postgresql": lambda: _append("postgresql"),
+        "ledger-writers": _writers,
         "release-rules": _rules,
         "release-files": lambda: _many_files(folder, sizes.files),
         "memory-fairness": lambda: _memory(folder, sizes, "fairness"),
@@ -366,6 +369,38 @@ def _ledger(folder: Path, entries: int) -> Contest:
         (("in a thousand", Target("work_seconds", at_most=1.3)),),
         f"The model has {ledger.RESULTS} results; {ledger.SINCE} entries came since the newest promotion. By proofs it "
         "is read five times, by a walk once.",
+    )
+
+
+def _append(backend: str) -> Contest:
+    times = 300
+    return Contest(
+        f"ledger-append-{backend}",
+        f"{times} entries appended, {backend}",
+        (
+            Contender("the ledger", "ledger:append", {"backend": backend, "bare": False, "times": times}),
+            Contender("bare insert and commit", "ledger:append", {"backend": backend, "bare": True, "times": times}),
+        ),
+        (
+            ("bare insert and commit", Target("work_seconds", at_most=3)),
+            ("bare insert and commit", Target("work_seconds", at_most=1.5)),
+        ),
+        "The same bytes, signing not counted; the second target is for disks on which the bare commit takes 3 ms and "
+        "more.",
+    )
+
+
+def _writers() -> Contest:
+    count, times = 8, 100
+    return Contest(
+        "ledger-writers",
+        f"{count} writers on PostgreSQL, {times} entries each",
+        (
+            Contender("the ledger", "ledger:writers", {"bare": False, "count": count, "times": times}),
+            Contender("eight without any order", "ledger:writers", {"bare": True, "count": count, "times": times}),
+        ),
+        (("eight without any order", Target("work_seconds", at_least=0.6)),),
+        "The ledger is walked afterwards: its sequence has no gap, and its tree is whole.",
     )
 
 

@@ -1,13 +1,17 @@
-"""Contenders of what a decision reads of a ledger: about one model, in a ledger of few entries or of many."""
+"""Contenders of what a decision reads of a ledger, about one model, in one of few entries or of many; and of what it
+costs to append, beside the bare insert and commit of the same bytes."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
 import tempfile
+import time
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +83,115 @@ def many_models(folder: Path, entries: int) -> Path:
     ledger.audit((), (), believer(None))
     os.replace(half, made)
     return made
+
+
+def append(backend: str, bare: bool, times: int) -> Steps:
+    """Entries by one writer; signing is not counted. The server, if there is one, waits for the disk."""
+    with _databases(backend) as url:
+        envelope, go = _envelope(), _bare if bare else _ours
+        one = go(url, envelope)
+        one()
+        yield None
+        begun = time.perf_counter()
+        for _ in range(times):
+            one()
+        yield time.perf_counter() - begun
+    return {"entries": times}
+
+
+def writers(bare: bool, count: int, times: int) -> Steps:
+    """Entries by several writers on PostgreSQL at once, each a process."""
+    with _databases("postgresql") as url:
+        envelope, context = _envelope(), multiprocessing.get_context("spawn")
+        (_bare if bare else _ours)(url, envelope)()
+        ready, spans = context.Barrier(count), context.Queue()
+        given = (bare, url, envelope, times, ready, spans)
+        children = [context.Process(target=_write, args=given) for _ in range(count)]
+        yield None
+        for child in children:
+            child.start()
+        found = [spans.get() for _ in children]
+        for child in children:
+            child.join()
+        yield max(end for _, end in found) - min(begin for begin, _ in found)
+        if not bare:
+            _require_whole(url, 1 + count * (times + 1))
+    return {"entries": count * times}
+
+
+def _write(bare: bool, url: str, envelope: str, times: int, ready: Any, spans: Any) -> None:
+    one = (_bare if bare else _ours)(url, envelope)
+    one()
+    ready.wait()
+    begun = time.time()
+    for _ in range(times):
+        one()
+    spans.put((begun, time.time()))
+
+
+def _require_whole(url: str, size: int) -> None:
+    from airflow_mlgov.evidence.ledger import open_ledger
+    from airflow_mlgov.evidence.verification import believer
+
+    walked, is_kept = open_ledger(url).audit((), (), believer(None))
+    assert (walked.head.size, is_kept) == (size, True)
+
+
+@contextmanager
+def _databases(backend: str) -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        if backend == "sqlite":
+            yield f"sqlite:///{folder / 'ledger.db'}"
+            return
+        import sqlalchemy as sa
+
+        from tests.fixtures.postgres import PASSWORD, crash_postgres, start_postgres
+
+        folder.chmod(0o755)
+        url = sa.make_url(start_postgres(folder, fsync="on")["url"]).set(password=PASSWORD)
+        yield url.render_as_string(hide_password=False)
+        crash_postgres(folder)
+
+
+def _envelope() -> str:
+    from airflow_mlgov.evidence.signing import open_signer, sign_statement
+
+    with tempfile.TemporaryDirectory() as folder:
+        return sign_statement(_result("m", DIGEST, 0).as_json(), open_signer(f"local:{folder}/key.pem"))
+
+
+def _ours(url: str, envelope: str) -> Callable[[], object]:
+    from airflow_mlgov.evidence.ledger import open_ledger
+
+    ledger = open_ledger(url)
+    return lambda: ledger.append(envelope)
+
+
+def _bare(url: str, envelope: str) -> Callable[[], object]:
+    """The driver's own insert and commit of the same columns, in a table that has a number and no other index."""
+    import sqlalchemy as sa
+
+    engine = sa.create_engine(url)
+    is_sqlite = engine.dialect.name == "sqlite"
+    number = "INTEGER PRIMARY KEY" if is_sqlite else "BIGSERIAL PRIMARY KEY"
+    columns = ["prev", "hash", "recorded_at", "kind", "subject_digest", "subject_name", "envelope_sha256", "envelope"]
+    row = [DIGEST, DIGEST, "2026-01-01T00:00:00.000000+00:00", "gate", DIGEST, "models:/m/1", DIGEST, envelope]
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            f"CREATE TABLE IF NOT EXISTS bare (seq {number}, {', '.join(f'{name} TEXT' for name in columns)})"
+        )
+    held: Any = engine.raw_connection().driver_connection
+    marks = ", ".join(["?" if is_sqlite else "%s"] * len(columns))
+    text = f"INSERT INTO bare ({', '.join(columns)}) VALUES ({marks})"
+    if is_sqlite:
+        held.execute("PRAGMA synchronous=FULL")
+
+    def one() -> None:
+        held.execute(text, row)
+        held.commit()
+
+    return one
 
 
 def _result(name: str, digest: str, number: int) -> Any:

@@ -20,7 +20,8 @@ from airflow_mlgov.evidence.index_map import NOTHING, IndexMap, Mark
 from airflow_mlgov.evidence.merkle import MerkleRoot
 from airflow_mlgov.evidence.statements import CLASSES
 
-_DOMAIN = b"\x01mlgov-ledger-v1\x00"
+DOMAIN = b"\x01mlgov-ledger-v1\x00"
+"""What the hash of an entry begins with."""
 GENESIS = "0" * 64
 """What stands as ``prev`` in the first entry."""
 Texts = Mapping[str, tuple[str, str]]
@@ -223,7 +224,7 @@ def link(prev: str, seq: int, row: Mapping[str, str]) -> str:
     :param row: its other columns but ``hash`` and ``envelope``
     """
     return hashlib.sha256(
-        _DOMAIN + bytes.fromhex(prev) + seq.to_bytes(8, "big") + bytes.fromhex(hash_json(row))
+        DOMAIN + bytes.fromhex(prev) + seq.to_bytes(8, "big") + bytes.fromhex(hash_json(row))
     ).hexdigest()
 
 

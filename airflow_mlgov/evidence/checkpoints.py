@@ -48,6 +48,7 @@ def head_to_keep(ledger: Ledger) -> Head:
     now = ledger.verify()
     if not now.size:
         raise ConfigurationError(f"the ledger {ledger.url} is empty, so there is nothing to keep", code="ledger.empty")
+    ledger.settle()
     return now
 
 

@@ -11,10 +11,9 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,15 +30,11 @@ from airflow_mlgov.errors import (
     not_installed,
 )
 from airflow_mlgov.evidence.chain import (
-    GENESIS,
     Entry,
     Head,
     Texts,
     Trail,
     Verified,
-    check_history,
-    link,
-    read_envelope,
     verified,
     walk,
 )
@@ -55,8 +50,9 @@ from airflow_mlgov.evidence.ledger_schema import (
     table,
 )
 from airflow_mlgov.evidence.ledger_schema import texts as texts_table
-from airflow_mlgov.evidence.ledger_tree import StoredTree, complete, grow, require_no_more
+from airflow_mlgov.evidence.ledger_tree import StoredTree, complete, require_no_more
 from airflow_mlgov.evidence.ledger_watch import look
+from airflow_mlgov.evidence.ledger_writing import Draft, find, flush, kept_texts, last_entry, put, shares_flush
 from airflow_mlgov.evidence.signing import sign_statement
 from airflow_mlgov.evidence.statements import LedgerMark, Signed, Typed
 from airflow_mlgov.progress import counted, followed
@@ -74,6 +70,7 @@ class Ledger:
     def __init__(self, engine: Engine, shown: str) -> None:
         self._engine = engine
         self._is_current = False
+        self._shares_flush: bool | None = None
         self.url = shown
         """Where it is: dialect, host, port and database."""
 
@@ -102,23 +99,31 @@ class Ledger:
         :raises EvidenceError: the text is not an envelope with a statement of a known kind, or was signed over another
             ledger; or the database did not keep the entry as it was written (``ledger.not_kept``)
         """
-        typed = list(texts)
         self._bring_up_to_date()
-        entry: Entry | None = None
+        draft, asked = Draft.of(envelope), False
         try:
-            with self._transaction(write=True) as connection:
-                entry = _next(connection, envelope)
-                connection.execute(table.insert().values(asdict(entry)))
-                self._read_back(connection, entry)
-                grow(connection, entry.seq, entry.prev, entry.hash)
-                _keep(connection, typed, self.url)
+            with _database_errors(self.url), self._engine.connect() as connection:
+                if self._shares_flush is None:
+                    self._shares_flush = shares_flush(connection)
+                asked = True
+                return put(connection, draft, list(texts), self.url, shared=self._shares_flush)
         except DependencyError:
-            if entry is None or self.read([entry.seq]) != [entry]:
+            found = self._look_for(draft) if asked else None
+            if found is None:
                 raise
-            # it was committed, and the answer was lost
+            return found  # it was committed, and the answer was lost
+
+    def settle(self) -> None:
+        """Have on disk what was read here: on PostgreSQL others see an entry before it is, and whoever tells somebody
+        outside what the ledger holds asks for this first.
+
+        :raises DependencyError: the database is down
+        """
+        if self._engine.dialect.name == "sqlite":
+            return
         with self._transaction() as connection:
-            self._read_back(connection, entry)
-        return entry
+            flush(connection)
+            commit(connection)
 
     def walk(self, checkpoints: Iterable[Head] = (), *, since: Verified | None = None) -> Verified:
         """Walk the whole chain in one read, and hand out what was walked: nothing else may be decided on.
@@ -129,8 +134,8 @@ class Ledger:
         """
         with self._transaction() as connection:
             if since is not None:
-                return since.continued(_rows(connection, since.head.size), _texts(connection))
-            return verified(_rows(connection), checkpoints, texts=_texts(connection))
+                return since.continued(_rows(connection, since.head.size), kept_texts(connection))
+            return verified(_rows(connection), checkpoints, texts=kept_texts(connection))
 
     def entries(
         self, digests: Iterable[str] | None = None, *, kind: str | None = None, model: str | None = None
@@ -173,12 +178,12 @@ class Ledger:
         :raises EvidenceError: a node that is asked for is not there (``tree.node_missing``)
         """
         with self._transaction() as connection:
-            yield StoredTree(connection, _last(connection)[0] if size is None else size)
+            yield StoredTree(connection, last_entry(connection)[0] if size is None else size)
 
     def texts(self, digests: Iterable[str]) -> Texts:
         """What is kept of what people typed, by the salted digests that statements hold."""
         with self._transaction() as connection:
-            return _texts(connection, list(digests))
+            return kept_texts(connection, list(digests))
 
     def forget(self, digests: Iterable[str]) -> None:
         """Erase texts and their salts; the database lets go only of those whose notice is in the ledger.
@@ -197,7 +202,7 @@ class Ledger:
     def last(self) -> tuple[int, str]:
         """Number and hash of the last entry, without a walk; 0 and ``chain.GENESIS`` if there is none."""
         with self._transaction() as connection:
-            return _last(connection)
+            return last_entry(connection)
 
     def verify(self, checkpoints: Iterable[Head] = ()) -> Head:
         """Walk the whole chain, and keep nothing of it in memory.
@@ -267,7 +272,7 @@ class Ledger:
         each: Callable[[Entry], object] = lambda _: None,
     ) -> tuple[Verified, Audit]:
         found = Audit(claims(connection, believed))
-        texts = _texts(connection)
+        texts = kept_texts(connection)
 
         def after(entry: Entry, trail: Trail) -> None:
             found.take(entry, trail)
@@ -324,17 +329,14 @@ class Ledger:
                 migrate(self._engine, self.url)
             self._is_current = True
 
-    def _read_back(self, connection: Connection, entry: Entry) -> None:
-        """A trigger, a rule, a policy or a view may swallow or change what is written, and say nothing."""
-        query = sa.select(table).where(table.c.seq == entry.seq)
-        found = [dict(row) for row in connection.execute(query).mappings()]
-        if found != [asdict(entry)]:
-            how = "does not have it" if not found else "has something else there"
-            raise EvidenceError(
-                f"the ledger {self.url} was given entry {entry.seq} and {how}: its database swallows or changes what "
-                "is written; see what `mlgov doctor` finds in it",
-                code="ledger.not_kept",
-            )
+    def _look_for(self, draft: Draft) -> Entry | None:
+        """The entry of a commit that was not answered, if it is there for good; a server that may still be at that
+        commit is waited for."""
+        on_server = self._engine.dialect.name == "postgresql"
+        with self._transaction(write=on_server) as connection:
+            flush(connection)
+        with self._transaction() as connection:
+            return find(connection, draft)
 
     @contextmanager
     def _transaction(self, write: bool = False) -> Iterator[Connection]:
@@ -377,64 +379,11 @@ def open_ledger(url: str | URL, timeout: float = 10.0, *, create: bool = True) -
     return Ledger(engine, shown)
 
 
-def _next(connection: Connection, envelope: str) -> Entry:
-    """What an envelope would be as the entry after the last one."""
-    size, head = _last(connection)
-    index, statement = read_envelope(envelope)
-    check_history(size + 1, statement, lambda number: _head_at(connection, number))
-    row = {
-        **index,
-        "recorded_at": datetime.now(UTC).isoformat(),
-        "envelope_sha256": hashlib.sha256(envelope.encode()).hexdigest(),
-    }
-    return Entry(seq=size + 1, prev=head, hash=link(head, size + 1, row), envelope=envelope, **row)
-
-
 def _rows(connection: Connection, first: int = 0) -> Iterator[Entry]:
-    total = max(0, _last(connection)[0] - first) if followed() else 0
+    total = max(0, last_entry(connection)[0] - first) if followed() else 0
     query = sa.select(table).order_by(table.c.seq)
     rows = connection.execution_options(yield_per=1000).execute(query.where(table.c.seq >= first) if first else query)
     return counted((Entry(**row) for row in rows.mappings()), "ledger entries", total)
-
-
-def _texts(connection: Connection, digests: Sequence[str] | None = None) -> dict[str, tuple[str, str]]:
-    if not sa.inspect(connection).has_table(texts_table.name):  # a ledger of before, which is only read
-        return {}
-    query = sa.select(texts_table)
-    if digests is not None:
-        query = query.where(texts_table.c.sha256.in_(digests))
-    return {row.sha256: (row.salt, row.text) for row in connection.execute(query)}
-
-
-def _keep(connection: Connection, texts: Iterable[Typed], url: str) -> None:
-    """Those that are not kept yet: everybody who signs a waiver signs the same terms. What was erased stays so, also if
-    whoever signs has read it before."""
-    new = {text.sha256: text for text in texts if text.salt is not None}
-    if not new:
-        return
-    erased = sa.select(table.c.subject_digest).where(table.c.kind == "erasure", table.c.subject_digest.in_(list(new)))
-    for sha256 in connection.scalars(erased).all():
-        new.pop(sha256, None)
-    for sha256 in new.keys() - _texts(connection, list(new)).keys():
-        connection.execute(texts_table.insert().values(sha256=sha256, salt=new[sha256].salt, text=str(new[sha256])))
-    if _texts(connection, list(new)) != {sha256: (text.salt, str(text)) for sha256, text in new.items()}:
-        raise EvidenceError(
-            f"the ledger {url} was given a text beside an entry and does not have it as it was typed: its database "
-            "swallows or changes what is written; see what `mlgov doctor` finds in it",
-            code="ledger.not_kept",
-        )
-
-
-def _head_at(connection: Connection, size: int) -> str:
-    if size == 0:
-        return GENESIS
-    return str(connection.scalar(sa.select(table.c.hash).where(table.c.seq == size)))
-
-
-def _last(connection: Connection) -> tuple[int, str]:
-    query = sa.select(table.c.seq, table.c.hash).order_by(table.c.seq.desc()).limit(1)
-    row = connection.execute(query).one_or_none()
-    return (row.seq, row.hash) if row else (0, GENESIS)
 
 
 @contextmanager
@@ -527,8 +476,9 @@ _ALTERED = (
     "already exists",
 )
 """What SQLite says where the ledger's table was dropped, altered, or is a view."""
-_ALTERED_STATES = ("42P01", "42P07", "42703", "42710", "42809", "55000", "XX001", "XX002")
-"""What PostgreSQL says then: no such table or column, one too many, a view, a damaged table or index."""
+_ALTERED_STATES = ("22023", "42P01", "42P07", "42703", "42710", "42809", "55000", "XX001", "XX002")
+"""What PostgreSQL says then: what is no hash, no such table or column, one too many, a view, a damaged table or
+index."""
 
 
 @contextmanager
@@ -561,6 +511,12 @@ def _told(error: DBAPIError, shown: str) -> MlgovError:
             f"the ledger {shown} is not as it was made: {line}; trying again does not help: see what `mlgov doctor` "
             "finds in its database",
             code="ledger.altered",
+        )
+    if "database is locked" in text:
+        return DependencyError(
+            f"the ledger {shown} cannot be used now: {line}, another process has been at it for longer than is waited: "
+            "try again; SQLite takes one writer at a time, PostgreSQL is for many",
+            code="ledger.down",
         )
     return DependencyError(f"the ledger {shown} cannot be used now: {line}", code="ledger.down")
 

@@ -104,25 +104,32 @@ class _Plan(Tree):
         return bytes(WIDTH * count)
 
 
-def grow(connection: Connection, seq: int, prev: str, hash_: str) -> None:
-    """Write the subtrees that an entry completes. Where one that it needs is not there, a ledger of before the tree,
-    none is written: the tree is made whole by :func:`fill`.
+def completed(tree: Tree, seq: int, hash_: str) -> list[tuple[int, int, bytes]]:
+    """Level, place and hash of each subtree that an entry completes. None where one that it needs is not there, a
+    ledger of before the tree: that is made whole by :func:`fill`.
 
-    :param prev: hash of the entry before
+    :param tree: of the entries before
     """
     place, level, node = seq - 1, 0, leaf_hash(bytes.fromhex(hash_))
-    if not place & 1:
-        return
-    tree = StoredTree(connection, place, {(0, place - 1): leaf_hash(bytes.fromhex(prev))})
-    made = []
+    made: list[tuple[int, int, bytes]] = []
     with suppress(EvidenceError):
-        if place > 1:
+        if place & 1 and place > 1:
             tree.nodes(1, (place >> 1) - 1, 1)  # the last one that was to be written
         while place & 1:
             node, level, place = inner_hash(tree.nodes(level, place - 1, 1), node), level + 1, place >> 1
-            made.append({"level": level, "place": place, "hash": node.hex()})
+            made.append((level, place, node))
+    return made
+
+
+def grow(connection: Connection, seq: int, prev: str, hash_: str) -> None:
+    """Write the subtrees that an entry completes, see :func:`completed`.
+
+    :param prev: hash of the entry before
+    """
+    tree = StoredTree(connection, seq - 1, {(0, seq - 2): leaf_hash(bytes.fromhex(prev))})
+    made = completed(tree, seq, hash_)
     if made:
-        connection.execute(_PUT, made)
+        connection.execute(_PUT, [{"level": level, "place": place, "hash": node.hex()} for level, place, node in made])
 
 
 def fill(connection: Connection, tree: HashTree) -> None:

@@ -61,6 +61,7 @@ def export_tiles(ledger: Ledger, folder: Path, signer: Signer, origin: str | Non
     """
     with _writing(folder), _locked(folder):
         now, log = _read_log(ledger)
+        ledger.settle()
         name = require_origin(origin or now.origin)
         note = sign_note(now, signer, name)
         published = _published(folder)

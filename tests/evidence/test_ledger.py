@@ -3,14 +3,18 @@ import os
 import signal
 import sqlite3
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, EvidenceError
+from airflow_mlgov.evidence import ledger_writing
 from airflow_mlgov.evidence.chain import GENESIS
 from airflow_mlgov.evidence.ledger import Ledger, open_ledger
+from airflow_mlgov.evidence.verification import believer
 from tests.codes import raises_code
 
 
@@ -100,8 +104,6 @@ def test_concurrent_writers_leave_no_gap(
 
 
 def test_postgresql_refuses_change(postgres_url: str, envelope: str) -> None:
-    import sqlalchemy as sa
-
     ledger = open_ledger(postgres_url)
     entry = ledger.append(envelope)
     assert ledger.get(entry.seq) == entry
@@ -117,7 +119,7 @@ def test_a_locked_ledger_is_a_dependency_that_is_down(tmp_path: Path, envelope: 
     ledger = open_ledger(url, timeout=0.2)
     raw = sqlite3.connect(tmp_path / "l.db", isolation_level=None)
     raw.execute("BEGIN EXCLUSIVE")
-    with raises_code(DependencyError, "ledger.down"):
+    with raises_code(DependencyError, "ledger.down", match="takes one writer at a time"):
         ledger.append(envelope)
     raw.execute("ROLLBACK")
     assert ledger.append(envelope).seq == 1
@@ -136,53 +138,93 @@ def test_a_commit_that_fails_holds_nothing(tmp_path: Path, envelope: str) -> Non
     assert ledger.append(envelope).seq == 2
 
 
-@pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
+BACKENDS = ["sqlite", "postgresql", "postgresql+psycopg2"]
+"""The last by a driver that cannot have several writers share a write of the disk."""
+
+
+def url_on(backend: str, folder: Path, request: pytest.FixtureRequest) -> str:
+    if backend == "sqlite":
+        return f"sqlite:///{folder / 'l.db'}"
+    url = sa.make_url(request.getfixturevalue("postgres_url")).set(drivername=backend)
+    return url.render_as_string(hide_password=False)
+
+
+def commits(change: Callable[[Callable[..., Any], bool, tuple[Any, ...]], Any]) -> dict[str, Callable[..., Any]]:
+    """What commits an entry, by its name in the module, each in other hands: what was there, whether it commits an
+    entry, and its arguments."""
+    commit, send = ledger_writing.commit, ledger_writing._send
+    return {
+        "commit": lambda *given: change(commit, True, given),
+        "_send": lambda *given: change(send, given[1] == ledger_writing._MESSAGE, given),
+    }
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_a_commit_whose_answer_was_lost_is_looked_for(
     backend: str, envelope: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import sqlalchemy as sa
+    ledger = open_ledger(url_on(backend, tmp_path, request))
+    size, answers = ledger.last()[0], [True, False]
 
-    from airflow_mlgov.evidence import ledger as module
-
-    url = f"sqlite:///{tmp_path / 'l.db'}" if backend == "sqlite" else request.getfixturevalue("postgres_url")
-    ledger = open_ledger(url)
-    size, answers, commit = ledger.last()[0], [True, False], module.commit
-
-    def unanswered(connection: sa.Connection) -> None:
+    def unanswered(inner: Callable[..., Any], is_commit: bool, given: tuple[Any, ...]) -> Any:
+        if not is_commit:
+            return inner(*given)
         if answers.pop():
-            connection.rollback()
+            given[0].rollback()
         else:
-            commit(connection)
+            inner(*given)
         raise sa.exc.OperationalError("COMMIT", None, sqlite3.OperationalError("the connection was lost"))
 
-    monkeypatch.setattr(module, "commit", unanswered)
-    assert ledger.append(envelope).seq == size + 1
+    for name, changed in commits(unanswered).items():
+        monkeypatch.setattr(ledger_writing, name, changed)
+    found = ledger.append(envelope)
+    assert found.seq == size + 1
     with raises_code(DependencyError, "ledger.down"):
         ledger.append(envelope)
-    assert ledger.verify()[0] == size + 1
+    assert ledger.entries()[size:] == [found]
+
+
+def test_what_was_told_or_settled_is_on_disk(postgres_url: str, envelope: str) -> None:
+    """Also where the database waits for no disk, and for a reader that may write nothing."""
+    ledger, engine = open_ledger(postgres_url), sa.create_engine(postgres_url, isolation_level="AUTOCOMMIT")
+    written, flushed = (sa.text(f"SELECT pg_current_wal_{name}_lsn() - '0/0'") for name in ("insert", "flush"))
+    reader = sa.make_url(postgres_url).update_query_dict(
+        {"options": "-c default_transaction_read_only=on -c synchronous_commit=off"}
+    )
+    careless = sa.make_url(postgres_url).update_query_dict({"options": "-c synchronous_commit=off"})
+    with engine.connect() as watching:
+        watching.exec_driver_sql("SET synchronous_commit = off")
+        for writer in (ledger, open_ledger(careless)):
+            watching.exec_driver_sql("SELECT pg_logical_emit_message(true, 'tests', 'x')")
+            before = watching.scalar(written)
+            writer.append(envelope)
+            assert watching.scalar(flushed) > before
+        watching.exec_driver_sql("SELECT pg_logical_emit_message(true, 'tests', 'x')")
+        before = watching.scalar(written)
+        open_ledger(reader, create=False).settle()
+        assert watching.scalar(flushed) >= before
 
 
 def append_and_die(url: str, envelope: str, before: bool) -> None:
     """Run in a child: SIGKILL itself right before, or right after, the commit."""
-    from airflow_mlgov.evidence import ledger as module
+    opened = open_ledger(url)
 
-    opened, commit = open_ledger(url), module.commit
+    def dying(inner: Callable[..., Any], is_commit: bool, given: tuple[Any, ...]) -> Any:
+        answer = inner(*given) if not (before and is_commit) else None
+        if is_commit:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer
 
-    def dying(connection: Any) -> None:
-        if not before:
-            commit(connection)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    module.commit = dying
+    vars(ledger_writing).update(commits(dying))
     opened.append(envelope)
 
 
 @pytest.mark.parametrize("before", [True, False])
-@pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_who_is_killed_at_the_commit_leaves_all_or_nothing(
     backend: str, before: bool, envelope: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    url = f"sqlite:///{tmp_path / 'l.db'}" if backend == "sqlite" else request.getfixturevalue("postgres_url")
+    url = url_on(backend, tmp_path, request)
     size = open_ledger(url).last()[0]
     child = multiprocessing.get_context("spawn").Process(target=append_and_die, args=(url, envelope, before))
     child.start()
@@ -191,6 +233,7 @@ def test_who_is_killed_at_the_commit_leaves_all_or_nothing(
     ledger = open_ledger(url)
     assert ledger.verify().size == size + (not before)
     assert ledger.append(envelope).seq == size + 1 + (not before)
+    assert ledger.audit((), (), believer(None))[1]
 
 
 def test_a_read_only_ledger_says_so(tmp_path: Path, envelope: str) -> None:
@@ -279,8 +322,6 @@ def test_sqlites_replace_is_no_way_around_the_triggers(ledger: Ledger, envelope:
 
 
 def test_dropped_and_disabled_triggers_are_named(ledger: Ledger, tmp_path: Path, postgres_url: str) -> None:
-    import sqlalchemy as sa
-
     raw = sqlite3.connect(tmp_path / "ledger.db")
     raw.execute("DROP TRIGGER mlgov_ledger_no_delete")
     assert ledger.oddities() == ["lacks the trigger mlgov_ledger_no_delete"]
@@ -344,8 +385,6 @@ def test_one_at_a_time_and_the_dead_hold_nothing(backend: str, tmp_path: Path, r
 
 
 def test_a_lock_that_is_lost_is_noticed(postgres_url: str) -> None:
-    import sqlalchemy as sa
-
     ledger = open_ledger(postgres_url)
     with ledger.exclusive("the model m") as confirm:
         confirm()

@@ -104,17 +104,16 @@ def test_the_disk_under_the_ledger_is_full(governed: Governed) -> None:
 def test_the_sessions_of_postgresql_end(governed: Governed, postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
     url = sa.make_url(postgres).set(password=PASSWORD)
     governed.ledger_url = url.render_as_string(hide_password=False)
-    version, following = governed.candidate(), ledger_module._next
+    version, put = governed.candidate(), ledger_module.put
     size, ledger = governed.ledger.last()[0], governed.ledger
 
-    def then_ended(connection: sa.Connection, envelope: str) -> Any:
-        found = following(connection, envelope)
+    def once_ended(*given: Any, **more: Any) -> Any:
         with sa.create_engine(url).begin() as other:
             mine = "datname = current_database() AND pid <> pg_backend_pid()"
             other.execute(sa.text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {mine}"))
-        return found
+        return put(*given, **more)
 
-    monkeypatch.setattr(ledger_module, "_next", then_ended)
+    monkeypatch.setattr(ledger_module, "put", once_ended)
     with fails(governed, DependencyError, "ledger.down", PASSWORD):
         governed.promote(version, ledger=ledger)
     monkeypatch.undo()
