@@ -108,7 +108,7 @@ class Duty:
         uri = self.signer_uri
         if uri:
             return signer_of(uri, self.vault, lambda: self.trust.key_for(self.name))
-        signer = open_signer(f"local:{home() / 'signing-key.pem'}")
+        signer = open_signer(f"local:{home() / 'signing-key.pem'}", make_key=True)
         if not option("trust_root") and not (home() / "trust.json").exists():
             TrustRoot().with_key(signer.public_key, duties()).save(home() / "trust.json")
         return signer

@@ -382,6 +382,7 @@ MEANINGS: Mapping[str, str] = {
     "signature.unreadable": "A model's signature cannot be read.",
     "signature.wrong": "The signature does not fit the content.",
     "signer.local_in_production": "A key file would sign in an environment that the policy calls production.",
+    "signer.no_key": "The key file is not there: no key is made unless `--make-key` asks for it.",
     "signer.no_public_key": "The signer cannot tell its public key, and the trust root lacks it.",
     "signer.scheme": "The key is of a kind that OpenSSF Model Signing does not know.",
     "signer.unknown": "The address does not name a signer.",

@@ -176,7 +176,7 @@ def _promoted(folder: Path, entries: int) -> None:
     from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Subject
 
     (folder / "mlgov.yaml").write_text(POLICY)
-    signer = open_signer(f"local:{folder / 'key.pem'}")
+    signer = open_signer(f"local:{folder / 'key.pem'}", make_key=True)
     trust = TrustRoot().with_key(signer.public_key, duties())
     trust.save(folder / "trust.json")
     policy, registry = load_policy(folder / "mlgov.yaml"), _Registry()

@@ -117,7 +117,7 @@ def _ledger(place: Path, versions: int, entries: int) -> Path:
     sections = "".join(SECTION.format(number=number, team=number % 10) for number in range(models))
     (place / "mlgov.yaml").write_text(f"version: 1\nregistry_id: {REGISTRY}\nmodels:\n{sections}")
     (place / "ledger.db").unlink(missing_ok=True)
-    signer = open_signer(f"local:{place / 'key.pem'}")
+    signer = open_signer(f"local:{place / 'key.pem'}", make_key=True)
     TrustRoot().with_key(signer.public_key, duties()).save(place / "trust.json")
     ledger, prev, batch = open_ledger(f"sqlite:///{place / 'ledger.db'}"), GENESIS, list[dict[str, Any]]()
     for seq, statement in enumerate(_statements(models, versions, entries), 1):

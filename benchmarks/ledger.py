@@ -60,7 +60,7 @@ def many_models(folder: Path, entries: int) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     half = Path(tempfile.mkdtemp(dir=folder))
     half.chmod(0o700)
-    signer = open_signer(f"local:{half / 'key.pem'}")
+    signer = open_signer(f"local:{half / 'key.pem'}", make_key=True)
     TrustRoot().with_key(signer.public_key, ["performance", "promotion"]).save(half / "trust.json")
     ledger = open_ledger(f"sqlite:///{half / 'ledger.db'}")
     for number in range(RESULTS):

@@ -107,7 +107,7 @@ def many_results(folder: Path, results: int) -> Path:
     if not made.exists():
         half = Path(tempfile.mkdtemp(dir=_there(folder)))
         half.chmod(0o700)
-        signer = open_signer(f"local:{half / 'key.pem'}")
+        signer = open_signer(f"local:{half / 'key.pem'}", make_key=True)
         TrustRoot().with_key(signer.public_key, ["performance"]).save(half / "trust.json")
         (half / "mlgov.yaml").write_text(
             "version: 1\nmodels:\n  m:\n    gates:\n"

@@ -93,16 +93,17 @@ def open_registry(uri: str | None, policy: GovernancePolicy | None = None, duty:
     return registry_at(uri, policy.registry if policy else None, duty)
 
 
-def signer_for(uri: str, duty: str | None = None) -> Signer:
+def signer_for(uri: str, duty: str | None = None, *, make_key: bool = False) -> Signer:
     """The signer that ``--sign`` names; Vault's address and token come from the environment, as Vault's own tool does,
     else the connection from ``vault_conn_id`` of ``[mlgov]``.
 
     :param duty: what is signed; it fills ``{duty}``
-    :raises ConfigurationError: it does not name a signer
+    :param make_key: make the file of a ``local:`` key where it is not there
+    :raises ConfigurationError: it does not name a signer, or a key file that is not there
     """
     from airflow_mlgov.vault import signer_of
 
-    return signer_of(filled(uri, duty), vault_client(duty))
+    return signer_of(filled(uri, duty), vault_client(duty), make_key=make_key)
 
 
 def origin_of(said: str | None) -> str:

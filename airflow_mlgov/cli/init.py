@@ -140,7 +140,7 @@ def _make_trust(folder: Path) -> None:
     """A key file for the first try, and the trust root that has it for every duty."""
     from airflow_mlgov.evidence.signing import TrustRoot, duties, open_signer
 
-    key = open_signer(f"local:{folder / 'signing-key.pem'}").public_key
+    key = open_signer(f"local:{folder / 'signing-key.pem'}", make_key=True).public_key
     TrustRoot().with_key(key, duties()).save(folder / "trust.json")
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from airflow_mlgov.evidence.signing import TrustRoot
 
+MakeKey = Annotated[bool, typer.Option("--make-key", help="Make the key of local:PATH where there is no such file.")]
+
 trust_app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="The trust root: every public key that was ever allowed to sign."
 )
@@ -39,6 +41,7 @@ def trust_add(
     person_id: Annotated[
         str | None, typer.Option("--person-id", help="The id of that account, if it is not the name.")
     ] = None,
+    make_key: MakeKey = False,
 ) -> None:
     """Add the public key of a signer; after `vault write -f transit/keys/KEY/rotate`, the new version of it.
 
@@ -53,7 +56,7 @@ def trust_add(
         raise ConfigurationError("--person-id is the id of --person: pass both", code="option.missing")
     owner = Person(person_id or person, person) if person else None
     root = TrustRoot.load(trust) if trust.exists() else TrustRoot()
-    root.rotated(_public_key(sign, public_key), duty, person=owner).save(trust)
+    root.rotated(_public_key(sign, public_key, make_key), duty, person=owner).save(trust)
     whose = f" of {person}" if person else ""
     say(f"{trust}: {len(root.keys)} keys before, added one{whose} for {', '.join(duty)}")
 
@@ -63,6 +66,7 @@ def trust_move(
     trust: TrustFile,
     sign: Annotated[str, typer.Option("--sign", help="The new signer of each duty: vault:mlgov-{duty}.")],
     duty: Annotated[list[str] | None, typer.Option("--duty", help="Only these duties. Repeatable.")] = None,
+    make_key: MakeKey = False,
 ) -> None:
     """Move duties to new keys: from the key file of a first try to Vault, one key for each duty.
 
@@ -73,7 +77,7 @@ def trust_move(
 
     _require_known(duty or ())
     root, wanted = TrustRoot.load(trust) if trust.exists() else TrustRoot(), duty or duties()
-    keys = {name: signer_for(sign.replace("{duty}", name.replace("_", "-"))).public_key for name in wanted}
+    keys = {name: signer_for(sign, name, make_key=make_key).public_key for name in wanted}
     keys = {name: key for name, key in keys.items() if not _is_in_force(root, name, key)}
     if not keys:
         say(f"{trust}: these duties have these keys already")
@@ -147,7 +151,7 @@ def _require_known(wanted: Iterable[str]) -> None:
         )
 
 
-def _public_key(sign: str | None, pem: Path | None) -> Key:
+def _public_key(sign: str | None, pem: Path | None, make_key: bool) -> Key:
     """The public half of a signer, or what a file holds.
 
     :raises ConfigurationError: both or neither are given, or the file holds none
@@ -155,7 +159,7 @@ def _public_key(sign: str | None, pem: Path | None) -> Key:
     if (sign is None) == (pem is None):
         raise ConfigurationError("pass either --sign or --public-key", code="option.missing")
     if pem is None:
-        return signer_for(sign or "").public_key
+        return signer_for(sign or "", make_key=make_key).public_key
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
     from securesystemslib.signer import SSlibKey
 

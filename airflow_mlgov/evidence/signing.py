@@ -52,7 +52,7 @@ def duties() -> tuple[str, ...]:
 
 
 class LocalSigner(CryptoSigner):  # type: ignore[misc]  # securesystemslib ships no types to mypy here
-    """Signs with a private key in a PEM file, ``local:PATH``. A file that is not there is made: ed25519, mode 0600."""
+    """Signs with a private key in a PEM file, ``local:PATH``."""
 
     SCHEME = "local"
 
@@ -60,13 +60,17 @@ class LocalSigner(CryptoSigner):  # type: ignore[misc]  # securesystemslib ships
     def from_priv_key_uri(cls, priv_key_uri: str, public_key: Key | None = None, secrets_handler: Any = None) -> Signer:  # noqa: ARG003 - the file says which key it is, and has no passphrase
         """The key in the file.
 
-        :raises ConfigurationError: it does not hold a readable private key
+        :raises ConfigurationError: there is no such file, or it does not hold a readable private key
         """
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-        path = Path(priv_key_uri.partition(":")[2]).expanduser()
+        path = _key_file(priv_key_uri)
         if not path.exists():
-            _make_local_key(path)
+            raise ConfigurationError(
+                f"there is no key file {path}: correct the path, or make a key and let the trust root know it, `mlgov "
+                f"trust add --sign {priv_key_uri} --make-key`",
+                code="signer.no_key",
+            )
         try:
             signer = cls(load_pem_private_key(read_file(path, "key file"), password=None))
         except (OSError, ValueError, TypeError) as error:
@@ -83,12 +87,14 @@ class LocalSigner(CryptoSigner):  # type: ignore[misc]  # securesystemslib ships
 SIGNER_FOR_URI_SCHEME[LocalSigner.SCHEME] = LocalSigner
 
 
-def open_signer(uri: str, public_key: Callable[[], Key | None] = lambda: None) -> Signer:
+def open_signer(uri: str, public_key: Callable[[], Key | None] = lambda: None, *, make_key: bool = False) -> Signer:
     """The signer that a URI names, by securesystemslib's table of schemes: ``local:PATH``, and the KMS of clouds, HSMs
     and files that it knows (each needs an extra of its own). :mod:`airflow_mlgov.vault` adds ``vault:KEY``.
 
     :param public_key: the key whose private half signs; asked for by signers that cannot tell it themselves
-    :raises ConfigurationError: another scheme, an empty name, no public key, or a signer that cannot be made of it
+    :param make_key: make the key of ``local:PATH`` where there is no such file: ed25519, mode 0600
+    :raises ConfigurationError: another scheme, an empty name, no public key, no key file, or a signer that cannot be
+        made of it
     """
     scheme, _, name = uri.partition(":")
     known = SIGNER_FOR_URI_SCHEME.get(scheme)
@@ -98,6 +104,8 @@ def open_signer(uri: str, public_key: Callable[[], Key | None] = lambda: None) -
             f"{', '.join(sorted(SIGNER_FOR_URI_SCHEME))}",
             code="signer.unknown",
         )
+    if make_key and known is LocalSigner and not _key_file(uri).exists():
+        _make_local_key(_key_file(uri))
     if getattr(known, "TELLS_ITS_KEY", known is LocalSigner):
         return cast("Signer", known.from_priv_key_uri(uri, None))
     key = public_key()
@@ -112,6 +120,10 @@ def open_signer(uri: str, public_key: Callable[[], Key | None] = lambda: None) -
         raise ConfigurationError(
             f"the signer {scheme}: cannot be opened: {type(error).__name__}", code="signer.unusable"
         ) from error
+
+
+def _key_file(uri: str) -> Path:
+    return Path(uri.partition(":")[2]).expanduser()
 
 
 def _make_local_key(path: Path) -> None:

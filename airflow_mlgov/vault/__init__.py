@@ -18,12 +18,17 @@ SIGNER_FOR_URI_SCHEME[TransitSigner.SCHEME] = TransitSigner
 
 
 def signer_of(
-    uri: str, client: Callable[[], Any] | None = None, public_key: Callable[[], Key | None] = lambda: None
+    uri: str,
+    client: Callable[[], Any] | None = None,
+    public_key: Callable[[], Key | None] = lambda: None,
+    *,
+    make_key: bool = False,
 ) -> Signer:
     """The signer that a URI names, see :func:`airflow_mlgov.evidence.signing.open_signer`.
 
     :param client: gives an authenticated ``hvac.Client`` for ``vault:``, None if no Vault is configured; if omitted,
         Vault's address and token come from the environment
+    :param make_key: make the file of a ``local:`` key where it is not there
     :raises ConfigurationError: no Vault is configured, or as ``open_signer``
     """
     scheme, _, name = uri.partition(":")
@@ -34,4 +39,4 @@ def signer_of(
                 f"signing with {uri!r} needs a Vault client: set [mlgov] vault_conn_id", code="vault.not_configured"
             )
         return TransitSigner.named(vault, name)
-    return open_signer(uri, public_key)
+    return open_signer(uri, public_key, make_key=make_key)

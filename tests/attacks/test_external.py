@@ -46,7 +46,9 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.tester, self.other = (open_signer(f"local:{folder / name}.pem") for name in ("tester", "other"))
+        self.tester, self.other = (
+            open_signer(f"local:{folder / name}.pem", make_key=True) for name in ("tester", "other")
+        )
         (folder / "mlgov.yaml").write_text(POLICY.format(predicate=PREDICATE, key=self.tester.public_key.keyid))
         self.policy = load_policy(folder / "mlgov.yaml")
         self.story = Story(folder, self.policy)
@@ -137,7 +139,7 @@ def test_what_is_missing_never_passes(world: World, found: Any) -> None:
 def test_a_statement_about_other_bytes_or_by_nobody_known_is_not_added(world: World) -> None:
     with raises_code(ConfigurationError, "external.subject"):
         world.result(world.report(digest="9" * 64))
-    stranger = open_signer(f"local:{world.folder / 'stranger.pem'}")
+    stranger = open_signer(f"local:{world.folder / 'stranger.pem'}", make_key=True)
     with raises_code(EvidenceError, "key.unknown"):
         world.result(world.report(signer=stranger))
     with raises_code(EvidenceError, "external.key"):  # a key of ours is no witness

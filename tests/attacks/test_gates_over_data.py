@@ -117,7 +117,7 @@ def test_no_gate_over_data_signs_for_another(tmp_path: Path) -> None:
     story, over_data = tell(tmp_path), ("data_validation", "tfdv", "feature_service")
     assert set(over_data) < set(duties())
     for duty in over_data:
-        signer = open_signer(f"local:{tmp_path / f'{duty}.pem'}")
+        signer = open_signer(f"local:{tmp_path / f'{duty}.pem'}", make_key=True)
         trust = TrustRoot().with_key(signer.public_key, [duty])
         for gate in over_data:
             statement = GateStatement.of(GateResult(gate, DATA, (Check("c", Outcome.PASS),)), story.context())

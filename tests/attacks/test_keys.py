@@ -132,7 +132,10 @@ def test_a_key_after_its_end(guarded: Guarded) -> None:
 
 
 def test_the_keys_of_a_trust_root_differ(guarded: Guarded) -> None:
-    keys = [open_signer(f"local:{Path(guarded.folder) / f'{duty}.pem'}").public_key.keyid for duty in duties()]
+    keys = [
+        open_signer(f"local:{Path(guarded.folder) / f'{duty}.pem'}", make_key=True).public_key.keyid
+        for duty in duties()
+    ]
     assert all(one != other for one, other in permutations(keys, 2))
 
 

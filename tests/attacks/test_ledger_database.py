@@ -27,7 +27,7 @@ INDEX = "ix_mlgov_ledger_subject_digest"
 
 @pytest.fixture
 def envelope(tmp_path: Path) -> str:
-    return sign_statement(make_statement().as_json(), open_signer(f"local:{tmp_path / 'key.pem'}"))
+    return sign_statement(make_statement().as_json(), open_signer(f"local:{tmp_path / 'key.pem'}", make_key=True))
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def test_whoever_reads_makes_no_ledger(
 ) -> None:
     TrustRoot().save(tmp_path / "trust.json")
     (tmp_path / "empty.db").write_bytes(b"")
-    open_signer(f"local:{tmp_path / 'key.pem'}")
+    open_signer(f"local:{tmp_path / 'key.pem'}", make_key=True)
     before = {path: path.stat().st_size for path in tmp_path.iterdir()}
     words = READING[command].format(url=f"sqlite:///{tmp_path}/{name}", folder=tmp_path).split()
     monkeypatch.setattr(sys, "argv", ["mlgov", *words])

@@ -21,7 +21,7 @@ from tests.worlds.statements import make_statement
 
 @pytest.fixture
 def signer(tmp_path: Path) -> Signer:
-    return open_signer(f"local:{tmp_path / 'key.pem'}")
+    return open_signer(f"local:{tmp_path / 'key.pem'}", make_key=True)
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def said_everywhere(folder: Path, words: str, run: Run) -> dict[str, str]:
     for make in STATEMENTS.values():
         statement, count = spoken(make(), words)
         if statement.duty not in keys:
-            keys[statement.duty] = open_signer(f"local:{folder / f'key{len(keys)}.pem'}")
+            keys[statement.duty] = open_signer(f"local:{folder / f'key{len(keys)}.pem'}", make_key=True)
             trust = trust.with_key(keys[statement.duty].public_key, [statement.duty])
         ledger.attest(statement, keys[statement.duty])
         written += count

@@ -172,7 +172,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[Source, list[str]
     """A ledger in which each name, group, column, reason and person is one of the strings; all of it signed."""
     folder, words = tmp_path_factory.mktemp("hostile"), payloads()
     assert len(words) == len(set(words)) == 1000
-    signer = open_signer(f"local:{folder / 'key.pem'}")
+    signer = open_signer(f"local:{folder / 'key.pem'}", make_key=True)
     TrustRoot().with_key(signer.public_key, duties()).save(folder / "trust.json")
     url = f"sqlite:///{folder / 'ledger.db'}"
     ledger = open_ledger(url)

@@ -396,7 +396,7 @@ def test_what_does_not_verify_makes_no_model_anybodys(fleet: Fleet, tmp_path: Pa
     forged = GateStatement.of(
         replace(member.results["fairness", 1], subject=subject), member.context(run={"dag_id": "anns_own"})
     )
-    open_ledger(url).append(sign_statement(forged, open_signer(f"local:{tmp_path / 'stranger.pem'}")))
+    open_ledger(url).append(sign_statement(forged, open_signer(f"local:{tmp_path / 'stranger.pem'}", make_key=True)))
     source = Source(lambda: open_ledger(url, create=False), tmp_path / "trust.json", tmp_path / "mlgov.yaml")
 
     async def ann(_: Any) -> Reader:

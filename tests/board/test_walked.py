@@ -15,7 +15,7 @@ from tests.worlds.statements import make_statement
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
-    signer = open_signer(f"local:{tmp_path / 'key.pem'}")
+    signer = open_signer(f"local:{tmp_path / 'key.pem'}", make_key=True)
     made = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
     for digit in "abcab":
         made.append(sign_statement(make_statement(digest=digit * 64), signer))

@@ -17,7 +17,7 @@ from tests.worlds.statements import make_statement
 
 @pytest.fixture
 def options(tmp_path: Path) -> list[str]:
-    signer = open_signer(f"local:{tmp_path / 'key.pem'}")
+    signer = open_signer(f"local:{tmp_path / 'key.pem'}", make_key=True)
     TrustRoot().with_key(signer.public_key, duties()).save(tmp_path / "trust.json")
     open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}").append(sign_statement(make_statement(), signer))
     return ["--ledger", f"sqlite:///{tmp_path / 'ledger.db'}", "--trust", str(tmp_path / "trust.json")]

@@ -137,7 +137,7 @@ def test_a_first_try_without_any_setting_goes_on_in_the_shell(
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
     monkeypatch.delenv("AIRFLOW__MLGOV__LEDGER", raising=False)
     (tmp_path / "mlgov").mkdir()
-    signer = open_signer(f"local:{tmp_path / 'mlgov' / 'signing-key.pem'}")
+    signer = open_signer(f"local:{tmp_path / 'mlgov' / 'signing-key.pem'}", make_key=True)
     open_ledger(f"sqlite:///{tmp_path / 'mlgov' / 'ledger.db'}").attest(make_statement(), signer)
     code, out, err = run("ledger", "verify")
     assert code == 0, err

@@ -395,7 +395,7 @@ def test_keys_and_their_dates(world: World, dates: dict[str, Any] | None, level:
 
 
 def test_a_key_that_ends_but_has_a_successor_is_well(world: World, tmp_path: Path) -> None:
-    new = open_signer(f"local:{tmp_path / 'new.pem'}").public_key
+    new = open_signer(f"local:{tmp_path / 'new.pem'}", make_key=True).public_key
     world.trusting(only("fairness", {"valid_until": NOW + timedelta(hours=1)}), (new, ["fairness"]))
     assert found("warning", "trust root") == []
 
@@ -419,7 +419,7 @@ def test_a_trust_root_that_does_not_hold(world: World, content: str | None) -> N
 
 
 def test_a_key_that_the_trust_root_does_not_know(world: World, tmp_path: Path) -> None:
-    other = open_signer(f"local:{tmp_path / 'other.pem'}").public_key
+    other = open_signer(f"local:{tmp_path / 'other.pem'}", make_key=True).public_key
     world.trusting(only("fairness", None), (other, ["fairness"]))
     text = the_only("problem", "signing")
     assert "vault:mlgov-fairness is not in the trust root" in text
@@ -435,7 +435,7 @@ def test_local_keys(world: World) -> None:
     world.set("SIGN", f"local:{world.folder}/{{duty}}.pem")
     trust = TrustRoot()
     for duty in DUTIES[1:]:
-        trust = trust.with_key(open_signer(f"local:{world.folder}/{duty}.pem").public_key, [duty])
+        trust = trust.with_key(open_signer(f"local:{world.folder}/{duty}.pem", make_key=True).public_key, [duty])
     trust.save(world.folder / "trust.json")
     assert "local key files" in the_only("warning", "signing")
     assert f"no key file {world.folder}/data_validation.pem" in the_only("problem", "signing")
@@ -738,7 +738,7 @@ def test_json_is_all_there_is_on_stdout_of_a_real_process(world: World) -> None:
     world.set("SIGN", f"local:{world.folder}/{{duty}}.pem")  # which logs a warning
     trust = TrustRoot()
     for duty in DUTIES:
-        trust = trust.with_key(open_signer(f"local:{world.folder}/{duty}.pem").public_key, [duty])
+        trust = trust.with_key(open_signer(f"local:{world.folder}/{duty}.pem", make_key=True).public_key, [duty])
     trust.save(world.folder / "trust.json")
     script = "import typer; from airflow_mlgov.cli.doctor import doctor; typer.run(doctor)"
     done = subprocess.run([sys.executable, "-c", script, "--json"], capture_output=True, text=True, timeout=120)

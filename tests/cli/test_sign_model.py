@@ -28,7 +28,7 @@ def with_ecdsa(governed: Governed) -> Path:
     key = ec.generate_private_key(ec.SECP256R1())
     file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     file.chmod(0o600)
-    signer = open_signer(f"local:{file}")
+    signer = open_signer(f"local:{file}", make_key=True)
     TrustRoot.load(governed.trust_file).with_key(signer.public_key, ["promotion"]).save(governed.trust_file)
     return file
 

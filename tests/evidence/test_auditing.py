@@ -95,7 +95,7 @@ def test_each_signature_is_checked_and_what_was_quarantined_is_counted(
     grown: tuple[Ledger, Head], signer: Signer, tmp_path: Path
 ) -> None:
     ledger, mark = grown
-    stranger = open_signer(f"local:{tmp_path / 'stranger.pem'}")
+    stranger = open_signer(f"local:{tmp_path / 'stranger.pem'}", make_key=True)
     bad = ledger.attest(make_statement(digest="1" * 64), stranger)
     trust = TrustRoot().with_key(signer.public_key, ["fairness", "reconcile"])
     signatures = Signatures(trust)
@@ -126,7 +126,9 @@ def test_the_command(
     assert (told["size"], told["since"], told["signatures"]) == (7, 4, {"checked": 3, "quarantined": 0})
     assert "each of 7 signatures" in run(*words, "--full")[1]
     assert json.loads(run(*words, "--full", "--json")[1])["signatures"] == {"checked": 7, "quarantined": 0}
-    bad = ledger.attest(make_statement(digest="1" * 64), open_signer(f"local:{tmp_path / 'stranger.pem'}"))
+    bad = ledger.attest(
+        make_statement(digest="1" * 64), open_signer(f"local:{tmp_path / 'stranger.pem'}", make_key=True)
+    )
     for more in (["--full"], ["--since", note, "--full"]):
         code, _, err = run(*words, *more)
         assert (code, "[ledger.unverified]" in err, f"{bad.reference}: " in err) == (1, True, True)

@@ -52,7 +52,7 @@ def test_a_checkpoint_of_another_ledger_does_not_hold(ledger: Ledger, signer, tr
 def test_only_the_checkpoint_key_signs_one(ledger: Ledger, signer, tmp_path: Path) -> None:
     ledger.attest(make_statement(), signer)
     envelope = make_checkpoint(ledger, signer, Context("test"))
-    other = open_signer(f"local:{tmp_path / 'x.pem'}")
+    other = open_signer(f"local:{tmp_path / 'x.pem'}", make_key=True)
     gate_only = TrustRoot().with_key(signer.public_key, ["fairness"])
     with raises_code(EvidenceError, "evidence.duty"):
         open_checkpoint(envelope, gate_only)

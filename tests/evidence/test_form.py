@@ -68,7 +68,7 @@ def test_it_is_what_jsonschema_says(name: str) -> None:
 
 def test_what_is_not_told_quickly_is_looked_at_again(tmp_path: Path) -> None:
     """A number that Rust does not hold, and a line break that jsonschema lets pass, verify as they always did."""
-    signer = open_signer(f"local:{tmp_path / 'k.pem'}")
+    signer = open_signer(f"local:{tmp_path / 'k.pem'}", make_key=True)
     trust = TrustRoot().with_key(signer.public_key, duties())
     made = json.loads(json.dumps(make_statement().as_json()))
     made["predicate"]["mlgov"]["run"] = {"n": 10**400}
@@ -77,7 +77,7 @@ def test_what_is_not_told_quickly_is_looked_at_again(tmp_path: Path) -> None:
 
 def test_without_the_quick_look_it_is_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(verification, "_quick_validator", lambda *_: None)
-    signer = open_signer(f"local:{tmp_path / 'k.pem'}")
+    signer = open_signer(f"local:{tmp_path / 'k.pem'}", make_key=True)
     trust = TrustRoot().with_key(signer.public_key, duties())
     made = json.loads(json.dumps(make_statement().as_json()))
     assert verify_envelope(sign_statement(made, signer), trust).kind == "gate"
@@ -87,7 +87,7 @@ def test_without_the_quick_look_it_is_the_same(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_an_envelope_is_opened_once_and_under_other_keys_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    signer, other = (open_signer(f"local:{tmp_path / name}") for name in ("k.pem", "other.pem"))
+    signer, other = (open_signer(f"local:{tmp_path / name}", make_key=True) for name in ("k.pem", "other.pem"))
     trust = TrustRoot().with_key(signer.public_key, duties())
     envelope = sign_statement(make_statement(), signer)
     opened = []

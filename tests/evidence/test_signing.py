@@ -46,9 +46,9 @@ def test_the_payload_is_an_in_toto_statement(statement: dict) -> None:
 
 def test_local_keys_are_private_and_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "keys" / "key.pem"
-    first = open_signer(f"local:{path}").public_key.keyid
+    first = open_signer(f"local:{path}", make_key=True).public_key.keyid
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert open_signer(f"local:{path}").public_key.keyid == first
+    assert open_signer(f"local:{path}", make_key=True).public_key.keyid == first
     assert "whoever can read it can sign" in caplog.text
 
 
@@ -78,7 +78,7 @@ def test_the_signers_of_securesystemslib_are_asked_with_the_trust_roots_key(tmp_
 def test_a_file_that_is_no_key_is_refused(tmp_path: Path) -> None:
     (tmp_path / "key.pem").write_text("not a key")
     with raises_code(ConfigurationError, "signer.unreadable"):
-        open_signer(f"local:{tmp_path / 'key.pem'}")
+        open_signer(f"local:{tmp_path / 'key.pem'}", make_key=True)
 
 
 def test_trust_root_survives_the_file(tmp_path: Path, signer, envelope: str, statement: dict) -> None:

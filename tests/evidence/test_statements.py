@@ -52,7 +52,7 @@ def test_every_kind_fits_the_schema_and_in_toto(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_statement_that_lacks_a_field_is_refused(kind: str, tmp_path: Path) -> None:
-    signer = open_signer(f"local:{tmp_path / 'k.pem'}")
+    signer = open_signer(f"local:{tmp_path / 'k.pem'}", make_key=True)
     trust = TrustRoot().with_key(signer.public_key, duties())
     assert verify_envelope(sign_statement(make(kind), signer), trust).kind == kind
     required = statement_schema()["$defs"][kind]["properties"]["predicate"]["required"]
@@ -99,7 +99,7 @@ def test_openssl_alone_verifies_what_vault_signed(openbao: OpenBaoServer, key_ty
 
 
 def test_a_waiver_whose_digest_names_other_terms_is_refused(tmp_path: Path) -> None:
-    signer = open_signer(f"local:{tmp_path / 'k.pem'}")
+    signer = open_signer(f"local:{tmp_path / 'k.pem'}", make_key=True)
     made = make("waiver")
     made["predicate"]["terms"]["expires"] = "2036-12-01T00:00:00+00:00"
     with raises_code(EvidenceError, "evidence.form"):

@@ -327,13 +327,13 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     os.chdir(folder)
     trust = TrustRoot()
     for duty in duties():
-        trust = trust.with_key(open_signer(f"local:{folder / duty}.pem").public_key, [duty])
+        trust = trust.with_key(open_signer(f"local:{folder / duty}.pem", make_key=True).public_key, [duty])
     trust.save(folder / "trust.json")
     trust.save(folder / "kept.json")  # a bent `trust add` may change the other
     ledger = open_ledger("sqlite:///ledger.db")
     for make in STATEMENTS.values():
-        ledger.attest(make(), open_signer(f"local:{folder / make().duty}.pem"))
-    signer = open_signer(f"local:{folder / 'checkpoint'}.pem")
+        ledger.attest(make(), open_signer(f"local:{folder / make().duty}.pem", make_key=True))
+    signer = open_signer(f"local:{folder / 'checkpoint'}.pem", make_key=True)
     note = sign_note(ledger.verify(), signer)
     Path("good.note").write_text(note)
     write_pack(ledger, MODEL, folder / "pack.zip", note=note)
@@ -438,7 +438,7 @@ def test_notes_and_proofs(data: st.DataObject, desk: Path) -> None:
 @given(data=st.data(), name=st.sampled_from(sorted(STATEMENTS)))
 def test_statements_and_envelopes(data: st.DataObject, name: str, desk: Path) -> None:
     statement = STATEMENTS[name]()
-    trust, signer = TrustRoot.load("trust.json"), open_signer(f"local:{desk / statement.duty}.pem")
+    trust, signer = TrustRoot.load("trust.json"), open_signer(f"local:{desk / statement.duty}.pem", make_key=True)
 
     document = data.draw(bent(statement.as_json()))
 

@@ -59,7 +59,7 @@ def test_an_old_statement_that_says_form_1_is_none() -> None:
 
 @pytest.mark.parametrize("name", samples.STATEMENTS)
 def test_in_form_2_a_date_without_a_zone_is_refused(name: str, tmp_path: Path) -> None:
-    signer = open_signer(f"local:{tmp_path / 'k.pem'}")
+    signer = open_signer(f"local:{tmp_path / 'k.pem'}", make_key=True)
     trust = TrustRoot().with_key(signer.public_key, duties())
     text = (folder(2) / f"{name}.json").read_text()
     dates = sorted(set(re.findall(r'"[A-Za-z]+":"2026-[^"]*\+00:00"', text)))

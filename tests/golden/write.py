@@ -31,7 +31,7 @@ def _write_statements(folder: Path) -> None:
         return
     folder.mkdir()
     with tempfile.TemporaryDirectory() as secret:
-        signer = open_signer(f"local:{secret}/key.pem")
+        signer = open_signer(f"local:{secret}/key.pem", make_key=True)
         TrustRoot().with_key(signer.public_key, duties()).save(folder / "trust.json")
         for name, make in samples.STATEMENTS.items():
             (folder / f"{name}.json").write_bytes(canonical_json(make().as_json()))

@@ -93,7 +93,8 @@ SABOTAGE: dict[str, tuple[Callable[[Story], Any], str]] = {
     "an entry that does not verify": (
         lambda s: s.ledger.append(
             sign_statement(
-                ProvenanceStatement(MODEL, s.context(), (), ()), open_signer(f"local:{s.folder / 'other.pem'}")
+                ProvenanceStatement(MODEL, s.context(), (), ()),
+                open_signer(f"local:{s.folder / 'other.pem'}", make_key=True),
             )
         ),
         "evidence.unverified",

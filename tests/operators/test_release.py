@@ -72,7 +72,9 @@ def test_nothing_is_promoted_from_a_ledger_whose_tail_was_cut(
     approved = database.read_bytes()
     assert release.fairness(str(release.folder / "biased.parquet")).xcom["verdict"] == "FAIL"
     context = Context("test")
-    envelope = make_checkpoint(release.ledger, open_signer(f"local:{release.folder / 'checkpoint.pem'}"), context)
+    envelope = make_checkpoint(
+        release.ledger, open_signer(f"local:{release.folder / 'checkpoint.pem'}", make_key=True), context
+    )
     write_checkpoint(envelope, str(kept / "1.json"))
     database.write_bytes(approved)
     end = release.promote()

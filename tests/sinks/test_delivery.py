@@ -46,7 +46,7 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Ledger:
 
 @pytest.fixture
 def signer(tmp_path: Path) -> Signer:
-    return open_signer(f"local:{tmp_path / 'key.pem'}")
+    return open_signer(f"local:{tmp_path / 'key.pem'}", make_key=True)
 
 
 @dataclass

@@ -162,7 +162,7 @@ def trust_local_keys(folder: Path) -> None:
     """One local key for each duty, each trusted for that duty alone."""
     trust = TrustRoot()
     for duty in duties():
-        trust = trust.with_key(open_signer(f"local:{folder / f'{duty}.pem'}").public_key, [duty])
+        trust = trust.with_key(open_signer(f"local:{folder / f'{duty}.pem'}", make_key=True).public_key, [duty])
     trust.save(folder / "trust.json")
 
 

@@ -33,7 +33,7 @@ class Story:
     policy: GovernancePolicy
 
     def __post_init__(self) -> None:
-        self.signer = open_signer(f"local:{self.folder / 'key.pem'}")
+        self.signer = open_signer(f"local:{self.folder / 'key.pem'}", make_key=True)
         self.ledger = open_ledger(f"sqlite:///{self.folder / 'ledger.db'}")
         self.trust = TrustRoot().with_key(self.signer.public_key, duties())
 
