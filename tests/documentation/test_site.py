@@ -15,12 +15,12 @@ from tests.worlds.pages import PAGES, ROOT
 pytestmark = pytest.mark.slow
 PHONE, DESK = 390, 1280
 TOO_WIDE = """() => {
-    const scrolls = e => e && e !== document.body && e !== document.documentElement
-        && (getComputedStyle(e).overflowX !== 'visible' || scrolls(e.parentElement))
+    const scrolls = e => e.tagName !== 'ARTICLE' && (getComputedStyle(e).overflowX !== 'visible' || scrolls(e.parentElement))
     const out = e => e.getBoundingClientRect().right > window.innerWidth + 1
-    const found = [...document.querySelectorAll('article *')].filter(e => out(e) && !scrolls(e.parentElement) && !scrolls(e))
-    const page = document.documentElement.scrollWidth > window.innerWidth
-    return [...(page ? ['the page'] : []), ...found.map(e => e.outerHTML.slice(0, 80))]
+    const found = [...document.querySelectorAll('article *')].filter(e => out(e) && !scrolls(e))
+    const whole = [document.documentElement, document.querySelector('.content')]
+    const page = whole.filter(e => e.scrollWidth > e.clientWidth)
+    return [...page, ...found].map(e => e.outerHTML.slice(0, 80))
 }"""
 """What makes a reader scroll the page sideways, and what is cut; tables and code scroll in themselves."""
 TOO_PALE = """() => {
