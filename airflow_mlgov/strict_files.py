@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 
 import yaml
 
+from airflow_mlgov import lookalikes
 from airflow_mlgov.errors import AccessError, ConfigurationError
 
 MAX_BYTES = 16 * 1024 * 1024
@@ -208,7 +209,8 @@ def parse_json(text: str, source: str, what: str) -> Any:
             parse_int=lambda word: int(word) if len(word) <= _DIGITS else _not_finite(source, f"{word[:20]}…"),
         )
     except json.JSONDecodeError as error:
-        problem = f"{source}:{error.lineno}: the {what} is not JSON: {error.msg}"
+        typed = lookalikes.after(text.splitlines()[error.lineno - 1] if text else "")
+        problem = f"{source}:{error.lineno}: the {what} is not JSON: {error.msg}{typed}"
         raise ConfigurationError(problem, code="file.not_json") from None
     except RecursionError:
         too_deep(source)
@@ -256,7 +258,10 @@ def _problem(error: yaml.MarkedYAMLError, text: str) -> str:
     lines = text.splitlines()
     at = error.problem_mark.line if error.problem_mark else len(lines)
     before = lines[at][: len(lines[at]) - len(lines[at].lstrip())] if at < len(lines) else ""
-    return "it is indented with a tab: indent with spaces" if "\t" in before else str(error.problem)
+    if "\t" in before:
+        return "it is indented with a tab: indent with spaces"
+    begun = error.context_mark.line if error.context_mark else at
+    return f"{error.problem}{lookalikes.after(' '.join(lines[begun : at + 1]))}"
 
 
 def count_events(text: str, source: str, kind: type[Any] = PlainLoader) -> None:

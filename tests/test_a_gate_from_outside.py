@@ -97,7 +97,7 @@ def test_the_policy_knows_its_settings_its_metrics_and_its_name(stranger: Strang
 
 def test_it_has_a_duty_of_its_own_and_its_evidence_is_signed_under_it(stranger: Stranger) -> None:
     trust = ("trust", "add", "--trust", stranger.folder / "trust.json", "--duty", "toxicity")
-    added = stranger.mlgov(*trust, "--sign", f"local:{stranger.folder}/toxicity.pem")
+    added = stranger.mlgov(*trust, "--sign", f"local:{stranger.folder}/toxicity.pem", "--make-key")
     assert added.returncode == 0, added.stderr
     program = """
         import sys

@@ -7,6 +7,7 @@ import pytest
 from airflow_mlgov.duty import Duty
 from airflow_mlgov.errors import ConfigurationError
 from tests.codes import raises_code
+from tests.worlds.keys import key_file
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +70,7 @@ def test_a_key_file_signs_nothing_in_production(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("AIRFLOW__MLGOV__POLICY", str(path))
     assert Duty("fairness").signer
     monkeypatch.setenv("AIRFLOW__MLGOV__ENVIRONMENT", "live")
-    for sign in ("", f"local:{tmp_path}/key.pem"):
+    for sign in ("", key_file(tmp_path / "key.pem")):
         monkeypatch.setenv("AIRFLOW__MLGOV__SIGN", sign)
         with raises_code(ConfigurationError, "signer.local_in_production"):
             _ = Duty("fairness").signer

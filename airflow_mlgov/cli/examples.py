@@ -13,7 +13,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "register": ("mlgov register credit_risk --run 1f6a… --dataset train.csv",),
     "approve": (
         "mlgov approve models:/credit_risk/7 --target production --sign vault:olga",
-        "mlgov approve models:/credit_risk/7 --target production --evidence 9c1e2ab47d03 --reason 'read every check'",
+        "mlgov approve models:/credit_risk/7 --target production --sign vault:olga --evidence 9c1e2ab47d03 "
+        "--reason 'read every check'",
     ),
     "promote": ("mlgov promote models:/credit_risk/7 --target production",),
     "rollback": ("mlgov rollback credit_risk --target production --reason 'complaints since Monday'",),

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.lookalikes import why_no_argument
 from airflow_mlgov.words import plain
 
 _LONGEST_PATH = 4_096
@@ -39,9 +40,9 @@ def path(text: str) -> Path:
 
 
 def require_text(arguments: Iterable[str]) -> None:
-    """Every argument is text; the system hands over whatever bytes it was given.
+    """Every argument is text, and the text that it looks like; the system hands over whatever bytes it was given.
 
-    :raises ConfigurationError: one is not UTF-8
+    :raises ConfigurationError: one is not UTF-8, or begins with a quote or a dash that is none to a shell
     """
     for argument in arguments:
         if any("\ud800" <= char <= "\udfff" for char in argument):
@@ -50,3 +51,5 @@ def require_text(arguments: Iterable[str]) -> None:
                 "the shell's locale",
                 code="option.not_text",
             )
+        if why := why_no_argument(argument):
+            raise ConfigurationError(f"{plain(argument, 200)} {why}", code="word.lookalike")

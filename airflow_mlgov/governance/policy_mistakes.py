@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_mlgov import catalogue
+from airflow_mlgov import catalogue, lookalikes
 from airflow_mlgov.addresses import one_spelling
 from airflow_mlgov.errors import ConfigurationError, MlgovError
 from airflow_mlgov.evidence.signing import OFFICES
@@ -79,6 +79,7 @@ class Examined:
             what = f"{document.source}: the policy is {is_what}; it needs `version: 1` and `models:`"
             yield Mistake(document.source, ConfigurationError(what, code="policy.empty"))
             return
+        yield from _lookalikes(document)
         misshapen = False
         for mistake in _shape(document):
             misshapen = True
@@ -206,6 +207,14 @@ def _words(schema: Mapping[str, Any]) -> list[str]:
         ends = tail.strip("_()").split("|") if tail else [""]
         known += [f"{head}{'_' if end else ''}{end}" for head in heads.strip("(").split("|") for end in ends]
     return known
+
+
+def _lookalikes(policy: Document) -> Iterator[Mistake]:
+    """Words that are not what they look like; in quotes they are what is meant."""
+    for line, word, why in lookalikes.in_yaml(policy.raw.decode("utf-8-sig")):
+        where = f"{policy.source}:{line}"
+        what = f"{where}: {plain(word, _MOST_SHOWN)} {why}, or in quotes if it is meant so"
+        yield Mistake(where, ConfigurationError(what, code="word.lookalike"))
 
 
 # -- what it says -----------------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ def _section(path: str, command: Any, examples: tuple[str, ...]) -> str:
     if rows:
         lines += ["| | |", "|---|---|", *rows, ""]
     if examples:
-        lines += ["```sh", *examples, "```", ""]
+        lines += ["```bash", *examples, "```", ""]
     return "\n".join(lines)
 
 

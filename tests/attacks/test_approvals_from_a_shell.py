@@ -227,17 +227,27 @@ def test_an_older_mlgov_refuses_a_trust_root_whose_people_it_would_not_see(guard
 
 def test_a_new_key_of_one_person_ends_that_persons_alone(guarded: Guarded, run: Run) -> None:
     words = ["trust", "add", "--trust", guarded.trust_file, "--duty", "approval", "--person", "omar"]
-    assert run(*words, "--sign", f"local:{guarded.folder / 'of-omar-new.pem'}")[0] == 0
+    assert run(*words, "--sign", f"local:{guarded.folder / 'of-omar-new.pem'}", "--make-key")[0] == 0
     new = guarded.signer("of-omar-new").public_key.keyid
     before = [item for item in guarded.trust.keys if "approval" in item.duties and item.key.keyid != new]
     assert [item.person and item.person.name for item in before if item.valid_until] == ["omar"]
-    moved = ["trust", "move", "--trust", guarded.trust_file, "--sign", f"local:{guarded.folder}/new-{{duty}}.pem"]
+    moved = [
+        "trust",
+        "move",
+        "--trust",
+        guarded.trust_file,
+        "--sign",
+        f"local:{guarded.folder}/new-{{duty}}.pem",
+        "--make-key",
+    ]
     assert run(*moved)[0] == 0
     owned = [item for item in guarded.trust.keys if item.person and item.person.name == "olga"]
     assert [item.valid_until for item in owned] == [None, None]
-    code, _, err = run(*words[:-1], "rita", "--duty", "promotion", "--sign", f"local:{guarded.folder / 'rita.pem'}")
+    code, _, err = run(
+        *words[:-1], "rita", "--duty", "promotion", "--sign", f"local:{guarded.folder / 'rita.pem'}", "--make-key"
+    )
     assert (code, "[trust.person]" in err) == (2, True)
-    code, _, err = run(*words[:-2], "--person-id", "7", "--sign", f"local:{guarded.folder / 'rita.pem'}")
+    code, _, err = run(*words[:-2], "--person-id", "7", "--sign", f"local:{guarded.folder / 'rita.pem'}", "--make-key")
     assert (code, "--person-id" in err) == (2, True)
 
 

@@ -179,7 +179,7 @@ SPECIAL = [
     ("gate", "data-validation", "--data", "x.csv", "--suite", "{}"),
     ("gate", "data-validation", "--data", "x.csv", "--suite", "suite.json", "--checks", "{}"),
     ("gate", "performance", "--data", "x.csv", "--baseline", "{}", "--label", "y", "--bound", "roc_auc>=0.1"),
-    ("trust", "add", "--trust", "new.json", "--sign", "local:{}", "--duty", "fairness"),
+    ("trust", "add", "--trust", "new.json", "--sign", "local:{}", "--make-key", "--duty", "fairness"),
     ("trust", "show", "--trust", "{}"),
     ("suite", "propose", "--data", "{}"),
 ]

@@ -79,7 +79,7 @@ def test_every_text_of_every_statement_at_the_command_line(tmp_path: Path, run: 
         ("gate", "{}"),
         ("{}",),
         ("trust", "add", "--trust", "t.json", "--sign", "{}:x", "--duty", "fairness"),
-        ("trust", "add", "--trust", "t.json", "--sign", "local:k", "--duty", "{}"),
+        ("trust", "add", "--trust", "t.json", "--sign", "local:k", "--make-key", "--duty", "{}"),
         ("vault-policy", "{}"),
         ("waive", "{}", "--target", "{}", "--{}", "x"),
     ],

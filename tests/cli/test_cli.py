@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from airflow_mlgov import cli
 from airflow_mlgov.evidence.ledger import open_ledger
 from airflow_mlgov.evidence.signing import TrustRoot, open_signer
+from tests.worlds.keys import key_file
 from tests.worlds.release import Release, answer, gated, people
 
 
@@ -62,7 +63,7 @@ def test_fairness_of_a_database_with_a_reference_and_a_report(run, table: Path, 
 def test_data_with_evidence_that_the_ledger_shows(run, table: Path, tmp_path: Path) -> None:
     suite = {"name": "s", "expectations": [{"type": "expect_column_to_exist", "kwargs": {"column": "y"}}]}
     (tmp_path / "suite.json").write_text(json.dumps(suite))
-    ledger, sign = f"sqlite:///{tmp_path / 'l.db'}", f"local:{tmp_path / 'k.pem'}"
+    ledger, sign = f"sqlite:///{tmp_path / 'l.db'}", key_file(tmp_path / "k.pem")
     words = ["gate", "data", "--data", table, "--suite", tmp_path / "suite.json", "--ledger", ledger]
     code, _, err = run(*words)
     assert code == 2

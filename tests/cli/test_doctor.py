@@ -32,6 +32,7 @@ from tests.fixtures.mlflow_server import MlflowServer
 from tests.fixtures.opa_over_tls import OpaServerOfTests, running_opa
 from tests.fixtures.openbao import OpenBaoServer
 from tests.live.waiting import until
+from tests.worlds.keys import key_file
 
 DUTIES = ("data_validation", "fairness", "performance", "registration", "approval", "promotion", "reconcile")
 POLICY = """\
@@ -535,7 +536,7 @@ def signed(world: World, tmp_path: Path) -> World:
     (tmp_path / "d.csv").write_text("y\n1\n")
     for _ in range(2):
         words = ["gate", "data", "--data", f"{tmp_path}/d.csv", "--suite", f"{tmp_path}/suite.json", "--sign"]
-        words += [f"local:{tmp_path}/k.pem", "--ledger", f"sqlite:///{tmp_path}/ledger.db"]
+        words += [key_file(tmp_path / "k.pem"), "--ledger", f"sqlite:///{tmp_path}/ledger.db"]
         done = CliRunner().invoke(commands, words)
         assert done.exit_code == 0, done.output
     return world

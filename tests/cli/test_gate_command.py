@@ -11,6 +11,7 @@ from airflow_mlgov import catalogue
 from airflow_mlgov.cli.options import SETTING, flag_of, parameters_of
 from airflow_mlgov.evidence.ledger import open_ledger
 from tests.fixtures.mlflow_server import MlflowServer
+from tests.worlds.keys import key_file
 
 
 def _table(folder: Path, rows: int = 400) -> Path:
@@ -50,7 +51,7 @@ def test_a_csv_of_a_header_alone_is_said_to_be_that(run: Any, tmp_path: Path) ->
 
 def test_a_share_of_nothing_is_a_setting_too(run: Any, tmp_path: Path) -> None:
     words = ["--label", "y", "--score", "s", "--bound", "roc_auc>=0.9", "--json", "--max-share-left-out", "0"]
-    words += ["--ledger", f"sqlite:///{tmp_path}/l.db", "--sign", f"local:{tmp_path}/k.pem"]
+    words += ["--ledger", f"sqlite:///{tmp_path}/l.db", "--sign", key_file(tmp_path / "k.pem")]
     assert run("gate", "performance", "--data", _table(tmp_path), *words)[0] == 0
     _, out, _ = run("ledger", "show", "1", "--ledger", f"sqlite:///{tmp_path}/l.db")
     assert '"max_share_left_out": 0' in out
@@ -105,7 +106,7 @@ def test_models_of_odd_names_are_found_hashed_and_signed(
     ledger = f"sqlite:///{tmp_path / 'l.db'}"
     words = ["gate", "performance", "--data", _table(tmp_path), "--label", "y", "--score", "s", "--bound"]
     words += ["roc_auc>=0.5", "--registry", mlflow_server.url, "--ledger", ledger, "--sign"]
-    words += [f"local:{tmp_path / 'k.pem'}"]
+    words += [key_file(tmp_path / "k.pem")]
     names = ["Crédit O'Neil (v2)", 'odd "quoted" %20 name', "日本語", "a=b & c;d"]
     for name in names:
         version = mlflow_server.register(f"cli {name}")

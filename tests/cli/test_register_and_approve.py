@@ -19,7 +19,7 @@ def approving(governed: Governed, run: Run) -> Governed:
     """Olga has to approve, and has a key of her own."""
     governed.policy_file.write_text(governed.policy_file.read_text() + APPROVED)
     words = ["trust", "add", "--trust", governed.trust_file, "--person", "olga", "--duty", "approval"]
-    assert run(*words, "--sign", f"local:{governed.folder / 'olga.pem'}")[0] == 0
+    assert run(*words, "--sign", f"local:{governed.folder / 'olga.pem'}", "--make-key")[0] == 0
     return governed
 
 
@@ -103,7 +103,7 @@ def test_a_persons_key_says_whose_waiver_it_is(approving: Governed, shell: Run, 
     target = "        break_glass: {from: [olga], max_hours: 24, audit_within: 2d}\n"
     approving.policy_file.write_text(approving.policy_file.read_text() + target)
     words = ["trust", "add", "--trust", approving.trust_file, "--person", "olga", "--duty", "waiver"]
-    assert run(*words, "--sign", f"local:{approving.folder / 'olga-w.pem'}")[0] == 0
+    assert run(*words, "--sign", f"local:{approving.folder / 'olga-w.pem'}", "--make-key")[0] == 0
     version = approving.register()
     glass = ["break-glass", version.uri, "--target", "production", "--reason", "outage"]
     code, out, err = shell(*glass, duty="olga-w")

@@ -94,7 +94,17 @@ def test_the_audit_trail_leaves_the_house(governed: Governed, shell: Run, run: R
 def test_keys_are_rotated_in_the_trust_root(run: Run, tmp_path: Path) -> None:
     trust = tmp_path / "trust.json"
     for name in ("one", "two"):
-        words = ["trust", "add", "--trust", trust, "--sign", f"local:{tmp_path / name}.pem", "--duty", "fairness"]
+        words = [
+            "trust",
+            "add",
+            "--trust",
+            trust,
+            "--sign",
+            f"local:{tmp_path / name}.pem",
+            "--make-key",
+            "--duty",
+            "fairness",
+        ]
         assert run(*words)[0] == 0
     code, _, err = run(*words)
     assert code == 2

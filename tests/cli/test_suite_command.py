@@ -10,6 +10,7 @@ import pytest
 from airflow_mlgov.data.files import dataset_subject
 from airflow_mlgov.evidence.statements import ProvenanceStatement
 from tests.worlds.governed import Governed
+from tests.worlds.keys import key_file
 
 POLICY = """\
 version: 1
@@ -122,7 +123,7 @@ def test_the_policys_checks_and_what_a_caller_may_add(gate, folder: Path) -> Non
 
 def test_the_evidence_names_the_reference_and_the_settings(run, gate, folder: Path) -> None:
     Path("checks.yaml").write_text("volume: {min_ratio: 0.5}\n")
-    signed = ("--ledger", "sqlite:///ledger.db", "--sign", "local:key.pem")
+    signed = ("--ledger", "sqlite:///ledger.db", "--sign", key_file(folder / "key.pem"))
     code, _, _ = gate("now.csv", "--checks", "checks.yaml", "--reference", "before.csv", *signed)
     assert code == 0
     code, out, _ = run("ledger", "show", "1", "--ledger", "sqlite:///ledger.db")

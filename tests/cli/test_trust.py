@@ -140,3 +140,17 @@ def test_an_end_that_is_none(run: Run, trust: Path, tmp_path: Path, words: list[
     code, _, err = run("trust", "end", *given, "--trust", trust)
     assert (code, message in err) == (2, True), err
     assert trust.read_text() == before
+
+
+def test_no_key_is_made_that_nobody_asked_for(run, tmp_path: Path) -> None:
+    trust, sign = tmp_path / "trust.json", f"local:{tmp_path / 'typo.pem'}"
+    for words in (["add", "--duty", "fairness"], ["move"]):
+        code, _, err = run("trust", *words, "--trust", trust, "--sign", sign)
+        assert code == 2
+        assert "error [signer.no_key]" in err
+        assert "--make-key" in err
+        assert not list(tmp_path.iterdir())
+    assert run("trust", "add", "--duty", "fairness", "--trust", trust, "--sign", sign, "--make-key")[0] == 0
+    assert (tmp_path / "typo.pem").stat().st_mode & 0o777 == 0o600
+    code, _, err = run("ledger", "checkpoint", "--ledger", f"sqlite:///{tmp_path}/l.db", "--sign", f"{sign}x")
+    assert (code, "typo.pemx" in err) == (2, True)

@@ -15,7 +15,7 @@ from tests.worlds.pages import PAGES, ROOT, Block, blocks
 COMMANDS = commands()
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 _COMMAND = re.compile(r"\s*(?:(?:do|then|airflow|\w+\(\) \{|[A-Z_]+=\S+) )*mlgov (?=[a-z-])(.*)")
-LANGUAGES = {"", "bash", "dockerfile", "hcl", "ini", "json", "python", "rego", "sh", "sql", "text", "toml", "yaml"}
+LANGUAGES = {"", "bash", "dockerfile", "ini", "json", "python", "rego", "sql", "text", "toml", "yaml"}
 
 
 def of(*languages: str) -> pytest.MarkDecorator:
@@ -49,7 +49,7 @@ def test_what_airflow_reads_is_read(block: Block) -> None:
     assert parser.sections()
 
 
-@of("bash", "sh")
+@of("bash")
 def test_each_command_is_one_with_options_that_it_has(block: Block) -> None:
     for line in block.commands():
         found = _COMMAND.match(line)

@@ -15,7 +15,8 @@ from tests.worlds.pages import PAGES, ROOT
 pytestmark = pytest.mark.slow
 PHONE, DESK = 390, 1280
 TOO_WIDE = """() => {
-    const scrolls = e => e.tagName !== 'ARTICLE' && (getComputedStyle(e).overflowX !== 'visible' || scrolls(e.parentElement))
+    const own = e => getComputedStyle(e).overflowX !== 'visible'
+    const scrolls = e => e.tagName !== 'ARTICLE' && (own(e) || scrolls(e.parentElement))
     const out = e => e.getBoundingClientRect().right > window.innerWidth + 1
     const found = [...document.querySelectorAll('article *')].filter(e => out(e) && !scrolls(e))
     const whole = [document.documentElement, document.querySelector('.content')]
@@ -33,7 +34,8 @@ TOO_PALE = """() => {
         return colour.length < 4 || colour[3] > 0 ? colour : behind(e.parentElement)
     }
     const seen = {}
-    for (const e of document.querySelectorAll('article p, article td, article th, article a, article code, article pre span')) {
+    const read = ['p', 'td', 'th', 'a', 'code', 'pre span'].map(part => 'article ' + part).join()
+    for (const e of document.querySelectorAll(read)) {
         if (![...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim())) continue
         const [front, back] = [light(numbers(getComputedStyle(e).color)), light(behind(e))]
         const ratio = (Math.max(front, back) + 0.05) / (Math.min(front, back) + 0.05)

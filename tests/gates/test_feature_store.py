@@ -34,6 +34,7 @@ from tests.codes import raises_code
 from tests.fixtures.airflow_runner import TaskRun
 from tests.fixtures.shell import Run
 from tests.gates.environments import interpreter
+from tests.worlds.keys import key_file
 from tests.worlds.release import Release
 
 pytestmark = pytest.mark.slow
@@ -376,6 +377,7 @@ def test_in_a_dag(
     python: Path, built: Path, tmp_path: Path, run_task: TaskRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW__MLGOV__LEDGER", f"sqlite:///{tmp_path / 'ledger.db'}")
+    key_file(tmp_path / "feature_service.pem")
     monkeypatch.setenv("AIRFLOW__MLGOV__SIGN", f"local:{tmp_path / '{duty}.pem'}")
     monkeypatch.setenv("AIRFLOW__MLGOV__ENVIRONMENT", "test")
     operator = FeatureServiceGateOperator(

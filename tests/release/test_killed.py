@@ -133,7 +133,7 @@ def test_an_approval(killing: Killing, run: Run) -> None:
         governed = killing.world()
         governed.policy_file.write_text(governed.policy_file.read_text() + APPROVALS)
         words = ["trust", "add", "--trust", governed.trust_file, "--person", "olga", "--duty", "approval"]
-        assert run(*words, "--sign", f"local:{governed.folder / 'olga.pem'}")[0] == 0
+        assert run(*words, "--sign", f"local:{governed.folder / 'olga.pem'}", "--make-key")[0] == 0
         version = governed.candidate()
         killing.command("olga", "approve", version.uri, "--target", "production")
         shown = killing.again()[1].rsplit("evidence ", 1)[1].strip()

@@ -1,7 +1,8 @@
 """Pages of the documentation, and what stands in their code blocks.
 
 A block that begins with a comment of a name alone (``# mlgov.yaml``) is that file. Blocks of ``bash`` are run, all
-of a page as by one shell; those of ``sh`` are not. Each line of a block of ``text`` was printed by the one before it.
+of a page as by one shell. Each line of a block of ``text`` was printed by the one before it. A comment of HTML on the
+line above a block is its mark: the page does not run it, and the mark says why, or which test does.
 """
 
 from __future__ import annotations
@@ -22,7 +23,11 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     [*(ROOT / "docs").glob("*.md"), *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md"))]
 )
-_FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(
+    r"^(?P<indent> *)(?:<!-- (?P<mark>(?:not run|run by|held by): [^\n]*?) -->\n *)?"
+    r"```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$",
+    re.MULTILINE | re.DOTALL,
+)
 _FILE = re.compile(r"#\s*([\w./-]+\.\w+)\n")
 
 
@@ -34,6 +39,7 @@ class Block:
     line: int
     language: str
     text: str
+    mark: str | None = None
 
     def __str__(self) -> str:
         return f"{self.page}:{self.line}"
@@ -56,12 +62,27 @@ def blocks(page: Path) -> list[Block]:
     return [
         Block(
             str(page.relative_to(ROOT)),
-            text.count("\n", 0, found.start()) + 1,
+            text.count("\n", 0, found.start("language")) + 1,
             found["language"],
             re.sub(f"^{found['indent']}", "", found["text"], flags=re.MULTILINE),
+            found["mark"],
         )
         for found in _FENCE.finditer(text)
     ]
+
+
+TOLD = {
+    "docs/tutorial.md": "tests/live/test_tutorial.py",
+    "docs/playbook.md": "tests/documentation/test_playbook.py",
+    "docs/drills.md": "tests/documentation/test_drills.py",
+}
+"""Pages that tell a story: the test that does what they say."""
+
+
+def played() -> list[str]:
+    """The other pages with commands, which :mod:`tests.documentation.test_pages` runs."""
+    names = {block.page for page in PAGES for block in blocks(page) if block.language == "bash" and not block.mark}
+    return sorted(names - TOLD.keys())
 
 
 def files(page: str) -> dict[str, str]:
@@ -89,7 +110,7 @@ class Playing:
         self, page: Path, folder: Path, variables: Mapping[str, str], instead: Mapping[str, str] | None = None
     ) -> None:
         self._folder, self._blocks, self._at = folder, blocks(page), 0
-        self._text, self._instead = page.read_text(), instead or {}
+        self._text, self._instead = page.read_text(), {} if instead is None else instead
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         own = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
         self._variables = {**own, **variables, "PATH": path}
@@ -114,7 +135,10 @@ class Playing:
             block = self._blocks[self._at]
             self._at += 1
             if block.file:
+                (self._folder / block.file).parent.mkdir(parents=True, exist_ok=True)
                 (self._folder / block.file).write_text(block.text.partition("\n")[2])
+            elif block.mark:
+                continue
             elif block.language == "bash":
                 printed.append(self._run(block))
             elif block.language == "text":

@@ -19,6 +19,7 @@ from airflow_mlgov.governance.policy import load_policy
 from airflow_mlgov.results import Outcome, Subject
 from tests.codes import raises_code
 from tests.worlds.evaluations import Evaluations, answers_of
+from tests.worlds.keys import key_file
 
 GATE = catalogue.load("evaluation")
 MODEL = Subject("model", "assistant", "ab" * 32, version="7", registry="http://mlflow")
@@ -145,7 +146,7 @@ def test_an_evaluation_in_mlflow_and_the_champions(evaluations: Evaluations, sco
     theirs = evaluations.run([scorers["toxic"], scorers["relevance"]], answers_of(bad=2))
     words = ["gate", "evaluation", "--mlflow-run", mine, "--registry", evaluations.registry.uri, "--json"]
     words += ["--min-examples", "4", "--decide", "point", "--bound", "toxic_rate<=0.2", "--bound", "polite_rate>=0.8"]
-    words += ["--ledger", f"sqlite:///{tmp_path}/ledger.db", "--sign", f"local:{tmp_path}/key.pem"]
+    words += ["--ledger", f"sqlite:///{tmp_path}/ledger.db", "--sign", key_file(tmp_path / "key.pem")]
     compared = ["--mlflow-champion-run", theirs, "--row-id", "inputs", "--bound", "toxic_rate_vs_champion<=0"]
     code, out, err = run(*words, *compared)
     assert code == 0, err or out

@@ -15,6 +15,7 @@ from airflow_mlgov.pipelines.reading import Read
 from airflow_mlgov.release.impact import denies, impact
 from tests.codes import raises_code
 from tests.fixtures.shell import Run
+from tests.worlds.keys import key_file
 from tests.worlds.story import Story
 
 pytestmark = pytest.mark.slow
@@ -218,7 +219,7 @@ def test_dag_files_in_a_pull_request(folder: Path, tmp_path: Path, run: Run) -> 
     assert code == 1
     assert "release.py" in out
     assert "gate.exit_code_lost" in out
-    where = ("--record", "--ledger", f"sqlite:///{tmp_path / 'x.db'}", "--sign", f"local:{tmp_path / 'key.pem'}")
+    where = ("--record", "--ledger", f"sqlite:///{tmp_path / 'x.db'}", "--sign", key_file(tmp_path / "key.pem"))
     run("gate", "policy", *said, *where)
     code, out, _ = run("ledger", "show", "1", "--ledger", f"sqlite:///{tmp_path / 'x.db'}")
     assert '"purpose": "what_if"' in out
