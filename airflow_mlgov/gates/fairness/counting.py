@@ -106,11 +106,13 @@ class Cells:
     @property
     def case_digest(self) -> str:
         """See :func:`airflow_mlgov.data.cases.evaluation_digest`, of the label and the sensitive columns by name."""
+        columns = (self.label, *self.values)
+        mixed = any(len(set(map(type, column))) > 1 for column in columns)
+        kinds = [map(type, column) for column in columns if mixed]
         sums: dict[tuple[Any, ...], int] = {}
-        for values, count in zip(zip(self.label, *self.values, strict=True), self.rows, strict=True):
-            key = (*values, *map(type, values))  # predictions make several cells of one case
-            sums[key] = sums.get(key, 0) + count
-        return digest_of_counts((key[: len(key) // 2], count) for key, count in sums.items())
+        for key, count in zip(zip(*columns, *kinds, strict=True), self.rows, strict=True):
+            sums[key] = sums.get(key, 0) + count  # predictions make several cells of one case
+        return digest_of_counts((key[: len(columns)], count) for key, count in sums.items())
 
 
 @dataclass(frozen=True)

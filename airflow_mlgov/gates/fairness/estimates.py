@@ -117,7 +117,7 @@ def weighed_of(feature: Feature, codes: Sequence[Any], cells: Cells) -> Weighed 
     if not cells.weights:
         return None
     shape = (len(feature.groups), *(2 for _ in codes))
-    at = (np.asarray(feature.members, dtype=int), *map(np.asarray, codes))
+    at = (feature.places, *map(np.asarray, codes))
     rows, weights = np.asarray(cells.rows), np.asarray(cells.weights, dtype=float)
     sums, squares = np.zeros(shape), np.zeros(shape)
     np.add.at(sums, at, weights)
@@ -126,7 +126,7 @@ def weighed_of(feature: Feature, codes: Sequence[Any], cells: Cells) -> Weighed 
     return Weighed(sums, squares, drawn)
 
 
-def confusion_of(feature: Feature, codes: Sequence[Any], rows: Sequence[int]) -> Array:
+def confusion_of(feature: Feature, codes: Sequence[Any], rows: Array) -> Array:
     """Counts, shape (groups, 2, 2) or (groups, 2, 2, 2): label x prediction (x the champion's).
 
     :param codes: 0 or 1 for each cell, of the label, the prediction and the champion's prediction
@@ -134,11 +134,11 @@ def confusion_of(feature: Feature, codes: Sequence[Any], rows: Sequence[int]) ->
     """
     import numpy as np
 
-    place = np.asarray(feature.members, dtype=np.int64)
+    place = feature.places
     for each in codes:
         place = 2 * place + np.asarray(each, dtype=np.int64)
     counts = np.zeros(len(feature.groups) * 2 ** len(codes), dtype=np.int64)
-    np.add.at(counts, place, np.asarray(rows, dtype=np.int64))
+    np.add.at(counts, place, rows)
     return counts.reshape(len(feature.groups), *(2 for _ in codes))
 
 
@@ -217,7 +217,7 @@ def estimate_errors(feature: Feature, errors: ErrorSums, minimums: Minimums, sup
 
     from airflow_mlgov.gates.fairness.joint import joint_means
 
-    size, members = len(feature.groups), np.asarray(feature.members, dtype=int)
+    size, members = len(feature.groups), feature.places
 
     def by_group(values: Sequence[float]) -> Array:
         return np.bincount(members, np.asarray(values, dtype=float), size)

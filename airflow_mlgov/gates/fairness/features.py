@@ -8,10 +8,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_mlgov.data.values import Sort, key_of, keys_of
 from airflow_mlgov.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MISSING = "(missing)"
 """The group of rows whose sensitive value is missing, under ``missing_sensitive: group``."""
@@ -40,6 +43,13 @@ class Feature:
     problem: str = ""
     hidden: frozenset[int] = frozenset()
     """Positions of groups that nobody declared and that have so few rows that a name could point at a person."""
+
+    @cached_property
+    def places(self) -> np.ndarray[Any, Any]:
+        """``members`` as an array."""
+        import numpy as np
+
+        return np.asarray(self.members, dtype=np.int64)
 
     @cached_property
     def labels(self) -> tuple[str, ...]:

@@ -208,18 +208,20 @@ def _holds_numbers(data: Relation, name: str) -> bool:
 def _judge_labels(
     pair: Pair, settings: Settings, bounds: Sequence[MetricBound]
 ) -> tuple[tuple[Check, ...], list[Estimates], Counted]:
+    import numpy as np
+
     counted = count_by_feature(pair, settings.columns, {name: columns_of(name) for name in settings.features})
     judged: list[Estimates] = []
-    coded: dict[int, dict[str, list[Any]]] = {}
+    coded: dict[int, tuple[dict[str, list[Any]], Any]] = {}
     for name, cells in counted.by_feature.items():
         feature = _feature(name, settings, cells.groups, cells.rows, cells.problems)
         if feature.problem:
             judged.append(Estimates(feature, {}, {}))
             continue
         if id(cells) not in coded:  # features that were counted together have the same cells
-            coded[id(cells)] = _codes(cells, settings)
-        codes = coded[id(cells)]
-        tables = {name: confusion_of(feature, each, cells.rows) for name, each in codes.items()}
+            coded[id(cells)] = _codes(cells, settings), np.asarray(cells.rows, dtype=np.int64)
+        codes, rows = coded[id(cells)]
+        tables = {name: confusion_of(feature, each, rows) for name, each in codes.items()}
         weighed = {name: weighed_of(feature, each, cells) for name, each in codes.items()}
         judged.append(_estimated(pair, settings, bounds, feature, tables, weighed, _positive(cells, codes)))
     checks = _checks(counted.problems, judged, bounds, settings)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.errors import ConfigurationError
@@ -21,6 +22,34 @@ _WORDS = {
     "selected": "predicted positives",
     "unselected": "predicted negatives",
 }
+
+_TN, _FP, _FN, _TP = range(4)
+_SUMS = {
+    "rows": (_TN, _FP, _FN, _TP),
+    "positives": (_FN, _TP),
+    "negatives": (_TN, _FP),
+    "selected": (_FP, _TP),
+    "unselected": (_TN, _FN),
+    "right": (_TN, _TP),
+    "true positives": (_TP,),
+    "false positives": (_FP,),
+    "false negatives": (_FN,),
+    "true negatives": (_TN,),
+}
+"""Which cells are added up, in this order."""
+_SHARES = {
+    "selection_rate": ("selected", "rows"),
+    "true_positive_rate": ("true positives", "positives"),
+    "false_positive_rate": ("false positives", "negatives"),
+    "false_negative_rate": ("false negatives", "positives"),
+    "precision": ("true positives", "selected"),
+    "true_negative_rate": ("true negatives", "negatives"),
+    "false_omission_rate": ("false negatives", "unselected"),
+    "false_discovery_rate": ("false positives", "selected"),
+    "negative_predictive_value": ("true negatives", "unselected"),
+    "accuracy": ("right", "rows"),
+}
+"""Rate -> what is a share of what."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +79,8 @@ def totals(confusion: Array) -> dict[str, Array]:
     :param confusion: counts, shape (..., groups, 2, 2): label x prediction
     :returns: ``rows``, ``positives``, ``negatives``, ``selected``, ``unselected``, each of shape (..., groups)
     """
-    tn, fp, fn, tp = _cells(confusion)
-    return {
-        "rows": tn + fp + fn + tp,
-        "positives": fn + tp,
-        "negatives": tn + fp,
-        "selected": fp + tp,
-        "unselected": tn + fn,
-    }
+    cells = _cells(confusion)
+    return {what: _sum(cells, what) for what in _WORDS}
 
 
 def rates_of(confusion: Array, names: tuple[str, ...]) -> dict[str, Array]:
@@ -68,26 +91,15 @@ def rates_of(confusion: Array, names: tuple[str, ...]) -> dict[str, Array]:
     """
     import numpy as np
 
-    tn, fp, fn, tp = _cells(confusion)
-    of = totals(confusion)
-    parts: dict[str, tuple[Any, str]] = {
-        "selection_rate": (of["selected"], "rows"),
-        "true_positive_rate": (tp, "positives"),
-        "false_positive_rate": (fp, "negatives"),
-        "false_negative_rate": (fn, "positives"),
-        "precision": (tp, "selected"),
-        "true_negative_rate": (tn, "negatives"),
-        "false_omission_rate": (fn, "unselected"),
-        "false_discovery_rate": (fp, "selected"),
-        "negative_predictive_value": (tn, "unselected"),
-    }
-    if "accuracy" in names:
-        parts["accuracy"] = (tn + tp, "rows")
+    cells = _cells(confusion)
+    of = cache(partial(_sum, cells))
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = {name: np.divide(parts[name][0], of[parts[name][1]]) for name in names if name in parts}
-        if "predicted_positive_rate" in names:
-            found["predicted_positive_rate"] = of["selected"] / of["selected"].sum(-1, keepdims=True)
-    return {name: found[name] for name in names}
+        return {
+            name: of("selected") / of("selected").sum(-1, keepdims=True)
+            if name == "predicted_positive_rate"
+            else np.divide(of(_SHARES[name][0]), of(_SHARES[name][1]))
+            for name in names
+        }
 
 
 def fairlearn_rates(confusion: Array, names: tuple[str, ...]) -> dict[str, Array]:
@@ -149,6 +161,11 @@ def require_whole_number(name: str, value: Any) -> None:
 def _cells(confusion: Array) -> tuple[Array, Array, Array, Array]:
     """TN, FP, FN, TP; added one by one because summing over axes of two is slow."""
     return confusion[..., 0, 0], confusion[..., 0, 1], confusion[..., 1, 0], confusion[..., 1, 1]
+
+
+def _sum(cells: Sequence[Array], what: str) -> Array:
+    first, *others = (cells[at] for at in _SUMS[what])
+    return sum(others, first)
 
 
 def _shortage(group: str, what: str, count: int, needed: int, suppress_below: int, worth: float | None) -> str:

@@ -113,11 +113,16 @@ def chance_allows(values: Array, samples: Array, how: How, confidence: float) ->
     import numpy as np
 
     known = np.isfinite(values)
-    values, samples = values[known], samples[:, known]
-    errors = np.nanstd(samples, 0)
+    if not known.all():
+        values, samples = values[known], samples[:, known]
+    spread, highest = (np.nanstd, np.nanmax) if np.isnan(samples).any() else (np.std, np.max)
+    errors = spread(samples, 0)
     moved = errors > 0
-    deviations = np.abs(samples[:, moved] - values[moved]) / errors[moved]
-    reach = np.quantile(np.nanmax(deviations, 1), confidence) if moved.any() else 0.0
+    deviations = samples - values
+    np.abs(deviations, out=deviations)
+    deviations = deviations[:, moved] if not moved.all() else deviations
+    deviations /= errors[moved]
+    reach = np.quantile(highest(deviations, 1), confidence) if moved.any() else 0.0
     surely_high, surely_low = float((values - reach * errors).max()), float((values + reach * errors).min())
     if how == "difference":
         return max(0.0, surely_high - surely_low)
