@@ -39,16 +39,17 @@ def _work() -> float:
 
 
 def until(done: Callable[[], bool], what: str, seen: Callable[[], object], timeout: float = 300.0) -> None:
-    """Poll until it is so.
+    """Poll until it is so: often at first, and once a second in the end.
 
     :param timeout: seconds on an idle machine; a second of a machine that is busy meanwhile counts for less
     """
-    spent, last = 0.0, time.monotonic()
+    spent, last, pause = 0.0, time.monotonic(), 0.1
     while not done():
         now = time.monotonic()
         spent, last = spent + (now - last) / slowness(), now
         assert spent < timeout, f"waited {timeout:.0f} s of an idle machine for {what}; last seen: {seen()}"
-        time.sleep(1.0)
+        time.sleep(pause)
+        pause = min(1.0, 1.3 * pause)
 
 
 def asks(person: AirflowUser, run: Run, task: str) -> None:
