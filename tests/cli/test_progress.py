@@ -138,6 +138,7 @@ def test_a_query_is_told_by_its_share_and_the_rows_of_the_file(many: Path) -> No
             table.rows(f"SELECT quantile_cont(p, 0.5), stddev(p) FROM {table.sql}")
 
 
+@pytest.mark.slow
 def test_stdout_is_the_same_and_quiet_is_an_option_of_every_command(many: Path) -> None:
     words = ["gate", "performance", "--data", str(many), "--label", "y", "--score", "p", "--bound", "roc_auc>=0.4"]
     command = [str(Path(sys.executable).parent / "mlgov"), *words]

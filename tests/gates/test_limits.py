@@ -44,6 +44,7 @@ def process() -> Iterator[Process]:
     found.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gate", GATES)
 def test_what_wants_more_ends_with_an_error_that_names_the_limit(gate: str, process: Process, tmp_path: Path) -> None:
     names = sorted(inputs_of(gate))

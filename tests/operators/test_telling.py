@@ -88,6 +88,7 @@ def test_metrics_go_where_airflow_sends_them(release: Release, monkeypatch: pyte
     ]
 
 
+@pytest.mark.slow
 def test_a_statsd_server_receives_them() -> None:
     """Airflow chooses where to send when it is imported: in a process of its own."""
     tell = (

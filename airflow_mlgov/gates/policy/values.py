@@ -322,8 +322,9 @@ def _undone(one: _Column, targets: Mapping[str, Collection[str]], lengths: Colle
     tried: dict[str, str] = {}
     for value in one.plain:
         for by, digest in digests_of(value):
-            for target in {name for part in parts_of(digest, lengths) for name in targets.get(part, ())}:
-                tried[target] = min(by, tried.get(target, by))
+            for part in parts_of(digest, lengths):
+                for target in targets.get(part, ()):
+                    tried[target] = min(by, tried.get(target, by))
     return tried
 
 

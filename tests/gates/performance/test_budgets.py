@@ -208,7 +208,7 @@ def test_a_skops_model_with_an_untrusted_type_is_refused_by_its_name(tmp_path: P
 
 
 def test_files_that_are_no_skops(tmp_path: Path) -> None:
-    from skops.io import dump  # looks through every module that is imported: seconds of each run's collection
+    from skops.io import dump
 
     file = tmp_path / "model.skops"
     file.write_bytes(b"not a zip")
@@ -337,11 +337,13 @@ def test_latencies_are_believed_only_where_they_are_numbers(tmp_path: Path, text
 
 
 def test_declared_packages_that_are_not_installed_fail(forest: Path, tmp_path: Path) -> None:
+    from skops.io import load
+
     model = Path(shutil.copytree(forest, tmp_path / "model"))
     (model / "requirements.txt").write_text("scikit-learn==0.24.2\nno-such-package-at-all>=1\npandas>=2\n")
     description = inspect_model(model)
     features, stored = CANCER.data[FEATURES].head(20), stored_model(model, description)
-    predicted = skops.io.load(stored.file, trusted=["sklearn.tree._tree.Tree"]).predict(features).tolist()
+    predicted = load(stored.file, trusted=["sklearn.tree._tree.Tree"]).predict(features).tolist()
     done = run_in_clean_process(model, stored, ["sklearn.tree._tree.Tree"], features, predicted)
     assert done.problems == (
         f"scikit-learn {version('scikit-learn')} is installed, scikit-learn==0.24.2 is declared",
