@@ -30,6 +30,7 @@ os.environ.update(
     }
 )
 
+import gc  # noqa: E402
 import shutil  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
 from typing import TYPE_CHECKING, Any  # noqa: E402
@@ -74,6 +75,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: lanes.place(item, first=worker))
     if worker:
         lanes.write_groups(items)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays: the garbage collector needs not look through a million objects for it."""
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)

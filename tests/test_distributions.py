@@ -213,6 +213,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return found
 
 
+@pytest.mark.slow
 def test_no_file_is_in_both_wheels_and_none_is_left_out(built: dict[str, Path]) -> None:
     provider, core = ({name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
                       for wheel in built.values())  # fmt: skip

@@ -51,6 +51,7 @@ def test_make_installs_the_engine_by_its_hash_before_anything_else() -> None:
     assert "--require-hashes" in (ROOT / "Makefile").read_text()
 
 
+@pytest.mark.slow
 def test_the_list_of_what_is_installed_is_cyclonedx_and_whole() -> None:
     from cyclonedx.schema import SchemaVersion
     from cyclonedx.validation.json import JsonStrictValidator

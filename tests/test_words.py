@@ -15,6 +15,8 @@ PACKAGE = Path(words.__file__).parent
 LOGS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
 SAFE = {"line", "lines", "plain", "summary"}
 """What makes an argument of a log's message fit; a gate's ``summary`` is made of lines already."""
+ONE_WALK = pytest.mark.xdist_group("calls")
+"""What :func:`calls` finds is found once, by one worker."""
 
 
 @pytest.mark.parametrize(
@@ -98,6 +100,7 @@ def is_made(item: ast.expr) -> bool:
     return isinstance(item, ast.Call) and called(item.func).rpartition(".")[2] in SAFE
 
 
+@ONE_WALK
 def test_what_goes_to_a_log_was_made_a_line() -> None:
     wrong = []
     for where, call, name in calls():
@@ -109,6 +112,7 @@ def test_what_goes_to_a_log_was_made_a_line() -> None:
     assert wrong == []
 
 
+@ONE_WALK
 def test_a_task_fails_by_the_functions_that_make_lines() -> None:
     errors = ("AirflowFailException", "AirflowException")
     made = {where.partition(":")[0] for where, _, name in calls() if name.rpartition(".")[2] in errors}

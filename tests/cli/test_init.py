@@ -72,6 +72,7 @@ def test_what_is_drafted_holds_and_imports_nothing_of_the_demo(run: Run, data: P
     assert "have olga approve it" in out
 
 
+@pytest.mark.slow
 def test_trees_are_among_what_the_drafted_dag_has_mlflow_write(run: Run, data: Path, tmp_path: Path) -> None:
     """MLflow refuses a model of types that are not named, after it was trained."""
     from sklearn.ensemble import (

@@ -208,6 +208,7 @@ def doubled(times: int) -> str:
     return f"t0 := `aaaaaaaaaaaaaaaa`\n{steps}x := t{times}"
 
 
+@pytest.mark.slow
 def test_rules_that_take_all_memory_end_alone(engine: EmbeddedEngine) -> None:
     """A gigabyte and no more, well before the time-out."""
     error = refused(engine, doubled(28), timeout=60)

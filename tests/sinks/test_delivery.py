@@ -290,6 +290,7 @@ def test_from_a_shell_and_from_a_task(
     assert [item["seq"] for item in siem.taken] == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_the_audit_log_of_a_model_at_weights_and_biases(tmp_path: Path, signer: Signer) -> None:
     """Offline, as `wandb sync` would send it."""
     pytest.importorskip("wandb", reason="an extra: pip install 'mlgov-core[wandb]'")

@@ -310,7 +310,13 @@ def model(folder: Path) -> str:
 
     x = pd.DataFrame({"age": [30, 40], "pay": [1.5, 2.5], "old": [True, False]})
     fitted = LogisticRegression().fit(x, [0, 1])
-    mlflow.sklearn.save_model(fitted, folder / "model", signature=infer_signature(x), pip_requirements=["scikit-learn"])
+    mlflow.sklearn.save_model(
+        fitted,
+        folder / "model",
+        signature=infer_signature(x),
+        serialization_format="cloudpickle",  # skops looks through every module that is imported: seconds
+        pip_requirements=["scikit-learn"],
+    )
     return "model"
 
 
