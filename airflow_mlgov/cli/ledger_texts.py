@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -47,6 +49,9 @@ def erase(
     text: Annotated[
         list[str] | None, typer.Option("--text", help="Only this text of the entry: reason, terms.ticket … Repeatable.")
     ] = None,
+    strays: Annotated[
+        bool, typer.Option("--strays", help="The texts that no entry names: whoever put them there had the database.")
+    ] = False,
     reason: Annotated[str, typer.Option("--reason", help="More of why; kept beside the notice.")] = "",
     by: Annotated[str | None, typer.Option("--by", help="Who erases it; if omitted, the user of this shell.")] = None,
     policy: Annotated[Path | None, typer.Option("--policy", parser=path, help="Governance policy, mlgov.yaml.")] = None,
@@ -62,8 +67,8 @@ def erase(
     from airflow_mlgov.evidence.statements import Person
     from airflow_mlgov.governance.policy import load_policy
 
-    if (entry is None) == (person is None):
-        raise ConfigurationError("name an --entry or a --person", code="erasure.which")
+    if [entry is not None, person is not None, strays].count(True) != 1:
+        raise ConfigurationError("name an --entry or a --person, or say --strays", code="erasure.which")
     read, signer, name = load_policy(policy) if policy else None, signer_for(sign, "erasure"), by or who_asks()
     refuse_local(signer, environment_of(environment), read.production if read else ())
     context, keys = context_of("ledger erase", environment, read), TrustRoot.load(trust)
@@ -73,17 +78,35 @@ def erase(
         about = erasure.held_about(person, records.walk(), keys)
         theirs = {item.entry.seq: [one.field for one in item.texts if one.state != erasure.SIGNED] for item in about}
         wanted = [(seq, fields) for seq, fields in theirs.items() if fields]
-    notices = []
+    notices, given = [], {"person": Person(name, name), "ground": ground, "reason": reason}
+    if strays:
+        notices += erasure.erase_strays(records, keys, signer, context, **given)
     for seq, fields in wanted:
-        notices += erasure.erase(
-            records, seq, keys, signer, context, person=Person(name, name), ground=ground, reason=reason, fields=fields
-        )
+        notices += erasure.erase(records, seq, keys, signer, context, fields=fields, **given)
     if as_json:
         print_json({"entries": [seq for seq, _ in wanted], "notices": [item.reference for item in notices]})
         return
-    what = ", ".join(f"ledger:{seq}" for seq, _ in wanted) or "nothing"
+    what = ", ".join(f"ledger:{seq}" for seq, _ in wanted) or ("the ledger" if strays else "nothing")
     signed = ", ".join(item.reference for item in notices) or "none that is new"
-    say(f"erased beside {what}; notices: {signed}")
+    say(f"erased beside {what}; notices: {signed}", *_held_by_airflow(records.read(seq for seq, _ in wanted)))
+
+
+def _held_by_airflow(entries: Sequence[Entry]) -> list[str]:
+    """Where Airflow may hold the same words, and what takes them away there: nothing of ours may."""
+    from airflow_mlgov.evidence.chain import read_envelope
+
+    runs = [read_envelope(entry.envelope)[1]["predicate"].get("mlgov", {}).get("run", {}) for entry in entries]
+    found = dict.fromkeys((str(run["dag_id"]), str(run["run_id"])) for run in runs if {"dag_id", "run_id"} <= set(run))
+    if not found:
+        return []
+    return [
+        "Airflow holds the answered form as well, in its database and in its audit log. Ask whoever runs it for",
+        *(f"  DELETE /api/v2/dags/{quote(dag, safe='')}/dagRuns/{quote(run, safe='')}" for dag, run in found),
+        *(
+            f"  airflow db clean --tables log --dag-ids {shlex.quote(dag)} --skip-archive --clean-before-timestamp WHEN"
+            for dag in dict.fromkeys(dag for dag, _ in found)
+        ),
+    ]
 
 
 def person(
@@ -131,7 +154,7 @@ def show_beside(entry: Entry, walked: Verified) -> dict[str, Any]:
 
 def lines_of(texts: Account, *, checked: bool) -> list[str]:
     """How the texts beside a ledger stand, for ``mlgov ledger verify``."""
-    if not (texts.kept or texts.erased or texts.missing or texts.altered):
+    if not (texts.kept or texts.erased or texts.missing or texts.altered or texts.stray):
         return []
     how = "" if checked else " (their signatures unchecked: give --trust)"
     lines = [f"what people typed: {texts.kept} texts as they were signed, {texts.erased} erased by a notice{how}"]
@@ -139,6 +162,11 @@ def lines_of(texts: Account, *, checked: bool) -> list[str]:
         lines.append(
             f"erased by a notice, and there: {_listed(texts.left)}: somebody put it back, or the erasure broke off; "
             "`mlgov ledger erase` again finishes it"
+        )
+    if texts.stray:
+        lines.append(
+            f"texts that no entry names: {len(texts.stray)}: somebody put them there; `mlgov ledger erase --strays` "
+            "takes them away"
         )
     return lines
 

@@ -113,6 +113,10 @@ class Verified:
         """Salt and text of what a person typed, by its salted digest; None where nothing is kept of it."""
         return self._texts.get(sha256)
 
+    def texts(self) -> Collection[str]:
+        """Salted digests of all texts that are kept, whatever entry they are of."""
+        return self._texts.keys()
+
     def continued(self, entries: Iterable[Entry], texts: Texts) -> Verified:
         """The chain and what was written since, without a walk over what was walked.
 

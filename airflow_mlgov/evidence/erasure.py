@@ -5,13 +5,14 @@ Names stay: who decided is what the ledger is for. What was typed in a form befo
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
-from airflow_mlgov.evidence.chain import Entry, Verified, read_envelope
+from airflow_mlgov.evidence.chain import GENESIS, Entry, Verified, read_envelope
 from airflow_mlgov.evidence.statements import (
     CLASSES,
     GROUNDS,
@@ -37,11 +38,14 @@ if TYPE_CHECKING:
 
 KINDS = frozenset(cls.kind for cls in CLASSES.values() if cls.typed)
 """Of the statements that people type for."""
+OF_NO_ENTRY = "of no entry"
+"""In the place of an entry and of a field, for a text that no entry names."""
 SIGNED = "signed word for word"
 """How a text stands that is inside a statement of an old form: for good."""
 
 
 _DIGEST = re.compile("[0-9a-f]{64}")
+_NAMED = re.compile('"saltedSha256": "([^"]*)"')
 _WORD = re.compile(r"[\w.@-]+")
 
 
@@ -68,6 +72,8 @@ class Account:
     altered: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     """There, though a notice says that they were erased: erasing them again finishes it."""
+    stray: tuple[str, ...] = ()
+    """Salted digests of those that no entry names: put there by whoever can write to the database."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +110,20 @@ def account(records: Verified, trust: TrustRoot | None = None) -> Account:
             if found.state == "erased" and records.text(text.sha256) is not None:
                 states.setdefault("left", []).append(place)
     missing, altered, left = (tuple(states.get(name, ())) for name in ("missing", "altered", "left"))
-    return Account(len(states.get("kept", ())), len(states.get("erased", ())), missing, altered, left)
+    return Account(len(states.get("kept", ())), len(states.get("erased", ())), missing, altered, left, strays(records))
+
+
+def strays(records: Verified) -> tuple[str, ...]:
+    """Salted digests of the texts that no entry names, in whatever statement; nobody else would find them."""
+    if not records.texts():
+        return ()
+    typed = [entry for entry in records.entries() if entry.kind in KINDS]
+    named = {sha256 for entry in typed for sha256 in _NAMED.findall(_payload(entry))}
+    return tuple(sorted(sha256 for sha256 in records.texts() if sha256 not in named))
+
+
+def _payload(entry: Entry) -> str:
+    return json.dumps(read_envelope(entry.envelope)[1])
 
 
 def held_about(person: str, records: Verified, trust: TrustRoot) -> list[Naming]:
@@ -141,8 +160,7 @@ def erase(
     :raises EvidenceError: the ledger's chain is broken
     """
     trust.require_signer(signer, ErasureStatement.duty, context.issued_at)
-    if ground not in GROUNDS:
-        raise ConfigurationError(f"{ground!r} is no ground: {', '.join(GROUNDS)}", code="erasure.ground")
+    _require_ground(ground)
     walked = ledger.walk()
     entry = walked.get(seq)
     found = _erasable(entry, walked, trust)
@@ -157,6 +175,30 @@ def erase(
             notices.append(ledger.attest(said, signer))
     ledger.forget(text.sha256 for text in texts.values())
     return notices
+
+
+def erase_strays(
+    ledger: Ledger, trust: TrustRoot, signer: Signer, context: Context, *, person: Person, ground: str, reason: str = ""
+) -> list[Entry]:
+    """Sign a notice for each text that no entry names, and erase it; the notices. Parameters and errors as of
+    :func:`erase`."""
+    trust.require_signer(signer, ErasureStatement.duty, context.issued_at)
+    _require_ground(ground)
+    walked = ledger.walk()
+    found = strays(walked)
+    notices = []
+    for sha256 in found:
+        if not walked.entries([sha256], kind=ErasureStatement.kind):  # else an erasure broke off
+            subject = Subject("ledger", OF_NO_ENTRY, sha256)
+            said = ErasureStatement(subject, context, 0, GENESIS, OF_NO_ENTRY, ground, person, reason.strip())
+            notices.append(ledger.attest(said, signer))
+    ledger.forget(found)
+    return notices
+
+
+def _require_ground(ground: str) -> None:
+    if ground not in GROUNDS:
+        raise ConfigurationError(f"{ground!r} is no ground: {', '.join(GROUNDS)}", code="erasure.ground")
 
 
 def _erasable(entry: Entry, records: Verified, trust: TrustRoot) -> dict[str, Typed]:

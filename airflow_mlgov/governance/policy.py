@@ -257,14 +257,6 @@ class GovernancePolicy:
             )
         return self.models[name]
 
-    def copied_into(self, name: str) -> tuple[str, ...]:
-        """The models whose versions are copied into a registered model of the policy's registry."""
-        return tuple(
-            model.name
-            for model in self.models.values()
-            if any(goal.copy_to == CopyTo(name) for goal in model.targets.values())
-        )
-
     def held_by(self, name: str) -> list[Target]:
         """The targets whose alias and stage a registered model holds: its own, or those that are copied into it."""
         return [

@@ -64,7 +64,7 @@ class ApprovalGateOperator(FormOperator):
             case.goal.approvers | frozenset(users_with(case.goal.roles)),
         )
 
-    def sign(self, case: Case, answer: PersonsAnswer, context: Context) -> bool:
+    def sign(self, case: Case, answer: PersonsAnswer, context: Context) -> str | None:
         """Sign the approval or the rejection, with what was shown and every answer before it."""
         from airflow_mlgov.release.approvals import sign_answer
 
@@ -74,7 +74,7 @@ class ApprovalGateOperator(FormOperator):
         given: dict[str, Any] = {"approved": answer.approved, "reason": answer.reason, "at": answer.at, "roles": roles}
         entry = sign_answer(desk, case, answer.who, **given)
         self.log.info("%s", line(f"{said} by {answer.who.name} ({entry.reference})"))
-        return not answer.approved and case.goal.lets_approve(answer.who, roles)
+        return entry.reference if not answer.approved and case.goal.lets_approve(answer.who, roles) else None
 
     def announce(self, case: Case, context: Context) -> None:
         """Tell those who may approve that an approval is wanted, with the numbers, the deadline and the page."""

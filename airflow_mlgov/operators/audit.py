@@ -53,7 +53,7 @@ class PostDeploymentAuditOperator(LiveDataOperator):
         duty = Duty("audit", self.mlflow_conn_id)
         done: list[dict[str, str]] = []
         with task_errors():
-            here = duty.evidence_context(context)
+            here, here_in = duty.evidence_context(context), (duty.environment, duty.registry_identity)
             records = duty.ledger.walk(duty.checkpoints(duty.trust))
             owed = [
                 item
@@ -64,7 +64,7 @@ class PostDeploymentAuditOperator(LiveDataOperator):
                 duty.trust.require_signer(duty.signer, duty.name, here.issued_at)
             results = self.judge(owed[0].model) if owed else []
             for item in owed:
-                evidence = evidence_for(records, duty.trust, item.model, duty.environment).good
+                evidence = evidence_for(records, duty.trust, item.model, *here_in).good
                 verdict, entry = record_audit(
                     item,
                     results,
@@ -83,16 +83,24 @@ class PostDeploymentAuditOperator(LiveDataOperator):
         return xcom
 
     def _owed(self, duty: Duty, records: Verified, now: datetime) -> list[Obligation]:
-        """What is owed for the version that holds the target, or for the one that is named."""
-        from airflow_mlgov.release.obligations import list_obligations, owed_for
+        """What is owed for the version that holds the target, or for the one that is named: by what was promoted under
+        its number, for it may be gone from the registry while its copy serves."""
+        from airflow_mlgov.addresses import RegistryIdentity
+        from airflow_mlgov.evidence.scope import Scope
+        from airflow_mlgov.release.obligations import list_obligations, owed_for, promoted_as
         from airflow_mlgov.release.timeline import evidence_for
 
         here = duty.environment, duty.registry_identity
         if self.version is None:
             return list_obligations(records, duty.trust, now, self.model, *here)
-        registry = duty.mlflow.registry()
-        subject = registry.subject(registry.resolve({"name": self.model, "version": self.version}))
-        return owed_for(subject, evidence_for(records, duty.trust, subject, *here).good, now)
+        registry = duty.registry_identity or RegistryIdentity.at(duty.mlflow.address)
+        scope = Scope(self.model, registry, duty.environment)
+        subjects = promoted_as(records, duty.trust, scope, self.version, self.target)
+        if not subjects:  # the same bytes may have been promoted under another number
+            there = duty.mlflow.registry()
+            subjects = [there.subject(there.resolve({"name": self.model, "version": self.version}))]
+        owed = [owed_for(item, evidence_for(records, duty.trust, item, *here).good, now) for item in subjects]
+        return [item for items in owed for item in items]
 
 
 class EnforceObligationsOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
@@ -161,7 +169,7 @@ class EnforceObligationsOperator(TellsLineage, BaseOperator):  # type: ignore[mi
         from airflow_mlgov.notifications.words import render_obligations
 
         for model in sorted({name for name, _ in lines}):
-            owners = policy.model(model).owners
+            owners = policy.models[model].owners if model in policy.models else ()
             mine = [line for name, line in lines if name == model]
             subject, body = render_obligations(mine, owners=owners, link=page_of(context), event=event)
             notify(event, subject, body, owners=owners, context=context)

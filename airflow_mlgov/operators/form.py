@@ -109,8 +109,9 @@ class FormOperator(TellsLineage, ApprovalOperator):  # type: ignore[misc]  # Air
         """What to show now."""
 
     @abstractmethod
-    def sign(self, case: Case, answer: PersonsAnswer, context: Context) -> bool:
-        """Sign an answer into the ledger; whether it was one that ends the asking, by a person who may reject."""
+    def sign(self, case: Case, answer: PersonsAnswer, context: Context) -> str | None:
+        """Sign an answer into the ledger; its reference if it was one that ends the asking, by a person who may
+        reject."""
 
     @abstractmethod
     def announce(self, case: Case, context: Context) -> None:
@@ -183,7 +184,10 @@ class FormOperator(TellsLineage, ApprovalOperator):  # type: ignore[misc]  # Air
             case = self._case(context)
             done = None if ends else self.result(case, context)
         if ends:
-            raise final(f"rejected by {who['name']}: {reason}")
+            raise final(  # without the reason: nobody can erase a line of Airflow's log
+                f"rejected by {who['name']} ({ends})",
+                f"  why is kept beside the ledger: mlgov ledger show {ends.removeprefix('ledger:')}",
+            )
         if done is None:
             self._ask(context, case)
         return done

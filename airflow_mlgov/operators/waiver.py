@@ -95,7 +95,7 @@ class RequestWaiverOperator(FormOperator):
             people,
         )
 
-    def sign(self, case: Case, answer: PersonsAnswer, context: Context) -> bool:
+    def sign(self, case: Case, answer: PersonsAnswer, context: Context) -> str | None:
         """Sign the terms, or take them off the table; somebody who may do neither is asked no further."""
         from airflow_mlgov.release.waivers import revoke_waiver, sign_waiver, why_not
 
@@ -103,11 +103,11 @@ class RequestWaiverOperator(FormOperator):
         problem = why_not(case, terms, answer.who)
         if problem:
             self.log.warning("the answer does not count: %s", line(problem))
-            return False
+            return None
         act = sign_waiver if answer.approved else revoke_waiver
         entry = act(self.governance.desk(context), case, terms, answer.who, answer.reason)
         self.log.info("%s", line(f"waiver {act.__name__} by {answer.who.name} ({entry.reference})"))
-        return not answer.approved
+        return None if answer.approved else entry.reference
 
     def announce(self, case: Case, context: Context) -> None:
         """Tell those who may sign it that a waiver is wanted."""

@@ -129,7 +129,7 @@ def tasks_of(dag_id: str, run_id: str) -> Sequence[Task]:
         TaskInstance.end_date, TaskInstance.map_index,
     )  # fmt: skip
     marked = (
-        select(Log.task_id, Log.run_id, Log.owner, Log.dttm, Log.extra)
+        select(Log.event, Log.task_id, Log.run_id, Log.owner, Log.dttm, Log.extra)
         .where(Log.dag_id == dag_id, Log.run_id == run_id, Log.event.in_(EVENTS))
         .order_by(Log.dttm)
     )

@@ -6,6 +6,8 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from airflow.listeners import hookimpl
@@ -62,17 +64,28 @@ def on_dag_run_failed(dag_run: Any, msg: str) -> None:
 
 
 def _task_was_set(state: str, previous_state: Any, task_instance: Any) -> None:
-    if previous_state is not None or not is_watched(operator := getattr(task_instance, "operator", None)):
-        return
-    noticed = notice("task.marked", state, task_instance, str(operator))
-    log.warning(
-        "%s was set to %s by hand: it has no evidence from this, and promotion will not count it",
-        line(noticed),
-        line(state),
-    )
-    OBSERVER.take(noticed)
+    with _whatever_happens():
+        if previous_state is not None or not is_watched(operator := getattr(task_instance, "operator", None)):
+            return
+        noticed = notice("task.marked", state, task_instance, str(operator))
+        log.warning(
+            "%s was set to %s by hand: it has no evidence from this, and promotion will not count it",
+            line(noticed),
+            line(state),
+        )
+        OBSERVER.take(noticed)
 
 
 def _run_was_set(state: str, dag_run: Any, msg: str) -> None:
-    if not msg or "manually set" in msg:  # Airflow 3.1 says nothing
-        OBSERVER.take(notice("run.marked", state, dag_run))
+    with _whatever_happens():
+        if not msg or "manually set" in msg:  # Airflow 3.1 says nothing
+            OBSERVER.take(notice("run.marked", state, dag_run))
+
+
+@contextmanager
+def _whatever_happens() -> Iterator[None]:
+    """Airflow leaves out the listeners that come after one that raises, and they are other people's."""
+    try:
+        yield
+    except Exception as error:
+        log.error("a state that was set by hand was not noticed: %s", type(error).__name__)

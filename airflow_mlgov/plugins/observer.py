@@ -2,6 +2,10 @@
 
 In a thread of its own, because whoever has clicked waits for the API server: it waits neither for the ledger nor for
 Vault. What could not be noted is in the log, and nothing else of Airflow notices.
+
+Whoever clicks in a loop does not fill the ledger: the same state of the same task is noted at once, and what repeats it
+within ten minutes is counted and noted once; of one DAG a hundred notices are taken in an hour by each process, and of
+what goes beyond one in ten minutes says how many there were.
 """
 
 from __future__ import annotations
@@ -9,14 +13,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from queue import Full, Queue
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.errors import DependencyError, MlgovError
+from airflow_mlgov.evidence.statements.watch import MORE
 from airflow_mlgov.words import line
 
 if TYPE_CHECKING:
@@ -31,13 +36,14 @@ DUTY = "observation"
 WAITS = (1.0, 5.0, 30.0, 120.0, 600.0)
 """Seconds before the next attempt, while the ledger or Vault is down."""
 _MOST_WAITING = 10_000
+_AN_HOUR = 3600.0
 _REQUEST_ENDS = timedelta(seconds=20)
 """After something was noticed; whoever is not named by then is not."""
 
 
 @dataclass(frozen=True)
 class Noticed:
-    """A state that was set by hand; a run's has no task."""
+    """A state that was set by hand; a run's has neither task nor operator."""
 
     code: str
     state: str
@@ -48,48 +54,128 @@ class Noticed:
     try_number: int | None
     map_index: int | None
     seen: datetime
+    times: int = 1
+    """How often it was set since the last notice of it; ``seen`` is the last time."""
+
+    @property
+    def what(self) -> tuple[Any, ...]:
+        """What makes two of them one."""
+        return (self.code, self.state, self.dag_id, self.run_id, self.task_id, self.map_index)
 
     def __str__(self) -> str:
         task = f".{self.task_id}" if self.task_id else ""
         index = f"[{self.map_index}]" if self.map_index is not None and self.map_index >= 0 else ""
-        return f"{self.dag_id}{task}{index} (run {self.run_id})"
+        often = f", {self.times} times" if self.times > 1 else ""
+        return f"{self.dag_id}{task}{index} (run {self.run_id}{often})"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much of what is noticed one process notes."""
+
+    waiting: int = _MOST_WAITING
+    """Notices that wait at the most."""
+    quiet: float = 600.0
+    """Seconds in which what repeats itself is noted once."""
+    of_a_dag: int = 100
+    """Notices of one DAG in an hour, beside those that say how many more there were."""
+
+
+LIMITS = Limits()
 
 
 class Observer:
     """Takes what was noticed at once, and notes one after the other."""
 
-    def __init__(self, waits: tuple[float, ...] = WAITS, most: int = _MOST_WAITING) -> None:
-        self._queue: Queue[Noticed] = Queue(most)
+    def __init__(self, waits: tuple[float, ...] = WAITS, limits: Limits = LIMITS) -> None:
         self._waits = waits
-        self._lock = threading.Lock()
+        self._limits = limits
+        self._changed = threading.Condition()
+        self._waiting: dict[tuple[Any, ...], tuple[float, Noticed]] = {}
+        """What makes it one -> when it is due, and what it is."""
+        self._taken: dict[tuple[Any, ...], float] = {}
+        """What makes it one -> when it was last taken to be noted."""
+        self._of_dag: dict[str, deque[float]] = {}
+        """DAG -> when notices of it were taken, within the hour."""
+        self._lost = 0
+        self._busy = False
         self._thread: threading.Thread | None = None
 
     def take(self, noticed: Noticed) -> None:
         """Note it soon; never waits and never raises."""
-        try:
-            self._queue.put_nowait(noticed)
-        except Full:
-            log.error("%s: not noted in the ledger: too many wait already", line(noticed))
-            return
-        with self._lock:
+        with self._changed:
+            if not self._put(noticed):
+                return
             if self._thread is None or not self._thread.is_alive():  # none in the child of a fork
+                self._busy = False
                 self._thread = threading.Thread(target=self._work, name="mlgov-observer", daemon=True)
                 self._thread.start()
+            self._changed.notify_all()
 
     def settle(self) -> None:
         """Wait until all that was taken is noted, or is said not to be."""
-        self._queue.join()
+        with self._changed:
+            self._changed.wait_for(lambda: not self._waiting and not self._busy)
+
+    def _put(self, noticed: Noticed) -> bool:
+        """Whether something waits that did not wait before."""
+        now = time.monotonic()
+        if self._is_too_much(noticed, now):
+            noticed = replace(noticed, code=MORE, task_id=None, try_number=None, map_index=None)
+        what = (MORE, noticed.dag_id) if noticed.code == MORE else noticed.what
+        if what in self._waiting:
+            due, before = self._waiting[what]
+            operator = noticed.operator or before.operator
+            self._waiting[what] = due, replace(noticed, operator=operator, times=before.times + 1)
+            return False
+        if len(self._waiting) >= self._limits.waiting:
+            self._lost += 1
+            if self._lost & (self._lost - 1) == 0:  # 1, 2, 4, 8 …: the log is not flooded either
+                log.error("%s: not noted in the ledger: too many wait already, %d by now", line(noticed), self._lost)
+            return False
+        repeats = what in self._taken and now - self._taken[what] < self._limits.quiet
+        due = self._taken[what] + self._limits.quiet if repeats else now
+        self._waiting[what] = (now + self._limits.quiet if noticed.code == MORE else due), noticed
+        if noticed.code != MORE:
+            self._of_dag.setdefault(noticed.dag_id, deque()).append(now)
+        return True
+
+    def _is_too_much(self, noticed: Noticed, now: float) -> bool:
+        """Whether enough was taken of its DAG within the hour; what repeats what waits takes nothing."""
+        for dag, times in [*self._of_dag.items()] if len(self._of_dag) > self._limits.waiting else ():
+            if not times or now - times[-1] > _AN_HOUR:
+                del self._of_dag[dag]
+        taken = self._of_dag.get(noticed.dag_id, deque())
+        while taken and now - taken[0] > _AN_HOUR:
+            taken.popleft()
+        return len(taken) >= self._limits.of_a_dag and noticed.what not in self._waiting
 
     def _work(self) -> None:
         while True:
-            noticed = self._queue.get()
+            noticed = self._next()
             try:
                 self._note(noticed)
             except Exception as error:  # of whatever driver, store or database
                 said = error if isinstance(error, MlgovError) else type(error).__name__
                 log.error("%s: not noted in the ledger: %s", line(noticed), line(said))
             finally:
-                self._queue.task_done()
+                with self._changed:
+                    self._busy = False
+                    self._changed.notify_all()
+
+    def _next(self) -> Noticed:
+        """The next that is due."""
+        with self._changed:
+            while True:
+                now = time.monotonic()
+                what = min(self._waiting, key=lambda one: self._waiting[one][0], default=None)
+                if what is None or (left := self._waiting[what][0] - now) > 0:
+                    self._changed.wait(None if what is None else left)
+                    continue
+                self._busy = True
+                self._taken = {one: at for one, at in self._taken.items() if now - at < self._limits.quiet}
+                self._taken[what] = now
+                return self._waiting.pop(what)[1]
 
     def _note(self, noticed: Noticed) -> None:
         for wait in self._waits:
@@ -132,11 +218,12 @@ def note(duty: Duty, noticed: Noticed) -> Entry | None:
     from airflow_mlgov.plugins.governed import is_watched
 
     with create_session() as session:
-        if noticed.task_id is None and not any(map(is_watched, _operators(session, noticed))):
+        if not noticed.operator and not any(map(is_watched, _operators(session, noticed))):
             return None
     people = tuple(Person(name, name) for name in _asked_for_by(noticed))
     context = duty.evidence_context({"ti": noticed})
-    statement = ObservationStatement.of(context, noticed.code, noticed.state, noticed.operator, people, noticed.seen)
+    said = (noticed.code, noticed.state, noticed.operator, people, noticed.seen, noticed.times)
+    statement = ObservationStatement.of(context, *said)
     duty.trust.require_signer(duty.signer, DUTY, context.issued_at)
     with closing(duty.ledger) as ledger:
         return ledger.attest(statement, duty.signer)

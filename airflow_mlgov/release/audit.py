@@ -33,11 +33,13 @@ def record_audit(
     fails the audit. A break-glass takes every gate's pass.
 
     :param evidence: all that verifies about the model, for the waiver's terms
-    :raises ConfigurationError: the gate whose check is waived was not run
+    :raises ConfigurationError: a gate was not run that the audit has to run, see :attr:`Obligation.gates`
     """
-    if not results or (obligation.gate and obligation.gate not in {result.gate for result in results}):
+    missing = sorted(obligation.gates - {result.gate for result in results})
+    if missing or not results:
         raise ConfigurationError(
-            f"the audit {obligation.id} needs the gate {obligation.gate or 'that was passed by'}",
+            f"the audit {obligation.id} needs the gate {' and the gate '.join(missing) or 'that was passed by'}: give "
+            "data={gate: path} for it",
             code="audit.gate_missing",
         )
     signed = [item.statement.terms for item in only(evidence, WaiverStatement)]

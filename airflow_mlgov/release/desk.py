@@ -149,6 +149,20 @@ class Desk:
             return False
         return there.registry.uri == place.registry.uri
 
+    def copied_into(self, name: str) -> list[tuple[str, Target]]:
+        """Each model, with the target, whose copies are versions of a registered model of this registry, however the
+        policy spells its name and the registry's address."""
+        models = self.policy.models.values()
+        goals = [(model.name, goal) for model in models for goal in model.targets.values()]
+        return [(made_of, goal) for made_of, goal in goals if self._holds_copies(name, goal)]
+
+    def _holds_copies(self, name: str, goal: Target) -> bool:
+        if not self._is_at(Place(self.registry, name), goal) or goal.copy_to is None:
+            return False
+        spelt = goal.copy_to.model
+        # a registry may tell no case apart; in one that does, it is another model, with copies of nothing
+        return spelt == name or any(item.name == name for item in self.registry.versions(spelt))
+
     def place_of(self, promotion: Evidence[PromotionStatement]) -> Place:
         """Where a promotion has moved its version, or the copy, to.
 

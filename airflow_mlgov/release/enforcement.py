@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from airflow_mlgov.errors import DependencyError, MlgovError
+from airflow_mlgov.evidence.chain import Verified
 from airflow_mlgov.evidence.statements import PromotionStatement
 from airflow_mlgov.release.desk import Desk
 from airflow_mlgov.release.monitoring import MONITORED
 from airflow_mlgov.release.obligations import Obligation, ObligationState, list_obligations
+from airflow_mlgov.release.places import still_held
 from airflow_mlgov.release.rollback import roll_back
 from airflow_mlgov.words import lines
 
@@ -45,22 +47,21 @@ class Enforcement:
 def enforce(desk: Desk, *, warn_within: timedelta, demote: bool = True) -> Enforcement:
     """Warn of what is due soon; roll back, to the last version that holds, what was missed, failed, expired or revoked.
 
-    :param demote: False: only say so
-    What goes wrong with one model is said of it, and stops no other.
+    What goes wrong with one model is said of it, and stops no other. What a model owes that the policy governs no more
+    is owed while it serves: to take it out of the policy settles nothing.
 
+    :param demote: False: only say so
     :raises ConfigurationError: the trust root does not know who signs
     :raises EvidenceError: the chain is broken
     :raises DependencyError: MLflow or the ledger is down; try again
     """
     if demote:
         desk.require_signer(PromotionStatement.duty)
-    mine = [
-        item
-        for item in list_obligations(
-            desk.walk(), desk.trust, desk.now, environment=desk.environment, registry=desk.registry.identity
-        )
-        if item.model.name in desk.policy.models
-    ]
+    records = desk.walk()
+    owed = list_obligations(
+        records, desk.trust, desk.now, environment=desk.environment, registry=desk.registry.identity
+    )
+    mine = [item for item in owed if item.model.name in desk.policy.models or _serves_still(desk, records, item)]
     violated: list[tuple[Obligation, Demotion]] = []
     done: dict[tuple[str, str], Demotion] = {}
     for item in mine:
@@ -72,6 +73,12 @@ def enforce(desk: Desk, *, warn_within: timedelta, demote: bool = True) -> Enfor
         violated.append((item, done[place]))
     soon = [item for item in mine if (ends := _next_date(item)) is not None and ends - desk.now <= warn_within]
     return Enforcement(tuple(soon), tuple(violated))
+
+
+def _serves_still(desk: Desk, records: Verified, item: Obligation) -> bool:
+    history = desk.history(records, item.model.name)
+    current = desk.timeline(history, item.model.name, item.target).current
+    return current is not None and bool(still_held(desk.registry, current, history))
 
 
 def _demote(desk: Desk, item: Obligation) -> Demotion:

@@ -17,10 +17,10 @@ from airflow_mlgov.evidence.chain import Verified
 from airflow_mlgov.evidence.statements import GateStatement, PromotionStatement
 from airflow_mlgov.evidence.verification import Evidence, only
 from airflow_mlgov.governance.judgement import WHAT_IF
-from airflow_mlgov.governance.policy import CopyTo, Target
+from airflow_mlgov.governance.policy import Target
 from airflow_mlgov.release.desk import Desk
 from airflow_mlgov.release.monitoring import what_is_wrong
-from airflow_mlgov.release.places import Place
+from airflow_mlgov.release.places import Place, still_held
 from airflow_mlgov.release.standing import why_unfit
 from airflow_mlgov.release.timeline import Timeline, version_of
 from airflow_mlgov.results import Subject
@@ -84,7 +84,7 @@ def look(desk: Desk, records: Verified, name: str, history: Sequence[Evidence]) 
     """
     versions = desk.registry.versions(name)
     if name not in desk.policy.models:
-        yield from _ungoverned(desk, name, versions)
+        yield from _ungoverned(desk, name, versions, history)
         return
     targets = desk.policy.model(name).targets.values()
     goals = [_Goal(goal, desk.timeline(history, name, goal.name), desk.place(name, goal)) for goal in targets]
@@ -145,13 +145,19 @@ def _said(error: Exception) -> str:
     return str(error) if isinstance(error, MlgovError) else type(error).__name__
 
 
-def _ungoverned(desk: Desk, name: str, versions: Sequence[ModelVersion]) -> Iterator[Incident]:
-    goals = [goal for model in desk.policy.models.values() for goal in model.targets.values()]
-    mine = [goal for goal in goals if goal.copy_to == CopyTo(name)]  # which are looked at with what is copied
-    goals = [goal for goal in goals if goal.copy_to is None]
+def _ungoverned(
+    desk: Desk, name: str, versions: Sequence[ModelVersion], history: Sequence[Evidence]
+) -> Iterator[Incident]:
+    mine = [goal for _, goal in desk.copied_into(name)]  # which are looked at with what is copied
+    goals = [goal for model in desk.policy.models.values() for goal in model.targets.values() if goal.copy_to is None]
     stages, aliases = {goal.stage for goal in goals if goal.stage}, {goal.alias for goal in goals if goal.alias}
     stages -= {goal.stage for goal in mine}
     aliases -= {goal.alias for goal in mine}
+    for target in sorted({item.statement.target for item in only(history, PromotionStatement)}):  # of a policy before
+        current = desk.timeline(history, name, target).current
+        if current is not None and current.statement.copy is None:
+            held = still_held(desk.registry, current, history)
+            stages, aliases = stages | {*held}, aliases | {*held}
     pointed = desk.registry.aliases(name)
     for version in versions:
         named = [alias for alias, number in pointed.items() if number == version.version and alias in aliases]

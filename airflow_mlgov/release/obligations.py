@@ -3,12 +3,13 @@ of them. Reads the ledger only; it neither audits nor enforces."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlgov import catalogue
 from airflow_mlgov.evidence.statements import (
     AuditStatement,
     DecisionStatement,
@@ -19,13 +20,14 @@ from airflow_mlgov.evidence.statements import (
 )
 from airflow_mlgov.evidence.verification import Evidence, collect, only
 from airflow_mlgov.governance.judgement import newest_judged
-from airflow_mlgov.release.timeline import evidence_for
+from airflow_mlgov.release.timeline import evidence_for, history_of, version_of
 from airflow_mlgov.results import Outcome, Subject
 from airflow_mlgov.words import line
 
 if TYPE_CHECKING:
     from airflow_mlgov.addresses import RegistryIdentity
     from airflow_mlgov.evidence.chain import Verified
+    from airflow_mlgov.evidence.scope import Scope
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.governance.decision import Decision
 
@@ -70,6 +72,9 @@ class Obligation:
     """Ledger reference of the promotion, or of the result on live data, that it came with."""
     audited: bool = False
     """Whether the newest audit for it has passed."""
+    gates: frozenset[str] = frozenset()
+    """Those that its audit has to run: of the waived check, of what has failed on live data, or, after a break-glass,
+    all that the target requires and that can judge live data."""
 
     def is_late(self, now: datetime) -> bool:
         """Whether its audit has not passed by its date."""
@@ -173,6 +178,7 @@ def owed_by(
             state=_state(debt, promotion, evidence, now, policy),
             promotion=debt.came_with or promotion.reference,
             audited=_passed(_audits(debt, promotion, evidence)),
+            gates=debt.gates,
         )
         for debt in debts
     ]
@@ -188,6 +194,15 @@ def owed_for(model: Subject, evidence: Sequence[Evidence], now: datetime) -> lis
     for promotion in made:
         newest[promotion.statement.target] = promotion
     return [obligation for made_last in newest.values() for obligation in owed_by(made_last, evidence, now)]
+
+
+def promoted_as(records: Verified, trust: TrustRoot, scope: Scope, number: str, target: str) -> list[Subject]:
+    """What was ever promoted to a target under a version's number, by its bytes, whether or not the registry still has
+    it."""
+    moved = only(history_of(records, trust, scope), PromotionStatement)
+    mine = [item for item in moved if version_of(item) == number and item.statement.target == target]
+    here = [item for item in mine if scope.environment in (None, item.environment)]
+    return list({item.digest: item.subject for item in here}.values())
 
 
 @dataclass(frozen=True)
@@ -206,6 +221,7 @@ class _Debt:
     """Whether the newest promotion needed the exception; if not, its end ends nothing."""
     came_with: str = ""
     """Ledger reference of the result on live data, for what one has brought."""
+    gates: frozenset[str] = frozenset()
 
     def is_of(self, owed: OwedAudit, subject: str | None) -> bool:
         """Whether an exception is for what this one is for."""
@@ -257,7 +273,31 @@ def _incurred_by(
         subject,
         is_relied_on=not is_live,
         came_with=promotion.reference if is_live else "",
+        gates=frozenset(_to_be_run(promotion, owed, evidence)).union(*(debt.gates for debt in old)),
     )
+
+
+def _to_be_run(
+    promotion: Evidence[PromotionStatement | AuditStatement], owed: OwedAudit, evidence: Sequence[Evidence]
+) -> Iterable[str]:
+    """The gates that the audit has to run: one that was not asked what has failed would settle it by another."""
+    made = promotion.statement
+    if owed.gate is not None:
+        return [owed.gate]
+    if isinstance(made, AuditStatement):
+        return [result.gate for result in made.results if result.verdict is not Outcome.PASS]
+    decision = next(
+        (item.statement for item in only(evidence, DecisionStatement) if item.sha256 == made.decision), None
+    )
+    policy = {} if decision is None else decision.document.input.get("policy", {})
+    bounds = {(bound["gate"], bound["metric"]) for bound in policy.get("bounds", ())}
+    return [
+        gate.name
+        for gate in catalogue.load_all()
+        if gate.about == "model"
+        and gate.name in policy.get("requires", ())
+        and any(name == gate.name and metric not in gate.of_artifact for name, metric in bounds)
+    ]
 
 
 def _audits(

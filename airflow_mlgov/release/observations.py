@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from airflow_mlgov.evidence.statements import ObservationStatement, run_digest
+from airflow_mlgov.evidence.statements.watch import MORE
 from airflow_mlgov.evidence.verification import Evidence, collect, only
 from airflow_mlgov.words import line
 
@@ -34,7 +35,13 @@ def told_observation(said: ObservationStatement) -> str:
     index = f"[{run['map_index']}]" if _index(run) >= 0 else ""
     who = " or ".join(person.name for person in said.people) or "somebody whom Airflow does not name"
     where = f"{run['dag_id']}{task}{index} (run {run['run_id']})"
-    return line(f"{where} was set to {said.state} by hand, by {who} at {said.seen:%Y-%m-%d %H:%M %Z}")
+    when = f"by {who} at {said.seen:%Y-%m-%d %H:%M %Z}"
+    if said.code == MORE:
+        return line(
+            f"{said.times} more states were set by hand in {run['dag_id']} than are noted singly, the last {when}"
+        )
+    often = f" {said.times} times more, the last time" if said.times > 1 else ","
+    return line(f"{where} was set to {said.state} by hand{often} {when}")
 
 
 def _is_of(item: Evidence[ObservationStatement], digest: str, environment: str, index: int) -> bool:

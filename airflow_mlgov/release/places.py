@@ -113,6 +113,24 @@ def put_there(
     return made, copy
 
 
+def still_held(
+    registry: Registry, promotion: Evidence[PromotionStatement], history: Sequence[Evidence]
+) -> tuple[str, ...]:
+    """Of alias and stage that a promotion has given, those that what it moved has now: for a model that the policy knows
+    no more, where nobody else would look.
+
+    :param history: all that verifies about the model
+    """
+    placed, intents = promotion.statement.placed, only(history, IntentStatement)
+    after = next((item.statement.after for item in intents if item.sha256 == promotion.statement.intent), {})
+    given = tuple(str(after[kind]) for kind in ("alias", "stage") if after.get(kind))
+    if registry.identity.of(placed.registry) != registry.uri:
+        return given  # it cannot be looked at from here
+    aliases, versions = registry.aliases(placed.name), registry.versions(placed.name)
+    stages = {item.stage for item in versions if item.version == placed.version}
+    return tuple(name for name in given if aliases.get(name) == placed.version or name in stages)
+
+
 def _known(
     place: Place, model: Subject, history: Sequence[Evidence], key: str, within: ModelVersion | None
 ) -> Iterator[ModelVersion]:

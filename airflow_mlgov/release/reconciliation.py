@@ -91,7 +91,7 @@ def reconcile(desk: Desk, *, revert: bool = False, models: Sequence[str] | None 
 def _names(desk: Desk, records: Verified, models: Sequence[str] | None) -> list[str]:
     """Those that are named, or all; the registry is asked only for what the policy does not know."""
     # copies are looked at with what they are made of
-    models = models and [made_of for name in models for made_of in (desk.policy.copied_into(name) or (name,))]
+    models = models and [made_of for name in models for made_of in _made_of(desk, name)]
     if models and set(models) <= set(desk.policy.models):
         return sorted(set(models))
     known = {*desk.registry.names(), *desk.policy.models}
@@ -104,6 +104,11 @@ def _names(desk: Desk, records: Verified, models: Sequence[str] | None) -> list[
                 code="model.unknown",
             )
     return sorted(set(models) if models else known)
+
+
+def _made_of(desk: Desk, name: str) -> list[str]:
+    """The models whose copies a registered model holds; itself, if it holds none."""
+    return [name] if name in desk.policy.models else [made_of for made_of, _ in desk.copied_into(name)] or [name]
 
 
 def _of_copies(desk: Desk, records: Verified, name: str) -> list[Evidence]:

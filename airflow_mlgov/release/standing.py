@@ -236,7 +236,8 @@ class _Since:
             and _may_approve(item.statement.approver, self.rules)
         }
         return [
-            ("approval.rejected", f"since the promotion, {_describe(item)}")
+            # without the reason: what is said here is signed in incidents and decisions, and could not be erased there
+            ("approval.rejected", f"since the promotion, {item.reference}: rejected by {item.statement.approver.name}")
             for item in newest.values()
             if item.seq > self.seen and item.statement.answer == "rejected"
         ]

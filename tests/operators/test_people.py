@@ -109,7 +109,7 @@ def test_a_refusal_takes_the_terms_off_the_table(exceptional: Exceptional) -> No
     exceptional.ask(answer(asked, "olga"))
     end = exceptional.ask(answer(asked, "omar", choice="Reject", reason="not on my watch"))
     assert end.state == "failed"
-    assert "rejected by omar: not on my watch" in str(end.error)
+    assert "rejected by omar (ledger:" in str(end.error)
     assert "gate.not_passed" in str(exceptional.release.promote().error)
 
 

@@ -186,7 +186,7 @@ def test_the_edited_ledger_is_found_before_anything_moves(release: Release) -> N
     ("change", "message"),
     [
         ({"who": None}, "a default never approves"),
-        ({"choice": "Reject", "reason": "too few applicants"}, "rejected by olga: too few applicants"),
+        ({"choice": "Reject", "reason": "too few applicants"}, "rejected by olga (ledger:"),
     ],
 )
 def test_answers_that_end_the_approval(release: Release, change: dict[str, Any], message: str) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,8 @@ from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.evidence.statements import ObservationStatement
 from airflow_mlgov.evidence.verification import Evidence, collect, only
 from airflow_mlgov.plugins import listener
-from airflow_mlgov.plugins.observer import Observer, notice
+from airflow_mlgov.plugins.observer import Limits, Observer, notice
+from airflow_mlgov.release.observations import told_observation
 from tests.worlds.governed import Governed
 
 RUN = "manual__2026-11-30"
@@ -32,7 +34,7 @@ def observed(governed: Governed, airflow_db: None, monkeypatch: pytest.MonkeyPat
 @pytest.fixture
 def observer(monkeypatch: pytest.MonkeyPatch) -> Observer:
     """The one of the listener, which does not wait long."""
-    made = Observer(waits=(0.05, 0.05))
+    made = Observer(waits=(0.05, 0.05), limits=Limits(quiet=0.0))
     monkeypatch.setattr("airflow_mlgov.plugins.observer._REQUEST_ENDS", timedelta(seconds=2))
     monkeypatch.setattr(listener, "OBSERVER", made)
     return made
@@ -195,11 +197,107 @@ def test_whoever_has_clicked_waits_for_nothing_and_what_does_not_fit_is_said(
         goes_on.wait()
 
     monkeypatch.setattr("airflow_mlgov.plugins.observer._attempt", held_up)
-    small = Observer(most=1)
+    small = Observer(limits=Limits(waiting=1))
     small.take(notice("task.marked", "success", task("first")))
     reached.wait()
     small.take(notice("task.marked", "success", task("second")))
     small.take(notice("task.marked", "success", task("third")))
-    assert f"third.gate (run {RUN}): not noted in the ledger: too many wait already" in caplog.text
+    assert f"third.gate (run {RUN}): not noted in the ledger: too many wait already, 1 by now" in caplog.text
     goes_on.set()
     small.settle()
+
+
+# -- whoever clicks in a loop --------------------------------------------------------------------------------------------
+
+ALL = {"success": listener.on_task_instance_success, "failed": listener.on_task_instance_failed}
+
+
+@pytest.fixture
+def strict(observer: Observer, monkeypatch: pytest.MonkeyPatch) -> Observer:
+    """Takes three of a DAG in an hour, and notes what repeats itself after a second."""
+    made = Observer(waits=(0.05,), limits=Limits(waiting=50, quiet=1.0, of_a_dag=3))
+    monkeypatch.setattr("airflow_mlgov.plugins.observer._REQUEST_ENDS", timedelta(0))
+    monkeypatch.setattr(listener, "OBSERVER", made)
+    return made
+
+
+def test_a_gate_that_is_marked_in_a_loop_leaves_few_notices(observed: Governed, strict: Observer, caplog) -> None:
+    caplog.set_level(logging.ERROR)
+    asked("retrain", "alice", "gate")
+    for _ in range(2_000):
+        for hook in ALL.values():
+            hook(None, task())
+    strict.settle()
+    said = [noted.statement for noted in notices(observed)]
+    assert [(item.code, item.state) for item in said[:2]] == [("task.marked", "success"), ("task.marked", "failed")]
+    assert len(said) <= 4  # each state at once, and what came while it was noted
+    assert sum(item.times for item in said) == 4_000
+    assert caplog.text == ""
+    told = told_observation(said[-1])
+    assert f"was set to {said[-1].state} by hand {said[-1].times} times more, the last time by alice" in told
+
+
+def test_what_goes_beyond_what_is_noted_of_a_dag_is_counted_and_hides_no_other_dag(
+    observed: Governed, strict: Observer
+) -> None:
+    for number in range(500):
+        listener.on_task_instance_success(None, task(name=f"gate_{number}"))
+    listener.on_task_instance_success(None, task("another"))
+    strict.settle()
+    said = [noted.statement for noted in notices(observed)]
+    assert [item.context.run["task_id"] for item in said if item.code == "task.marked"] == [
+        "gate_0", "gate_1", "gate_2", "gate",
+    ]  # fmt: skip
+    (more,) = [item for item in said if item.code == "more.marked"]
+    assert (more.times, more.context.run) == (497, {"dag_id": "retrain", "run_id": RUN})
+    assert told_observation(more).startswith("497 more states were set by hand in retrain than are noted singly")
+
+
+def test_what_waits_is_bounded_whatever_dags_there_are(observed: Governed, strict: Observer, caplog) -> None:
+    with monkeypatched_attempt() as goes_on:
+        for number in range(1_000):
+            listener.on_task_instance_success(None, task(f"dag_{number}"))
+        assert len(strict._waiting) == 50
+        assert "too many wait already, 512 by now" in caplog.text
+        assert caplog.text.count("too many wait already") == 10
+        goes_on.set()
+        strict.settle()
+
+
+@contextmanager
+def monkeypatched_attempt() -> Iterator[threading.Event]:
+    """The ledger takes nothing until the event is set."""
+    goes_on = threading.Event()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("airflow_mlgov.plugins.observer._attempt", lambda _: goes_on.wait() and None)
+        yield goes_on
+
+
+@pytest.mark.parametrize(
+    ("extra", "task_id", "run"),
+    [
+        ('{"include_upstream": true}', "another", "another_run"),
+        ('{"include_future": true}', "another", RUN),
+        ('{"include_future": true}', "another", "another_run"),
+        ("[1]", "another", RUN),
+    ],
+)
+def test_nobody_is_named_for_a_request_that_does_not_reach_there(
+    observed: Governed, observer: Observer, extra: str, task_id: str, run: str
+) -> None:
+    """Airflow says of some requests not who sent them: whoever has clicked elsewhere in the DAG did not do it."""
+    asked("unsaid", "omar", task_id, run=run, extra=extra)
+    listener.on_task_instance_success(None, task("unsaid"))
+    observer.settle()
+    assert [noted.statement.people for noted in notices(observed)] == [()]
+
+
+def test_a_listener_that_cannot_tell_hides_no_other_listener(monkeypatch: pytest.MonkeyPatch, caplog) -> None:
+    def broken(_: Any) -> bool:
+        raise ValueError("secret")
+
+    monkeypatch.setattr(listener, "is_watched", broken)
+    listener.on_task_instance_success(None, task())
+    listener.on_dag_run_success(object(), "manually set")
+    assert caplog.text.count("was not noticed: ") == 2
+    assert "secret" not in caplog.text

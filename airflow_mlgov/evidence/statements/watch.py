@@ -95,9 +95,9 @@ class ErasureStatement(Signed):
     duty: ClassVar[str] = "erasure"
     typed: ClassVar[tuple[str, ...]] = ("reason",)
     entry: int
-    """Ledger number of the statement that it was typed for."""
+    """Ledger number of the statement that it was typed for; 0 if no entry names it."""
     entry_sha256: str
-    """Of that entry's envelope."""
+    """Of that entry's envelope; zeros if there is none."""
     text: str
     """Name of its field, such as ``reason`` or ``terms.ticket``."""
     ground: str
@@ -186,6 +186,8 @@ class CheckpointStatement(Signed):
         return cls(**read_common(predicate["mlgov"]), **said)
 
 
+MORE = "more.marked"
+"""The code of an observation that stands for all that went beyond what is noted of a DAG in an hour."""
 RUN = "run"
 """The kind of a subject that is a run of a DAG."""
 
@@ -199,30 +201,41 @@ class ObservationStatement(Signed):
     predicate_type: ClassVar[str] = "urn:airflow-mlgov:predicate:observation:v1"
     duty: ClassVar[str] = "observation"
     code: str
-    """``task.marked`` or ``run.marked``."""
+    """``task.marked`` or ``run.marked``; ``more.marked`` stands for what went beyond what is noted of a DAG in an hour,
+    and the run is that of the last."""
     state: str
-    """What it was set to."""
+    """What it was set to, the last time."""
     operator: str
     """The class of the task's operator; empty for a run."""
     people: tuple[Person, ...]
     """Who did it, by Airflow's audit log: several if it does not tell them apart, nobody if it says nothing."""
     seen: datetime
-    """When Airflow told of it."""
+    """When Airflow told of it, the last time."""
+    times: int = 1
+    """How often it was set since the last notice of it; who did it before the last time is not said."""
 
     @classmethod
     def of(
-        cls, context: Context, code: str, state: str, operator: str, people: tuple[Person, ...], seen: datetime
+        cls,
+        context: Context,
+        code: str,
+        state: str,
+        operator: str,
+        people: tuple[Person, ...],
+        seen: datetime,
+        times: int = 1,
     ) -> Self:
         """Of the run that the context names."""
         dag_id, run_id = (str(context.run[name]) for name in ("dag_id", "run_id"))
         subject = Subject(RUN, f"airflow:{dag_id}/{run_id}", run_digest(context.run))
-        return cls(subject, context, code, state, operator, people, seen)
+        return cls(subject, context, code, state, operator, people, seen, times)
 
     def predicate(self) -> dict[str, Any]:
         """The in-toto predicate."""
         said = {name: getattr(self, name) for name in ("code", "state", "operator")}
         people = [person.as_json() for person in self.people]
-        return {**said, "people": people, "seen": self.date(self.seen), "mlgov": self.common()}
+        often = {"times": self.times} if self.times > 1 else {}
+        return {**said, "people": people, "seen": self.date(self.seen), **often, "mlgov": self.common()}
 
     @classmethod
     def read(cls, predicate: Mapping[str, Any]) -> Self:
@@ -233,7 +246,8 @@ class ObservationStatement(Signed):
         said = {name: predicate[name] for name in ("code", "state", "operator")}
         people = tuple(map(Person.read, predicate["people"]))
         common = read_common(predicate["mlgov"])
-        made = cls(**common, **said, people=people, seen=moment_of(predicate["seen"]))
+        often = {"times": predicate["times"]} if "times" in predicate else {}
+        made = cls(**common, **said, people=people, seen=moment_of(predicate["seen"]), **often)
         if made.subject != cls.of(made.context, made.code, made.state, made.operator, people, made.seen).subject:
             raise ValueError("an observation is about the run that it comes from")
         return made
