@@ -258,6 +258,7 @@ def _of_evidence(uri: str, item: Any, duty: Any) -> dict[str, Any]:
             f"an event of {uri} names {item.reference}, which is of another model", code="asset.no_evidence"
         )
     if isinstance(what, GateStatement) and begins[2] == what.gate:
+        _require_last_word(uri, item, duty)
         return {**said, "gate": what.gate, "verdict": str(what.verdict)}
     if not isinstance(what, PromotionStatement):
         raise EvidenceError(
@@ -281,6 +282,37 @@ def _of_evidence(uri: str, item: Any, duty: Any) -> dict[str, Any]:
     return {**said, "target": what.target}
 
 
+def _require_last_word(uri: str, item: Any, duty: Any) -> None:
+    """A gate's event tells of its newest result on these bytes, in the asset's own registry; of none that somebody had
+    made out of curiosity.
+
+    :raises EvidenceError: there is a newer one, or it was of another registry
+    """
+    from airflow_mlgov.evidence.statements import GateStatement
+    from airflow_mlgov.evidence.verification import only
+    from airflow_mlgov.governance.judgement import WHAT_IF
+    from airflow_mlgov.release.timeline import evidence_for
+
+    there = _registry_at(uri, duty)
+    found = evidence_for(duty.ledger.walk(), duty.trust, item.subject, duty.environment, there.identity).good
+    judged = [
+        one
+        for one in only(found, GateStatement)
+        if one.statement.gate == item.statement.gate
+        and one.subject.version == item.subject.version
+        and one.statement.purpose != WHAT_IF
+    ]
+    if not judged or judged[-1].sha256 != item.sha256:
+        newer = f"the last word is {judged[-1].reference}" if judged else "nothing that counts was said there"
+        raise EvidenceError(f"an event of {uri} names {item.reference}: {newer}", code="asset.no_evidence")
+
+
+def _registry_at(uri: str, duty: Any) -> Any:
+    """The registry of an asset."""
+    conn_id = unquote(uri.removeprefix("mlflow://").partition("/")[0])
+    return duty.mlflow.registry() if conn_id == duty.mlflow.mlflow_conn_id else duty.elsewhere(conn_id)
+
+
 def _require_place(uri: str, at: str, item: Any, registry: Any, duty: Any) -> None:
     """A promotion tells of the alias and the stage that it was to set, in its own registry: not of those of another
     target, which takes fewer gates, nor of a model of the same name elsewhere.
@@ -293,9 +325,7 @@ def _require_place(uri: str, at: str, item: Any, registry: Any, duty: Any) -> No
     intents = only(collect(duty.ledger.walk(), duty.trust, [item.digest], kind="intent")[0], IntentStatement)
     meant = [intent.statement.after for intent in intents if intent.sha256 == item.statement.intent]
     names = {str(after.get(kind) or "").casefold() for after in meant for kind in ("alias", "stage")}
-    conn_id = unquote(uri.removeprefix("mlflow://").partition("/")[0])
-    own = duty.mlflow
-    there = own.registry() if conn_id == own.mlflow_conn_id else duty.elsewhere(conn_id)
+    there = _registry_at(uri, duty)
     if at.casefold() not in names or registry.identity.of(there.uri) != registry.uri:
         raise EvidenceError(
             f"an event of {uri} names {item.reference}, which put the version elsewhere", code="asset.no_evidence"

@@ -307,21 +307,20 @@ def link(page: str, /, **query: Any) -> Markup:
 
 
 def _read(value: Any) -> datetime | None:
-    if isinstance(value, datetime):
-        return value
-    if isinstance(value, int | float):
-        return datetime.fromtimestamp(value, UTC)
+    """In UTC; None if it is no date, or one that there is not in UTC."""
     try:
-        found = datetime.fromisoformat(str(value))
-    except ValueError:
+        if isinstance(value, int | float):
+            return datetime.fromtimestamp(value, UTC)
+        found = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError, OSError):
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def moment(value: Any) -> str:
     """A moment in UTC for people."""
     found = _read(value)
-    return f"{found.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if found else "unknown"
+    return f"{found:%Y-%m-%d %H:%M:%S} UTC" if found else "unknown"
 
 
 def ago(value: Any) -> str:

@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +17,8 @@ import typer
 from airflow_mlgov.cli.common import say
 from airflow_mlgov.cli.drafts import Answers, dag_of, learn, policy_of, settings_of, vault_script, word_of
 from airflow_mlgov.cli.values import number, path
-from airflow_mlgov.errors import AccessError, ConfigurationError
+from airflow_mlgov.data.files import public_name
+from airflow_mlgov.errors import AccessError, ConfigurationError, MlgovError
 
 _ASKED = {
     "model": "name of the registered model",
@@ -66,18 +68,33 @@ def init(
     """
     given = {"model": model, "train": train, "test": test, "label": label, "positive": positive, "function": function}
     words = _completed(given)
+    if {"/", ":"} & set(words["model"]):
+        raise ConfigurationError(
+            f"MLflow takes no model of the name {words['model']!r}, for it has / or : in it: name it without",
+            code="policy.name",
+        )
     here = folder.expanduser().resolve()
     said = Answers(
         here, words["model"], _file(words["train"]), _file(words["test"]), words["label"], words["positive"],
-        tuple(sensitive or ()), row_id, words["function"], tuple(approver or ()), target, environment, least, registry,
+        tuple(sensitive or ()), row_id, words["function"], tuple(approver or ()), target, environment, least,
+        registry and public_name(registry),
     )  # fmt: skip
     drafts = _drafted(said)
     _refuse_existing([*drafts, here / "trust.json", here / "signing-key.pem"])
-    for file, text in drafts.items():
-        _write(file, text)
-    _make_trust(here)
-    _check(here)
+    _check(here, drafts)
+    written: list[Path] = []
+    try:
+        for file, text in drafts.items():
+            _write(file, text)
+            written.append(file)
+        _make_trust(here)
+    except MlgovError:
+        for file in written:  # so that the same folder can be named again
+            file.unlink(missing_ok=True)
+        raise
     _tell(said, list(drafts))
+    if registry and said.mlflow != registry:
+        say("the registry's user and password are in no file: export MLFLOW_TRACKING_USERNAME and _PASSWORD")
 
 
 def _completed(given: Mapping[str, str | None]) -> dict[str, str]:
@@ -144,11 +161,20 @@ def _make_trust(folder: Path) -> None:
     TrustRoot().with_key(key, duties()).save(folder / "trust.json")
 
 
-def _check(folder: Path) -> None:
-    """What was drafted holds."""
+def _check(folder: Path, drafts: Mapping[Path, str]) -> None:
+    """What was drafted holds; told before anything of it is there."""
     from airflow_mlgov.governance.policy import load_policy
 
-    load_policy(folder / "dags" / "include" / "mlgov.yaml")
+    include = folder / "dags" / "include"
+    with TemporaryDirectory(prefix="mlgov-init-") as apart:
+        for file, text in drafts.items():
+            if file.parent == include:
+                (Path(apart) / file.name).write_text(text, encoding="utf-8")
+        try:
+            load_policy(Path(apart) / "mlgov.yaml")
+        except ConfigurationError as error:
+            said = str(error).replace(apart, str(include))
+            raise ConfigurationError(f"nothing was written: {said}", code=error.code) from None
 
 
 def _tell(said: Answers, made: list[Path]) -> None:
@@ -166,7 +192,8 @@ def _tell(said: Answers, made: list[Path]) -> None:
     if not code.exists():
         lines.append(f"  2. put your function into {code}: def {function}(table) -> a fitted classifier")
     lines += [
-        f"  3. cd {here} && set -a && . ./mlgov.env && export AIRFLOW__CORE__DAGS_FOLDER=$PWD/dags && set +a",
+        f"  3. cd {shlex.quote(str(here))} && set -a && . ./mlgov.env && "
+        "export AIRFLOW__CORE__DAGS_FOLDER=$PWD/dags && set +a",
         *([] if said.mlflow else ["     export MLFLOW_TRACKING_URI=…, with _USERNAME and _PASSWORD where MLflow asks"]),
         f"  4. airflow db migrate && airflow dags test {dag}"
         if not said.approvers

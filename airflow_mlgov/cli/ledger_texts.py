@@ -78,7 +78,8 @@ def erase(
         about = erasure.held_about(person, records.walk(), keys)
         theirs = {item.entry.seq: [one.field for one in item.texts if one.state != erasure.SIGNED] for item in about}
         wanted = [(seq, fields) for seq, fields in theirs.items() if fields]
-    notices, given = [], {"person": Person(name, name), "ground": ground, "reason": reason}
+    notices: list[Entry] = []
+    given: dict[str, Any] = {"person": Person(name, name), "ground": ground, "reason": reason}
     if strays:
         notices += erasure.erase_strays(records, keys, signer, context, **given)
     for seq, fields in wanted:

@@ -399,7 +399,7 @@ def _keys_of(name: str) -> dict[str, str | None]:
 
 def public_name(data: str) -> str:
     """A path or URL as evidence names it: without credentials and parameters."""
-    return re.sub(r"://[^/@]*@", "://", data.partition("?")[0]) if "://" in data else data
+    return re.sub(r"://[^/]*@", "://", data.partition("?")[0]) if "://" in data else data
 
 
 @contextmanager

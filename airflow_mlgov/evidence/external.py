@@ -4,6 +4,7 @@ evaluates nothing in it."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov import catalogue
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
+from airflow_mlgov.evidence.digests import parse_json
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Severity, Subject, is_finite
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ WITNESS = "witness"
 """The duty of a key whose statements are taken."""
 LARGEST = 1024 * 1024
 """Bytes of an envelope."""
+_PLACE = re.compile("0|[1-9][0-9]{0,8}")
+"""Of an item in a list, as RFC 6901 writes it."""
 _TYPES = ("https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1")
 
 
@@ -114,13 +118,24 @@ def value_at(document: Any, pointer: str) -> Any:
         step = step.replace("~1", "/").replace("~0", "~")
         if isinstance(found, Mapping) and step in found:
             found = found[step]
-        elif isinstance(found, list) and step.isdecimal() and int(step) < len(found):
+        elif isinstance(found, list) and _PLACE.fullmatch(step) and int(step) < len(found):
             found = found[int(step)]
         else:
             return None
     if isinstance(found, list):
         return len(found)
     return int(found) if isinstance(found, bool) else found
+
+
+def payload_sha256(result: GateResult) -> str:
+    """Of what was signed in the envelope that a result holds: the envelope itself may be written in many ways.
+
+    :param result: one that :func:`require_external` has let pass
+    """
+    from securesystemslib.dsse import Envelope
+
+    kept = result.details[DETAIL]
+    return sha256(Envelope.from_dict(parse_json(kept["envelope"])).payload).hexdigest()
 
 
 def require_external(statement: GateStatement, trust: TrustRoot) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from airflow_mlgov.catalogue import load_all
 from airflow_mlgov.evidence.digests import hash_json
+from airflow_mlgov.evidence.external import payload_sha256
 from airflow_mlgov.evidence.statements import DecisionDocument, GateStatement, identity
 from airflow_mlgov.evidence.statements.common import nanoseconds
 from airflow_mlgov.evidence.verification import Evidence, Unverified, only
@@ -457,14 +458,17 @@ def _external(model: ModelPolicy) -> dict[str, Any]:
 
 
 def _first_added(evidence: Sequence[Evidence]) -> dict[str, int]:
-    """Envelope of somebody else's -> when it was first added: to add it again makes it no younger."""
-    found: dict[str, int] = {}
+    """Envelope of somebody else's -> when what it holds was first added: to add it again makes it no younger, nor does
+    an envelope that writes the same in another way."""
+    first: dict[str, int] = {}
+    held: dict[str, str] = {}
     for item in only(evidence, GateStatement):
         seen = item.statement.as_input()
         if "external" in seen:
-            name = seen["external"]["sha256"]
-            found[name] = min(seen["issued_at_ns"], found.get(name, seen["issued_at_ns"]))
-    return found
+            payload = payload_sha256(item.statement.result)
+            held[seen["external"]["sha256"]] = payload
+            first[payload] = min(seen["issued_at_ns"], first.get(payload, seen["issued_at_ns"]))
+    return {envelope: first[payload] for envelope, payload in held.items()}
 
 
 def _settings(model: ModelPolicy, gate: Gate[Any], required: Sequence[str]) -> list[dict[str, Any]]:

@@ -66,15 +66,18 @@ class ApprovalGateOperator(FormOperator):
 
     def sign(self, case: Case, answer: PersonsAnswer, context: Context) -> str | None:
         """Sign the approval or the rejection, with what was shown and every answer before it."""
-        from airflow_mlgov.release.approvals import sign_answer
+        from airflow_mlgov.release.approvals import said_already, sign_answer
 
         said = "approved" if answer.approved else "rejected"
         desk = self.governance.desk(context)
         roles = roles_of(answer.who) & case.goal.roles if case.goal.roles else frozenset()
-        given: dict[str, Any] = {"approved": answer.approved, "reason": answer.reason, "at": answer.at, "roles": roles}
-        entry = sign_answer(desk, case, answer.who, **given)
-        self.log.info("%s", line(f"{said} by {answer.who.name} ({entry.reference})"))
-        return entry.reference if not answer.approved and case.goal.lets_approve(answer.who, roles) else None
+        given: dict[str, Any] = {"approved": answer.approved, "at": answer.at, "roles": roles}
+        counts = case.goal.lets_approve(answer.who, roles)
+        before = said_already(case, answer.who, **given, counts=counts)
+        entry = before or sign_answer(desk, case, answer.who, reason=answer.reason, **given)
+        again = ", and not signed again" if before else ""
+        self.log.info("%s", line(f"{said} by {answer.who.name} ({entry.reference}{again})"))
+        return entry.reference if counts and not answer.approved else None
 
     def announce(self, case: Case, context: Context) -> None:
         """Tell those who may approve that an approval is wanted, with the numbers, the deadline and the page."""

@@ -4,7 +4,7 @@ form and in a shell. The rules of promotion judge which answer counts."""
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_mlgov.errors import ConfigurationError, PromotionRefused
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from airflow_mlgov.evidence.chain import Entry
 
 
+_ONE_ANSWER = timedelta(hours=1)
+
+
 def sign_answer(
     desk: Desk, case: Case, who: Person, *, approved: bool, reason: str, at: datetime, roles: Collection[str] = ()
 ) -> Entry:
@@ -51,6 +54,26 @@ def sign_answer(
             roles=tuple(sorted(roles)),
         )
     )
+
+
+def said_already(
+    case: Case, who: Person, *, approved: bool, at: datetime, roles: Collection[str], counts: bool
+) -> Evidence | None:
+    """What the same account has answered within the hour on the same evidence, to the same people, so that an answer in
+    a loop is signed once; None if this one says something new.
+
+    :param roles: what Airflow says that the person is, of what the policy goes by
+    :param counts: whether the answer may decide something: then it repeats only that person's last word
+    """
+    asked = tuple(case.decision.input["request"]["requesters"])
+    now = (who, approved, tuple(case.decision.needed), asked, tuple(sorted(roles)))
+    mine = [item for item in answers_to(case) if item.statement.approver.identity == who.identity]
+    for item in mine[-1:] if counts else mine:
+        said = item.statement
+        then = (said.approver, said.approved, tuple(said.shown), tuple(said.requesters), tuple(said.roles))
+        if then == now and at - said.answered_at < _ONE_ANSWER:
+            return item
+    return None
 
 
 def refuse_approver(case: Case, who: Person) -> None:

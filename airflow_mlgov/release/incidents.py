@@ -156,8 +156,8 @@ def _ungoverned(
     for target in sorted({item.statement.target for item in only(history, PromotionStatement)}):  # of a policy before
         current = desk.timeline(history, name, target).current
         if current is not None and current.statement.copy is None:
-            held = still_held(desk.registry, current, history)
-            stages, aliases = stages | {*held}, aliases | {*held}
+            left = {*still_held(desk.registry, current, history)}
+            stages, aliases = stages | left, aliases | left
     pointed = desk.registry.aliases(name)
     for version in versions:
         named = [alias for alias, number in pointed.items() if number == version.version and alias in aliases]

@@ -286,11 +286,9 @@ def _to_be_run(
         return [owed.gate]
     if isinstance(made, AuditStatement):
         return [result.gate for result in made.results if result.verdict is not Outcome.PASS]
-    decision = next(
-        (item.statement for item in only(evidence, DecisionStatement) if item.sha256 == made.decision), None
-    )
-    policy = {} if decision is None else decision.document.input.get("policy", {})
-    bounds = {(bound["gate"], bound["metric"]) for bound in policy.get("bounds", ())}
+    decisions = [item.statement for item in only(evidence, DecisionStatement) if item.sha256 == made.decision]
+    policy = decisions[0].document.input.get("policy", {}) if decisions else {}
+    bounds = {(bound["gate"], str(bound["check"]).partition("[")[0]) for bound in policy.get("bounds", ())}
     return [
         gate.name
         for gate in catalogue.load_all()

@@ -116,8 +116,8 @@ def put_there(
 def still_held(
     registry: Registry, promotion: Evidence[PromotionStatement], history: Sequence[Evidence]
 ) -> tuple[str, ...]:
-    """Of alias and stage that a promotion has given, those that what it moved has now: for a model that the policy knows
-    no more, where nobody else would look.
+    """Of alias and stage that a promotion has given, those that what it moved has now: for a model that the policy does
+    not govern any more, where nobody else would look.
 
     :param history: all that verifies about the model
     """

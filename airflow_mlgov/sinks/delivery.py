@@ -86,6 +86,9 @@ def _deliver(ledger: Ledger, walked: Verified, name: str, sink: Sink) -> Deliver
             now = upto
     except MlgovError as error:
         return Delivered(name, before, now, size, error)
+    except Exception as error:  # of whatever store's own library: the other sinks are served all the same
+        wrong = DependencyError(f"the sink {name} cannot be used now: {type(error).__name__}", code="sink.down")
+        return Delivered(name, before, now, size, wrong)
     return Delivered(name, before, now, size)
 
 

@@ -35,7 +35,7 @@ class FolderSink:
 
         :raises EvidenceError: a file is missing between others, or the last one is not whole
         """
-        with _errors(self.url), self._store() as (store, folder):
+        with _errors(self.place), self._store() as (store, folder):
             if not store.exists(folder):
                 return None
             names = [str(path).rpartition("/")[2] for path in store.ls(folder, detail=False)]
@@ -45,7 +45,7 @@ class FolderSink:
             for (_, end, name), (start, _, following) in pairwise(found):
                 if start != end + 1:
                     raise EvidenceError(
-                        f"{self.url}: {following} does not follow {name}: files were removed or put in",
+                        f"{self.place}: {following} does not follow {name}: files were removed or put in",
                         code="sink.not_as_delivered",
                     )
             first, last, name = found[-1]
@@ -57,21 +57,21 @@ class FolderSink:
         except (ValueError, TypeError, KeyError, IndexError):
             numbers, arrived = [], Arrived(0, "")
         if numbers != list(range(first, last + 1)):
-            raise EvidenceError(f"{self.url}: {name} is not as it was delivered", code="sink.not_as_delivered")
+            raise EvidenceError(f"{self.place}: {name} is not as it was delivered", code="sink.not_as_delivered")
         return arrived
 
     def deliver(self, messages: Sequence[Message]) -> None:
         """Write one file; one that is there is left as it is."""
         name = f"{messages[0].entry.seq:012}-{messages[-1].entry.seq:012}.jsonl"
         content = "".join(message.as_line() for message in messages).encode()
-        with _errors(self.url), self._store() as (store, folder):
+        with _errors(self.place), self._store() as (store, folder):
             store.makedirs(folder, exist_ok=True)
             part = f"{folder}/.{name}.part"
             store.pipe_file(part, content)  # so that a file with the name is whole, also if this process is killed
             if store.exists(f"{folder}/{name}"):
                 store.rm_file(part)
                 raise EvidenceError(
-                    f"{self.url}/{name} is there already: two deliver at once, or it was put in",
+                    f"{self.place}/{name} is there already: two deliver at once, or it was put in",
                     code="sink.not_as_delivered",
                 )
             store.mv(part, f"{folder}/{name}")
@@ -86,12 +86,15 @@ class FolderSink:
 
 
 @contextmanager
-def _errors(url: str) -> Iterator[None]:
+def _errors(place: str) -> Iterator[None]:
     try:
         yield
     except PermissionError:
-        raise AccessError(f"the sink {url} may not be written or read", code="sink.refused") from None
+        raise AccessError(f"the sink {place} may not be written or read", code="sink.refused") from None
     except (ImportError, ValueError, NotADirectoryError) as error:
-        raise ConfigurationError(f"the sink {url} cannot be opened: {error}", code="sink.unusable") from None
+        # a URL that cannot be read is quoted in parts by what has tried, with the password in them
+        plain = isinstance(error, ImportError) or str(error).startswith("Protocol not known")
+        said = str(error) if plain else type(error).__name__
+        raise ConfigurationError(f"the sink {place} cannot be opened: {said}", code="sink.unusable") from None
     except OSError as error:
-        raise DependencyError(f"the sink {url} cannot be reached: {type(error).__name__}", code="sink.down") from None
+        raise DependencyError(f"the sink {place} cannot be reached: {type(error).__name__}", code="sink.down") from None

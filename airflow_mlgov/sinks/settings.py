@@ -57,7 +57,10 @@ class WebhookEntry(_Entry):
         """
         from airflow_mlgov.sinks.webhook import WebhookSink
 
-        server_url(self.url)
+        if server_url(self.url).scheme.lower() not in ("http", "https"):
+            raise ConfigurationError(
+                f"the sink {self.name} posts to http or https, and its URL is of neither", code="sink.settings"
+            )
         if bool(self.conn_id) == bool(self.secret_file):
             raise ConfigurationError(
                 f"the sink {self.name} signs with one secret: give conn_id, or secret_file", code="sink.settings"

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
 from airflow_mlgov.sinks.protocol import Arrived, Message
-from airflow_mlgov.urls import server_url, shown_server
+from airflow_mlgov.urls import server_url
 
 _SECONDS = 30.0
 _TRIES = 5
@@ -51,14 +51,21 @@ class WebhookSink:
             problem = self._post(body, key)
             if not problem:
                 return
-        raise DependencyError(f"the sink {self._shown} {problem}, {_TRIES} times", code="sink.down")
+        raise DependencyError(f"the sink {self.place} {problem}, {_TRIES} times", code="sink.down")
 
     def _post(self, body: bytes, key: str) -> str:
         """Why it has to be tried again; empty if it has arrived."""
         import requests
+        from urllib3.exceptions import LocationParseError
 
-        now = str(int(datetime.now(UTC).timestamp()))
-        signature = hmac.new(self.secret().encode(), now.encode() + b"." + body, hashlib.sha256).hexdigest()
+        now, secret = str(int(datetime.now(UTC).timestamp())), self.secret()
+        if not secret:
+            raise ConfigurationError(
+                f"the sink {self.place} has an empty secret, under which anybody can sign: write one into the "
+                "connection's password, or the secret_file",
+                code="sink.settings",
+            )
+        signature = hmac.new(secret.encode(), now.encode() + b"." + body, hashlib.sha256).hexdigest()
         headers = {
             "Content-Type": "application/json",
             "Idempotency-Key": key,
@@ -66,21 +73,19 @@ class WebhookSink:
             "X-Mlgov-Signature": f"sha256={signature}",
         }
         try:
-            answer = requests.post(self.url, data=body, headers=headers, timeout=_SECONDS, allow_redirects=False)
-        except requests.exceptions.InvalidURL:
-            raise ConfigurationError(f"the sink {self._shown} has no usable URL", code="sink.unusable") from None
+            # what it answers is not read: it might never end
+            with requests.post(
+                self.url, data=body, headers=headers, timeout=_SECONDS, allow_redirects=False, stream=True
+            ) as answer:
+                status = answer.status_code
+        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, LocationParseError):
+            raise ConfigurationError(f"the sink {self.place} has no usable URL", code="sink.unusable") from None
         except requests.exceptions.RequestException as error:
             return f"does not answer ({type(error).__name__})"
-        if answer.status_code in _AGAIN:
-            return f"answers {answer.status_code}"
-        if answer.status_code in (401, 403):
-            raise AccessError(f"the sink {self._shown} refuses: {answer.status_code}", code="sink.refused")
-        if not 200 <= answer.status_code < 300:
-            raise ConfigurationError(
-                f"the sink {self._shown} does not take entries: {answer.status_code}", code="sink.unusable"
-            )
+        if status in _AGAIN:
+            return f"answers {status}"
+        if status in (401, 403):
+            raise AccessError(f"the sink {self.place} refuses: {status}", code="sink.refused")
+        if not 200 <= status < 300:
+            raise ConfigurationError(f"the sink {self.place} does not take entries: {status}", code="sink.unusable")
         return ""
-
-    @property
-    def _shown(self) -> str:
-        return shown_server(self.url)

@@ -11,11 +11,21 @@ from airflow_mlgov.registry.mlflow_copies import COPY_OF
 from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
 from airflow_mlgov.registry.protocol import ModelVersion
 from airflow_mlgov.release.promotion import promote
+from airflow_mlgov.release.reconciliation import reconcile
 from airflow_mlgov.results import Subject
 from tests.codes import raises_code, refuses
 from tests.fixtures.mlflow_server import MlflowServer
 from tests.worlds.copied import Copied
 from tests.worlds.governed import spoil
+
+OTHER = """\
+  other:
+    gates:
+      performance: {label: y, score: s, roc_auc: {min: 0.7}}
+    targets:
+      production: {alias: champion, requires: [performance]}
+"""
+"""A model that has the alias itself, so that whoever has it without being governed is an incident."""
 
 
 @pytest.fixture
@@ -178,6 +188,32 @@ def test_a_place_under_another_spelling_is_the_same_place(copied: Copied, same: 
     with raises_code(ConfigurationError, "policy.copy"):
         copied.promote(version)
     assert copied.registry.versions(copied.target) == ()
+
+
+@pytest.mark.parametrize("same", ["{url}", "http://LOCALHOST:{port}/", "http://me:secret@127.1:{port}"])
+def test_the_copies_model_is_the_same_however_the_policy_spells_its_registry(copied: Copied, same: str) -> None:
+    """A model that the reconciler takes for nobody's would be an incident for ever, and not looked at if named."""
+    url, policy = copied.server.url, copied.policy_file.read_text()
+    other = f"{{model: {copied.target}, registry: '{same.format(url=url, port=url.rpartition(':')[2])}'}}"
+    copied.policy_file.write_text(policy.replace(f"copy_to: {copied.target}", f"copy_to: {other}") + OTHER)
+    copied.promote(copied.candidate())
+    for models in (None, [copied.target]):
+        found = reconcile(copied.desk("reconcile"), models=models)
+        assert [item for item in found.open if item.model.name in (copied.model, copied.target)] == []
+    by_hand(copied, copied.candidate(2.0))
+    found = reconcile(copied.desk("reconcile"), models=[copied.target])
+    assert [item.code for item in found.open] == ["alias.moved"]
+
+
+def test_a_model_whose_name_differs_in_case_holds_no_copies(copied: Copied) -> None:
+    """Where the registry tells case apart, it is another model, which serves without evidence."""
+    policy = copied.policy_file.read_text()
+    copied.policy_file.write_text(policy + OTHER)
+    copied.promote(copied.candidate())
+    twin = copied.server.register(copied.target.upper(), 9.0)
+    copied.registry.set_alias(twin, "champion")
+    found = reconcile(copied.desk("reconcile"), models=[twin.name])
+    assert [(item.code, item.model.name) for item in found.open] == [("model.ungoverned", twin.name)]
 
 
 def test_a_copy_outlives_what_it_was_made_of(copied: Copied) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from airflow_mlgov.cli.app import app
-from airflow_mlgov.errors import ConfigurationError, EvidenceError
-from airflow_mlgov.evidence.erasure import account, beside, erase, held_about
+from airflow_mlgov.errors import ConfigurationError, EvidenceError, PromotionRefused
+from airflow_mlgov.evidence.erasure import account, beside, erase, erase_strays, held_about
 from airflow_mlgov.evidence.pack import open_pack, write_pack
 from airflow_mlgov.evidence.signing import sign_statement
 from airflow_mlgov.evidence.statements import ApprovalStatement, ErasureStatement, Person, Typed
@@ -305,3 +305,73 @@ def test_a_text_that_no_database_keeps_is_refused_before_anything_is_signed(guar
     with raises_code(ConfigurationError, "text.characters"):
         guarded.attest("approval", answer(guarded, version, text))
     assert guarded.ledger.last()[0] == size
+
+
+# -- texts of no entry, and copies of the words elsewhere --------------------------------------------------------------
+
+
+def put_in(guarded: Guarded, typed: Typed) -> None:
+    """What whoever owns the database may write into the table."""
+    tamper(guarded, f"INSERT INTO mlgov_ledger_texts VALUES ('{typed.sha256}', '{typed.salt}', '{typed}')")
+
+
+def erased_strays(guarded: Guarded) -> list[str]:
+    """The digests that notices were signed of."""
+    signer, given = guarded.signer("erasure"), {"person": RITA, "ground": "mistake", "reason": "nobody knows whose"}
+    made = erase_strays(guarded.ledger, guarded.trust, signer, guarded.context(), **given)
+    return [entry.subject_digest for entry in made]
+
+
+def test_a_text_that_no_entry_names_is_counted_and_can_be_erased(guarded: Guarded, run: Run) -> None:
+    guarded.approve(guarded.gated())
+    before, stray = reasons(guarded), Typed.of("olga is ill")
+    put_in(guarded, stray)
+    code, out, _ = run("ledger", "verify", "--ledger", guarded.ledger_url, "--trust", str(guarded.trust_file))
+    assert (code, "texts that no entry names: 1" in out) == (0, True)
+    assert erased_strays(guarded) == [stray.sha256]
+    assert b"olga is ill" not in database(guarded).read_bytes()
+    assert account(guarded.ledger.walk(), guarded.trust).stray == ()
+    assert reasons(guarded) == before
+    put_in(guarded, stray)  # from a backup: the notice stands
+    assert erased_strays(guarded) == []
+    assert account(guarded.ledger.walk(), guarded.trust).stray == ()
+
+
+def test_what_an_entry_names_is_never_taken_for_a_stray(guarded: Guarded) -> None:
+    """Also if that entry does not verify."""
+    version = guarded.green()
+    guarded.attest("performance", answer(guarded, version, Typed.of("signed by a stranger")))
+    assert erased_strays(guarded) == []
+    assert account(guarded.ledger.walk()).kept == 2
+
+
+def test_the_reason_of_a_rejection_is_in_no_signed_message(guarded: Guarded) -> None:
+    """What is said against a version goes into incidents and decisions, where nobody could erase it."""
+    first, second = guarded.green(1.0), guarded.green(2.0)
+    for version in (first, second):
+        guarded.promote(version)
+    for version in (first, second):
+        guarded.attest("approval", replace(answer(guarded, version, Typed.of("my own words")), approved=False))
+    (incident,) = guarded.reconcile().open
+    with pytest.raises(PromotionRefused) as refused:
+        guarded.roll_back()
+    assert incident.code == "evidence.broken"
+    signed = [b64decode(json.loads(entry.envelope)["payload"]).decode() for entry in guarded.ledger.walk().entries()]
+    for said in (*signed, str(incident), str(refused.value)):
+        assert "my own words" not in said
+    assert "rejected by olga" in str(incident)
+
+
+def test_whoever_erases_is_told_what_takes_it_away_in_airflow(guarded: Guarded, run: Run) -> None:
+    version, where = guarded.green(), {"dag_id": "credit", "run_id": "manual__2026-11-30T10:00:00+00:00"}
+    said = replace(
+        answer(guarded, version, Typed.of("x")), context=guarded.context(run={**where, "task_id": "approve"})
+    )
+    entry, key = guarded.attest("approval", said), f"local:{guarded.folder / 'erasure.pem'}"
+    told = ("--ledger", guarded.ledger_url, "--trust", str(guarded.trust_file))
+    code, out, problem = run(
+        "ledger", "erase", "--entry", entry.seq, "--ground", "request", "--sign", key, *told, "--environment", "test"
+    )
+    assert code == 0, problem
+    assert "DELETE /api/v2/dags/credit/dagRuns/manual__2026-11-30T10%3A00%3A00%2B00%3A00" in out
+    assert "airflow db clean --tables log --dag-ids credit --skip-archive --clean-before-timestamp" in out

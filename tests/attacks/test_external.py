@@ -1,5 +1,6 @@
 """Evidence of others: what stands for a gate without being it, and what was bent on the way into the ledger."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -277,3 +278,31 @@ def test_from_a_testers_file_to_production(guarded: Guarded, run: Run, monkeypat
     guarded.approve(version)
     guarded.promote(version)
     assert guarded.places()[version.version] == PASSED
+
+
+WRITTEN: dict[str, Callable[[dict[str, Any]], str]] = {
+    "with spaces": lambda envelope: json.dumps(envelope, indent=3),
+    "with a field more": lambda envelope: json.dumps({**envelope, "note": "x"}),
+    "in another order": lambda envelope: json.dumps(dict(reversed(envelope.items()))),
+}
+
+
+@pytest.mark.parametrize("how", WRITTEN)
+def test_an_old_statement_in_an_envelope_that_is_written_in_another_way_is_as_old(world: World, how: str) -> None:
+    envelope = world.report()
+    at = datetime.now(UTC) - timedelta(days=365)
+    world.add(world.result(envelope), issued_at=at)
+    assert "evidence.stale" in world.story.codes()
+    again = WRITTEN[how](json.loads(envelope))
+    assert again != envelope
+    world.add(world.result(again))
+    assert "evidence.stale" in world.story.codes()
+    world.add(world.result(world.report({"summary": {"critical": 0, "high": 1}})))  # a new one is new
+    assert world.story.codes() == set()
+
+
+@pytest.mark.parametrize("step", ["9" * 5_000, "01", "-1", "\u0663", "1e0"])
+def test_a_place_in_a_list_that_is_none_names_nothing(step: str) -> None:
+    """Python would refuse so many digits with an error of its own, and read Arabic ones."""
+    assert value_at({"list": [1, 2, 3, 4]}, f"/list/{step}") is None
+    assert value_at({"list": [1, 2, 3, 4]}, "/list/3") == 4

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
-from airflow_mlgov.errors import PromotionRefused
+from airflow_mlgov.errors import ConfigurationError, PromotionRefused
 from airflow_mlgov.evidence.statements import AuditStatement, EmergencyStatement, Person
 from airflow_mlgov.registry.protocol import ModelVersion
+from airflow_mlgov.release.audit import record_audit
 from airflow_mlgov.release.obligations import Obligation, list_obligations
 from airflow_mlgov.release.waivers import revoke_waiver
-from airflow_mlgov.results import Outcome
+from airflow_mlgov.results import Bound, Check, GateResult, Outcome
+from tests.codes import raises_code
 from tests.worlds.exceptions import Exceptions
 from tests.worlds.governed import PASSED, Governed
 from tests.worlds.guarded import Guarded
@@ -123,6 +125,19 @@ def test_a_promotion_that_needs_no_exception_ends_no_audit_of_a_broken_glass(
     audit(guarded, owed(guarded), Outcome.PASS)
     assert list_obligations(guarded.ledger.walk(), guarded.trust, late, guarded.model) == []
     assert guarded.explain(guarded.now(failed)).allowed
+
+
+def test_the_audit_of_a_broken_glass_runs_every_gate_that_it_passed_by(guarded: Guarded, failed: ModelVersion) -> None:
+    """One gate that is easy to pass says nothing of the one that failed."""
+    smash(guarded, failed)
+    guarded.promote(failed)
+    item = owed(guarded)
+    assert item.gates == {"performance", "fairness"}
+    result = GateResult("performance", item.model, (Check("roc_auc", Outcome.PASS, 0.9, Bound(min=0.75)),))
+    where = {"ledger": guarded.ledger, "signer": guarded.signer("audit"), "context": guarded.context()}
+    with raises_code(ConfigurationError, "audit.gate_missing"):
+        record_audit(item, [result], evidence=(), **where)
+    assert owed(guarded).state == "open"
 
 
 def test_the_same_bytes_under_another_number_owe_the_same(guarded: Guarded, failed: ModelVersion) -> None:

@@ -16,7 +16,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from airflow_mlgov.board import keeper
-from airflow_mlgov.board.app import ROUTES, Door, make_board
+from airflow_mlgov.board.app import ROUTES, Door, ago, fresh, make_board, moment, until
 from airflow_mlgov.board.keeper import Source
 from airflow_mlgov.board.pages import NotShown
 from airflow_mlgov.board.readers import EVERYTHING, Reader
@@ -426,3 +426,10 @@ def test_a_server_of_this_machine_answers_under_its_own_name(fleet: Fleet) -> No
     assert client.get("/board").status_code == 421, "a name that leads here from outside"
     for host in ("127.0.0.1:8480", "localhost", "[::1]:8480"):
         assert client.get("/board", headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "date", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+14:00", 1e20, float("inf"), float("nan"), "x"]
+)
+def test_a_date_that_there_is_not_in_utc_ends_no_page(date: object) -> None:
+    assert (moment(date), ago(date), until(date), fresh(date)) == ("unknown", "never", "", "")

@@ -134,6 +134,13 @@ def test_what_is_missing_is_told_at_once_or_asked_for_at_a_terminal(
         ({"function": "learn"}, "init.function"),
         ({"function": "a:b; import os"}, "init.function"),
         ({"train": "nobody.csv"}, "file.missing"),
+        ({"model": "a/../../b"}, "policy.name"),
+        ({"model": "a:b"}, "policy.name"),
+        ({"model": " "}, "policy.name"),
+        ({"model": "a\nb: {x: 1}"}, "policy.name"),
+        ({"model": "a\x1b[31mb"}, "file.not_yaml"),
+        ({"target": 'p"\n x'}, "policy.name"),
+        ({"approver": ""}, "policy.invalid"),
     ],
 )
 def test_answers_that_lead_nowhere_write_nothing(
@@ -142,6 +149,21 @@ def test_answers_that_lead_nowhere_write_nothing(
     result, _, err = run("init", tmp_path / "new", *options(data, **change))
     assert (result, f"[{code}]" in err) == (2, True), err
     assert not (tmp_path / "new").exists()
+
+
+def test_a_password_in_an_address_is_in_no_file(run: Run, data: Path, tmp_path: Path) -> None:
+    where = tmp_path / "new"
+    code, out, err = run("init", where, *options(data, registry="http://me:hush@127.0.0.1:5000/"))
+    assert code == 0, err
+    assert "export MLFLOW_TRACKING_USERNAME" in out
+    assert "MLFLOW_TRACKING_URI=http://127.0.0.1:5000/" in (where / "mlgov.env").read_text()
+    assert [file for file in where.rglob("*") if file.is_file() and b"hush" in file.read_bytes()] == []
+
+
+def test_a_name_that_is_too_long_for_a_file_is_cut_there_alone(run: Run, data: Path, tmp_path: Path) -> None:
+    code, _, err = run("init", tmp_path / "a b; $c", *options(data, model="m" * 300))
+    assert code == 0, err
+    assert load_policy(tmp_path / "a b; $c" / "dags" / "include" / "mlgov.yaml").model("m" * 300)
 
 
 def test_names_and_values_of_all_kinds_are_written_so_that_they_are_read_back(run: Run, tmp_path: Path) -> None:

@@ -72,3 +72,22 @@ def test_what_was_held_to_a_bound_comes_first_and_information_is_one_line(second
     assert len(rows) == 3
     assert "Recorded, held to no bound: " in performance
     assert "log_loss 0." in performance.replace("`", "")
+
+
+def test_an_answer_in_a_loop_is_signed_once(release: Release) -> None:
+    """Whoever may answer the form and is not named by the policy, and whoever is."""
+    gated(release)
+
+    def signed() -> list[str]:
+        return [entry.reference for entry in release.ledger.entries(kind="approval")]
+
+    asked = release.ask()
+    for _ in range(4):
+        assert release.ask(event=answer(asked, "mallory")).state == "awaiting_input"
+        release.ask(event=answer(asked, "mallory", choice="Reject", reason="because"))
+    assert len(signed()) == 2
+    assert release.ask(event=answer(asked, "olga", choice="Reject", reason="no")).state == "failed"
+    assert release.ask(event=answer(asked, "olga", choice="Reject", reason="no, no")).state == "failed"
+    assert len(signed()) == 3
+    assert release.ask(event=answer(asked, "olga")).state == "success"  # her last word is another
+    assert len(signed()) == 4

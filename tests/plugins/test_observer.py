@@ -207,7 +207,7 @@ def test_whoever_has_clicked_waits_for_nothing_and_what_does_not_fit_is_said(
     small.settle()
 
 
-# -- whoever clicks in a loop --------------------------------------------------------------------------------------------
+# -- whoever clicks in a loop -----------------------------------------------------------------------------------------
 
 ALL = {"success": listener.on_task_instance_success, "failed": listener.on_task_instance_failed}
 
@@ -221,16 +221,20 @@ def strict(observer: Observer, monkeypatch: pytest.MonkeyPatch) -> Observer:
     return made
 
 
-def test_a_gate_that_is_marked_in_a_loop_leaves_few_notices(observed: Governed, strict: Observer, caplog) -> None:
+def test_a_gate_that_is_marked_in_a_loop_leaves_few_notices(
+    observed: Governed, observer: Observer, monkeypatch: pytest.MonkeyPatch, caplog
+) -> None:
+    observer._limits = Limits(quiet=5.0)
+    monkeypatch.setattr("airflow_mlgov.plugins.observer._REQUEST_ENDS", timedelta(0))
     caplog.set_level(logging.ERROR)
     asked("retrain", "alice", "gate")
     for _ in range(2_000):
         for hook in ALL.values():
             hook(None, task())
-    strict.settle()
+    observer.settle()
     said = [noted.statement for noted in notices(observed)]
     assert [(item.code, item.state) for item in said[:2]] == [("task.marked", "success"), ("task.marked", "failed")]
-    assert len(said) <= 4  # each state at once, and what came while it was noted
+    assert len(said) < 20  # each state at once, and once in five seconds
     assert sum(item.times for item in said) == 4_000
     assert caplog.text == ""
     told = told_observation(said[-1])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -312,3 +314,86 @@ def test_the_audit_log_of_a_model_at_weights_and_biases(tmp_path: Path, signer: 
     assert runs[model]["summary"][f"{gate}/key"] == f"{ledger.verify().origin}/2"
     assert runs[model]["files"] == ["000000000001-000000000002.jsonl"]
     assert runs["ledger"]["files"] == ["000000000003-000000000003.jsonl"]
+
+
+# -- attacks -----------------------------------------------------------------------------------------------------------
+
+
+class Endless(BaseHTTPRequestHandler):
+    """Acknowledges, and then never ends what it answers."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            while True:
+                self.wfile.write(b"x" * 65536)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def test_an_answer_that_never_ends_is_not_read(tmp_path: Path, signer: Signer) -> None:
+    ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    fill(ledger, signer, 1)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Endless) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            (found,) = deliver(ledger, {"siem": webhook(f"http://127.0.0.1:{server.server_address[1]}/")})
+        finally:
+            server.shutdown()
+            thread.join()
+    assert (found.now, found.error) == (1, None)
+
+
+def test_nothing_is_signed_under_an_empty_secret(tmp_path: Path, signer: Signer) -> None:
+    ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    fill(ledger, signer, 1)
+    with far_side() as siem:
+        (found,) = deliver(ledger, {"siem": WebhookSink(siem.url, lambda: "", wait=lambda _: None)})
+    assert (found.now, siem.asked) == (0, 0)
+    assert found.error is not None
+    assert found.error.code == "sink.settings"
+
+
+@pytest.mark.parametrize(
+    "sink",
+    [
+        webhook("http://127.0.0.1:1/services/hush"),
+        webhook(f"http://{'a' * 70}.example/hush"),
+        FolderSink("ftp://user:hu@sh@127.0.0.1:1/x"),
+        FolderSink("s4://user:hush@nowhere/x"),
+    ],
+)
+def test_no_secret_in_a_url_is_shown_and_no_other_sink_waits(tmp_path: Path, signer: Signer, sink: Any) -> None:
+    ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    fill(ledger, signer, 1)
+    first, second = deliver(ledger, {"far": sink, "archive": FolderSink(str(tmp_path / "out"))})
+    assert first.error is not None
+    assert not re.search("hush|sh@", f"{first} {first.error!r}")
+    assert (second.now, second.error) == (1, None)
+
+
+class Broken(FolderSink):
+    """A store whose library raises errors of its own."""
+
+    def last(self) -> None:
+        raise KeyError("hush")
+
+
+def test_a_library_that_raises_what_nobody_expected_stops_no_other(tmp_path: Path, signer: Signer) -> None:
+    ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    fill(ledger, signer, 1)
+    first, second = deliver(ledger, {"a": Broken("x"), "archive": FolderSink(str(tmp_path / "out"))})
+    assert "KeyError" in str(first.error)
+    assert "hush" not in str(first.error)
+    assert second.now == 1
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "gopher://siem/", "javascript:alert(1)", "//siem/"])
+def test_a_webhook_of_another_scheme_is_a_mistake(url: str) -> None:
+    text = json.dumps([{"name": "siem", "kind": "webhook", "url": url, "conn_id": "siem"}])
+    with raises_code(ConfigurationError, "sink.settings"):
+        open_sinks(text, lambda _: SECRET)

@@ -19,6 +19,8 @@ _FEW_ROWS = 5_000
 _MOST_GROUPS = 20
 _FUNCTION = re.compile(r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):(?P<function>[A-Za-z_]\w*)")
 _WORD = re.compile(r"[^a-z0-9]+")
+_LONGEST_WORD = 100
+"""Characters: a file's name has 255 at the most, and a DAG's id 250."""
 
 
 @dataclass(frozen=True)
@@ -218,7 +220,7 @@ def vault_script() -> str:
 
 def word_of(model: str) -> str:
     """A model's name as the name of a file or a DAG."""
-    return _WORD.sub("_", model.casefold()).strip("_") or "model"
+    return _WORD.sub("_", model.casefold()).strip("_")[:_LONGEST_WORD] or "model"
 
 
 def _reader(path: Path) -> str:
