@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -14,9 +15,12 @@ from airflow.sdk.execution_time.comms import AssetStateStoreResult, SetAssetStat
 
 from airflow_mlgov.assets import ModelAsset, WatchedModel
 from airflow_mlgov.errors import DependencyError, EvidenceError
+from airflow_mlgov.evidence.statements import GateStatement
+from airflow_mlgov.governance.judgement import WHAT_IF
 from airflow_mlgov.operators.promotion import PromoteModelOperator
 from airflow_mlgov.operators.rollback import RollbackModelOperator
 from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
+from airflow_mlgov.results import Check, GateResult, Outcome
 from airflow_mlgov.triggers._cursor import KEY
 from airflow_mlgov.triggers.model_version import ModelVersionTrigger
 from tests.fixtures.mlflow_server import MlflowServer
@@ -247,3 +251,32 @@ def test_what_somebody_made_up_is_refused(governed: Governed, told) -> None:
             asset.verified(consumer(asset, extra))
         assert refused.value.code == "asset.no_evidence"
     assert version.version == "1"
+
+
+def test_a_gate_s_event_is_its_last_word_on_these_bytes_in_this_registry(
+    governed: Governed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An old PASS that somebody tells again by REST, one of another registry, and one out of curiosity."""
+    governed.configure(monkeypatch.setenv)
+    asset = ModelAsset(governed.model, gate="performance")
+    version = governed.register()
+
+    def told(reference: str) -> str:
+        return str(asset.verified(consumer(asset, {"from_rest_api": True, "evidence": reference}))[0]["verdict"])
+
+    passed = governed.judge(version).reference
+    assert told(passed) == "PASS"
+    failed = governed.judge(version, auc=0.5).reference
+    assert told(failed) == "FAIL"
+    better = GateResult("performance", governed.registry.subject(version), (Check("roc_auc", Outcome.PASS, 0.9),))
+    curious = replace(better, purpose=WHAT_IF)
+    elsewhere = replace(better, subject=replace(better.subject, registry="http://127.0.0.1:1"))
+    others = [
+        governed.attest("performance", GateStatement.of(result, governed.context())).reference
+        for result in (curious, elsewhere)
+    ]
+    for reference in (passed, *others):
+        with pytest.raises(EvidenceError) as refused:
+            told(reference)
+        assert refused.value.code == "asset.no_evidence"
+    assert told(failed) == "FAIL"

@@ -283,8 +283,8 @@ def ledger_add(
             f"the policy takes no external evidence {name!r} for {version.name}{nearest(name, known) if known else ''}",
             code="external.unknown",
         )
-    said = open_external(read_text(file, "envelope"), keys)
     context = context_of("ledger add", environment, read)
+    said = open_external(read_text(file, "envelope"), keys, context.issued_at)
     keys.require_signer(signer, "external", context.issued_at)
     result = judge_external(name, said, client.subject(version), known[name].rules)
     entry = ledger_at(ledger).attest(GateStatement.of(result, context), signer)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -58,9 +59,10 @@ class Rule:
     severity: Severity = Severity.CRITICAL
 
 
-def open_external(envelope: str, trust: TrustRoot) -> External:
+def open_external(envelope: str, trust: TrustRoot, at: datetime | None = None) -> External:
     """The statement in an envelope.
 
+    :param at: when it was added, for the key has to be valid then; now if omitted
     :raises EvidenceError: it is too large, no DSSE envelope with an in-toto statement, or not signed by a key that the
         trust root has for the duty ``witness``
     """
@@ -74,6 +76,13 @@ def open_external(envelope: str, trust: TrustRoot) -> External:
         raise EvidenceError(
             f"signed by the key {keys[0].key.keyid[:16]}, which the trust root does not have as a witness: `mlgov "
             f"trust add --duty {WITNESS}`",
+            code="external.key",
+        )
+    fitting = [key for key in fitting if key.covers(at or datetime.now(UTC))]
+    if not fitting:
+        raise EvidenceError(
+            f"signed by the key {keys[0].key.keyid[:16]}, which is no witness any more, or not yet, when this is "
+            "added: have it signed with the key of today",
             code="external.key",
         )
     predicate, subjects = document.get("predicate"), document.get("subject")
@@ -148,7 +157,7 @@ def require_external(statement: GateStatement, trust: TrustRoot) -> None:
         raise EvidenceError(f"no statement of others stands for the gate {statement.gate}", code="external.shadow")
     if not isinstance(kept, Mapping) or not isinstance(kept.get("envelope"), str):
         raise EvidenceError("the result holds no envelope", code="external.malformed")
-    said = open_external(kept["envelope"], trust)
+    said = open_external(kept["envelope"], trust, statement.context.issued_at)
     stated = (kept.get("key"), kept.get("predicateType"), kept.get("sha256"))
     if stated != (said.key, said.predicate_type, said.sha256):
         raise EvidenceError("the result names another envelope than it holds", code="external.differs")

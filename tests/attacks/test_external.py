@@ -306,3 +306,24 @@ def test_a_place_in_a_list_that_is_none_names_nothing(step: str) -> None:
     """Python would refuse so many digits with an error of its own, and read Arabic ones."""
     assert value_at({"list": [1, 2, 3, 4]}, f"/list/{step}") is None
     assert value_at({"list": [1, 2, 3, 4]}, "/list/3") == 4
+
+
+@pytest.mark.parametrize(("begins", "ends", "counts"), [(-9, None, True), (-9, -1, False), (1, None, False)])
+def test_a_witness_whose_key_has_ended_adds_nothing(world: World, begins: int, ends: int | None, counts: bool) -> None:
+    """Whoever still has the key that was taken from them signs whatever they like with it."""
+    now, key = datetime.now(UTC), world.tester.public_key
+    result = world.result()
+    dates = {"valid_from": now + timedelta(days=begins), "valid_until": ends and now + timedelta(days=ends)}
+    others = TrustRoot(tuple(item for item in world.trust.keys if item.key.keyid != key.keyid))
+    bent = others.with_key(key, ["witness"], **dates)
+    entry = world.add(result)
+    if counts:
+        assert open_external(world.report(), bent).key == key.keyid
+        verify_entry(entry, bent)
+        return
+    with raises_code(EvidenceError, "external.key"):
+        open_external(world.report(), bent)
+    with raises_code(EvidenceError, "external.key"):
+        verify_entry(entry, bent)
+    if ends is not None:  # what was added while it was valid stays
+        verify_entry(world.add(result, issued_at=now - timedelta(days=2)), bent)
