@@ -347,9 +347,10 @@ def test_what_an_entry_names_is_never_taken_for_a_stray(guarded: Guarded) -> Non
 
 def test_the_reason_of_a_rejection_is_in_no_signed_message(guarded: Guarded) -> None:
     """What is said against a version goes into incidents and decisions, where nobody could erase it."""
-    first, second = guarded.green(1.0), guarded.green(2.0)
-    for version in (first, second):
-        guarded.promote(version)
+    first = guarded.green(1.0)
+    guarded.promote(first)
+    second = guarded.green(2.0)
+    guarded.promote(second)
     for version in (first, second):
         guarded.attest("approval", replace(answer(guarded, version, Typed.of("my own words")), approved=False))
     (incident,) = guarded.reconcile().open
