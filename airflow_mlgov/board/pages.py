@@ -535,9 +535,9 @@ def _wanted(asked: Asked) -> dict[str, str]:
     for name in ("since", "until"):
         try:
             day = datetime.fromisoformat(asked.get(name)).replace(tzinfo=UTC)
-        except ValueError:
+            wanted[name] = (day + timedelta(days=1) if name == "until" else day).isoformat()
+        except (ValueError, OverflowError):
             continue
-        wanted[name] = (day + timedelta(days=1) if name == "until" else day).isoformat()
     return {name: value for name, value in wanted.items() if value}
 
 

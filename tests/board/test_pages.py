@@ -433,3 +433,9 @@ def test_a_server_of_this_machine_answers_under_its_own_name(fleet: Fleet) -> No
 )
 def test_a_date_that_there_is_not_in_utc_ends_no_page(date: object) -> None:
     assert (moment(date), ago(date), until(date), fresh(date)) == ("unknown", "never", "", "")
+
+
+@pytest.mark.parametrize("page", ["audit", "audit.csv", "audit.json"])
+def test_a_filter_by_the_last_day_that_there_is_ends_no_page(board: TestClient, page: str) -> None:
+    for name in ("since", "until"):
+        assert board.get(f"/{page}", params={name: "9999-12-31T23:59:59-12:00"}).status_code == 200
