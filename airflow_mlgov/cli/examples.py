@@ -58,7 +58,9 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "mlgov gate fairness --data scored.parquet --label y --prediction p --sensitive sex "
         "--bound 'demographic_parity_ratio>=0.8'",
     ),
-    "gate features": ("mlgov gate features --repo feast/ --service credit_v2",),
+    "gate features": (
+        "mlgov gate features --repo feast/ --service credit_v2 --rules rules.yaml --python /opt/feast/bin/python",
+    ),
     "gate performance": (
         "mlgov gate performance --data scored.parquet --label y --score s --bound 'roc_auc>=0.75'",
         f"mlgov gate performance --data scored.parquet {_OF_A_MODEL} --policy mlgov.yaml --record",

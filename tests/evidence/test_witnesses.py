@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
 from airflow_mlgov.evidence.checkpoints import heads_at, make_checkpoint, open_checkpoint
@@ -19,26 +17,7 @@ from airflow_mlgov.evidence.witnesses import Quorum
 from tests.codes import raises_code
 from tests.fixtures.shell import Run
 from tests.worlds.statements import make_statement
-
-
-class Other:
-    """A witness, as somebody else would write one."""
-
-    def __init__(self, name: str) -> None:
-        self.name, self.key = name, Ed25519PrivateKey.generate()
-        self.public = self.key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-        self.id = key_id(name, self.public, b"\x04")
-
-    @property
-    def verifier(self) -> str:
-        return f"{self.name}+{self.id.hex()}+{b64encode(bytes([4]) + self.public).decode()}"
-
-    def cosign(self, note: str, at: float | None = None, over: str | None = None) -> str:
-        moment = int(time.time() if at is None else at)
-        text = (over or note).rpartition("\n\n")[0] + "\n"
-        signature = self.key.sign(f"cosignature/v1\ntime {moment}\n{text}".encode())
-        encoded = b64encode(self.id + moment.to_bytes(8, "big") + signature).decode()
-        return f"{note}— {self.name} {encoded}\n"
+from tests.worlds.witnesses import Witness
 
 
 @pytest.fixture
@@ -54,13 +33,13 @@ def read(signer) -> Callable[[str, Quorum], int]:
 
 
 def test_the_example_key_of_a_witness_is_of_the_form() -> None:
-    one = Other("witness.example/w1")
+    one = Witness("witness.example/w1")
     (found,) = Quorum.read([one.verifier]).witnesses
     assert (found.name, found.public) == (one.name, one.public)
 
 
 def test_as_many_as_are_asked_for(note: str, read: Callable[[str, Quorum], int]) -> None:
-    one, two, three = (Other(f"w{number}.example") for number in range(3))
+    one, two, three = (Witness(f"w{number}.example") for number in range(3))
     keys = [one.verifier, two.verifier]
     assert read(note, Quorum.read([])) == 1
     with raises_code(EvidenceError, "checkpoint.not_witnessed", match="0 of the witnesses"):
@@ -77,7 +56,7 @@ def test_as_many_as_are_asked_for(note: str, read: Callable[[str, Quorum], int])
 
 
 def test_a_cosignature_that_does_not_fit(note: str, read: Callable[[str, Quorum], int]) -> None:
-    one, two = Other("w1.example"), Other("w2.example")
+    one, two = Witness("w1.example"), Witness("w2.example")
     quorum = Quorum.read([one.verifier, two.verifier], 1)
     other = note.replace("bank.example", "bink.example")
     for text in (
@@ -89,7 +68,7 @@ def test_a_cosignature_that_does_not_fit(note: str, read: Callable[[str, Quorum]
     ):
         with raises_code(EvidenceError, "signature.wrong", match=r"w1\.example"):
             read(text, quorum)
-    stranger = Other("w1.example")  # of the same name
+    stranger = Witness("w1.example")  # of the same name
     with raises_code(EvidenceError, "checkpoint.not_witnessed"):
         read(stranger.cosign(note), quorum)
 
@@ -98,11 +77,11 @@ def test_an_envelope_is_not_cosigned(ledger: Ledger, signer, note: str, read: Ca
     envelope = make_checkpoint(ledger, signer, Context("test"))
     assert read(envelope, Quorum()) == 1
     with raises_code(EvidenceError, "checkpoint.not_witnessed", match="keep a note"):
-        read(envelope, Quorum.read([Other("w.example").verifier]))
+        read(envelope, Quorum.read([Witness("w.example").verifier]))
 
 
 def test_keys_and_numbers_that_are_none() -> None:
-    one = Other("w.example")
+    one = Witness("w.example")
     name, hashed, encoded = one.verifier.split("+", 2)
     log_key = f"{name}+{key_id(name, one.public).hex()}+{b64encode(bytes([1]) + one.public).decode()}"
     for text in ("", "w", "w+1+2", f"x+{hashed}+{encoded}", f"{name}+00000000+{encoded}", log_key, one.verifier[:-4]):
@@ -127,7 +106,7 @@ def test_the_command_and_the_settings(
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "airflow"))
     trust = TrustRoot().with_key(signer.public_key, ["checkpoint"])
     trust.save(tmp_path / "trust.json")
-    one, two, file = Other("w1.example"), Other("w2.example"), tmp_path / "1.note"
+    one, two, file = Witness("w1.example"), Witness("w2.example"), tmp_path / "1.note"
     file.write_text(one.cosign(note))
     words = ["ledger", "verify", "--ledger", f"sqlite:///{tmp_path / 'ledger.db'}", "--trust", tmp_path / "trust.json"]
     words += ["--checkpoint", file]

@@ -83,3 +83,14 @@ def test_a_reader_governs_a_model_of_their_own(tmp_path: Path) -> None:
         run.wait_for_task("promote", {"failed"}, timeout=patience(300), until_run_ends=False)
         assert "gate.not_passed" in run.log("promote")
         page.play()
+        until(lambda: not running_in(tmp_path), "the end of what was started", lambda: str(running_in(tmp_path)))
+
+
+def running_in(folder: Path) -> list[str]:
+    """The commands of the processes that have this home."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended, or is another's
+            if f"HOME={folder}".encode() in (process / "environ").read_bytes().split(b"\0"):
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+    return found

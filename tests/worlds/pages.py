@@ -23,6 +23,11 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     [*(ROOT / "docs").glob("*.md"), *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md"))]
 )
+_OF_THE_REFERENCE = {
+    "mlgov demo --keep\n": 'run by: tests/demo/test_story.py: "demo"',
+    "mlgov gate features ": 'run by: tests/gates/test_feature_store.py: "features"',
+}
+"""Text of a block on the page that is made from the code, and holds no marks -> its mark."""
 _FENCE = re.compile(
     r"^(?P<indent> *)(?:<!-- (?P<mark>(?:not run|run by|held by): [^\n]*?) -->\n *)?"
     r"```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$",
@@ -65,7 +70,8 @@ def blocks(page: Path) -> list[Block]:
             text.count("\n", 0, found.start("language")) + 1,
             found["language"],
             re.sub(f"^{found['indent']}", "", found["text"], flags=re.MULTILINE),
-            found["mark"],
+            found["mark"]
+            or next((mark for text, mark in _OF_THE_REFERENCE.items() if found["text"].startswith(text)), None),
         )
         for found in _FENCE.finditer(text)
     ]
@@ -135,8 +141,7 @@ class Playing:
             block = self._blocks[self._at]
             self._at += 1
             if block.file:
-                (self._folder / block.file).parent.mkdir(parents=True, exist_ok=True)
-                (self._folder / block.file).write_text(block.text.partition("\n")[2])
+                self._lay(block)
             elif block.mark:
                 continue
             elif block.language == "bash":
@@ -146,15 +151,30 @@ class Playing:
                 assert not missing, f"{block}: not printed: {missing}\n{self._seen}"
         return "\n".join(printed)
 
+    def lay_out(self) -> None:
+        """Have every file of the page from the beginning, where it tells no story."""
+        for block in self._blocks:
+            if block.file:
+                self._lay(block)
+
     def log(self, name: str) -> str:
         """The end of a file that a command writes."""
         path = self._folder / name
         return path.read_text(errors="replace")[-2000:] if path.exists() else f"no {name}"
 
-    def _run(self, block: Block) -> str:
+    def _lay(self, block: Block) -> None:
+        path = self._folder / str(block.file)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self._read(block).partition("\n")[2])
+
+    def _read(self, block: Block) -> str:
         text = block.text
         for said, read in self._instead.items():
             text = text.replace(said, read)
+        return text
+
+    def _run(self, block: Block) -> str:
+        text = self._read(block)
         kept = self._folder / ".variables"
         script = f"{text}\nexport -p > '{kept}'\n"
         if kept.exists():
