@@ -155,9 +155,9 @@ class Machine:
         scores.to_json(self.folder / "scores.jsonl", orient="records", lines=True)
         suite = {"name": "s", "expectations": [{"type": "expect_column_to_exist", "kwargs": {"column": "income"}}]}
         (self.folder / "suite.json").write_text(json.dumps(suite))
-        (self.folder / "schema.pbtxt").write_text(
-            'feature { name: "income" type: FLOAT presence { min_fraction: 1 } }\n'
-        )
+        kinds = {"id": "INT", "income": "FLOAT", "sex": "BYTES", "approved": "INT"}
+        schema = [f'feature {{ name: "{name}" type: {kind} }}\n' for name, kind in kinds.items()]
+        (self.folder / "schema.pbtxt").write_text("".join(schema))
 
     def _rules(self) -> None:
         for rules in (self.folder / "rules", self.folder / "rules" / "acme", self.folder / "old" / "acme"):
