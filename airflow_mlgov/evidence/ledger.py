@@ -40,6 +40,7 @@ from airflow_mlgov.evidence.chain import (
 )
 from airflow_mlgov.evidence.ledger_index import Audit, claims, write_nodes
 from airflow_mlgov.evidence.ledger_schema import (
+    IN_PARTS,
     STEPS,
     begin,
     commit,
@@ -382,7 +383,7 @@ def open_ledger(url: str | URL, timeout: float = 10.0, *, create: bool = True) -
 def _rows(connection: Connection, first: int = 0) -> Iterator[Entry]:
     total = max(0, last_entry(connection)[0] - first) if followed() else 0
     query = sa.select(table).order_by(table.c.seq)
-    rows = connection.execution_options(yield_per=1000).execute(query.where(table.c.seq >= first) if first else query)
+    rows = connection.execute(query.where(table.c.seq >= first) if first else query, execution_options=IN_PARTS)
     return counted((Entry(**row) for row in rows.mappings()), "ledger entries", total)
 
 

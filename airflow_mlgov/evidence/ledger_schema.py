@@ -132,6 +132,8 @@ STEPS: dict[str, tuple[list[str], ...]] = {
 }
 """Backend -> the statements of schema 1, 2 …"""
 SCHEMA_VERSION = len(STEPS["sqlite"])
+IN_PARTS = {"yield_per": 1000}
+"""How one query is read: as an option of the connection it would make a cursor of what is written after it, too."""
 
 
 def file_of(url: URL) -> Path | None:

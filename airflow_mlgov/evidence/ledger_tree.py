@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 
 from airflow_mlgov.errors import EvidenceError
 from airflow_mlgov.evidence.hash_tree import WIDTH, HashTree, Tree, inner_hash, leaf_hash
-from airflow_mlgov.evidence.ledger_schema import nodes, table
+from airflow_mlgov.evidence.ledger_schema import IN_PARTS, nodes, table
 
 T = TypeVar("T")
 _BATCH = 300
@@ -191,7 +191,7 @@ def require_tree(connection: Connection, tree: HashTree) -> None:
     require_no_more(connection, tree.size)
     query = sa.select(nodes).order_by(nodes.c.level, nodes.c.place)
     found, expected = 0, sum(tree.size >> level for level in range(1, tree.height))
-    for row in connection.execution_options(yield_per=1000).execute(query):
+    for row in connection.execute(query, execution_options=IN_PARTS):
         if tree.nodes(row.level, row.place, 1).hex() != row.hash:
             raise EvidenceError(
                 f"node {row.place} at level {row.level} of the ledger's tree is not that of its entries: it was "

@@ -33,8 +33,8 @@ from airflow_mlgov.evidence.chain import (
 from airflow_mlgov.evidence.hash_tree import leaf_hash, require_consistency, require_inclusion
 from airflow_mlgov.evidence.index_map import NOTHING, IndexMap
 from airflow_mlgov.evidence.ledger_index import Claim, claims, entries_about, read_nodes
+from airflow_mlgov.evidence.ledger_schema import IN_PARTS, table
 from airflow_mlgov.evidence.ledger_schema import index as index_table
-from airflow_mlgov.evidence.ledger_schema import table
 from airflow_mlgov.evidence.ledger_tree import StoredTree
 from airflow_mlgov.evidence.merkle import MerkleRoot
 from airflow_mlgov.evidence.verification import believer
@@ -131,7 +131,7 @@ def _require_start(tree: StoredTree, base: Head, checkpoint: Head) -> None:
 
 def _after(connection: Connection, size: int) -> Iterable[Entry]:
     query = sa.select(table).where(table.c.seq > size).order_by(table.c.seq)
-    return (Entry(**row) for row in connection.execution_options(yield_per=1000).execute(query).mappings())
+    return (Entry(**row) for row in connection.execute(query, execution_options=IN_PARTS).mappings())
 
 
 def _past(connection: Connection, tree: StoredTree, base: Head) -> Callable[[int], str]:

@@ -94,6 +94,7 @@ def typed(machine: Machine) -> Mapping[str, str]:
 
 def another_day(machine: Machine) -> None:
     shutil.rmtree(machine.folder / "audit")
+    (machine.folder / "audit").mkdir()
 
 
 def stray(machine: Machine) -> Mapping[str, str]:
@@ -203,7 +204,7 @@ SITUATIONS = {
             "## mlgov ledger add": scanned,
             "## mlgov trust add": a_key_to_end,
         },
-        IS_ASKED,
+        {**IS_ASKED, "--out suite.json": "--out proposed.json"},
     ),
     "docs/admission.md": Page({"": on_one_machine}),
     "docs/board.md": Page({"": boarding}),
