@@ -369,14 +369,18 @@ def open_ledger(url: str | URL, timeout: float = 10.0, *, create: bool = True) -
     shown = shown_database(parsed)
     if parsed.get_backend_name() not in STEPS:
         raise ConfigurationError(f"the ledger {shown} must be SQLite or PostgreSQL", code="ledger.address")
-    with _database_errors(shown):
-        engine = None if not create and is_absent(parsed) else open_engine(parsed, timeout, create=create)
-        if engine is None or not (create or has_ledger(engine, shown)):
-            raise ConfigurationError(
-                f"there is no ledger at {shown}: correct its URL; the first evidence makes one", code="ledger.missing"
-            )
-        if create:
-            migrate(engine, shown)
+    try:
+        with _database_errors(shown):
+            engine = None if not create and is_absent(parsed) else open_engine(parsed, timeout, create=create)
+            if engine is None or not (create or has_ledger(engine, shown)):
+                raise ConfigurationError(
+                    f"there is no ledger at {shown}: correct its URL; the first evidence makes one",
+                    code="ledger.missing",
+                )
+            if create:
+                migrate(engine, shown)
+    except TypeError as error:  # a driver that is given words it does not know, and may repeat them
+        raise _unusable(error, shown) from None
     return Ledger(engine, shown)
 
 
@@ -491,11 +495,13 @@ def _database_errors(shown: str) -> Iterator[None]:
         raise _told(error, shown) from None
     except ImportError as error:
         raise not_installed(error, f"the ledger {shown}") from None
-    except (SQLAlchemyError, TypeError) as error:
-        what = "" if isinstance(error, TypeError) else f": {error}"  # a driver that is given words it does not know
-        raise ConfigurationError(
-            f"the ledger {shown} cannot be opened: {type(error).__name__}{what}", code="ledger.unusable"
-        ) from None
+    except SQLAlchemyError as error:
+        raise _unusable(error, shown, f": {error}") from None
+
+
+def _unusable(error: Exception, shown: str, more: str = "") -> ConfigurationError:
+    said = f"the ledger {shown} cannot be opened: {type(error).__name__}{more}"
+    return ConfigurationError(said, code="ledger.unusable")
 
 
 def _told(error: DBAPIError, shown: str) -> MlgovError:

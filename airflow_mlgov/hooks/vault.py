@@ -77,7 +77,7 @@ class MlgovVaultHook(VaultHook):  # type: ignore[misc]  # the provider ships no 
         before = self.vault_client.mount_point
         self.vault_client.mount_point = mount or before
         try:
-            with vault_errors(f"read the secret {path!r}"):
+            with vault_errors(f"read the secret {path!r}", login=True):  # logs in again where a token has run out
                 data = self.get_secret(path)
         finally:
             self.vault_client.mount_point = before
@@ -106,13 +106,13 @@ class MlgovVaultHook(VaultHook):  # type: ignore[misc]  # the provider ships no 
         client = self.transit_client()
         with vault_errors(f"get database credentials for the role {role!r}"):
             answer = client.secrets.database.generate_credentials(name=role, mount_point=mount)
-        _mask(answer["data"])
-        credentials = DatabaseCredentials(
-            username=answer["data"]["username"],
-            password=answer["data"]["password"],
-            lease_id=answer["lease_id"],
-            lease_seconds=answer["lease_duration"],
-        )
+            _mask(answer["data"])
+            credentials = DatabaseCredentials(
+                username=answer["data"]["username"],
+                password=answer["data"]["password"],
+                lease_id=answer["lease_id"],
+                lease_seconds=answer["lease_duration"],
+            )
         try:
             yield credentials
         finally:

@@ -104,6 +104,44 @@ def mlflow_errors(what: str, uri: str) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def store_errors(what: str) -> Iterator[None]:
+    """Have files fetched from a store by its own library; raise our errors instead of its own. Each store has
+    exceptions of its own, whose words may hold a signed URL; those that :func:`mlflow_errors` knows are left to it.
+
+    :param what: as of :func:`mlflow_errors`
+    :raises DependencyError: the store is down or answered with a server error
+    :raises AccessError: it refuses the identity, or this machine has none
+    """
+    import requests
+    from sqlalchemy.exc import SQLAlchemyError
+
+    known = (MlgovError, requests.exceptions.RequestException, SQLAlchemyError, ImportError, OSError)
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, (*known, *_from_mlflow_itself())):
+            raise
+        name = type(error).__name__
+        if "Credentials" in name or _status_of(error) in (401, 403):
+            raise AccessError(
+                f"cannot {what}: the store of its files refuses this identity ({name}): give the worker's identity "
+                "read access",
+                code="registry.refused",
+            ) from None
+        raise DependencyError(
+            f"cannot {what}: the store of its files is down or cannot be reached ({name})", code="registry.down"
+        ) from None
+
+
+def _status_of(error: Exception) -> int:
+    """The HTTP status that a store's exception is about; 0 if it names none."""
+    said = getattr(error, "response", None)
+    found = said.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(said, dict) else None
+    found = found or getattr(error, "status_code", None) or getattr(error, "code", None)
+    return found if isinstance(found, int) else 0
+
+
 def _from_mlflow(error: Any, what: str, uri: str) -> MlgovError:
     if type(error).__name__ == "InvalidUrlException":
         return ConfigurationError(f"cannot {what}: {uri} is not a valid URL", code="registry.address")

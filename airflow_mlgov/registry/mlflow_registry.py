@@ -22,7 +22,7 @@ from airflow_mlgov.errors import ConfigurationError, DependencyError, EvidenceEr
 from airflow_mlgov.evidence.digests import hash_tree
 from airflow_mlgov.registry import mlflow_copies, proxied_files
 from airflow_mlgov.registry.credentials import authorization, origin, setting, using
-from airflow_mlgov.registry.mlflow_errors import mlflow_errors, said_by_mlflow
+from airflow_mlgov.registry.mlflow_errors import mlflow_errors, said_by_mlflow, store_errors
 from airflow_mlgov.registry.protocol import LOGGED, REFERENCE, ModelNow, ModelVersion
 from airflow_mlgov.registry.rest import PATIENCE, RestClient, speaks_for
 from airflow_mlgov.results import Subject
@@ -461,7 +461,7 @@ class MlflowRegistry:
             path = proxied_files.path_of(where)
             if isinstance(client, RestClient) and path is not None:
                 return proxied_files.download(client, path, directory)
-        with self.calling(what):
+        with self.calling(what), store_errors(what):
             import mlflow.artifacts
 
             found = mlflow.artifacts.download_artifacts(

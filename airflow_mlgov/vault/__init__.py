@@ -26,7 +26,7 @@ def signer_of(
 ) -> Signer:
     """The signer that a URI names, see :func:`airflow_mlgov.evidence.signing.open_signer`.
 
-    :param client: gives an authenticated ``hvac.Client`` for ``vault:``, None if no Vault is configured; if omitted,
+    :param client: logs in, and gives an ``hvac.Client`` for ``vault:``, None if no Vault is configured; if omitted,
         Vault's address and token come from the environment
     :param make_key: make the file of a ``local:`` key where it is not there
     :raises ConfigurationError: no Vault is configured, or as ``open_signer``
@@ -38,5 +38,5 @@ def signer_of(
             raise ConfigurationError(
                 f"signing with {uri!r} needs a Vault client: set [mlgov] vault_conn_id", code="vault.not_configured"
             )
-        return TransitSigner.named(vault, name)
+        return TransitSigner.named(vault, name, client)
     return open_signer(uri, public_key, make_key=make_key)

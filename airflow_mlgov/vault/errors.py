@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
+from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, MlgovError
 
 
 @contextmanager
@@ -14,12 +14,13 @@ def vault_errors(what: str, *, login: bool = False) -> Iterator[None]:
 
     :param what: what was being tried, to follow "cannot" in the message: ``read the secret 'mlflow/promotion'``
     :param login: it is a login, which Vault answers with 400 if the secret id is wrong
-    :raises DependencyError: Vault is down, sealed, or answered with a server error
+    :raises DependencyError: Vault is down, sealed, answered with a server error, or says what Vault does not say
     :raises AccessError: the token is wrong or expired, or its policy does not allow the path
     :raises ConfigurationError: the path, mount, key or role does not exist, or the client was set up wrongly
     """
     import requests
     from hvac import exceptions as vault
+    from securesystemslib.exceptions import UnverifiedSignatureError
 
     try:
         yield
@@ -41,19 +42,30 @@ def vault_errors(what: str, *, login: bool = False) -> Iterator[None]:
             code="vault.invalid",
         ) from error
     except vault.VaultError as error:
-        if isinstance(error.__cause__, vault.Forbidden):  # the hashicorp provider says it so after a second try
-            raise _refused(what) from error
-        if type(error) is vault.VaultError:  # the hashicorp provider's word for a connection that lacks something
-            raise ConfigurationError(
-                f"cannot {what}: the Vault connection is incomplete: {error}", code="vault.connection"
-            ) from error
-        raise DependencyError(
-            f"cannot {what}: Vault answered with {type(error).__name__}", code="vault.down"
-        ) from error
+        raise _told(error, what) from error
     except requests.exceptions.RequestException as error:
         raise DependencyError(
             f"cannot {what}: Vault cannot be reached ({type(error).__name__}){_mend(error)}", code="vault.down"
         ) from error
+    except (UnverifiedSignatureError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise DependencyError(
+            f"cannot {what}: what answers says something else than Vault would: is its address right, and what is "
+            "between here and there?",
+            code="vault.down",
+        ) from error
+
+
+def _told(error: Exception, what: str) -> MlgovError:
+    """Whatever else hvac and the hashicorp provider say."""
+    from hvac import exceptions as vault
+
+    if isinstance(error.__cause__, vault.Forbidden):  # the hashicorp provider says it so after a second try
+        return _refused(what)
+    if type(error) is vault.VaultError:  # the hashicorp provider's word for a connection that lacks something
+        return ConfigurationError(
+            f"cannot {what}: the Vault connection is incomplete: {error}", code="vault.connection"
+        )
+    return DependencyError(f"cannot {what}: Vault answered with {type(error).__name__}", code="vault.down")
 
 
 def _mend(error: Exception) -> str:

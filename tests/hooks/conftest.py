@@ -1,11 +1,8 @@
 """OpenBao as the hooks find it: secrets, keys, and users of PostgreSQL made on demand."""
 
-from urllib.parse import urlsplit
-
 import pytest
 
-from tests.fixtures.openbao import SECRET, OpenBaoServer
-from tests.fixtures.postgres import PASSWORD
+from tests.fixtures.openbao import SECRET, OpenBaoServer, warehouse
 
 
 @pytest.fixture(scope="module")
@@ -20,25 +17,4 @@ def server(openbao: OpenBaoServer) -> OpenBaoServer:
 @pytest.fixture(scope="module")
 def database(server: OpenBaoServer, postgres: str) -> str:
     """OpenBao makes PostgreSQL users for the role ``reader``."""
-    where = urlsplit(postgres)
-    client = server.client
-    if "database/" not in client.sys.list_mounted_secrets_engines()["data"]:
-        client.sys.enable_secrets_engine("database")
-    client.secrets.database.configure(
-        name="warehouse",
-        plugin_name="postgresql-database-plugin",
-        allowed_roles=["reader"],
-        connection_url=f"postgresql://{{{{username}}}}:{{{{password}}}}@{where.hostname}:{where.port}{where.path}?sslmode=disable",
-        username="postgres",
-        password=PASSWORD,
-    )
-    client.secrets.database.create_role(
-        name="reader",
-        db_name="warehouse",
-        creation_statements=[
-            "CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'",
-        ],
-        default_ttl="5m",
-        max_ttl="10m",
-    )
-    return f"host={where.hostname} port={where.port} dbname={where.path[1:]}"
+    return warehouse(server, postgres, default_ttl="5m", max_ttl="10m")

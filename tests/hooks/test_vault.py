@@ -1,14 +1,17 @@
 """The Vault hook against a real OpenBao: logins, secrets, leases, and every way it can be unwell."""
 
+import time
+
 import hvac
 import pytest
 
+from airflow_mlgov.duty import Duty
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError
 from airflow_mlgov.hooks.vault import MlgovVaultHook
 from airflow_mlgov.vault.errors import vault_errors
 from airflow_mlgov.vault.transit import TransitSigner
 from tests.codes import raises_code
-from tests.fixtures.openbao import SECRET, OpenBaoServer, running_openbao
+from tests.fixtures.openbao import SECRET, OpenBaoServer, running_openbao, warehouse
 
 POLICY = """
 path "secret/data/team/*" { capabilities = ["read"] }
@@ -135,6 +138,38 @@ def test_transit_signs_with_the_own_key_only(approle):
         TransitSigner(approle.transit_client(), "mlgov-promotion")
 
 
+@pytest.mark.parametrize("logins", [0, 1])
+def test_a_token_that_runs_out_in_a_task(server, monkeypatch, logins):
+    """The duty logs in again, unless its secret id is good for one log-in."""
+    role_id, secret_id = server.make_approle("hasty", POLICY, token_ttl="1s", secret_id_num_uses=logins)
+    monkeypatch.setenv("AIRFLOW_CONN_VAULT_HASTY", server.connection(login=role_id, password=secret_id))
+    monkeypatch.setenv("AIRFLOW__MLGOV__SIGN", "vault:mlgov-{duty}")
+    monkeypatch.setenv("AIRFLOW__MLGOV__VAULT_CONN_ID", "vault_hasty")
+    signer = Duty("fairness").signer
+    signer.public_key.verify_signature(signer.sign(b"payload"), b"payload")
+    time.sleep(1.5)
+    if logins:
+        with raises_code(AccessError, "vault.refused") as caught:
+            signer.sign(b"payload")
+        assert secret_id not in str(caught.value)
+    else:
+        signer.public_key.verify_signature(signer.sign(b"later"), b"later")
+
+
+@pytest.mark.parametrize("logins", [0, 1])
+def test_a_hook_whose_token_ran_out_logs_in_again_for_a_secret(server, monkeypatch, logins):
+    role_id, secret_id = server.make_approle("hasty", POLICY, token_ttl="1s", secret_id_num_uses=logins)
+    monkeypatch.setenv("AIRFLOW_CONN_VAULT_HASTY", server.connection(login=role_id, password=secret_id))
+    hook = MlgovVaultHook("vault_hasty")
+    assert hook.secret("team/mlflow", "password") == SECRET
+    time.sleep(1.5)
+    if logins:
+        with raises_code(AccessError, "vault.refused"):
+            hook.secret("team/mlflow", "password")
+    else:
+        assert hook.secret("team/mlflow", "password") == SECRET
+
+
 def test_a_transit_key_that_is_not_there(token):
     with raises_code(ConfigurationError, "vault.no_path", match="'mlgov-nothing'"):
         TransitSigner(token.transit_client(), "mlgov-nothing")
@@ -156,7 +191,7 @@ def signs_in(database: str, username: str, password: str) -> bool:
     try:
         with psycopg.connect(database, user=username, password=password) as connection:
             return connection.execute("select current_user").fetchone() == (username,)
-    except psycopg.OperationalError:
+    except psycopg.Error:  # while it signs in it may be dropped
         return False
 
 
@@ -185,6 +220,22 @@ def test_a_revoke_that_fails_is_logged_and_does_not_hide_the_work(token, databas
     assert "cannot revoke the lease of the role 'reader'" in said
     assert "drops the user by itself in 300 s" in said
     assert credentials.password not in said
+
+
+def test_a_vault_that_is_sealed_at_the_end_drops_the_user_by_itself(tmp_path, postgres, monkeypatch):
+    with running_openbao(tmp_path) as own:
+        where = warehouse(own, postgres, default_ttl="2s", max_ttl="3s")
+        monkeypatch.setenv("AIRFLOW_CONN_SEALED_LATER", own.connection())
+        with MlgovVaultHook("sealed_later").database_credentials("reader") as (username, password):
+            assert signs_in(where, username, password)
+            own.client.sys.seal()
+        own.client.sys.submit_unseal_key(own.unseal_key)
+        ends = time.monotonic() + 30
+        while signs_in(where, username, password) and time.monotonic() < ends:
+            time.sleep(0.5)
+        assert not signs_in(where, username, password)
+        with pytest.raises(hvac.exceptions.InvalidPath):
+            own.client.sys.list_leases("database/creds/reader")
 
 
 def test_a_role_that_is_not_there(token, approle, database):
