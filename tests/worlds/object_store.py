@@ -43,7 +43,8 @@ GATES: dict[str, tuple[dict[str, Any], list[str]]] = {
 PLACES = ("rows.parquet", "rows.csv", "by_year")
 
 
-def _put(folder: Path) -> None:
+def put(folder: Path) -> None:
+    """Rows in a folder, at each of :data:`PLACES`."""
     random, size = np.random.default_rng(5), 600
     label = random.integers(0, 2, size)
     score = np.round((label + 3 * random.random(size)) / 4, 6)
@@ -61,7 +62,8 @@ def _put(folder: Path) -> None:
     frame.assign(year=random.choice([2024, 2025], size)).to_parquet(folder / "by_year", partition_cols=["year"])
 
 
-def _said(gate_name: str, data: Any) -> dict[str, Any]:
+def said(gate_name: str, data: Any) -> dict[str, Any]:
+    """What a gate says of them; code and words where it cannot."""
     given, bounds = GATES[gate_name]
     gate = catalogue.load(gate_name)
     settings, held = held_to(gate, None, given, list(bounds), "the test")
@@ -80,9 +82,9 @@ def main(conn_id: str) -> dict[str, Any]:
     from airflow.sdk import ObjectStoragePath
 
     with tempfile.TemporaryDirectory() as folder:
-        _put(Path(folder))
+        put(Path(folder))
         if conn_id != "lake":
-            return _said("data_validation", f"s3://{conn_id}@bucket/rows.csv")
+            return said("data_validation", f"s3://{conn_id}@bucket/rows.csv")
         store = ObjectStoragePath("s3://bucket", conn_id="lake").fs
         assert isinstance(store, s3fs.S3FileSystem)
         store.makedirs("bucket", exist_ok=True)
@@ -90,16 +92,16 @@ def main(conn_id: str) -> dict[str, Any]:
         answers: dict[str, Any] = {
             place: {
                 gate: {
-                    "here": _said(gate, str(Path(folder, place))),
-                    "there": _said(gate, f"s3://lake@bucket/{place}"),
+                    "here": said(gate, str(Path(folder, place))),
+                    "there": said(gate, f"s3://lake@bucket/{place}"),
                 }
                 for gate in GATES
             }
             for place in PLACES
         }
         assert all(answers[place][gate]["here"].get("verdict") for place in PLACES for gate in GATES), answers
-        answers["missing"] = _said("data_validation", "s3://lake@bucket/nowhere.csv")
-        answers["no bucket"] = _said("data_validation", "s3://lake@elsewhere/rows.csv")
+        answers["missing"] = said("data_validation", "s3://lake@bucket/nowhere.csv")
+        answers["no bucket"] = said("data_validation", "s3://lake@elsewhere/rows.csv")
         return answers
 
 

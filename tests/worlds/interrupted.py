@@ -1,5 +1,6 @@
-"""A command in a process of its own that kills itself at one of its steps: right before or right after a request over
-HTTP, a statement in SQL or a commit. Nothing of it is simulated but the moment."""
+"""A command in a process of its own that kills itself at one of its steps, or waits there until something else was
+done: right before or right after a request over HTTP, a statement in SQL or a commit. Nothing is simulated but the
+moment."""
 
 from __future__ import annotations
 
@@ -9,33 +10,51 @@ import resource
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 NEVER = 0
+_HANGS = 600
 SPACE = "MLGOV_TESTS_LARGEST_FILE"
 """Variable: bytes beyond which no file of the command grows, as on a disk that is full."""
 
 
-def run_killed(words: Sequence[object], variables: Mapping[str, str], at: int, steps: Path) -> int:
-    """Run ``mlgov`` in a process that is killed at a step; its exit code, that of a signal negative.
+def run_interrupted(
+    words: Sequence[object],
+    variables: Mapping[str, str],
+    at: int,
+    steps: Path,
+    strike: Callable[[], None] | None = None,
+) -> int:
+    """Run ``mlgov`` in a process that is interrupted at a step; its exit code, that of a signal negative.
 
     :param variables: of its environment
     :param at: which step, from 1; :data:`NEVER` for a run that is let to end
     :param steps: file that has a line for each step then
+    :param strike: what is done at the step, while the command waits; it is killed if omitted
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, "airflow_mlgov.cli", "requests", "sqlalchemy"])
-    child = context.Process(target=_run, args=([str(word) for word in words], dict(variables), at, steps))
+    context.set_forkserver_preload([__name__, "airflow_mlgov.cli", "requests", "sqlalchemy", "hvac"])
+    here, there = context.Pipe()
+    given = [str(word) for word in words], dict(variables), at, steps, there if strike else None
+    child = context.Process(target=_run, args=given)
     child.start()
-    child.join(300)
+    there.close()
+    if strike and here.poll(_HANGS):
+        with suppress(EOFError):  # it has ended before
+            here.recv()
+            strike()
+            here.send("go on")
+    child.join(_HANGS)
     if child.exitcode is None:
         child.kill()
         raise AssertionError(f"{words} did not end")
     return child.exitcode
 
 
-def _run(words: list[str], variables: dict[str, str], at: int, steps: Path) -> None:
+def _run(words: list[str], variables: dict[str, str], at: int, steps: Path, waits: Connection | None) -> None:
     from airflow_mlgov import cli
 
     os.environ.update(variables)
@@ -50,8 +69,11 @@ def _run(words: list[str], variables: dict[str, str], at: int, steps: Path) -> N
             nonlocal done
             done += 1
             told.write(f"{what}\n")
-            if done == at:
+            if done == at and waits is None:
                 os.kill(os.getpid(), signal.SIGKILL)
+            elif done == at:
+                waits.send("here")
+                waits.recv()
 
         _watch(step)
         if room := variables.get(SPACE):
