@@ -40,6 +40,7 @@ from airflow_mlgov.vault.transit import TransitSigner
 from tests.fixtures.mlflow_server import MlflowServer
 from tests.fixtures.postgres import PASSWORD
 from tests.live.waiting import HANGS, answered, asks, patience, until
+from tests.worlds.canaries import Text, mentioning, watched
 from tests.worlds.guarded import HEAD, SECTION, Guarded
 from tests.worlds.release import people
 
@@ -172,6 +173,8 @@ class LiveWorld:
     """What it is -> the value that must show up nowhere."""
     database: str = field(repr=False)
     """SQLAlchemy URL of Airflow's own database."""
+    seen: set[Text] = field(default_factory=set, repr=False)
+    """Every command line and environment that its processes have had until now."""
     attacks: dict[str, Future[None]] = field(default_factory=dict)
 
     def model(self, name: str) -> LiveModel:
@@ -191,7 +194,7 @@ class LiveWorld:
 
 MODELS = (
     "marked", "bulk", "forged", "own", "twice", "stale", "timed_out", "forgeable", "loosened", "skipped", "gateless",
-    "conf", "another", "harmless", "looked_at", "of_a_shell", "moved_by_hand", "waits_for_officers",
+    "conf", "another", "harmless", "looked_at", "of_a_shell", "moved_by_hand", "waits_for_officers", "killed",
 )  # fmt: skip
 """The models that are attacked, or looked at. Each attack has its own, so that all can be made at once."""
 OFFICES = ("credit_risk", "card_limits")
@@ -248,7 +251,12 @@ def attacks_under_way(
     :param postgres: where there is a server for Airflow's database, its URL
     """
     bodies = {item.name: getattr(getattr(item, "function", None), "attack", None) for item in items}
-    with live_world(directory, server, postgres) as world, ThreadPoolExecutor(32 if postgres else 4) as pool:
+    with (
+        watched(mentioning(str(directory))) as seen,
+        live_world(directory, server, postgres) as world,
+        ThreadPoolExecutor(32 if postgres else 4) as pool,
+    ):
+        world.seen = seen
         world.user("alice").wait_for_dag("judges_another", timeout=patience(120))
         world.attacks.update({name: pool.submit(body, world) for name, body in bodies.items() if body})
         yield world

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, TaskGroup
+from killing import after
 
 from airflow_mlgov.operators.approval import ApprovalGateOperator
 from airflow_mlgov.operators.fairness import FairnessGateOperator
@@ -67,3 +68,10 @@ with dag("gateless"):
 with dag("judges_another"):
     other = "models:/{{ params.other }}/1"
     FairnessGateOperator(task_id="fairness", model=other, data=GOOD) >> promotion()
+
+AGAIN = {"retries": 1, "retry_delay": timedelta(seconds=1)}
+with dag("killed_in_a_gate"):
+    FairnessGateOperator(task_id="fairness", model=MODEL, data=GOOD, pre_execute=after(commit=True), **AGAIN)
+
+with dag("killed_in_a_promotion"):
+    promotion(pre_execute=after(request="/model-versions/transition-stage"), **AGAIN)
