@@ -158,7 +158,7 @@ def _envelope() -> str:
     from airflow_mlgov.evidence.signing import open_signer, sign_statement
 
     with tempfile.TemporaryDirectory() as folder:
-        return sign_statement(_result("m", DIGEST, 0).as_json(), open_signer(f"local:{folder}/key.pem"))
+        return sign_statement(_result("m", DIGEST, 0).as_json(), open_signer(f"local:{folder}/key.pem", make_key=True))
 
 
 def _ours(url: str, envelope: str) -> Callable[[], object]:

@@ -330,6 +330,7 @@ def follow(
     for checkpoint in checkpoints:
         expected.setdefault(checkpoint.size, []).append(checkpoint)
     state = state or Trail()
+    _hold(state, expected)
     for hash_ in skipped:
         state.skip(hash_)
         _hold(state, expected)

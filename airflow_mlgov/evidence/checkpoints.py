@@ -40,12 +40,12 @@ def make_checkpoint(ledger: Ledger, signer: Signer, context: Context) -> str:
 
 
 def head_to_keep(ledger: Ledger) -> Head:
-    """Walk the chain; what it is now.
+    """Walk the chain; what it is now, with the root of its index where that can be kept.
 
     :raises EvidenceError: the chain does not hold
     :raises ConfigurationError: the ledger is empty
     """
-    now = ledger.verify()
+    now = ledger.head_with_index()
     if not now.size:
         raise ConfigurationError(f"the ledger {ledger.url} is empty, so there is nothing to keep", code="ledger.empty")
     ledger.settle()

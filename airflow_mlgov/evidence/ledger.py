@@ -35,9 +35,12 @@ from airflow_mlgov.evidence.chain import (
     Texts,
     Trail,
     Verified,
+    follow,
+    mark_entry,
     verified,
     walk,
 )
+from airflow_mlgov.evidence.index_map import IndexMap, Mark
 from airflow_mlgov.evidence.ledger_index import Audit, claims, write_nodes
 from airflow_mlgov.evidence.ledger_schema import (
     IN_PARTS,
@@ -48,8 +51,10 @@ from airflow_mlgov.evidence.ledger_schema import (
     is_absent,
     migrate,
     open_engine,
+    sqlstate,
     table,
 )
+from airflow_mlgov.evidence.ledger_schema import index as index_table
 from airflow_mlgov.evidence.ledger_schema import texts as texts_table
 from airflow_mlgov.evidence.ledger_tree import StoredTree, complete, require_no_more
 from airflow_mlgov.evidence.ledger_watch import look
@@ -113,6 +118,26 @@ class Ledger:
             if found is None:
                 raise
             return found  # it was committed, and the answer was lost
+
+    def head_with_index(self) -> Head:
+        """Walk the whole chain as :meth:`verify` does; what it is, and its index's root, if the index could be kept for
+        whoever reads by it: by whoever may insert, in a ledger that has room for it.
+
+        :raises EvidenceError: the chain does not hold
+        :raises DependencyError: the database is down or locked
+        """
+        marks: dict[str, Mark] = {}
+        with self._transaction() as connection:
+            now = follow(_rows(connection), (), False, after=lambda entry, _: mark_entry(marks, entry)).head
+            if not marks or not sa.inspect(connection).has_table(index_table.name):
+                return now
+        made = IndexMap.of(marks)
+        try:
+            with self._transaction(write=True) as connection:
+                write_nodes(connection, made.fresh)
+        except AccessError:
+            return now
+        return now._replace(index_root=made.root.hex())
 
     def settle(self) -> None:
         """Have on disk what was read here: on PostgreSQL others see an entry before it is, and whoever tells somebody
@@ -272,14 +297,15 @@ class Ledger:
         believed: Callable[[Entry], bool],
         each: Callable[[Entry], object] = lambda _: None,
     ) -> tuple[Verified, Audit]:
-        found = Audit(claims(connection, believed))
+        marks = [*checkpoints]
+        found = Audit(claims(connection, believed), marks)
         texts = kept_texts(connection)
 
         def after(entry: Entry, trail: Trail) -> None:
             found.take(entry, trail)
             each(entry)
 
-        return verified(_rows(connection), checkpoints, texts=texts, kinds=kinds, after=after), found
+        return verified(_rows(connection), marks, texts=texts, kinds=kinds, after=after), found
 
     def oddities(self) -> list[str]:
         """What somebody has added to, altered in or taken from the ledger's table in its database, a sentence each."""
@@ -513,7 +539,8 @@ def _told(error: DBAPIError, shown: str) -> MlgovError:
         return EvidenceError(f"the ledger {shown} is append-only", code="ledger.append_only")
     if "not a database" in text:
         return ConfigurationError(f"the ledger {shown} is not a database", code="ledger.unusable")
-    if any(word in text for word in _ALTERED) or getattr(error.orig, "sqlstate", None) in _ALTERED_STATES:
+    state = sqlstate(error)
+    if state in _ALTERED_STATES if state else any(word in text for word in _ALTERED):
         return EvidenceError(
             f"the ledger {shown} is not as it was made: {line}; trying again does not help: see what `mlgov doctor` "
             "finds in its database",

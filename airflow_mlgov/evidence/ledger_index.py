@@ -107,17 +107,23 @@ def write_nodes(connection: Connection, made: Mapping[bytes, bytes]) -> None:
 
 
 class Audit:
-    """A walk that makes tree and index again from the entries, and holds against them what promotions say.
+    """A walk that makes tree and index again from the entries, and holds against them what promotions and checkpoints
+    say.
 
     :param said: what promotions say of the ledger
+    :param marks: what checkpoints say; those that name no index say nothing here
     """
 
-    def __init__(self, said: Iterable[Claim]) -> None:
-        self.tree, self.newest = HashTree(), IndexMap()
+    def __init__(self, said: Iterable[Claim], marks: Iterable[Head] = ()) -> None:
+        self.tree, self.newest, self._now = HashTree(), IndexMap(), IndexMap()
         """The tree, and the index at the newest of the sizes that a promotion speaks of."""
         self._said: dict[int, list[Claim]] = {}
         for claim in said:
             self._said.setdefault(claim.mark.size, []).append(claim)
+        self._kept_at = max(self._said, default=0)
+        for mark in marks:
+            if mark.index_root:
+                self._said.setdefault(mark.size, []).append(Claim(0, mark))
         self._last = max(self._said, default=0)
         self._marks: dict[str, Mark] = {}
         self._touched: set[str] = set()
@@ -134,15 +140,18 @@ class Audit:
         self._touched.update(keys_of(entry))
         for claim in self._said.get(entry.seq, ()):
             for key in self._touched:
-                self.newest.put(key, self._marks[key])
+                self._now.put(key, self._marks[key])
             self._touched.clear()
-            now = trail.head._replace(index_root=self.newest.root.hex())
-            if claim.mark != now:
+            now = trail.head._replace(index_root=self._now.root.hex())
+            if not now.bears_out(claim.mark) or now.index_root != claim.mark.index_root:
+                who = f"ledger:{claim.seq}" if claim.seq else f"the checkpoint of {claim.mark.origin}"
                 raise EvidenceError(
-                    f"ledger:{claim.seq} is signed over a tree or an index that the first {claim.mark.size} entries do "
+                    f"{who} is signed over a tree or an index that the first {claim.mark.size} entries do "
                     "not have: whoever has its key has helped to hide entries, or it was signed over another ledger",
                     code="index.root_wrong",
                 )
+        if entry.seq == self._kept_at:
+            self.newest = self._now if self._kept_at == self._last else self._now.copy()
 
     def require_kept(self, connection: Connection) -> bool:
         """Refuse a kept tree that is not that of the entries, and a kept index that lacks a node of the newest root

@@ -134,6 +134,8 @@ STEPS: dict[str, tuple[list[str], ...]] = {
 SCHEMA_VERSION = len(STEPS["sqlite"])
 IN_PARTS = {"yield_per": 1000}
 """How one query is read: as an option of the connection it would make a cursor of what is written after it, too."""
+_MAY_NOT = ("42501", "25006")
+"""What PostgreSQL says to whoever has no right to, or may only read."""
 
 
 def file_of(url: URL) -> Path | None:
@@ -197,6 +199,12 @@ def commit(connection: Connection) -> None:
         raise
 
 
+def sqlstate(error: DBAPIError) -> str | None:
+    """PostgreSQL's code of an error, by whichever driver; None where there is none."""
+    found: str | None = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
+    return found
+
+
 def has_ledger(engine: Engine, shown: str) -> bool:
     """Whether a ledger was made in this database, by this package or an earlier one.
 
@@ -210,6 +218,7 @@ def migrate(engine: Engine, shown: str) -> None:
     """Make the tables, or take the steps that are missing, all or none.
 
     :raises ConfigurationError: the schema is newer than this package
+    :raises AccessError: it is older, and this identity may not bring it over
     """
     with engine.connect() as connection:
         if _version(connection, shown) == SCHEMA_VERSION:
@@ -217,11 +226,24 @@ def migrate(engine: Engine, shown: str) -> None:
         connection.rollback()
         begin(connection, write=True)
         version = _version(connection, shown)
-        for number, statements in enumerate(STEPS[connection.dialect.name][version:], version + 1):
-            for statement in statements:
-                connection.exec_driver_sql(statement)
-            connection.execute(_schema.insert().values(version=number))
-        commit(connection)
+        try:
+            for number, statements in enumerate(STEPS[connection.dialect.name][version:], version + 1):
+                for statement in statements:
+                    connection.exec_driver_sql(statement)
+                connection.execute(_schema.insert().values(version=number))
+            commit(connection)
+        except DBAPIError as error:
+            if (
+                not version
+                or (getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)) not in _MAY_NOT
+            ):
+                raise
+            said = str(error.orig).splitlines()[0]
+            raise AccessError(
+                f"the ledger {shown} has schema {version}, and this identity may not bring it to {SCHEMA_VERSION}: "
+                f"{said}; let the owner of its tables run `mlgov ledger rebuild` once",
+                code="ledger.refused",
+            ) from None
 
 
 def _version(connection: Connection, shown: str) -> int:

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from airflow_mlgov.errors import EvidenceError
 from airflow_mlgov.evidence.chain import DOMAIN, GENESIS, Entry, check_history, link, read_envelope
 from airflow_mlgov.evidence.digests import hash_json
-from airflow_mlgov.evidence.ledger_schema import LOCK, begin, commit, table
+from airflow_mlgov.evidence.ledger_schema import LOCK, begin, commit, sqlstate, table
 from airflow_mlgov.evidence.ledger_schema import texts as texts_table
 from airflow_mlgov.evidence.ledger_tree import grow
 
@@ -232,7 +232,7 @@ def _put_by_a_message(connection: Connection, draft: Draft, shown: str) -> Entry
     try:
         _, _, found, _ = _send_prepared(connection, _MESSAGE, values)
     except DBAPIError as error:
-        if _state(error) != _NOT_KEPT:
+        if sqlstate(error) != _NOT_KEPT:
             raise
         number = last_entry(connection)[0] + 1
         check_history(number, draft.statement, lambda at: _head_at(connection, at))
@@ -252,7 +252,7 @@ def _send_prepared(connection: Connection, text: str, values: Mapping[str, Any])
     try:
         return _send(connection, text, values)
     except DBAPIError as error:
-        if _state(error) != _UNPREPARED:
+        if sqlstate(error) != _UNPREPARED:
             raise
     _prepare(connection)
     return _send(connection, text, values)
@@ -262,7 +262,7 @@ def _prepare(connection: Connection) -> None:
     try:
         _send(connection, _PREPARE)
     except DBAPIError as error:
-        if _state(error) != _PREPARED:
+        if sqlstate(error) != _PREPARED:
             raise
 
 
@@ -286,10 +286,6 @@ def _send(connection: Connection, text: str, values: Mapping[str, Any] | None = 
         else:
             held.rollback()
         raise DBAPIError.instance(text, None, error, psycopg.Error, hide_parameters=True) from error
-
-
-def _state(error: DBAPIError) -> str | None:
-    return getattr(error.orig, "sqlstate", None)
 
 
 def _seen_in(statement: Mapping[str, Any]) -> tuple[int | None, str]:

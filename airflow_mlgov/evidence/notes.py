@@ -28,6 +28,8 @@ _MARK = "— "
 _ED25519 = b"\x01"
 COSIGNATURE = b"\x04"
 """What the hash of a witness' key names it by, see ``evidence.witnesses``."""
+_INDEX = "mlgov-index-v1 "
+"""What the line begins with that names the root of the index, after the three that every checkpoint has."""
 NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 """How notes and proofs write one."""
 
@@ -54,6 +56,8 @@ class Note:
     root: str
     """Tree hash, as lower-case hex."""
     signatures: tuple[NoteSignature, ...]
+    index_root: str = ""
+    """Of the index of the entries, as lower-case hex; empty where it names none."""
 
 
 def is_note(text: str) -> bool:
@@ -77,8 +81,8 @@ def read_note(text: str) -> Note:
     signed = lines.removesuffix("\n").split("\n")
     if len(signed) > MAX_SIGNATURES:
         raise _malformed(f"it has {len(signed):,} signatures, and at most {MAX_SIGNATURES} are read")
-    origin, size, root = _read_body(body)
-    return Note(f"{body}\n", origin, size, root, tuple(map(_read_signature, signed)))
+    origin, size, root, index_root = _read_body(body)
+    return Note(f"{body}\n", origin, size, root, tuple(map(_read_signature, signed)), index_root)
 
 
 def open_note(text: str, trust: TrustRoot) -> Head:
@@ -101,7 +105,7 @@ def open_note(text: str, trust: TrustRoot) -> Head:
     if not any("checkpoint" in item.duties for item, _ in known):
         allowed = ", ".join(sorted({word for item, _ in known for word in item.duties}))
         raise EvidenceError(f"signed by a key for {allowed}, which may not sign for checkpoint", code="evidence.duty")
-    return Head(note.size, "", note.root, note.origin)
+    return Head(note.size, "", note.root, note.origin, note.index_root)
 
 
 def note_fits(note: Note, key: Key) -> bool:
@@ -112,7 +116,7 @@ def note_fits(note: Note, key: Key) -> bool:
 
 
 def sign_note(head: Head, signer: Signer, origin: str | None = None) -> str:
-    """What the ledger is, as a signed note.
+    """What the ledger is, as a signed note; with a line more for the root of its index, if that is known.
 
     :param origin: how tools are to know the ledger, such as ``bank.example/models``; its own id if omitted
     :raises ConfigurationError: the signer's key is not Ed25519 (``note.key``), or the origin cannot stand in a note
@@ -121,6 +125,8 @@ def sign_note(head: Head, signer: Signer, origin: str | None = None) -> str:
     name = require_origin(origin or head.origin)
     public = _require_ed25519(signer.public_key)
     text = f"{name}\n{head.size}\n{b64encode(bytes.fromhex(head.root)).decode()}\n"
+    if head.index_root:
+        text += f"{_INDEX}{b64encode(bytes.fromhex(head.index_root)).decode()}\n"
     signature = key_id(name, public) + bytes.fromhex(signer.sign(text.encode()).signature)
     return f"{text}\n{_MARK}{name} {b64encode(signature).decode()}\n"
 
@@ -162,7 +168,7 @@ def require_origin(origin: str) -> str:
     return origin
 
 
-def _read_body(body: str) -> tuple[str, int, str]:
+def _read_body(body: str) -> tuple[str, int, str, str]:
     lines = body.split("\n")
     if len(lines) < 3 or not all(lines):
         raise _malformed("its text is to be three lines or more, none of them empty: origin, size and root")
@@ -172,7 +178,11 @@ def _read_body(body: str) -> tuple[str, int, str]:
     raw = strict_base64(root)
     if raw is None or len(raw) != WIDTH:
         raise _malformed(f"its root is not {WIDTH} bytes in base64")
-    return origin, int(size), raw.hex()
+    named = [line.removeprefix(_INDEX) for line in lines[3:] if line.startswith(_INDEX)]
+    index = b"" if not named else strict_base64(named[0]) or None
+    if len(named) > 1 or index is None or len(index) not in (0, WIDTH):
+        raise _malformed(f"it is to name one root of the index, {WIDTH} bytes in base64")
+    return origin, int(size), raw.hex(), index.hex()
 
 
 def _read_signature(text: str) -> NoteSignature:

@@ -6,6 +6,7 @@ import sqlite3
 import sys
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -13,9 +14,13 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_mlgov.cli import main
-from airflow_mlgov.errors import AccessError, ConfigurationError, EvidenceError
+from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, EvidenceError
+from airflow_mlgov.evidence.chain import link
+from airflow_mlgov.evidence.checkpoints import head_to_keep
 from airflow_mlgov.evidence.ledger import Ledger, open_ledger
+from airflow_mlgov.evidence.ledger_schema import table
 from airflow_mlgov.evidence.signing import TrustRoot, open_signer, sign_statement
+from airflow_mlgov.evidence.verification import believer
 from airflow_mlgov.urls import shown_database
 from tests.codes import raises_code
 from tests.fixtures.postgres import PASSWORD
@@ -317,3 +322,113 @@ def test_postgresql_with_a_trigger_that_refuses_nothing(owner: sa.Engine, envelo
     ours, of_texts = ledger.oddities()
     assert ours == "has the trigger mlgov_ledger_no_change altered"
     assert "mlgov_ledger_texts_no_change" in of_texts
+
+
+# -- who writes there -------------------------------------------------------------------------------------------------
+
+
+def test_postgresql_takes_one_entry_of_a_number(owner: sa.Engine, envelope: str) -> None:
+    """Somebody writes without the lock that writers queue for: of two entries of one number one is kept."""
+    ledger = writer(owner, envelope)
+    last = ledger.get(3)
+    row = {"recorded_at": "2026", "kind": "gate", "subject_digest": "a" * 64, "subject_name": "m"}
+    row["envelope_sha256"] = "b" * 64
+    forged = {**row, "seq": 4, "prev": last.hash, "hash": link(last.hash, 4, row), "envelope": "{}"}
+    with owner.connect().execution_options(isolation_level="READ COMMITTED") as other, ThreadPoolExecutor() as pool:
+        other.execute(table.insert(), forged)
+        answer = pool.submit(ledger.append, envelope)
+        while not other.scalar(sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")):
+            assert not answer.done()
+        other.rollback()
+        assert answer.result(60).seq == 4
+        other.execute(table.insert(), {**forged, "seq": 5, "prev": ledger.get(4).hash})
+        answer = pool.submit(ledger.append, envelope)
+        while not other.scalar(sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")):
+            assert not answer.done()
+        other.commit()
+        with raises_code(DependencyError, "ledger.down", match="duplicate key"):
+            answer.result(60)
+    assert ledger.last()[0] == 5
+    with raises_code(EvidenceError, "ledger.entry_changed", match="entry 5 "):
+        ledger.walk()  # whoever may insert may put in what does not follow, and stops the ledger so
+
+
+@pytest.mark.parametrize("what", ["SELECT", "INSERT"])
+@pytest.mark.parametrize("name", ["mlgov_ledger", "mlgov_ledger_nodes"])
+def test_postgresql_lacks_a_grant(owner: sa.Engine, envelope: str, name: str, what: str) -> None:
+    ledger = writer(owner, envelope)
+    run(owner, f"REVOKE {what} ON {name} FROM {owner.url.database}")
+    with raises_code(AccessError, "ledger.refused", match=f"table {name}"):
+        ledger.append(envelope)
+    run(owner, f"GRANT {what} ON {name} TO {owner.url.database}")
+    assert ledger.append(envelope).seq == 4
+    assert ledger.audit((), (), believer(None))[1]
+
+
+def test_postgresql_grants_too_much(owner: sa.Engine, envelope: str) -> None:
+    """A writer who may update and delete: the ledger and its texts refuse, the tree's nodes are found out."""
+    ledger = writer(owner, envelope)
+    run(owner, f"GRANT UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA public TO {owner.url.database}")
+    with sa.create_engine(owner.url.set(username=owner.url.database), isolation_level="AUTOCOMMIT").connect() as theirs:
+        for statement in (
+            "UPDATE mlgov_ledger SET kind = 'x'",
+            "DELETE FROM mlgov_ledger",
+            "TRUNCATE mlgov_ledger",
+        ):
+            with pytest.raises(sa.exc.DBAPIError, match="append-only"):
+                theirs.exec_driver_sql(statement)
+        theirs.exec_driver_sql("UPDATE mlgov_ledger_nodes SET hash = repeat('0', 64)")
+    assert ledger.append(envelope).seq == ledger.walk().head.size == 4
+    with raises_code(EvidenceError, "tree.node_wrong"):
+        ledger.audit((), (), believer(None))
+    owned = open_ledger(owner.url)
+    owned.rebuild((), believer(None))
+    assert ledger.append(envelope).seq == 5
+    assert ledger.audit((), (), believer(None))[1]
+
+
+def test_postgresql_forgets_what_was_prepared(owner: sa.Engine, envelope: str) -> None:
+    """As behind a pool that hands a session to another server process."""
+    ledger = writer(owner, envelope)
+    ledger.append(envelope)
+    with ledger.beside() as connection:
+        connection.exec_driver_sql("DEALLOCATE ALL")
+    assert ledger.append(envelope).seq == 5
+    ledger.close()
+    assert ledger.append(envelope).seq == 6
+
+
+def test_a_statement_over_an_older_head_is_taken_and_over_another_ledger_refused(
+    owner: sa.Engine, envelope: str, tmp_path: Path
+) -> None:
+    ledger, signer = writer(owner, envelope), open_signer(f"local:{tmp_path / 'k.pem'}", make_key=True)
+    seen = ledger.verify()
+    ledger.append(envelope)
+    assert ledger.attest(make_statement(), signer, seen).seq == 5
+    for other in (seen._replace(head="0" * 64), seen._replace(size=9), seen._replace(size=-1), seen._replace(size=0)):
+        with raises_code(EvidenceError, "ledger.history_rewritten"):
+            ledger.attest(make_statement(), signer, other)
+    assert ledger.walk().head.size == 5
+
+
+def test_postgresql_of_schema_3_for_those_who_may_not_create(owner: sa.Engine, envelope: str, tmp_path: Path) -> None:
+    """It is read and signed as ever; who writes is told that its owner brings it over."""
+    ledger, role = writer(owner, envelope), owner.url.database
+    run(
+        owner,
+        "DROP TABLE mlgov_ledger_nodes, mlgov_ledger_index",
+        "DROP INDEX ix_mlgov_ledger_kind",
+        "DELETE FROM mlgov_ledger_schema WHERE version > 3",
+    )
+    reader = open_ledger(owner.url.set(username=role), create=False)
+    assert reader.walk().head.size == 3
+    assert reader.audit((), (), believer(None))[1] is False
+    assert head_to_keep(reader) == reader.verify()
+    for asked in (lambda: open_ledger(owner.url.set(username=role)), lambda: reader.append(envelope)):
+        with raises_code(AccessError, "ledger.refused", match="schema 3.*permission denied.*mlgov ledger rebuild"):
+            asked()
+    assert reader.verify().size == 3
+    open_ledger(owner.url).rebuild((), believer(None))
+    run(owner, f"GRANT SELECT, INSERT ON mlgov_ledger_nodes, mlgov_ledger_index TO {role}")
+    assert reader.append(envelope).seq == 4
+    assert ledger.audit((), (), believer(None))[1]

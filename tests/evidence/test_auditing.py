@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,26 @@ def test_a_ledger_in_postgresql_is_published_and_walked_since(
     assert (walked.head.size, seen) == (mark.size + 1, [mark.size + 1])
     assert export_tiles(ledger, tmp_path / "log", signer).written >= 2
     ledger.close()
+
+
+def test_a_checkpoint_that_is_not_of_this_ledger(grown: tuple[Ledger, Head], signer: Signer, tmp_path: Path) -> None:
+    """Longer than it, of another ledger of as many entries, and of the log before its first entry."""
+    ledger, mark = grown
+    other = open_ledger(f"sqlite:///{tmp_path / 'other.db'}")
+    for digest in "0123456":
+        other.attest(make_statement(digest=digest * 64), signer)
+    theirs = other.verify()
+    for more in ((), (ledger.verify(),)):
+        for said, code in ((theirs._replace(size=8), "ledger.tail_cut"), (theirs, "checkpoint.differs")):
+            for head in (said, said._replace(head="", origin="bank.example/models")):
+                with raises_code(EvidenceError, code):
+                    walk_since(ledger, head, KINDS, more)
+                with raises_code(EvidenceError, code):
+                    ledger.verify([head, *more])
+    empty = Head(0, "", sha256(b"").hexdigest(), mark.origin)
+    assert walk_since(ledger, empty, KINDS).head.size == ledger.verify([empty]).size == 7
+    with raises_code(EvidenceError, "checkpoint.differs"):
+        ledger.verify([empty._replace(root="0" * 64)])
 
 
 CHANGES: dict[str, tuple[str, str]] = {

@@ -1,6 +1,8 @@
 """Checkpoints as signed notes: of the form that others read, by the right key, and held against the ledger."""
 
 from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,10 +11,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from securesystemslib.signer import CryptoSigner, SSlibKey
 
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
-from airflow_mlgov.evidence.checkpoints import heads_at, open_checkpoint, write_checkpoint
+from airflow_mlgov.evidence.checkpoints import head_to_keep, heads_at, open_checkpoint, write_checkpoint
+from airflow_mlgov.evidence.index_map import IndexMap
 from airflow_mlgov.evidence.ledger import Ledger, open_ledger
+from airflow_mlgov.evidence.ledger_index import read_nodes
 from airflow_mlgov.evidence.notes import MAX_SIGNATURES, key_id, read_note, sign_note, verifier_key
 from airflow_mlgov.evidence.signing import TrustRoot
+from airflow_mlgov.evidence.verification import believer
 from tests.codes import raises_code
 from tests.fixtures.shell import Run
 from tests.worlds.statements import make_statement
@@ -54,6 +59,30 @@ def test_a_note_is_three_lines_and_a_signature_over_them(filled: Ledger, signer)
     assert signed[:4] == key_id(name, kind_and_key[1:])
     Ed25519PublicKey.from_public_bytes(kind_and_key[1:]).verify(signed[4:], f"{body}\n".encode())
     assert sign_note(now, signer).startswith(f"{now.origin}\n3\n")
+
+
+def test_a_note_names_the_index_where_it_is_kept(filled: Ledger, signer, trust: TrustRoot, tmp_path: Path) -> None:
+    """It is that of a walk, it holds while the ledger grows, and the auditor finds one that is another."""
+    now = head_to_keep(filled)
+    assert now == filled.verify()._replace(index_root=filled.walk().index().root.hex())
+    text = sign_note(now, signer)
+    assert text.split("\n")[3] == f"mlgov-index-v1 {b64encode(bytes.fromhex(now.index_root)).decode()}"
+    mark = open_checkpoint(text, trust)
+    assert mark == now._replace(head="")
+    filled.attest(make_statement(digest="d" * 64), signer)
+    assert filled.audit((), [mark], believer(None))[0].head.size == 4
+    kept = IndexMap(bytes.fromhex(mark.index_root), partial(read_from, filled))
+    assert kept.get(f"digest:{'a' * 64}").total == 1
+    for other in (mark._replace(index_root="0" * 64), mark._replace(size=4, root=filled.verify().root)):
+        with raises_code(EvidenceError, "index.root_wrong", match="the checkpoint of"):
+            filled.audit((), [open_checkpoint(sign_note(other, signer), trust)], believer(None))
+    read_only = open_ledger(f"sqlite:///file:{tmp_path / 'ledger.db'}?mode=ro&uri=true", create=False)
+    assert head_to_keep(read_only) == filled.verify()
+
+
+def read_from(ledger: Ledger, names: Sequence[bytes]) -> dict[bytes, bytes]:
+    with ledger.reading() as connection:
+        return read_nodes(connection, names)
 
 
 @pytest.mark.parametrize("origin", [None, "bank.example/models"])
@@ -132,6 +161,9 @@ LINE = f"— l {b64encode(bytes(68)).decode()}\n"
     [
         f"l\n3\n{ROOT}\n\n{LINE[:-1]}",
         f"l\n3\n{ROOT}\n{LINE}",
+        f"l\n3\n{ROOT}\nmlgov-index-v1 {ROOT[:-4]}\n\n{LINE}",
+        f"l\n3\n{ROOT}\nmlgov-index-v1 \n\n{LINE}",
+        f"l\n3\n{ROOT}\nmlgov-index-v1 {ROOT}\nmlgov-index-v1 {ROOT}\n\n{LINE}",
         f"l\n3\n\n{LINE}",
         f"l\n03\n{ROOT}\n\n{LINE}",
         f"l\n-3\n{ROOT}\n\n{LINE}",

@@ -31,7 +31,7 @@ func fail(err error) {
 	}
 }
 
-// opened verifies a note and takes its three lines apart.
+// opened verifies a note and takes its first three lines apart; what follows them is for whoever knows it.
 func opened(text []byte, key string) (origin string, tree tlog.Tree, err error) {
 	verifier, err := note.NewVerifier(key)
 	if err != nil {
@@ -42,8 +42,8 @@ func opened(text []byte, key string) (origin string, tree tlog.Tree, err error) 
 		return "", tree, err
 	}
 	lines := strings.Split(signed.Text, "\n")
-	if len(lines) != 4 || lines[3] != "" {
-		return "", tree, fmt.Errorf("not three lines: %q", signed.Text)
+	if len(lines) < 4 || lines[len(lines)-1] != "" {
+		return "", tree, fmt.Errorf("fewer than three lines: %q", signed.Text)
 	}
 	if tree.N, err = strconv.ParseInt(lines[1], 10, 64); err != nil {
 		return "", tree, err
