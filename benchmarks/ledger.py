@@ -207,19 +207,20 @@ def _result(name: str, digest: str, number: int) -> Any:
 def _fill(ledger: Ledger, signer: Any, size: int) -> None:
     """With results of other models, 40 each, until it has so many entries."""
     from airflow_mlgov.evidence.chain import link, read_envelope
+    from airflow_mlgov.evidence.digests import canonical_json
     from airflow_mlgov.evidence.ledger_schema import table
     from airflow_mlgov.evidence.ledger_tree import grow
     from airflow_mlgov.evidence.signing import sign_statement
 
     signed = json.loads(sign_statement(_result("NAME", "0" * 64, 0).as_json(), signer))
-    text = json.dumps(_result("NAME", "0" * 64, 0).as_json())
+    text = canonical_json(_result("NAME", "0" * 64, 0).as_json()).decode()
 
     def rows() -> Iterator[dict[str, Any]]:
         at, prev = ledger.last()
         for seq in range(at + 1, size + 1):
             name, digest = f"model_{seq // RESULTS}", hashlib.sha256(str(seq // RESULTS).encode()).hexdigest()
             said = text.replace("NAME", name).replace("0" * 64, digest)
-            envelope = json.dumps(signed | {"payload": b64encode(said.encode()).decode()})
+            envelope = canonical_json(signed | {"payload": b64encode(said.encode()).decode()}).decode()
             bound = {
                 **read_envelope(envelope)[0],
                 "recorded_at": "2026-01-01T00:00:00+00:00",

@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64decode
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
+from json.encoder import encode_basestring
 from typing import Any, NamedTuple, Self
 
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
-from airflow_mlgov.evidence.digests import hash_json, parse_json
+from airflow_mlgov.evidence.digests import parse_json
 from airflow_mlgov.evidence.index_map import NOTHING, IndexMap, Mark
 from airflow_mlgov.evidence.merkle import MerkleRoot
 from airflow_mlgov.evidence.statements import CLASSES
 
 DOMAIN = b"\x01mlgov-ledger-v1\x00"
 """What the hash of an entry begins with."""
+_BOUND = ("envelope_sha256", "kind", "recorded_at", "subject_digest", "subject_name")
+"""Columns that an entry's hash binds besides its number and the hash before."""
 GENESIS = "0" * 64
 """What stands as ``prev`` in the first entry."""
 Texts = Mapping[str, tuple[str, str]]
@@ -226,10 +230,14 @@ def link(prev: str, seq: int, row: Mapping[str, str]) -> str:
     """The hash of an entry.
 
     :param row: its other columns but ``hash`` and ``envelope``
+    :raises EvidenceError: one of them cannot stand in UTF-8
     """
-    return hashlib.sha256(
-        DOMAIN + bytes.fromhex(prev) + seq.to_bytes(8, "big") + bytes.fromhex(hash_json(row))
-    ).hexdigest()
+    said = ",".join(f"{encode_basestring(name)}:{encode_basestring(row[name])}" for name in sorted(row))
+    try:
+        bound = hashlib.sha256(f"{{{said}}}".encode()).digest()  # as digests.canonical_json has it
+    except UnicodeEncodeError as error:
+        raise EvidenceError(f"evidence must be plain finite JSON: {error}", code="json.not_plain") from error
+    return hashlib.sha256(DOMAIN + bytes.fromhex(prev) + seq.to_bytes(8, "big") + bound).hexdigest()
 
 
 def read_envelope(envelope: str) -> tuple[dict[str, str], dict[str, Any]]:
@@ -238,7 +246,7 @@ def read_envelope(envelope: str) -> tuple[dict[str, str], dict[str, Any]]:
     :raises EvidenceError: it is not an envelope with a statement of a known kind
     """
     try:
-        statement = parse_json(b64decode(parse_json(envelope)["payload"], validate=True))
+        statement = parse_json(_unwrapped(parse_json(envelope)["payload"]))
         (subject,) = statement["subject"]
         index = {
             "kind": CLASSES[statement["predicateType"]].kind,
@@ -252,6 +260,12 @@ def read_envelope(envelope: str) -> tuple[dict[str, str], dict[str, Any]]:
             f"not an envelope with a statement of ours: {error!r}", code="envelope.malformed"
         ) from error
     return index, statement
+
+
+def _unwrapped(payload: str) -> bytes:
+    """The bytes in Base64, strictly."""
+    found = a2b_base64(payload)
+    return found if b2a_base64(found, newline=False) == payload.encode() else b64decode(payload, validate=True)
 
 
 def walk(entries: Iterable[Entry], checkpoints: Iterable[Head] = (), *, withheld: bool = False) -> Head:
@@ -289,8 +303,9 @@ class Trail:
 
     def skip(self, hash_: str) -> None:
         """The next entry, by its hash alone."""
-        self.tree.add(bytes.fromhex(hash_))
-        self.heads += bytes.fromhex(hash_)
+        own = bytes.fromhex(hash_)
+        self.tree.add(own)
+        self.heads += own
         self.origin, self.prev = self.origin or f"mlgov-ledger/{hash_[:16]}", hash_
 
     def confirm(self, entry: Entry) -> Entry:
@@ -338,7 +353,8 @@ def follow(
         state.take(entry, withheld)
         if after is not None:
             after(entry, state)
-        _hold(state, expected)
+        if expected:
+            _hold(state, expected)
     if expected:
         size = max(expected)
         raise EvidenceError(
@@ -381,9 +397,7 @@ def _check_entry(entry: Entry, seq: int, prev: str, withheld: bool) -> dict[str,
         raise EvidenceError(f"ledger entry {seq} is missing: the next one is {entry.seq}", code="ledger.entry_missing")
     if entry.prev != prev:
         raise EvidenceError(f"ledger entry {seq} does not follow from the one before it", code="ledger.chain_broken")
-    row = asdict(entry)
-    for name in ("seq", "prev", "hash", "envelope"):
-        del row[name]
+    row = {name: getattr(entry, name) for name in _BOUND}
     if not all(isinstance(value, str) for value in row.values()) or entry.hash != link(prev, seq, row):
         raise EvidenceError(f"ledger entry {seq} was changed after it was written", code="ledger.entry_changed")
     if withheld and not entry.envelope:

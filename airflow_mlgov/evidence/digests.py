@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -102,6 +103,9 @@ def parse_json(text: str | bytes) -> Any:
 
     :raises EvidenceError: it is not JSON, or it is ambiguous
     """
+    found = _read_at_once(text)
+    if found is not None:
+        return found
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         keys = [key for key, _ in pairs]
@@ -122,3 +126,18 @@ def parse_json(text: str | bytes) -> Any:
         raise EvidenceError(f"not JSON: {error}", code="json.malformed") from error
     except RecursionError as error:
         raise EvidenceError("the JSON is nested too deeply", code="json.too_deep") from error
+
+
+def _read_at_once(text: str | bytes) -> Any:
+    """JSON by pydantic's reader in Rust, where that is loaded already. What it writes again byte for byte repeats no
+    key and holds no NaN; of any other text None, which :func:`parse_json` then reads itself."""
+    core = sys.modules.get("pydantic_core")
+    read, write = getattr(core, "from_json", None), getattr(core, "to_json", None)
+    if read is None or write is None:
+        return None
+    try:
+        raw = text.encode() if isinstance(text, str) else text
+        found = read(raw, allow_inf_nan=False)
+        return found if write(found, inf_nan_mode="null") == raw else None
+    except ValueError:  # not JSON, nested too deeply, or of what Rust cannot hold
+        return None

@@ -61,13 +61,15 @@ from airflow_mlgov.evidence.ledger_watch import look
 from airflow_mlgov.evidence.ledger_writing import Draft, find, flush, kept_texts, last_entry, put, shares_flush
 from airflow_mlgov.evidence.signing import sign_statement
 from airflow_mlgov.evidence.statements import LedgerMark, Signed, Typed
-from airflow_mlgov.progress import counted, followed
+from airflow_mlgov.progress import counted
 from airflow_mlgov.urls import database_url, shown_database
 
 if TYPE_CHECKING:
     from securesystemslib.signer import Signer
 
 _POLL_SECONDS = 0.2
+_MANY = 1_000
+"""Entries of a walk, from which on a quicker reader of JSON is worth its import."""
 
 
 class Ledger:
@@ -411,10 +413,12 @@ def open_ledger(url: str | URL, timeout: float = 10.0, *, create: bool = True) -
 
 
 def _rows(connection: Connection, first: int = 0) -> Iterator[Entry]:
-    total = max(0, last_entry(connection)[0] - first) if followed() else 0
-    query = sa.select(table).order_by(table.c.seq)
+    total = max(0, last_entry(connection)[0] - first)
+    if total >= _MANY:
+        import pydantic_core  # noqa: F401 - by which digests.parse_json reads quickly
+    query = sa.select(*(table.c[name] for name in Entry.__dataclass_fields__)).order_by(table.c.seq)
     rows = connection.execute(query.where(table.c.seq >= first) if first else query, execution_options=IN_PARTS)
-    return counted((Entry(**row) for row in rows.mappings()), "ledger entries", total)
+    return counted((Entry(*row) for row in rows), "ledger entries", total)
 
 
 @contextmanager

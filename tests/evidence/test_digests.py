@@ -1,8 +1,14 @@
+import json
 import os
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
+import pydantic_core
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
 from airflow_mlgov.evidence.digests import canonical_json, hash_file, hash_tree, parse_json
@@ -81,3 +87,73 @@ def test_canonical_json_is_one_form_and_finite() -> None:
             canonical_json({"a": value})
     with raises_code(EvidenceError, "json.too_deep"):
         parse_json("[" * 200_000)
+
+
+def read_slowly(text: str) -> Any:
+    """Without pydantic's reader; the error's code where it is refused."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "pydantic_core", None)
+        return read(text)
+
+
+def read(text: str) -> Any:
+    try:
+        return repr(parse_json(text))
+    except EvidenceError as error:
+        return error.code
+
+
+class Raw(str):
+    """What stands in an object."""
+
+
+def pairs(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Objects as text, which may give a key twice."""
+    said = st.lists(st.tuples(st.sampled_from(["a", "b", "é"]), inner), max_size=3)
+    return said.map(lambda items: Raw(",".join(f"{json.dumps(key)}:{written(value)}" for key, value in items)))
+
+
+def written(value: Any) -> str:
+    if isinstance(value, Raw):
+        return f"{{{value}}}"
+    if isinstance(value, list):
+        return f"[{','.join(map(written, value))}]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner) | pairs(inner)
+)
+
+
+@given(VALUES)
+def test_json_is_read_alike_whatever_reads_it(value: Any) -> None:
+    assert pydantic_core.__name__ in sys.modules
+    text = written(value)
+    assert read(text) == read_slowly(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1e999",
+        "-0",
+        "1E5",
+        "1.0",
+        "12345678901234567890123",
+        "[1,]",
+        '"\\ud800"',
+        '"\\u00e9"',
+        "\ufeff1",
+        "[" * 500,
+        '{"a":1,"a":1}',
+        "NaN",
+        '{"a":-Infinity}',
+        '"\x01"',
+        " 1",
+        '{"a":{"b":1,"b":2}}',
+        "9" * 5000,
+    ],
+)
+def test_json_that_two_readers_could_read_otherwise(text: str) -> None:
+    assert read(text) == read_slowly(text)
