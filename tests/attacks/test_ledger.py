@@ -13,10 +13,12 @@ import pytest
 from airflow_mlgov.errors import EvidenceError
 from airflow_mlgov.evidence.chain import Head
 from airflow_mlgov.evidence.checkpoints import make_checkpoint, open_checkpoint
+from airflow_mlgov.evidence.proven import ProvenLedger
 from airflow_mlgov.evidence.signing import TrustRoot, open_signer
 from airflow_mlgov.evidence.statements import GateStatement
+from airflow_mlgov.evidence.verification import believer
 from airflow_mlgov.registry.protocol import ModelVersion
-from airflow_mlgov.release.explanation import replay_all
+from airflow_mlgov.release.explanation import explain, replay_all
 from airflow_mlgov.release.timeline import Dossier, evidence_for
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome
 from tests.codes import raises_code
@@ -98,7 +100,7 @@ def test_an_envelope_kept_under_another_subject(owned: Guarded, second: ModelVer
 def test_an_entry_put_in_between(owned: Guarded, second: ModelVersion) -> None:
     forged = forged_pass(owned, second)
     rewrite(owned, lambda rows: [*rows[:3], forged, *rows[3:-1]])
-    owned.broken(second, "ledger.history_rewritten")
+    owned.broken(second, "ledger.history_rewritten", by_proofs="tree.root_wrong")
 
 
 def test_an_entry_signed_with_a_key_of_ones_own(owned: Guarded, second: ModelVersion) -> None:
@@ -123,7 +125,16 @@ def test_a_row_edited_or_replaced_in_place(owned: Guarded, second: ModelVersion)
         raw.execute("UPDATE mlgov_ledger SET recorded_at = '2020-01-01' WHERE seq = 2")
         raw.commit()
     assert owned.ledger.oddities() == ["lacks the trigger mlgov_ledger_no_update"]
-    owned.broken(second, "ledger.entry_changed", "entry 2 ")
+    first, proven = owned.registry.resolve(f"{owned.model}/1"), ProvenLedger(owned.ledger, owned.trust)
+    owned.broken(first, "ledger.entry_changed", "entry 2 ")
+    for how in (False, True):
+        with raises_code(EvidenceError, "ledger.entry_changed", match="entry 2 "):
+            owned.promote(second, proven=how)
+    # that it was never promoted does not depend on the row, which only a walk finds then
+    answer = explain(owned.registry, second, proven, owned.trust)
+    assert [code for code, _ in answer.reasons] == ["promotion.missing"]
+    with raises_code(EvidenceError, "ledger.entry_changed", match="entry 2 "):
+        owned.ledger.audit((), (), believer(owned.trust))
 
 
 def test_the_fail_left_out_of_the_index_that_finds_it(owned: Guarded, second: ModelVersion) -> None:
@@ -209,7 +220,7 @@ def test_a_cut_tail_is_found_by_a_checkpoint_that_was_kept_elsewhere(
 
 
 def test_a_checkpoint_that_was_forged(owned: Guarded) -> None:
-    stranger = open_signer(f"local:{owned.folder / 'stranger.pem'}", make_key=True)
+    stranger = open_signer(f"local:{owned.folder / 'stranger.pem'}")
     for signer in (stranger, owned.signer("promotion")):
         forged = make_checkpoint(owned.ledger, signer, owned.context())
         with pytest.raises(EvidenceError, match=r"not in the trust root|may not sign for checkpoint"):
@@ -227,7 +238,7 @@ def forged_pass(guarded: Guarded, version: ModelVersion) -> dict[str, Any]:
     bound = Bound(0.8, 1.25)
     checks = (Check("demographic_parity_ratio[sex]", Outcome.PASS, 1.0, bound),)
     statement = GateStatement.of(GateResult("fairness", guarded.registry.subject(version), checks), guarded.context())
-    entry = guarded.ledger.attest(statement, open_signer(f"local:{guarded.folder / 'stranger.pem'}", make_key=True))
+    entry = guarded.ledger.attest(statement, open_signer(f"local:{guarded.folder / 'stranger.pem'}"))
     return asdict(entry)
 
 

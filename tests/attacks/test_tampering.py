@@ -211,7 +211,8 @@ def test_every_column_in_the_database(bundle: Bundle, column: str, tmp_path: Any
     spoilt: Any = -7 if column == "seq" else "f" * 64
     rewrite(owned, lambda rows: [*rows[:index], {**rows[index], column: spoilt}, *rows[index + 1 :]], relink=False)
     found = {"seq": "ledger.entry_missing", "prev": "ledger.chain_broken"}.get(column, "ledger.entry_changed")
-    owned.broken(owned.registry.resolve(f"{owned.model}/1"), found)
+    proven = "index.entry_hidden" if column == "subject_digest" else "ledger.entry_changed"
+    owned.broken(owned.registry.resolve(f"{owned.model}/1"), found, by_proofs=proven)
 
 
 def test_every_row_removed_or_doubled(bundle: Bundle) -> None:

@@ -8,10 +8,12 @@ import pytest
 
 from airflow_mlgov.errors import EvidenceError, PromotionRefused
 from airflow_mlgov.evidence.chain import Entry
+from airflow_mlgov.evidence.proven import ProvenLedger
 from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.evidence.statements import ApprovalStatement, DecisionStatement, GateStatement, Person
 from airflow_mlgov.evidence.verification import collect, only
 from airflow_mlgov.registry.protocol import ModelVersion
+from airflow_mlgov.release.explanation import explain
 from airflow_mlgov.results import Bound, Check, GateResult, Outcome, Subject
 from airflow_mlgov.vault.policy import key_name
 from airflow_mlgov.vault.transit import TransitSigner
@@ -132,16 +134,21 @@ class Guarded(Governed):
         assert self.decisions()[signed:] == [(version.version, codes)]
         return codes
 
-    def broken(self, version: ModelVersion, code: str, where: str = "") -> None:
-        """Neither a promotion nor an explanation gets past the ledger's chain; nothing in MLflow moves.
+    def broken(self, version: ModelVersion, code: str, where: str = "", *, by_proofs: str = "") -> None:
+        """Neither a promotion nor an explanation gets past the ledger, walked or read by proofs; nothing in MLflow
+        moves.
 
         :param where: the entry that is named
+        :param by_proofs: the code where the ledger is read by proofs, if that is another
         """
-        before = self.places()
-        with raises_code(EvidenceError, code, match=where):
-            self.promote(version)
-        with raises_code(EvidenceError, code, match=where):
-            self.explain(self.now(version))
+        before, now = self.places(), self.now(version)
+        walked = (False, self.ledger, code, where)
+        proven = (True, ProvenLedger(self.ledger, self.trust), by_proofs or code, "" if by_proofs else where)
+        for how, records, expected, named in (walked, proven):
+            with raises_code(EvidenceError, expected, match=named):
+                self.promote(version, proven=how)
+            with raises_code(EvidenceError, expected, match=named):
+                explain(self.registry, now, records, self.trust)
         assert self.places() == before
 
     def unfit(self, version: ModelVersion, **given: Any) -> set[str]:
