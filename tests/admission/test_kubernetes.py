@@ -28,9 +28,15 @@ def objects(name: str) -> list[dict[str, Any]]:
 
 
 WORKER = {item["kind"]: item for item in objects("governance-worker.yaml")}
+CONFIG = {
+    item["metadata"]["name"]: item["data"] for item in objects("governance-worker.yaml") if item["kind"] == "ConfigMap"
+}
 POD = WORKER["Deployment"]["spec"]["template"]["spec"]
 (CONTAINER,) = POD["containers"]
-ENVIRONMENT = {item["name"]: item["value"] for item in CONTAINER["env"]}
+ENVIRONMENT = {
+    **CONFIG[CONTAINER["envFrom"][0]["configMapRef"]["name"]],
+    **{item["name"]: item["value"] for item in CONTAINER["env"]},
+}
 CHART = objects(VALUES)[0]
 
 
@@ -52,7 +58,7 @@ def test_the_worker_has_an_identity_for_vault_and_for_nothing_else() -> None:
     (source,) = token["projected"]["sources"]
     assert source["serviceAccountToken"]["audience"] == "vault"
 
-    connections = json.loads(WORKER["ConfigMap"]["data"]["connections.json"])
+    connections = json.loads(CONFIG["mlgov-connections"]["connections.json"])
     assert not [name for name, item in connections.items() if item.get("password")]
     vault = connections[ENVIRONMENT["AIRFLOW__MLGOV__VAULT_CONN_ID"]]["extra"]
     (mounted,) = [item["mountPath"] for item in CONTAINER["volumeMounts"] if item["name"] == "vault-token"]
