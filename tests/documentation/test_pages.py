@@ -204,7 +204,7 @@ SITUATIONS = {
             "## mlgov ledger add": scanned,
             "## mlgov trust add": a_key_to_end,
         },
-        {**IS_ASKED, "--out suite.json": "--out proposed.json"},
+        {**IS_ASKED, "--out suite.json": "--out proposed.json", "--out evidence.zip": "--out exported.zip"},
     ),
     "docs/admission.md": Page({"": on_one_machine}),
     "docs/board.md": Page({"": boarding}),
