@@ -473,6 +473,7 @@ MEANINGS: Mapping[str, str] = {
     "witness.key": "A key is none that a witness publishes for its cosignatures.",
     "witness.quorum": "More witnesses are asked for than are named, none, or one is named twice.",
     "word.lookalike": "A word holds a sign that only looks like one of ASCII: a typographic quote or dash, a letter.",
+    "worker.forgeable": "A model of tier high was to be worked on where an answer could be forged.",
     "worker.other_duties": "A model of tier high was to be worked on where other duties could be signed for too.",
 }
 """Code of an error -> what is wrong, in general; the error's message names the thing and the mend."""

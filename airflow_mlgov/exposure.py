@@ -90,15 +90,21 @@ def signable(duties: Iterable[str]) -> Iterator[tuple[str, str]]:
             yield duty, by
 
 
-def require_own_duty(duty: str, model: ModelPolicy | None) -> None:
-    """Refuse a model of tier high where this worker could sign for another duty than the task's own.
+def require_own_worker(duty: str, model: ModelPolicy | None) -> None:
+    """Refuse a model of tier high where an answer could be forged, or where this worker could sign for another duty
+    than the task's own.
 
-    :raises ConfigurationError: it could (``worker.other_duties``)
+    :raises ConfigurationError: it could (``worker.forgeable``, ``worker.other_duties``)
     """
     if model is None or model.tier != HIGH:
         return
     from airflow_mlgov.evidence.signing import duties
 
+    if found := exposures():
+        why = "; ".join(f"{problem}: {mend}" for problem, mend in found)
+        raise ConfigurationError(
+            f"{model.name} is of tier high, and an answer could be forged here: {why}", code="worker.forgeable"
+        )
     others = list(signable(other for other in duties() if other != duty))
     if others:
         shown = "; ".join(f"{other} by {by}" for other, by in others[:3])

@@ -681,7 +681,7 @@ def _airflow(governance: Duty) -> Iterator[Finding]:
     for message, mend in found:
         mend += ". What counts is what a worker sees: run mlgov doctor there"
         if high:
-            yield _problem(f"{message}; so the approval of {', '.join(high)} (tier high) refuses to ask here", mend)
+            yield _problem(f"{message}; so tasks of {', '.join(high)} (tier high) are refused here", mend)
         else:
             yield _warning(message, mend)
     if not found:

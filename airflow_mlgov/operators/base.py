@@ -21,7 +21,7 @@ from airflow_mlgov.assets import tell_verdict, with_outlet
 from airflow_mlgov.configuration import option
 from airflow_mlgov.duty import Duty
 from airflow_mlgov.errors import ConfigurationError, DependencyError, MlgovError, told
-from airflow_mlgov.exposure import require_own_duty
+from airflow_mlgov.exposure import require_own_worker
 from airflow_mlgov.hooks.object_store import stored
 from airflow_mlgov.hooks.warehouse import require_one_baseline, require_one_source, source_at
 from airflow_mlgov.operators._arguments import arguments_of, described, settings_of
@@ -274,7 +274,7 @@ class GateOperator(BaseGateOperator):
         from airflow_mlgov.gates.strictness import held_to, limits_of
         from airflow_mlgov.governance.rulebook import Packs
 
-        require_own_duty(self.gate, self.policy)
+        require_own_worker(self.gate, self.policy)
         given = {name: value for name, value in self.settings.items() if value != ""}
         settings, bounds = held_to(self.spec, self.policy, given, getattr(self, "bounds", None) or {}, "the DAG")
         ceiling = {"memory_limit": option("memory_limit"), "time_limit": option("time_limit")}

@@ -18,7 +18,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param
 
 from airflow_mlgov.duty import Duty, requester
-from airflow_mlgov.exposure import HIGH, exposures, require_own_duty, simple_auth_manager
+from airflow_mlgov.exposure import require_own_worker, simple_auth_manager
 from airflow_mlgov.operators._lineage import Flow, TellsLineage, asked, model_named
 from airflow_mlgov.operators._links import EvidenceLink, ModelLink
 from airflow_mlgov.operators._telling import pages_of
@@ -139,7 +139,7 @@ class FormOperator(TellsLineage, ApprovalOperator):  # type: ignore[misc]  # Air
 
         with task_errors():
             case = self._case(context)
-            self._refuse_where_forgeable(case)
+            require_own_worker(self.duty, self.governance.required_policy().model(case.model.name))
             done = self.result(case, context)
             if done is None:  # nobody is asked for an answer that could not be signed
                 duty = self.governance
@@ -214,13 +214,6 @@ class FormOperator(TellsLineage, ApprovalOperator):  # type: ignore[misc]  # Air
         if not getattr(self, "assigned_users", None) and simple_auth_manager():
             self.assigned_users = [{"id": name, "name": name} for name in sorted(form.people)]
         super().execute(context)
-
-    def _refuse_where_forgeable(self, case: Case) -> None:
-        governed = self.governance.required_policy().model(case.model.name)
-        if governed.tier == HIGH and (found := exposures()):
-            why = "; ".join(f"{problem}: {mend}" for problem, mend in found)
-            raise final(f"{case.model.name} is of tier high, and an answer could be forged here: {why}")
-        require_own_duty(self.duty, governed)
 
     def _say_that_nobody_answered(self, context: Context) -> None:
         from airflow_mlgov.notifications import approval_page, notify

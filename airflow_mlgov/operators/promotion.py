@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow_mlgov.assets import tell_promotion, with_outlet
 from airflow_mlgov.duty import Duty, requester
 from airflow_mlgov.errors import PromotionRefused
-from airflow_mlgov.exposure import require_own_duty
+from airflow_mlgov.exposure import require_own_worker
 from airflow_mlgov.operators._lineage import Flow, TellsLineage, model_named, moved
 from airflow_mlgov.operators._links import EvidenceLink, ModelLink
 from airflow_mlgov.operators._telling import count, pages_of, timed, told_how_far
@@ -61,7 +61,7 @@ class PromoteModelOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  #
             desk = duty.desk(context)
             version = desk.registry.resolve(self.model)
             self.pages = pages_of(version, desk.registry)
-            require_own_duty("promotion", desk.policy.model(version.name))
+            require_own_worker("promotion", desk.policy.model(version.name))
             try:
                 with told_how_far("the bytes are hashed, the evidence is verified"):
                     done = promote(desk, version, self.target, requesters=requester(context))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_mlgov.duty import Duty
+from airflow_mlgov.exposure import require_own_worker
 from airflow_mlgov.operators._lineage import TellsLineage, found_wrong
 from airflow_mlgov.operators._telling import told_how_far
 from airflow_mlgov.operators.base import final, several, task_errors
@@ -59,10 +60,12 @@ class ReconcileRegistryOperator(TellsLineage, BaseOperator):  # type: ignore[mis
         with task_errors():
             duty = Duty("reconcile", self.mlflow_conn_id)
             desk = duty.desk(context)
+            models = None if self.models is None else several(self.models)
+            if self.revert:
+                for name in desk.policy.models if models is None else models:
+                    require_own_worker(duty.name, desk.policy.models.get(name))
             with told_how_far("the bytes are hashed, the evidence is verified"):
-                result = reconcile(
-                    desk, revert=self.revert, models=None if self.models is None else several(self.models)
-                )
+                result = reconcile(desk, revert=self.revert, models=models)
         wrong = [(item.code, str(item)) for item in result.open]
         evidence = [item.reference for item in result.open if item.reference]
         self.flow = partial(found_wrong, [item.model for item in result.open], wrong, duty, evidence)

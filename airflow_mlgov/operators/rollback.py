@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_mlgov.assets import tell_promotion, with_outlet
 from airflow_mlgov.duty import Duty
+from airflow_mlgov.exposure import require_own_worker
 from airflow_mlgov.operators._lineage import Flow, TellsLineage, model_named, moved
 from airflow_mlgov.operators._links import EvidenceLink
 from airflow_mlgov.operators._telling import told_how_far
@@ -64,6 +65,7 @@ class RollbackModelOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  
         with task_errors():
             duty = Duty("promotion", self.mlflow_conn_id)
             desk = duty.desk(context)
+            require_own_worker(duty.name, desk.policy.models.get(self.model))
             to = str(self.version) if self.version else None
             with told_how_far("the bytes are hashed, the evidence is verified"):
                 done = roll_back(desk, self.model, self.target, reason=self.reason, to=to)

@@ -1,8 +1,11 @@
-"""A worker that could forge an approval does not ask for one where the policy's tier is high."""
+"""A worker that could forge an approval, or sign for another duty, works on no model of tier high."""
 
 import pytest
 
 from airflow_mlgov.operators.performance import PerformanceGateOperator
+from airflow_mlgov.operators.promotion import PromoteModelOperator
+from airflow_mlgov.operators.reconcile import ReconcileRegistryOperator
+from airflow_mlgov.operators.rollback import RollbackModelOperator
 from tests.worlds.release import Release, gated
 
 SECRET = "geheim-" * 8
@@ -71,3 +74,34 @@ def test_tier_high_asks_only_where_nobody_can_be_impersonated(
 
     tier(release, "medium")
     assert release.ask().state == "awaiting_input"
+
+
+@pytest.mark.parametrize("duty", ["performance", "promotion", "rollback", "reconcile"])
+def test_no_duty_works_on_tier_high_where_answers_could_be_forged(
+    release: Release, monkeypatch: pytest.MonkeyPatch, duty: str
+) -> None:
+    release.register()
+    tier(release, "high")
+    only(release, "promotion" if duty == "rollback" else duty)
+    data = str(release.folder / "good.parquet")
+    task = {
+        "performance": lambda: PerformanceGateOperator(task_id="gate", model=release.ref("1"), data=data),
+        "promotion": lambda: PromoteModelOperator(task_id="promote", model=release.ref("1"), target="production"),
+        "rollback": lambda: RollbackModelOperator(
+            task_id="back", model=release.model, target="production", reason="worse"
+        ),
+        "reconcile": lambda: ReconcileRegistryOperator(task_id="reconcile", revert=True),
+    }[duty]
+    assert "worker." not in str(release.run(task()).error)
+
+    monkeypatch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", SECRET)
+    before = release.ledger.last()
+    end = release.run(task())
+    assert end.state == "failed"
+    assert "[worker.forgeable]" in str(end.error)
+    assert "run tasks on workers of their own" in str(end.error)
+    assert SECRET not in str(end.error)
+    assert release.ledger.last() == before, "nothing was signed"
+
+    tier(release, "medium")
+    assert "worker." not in str(release.run(task()).error)
