@@ -10,8 +10,6 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-import yaml
-
 _DOUBLE, _SINGLE, _DASHES = "“”„‟«»″‶＂", "‘’‚‛‹›′‵＇", "‐‑‒–—―−﹘﹣－"
 _LETTERS = dict(
     zip("аеорсухіјѕһԁԛԝАВЕКМНОРСТУХЅІЈΑΒΕΖΗΙΚΜΝΟΡΤΥΧο", "aeopcyxijshdqwABEKMHOPCTYXSIJABEZHIKMNOPTYXo", strict=True)
@@ -64,6 +62,8 @@ def in_yaml(text: str) -> Iterator[tuple[int, str, str]]:
     """Line, word and why, of the words without quotes in a YAML text that are not what they look like."""
     if text.isascii():
         return
+    import yaml
+
     for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         if isinstance(event, yaml.ScalarEvent) and not event.style and (why := why_no_word(event.value)):
             yield mark.line + 1 if (mark := event.start_mark) else 0, event.value, why

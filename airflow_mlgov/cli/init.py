@@ -173,8 +173,8 @@ def _check(folder: Path, drafts: Mapping[Path, str]) -> None:
         try:
             load_policy(Path(apart) / "mlgov.yaml")
         except ConfigurationError as error:
-            said = str(error).replace(apart, str(include))
-            raise ConfigurationError(f"nothing was written: {said}", code=error.code) from None
+            error.args = (f"nothing was written: {str(error).replace(apart, str(include))}",)
+            raise
 
 
 def _tell(said: Answers, made: list[Path]) -> None:

@@ -88,4 +88,4 @@ def _whatever_happens() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        log.error("a state that was set by hand was not noticed: %s", type(error).__name__)
+        log.error("a state that was set by hand was not noticed: %s", line(type(error).__name__))

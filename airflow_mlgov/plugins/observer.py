@@ -131,7 +131,9 @@ class Observer:
         if len(self._waiting) >= self._limits.waiting:
             self._lost += 1
             if self._lost & (self._lost - 1) == 0:  # 1, 2, 4, 8 …: the log is not flooded either
-                log.error("%s: not noted in the ledger: too many wait already, %d by now", line(noticed), self._lost)
+                log.error(
+                    "%s: not noted in the ledger: too many wait already, %s by now", line(noticed), line(self._lost)
+                )
             return False
         repeats = what in self._taken and now - self._taken[what] < self._limits.quiet
         due = self._taken[what] + self._limits.quiet if repeats else now

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.admission.test_kubernetes import FOLDER, POD, objects
+from tests.worlds.manifests import FOLDER, POD, objects
 
 POLICIES = {
     item["metadata"]["name"]: item["spec"]

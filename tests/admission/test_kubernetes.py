@@ -7,31 +7,22 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from airflow_mlgov.evidence.signing import duties
 from airflow_mlgov.provider_info import get_provider_info
 from tests.fixtures.openbao import OpenBaoServer
-from tests.worlds.admission import DEPLOY
+from tests.worlds.manifests import FOLDER, POD, WORKER, objects
 
-FOLDER = DEPLOY / "kubernetes"
 VALUES = "airflow-values.yaml"
 OF_OTHERS = {"cert-manager.io/v1"}
 """API versions that are not Kubernetes' own."""
 
 
-def objects(name: str) -> list[dict[str, Any]]:
-    return [item for item in yaml.safe_load_all((FOLDER / name).read_text()) if item]
-
-
-WORKER = {item["kind"]: item for item in objects("governance-worker.yaml")}
 CONFIG = {
     item["metadata"]["name"]: item["data"] for item in objects("governance-worker.yaml") if item["kind"] == "ConfigMap"
 }
-POD = WORKER["Deployment"]["spec"]["template"]["spec"]
 (CONTAINER,) = POD["containers"]
 ENVIRONMENT = {
     **CONFIG[CONTAINER["envFrom"][0]["configMapRef"]["name"]],

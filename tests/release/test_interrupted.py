@@ -1,6 +1,7 @@
 """A gate, an approval, a promotion and a rollback, each a real command that is killed, or whose servers fail, at any of
 its steps: the same command, run again, gets there, and whatever it had done is there once."""
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -30,12 +31,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(HANGS)]
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory, mlflow_server: MlflowServer) -> Iterator[Servers]:
-    """OpenBao and PostgreSQL of the module's own, and proxies before OpenBao and MLflow; at the end, not one secret is
-    in what they have written."""
+    """OpenBao and PostgreSQL of the worker's own, for they are ended in the middle, and proxies before OpenBao and
+    MLflow; at the end, not one secret is in what they have written."""
     if postgres_bindir() is None:
         pytest.skip("no PostgreSQL binaries on this machine")
     openbao = LastingOpenBao(tmp_path_factory.mktemp("openbao"))
-    postgres = test_run.shared("postgres-restarted", start_postgres)
+    postgres = test_run.shared(f"postgres-restarted-{os.environ.get('PYTEST_XDIST_WORKER', '')}", start_postgres)
     with openbao.process, proxy_of(openbao.url) as vault, proxy_of(mlflow_server.url) as registry:
         mlflow = replace(mlflow_server, url=registry.url)
         made = Servers(openbao, vault, mlflow, registry, postgres["url"], Path(postgres["folder"]))

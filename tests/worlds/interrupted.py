@@ -83,6 +83,7 @@ def _run(words: list[str], variables: dict[str, str], at: int, steps: Path, wait
 
 def _watch(step: Callable[[str], None]) -> None:
     """Have each call that leaves the process counted, before and after."""
+    import psycopg
     import requests.adapters
     import sqlalchemy as sa
     from sqlalchemy.engine.default import DefaultDialect
@@ -100,6 +101,9 @@ def _watch(step: Callable[[str], None]) -> None:
 
     around(requests.adapters.HTTPAdapter, "send", lambda _, request, *__: f"{request.method} {request.path_url}")
     around(DefaultDialect, "do_commit", lambda *_: "COMMIT")
+    around(
+        psycopg.ClientCursor, "execute", lambda _, text, *__: "COMMIT" if "COMMIT" in text else text.split(None, 1)[0]
+    )
     for moment in ("before", "after"):
         sa.event.listen(
             sa.Engine,
