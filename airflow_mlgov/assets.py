@@ -228,7 +228,8 @@ def _verified(uri: str, extra: Mapping[str, Any], duty: Any) -> dict[str, Any]:
     if match is None:
         made = "somebody made it by REST" if extra.get("from_rest_api") else "who made it is unknown"
         raise EvidenceError(f"an event of {uri} names no evidence: {made}", code="asset.no_evidence")
-    entry = next((item for item in duty.ledger.walk().entries() if item.seq == int(match[1])), None)
+    walked, number = duty.records.walk(), int(match[1])
+    entry = walked.get(number) if 1 <= number <= walked.head.size else None
     if entry is None or entry.reference != extra["evidence"]:
         raise EvidenceError(f"an event of {uri} names {match[0]}, which is not in the ledger", code="asset.no_evidence")
     said = _of_evidence(uri, verify_entry(entry, duty.trust), duty)
@@ -269,7 +270,7 @@ def _of_evidence(uri: str, item: Any, duty: Any) -> dict[str, Any]:
     now = explain(
         registry,
         registry.resolve({"name": model.name, "version": model.version}),
-        duty.ledger,
+        duty.records,
         duty.trust,
         environment=duty.environment,
         target=what.target,
@@ -322,7 +323,7 @@ def _require_place(uri: str, at: str, item: Any, registry: Any, duty: Any) -> No
     from airflow_mlgov.evidence.statements import IntentStatement
     from airflow_mlgov.evidence.verification import collect, only
 
-    intents = only(collect(duty.ledger.walk(), duty.trust, [item.digest], kind="intent")[0], IntentStatement)
+    intents = only(collect(duty.records.walk(), duty.trust, [item.digest], kind="intent")[0], IntentStatement)
     meant = [intent.statement.after for intent in intents if intent.sha256 == item.statement.intent]
     names = {str(after.get(kind) or "").casefold() for after in meant for kind in ("alias", "stage")}
     there = _registry_at(uri, duty)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airflow_mlgov.addresses import RegistryIdentity
     from airflow_mlgov.evidence.chain import Head
     from airflow_mlgov.evidence.ledger import Ledger
+    from airflow_mlgov.evidence.proven import ProvenLedger
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.evidence.statements import Context
     from airflow_mlgov.governance.policy import GovernancePolicy
@@ -73,6 +74,16 @@ class Duty:
         from airflow_mlgov.hooks.ledger import LedgerHook
 
         return LedgerHook().get_conn()
+
+    @property
+    def records(self) -> Ledger | ProvenLedger:
+        """The ledger, read as ``[mlgov] ledger_reads`` says.
+
+        :raises ConfigurationError: it says neither of its words
+        """
+        from airflow_mlgov.evidence.proven import records_of
+
+        return records_of(self.ledger, self.trust, option("ledger_reads"))
 
     def vault(self) -> Any:
         """An authenticated ``hvac.Client`` of this duty's identity, None where no Vault is configured."""

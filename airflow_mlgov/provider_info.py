@@ -138,9 +138,9 @@ def _options() -> dict[str, Any]:
             example="/mnt/auditor/checkpoints s3://auditor/mlgov/",
         ),
         "ledger_reads": _option(
-            "walk: the whole ledger is walked for each decision. proven: what is about the model is proven from what "
-            "the newest promotion is signed over, and only what came since is walked.",
-            default="walk",
+            "proven: what is about a model is proven from what the newest promotion is signed over, and only what came "
+            "since is walked. walk: the whole ledger is walked for each decision.",
+            default="proven",
         ),
         "witnesses": _option(
             "Keys of witnesses as they publish them (name+hash+key), with blanks between them. Each checkpoint that is "

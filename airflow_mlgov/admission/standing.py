@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_mlgov.addresses import RegistryIdentity
 from airflow_mlgov.admission.served import Named
 from airflow_mlgov.errors import EvidenceError
+from airflow_mlgov.evidence.proven import ProvenLedger
 from airflow_mlgov.evidence.scope import Scope
 from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.evidence.statements import DecisionStatement, PromotionStatement, ProvenanceStatement
@@ -227,6 +228,7 @@ class Standings:
     :param identity: the registry whose models they are
     :param checkpoints: what the ledger was at some sizes, kept elsewhere; given the trust root
     :param now: the moment that is judged at
+    :param proven: whether the ledger is read by proofs; else it is walked from its first entry
     """
 
     def __init__(
@@ -237,9 +239,10 @@ class Standings:
         identity: RegistryIdentity,
         checkpoints: Callable[[TrustRoot], Iterable[Head]] = lambda _: (),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        proven: bool = True,
     ) -> None:
         self._open, self._trust, self._policy, self._identity = open_ledger, trust, policy, identity
-        self._checkpoints, self._now = checkpoints, now
+        self._checkpoints, self._now, self._proven = checkpoints, now, proven
         self._ledger: Ledger | None = None
         self._book: Book | None = None
         self._looked = 0.0
@@ -263,7 +266,7 @@ class Standings:
         if self._ledger is None:
             self._ledger = self._open()
         if before is None:
-            return Book(self._ledger.walk(self._checkpoints(trust)), trust, self._policy, self._identity, self._now)
+            return self._opened(trust, self._ledger, self._checkpoints(trust))
         if trust.keys == before.trust.keys:
             trust = before.trust  # which keeps what it has verified
             size, head = self._ledger.last()
@@ -274,4 +277,10 @@ class Standings:
                     f"the ledger has {size} entries and had {before.walked.head.size}: its tail was cut",
                     code="ledger.tail_cut",
                 )
-        return Book(self._ledger.walk(since=before.walked), trust, self._policy, self._identity, self._now)
+        elif self._proven:  # nothing is proven by whom nobody trusts any more
+            return self._opened(trust, self._ledger, [*self._checkpoints(trust), before.walked.head])
+        return self._opened(trust, self._ledger, since=before.walked)
+
+    def _opened(self, trust: TrustRoot, ledger: Ledger, *given: Iterable[Head], since: Verified | None = None) -> Book:
+        records = ProvenLedger(ledger, trust) if self._proven else ledger
+        return Book(records.walk(*given, since=since), trust, self._policy, self._identity, self._now)

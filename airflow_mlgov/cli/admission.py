@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from airflow_mlgov.cli.common import Checkpoints, LedgerUrl, PolicyFile, RegistryUri, TrustFile, open_checkpoints, say
-from airflow_mlgov.cli.configured import ledger_at
+from airflow_mlgov.cli.configured import from_environment, ledger_at
 from airflow_mlgov.cli.values import path, whole
 from airflow_mlgov.errors import ConfigurationError
 
@@ -40,6 +40,7 @@ def admission(
     from airflow_mlgov.admission.opa import OpaServer
     from airflow_mlgov.admission.server import Door, make_app, serve
     from airflow_mlgov.admission.standing import Standings
+    from airflow_mlgov.evidence.proven import reads_proven
     from airflow_mlgov.governance.policy import load_policy
 
     rules = load_policy(policy)
@@ -67,6 +68,7 @@ def admission(
         rules,
         identity,
         lambda keys: open_checkpoints(checkpoint, keys),
+        proven=reads_proven(from_environment("ledger_reads")),
     )
     door = Door(standings, OpaServer(opa, bundle_revision, ca=str(opa_ca) if opa_ca else None))
     standings.book()  # a ledger or a trust root that is wrong is told now

@@ -157,12 +157,18 @@ def open_desk(
     return Desk(client, ledger_at(ledger), keys, read, signer, context, engine, marks, elsewhere, proven)
 
 
-def records_at(ledger: str, trust: TrustRoot) -> Records:
-    """A ledger that is only read, in the way that ``[mlgov] ledger_reads`` says."""
-    from airflow_mlgov.evidence.proven import ProvenLedger, reads_proven
+def records_at(ledger: str, trust: TrustRoot | None = None, *, create: bool = False) -> Records:
+    """A ledger that is read, in the way that ``[mlgov] ledger_reads`` says.
 
-    opened = ledger_at(ledger, create=False)
-    return ProvenLedger(opened, trust) if reads_proven(from_environment("ledger_reads")) else opened
+    :param trust: the trust root; if omitted, the one of the settings, and where there is none all is walked
+    """
+    from airflow_mlgov.evidence.proven import reads_proven, records_of
+    from airflow_mlgov.evidence.signing import TrustRoot
+
+    opened, said = ledger_at(ledger, create=create), from_environment("ledger_reads")
+    known = configured("trust_root") if trust is None and reads_proven(said) else None
+    keys = TrustRoot.load(known) if known else trust
+    return records_of(opened, keys, said) if keys else opened
 
 
 def open_engine(decision_log: Path | None = None) -> PolicyEngine:

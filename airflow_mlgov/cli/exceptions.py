@@ -17,10 +17,10 @@ from airflow_mlgov.cli.common import (
     TrustFile,
     open_desk,
     print_json,
+    records_at,
     say,
     who_asks,
 )
-from airflow_mlgov.cli.configured import ledger_at
 from airflow_mlgov.cli.values import number, whole
 from airflow_mlgov.durations import span
 from airflow_mlgov.errors import ConfigurationError
@@ -146,7 +146,8 @@ def obligations(
     from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.release.obligations import list_obligations
 
-    found = list_obligations(ledger_at(ledger, create=False).walk(), TrustRoot.load(trust), datetime.now(UTC), model)
+    keys = TrustRoot.load(trust)
+    found = list_obligations(records_at(ledger, keys).walk(), keys, datetime.now(UTC), model)
     if as_json:
         print_json([item.as_dict() for item in found])
     else:

@@ -15,7 +15,16 @@ import typer
 from typer.core import TyperGroup
 
 from airflow_mlgov import catalogue
-from airflow_mlgov.cli.common import context_of, environment_of, open_engine, open_registry, print_json, say, signer_for
+from airflow_mlgov.cli.common import (
+    context_of,
+    environment_of,
+    open_engine,
+    open_registry,
+    print_json,
+    records_at,
+    say,
+    signer_for,
+)
 from airflow_mlgov.cli.configured import configured_policy, data_at, ledger_at, registry_elsewhere, required
 from airflow_mlgov.cli.examples import with_examples
 from airflow_mlgov.cli.progress import progress
@@ -203,9 +212,9 @@ def _lookup(given: Mapping[str, Any], duty: str) -> RegistryLookup:
             "a check names the champion or a registered model: pass --model", code="option.missing"
         )
     goal = load_policy(given["policy"] or required("policy")()).model(name_in(model)).target(given["target"])
-    # who signs, records in it afterwards
-    records = ledger_at(given["ledger"] or required("ledger")(), create=bool(given["sign"]))
     keys, registry = TrustRoot.load(given["trust"] or required("trust_root")()), _registry(given, duty)
+    # who signs, records in it afterwards
+    records = records_at(given["ledger"] or required("ledger")(), keys, create=bool(given["sign"]))
     elsewhere = partial(registry_elsewhere, duty)
     return RegistryLookup(registry, records, keys, given["environment"], name_in(model), goal, elsewhere)
 

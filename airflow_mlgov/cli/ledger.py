@@ -26,6 +26,7 @@ from airflow_mlgov.cli.common import (
     origin_of,
     print_json,
     quorum_of,
+    records_at,
     say,
     signer_for,
     who_asks,
@@ -145,11 +146,13 @@ def ledger_list(
     last: Last = 20,
     as_json: AsJson = False,
 ) -> None:
-    """List entries, the newest last: number, when, kind, what it is about. Walks the chain first; `show` has all."""
+    """List entries, the newest last: number, when, kind, what it is about. `show` has all. Walks the chain first, of a
+    model what is not proven to be all about it."""
     require_kinds(kind)
+    records = records_at(ledger) if model else ledger_at(ledger, create=False)
     found = [
         entry
-        for entry in ledger_at(ledger, create=False).walk().entries(model=model)
+        for entry in records.walk().entries(model=model)
         if entry.seq > since
         and (not kind or entry.kind in kind)
         and (not digest or entry.subject_digest.startswith(digest.removeprefix("sha256:")))
@@ -169,7 +172,7 @@ def ledger_show(
     """Print one entry with its statement."""
     from airflow_mlgov.evidence.digests import parse_json
 
-    walked = ledger_at(ledger, create=False).walk()
+    walked = records_at(ledger).walk()
     entry = walked.get(seq)
     envelope = parse_json(entry.envelope)
     print_json(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from airflow_mlgov.cli.common import AsJson, LedgerUrl, print_json, say
+from airflow_mlgov.cli.common import AsJson, LedgerUrl, print_json, records_at, say
 from airflow_mlgov.cli.configured import ledger_at
 from airflow_mlgov.cli.values import whole
 from airflow_mlgov.errors import ConfigurationError
@@ -40,10 +40,11 @@ def search(
     last: Last = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Find entries, the newest last; all that is asked for has to fit. Walks the chain first; judges no signature."""
+    """Find entries, the newest last; all that is asked for has to fit. Judges no signature. Walks the chain first, of
+    a model what is not proven to be all about it."""
     wanted = _Wanted(text, person, gate, _moment(after, "--after"), _moment(before, "--before"))
     require_kinds(kind)
-    walked = ledger_at(ledger, create=False).walk()
+    walked = (records_at(ledger) if model else ledger_at(ledger, create=False)).walk()
     found = walked.entries(model=model)
     show([entry for entry in found if (not kind or entry.kind in kind) and wanted.fits(entry, walked)], last, as_json)
 

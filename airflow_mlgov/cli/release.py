@@ -233,16 +233,18 @@ def replay(
     """
     from airflow_mlgov.evidence.signing import TrustRoot
 
-    records, keys = ledger_at(ledger, create=False), TrustRoot.load(trust)
+    keys = TrustRoot.load(trust)
     if policy is not None:
         from airflow_mlgov.governance.policy import load_policy
 
+        records: Records = ledger_at(ledger, create=False)  # it is about the evidence of all pipelines
         _tell_impact(records, keys, load_policy(policy), model, decision, pipelines or (), dags or (), as_json)
     if pipelines or dags:
         option = "--input" if pipelines else "--dags"
         raise ConfigurationError(f"{option} is judged under a policy: pass --policy too", code="option.missing")
     from airflow_mlgov.release.explanation import replay_all
 
+    records = records_at(ledger, keys) if model else ledger_at(ledger, create=False)
     found = replay_all(records, keys, model=model, seq=decision)
     if not found:
         raise ConfigurationError("the ledger holds no such decision", code="decision.unknown")

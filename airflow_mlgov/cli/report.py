@@ -18,6 +18,7 @@ from airflow_mlgov.cli.common import (
     context_of,
     open_checkpoints,
     open_registry,
+    records_at,
     say,
     signer_for,
     who_asks,
@@ -30,6 +31,8 @@ from airflow_mlgov.strict_files import nearest
 if TYPE_CHECKING:
     from airflow_mlgov.board.judging import Bench
     from airflow_mlgov.evidence.chain import Head
+    from airflow_mlgov.evidence.signing import TrustRoot
+    from airflow_mlgov.evidence.verification import Records
     from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
     from airflow_mlgov.reports.document import Report
     from airflow_mlgov.reports.matter import Matter
@@ -98,10 +101,13 @@ def report(
     It says which evidence is there and where it stands, never that a control is met. With --registry the version's
     files are hashed again; without, they are those that evidence names.
     """
+    from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.reports.rendering import form_of, render_report
 
     chosen = form_of(form, out)
-    bench, marks = _bench(ledger, trust, configured_policy(policy), checkpoint)
+    keys = TrustRoot.load(trust)
+    records = ledger_at(ledger, create=False) if framework == FLEET else records_at(ledger, keys)
+    bench, marks = _bench(records, keys, configured_policy(policy), checkpoint)
     if framework == FLEET:
         _refuse_for_fleet(model, chosen, sign, push)
         _put(_fleet(bench, environment, chosen), out)
@@ -132,14 +138,14 @@ def report(
         say(f"in MLflow: {push_report(client, made, chosen, content)}", to=sys.stderr)
 
 
-def _bench(ledger: str, trust: Path, policy: Path | None, checkpoint: list[str] | None) -> tuple[Bench, list[Head]]:
+def _bench(
+    records: Records, keys: TrustRoot, policy: Path | None, checkpoint: list[str] | None
+) -> tuple[Bench, list[Head]]:
     from airflow_mlgov.board.judging import Bench
-    from airflow_mlgov.evidence.signing import TrustRoot
     from airflow_mlgov.governance.policy import load_policy
 
-    keys, rules = TrustRoot.load(trust), load_policy(policy) if policy else None
-    marks = open_checkpoints(checkpoint, keys)
-    return Bench(ledger_at(ledger, create=False).walk(marks), keys, rules, datetime.now(UTC)), marks
+    rules, marks = load_policy(policy) if policy else None, open_checkpoints(checkpoint, keys)
+    return Bench(records.walk(marks), keys, rules, datetime.now(UTC)), marks
 
 
 def _matter(

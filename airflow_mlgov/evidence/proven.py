@@ -48,16 +48,23 @@ if TYPE_CHECKING:
 
 WALK, PROVEN = "walk", "proven"
 """The values of ``[mlgov] ledger_reads``."""
+_MUCH = 1_000
+"""Entries that are kept since the promotion that they are read from, before a newer one is looked for."""
 
 
 def reads_proven(said: str) -> bool:
-    """Whether ``[mlgov] ledger_reads`` asks for proofs; a walk where it says nothing.
+    """Whether ``[mlgov] ledger_reads`` asks for proofs, also where it says nothing.
 
     :raises ConfigurationError: it says neither
     """
     if said not in ("", WALK, PROVEN):
         raise ConfigurationError(f"[mlgov] ledger_reads is {WALK} or {PROVEN}, not {said!r}", code="ledger.reads")
-    return said == PROVEN
+    return said != WALK
+
+
+def records_of(ledger: Ledger, trust: TrustRoot, said: str) -> Ledger | ProvenLedger:
+    """A ledger, to be read as ``[mlgov] ledger_reads`` says; errors as of :func:`reads_proven`."""
+    return ProvenLedger(ledger, trust) if reads_proven(said) else ledger
 
 
 @dataclass(frozen=True)
@@ -76,13 +83,26 @@ class ProvenLedger:
         :param since: what was read before of the same ledger, which is gone on with; checkpoints are not asked for then
         :raises EvidenceError: an entry, a node, a proof or a checkpoint does not hold
         """
+        if isinstance(since, Proven):
+            return self._from_newer(since) or since.gone_on()
         if since is not None:
-            return since.gone_on() if isinstance(since, Proven) else self.ledger.walk(since=since)
+            return self.ledger.walk(since=since)
         with self.ledger.reading() as connection:
             claim = self._newest(connection)
             if claim is not None:
                 return _read(self.ledger, connection, claim, tuple(checkpoints))
         return self.ledger.walk(checkpoints)
+
+    def _from_newer(self, since: Proven) -> Proven | None:
+        """The same ledger from a promotion that came meanwhile, if that is much newer: whoever reads for months keeps
+        no more in memory than what came since. What was read before is a checkpoint of it."""
+        if len(since.newer(since.base.size)) < _MUCH:
+            return None
+        with self.ledger.reading() as connection:
+            claim = self._newest(connection)
+            if claim is None or claim.mark.size < since.base.size + _MUCH:
+                return None
+            return _read(self.ledger, connection, claim, (since.head,))
 
     def _newest(self, connection: Connection) -> Claim | None:
         """What the newest promotion that verifies says; None if none says anything of an index."""
@@ -193,6 +213,11 @@ class Proven(Verified):
         }
         for name, value in given.items():
             object.__setattr__(self, name, value)
+
+    @property
+    def base(self) -> Head:
+        """What it is proven by: what a promotion is signed over."""
+        return self._base
 
     def gone_on(self) -> Proven:
         """With what was written since.

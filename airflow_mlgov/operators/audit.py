@@ -54,7 +54,7 @@ class PostDeploymentAuditOperator(LiveDataOperator):
         done: list[dict[str, str]] = []
         with task_errors():
             here, here_in = duty.evidence_context(context), (duty.environment, duty.registry_identity)
-            records = duty.ledger.walk(duty.checkpoints(duty.trust))
+            records = duty.records.walk(duty.checkpoints(duty.trust))
             owed = [
                 item
                 for item in self._owed(duty, records, here.issued_at)

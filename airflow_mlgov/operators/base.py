@@ -356,7 +356,7 @@ class GateOperator(BaseGateOperator):
         governance = self.governance
         return RegistryLookup(
             registry=self.registry,
-            records=governance.ledger,
+            records=governance.records,
             trust=governance.trust,
             environment=governance.environment,
             model=name,

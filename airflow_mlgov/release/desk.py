@@ -48,7 +48,7 @@ class Desk:
     """What the ledger was at some sizes, kept elsewhere: a ledger that was not so is decided on by nobody."""
     elsewhere: Elsewhere | None = None
     """Opens the registries into which the policy has versions copied; None: nobody can here."""
-    proven: bool = False
+    proven: bool = True
     """Whether the ledger is read by proofs; else it is walked from its first entry for each decision."""
     _opened: dict[str, Registry] = field(default_factory=dict, compare=False, repr=False)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow_mlgov.configuration import option
 from airflow_mlgov.duty import Duty
 from airflow_mlgov.hooks.ledger import LedgerHook
 from airflow_mlgov.operators.base import task_errors
@@ -45,11 +46,13 @@ class AuditDueSensor(LedgerSensor):
 
     def look(self, context: Context) -> Seen:  # noqa: ARG002
         """List once what is owed."""
+        from airflow_mlgov.evidence.proven import records_of
         from airflow_mlgov.release.obligations import ObligationState, list_obligations
 
         duty, now = Duty("audit"), datetime.now(UTC)
         with task_errors():
-            records = LedgerHook(create=False).get_conn().walk()
+            ledger = LedgerHook(create=False).get_conn()
+            records = records_of(ledger, duty.trust, option("ledger_reads")).walk()
             found = list_obligations(records, duty.trust, now, self.model, duty.environment, duty.registry_identity)
         waits = (ObligationState.OPEN, ObligationState.OVERDUE, ObligationState.FAILED)
         owed = [item for item in found if item.target == self.target and item.state in waits]

@@ -489,8 +489,8 @@ def test_a_promotion_that_does_not_verify_is_no_base(long: Guarded) -> None:
 
 
 def test_how_the_ledger_is_read_is_a_setting(long: Guarded, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is about others is looked at by a walk alone, which is what is done unless somebody says otherwise."""
-    assert (reads_proven(""), reads_proven("walk"), reads_proven("proven")) == (False, False, True)
+    """What is about others is looked at by a walk alone, which is done only where somebody says so."""
+    assert (reads_proven(""), reads_proven("walk"), reads_proven("proven")) == (True, False, True)
     entry = next(entry for entry in long.ledger.entries(kind="gate"))
     other = long.registry.subject(version(long, 1)).digest
     assert entry.subject_digest != other
