@@ -220,7 +220,7 @@ def test_a_cut_tail_is_found_by_a_checkpoint_that_was_kept_elsewhere(
 
 
 def test_a_checkpoint_that_was_forged(owned: Guarded) -> None:
-    stranger = open_signer(f"local:{owned.folder / 'stranger.pem'}")
+    stranger = open_signer(f"local:{owned.folder / 'stranger.pem'}", make_key=True)
     for signer in (stranger, owned.signer("promotion")):
         forged = make_checkpoint(owned.ledger, signer, owned.context())
         with pytest.raises(EvidenceError, match=r"not in the trust root|may not sign for checkpoint"):
@@ -238,7 +238,7 @@ def forged_pass(guarded: Guarded, version: ModelVersion) -> dict[str, Any]:
     bound = Bound(0.8, 1.25)
     checks = (Check("demographic_parity_ratio[sex]", Outcome.PASS, 1.0, bound),)
     statement = GateStatement.of(GateResult("fairness", guarded.registry.subject(version), checks), guarded.context())
-    entry = guarded.ledger.attest(statement, open_signer(f"local:{guarded.folder / 'stranger.pem'}"))
+    entry = guarded.ledger.attest(statement, open_signer(f"local:{guarded.folder / 'stranger.pem'}", make_key=True))
     return asdict(entry)
 
 
