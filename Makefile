@@ -53,8 +53,9 @@ check: lint ## for every commit: linters, and the quick tests that need no serve
 test: .venv/.test ## every test, against real servers
 	$(PYTEST) -n $(WORKERS) $(ARGS)
 
-versions: .venv/.test ## what check tests, on every Python that is declared
+versions: .venv/.test ## what check tests, on every Python that is declared; the way to production on other MLflow servers
 	$(BIN)/python -m tests.versions $(ARGS)
+	$(BIN)/python -m tests.mlflow_servers
 
 cover: .venv/.test ## every test with coverage: 90 % of what judges, signs, decides and promotes
 	$(PYTEST) -n $(WORKERS) --cov --cov-report= $(ARGS)

@@ -548,6 +548,8 @@ class MlflowRegistry:
 
     def _logged_source(self, run_id: str, path: str) -> str:
         """MLflow 3 keeps a run's model as a LoggedModel, MLflow 2 kept it among the run's artifacts."""
+        from mlflow.artifacts import list_artifacts
+
         with self.calling(f"find the model {path!r} of the run {run_id!r}") as client:
             run = client.get_run(run_id)
             outputs = run.outputs.model_outputs if getattr(run, "outputs", None) else []
@@ -555,8 +557,10 @@ class MlflowRegistry:
             named = [(step, item) for step, item in models if item.name == path]
             if named:
                 return f"models:/{max(named, key=lambda pair: (pair[0], pair[1].creation_timestamp))[1].model_id}"
-            if any(item.path == f"{path}/MLmodel" for item in client.list_artifacts(run_id, path)):
-                return f"{run.info.artifact_uri}/{path}"
+            source = f"{run.info.artifact_uri}/{path}"
+            found = list_artifacts(source, tracking_uri=self.uri)  # by the run, MLflow asks what MLflow 2 does not know
+            if any(item.path.rpartition("/")[2] == "MLmodel" for item in found):
+                return source
         logged = ", ".join(repr(item.name) for _, item in models) or "none"
         raise ConfigurationError(
             f"the run {run_id!r} logged no model {path!r}; models it logged: {logged}", code="registry.no_logged_model"

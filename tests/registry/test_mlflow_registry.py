@@ -15,6 +15,7 @@ from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyErro
 from airflow_mlgov.registry.mlflow_registry import MlflowRegistry
 from airflow_mlgov.registry.protocol import ModelVersion, name_in
 from tests.fixtures.mlflow_server import MlflowServer, tracking
+from tests.fixtures.proxy import proxy_of, says
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +132,21 @@ def test_an_artifact_that_is_gone_is_not_an_empty_digest(registry, mlflow_server
     where.rename(where.with_name("elsewhere"))
     with pytest.raises(ConfigurationError):
         registry.digest(version)
+
+
+def test_a_run_on_a_server_of_mlflow_2_is_registered_by_its_artifacts(mlflow_server, tmp_path):
+    """Such a server knows no logged models, and has nothing where it is asked for them."""
+    (tmp_path / "MLmodel").write_text("flavors: {}\n")
+    with proxy_of(mlflow_server.url) as proxy:
+        proxy.breaks(says(404, b"not found", "text/html"), lambda what: "/logged-models" in what)
+        registry = replace(mlflow_server, url=proxy.url).registry
+        with tracking(registry), mlflow.start_run() as run:
+            mlflow.log_artifacts(str(tmp_path), "model")
+        made = registry.register(f"second_{uuid.uuid4().hex[:8]}", run.info.run_id)
+        assert made.source == f"{run.info.artifact_uri}/model"
+        assert registry.subject(made).digest == mlflow_server.registry.subject(made).digest
+        with pytest.raises(ConfigurationError, match="logged no model 'other'"):
+            registry.register(made.name, run.info.run_id, "other")
 
 
 def test_registering_again_is_the_same_version(registry, mlflow_server):
