@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from airflow_mlgov.demo.servers import free_port
 from airflow_mlgov.evidence.ledger import open_ledger
 from airflow_mlgov.evidence.signing import open_signer
-from tests.fixtures.mlflow_server import MlflowServer
+from tests.fixtures.mlflow_server import LastingMlflow, MlflowServer
 from tests.fixtures.openbao import OpenBaoServer
 from tests.fixtures.postgres import PASSWORD, new_database
 from tests.live.waiting import HANGS
@@ -219,14 +219,27 @@ SITUATIONS = {
 }
 
 
+@pytest.fixture(scope="module")
+def registry_of_ones_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """Each reader begins without a model, and all call theirs the same, so workers of the tests share no server."""
+    mlflow = LastingMlflow(tmp_path_factory.mktemp("mlflow"))
+    yield mlflow.server
+    mlflow.kill()
+    mlflow.proxy.close()
+
+
 @pytest.mark.parametrize("name", played())
 def test_each_command_is_run(
-    name: str, tmp_path: Path, mlflow_server: MlflowServer, openbao: OpenBaoServer, request: pytest.FixtureRequest
+    name: str,
+    tmp_path: Path,
+    registry_of_ones_own: MlflowServer,
+    openbao: OpenBaoServer,
+    request: pytest.FixtureRequest,
 ) -> None:
     more = {}
     if name == "docs/upgrade.md":
         more = a_ledger_of_an_owner(request.getfixturevalue("postgres_server"), tmp_path)
-    play_page(name, tmp_path, mlflow_server, openbao, more)
+    play_page(name, tmp_path, registry_of_ones_own, openbao, more)
 
 
 def play_page(
