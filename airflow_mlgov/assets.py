@@ -295,7 +295,7 @@ def _require_last_word(uri: str, item: Any, duty: Any) -> None:
     from airflow_mlgov.release.timeline import evidence_for
 
     there = _registry_at(uri, duty)
-    found = evidence_for(duty.ledger.walk(), duty.trust, item.subject, duty.environment, there.identity).good
+    found = evidence_for(duty.records.walk(), duty.trust, item.subject, duty.environment, there.identity).good
     judged = [
         one
         for one in only(found, GateStatement)
