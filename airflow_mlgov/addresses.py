@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
 from airflow_mlgov.errors import ConfigurationError
+from airflow_mlgov.urls import server_of
 
 _PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _FILES = ("sqlite", "file")
@@ -71,14 +72,18 @@ def one_spelling(address: str) -> str:
     path, no driver of SQLAlchemy's. The path of a file is absolute and free of links. What cannot be read stays as it
     is.
     """
-    text = re.split("[?#]", address.strip(), maxsplit=1)[0]
-    scheme, separator, rest = text.partition(":")
+    scheme, separator, rest = address.strip().partition(":")
     scheme = scheme.lower().partition("+")[0]
+    if rest.startswith("//") and scheme not in _FILES and len(scheme) > 1:
+        return _server(scheme, server_of(rest[2:], scheme))
+    text = re.split("[?#]", address.strip(), maxsplit=1)[0]
     if not separator or scheme in _FILES or len(scheme) == 1:
         return _file(text, scheme if separator else "")
-    if not rest.startswith("//"):
-        return f"{scheme}:{rest}"
-    bare = f"{scheme}://{_without_user(rest[2:])}"
+    return f"{scheme}:{text.partition(':')[2]}"
+
+
+def _server(scheme: str, rest: str) -> str:
+    bare = f"{scheme}://{rest}"
     try:
         parts = urlsplit(bare)
         port = parts.port
@@ -88,11 +93,6 @@ def one_spelling(address: str) -> str:
     shown = f"[{host}]" if ":" in host else host
     ending = "" if port is None or port == _PORTS.get(scheme) else f":{port}"
     return f"{scheme}://{shown}{ending}{_path(parts.path)}"
-
-
-def _without_user(rest: str) -> str:
-    """To the last @: a password may hold a slash."""
-    return rest.rpartition("@")[2]
 
 
 def _host(text: str) -> str:

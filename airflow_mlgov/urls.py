@@ -12,6 +12,10 @@ from airflow_mlgov.errors import ConfigurationError
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
+_HOST = re.compile(r"\[.*\](:[0-9]+)?|[^:]*(:[0-9]+)?")
+_WITHOUT_PORTS = ("s3", "s3a", "s3n", "gs", "gcs")
+"""Schemes of stores whose names are no hosts: what looks like a port there is the beginning of a password."""
+
 
 def database_url(text: str | URL) -> URL | None:
     """A SQLAlchemy URL; None if it is none. Its text may hold a password, so whoever says so does not show it."""
@@ -57,10 +61,28 @@ def server_url(text: str) -> SplitResult:
 
 def shown_server(uri: str) -> str:
     """A server's URI as it may be shown and signed: no user, no password, no query, no trailing slash."""
-    scheme, separator, rest = re.split("[?#]", uri, maxsplit=1)[0].partition("://")
+    scheme, separator, rest = uri.partition("://")
     if not separator:
-        return scheme
-    return f"{scheme}://{rest.rpartition('@')[2].rstrip('/')}"  # to the last @: a password may hold a slash
+        return _before_query(scheme)
+    return f"{scheme}://{server_of(rest, scheme).rstrip('/')}"
+
+
+def server_of(rest: str, scheme: str) -> str:
+    """What stands behind ``scheme://`` in the address of a server, without its user and its query."""
+    return _before_query(without_password(rest, scheme)).rpartition("@")[2]  # to the last @: a user may hold a slash
+
+
+def without_password(rest: str, scheme: str) -> str:
+    """What stands behind ``scheme://``, from the last @ on where it begins with ``user:password``: such a password may
+    hold each of ``/ ? # @`` unescaped. A user without a password stays: it may be a container, or a connection's id.
+    """
+    user, _, host = re.split("[/?#]", rest, maxsplit=1)[0].rpartition("@")
+    sound = _HOST.fullmatch(host) and (scheme.lower() not in _WITHOUT_PORTS or ":" not in host)
+    return rest if sound and ":" not in user else rest.rpartition("@")[2]
+
+
+def _before_query(text: str) -> str:
+    return re.split("[?#]", text, maxsplit=1)[0]
 
 
 def place_of(uri: str) -> str:
@@ -71,8 +93,5 @@ def place_of(uri: str) -> str:
     scheme, separator, rest = uri.strip().partition(":")
     if not separator:
         return uri.strip()
-    slashes = rest[: len(rest) - len(rest.lstrip("/"))]
-    host, slash, path = rest.lstrip("/").partition("/")
-    user, at, server = host.rpartition("@")
-    shown = server if at and ":" in user else host
-    return f"{scheme.lower()}:{slashes}{shown}{slash}{path}".rstrip("/")
+    bare = rest.lstrip("/")
+    return f"{scheme.lower()}:{rest[: len(rest) - len(bare)]}{without_password(bare, scheme)}".rstrip("/")

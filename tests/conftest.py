@@ -88,10 +88,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> lanes.Lanes:
     return lanes.Lanes(config, log)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def openbao(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenBaoServer]:
     """A real Vault-compatible server with KV v2 at ``secret``, Transit and AppRole. It starts in half a second, so each
-    worker has its own: keys, roles and policies have fixed names."""
+    module has its own: keys, roles and policies have fixed names, and a key keeps the type that it was made with."""
     with running_openbao(tmp_path_factory.mktemp("openbao")) as server:
         yield server
 

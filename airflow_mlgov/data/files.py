@@ -22,8 +22,18 @@ from airflow_mlgov.data.scratch import scratch_folder
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, MlgovError
 from airflow_mlgov.extras import opening
 from airflow_mlgov.results import Subject
+from airflow_mlgov.urls import without_password
 
-__all__ = ["FileSet", "dataset_subject", "first_line", "is_csv", "opened", "parquet_errors", "public_name"]
+__all__ = [
+    "FileSet",
+    "dataset_subject",
+    "first_line",
+    "is_csv",
+    "opened",
+    "parquet_errors",
+    "public_name",
+    "why_not_opened",
+]
 
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 _WHOLE_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
@@ -237,8 +247,8 @@ def _fetched(url: str, copies: _Copies, given: Store | None) -> FileSet:
         path = store._strip_protocol(path)
     except (ValueError, ImportError) as error:
         raise ConfigurationError(
-            f"data is a {scheme}:// URL, and fsspec cannot open it here ({first_line(error)}): {opening(scheme)}, or "
-            "mount the files; a database goes in a SqlSource",
+            f"data is a {scheme}:// URL, and fsspec cannot open it here ({why_not_opened(error)}): {opening(scheme)}, "
+            "or mount the files; a database goes in a SqlSource",
             code="store.unknown",
         ) from None
     try:
@@ -399,7 +409,10 @@ def _keys_of(name: str) -> dict[str, str | None]:
 
 def public_name(data: str) -> str:
     """A path or URL as evidence names it: without credentials and parameters."""
-    return re.sub(r"://[^/]*@", "://", data.partition("?")[0]) if "://" in data else data
+    scheme, separator, rest = data.partition("://")
+    if not separator:
+        return data
+    return f"{scheme}://{re.sub('^[^/]*@', '', without_password(rest, scheme).partition('?')[0])}"
 
 
 @contextmanager
@@ -418,6 +431,14 @@ def parquet_errors(path: Path) -> Iterator[None]:
         raise ConfigurationError(
             f"{path} is not a readable parquet file: {first_line(error)}", code="data.unreadable"
         ) from None
+
+
+def why_not_opened(error: Exception) -> str:
+    """What fsspec says of a scheme. What is wrong in a URL is not shown: it may be a part of a password."""
+    said = first_line(error)
+    return (
+        said if isinstance(error, ImportError) or said.startswith("Protocol not known") else "no URL that it can read"
+    )
 
 
 def first_line(error: BaseException) -> str:

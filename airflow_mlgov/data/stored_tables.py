@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from airflow_mlgov.data.duck import Duck
 from airflow_mlgov.data.file_tables import Files, FileTable
-from airflow_mlgov.data.files import FileSet, first_line, public_name
+from airflow_mlgov.data.files import FileSet, first_line, public_name, why_not_opened
 from airflow_mlgov.data.limits import deadline
 from airflow_mlgov.data.private_copies import writing
 from airflow_mlgov.data.relation import MEMORY_LIMIT
@@ -234,7 +234,8 @@ def _store(place: str) -> tuple[Any, str]:
         store, base = fsspec.core.url_to_fs(place)
     except (ValueError, ImportError) as error:
         raise ConfigurationError(
-            f"fsspec cannot open {public_name(place)} here ({first_line(error)}): {opening(place.partition('://')[0])}",
+            f"fsspec cannot open {public_name(place)} here ({why_not_opened(error)}): "
+            f"{opening(place.partition('://')[0])}",
             code="store.unknown",
         ) from None
     return store, base.rstrip("/")
