@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +27,7 @@ from airflow_mlgov.evidence.model_signature import signed_digest
 from airflow_mlgov.evidence.notes import read_note
 from airflow_mlgov.evidence.signing import TrustRoot
 from airflow_mlgov.evidence.statements import PARTS, ObservationStatement, PromotionStatement, run_digest
+from airflow_mlgov.evidence.statements.common import subject_name
 from airflow_mlgov.evidence.tlog_proof import read_proof, require_proof, write_proof
 from airflow_mlgov.results import Subject
 from airflow_mlgov.strict_files import regular
@@ -59,7 +60,7 @@ def write_pack(
     :param model: the version as its bytes are now
     :param checkpoint: a signed checkpoint of the ledger
     :param signature: a bundle of Model Signing over the model's files
-    :param note: a signed checkpoint as a note: the newest promotion of these bytes is proven in it
+    :param note: a signed checkpoint as a note: the newest promotion of this version is proven in it
     :raises ConfigurationError: the file exists, or its folder does not
     :raises EvidenceError: the ledger's chain is broken, or the bundle names other files
     """
@@ -100,7 +101,10 @@ def _proof_of(entries: Sequence[Entry], model: Subject, note: str) -> str | None
 
 
 def _is_promotion(entry: Entry, model: Subject) -> bool:
-    return (entry.kind, entry.subject_digest) == (PromotionStatement.kind, model.digest)
+    """Whether it is of this version, or of what it was copied from: the same bytes may have other names too."""
+    if (entry.kind, entry.subject_digest) != (PromotionStatement.kind, model.digest):
+        return False
+    return entry.subject_name == subject_name(model) or _is_copy(model, entry)
 
 
 def _about(entries: Sequence[Entry], model: Subject) -> set[str]:
@@ -108,7 +112,7 @@ def _about(entries: Sequence[Entry], model: Subject) -> set[str]:
     they were decided under, of what was quarantined, and of the runs that evidence came from, for what was set in them
     by hand."""
     aside = {entry.subject_digest for entry in entries if entry.kind == "quarantine"}
-    named = {f"models:/{model.name}/{model.version}"}
+    named = {subject_name(model)}
     named |= {entry.subject_name for entry in entries if entry.kind == "promotion" and _is_copy(model, entry)}
     prefixes = tuple(f"{name.rpartition('/')[0]}/" for name in named)
     found = {model.digest} | {entry.subject_digest for entry in entries if entry.subject_name.startswith(prefixes)}
@@ -145,10 +149,11 @@ def _lines_of(digests: Iterable[str], walked: Verified) -> str:
 
 def _is_copy(model: Subject, promotion: Entry) -> bool:
     """Whether a promotion names a version as the copy of the same bytes."""
-    if promotion.subject_digest != model.digest:
+    if promotion.subject_digest != model.digest or not promotion.envelope:
         return False
-    copy = read_envelope(promotion.envelope)[1]["predicate"].get("copy") or {}
-    return (copy.get("name"), copy.get("version")) == (model.name, model.version)
+    predicate = read_envelope(promotion.envelope)[1].get("predicate")
+    copy = predicate.get("copy") if isinstance(predicate, Mapping) else None
+    return isinstance(copy, Mapping) and (copy.get("name"), copy.get("version")) == (model.name, model.version)
 
 
 def _row(entry: Entry, whole: bool) -> dict[str, Any]:

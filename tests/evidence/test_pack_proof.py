@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from zipfile import ZipFile
@@ -17,8 +18,9 @@ from airflow_mlgov.evidence.ledger import Ledger, open_ledger
 from airflow_mlgov.evidence.notes import sign_note
 from airflow_mlgov.evidence.pack import open_pack, write_pack
 from airflow_mlgov.evidence.signing import TrustRoot
-from airflow_mlgov.evidence.statements import Context
+from airflow_mlgov.evidence.statements import Context, Copy
 from airflow_mlgov.evidence.tlog_proof import read_proof, write_proof
+from airflow_mlgov.results import Subject
 from tests.codes import raises_code
 from tests.fixtures.shell import Run
 from tests.worlds.samples import MODEL, STATEMENTS
@@ -125,6 +127,41 @@ def test_a_proof_of_anything_else_is_refused(pack: Path, promoted: Ledger, signe
     rewrite(pack, lambda text: text.rstrip("\n").rpartition("\n")[0] + "\n", "ledger.jsonl")
     with raises_code(EvidenceError, "ledger.tail_cut"):
         open_pack(pack, trust).walk()
+
+
+@pytest.mark.parametrize("other", [replace(MODEL, name="other"), replace(MODEL, version="4")], ids=["name", "version"])
+def test_a_promotion_of_the_same_bytes_by_another_name_or_number_is_not_this_ones(
+    ledger: Ledger, signer: Signer, trust: TrustRoot, tmp_path: Path, other: Subject
+) -> None:
+    own, out = ledger.attest(STATEMENTS["promotion"](), signer), tmp_path / "pack.zip"
+    theirs = ledger.attest(replace(STATEMENTS["promotion"](), subject=other), signer)
+    note = sign_note(ledger.verify(), signer)
+    write_pack(ledger, MODEL, out, note=note)
+    proven = open_pack(out, trust).proven
+    assert proven is not None
+    assert proven.entry == own
+    tree = HashTree(bytes.fromhex(entry.hash) for entry in ledger.entries())
+    rewrite(out, lambda _: write_proof(tree, theirs.seq - 1, note))
+    with raises_code(EvidenceError, "pack.proof"):
+        open_pack(out, trust)
+    rewrite(out, lambda text: text.replace(json.dumps(theirs.envelope), '""'), "ledger.jsonl")  # nor withheld
+    with raises_code(EvidenceError, "pack.proof"):
+        open_pack(out, trust)
+
+
+def test_a_copy_is_promoted_by_the_promotion_of_what_it_was_made_of(
+    ledger: Ledger, signer: Signer, trust: TrustRoot, tmp_path: Path
+) -> None:
+    copy = replace(MODEL, name="prod.credit_risk", version="1")
+    moved = ledger.attest(replace(STATEMENTS["promotion"](), copy=Copy(copy)), signer)
+    for model in (copy, MODEL):
+        out = tmp_path / f"{model.name}.zip"
+        write_pack(ledger, model, out, note=sign_note(ledger.verify(), signer))
+        proven = open_pack(out, trust).proven
+        assert proven is not None
+        assert proven.entry == moved
+    write_pack(ledger, replace(copy, version="2"), tmp_path / "2.zip", note=sign_note(ledger.verify(), signer))
+    assert open_pack(tmp_path / "2.zip", trust).proven is None
 
 
 def test_a_note_of_another_ledger_is_not_packed(promoted: Ledger, signer: Signer, tmp_path: Path) -> None:
