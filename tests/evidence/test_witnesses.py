@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
-from airflow_mlgov.evidence.checkpoints import heads_at, make_checkpoint, open_checkpoint
+from airflow_mlgov.evidence.checkpoints import head_to_keep, heads_at, make_checkpoint, open_checkpoint
 from airflow_mlgov.evidence.ledger import Ledger
 from airflow_mlgov.evidence.notes import key_id, sign_note
 from airflow_mlgov.evidence.signing import TrustRoot
@@ -20,10 +20,10 @@ from tests.worlds.statements import make_statement
 from tests.worlds.witnesses import Witness
 
 
-@pytest.fixture
-def note(ledger: Ledger, signer) -> str:
+@pytest.fixture(params=[Ledger.verify, head_to_keep], ids=["three-lines", "with-the-index"])
+def note(request: pytest.FixtureRequest, ledger: Ledger, signer) -> str:
     ledger.attest(make_statement(), signer)
-    return sign_note(ledger.verify(), signer, "bank.example/models")
+    return sign_note(request.param(ledger), signer, "bank.example/models")
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ package main
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
@@ -11,13 +13,16 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
 func main() {
-	commands := map[string]func([]string) error{"checkpoint": checkpoint, "proof": proof, "tiles": tiles}
+	commands := map[string]func([]string) error{
+		"checkpoint": checkpoint, "cosign": cosign, "proof": proof, "tiles": tiles,
+	}
 	if len(os.Args) < 3 || commands[os.Args[1]] == nil {
 		fail(fmt.Errorf("which command?"))
 	}
@@ -61,6 +66,53 @@ func checkpoint(args []string) error {
 	origin, tree, err := opened(text, args[1])
 	if err == nil {
 		fmt.Println(origin, tree.N, tree.Hash)
+	}
+	return err
+}
+
+// witness signs a note as C2SP tlog-cosignature has it: every line of its text, behind a moment.
+type witness struct {
+	name   string
+	key    ed25519.PrivateKey
+	moment uint64
+}
+
+func (w witness) Name() string { return w.name }
+
+func (w witness) public() []byte { return append([]byte{4}, w.key.Public().(ed25519.PublicKey)...) }
+
+func (w witness) KeyHash() uint32 {
+	sum := sha256.Sum256(append([]byte(w.name+"\n"), w.public()...))
+	return binary.BigEndian.Uint32(sum[:])
+}
+
+func (w witness) Sign(text []byte) ([]byte, error) {
+	said := append([]byte(fmt.Sprintf("cosignature/v1\ntime %d\n", w.moment)), text...)
+	return append(binary.BigEndian.AppendUint64(nil, w.moment), ed25519.Sign(w.key, said)...), nil
+}
+
+// cosign FILE KEY NAME: a new witness's key, and the note with its signature.
+func cosign(args []string) error {
+	text, err := os.ReadFile(args[0])
+	if err != nil {
+		return err
+	}
+	if _, _, err = opened(text, args[1]); err != nil {
+		return err
+	}
+	verifier, _ := note.NewVerifier(args[1])
+	signed, err := note.Open(text, note.VerifierList(verifier))
+	if err != nil {
+		return err
+	}
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		return err
+	}
+	by := witness{args[2], key, uint64(time.Now().Unix())}
+	made, err := note.Sign(signed, by)
+	if err == nil {
+		fmt.Printf("%s+%08x+%s\n%s", by.name, by.KeyHash(), base64.StdEncoding.EncodeToString(by.public()), made)
 	}
 	return err
 }
