@@ -8,7 +8,7 @@ keys, can sign what neither should. Names where it lies; never reads it out, and
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from configparser import RawConfigParser
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,13 +90,14 @@ def signable(duties: Iterable[str]) -> Iterator[tuple[str, str]]:
             yield duty, by
 
 
-def require_own_worker(duty: str, model: ModelPolicy | None) -> None:
+def require_own_worker(own: Sequence[str], model: ModelPolicy) -> None:
     """Refuse a model of tier high where an answer could be forged, or where this worker could sign for another duty
     than the task's own.
 
+    :param own: the duties that the task signs for
     :raises ConfigurationError: it could (``worker.forgeable``, ``worker.other_duties``)
     """
-    if model is None or model.tier != HIGH:
+    if model.tier != HIGH:
         return
     from airflow_mlgov.evidence.signing import duties
 
@@ -105,11 +106,12 @@ def require_own_worker(duty: str, model: ModelPolicy | None) -> None:
         raise ConfigurationError(
             f"{model.name} is of tier high, and an answer could be forged here: {why}", code="worker.forgeable"
         )
-    others = list(signable(other for other in duties() if other != duty))
+    others = list(signable(other for other in duties() if other not in own))
     if others:
         shown = "; ".join(f"{other} by {by}" for other, by in others[:3])
+        told = f"{'duty' if len(own) == 1 else 'duties'} {', '.join(own)}"
         raise ConfigurationError(
-            f"{model.name} is of tier high, and this worker of the duty {duty} could sign for {len(others)} other "
+            f"{model.name} is of tier high, and this worker of the {told} could sign for {len(others)} other "
             f"duties too ({shown}): give each duty a queue whose workers have its identity alone, see docs/identity.md",
             code="worker.other_duties",
         )

@@ -9,15 +9,17 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_mlgov.duty import Duty
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.operators._lineage import Flow, TellsLineage, data_named, model_named
+from airflow_mlgov.operators._lineage import Flow, data_named, model_named
+from airflow_mlgov.operators._of_duty import OfDuty
 
 if TYPE_CHECKING:
     from airflow_mlgov.results import GateResult, Subject
 
 
-class LiveDataOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
+class LiveDataOperator(OfDuty, BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
     """Base of the operators that run gates over tables of predictions on live data."""
 
+    duty = "audit"
     template_fields: Sequence[str] = ("model", "target", "data")
     ui_color = "#dbe9f6"
 
@@ -38,7 +40,7 @@ class LiveDataOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  # Air
 
     def planned(self) -> Flow:
         """The model and its live data."""
-        return Flow((*model_named(self.model, Duty("audit", self.mlflow_conn_id)), *data_named(self.data.values())))
+        return Flow((*model_named(self.model, self.governance), *data_named(self.data.values())))
 
     def judge(self, subject: Subject) -> list[GateResult]:
         """What each gate says of a version, by the policy's settings and bounds.

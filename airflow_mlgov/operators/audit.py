@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_mlgov.duty import Duty
-from airflow_mlgov.operators._lineage import TellsLineage, found_wrong, judged
+from airflow_mlgov.operators._lineage import found_wrong, judged
 from airflow_mlgov.operators._live import LiveDataOperator
+from airflow_mlgov.operators._of_duty import OfDuty
 from airflow_mlgov.operators.base import final, task_errors
 from airflow_mlgov.words import line, lines
 
@@ -50,9 +51,10 @@ class PostDeploymentAuditOperator(LiveDataOperator):
         from airflow_mlgov.release.obligations import ObligationState
         from airflow_mlgov.release.timeline import evidence_for
 
-        duty = Duty("audit", self.mlflow_conn_id)
+        duty = self.governance
         done: list[dict[str, str]] = []
         with task_errors():
+            self.require_own_worker(duty.policy, self.model)
             here, here_in = duty.evidence_context(context), (duty.environment, duty.registry_identity)
             records = duty.records.walk(duty.checkpoints(duty.trust))
             owed = [
@@ -103,7 +105,7 @@ class PostDeploymentAuditOperator(LiveDataOperator):
         return [item for items in owed for item in items]
 
 
-class EnforceObligationsOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
+class EnforceObligationsOperator(OfDuty, BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
     """Warn of audits and waivers that end soon; demote, to the last good version, what an audit was missed for or has
     failed, and what a waiver has run out for or was revoked.
 
@@ -114,6 +116,7 @@ class EnforceObligationsOperator(TellsLineage, BaseOperator):  # type: ignore[mi
     :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` if omitted
     """
 
+    duty = "promotion"
     ui_color = "#f8cecc"
 
     def __init__(
@@ -135,9 +138,10 @@ class EnforceObligationsOperator(TellsLineage, BaseOperator):  # type: ignore[mi
         from airflow_mlgov.release.enforcement import enforce, render_enforcement
 
         with task_errors():
-            duty = Duty("promotion", self.mlflow_conn_id)
+            duty = self.governance
             desk = duty.desk(context)
-            result = enforce(desk, warn_within=self.warn_within, demote=self.demote)
+            may = partial(self.require_own_worker, desk.policy)
+            result = enforce(desk, warn_within=self.warn_within, demote=self.demote, may=may)
         owed = [item.model for item in (*result.warned, *(item for item, _ in result.violated))]
         wrong = [(f"obligation.{item.state}", f"{item} [{demotion}]") for item, demotion in result.violated]
         self.flow = partial(found_wrong, owed, wrong, duty)

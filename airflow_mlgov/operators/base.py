@@ -21,12 +21,12 @@ from airflow_mlgov.assets import tell_verdict, with_outlet
 from airflow_mlgov.configuration import option
 from airflow_mlgov.duty import Duty
 from airflow_mlgov.errors import ConfigurationError, DependencyError, MlgovError, told
-from airflow_mlgov.exposure import require_own_worker
 from airflow_mlgov.hooks.object_store import stored
 from airflow_mlgov.hooks.warehouse import require_one_baseline, require_one_source, source_at
 from airflow_mlgov.operators._arguments import arguments_of, described, settings_of
-from airflow_mlgov.operators._lineage import Flow, TellsLineage, data_named, judged, model_named, rows_named
+from airflow_mlgov.operators._lineage import Flow, data_named, judged, model_named, rows_named
 from airflow_mlgov.operators._links import EvidenceLink, ModelLink, ReportLink, story_tag
+from airflow_mlgov.operators._of_duty import OfDuty
 from airflow_mlgov.operators._telling import (
     count,
     keep_reports,
@@ -82,7 +82,7 @@ def task_errors() -> Iterator[None]:
         raise (AirflowException if isinstance(said, DependencyError) else AirflowFailException)(said.coded) from None
 
 
-class BaseGateOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
+class BaseGateOperator(OfDuty, BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
     """Base of every gate.
 
     :param on_fail: ``fail`` (default): anything but PASS fails the task, without retries. ``record``: the task
@@ -94,8 +94,13 @@ class BaseGateOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  # Air
     """
 
     gate: ClassVar[str]
+    """The gate's name, which is its duty's."""
     operator_extra_links = (EvidenceLink(), ModelLink(), ReportLink())
     ui_color = "#dbe9f6"
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.duty = getattr(cls, "gate", "")
 
     def __init__(
         self,
@@ -121,7 +126,7 @@ class BaseGateOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  # Air
     @cached_property
     def governance(self) -> Duty:
         """What ``[mlgov]`` says, under this gate's duty."""
-        return Duty(self.gate, self.mlflow_conn_id)
+        return Duty(self.duty, self.mlflow_conn_id)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the gate; return its XCom, or fail with the checks that are not green."""
@@ -216,7 +221,7 @@ class GateOperator(BaseGateOperator):
         if gate is None:
             return
         common, own = arguments_of(gate), tuple(settings_of(gate))
-        cls.gate, cls.spec = gate.name, gate
+        cls.gate, cls.duty, cls.spec = gate.name, gate.name, gate
         _refuse_clashes(gate, {argument.name for argument in common})
         cls.arguments = {argument.name: argument for argument in (*common, *own)}
         cls.template_fields = (*(argument.name for argument in common if argument.templated), "settings")
@@ -274,7 +279,7 @@ class GateOperator(BaseGateOperator):
         from airflow_mlgov.gates.strictness import held_to, limits_of
         from airflow_mlgov.governance.rulebook import Packs
 
-        require_own_worker(self.gate, self.policy)
+        self.require_own_worker(self.governance.policy, self.policy.name if self.policy else None)
         given = {name: value for name, value in self.settings.items() if value != ""}
         settings, bounds = held_to(self.spec, self.policy, given, getattr(self, "bounds", None) or {}, "the DAG")
         ceiling = {"memory_limit": option("memory_limit"), "time_limit": option("time_limit")}

@@ -12,15 +12,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param
 
-from airflow_mlgov.duty import Duty, requester
-from airflow_mlgov.exposure import require_own_worker, simple_auth_manager
-from airflow_mlgov.operators._lineage import Flow, TellsLineage, asked, model_named
+from airflow_mlgov.duty import requester
+from airflow_mlgov.exposure import simple_auth_manager
+from airflow_mlgov.operators._lineage import Flow, asked, model_named
 from airflow_mlgov.operators._links import EvidenceLink, ModelLink
+from airflow_mlgov.operators._of_duty import OfDuty
 from airflow_mlgov.operators._telling import pages_of
 from airflow_mlgov.operators.base import ModelRef, final, task_errors
 from airflow_mlgov.words import line, lines
@@ -55,7 +56,7 @@ class PersonsAnswer:
     at: datetime
 
 
-class FormOperator(TellsLineage, ApprovalOperator):  # type: ignore[misc]  # Airflow hands it over untyped
+class FormOperator(OfDuty, ApprovalOperator):  # type: ignore[misc]  # Airflow hands it over untyped
     """Base of the operators that ask people. Retries twice, ten seconds apart, where nothing else is said: an answer
     within a second of asking can make Airflow fail the try, and the next asks again. A rejection is not retried.
 
@@ -65,7 +66,6 @@ class FormOperator(TellsLineage, ApprovalOperator):  # type: ignore[misc]  # Air
     :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` if omitted
     """
 
-    duty: ClassVar[str]
     template_fields: Sequence[str] = ("model", "target", "subject", "body")
     operator_extra_links = (EvidenceLink(), ModelLink())
     ui_color = "#fff2cc"
@@ -128,18 +128,13 @@ class FormOperator(TellsLineage, ApprovalOperator):  # type: ignore[misc]  # Air
             return ""
         return f"{datetime.now(UTC) + self.response_timeout:%Y-%m-%d %H:%M} UTC"
 
-    @property
-    def governance(self) -> Duty:
-        """What ``[mlgov]`` says, under this duty."""
-        return Duty(self.duty, self.mlflow_conn_id)
-
     def execute(self, context: Context) -> Any:
         """Show the evidence and ask; or go on at once where enough people have answered already."""
         from airflow_mlgov.notifications import whatever_happens
 
         with task_errors():
             case = self._case(context)
-            require_own_worker(self.duty, self.governance.required_policy().model(case.model.name))
+            self.require_own_worker(self.governance.policy, case.model.name)
             done = self.result(case, context)
             if done is None:  # nobody is asked for an answer that could not be signed
                 duty = self.governance

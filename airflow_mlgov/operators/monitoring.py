@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -45,10 +46,11 @@ class MonitorModelOperator(LiveDataOperator):
         from airflow_mlgov.release.monitoring import record_live
 
         with task_errors():
-            duty = Duty("audit", self.mlflow_conn_id)
+            duty = self.governance
             desk = duty.desk(context)
             goal = desk.policy.model(self.model).target(self.target)
             self._require_data(goal)
+            self.require_own_worker(desk.policy, self.model, *_also(goal))
             subject, held = _serving(desk, self.model, self.target)
             desk.require_signer("audit")
             results = self.judge(subject)
@@ -111,6 +113,13 @@ class MonitorModelOperator(LiveDataOperator):
         if self.flow is not None:
             self.flow = partial(moved_too, self.flow, done)
         return f"rolled back to version {done.model.version} ({done.record})"
+
+
+def _also(goal: Target) -> Iterator[str]:
+    """The duties that a FAIL is answered with, besides the audit's own."""
+    yield "reconcile"
+    if goal.monitoring and goal.monitoring.on_failure == "rollback":
+        yield "promotion"
 
 
 def _serving(desk: Desk, name: str, target: str) -> tuple[Subject, Subject]:

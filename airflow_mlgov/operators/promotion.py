@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_mlgov.assets import tell_promotion, with_outlet
-from airflow_mlgov.duty import Duty, requester
+from airflow_mlgov.duty import requester
 from airflow_mlgov.errors import PromotionRefused
-from airflow_mlgov.exposure import require_own_worker
-from airflow_mlgov.operators._lineage import Flow, TellsLineage, model_named, moved
+from airflow_mlgov.operators._lineage import Flow, model_named, moved
 from airflow_mlgov.operators._links import EvidenceLink, ModelLink
+from airflow_mlgov.operators._of_duty import OfDuty
 from airflow_mlgov.operators._telling import count, pages_of, timed, told_how_far
 from airflow_mlgov.operators.base import ModelRef, task_errors
 from airflow_mlgov.words import line, lines
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from airflow_mlgov.release.promotion import Promotion
 
 
-class PromoteModelOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
+class PromoteModelOperator(OfDuty, BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
     """Hash the artifact again, verify the evidence that the policy demands, decide, move, read back, sign.
 
     It looks at no task state, trigger rule, XCom value or MLflow tag: marking a failed gate as success leads to a
@@ -37,6 +37,7 @@ class PromoteModelOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  #
     :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` if omitted
     """
 
+    duty = "promotion"
     template_fields: Sequence[str] = ("model", "target")
     operator_extra_links = (EvidenceLink(), ModelLink())
     ui_color = "#d5e8d4"
@@ -49,7 +50,7 @@ class PromoteModelOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  #
 
     def planned(self) -> Flow:
         """The model; it holds the target once it was promoted."""
-        return Flow(model_named(self.model, Duty("promotion", self.mlflow_conn_id)))
+        return Flow(model_named(self.model, self.governance))
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Promote; returns what was moved and the references of decision and record."""
@@ -57,11 +58,11 @@ class PromoteModelOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  #
         from airflow_mlgov.release.promotion import promote
 
         with task_errors(), timed("mlgov.promotion.duration", target=self.target):
-            duty = Duty("promotion", self.mlflow_conn_id)
+            duty = self.governance
             desk = duty.desk(context)
             version = desk.registry.resolve(self.model)
             self.pages = pages_of(version, desk.registry)
-            require_own_worker("promotion", desk.policy.model(version.name))
+            self.require_own_worker(desk.policy, version.name)
             try:
                 with told_how_far("the bytes are hashed, the evidence is verified"):
                     done = promote(desk, version, self.target, requesters=requester(context))

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_mlgov.duty import Duty
-from airflow_mlgov.exposure import require_own_worker
-from airflow_mlgov.operators._lineage import TellsLineage, found_wrong
+from airflow_mlgov.operators._lineage import found_wrong
+from airflow_mlgov.operators._of_duty import OfDuty
 from airflow_mlgov.operators._telling import told_how_far
 from airflow_mlgov.operators.base import final, several, task_errors
 from airflow_mlgov.words import lines
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from airflow_mlgov.release.reconciliation import Reconciliation
 
 
-class ReconcileRegistryOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
+class ReconcileRegistryOperator(OfDuty, BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
     """Compare every governed model with the ledger: alias or stage moved by hand, artifact changed in place, a model in
     production without evidence, forged tags, a promotion that was killed. Each becomes a signed incident, once.
 
@@ -34,6 +33,7 @@ class ReconcileRegistryOperator(TellsLineage, BaseOperator):  # type: ignore[mis
     :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` if omitted
     """
 
+    duty = "reconcile"
     template_fields: Sequence[str] = ("models",)
     ui_color = "#fad7ac"
 
@@ -58,12 +58,12 @@ class ReconcileRegistryOperator(TellsLineage, BaseOperator):  # type: ignore[mis
         from airflow_mlgov.release.reconciliation import reconcile, render_incidents
 
         with task_errors():
-            duty = Duty("reconcile", self.mlflow_conn_id)
+            duty = self.governance
             desk = duty.desk(context)
             models = None if self.models is None else several(self.models)
             if self.revert:
                 for name in desk.policy.models if models is None else models:
-                    require_own_worker(duty.name, desk.policy.models.get(name))
+                    self.require_own_worker(desk.policy, name)
             with told_how_far("the bytes are hashed, the evidence is verified"):
                 result = reconcile(desk, revert=self.revert, models=models)
         wrong = [(item.code, str(item)) for item in result.open]

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_mlgov.duty import Duty, requester
+from airflow_mlgov.duty import requester
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.operators._lineage import Flow, TellsLineage, data_named, made
+from airflow_mlgov.operators._lineage import Flow, data_named, made
 from airflow_mlgov.operators._links import EvidenceLink
+from airflow_mlgov.operators._of_duty import OfDuty
 from airflow_mlgov.operators._telling import told_how_far
 from airflow_mlgov.operators.base import several, task_errors
 from airflow_mlgov.words import line
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_mlgov.results import Subject
 
 
-class RegisterModelOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
+class RegisterModelOperator(OfDuty, BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
     """Register a run's model and sign its provenance: the model's digest linked to the digests of its datasets.
 
     Idempotent: a run that is registered already gives the same version.
@@ -39,6 +40,7 @@ class RegisterModelOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  
     :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` where None
     """
 
+    duty = "registration"
     template_fields: Sequence[str] = ("model", "run_id", "datasets", "feature_services", "images", "artifact_path")
     operator_extra_links = (EvidenceLink(),)
     ui_color = "#e6e0f0"
@@ -74,8 +76,9 @@ class RegisterModelOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  
         from airflow_mlgov.hooks.object_store import stored
         from airflow_mlgov.release.registration import MadeFrom, image_of, register_model
 
-        duty = Duty("registration", self.mlflow_conn_id)
+        duty = self.governance
         with task_errors(), told_how_far("the model and its data are hashed"):
+            self.require_own_worker(duty.policy, self.model)
             datasets = tuple(subject_of(stored(path)) for path in several(self.datasets))
             features = tuple(self._feature_services())
             images = tuple(image_of(said) for said in several(self.images))

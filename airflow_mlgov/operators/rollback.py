@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_mlgov.assets import tell_promotion, with_outlet
-from airflow_mlgov.duty import Duty
-from airflow_mlgov.exposure import require_own_worker
-from airflow_mlgov.operators._lineage import Flow, TellsLineage, model_named, moved
+from airflow_mlgov.operators._lineage import Flow, model_named, moved
 from airflow_mlgov.operators._links import EvidenceLink
+from airflow_mlgov.operators._of_duty import OfDuty
 from airflow_mlgov.operators._telling import told_how_far
 from airflow_mlgov.operators.base import task_errors
 from airflow_mlgov.words import line
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class RollbackModelOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
+class RollbackModelOperator(OfDuty, BaseOperator):  # type: ignore[misc]  # Airflow hands it over untyped
     """Move a target back to an earlier version. Needs no new approval; refuses if no earlier version holds.
 
     The version that is taken back has to pass its gates again before it can return.
@@ -33,6 +32,7 @@ class RollbackModelOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  
     :param mlflow_conn_id: connection to the model registry; ``[mlgov] mlflow_conn_id`` if omitted
     """
 
+    duty = "promotion"
     template_fields: Sequence[str] = ("model", "target", "reason", "version")
     operator_extra_links = (EvidenceLink(),)
     ui_color = "#f8cecc"
@@ -56,16 +56,16 @@ class RollbackModelOperator(TellsLineage, BaseOperator):  # type: ignore[misc]  
 
     def planned(self) -> Flow:
         """The model; an earlier version holds the target once it was rolled back."""
-        return Flow(model_named(self.model, Duty("promotion", self.mlflow_conn_id)))
+        return Flow(model_named(self.model, self.governance))
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Roll back; returns what was moved and the references of the decision of then and of the record."""
         from airflow_mlgov.release.rollback import roll_back
 
         with task_errors():
-            duty = Duty("promotion", self.mlflow_conn_id)
+            duty = self.governance
             desk = duty.desk(context)
-            require_own_worker(duty.name, desk.policy.models.get(self.model))
+            self.require_own_worker(desk.policy, self.model)
             to = str(self.version) if self.version else None
             with told_how_far("the bytes are hashed, the evidence is verified"):
                 done = roll_back(desk, self.model, self.target, reason=self.reason, to=to)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -44,13 +45,16 @@ class Enforcement:
         return any(not demotion.done for _, demotion in self.violated)
 
 
-def enforce(desk: Desk, *, warn_within: timedelta, demote: bool = True) -> Enforcement:
+def enforce(
+    desk: Desk, *, warn_within: timedelta, demote: bool = True, may: Callable[[str], None] = lambda _: None
+) -> Enforcement:
     """Warn of what is due soon; roll back, to the last version that holds, what was missed, failed, expired or revoked.
 
     What goes wrong with one model is said of it, and stops no other. What a model owes that the policy governs no more
     is owed while it serves: to take it out of the policy settles nothing.
 
     :param demote: False: only say so
+    :param may: asked before a model is demoted, by its name; what it raises is said of that model
     :raises ConfigurationError: the trust root does not know who signs
     :raises EvidenceError: the chain is broken
     :raises DependencyError: MLflow or the ledger is down; try again
@@ -69,7 +73,9 @@ def enforce(desk: Desk, *, warn_within: timedelta, demote: bool = True) -> Enfor
             continue
         place = (item.model.name, item.target)
         if place not in done:
-            done[place] = _demote(desk, item) if demote else Demotion(False, "not demoted: demotion is switched off")
+            done[place] = (
+                _demote(desk, item, may) if demote else Demotion(False, "not demoted: demotion is switched off")
+            )
         violated.append((item, done[place]))
     soon = [item for item in mine if (ends := _next_date(item)) is not None and ends - desk.now <= warn_within]
     return Enforcement(tuple(soon), tuple(violated))
@@ -81,13 +87,14 @@ def _serves_still(desk: Desk, records: Verified, item: Obligation) -> bool:
     return current is not None and bool(still_held(desk.registry, current, history))
 
 
-def _demote(desk: Desk, item: Obligation) -> Demotion:
+def _demote(desk: Desk, item: Obligation, may: Callable[[str], None]) -> Demotion:
     try:
+        may(item.model.name)
         back = roll_back(desk, item.model.name, item.target, reason=f"obligation {item.id}: {item.state}")
     except Exception as error:  # of this model; the others are looked at all the same
         if isinstance(error, DependencyError):
             desk.registry.names()  # raises if the registry itself is down
-        said = error if isinstance(error, MlgovError) else type(error).__name__
+        said = error.coded if isinstance(error, MlgovError) else type(error).__name__
         return Demotion(False, f"not demoted: {said}")
     return Demotion(True, f"rolled back to version {back.model.version} ({back.record})")
 

@@ -4,6 +4,7 @@ policy that has forgotten the model, a target under another name."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -163,6 +164,34 @@ def test_owners_of_the_others_are_told_where_one_model_is_forgotten(
     assert end.state == "failed"
     assert "does not govern" in str(end.error)
     assert "the notification could not be made" not in caplog.text
+
+
+def test_a_model_of_tier_high_is_not_demoted_by_who_could_sign_for_others(
+    governed: Governed, monkeypatch: pytest.MonkeyPatch, run_task: Callable[..., TaskEnd]
+) -> None:
+    """It is said of this model alone; another of a lower tier, which owes the same, is demoted by the same task."""
+    watched(governed)
+    lower = copy(governed)
+    lower.model = f"lower_{governed.model}"
+    text = governed.policy_file.read_text()
+    head, section = text.split("models:\n")
+    higher = section.replace(f"{governed.model}:\n", f"{governed.model}:\n    tier: high\n")
+    governed.policy_file.write_text(f"{head}models:\n{higher}{section.replace(governed.model, lower.model)}")
+    last = {}
+    for world in (governed, lower):
+        world.promote(world.candidate())
+        last[world.model] = world.candidate(2.0)
+        world.promote(last[world.model])
+        fails_live(world, last[world.model], "performance", days=-30)
+    governed.configure(monkeypatch.setenv)
+    end = run_task(EnforceObligationsOperator(task_id="enforce"))
+    assert end.state == "failed"
+    told = {item["model"]: item["action"] for item in end.xcom["violated"]}
+    assert told[governed.model].startswith(f"not demoted: {governed.model} is of tier high")
+    assert "[worker." in told[governed.model]
+    assert told[lower.model].startswith("rolled back to version 1")
+    assert governed.places()[last[governed.model].version] == PASSED
+    assert lower.places()["1"] == PASSED
 
 
 # -- a version that is gone --------------------------------------------------------------------------------------------
