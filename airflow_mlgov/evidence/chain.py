@@ -226,6 +226,14 @@ def model_key(name: str) -> str:
     return f"model:{name.partition('/')[0]}"
 
 
+def origin_of(first: str) -> str:
+    """The ledger's own id.
+
+    :param first: hash of its first entry
+    """
+    return f"mlgov-ledger/{first[:16]}"
+
+
 def link(prev: str, seq: int, row: Mapping[str, str]) -> str:
     """The hash of an entry.
 
@@ -306,7 +314,7 @@ class Trail:
         own = bytes.fromhex(hash_)
         self.tree.add(own)
         self.heads += own
-        self.origin, self.prev = self.origin or f"mlgov-ledger/{hash_[:16]}", hash_
+        self.origin, self.prev = self.origin or origin_of(hash_), hash_
 
     def confirm(self, entry: Entry) -> Entry:
         """An entry that was walked before and was read again.
@@ -356,11 +364,7 @@ def follow(
         if expected:
             _hold(state, expected)
     if expected:
-        size = max(expected)
-        raise EvidenceError(
-            f"the ledger has {state.tree.size} entries, a checkpoint says {size}: its tail was cut",
-            code="ledger.tail_cut",
-        )
+        raise tail_cut(state.tree.size, max(expected))
     return state
 
 
@@ -368,6 +372,13 @@ def _hold(state: Trail, expected: dict[int, list[Head]]) -> None:
     for checkpoint in expected.pop(state.tree.size, ()):
         if not state.head.bears_out(checkpoint):
             raise differs(checkpoint)
+
+
+def tail_cut(size: int, said: int) -> EvidenceError:
+    """That the ledger has fewer entries than a checkpoint says."""
+    return EvidenceError(
+        f"the ledger has {size} entries, a checkpoint says {said}: its tail was cut", code="ledger.tail_cut"
+    )
 
 
 def differs(checkpoint: Head) -> EvidenceError:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,7 @@ def sign_checkpoint(now: Head, signer: Signer, context: Context) -> str:
 
 def open_checkpoint(text: str, trust: TrustRoot, quorum: Quorum = NOBODY) -> Head:
     """What a checkpoint says, an envelope or a signed note; a promotion's envelope serves as well, because it carries
-    one.
+    one. Of the index a key that has ended is believed nothing.
 
     :param quorum: witnesses who must have cosigned it
     :raises EvidenceError: it does not verify, is another kind of statement, or too few have cosigned it
@@ -72,7 +73,8 @@ def open_checkpoint(text: str, trust: TrustRoot, quorum: Quorum = NOBODY) -> Hea
     if isinstance(statement, CheckpointStatement):
         return Head(statement.size, statement.head, statement.root, statement.origin)
     if isinstance(statement, PromotionStatement):
-        return Head(**statement.checkpoint)
+        mark = Head(**statement.checkpoint)
+        return mark if trust.still_holds(text, statement.duty, datetime.now(UTC)) else mark._replace(index_root="")
     raise EvidenceError(f"this is not a checkpoint but a statement of kind {statement.kind}", code="checkpoint.kind")
 
 

@@ -26,11 +26,16 @@ _PUT = sa.text("INSERT INTO mlgov_ledger_index (hash, node) VALUES (:hash, :node
 
 
 class Claim(NamedTuple):
-    """What an entry says that the ledger was, its index too."""
+    """What an entry, or a checkpoint, says that the ledger was, its index too."""
 
     seq: int
-    """Number of the entry."""
+    """Number of the entry; 0 of a checkpoint."""
     mark: Head
+
+    @property
+    def by(self) -> str:
+        """Who says it."""
+        return f"ledger:{self.seq}" if self.seq else f"the checkpoint of {self.mark.origin}"
 
 
 def claim_of(entry: Entry) -> Claim | None:
@@ -144,9 +149,8 @@ class Audit:
             self._touched.clear()
             now = trail.head._replace(index_root=self._now.root.hex())
             if not now.bears_out(claim.mark) or now.index_root != claim.mark.index_root:
-                who = f"ledger:{claim.seq}" if claim.seq else f"the checkpoint of {claim.mark.origin}"
                 raise EvidenceError(
-                    f"{who} is signed over a tree or an index that the first {claim.mark.size} entries do "
+                    f"{claim.by} is signed over a tree or an index that the first {claim.mark.size} entries do "
                     "not have: whoever has its key has helped to hide entries, or it was signed over another ledger",
                     code="index.root_wrong",
                 )

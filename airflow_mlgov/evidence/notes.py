@@ -8,6 +8,7 @@ import hashlib
 import re
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
@@ -87,7 +88,8 @@ def read_note(text: str) -> Note:
 
 def open_note(text: str, trust: TrustRoot) -> Head:
     """What a note says that a key of the duty ``checkpoint`` has signed under the name of its origin. It names no time,
-    so the dates of the key are not asked for, and no hash of the last entry, which its root binds.
+    so the dates of the key are not asked for, but of the index, on which others rest, a key that has ended is believed
+    nothing. It names no hash of the last entry, which its root binds.
 
     :raises EvidenceError: it is no note, no trusted key has signed it, the key has another duty, or a signature of a
         trusted key does not fit
@@ -102,10 +104,13 @@ def open_note(text: str, trust: TrustRoot) -> Head:
     for item, found in known:
         if not fits(_require_ed25519(item.key), found.signature, note.text.encode()):
             raise EvidenceError("the signature does not fit the content", code="signature.wrong")
-    if not any("checkpoint" in item.duties for item, _ in known):
+    able = [item for item, _ in known if "checkpoint" in item.duties]
+    if not able:
         allowed = ", ".join(sorted({word for item, _ in known for word in item.duties}))
         raise EvidenceError(f"signed by a key for {allowed}, which may not sign for checkpoint", code="evidence.duty")
-    return Head(note.size, "", note.root, note.origin, note.index_root)
+    now = datetime.now(UTC)
+    index_root = note.index_root if any(item.covers(now) for item in able) else ""
+    return Head(note.size, "", note.root, note.origin, index_root)
 
 
 def note_fits(note: Note, key: Key) -> bool:

@@ -1,9 +1,9 @@
-"""What a decision reads of a ledger without a walk from its first entry: by proofs from what the newest promotion is
-signed over, and by a walk over all that came since.
+"""What a decision reads of a ledger without a walk from its first entry: by proofs from what the newest promotion, or a
+newer checkpoint in another hand, is signed over, and by a walk over all that came since.
 
-Whoever signed a promotion had walked, or proven in the same way, all that it is signed over: tree and index. What the
-index names is all that there is about a model, and each entry of it is read, hashed, and proven to stand in the tree.
-Anything missing or wrong is refused; a ledger of which nothing is signed so is walked from its first entry.
+Whoever signed had walked, or proven in the same way, all that it is signed over: tree and index. What the index names
+is all that there is about a model, and each entry of it is read, hashed, and proven to stand in the tree. Anything
+missing or wrong is refused; a ledger of which nothing is signed so is walked from its first entry.
 """
 
 from __future__ import annotations
@@ -28,14 +28,17 @@ from airflow_mlgov.evidence.chain import (
     keys_of,
     mark_entry,
     model_key,
+    origin_of,
     require_own_hash,
+    tail_cut,
 )
 from airflow_mlgov.evidence.hash_tree import leaf_hash, require_consistency, require_inclusion
-from airflow_mlgov.evidence.index_map import NOTHING, IndexMap
+from airflow_mlgov.evidence.index_map import NOTHING, IndexMap, Mark
 from airflow_mlgov.evidence.ledger_index import Claim, claims, entries_about, read_nodes
 from airflow_mlgov.evidence.ledger_schema import IN_PARTS, table
 from airflow_mlgov.evidence.ledger_schema import index as index_table
 from airflow_mlgov.evidence.ledger_tree import StoredTree
+from airflow_mlgov.evidence.ledger_writing import last_entry
 from airflow_mlgov.evidence.merkle import MerkleRoot
 from airflow_mlgov.evidence.verification import believer
 
@@ -48,6 +51,8 @@ if TYPE_CHECKING:
 
 WALK, PROVEN = "walk", "proven"
 """The values of ``[mlgov] ledger_reads``."""
+_NOT_KEPT = ("index.node_missing", "tree.node_missing")
+"""What the database lacks where tree or index were made again, or not yet, since a checkpoint was signed over them."""
 _MUCH = 1_000
 """Entries that are kept since the promotion that they are read from, before a newer one is looked for."""
 
@@ -87,11 +92,25 @@ class ProvenLedger:
             return self._from_newer(since) or since.gone_on()
         if since is not None:
             return self.ledger.walk(since=since)
+        given, found = tuple(checkpoints), None
         with self.ledger.reading() as connection:
-            claim = self._newest(connection)
-            if claim is not None:
-                return _read(self.ledger, connection, claim, tuple(checkpoints))
-        return self.ledger.walk(checkpoints)
+            if sa.inspect(connection).has_table(index_table.name):
+                found = self._proven(connection, given)
+        return found or self.ledger.walk(given)
+
+    def _proven(self, connection: Connection, checkpoints: tuple[Head, ...]) -> Proven | None:
+        """From the newest checkpoint that names an index that is kept, else from the newest promotion; None if there is
+        neither."""
+        claim = self._newest(connection)
+        least = 0 if claim is None else claim.mark.size
+        marks = [item for item in checkpoints if item.index_root and item.size > least]
+        for mark in sorted(marks, key=lambda item: item.size, reverse=True):
+            try:
+                return _read(self.ledger, connection, Claim(0, mark), checkpoints, claim)
+            except EvidenceError as error:
+                if error.code not in _NOT_KEPT:
+                    raise
+        return None if claim is None else _read(self.ledger, connection, claim, checkpoints)
 
     def _from_newer(self, since: Proven) -> Proven | None:
         """The same ledger from a promotion that came meanwhile, if that is much newer: whoever reads for months keeps
@@ -106,34 +125,59 @@ class ProvenLedger:
 
     def _newest(self, connection: Connection) -> Claim | None:
         """What the newest promotion that verifies says; None if none says anything of an index."""
-        if not sa.inspect(connection).has_table(index_table.name):
-            return None
         return next(claims(connection, believer(self.trust, self.now or datetime.now(UTC))), None)
 
 
-def _read(ledger: Ledger, connection: Connection, claim: Claim, checkpoints: tuple[Head, ...]) -> Proven:
-    base = claim.mark
-    tree = StoredTree(connection, base.size)
-    early = [item for item in checkpoints if 0 < item.size <= base.size]
-    tree.prepare(lambda wanted: [wanted.peaks(base.size), *(wanted.consistency(item.size) for item in early)])
-    running = MerkleRoot(base.size, tree.peaks(base.size))
-    if running.hexdigest() != base.root:
+def _read(
+    ledger: Ledger, connection: Connection, claim: Claim, checkpoints: tuple[Head, ...], older: Claim | None = None
+) -> Proven:
+    """What is proven by a claim.
+
+    :param older: what the newest promotion says, where the claim is a checkpoint's of more entries
+    """
+    size, spoken = claim.mark.size, [*checkpoints, *([older.mark] if older else ())]
+    tree = StoredTree(connection, size)
+    early = [item for item in spoken if 0 < item.size <= size]
+    tree.prepare(lambda wanted: [wanted.peaks(size), *(wanted.consistency(item.size) for item in early)])
+    running = MerkleRoot(size, tree.peaks(size))
+    if running.hexdigest() != claim.mark.root:
         raise EvidenceError(
-            f"the ledger's tree is not the one that ledger:{claim.seq} is signed over: entries or nodes were changed, "
-            "or that promotion is of another ledger; `mlgov ledger verify` finds which",
+            f"the ledger's tree is not the one that {claim.by} is signed over: entries or nodes were changed, or it is "
+            "of another ledger; `mlgov ledger verify` finds which",
             code="tree.root_wrong",
         )
+    base = claim.mark if claim.seq else _completed(connection, tree, claim.mark)
     for item in early:
         _require_start(tree, base, item)
     trail, tail = _Resumed(base, running), list[Entry]()
     trail.past = _past(connection, tree, base)
-    later = [item for item in checkpoints if item.size > base.size]
-    follow(_after(connection, base.size), later, False, trail, lambda entry, _: tail.append(entry))
-    if trail.tree.size < claim.seq:
+    later = [item for item in spoken if item.size > size]
+    follow(_after(connection, size), later, False, trail, lambda entry, _: tail.append(entry))
+    newest = claim if older is None else older
+    if trail.tree.size < newest.seq:
         raise EvidenceError(
-            f"ledger entry {trail.tree.size + 1} is missing: ledger:{claim.seq} is there", code="ledger.entry_missing"
+            f"ledger entry {trail.tree.size + 1} is missing: {newest.by} is there", code="ledger.entry_missing"
         )
-    return Proven(ledger, base, trail, tail)
+    return Proven(ledger, base, trail, tail, older and older.mark)
+
+
+def _completed(connection: Connection, tree: StoredTree, mark: Head) -> Head:
+    """A checkpoint whose index is kept, with what a note leaves to its root, proven: the hash of the last entry, and
+    the ledger's own id.
+
+    :raises EvidenceError: the index is not kept (``index.node_missing``), or these entries do not stand in the tree
+    """
+    root = bytes.fromhex(mark.index_root)
+    IndexMap(root, lambda names: read_nodes(connection, names)).require([root])
+    now, head_at = last_entry(connection)[0], _past(connection, tree, mark)
+    if now < mark.size:
+        raise tail_cut(now, mark.size)
+    first, last = head_at(1), head_at(mark.size)
+    if not (first and last):
+        raise EvidenceError(
+            f"ledger entry {mark.size if first else 1} is missing, or its hash is none", code="ledger.entry_missing"
+        )
+    return mark._replace(head=last, origin=origin_of(first))
 
 
 def _require_start(tree: StoredTree, base: Head, checkpoint: Head) -> None:
@@ -147,6 +191,12 @@ def _require_start(tree: StoredTree, base: Head, checkpoint: Head) -> None:
         raise differs(checkpoint) from None
     if checkpoint.head and checkpoint.origin != base.origin:
         raise differs(checkpoint)
+    if checkpoint.size == base.size and checkpoint.index_root not in ("", base.index_root):
+        raise EvidenceError(
+            f"of the first {base.size} entries two indexes are signed, and there is but one: whoever has one of the "
+            "keys has helped to hide entries; `mlgov ledger verify --checkpoint` finds which",
+            code="index.root_wrong",
+        )
 
 
 def _after(connection: Connection, size: int) -> Iterable[Entry]:
@@ -198,16 +248,21 @@ class Proven(Verified):
     _ledger: Ledger
     _base: Head
     _index: IndexMap
+    _older: tuple[int, IndexMap] | None
+    """The size of what an older promotion is signed over, and its index, which has to say the same of that."""
     _before: dict[str, list[Entry]]
     _sure: dict[int, str]
     """Number -> hash of each entry that was proven to stand in the tree."""
 
-    def __init__(self, ledger: Ledger, base: Head, trail: _Resumed, tail: Sequence[Entry]) -> None:
+    def __init__(
+        self, ledger: Ledger, base: Head, trail: _Resumed, tail: Sequence[Entry], older: Head | None = None
+    ) -> None:
         super().__init__(trail, tail)
         given = {
             "_ledger": ledger,
             "_base": base,
-            "_index": IndexMap(bytes.fromhex(base.index_root), partial(_load, ledger)),
+            "_index": _index_at(ledger, base),
+            "_older": older and (older.size, _index_at(ledger, older)),
             "_before": {},
             "_sure": {},
         }
@@ -216,7 +271,7 @@ class Proven(Verified):
 
     @property
     def base(self) -> Head:
-        """What it is proven by: what a promotion is signed over."""
+        """What it is proven by: what a promotion or a checkpoint is signed over."""
         return self._base
 
     def gone_on(self) -> Proven:
@@ -226,19 +281,16 @@ class Proven(Verified):
         """
         trail, tail = self._state.copy(), list(self._entries)
         with self._ledger.reading() as connection:
-            known = tail.pop()
-            rows = iter(_after(connection, known.seq - 1))
-            if next(rows, None) != known:
+            rows = iter(_after(connection, self._base.size + max(0, len(tail) - 1)))
+            if tail and next(rows, None) != tail[-1]:
                 raise EvidenceError(
-                    f"ledger entry {known.seq} was changed or removed while it was read", code="ledger.entry_changed"
+                    f"ledger entry {tail[-1].seq} was changed or removed while it was read", code="ledger.entry_changed"
                 )
-            tail.append(known)
             trail.past = _past(connection, StoredTree(connection, self._base.size), self._base)
             follow(rows, (), False, trail, lambda entry, _: tail.append(entry))
         made = Proven(self._ledger, self._base, trail, tail)
-        object.__setattr__(made, "_index", self._index)
-        object.__setattr__(made, "_before", self._before)
-        object.__setattr__(made, "_sure", self._sure)
+        for name in ("_index", "_older", "_before", "_sure"):
+            object.__setattr__(made, name, getattr(self, name))
         return made
 
     def index(self) -> IndexMap:
@@ -321,21 +373,12 @@ class Proven(Verified):
         """What the database shows about a key, which must be what the index names."""
         named = self._index.get(key)
         found = entries_about(connection, key, self._base.size, named.total + 1)
-        shown = NOTHING
         for entry in found:
             require_own_hash(entry)
-            shown = shown.of(entry.seq, entry.hash)
-        what = f"of the first {self._base.size} entries {named.total} are about {key.replace(':', ' ', 1)}"
-        if len(found) < named.total:
-            raise EvidenceError(
-                f"{what}, and the ledger's database shows {len(found)}: it hides some, or has filed them elsewhere",
-                code="index.entry_hidden",
-            )
-        if shown != named:
-            raise EvidenceError(
-                f"{what}, and the ledger's database shows others: somebody has put some there, or in their place",
-                code="index.entry_foreign",
-            )
+        _require_named(found, key, self._base.size, named)
+        if self._older is not None:
+            size, index = self._older
+            _require_named([entry for entry in found if entry.seq <= size], key, size, index.get(key))
         return found
 
     def _require_in_tree(self, connection: Connection, entries: Iterable[Entry]) -> None:
@@ -351,6 +394,31 @@ class Proven(Verified):
     def _whole(self) -> list[Entry]:
         size = self.head.size
         return [entry for entry in self._ledger.walk([self.head]).entries() if entry.seq <= size]
+
+
+def _require_named(found: Sequence[Entry], key: str, size: int, named: Mark) -> None:
+    """Refuse entries about a key that are not those that an index names.
+
+    :param size: the index is of so many first entries
+    """
+    shown = NOTHING
+    for entry in found:
+        shown = shown.of(entry.seq, entry.hash)
+    what = f"of the first {size} entries {named.total} are about {key.replace(':', ' ', 1)}"
+    if len(found) < named.total:
+        raise EvidenceError(
+            f"{what}, and the ledger's database shows {len(found)}: it hides some, or has filed them elsewhere",
+            code="index.entry_hidden",
+        )
+    if shown != named:
+        raise EvidenceError(
+            f"{what}, and the ledger's database shows others: somebody has put some there, or in their place",
+            code="index.entry_foreign",
+        )
+
+
+def _index_at(ledger: Ledger, mark: Head) -> IndexMap:
+    return IndexMap(bytes.fromhex(mark.index_root), partial(_load, ledger))
 
 
 def _load(ledger: Ledger, names: Sequence[bytes]) -> dict[bytes, bytes]:

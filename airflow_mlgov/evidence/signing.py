@@ -412,6 +412,11 @@ class TrustRoot:
             raise EvidenceError("the payload is not a statement", code="envelope.malformed")
         return statement, known
 
+    def still_holds(self, envelope: str, duty: str, now: datetime) -> bool:
+        """Whether a key that signed an envelope has the duty now, and not only when it signed; errors as of
+        :meth:`open_envelope`."""
+        return any(duty in item.duties and item.covers(now) for item in self.open_envelope(envelope)[1])
+
 
 def _trusted_key(entry: Any, where: str) -> TrustedKey:
     if not isinstance(entry, dict):

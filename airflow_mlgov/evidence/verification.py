@@ -180,10 +180,9 @@ def believer(trust: TrustRoot | None, now: datetime | None = None) -> Callable[[
             return True
         try:
             duty = verify_entry(entry, trust).statement.duty
-            keys = trust.open_envelope(entry.envelope)[1] if now else ()
+            return now is None or trust.still_holds(entry.envelope, duty, now)
         except EvidenceError:
             return False
-        return now is None or any(duty in key.duties and key.covers(now) for key in keys)
 
     return believed
 

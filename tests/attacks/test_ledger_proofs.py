@@ -14,11 +14,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
 from airflow_mlgov.errors import ConfigurationError, EvidenceError
-from airflow_mlgov.evidence.chain import Entry, Head, Verified, link, verified
-from airflow_mlgov.evidence.checkpoints import make_checkpoint, open_checkpoint
+from airflow_mlgov.evidence.chain import Entry, Head, Verified, link, mark_entry, verified
+from airflow_mlgov.evidence.checkpoints import head_to_keep, make_checkpoint, open_checkpoint
 from airflow_mlgov.evidence.hash_tree import HashTree
+from airflow_mlgov.evidence.index_map import IndexMap, Mark
 from airflow_mlgov.evidence.ledger import Ledger
+from airflow_mlgov.evidence.ledger_index import write_nodes
 from airflow_mlgov.evidence.ledger_tree import fill
+from airflow_mlgov.evidence.notes import sign_note
 from airflow_mlgov.evidence.proven import Proven, ProvenLedger, reads_proven
 from airflow_mlgov.evidence.signing import sign_statement
 from airflow_mlgov.evidence.statements import LedgerMark, PromotionStatement
@@ -513,3 +516,188 @@ def test_how_the_ledger_is_read_is_a_setting(long: Guarded, run: Run, monkeypatc
     assert "it hides some" in run(*words)[2]
     monkeypatch.setenv("MLGOV_LEDGER_READS", "walk")
     assert "is missing" in run(*words)[2]
+
+
+# -- the reader that rests on a checkpoint in another hand -------------------------------------------------------------
+
+
+def note_of(guarded: Guarded, mark: Head | None = None) -> Head:
+    """What a note says that is signed over the ledger as it is, or over something else."""
+    text = sign_note(mark or head_to_keep(guarded.ledger), guarded.signer("checkpoint"), "bank.example/models")
+    return open_checkpoint(text, guarded.trust)
+
+
+@pytest.fixture
+def noted(long: Guarded) -> tuple[Guarded, Head]:
+    """Its checkpoint is of all entries but the last two, and of more than a promotion is signed over."""
+    mark = note_of(long)
+    long.validate()
+    long.validate()
+    assert mark.size > base_of(long).size
+    return long, mark
+
+
+def refused_by(guarded: Guarded, code: str, *marks: Head) -> None:
+    """Neither a promotion nor an explanation gets past it; nothing in MLflow moves."""
+    places, second, third = guarded.places(), version(guarded, 2), version(guarded, 3)
+    with raises_code(EvidenceError, code):
+        guarded.promote(third, checkpoints=marks, proven=True)
+    with raises_code(EvidenceError, code):
+        records = ProvenLedger(guarded.ledger, guarded.trust)
+        explain(guarded.registry, second, records, guarded.trust, checkpoints=marks)
+    assert guarded.places() == places
+
+
+def test_what_a_checkpoint_proves_is_what_a_walk_finds(noted: tuple[Guarded, Head]) -> None:
+    guarded, mark = noted
+    walked, proven = guarded.ledger.walk(), read(guarded, mark)
+    assert isinstance(proven, Proven)
+    assert (proven.base.size, proven.head) == (mark.size, walked.head)
+    for entry in walked.entries():
+        assert proven.entries([entry.subject_digest]) == walked.entries([entry.subject_digest])
+        assert proven.entries(kind=entry.kind) == walked.entries(kind=entry.kind)
+        assert proven.get(entry.seq) == entry
+    assert proven.entries(model=guarded.model) == walked.entries(model=guarded.model)
+    assert proven.index().root == walked.index().root
+    guarded.validate()
+    assert proven.gone_on().head == guarded.ledger.walk().head
+    heads = [verified(walked.entries()[:size]).head for size in range(1, walked.head.size + 1)]
+    assert read(guarded, mark, *heads).head == guarded.ledger.walk().head
+    for wrong in heads[1], heads[base_of(guarded).size], heads[mark.size - 1], heads[-1]:
+        with raises_code(EvidenceError, "checkpoint.differs"):
+            read(guarded, mark, wrong._replace(root=OTHER))
+
+
+def test_a_ledger_of_which_nothing_was_promoted_is_read_from_a_checkpoint(guarded: Guarded) -> None:
+    item = guarded.gated()
+    assert not isinstance(read(guarded), Proven)
+    mark = note_of(guarded)
+    guarded.approve(item)
+    assert isinstance(read(guarded, mark), Proven)
+    guarded.promote(item, checkpoints=(mark,), proven=True)
+    signed = base_of(guarded)
+    assert signed.size > mark.size
+    before = verified(guarded.ledger.walk().newer(0)[: signed.size])
+    assert signed == before.head._replace(index_root=before.index().root.hex())
+    assert audit(guarded)[1]
+
+
+def test_rows_before_a_checkpoint_hidden_edited_or_put_in(noted: tuple[Guarded, Head], tmp_path: Path) -> None:
+    """Those too that no promotion is signed over."""
+    guarded, mark = noted
+    newest = guarded.ledger.entries([guarded.registry.subject(version(guarded, 3)).digest], kind="gate")[-1]
+    assert base_of(guarded).size < newest.seq < mark.size
+    for number, (sql, code) in enumerate(
+        (
+            (f"DELETE FROM mlgov_ledger WHERE seq = {newest.seq}", "index.entry_hidden"),
+            (f"UPDATE mlgov_ledger SET subject_digest = '{OTHER}' WHERE seq = {newest.seq}", "index.entry_hidden"),
+            (f"UPDATE mlgov_ledger SET recorded_at = '2020' WHERE seq = {newest.seq}", "ledger.entry_changed"),
+        )
+    ):
+        owned = copied(guarded, tmp_path / str(number))
+        spoil(owned, sql)
+        with raises_code(EvidenceError, code):
+            read(owned, mark).entries([newest.subject_digest])
+        with raises_code(EvidenceError, code):
+            owned.promote(version(owned, 3), checkpoints=(mark,), proven=True)
+
+
+def test_an_old_index_root_in_a_checkpoint_of_a_new_head(noted: tuple[Guarded, Head]) -> None:
+    """By a stolen key of the checkpoints. The auditor finds it whatever the database shows."""
+    guarded, mark = noted
+    lie = note_of(guarded, mark._replace(index_root=promotions(guarded)[0].checkpoint["index_root"]))
+    refused_by(guarded, "index.entry_foreign", lie)
+    with raises_code(EvidenceError, "index.root_wrong"):
+        guarded.ledger.audit((), [lie], believer(guarded.trust))
+
+
+def test_a_checkpoints_key_alone_hides_nothing_that_a_promotion_is_signed_over(noted: tuple[Guarded, Head]) -> None:
+    """Stolen by the database's owner, who keeps an index without one row, and hides that row."""
+    guarded, mark = noted
+    gate, marks, size = gate_of(guarded, 2), dict[str, Mark](), base_of(guarded).size
+    for entry in guarded.ledger.entries():
+        if entry.seq <= mark.size and entry.seq != gate.seq:
+            mark_entry(marks, entry)
+    made = IndexMap.of(marks)
+    with guarded.ledger.beside() as connection:
+        write_nodes(connection, made.fresh)
+    lie = note_of(guarded, mark._replace(index_root=made.root.hex()))
+    refused_by(guarded, "index.entry_foreign", lie)
+    spoil(guarded, f"DELETE FROM mlgov_ledger WHERE seq = {gate.seq}")
+    for about in ({"model": guarded.model}, {"kind": "gate"}, {"digests": [gate.subject_digest]}):
+        with raises_code(EvidenceError, "index.entry_hidden", match=f"of the first {size} entries"):
+            read(guarded, lie).entries(**about)  # type: ignore[arg-type]
+
+
+def test_an_index_of_another_ledger_in_a_checkpoint(noted: tuple[Guarded, Head], story: Guarded) -> None:
+    guarded, mark = noted
+    theirs = note_of(story)
+    refused_by(guarded, "tree.root_wrong", theirs._replace(size=mark.size))
+    lie = note_of(guarded, mark._replace(index_root=theirs.index_root))
+    assert read(guarded, lie).base.size == base_of(guarded).size  # type: ignore[attr-defined]
+    with closing(sqlite3.connect(database(story))) as raw:
+        others = raw.execute("SELECT hash, node FROM mlgov_ledger_index").fetchall()
+    with closing(sqlite3.connect(database(guarded))) as raw, raw:
+        raw.executemany("INSERT OR IGNORE INTO mlgov_ledger_index VALUES (?, ?)", others)
+    refused_by(guarded, "index.entry_foreign", lie)
+
+
+def test_the_tail_cut_before_a_checkpoint_with_an_index(noted: tuple[Guarded, Head], tmp_path: Path) -> None:
+    guarded, mark = noted
+    for size in (mark.size - 1, base_of(guarded).size + 1):
+        owned = copied(guarded, tmp_path / str(size))
+        spoil(owned, f"DELETE FROM mlgov_ledger WHERE seq > {size}")
+        refused_by(owned, "ledger.tail_cut", mark)
+    spoil(guarded, f"DELETE FROM mlgov_ledger WHERE seq = {mark.size}")
+    refused_by(guarded, "ledger.entry_missing", mark)
+
+
+def test_a_checkpoint_of_a_larger_size_than_the_ledger(noted: tuple[Guarded, Head]) -> None:
+    guarded, mark = noted
+    for larger in (guarded.ledger.last()[0] + 1, 2**40):
+        lie = note_of(guarded, mark._replace(size=larger))
+        with pytest.raises(EvidenceError) as caught:
+            read(guarded, lie)
+        assert caught.value.code in ("ledger.tail_cut", "tree.root_wrong")
+
+
+def test_two_checkpoints_of_one_size_are_a_split_view(noted: tuple[Guarded, Head]) -> None:
+    guarded, mark = noted
+    old = Head(**promotions(guarded)[0].checkpoint)
+    for other, code in (
+        (mark._replace(root=OTHER), "checkpoint.differs"),
+        (mark._replace(index_root=old.index_root), "index.root_wrong"),
+        (mark._replace(root=OTHER, index_root=""), "checkpoint.differs"),
+    ):
+        refused_by(guarded, code, mark, note_of(guarded, other))
+    with raises_code(EvidenceError, "index.root_wrong"):
+        read(guarded, note_of(guarded, base_of(guarded)._replace(index_root=old.index_root)))
+
+
+def test_what_a_rebuild_does_not_keep_is_walked(noted: tuple[Guarded, Head]) -> None:
+    """The index that a promotion is signed over is kept, that of a checkpoint is not; nor is a tree before the first
+    rebuild."""
+    guarded, mark = noted
+    guarded.ledger.rebuild((), believer(guarded.trust))
+    assert read(guarded, mark).base.size == base_of(guarded).size  # type: ignore[attr-defined]
+    with raises_code(EvidenceError, "checkpoint.differs"):
+        read(guarded, mark._replace(root=OTHER, index_root=""))
+    again = note_of(guarded)
+    assert read(guarded, again, mark).base.size == again.size  # type: ignore[attr-defined]
+    spoil(guarded, "UPDATE mlgov_ledger_index SET node = (SELECT max(node) FROM mlgov_ledger_index)")
+    refused_by(guarded, "index.node_wrong", again)
+
+
+def test_a_checkpoints_key_that_has_ended_is_believed_nothing_of_the_index(noted: tuple[Guarded, Head]) -> None:
+    guarded, mark = noted
+    text = sign_note(guarded.ledger.head_with_index(), guarded.signer("checkpoint"), "bank.example/models")
+    keys = json.loads(guarded.trust_file.read_text())
+    for key in keys["keys"]:
+        if "checkpoint" in key["duties"]:
+            key["valid_until"] = datetime.now(UTC).isoformat()
+    guarded.trust_file.write_text(json.dumps(keys))
+    opened = open_checkpoint(text, guarded.trust)
+    assert (opened.index_root, opened.size) == ("", mark.size + 2)
+    assert read(guarded, opened).base.size == base_of(guarded).size  # type: ignore[attr-defined]
+    promoted = guarded.ledger.entries(kind="promotion")[-1].envelope
+    assert open_checkpoint(promoted, guarded.trust) == base_of(guarded)
