@@ -66,6 +66,9 @@ class Request:
     """The audits that are owed for these bytes: ``id``, ``kind``, ``gate``, ``check``, ``state``, ``target``,
     ``promotion``, ``audited``; ``late``: whether its date is past without a passed audit; and ``broken``: whether it
     has failed or was not done in time."""
+    promises: tuple[Mapping[str, Any], ...] = ()
+    """The audits that exceptions of other bytes at the target still owe: ``kind``, ``gate``, ``check``, ``version``,
+    ``promotion``, ``due``; and ``late``: whether that is past."""
 
 
 @dataclass(frozen=True)
@@ -295,6 +298,7 @@ def decision_input(
         "evidence": with_what_ifs((as_seen(item) for item in evidence), said, request.champion),
         **({"external": _first_added([*tried, *evidence])} if "external" in said else {}),
         "obligations": [dict(item) for item in request.obligations],
+        **({"promises": [dict(item) for item in request.promises]} if request.promises else {}),
         "tries": [counted for gate in target.requires for counted in count_tries(gate, request, tried)],
         "unverified": [{"seq": item.seq, "kind": item.kind, "problem": item.problem} for item in unverified],
     }

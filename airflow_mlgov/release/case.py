@@ -15,6 +15,7 @@ from airflow_mlgov.release.champion import champion_of, champion_since
 from airflow_mlgov.release.desk import Desk
 from airflow_mlgov.release.monitoring import live_results
 from airflow_mlgov.release.obligations import owed_for
+from airflow_mlgov.release.promises import promised_before
 from airflow_mlgov.release.standing import why_unfit
 from airflow_mlgov.release.timeline import Dossier, Timeline, version_of
 from airflow_mlgov.results import Subject
@@ -107,6 +108,7 @@ def request_for(
             }
             for item in owed_for(model, dossier.good, now)
         ),
+        promises=tuple(item.as_input(now) for item in promised_before(timeline, now, model.digest)),
         rollback_problem=rollback_problem,
     )
 

@@ -21,6 +21,7 @@ from airflow_mlgov.release.case import Case, build_case
 from airflow_mlgov.release.desk import Desk
 from airflow_mlgov.release.mover import Mover
 from airflow_mlgov.release.obligations import incurred
+from airflow_mlgov.release.promises import promised_before, taken_over
 from airflow_mlgov.release.timeline import Dossier
 from airflow_mlgov.results import Subject
 from airflow_mlgov.words import line
@@ -111,7 +112,10 @@ def promote(desk: Desk, version: ModelVersion, target: str, *, requesters: Seque
             action="promote",
             reason="",
             mark=desk.ledger.keep_index(case.records),
-            obligations=incurred(case.decision, case.dossier.good, desk.now),
+            obligations=taken_over(
+                incurred(case.decision, case.dossier.good, desk.now),
+                promised_before(case.timeline, desk.now, case.model.digest),
+            ),
         )
     tags = {"mlgov.status": f"promoted to {target}", "mlgov.promotion": done.record}
     _tag(desk.registry, version, tags)

@@ -187,3 +187,112 @@ def test_a_promotion_in_between_that_needs_no_waiver_moves_no_deadline(governed:
     waived_anew(exceptions, soon)
     owed_now = exceptions.obligations()  # for either waiver covers the check
     assert [item.due for item in owed_now] == [first.due, first.due]
+
+
+# -- the same exception for other bytes --------------------------------------------------------------------------------
+
+
+def trained_anew(exceptions: Exceptions, weight: float, at: datetime) -> None:
+    """Other bytes that fail the same check, and another waiver for it, signed by the same people."""
+    governed = exceptions.governed
+    exceptions.version = governed.register(weight)
+    governed.judge(exceptions.version, auc=0.72, issued_at=at)
+    exceptions.sign(exceptions.terms(reason=f"once more, {weight}", now=at), "olga", "omar", issued_at=at)
+
+
+def renewed(exceptions: Exceptions, weight: float, at: datetime) -> Obligation:
+    """The same, promoted."""
+    trained_anew(exceptions, weight, at)
+    exceptions.governed.promote(exceptions.version, context=exceptions.governed.context(issued_at=at))
+    (found,) = exceptions.obligations()
+    return found
+
+
+def test_bytes_that_are_written_out_once_more_move_no_deadline(governed: Governed) -> None:
+    """Whoever trains every week would else have a waiver for ever, of which nothing was ever audited."""
+    exceptions = Exceptions(governed)
+    exceptions.waived(days=29)
+    governed.promote(exceptions.version)
+    (first,) = exceptions.obligations()
+    again = renewed(exceptions, 2.0, now() + timedelta(days=13))
+    assert (again.model.digest != first.model.digest, again.due) == (True, first.due)
+    late = now() + timedelta(days=15)
+    trained_anew(exceptions, 3.0, late)
+    with pytest.raises(PromotionRefused) as caught:
+        governed.promote(exceptions.version, context=governed.context(issued_at=late))
+    assert [code for code, _ in caught.value.reasons] == ["obligation.failed"]
+    assert "version 2 was let go" in caught.value.reasons[0][1]
+
+
+@pytest.mark.parametrize("found", [Outcome.PASS, Outcome.FAIL])
+def test_an_audit_that_was_made_lets_the_next_version_have_a_date_of_its_own(
+    governed: Governed, found: Outcome
+) -> None:
+    """What it has found stays with the bytes that it is of."""
+    exceptions = Exceptions(governed)
+    exceptions.waived(days=29)
+    governed.promote(exceptions.version)
+    (first,) = exceptions.obligations()
+    exceptions.audit(0.71 if found is Outcome.PASS else 0.5)
+    assert renewed(exceptions, 2.0, now() + timedelta(days=15)).due > first.due
+
+
+def test_an_audit_of_bytes_that_serve_no_more_keeps_no_promise(governed: Governed) -> None:
+    exceptions = Exceptions(governed)
+    exceptions.waived(days=29)
+    governed.promote(exceptions.version)
+    (first,) = exceptions.obligations()
+    renewed(exceptions, 2.0, now() + timedelta(days=7))
+    statement = AuditStatement(first.model, governed.context(), first.target, first.id, Outcome.PASS, ())
+    governed.attest("audit", statement)
+    assert renewed(exceptions, 3.0, now() + timedelta(days=13)).due == first.due
+
+
+def test_a_version_without_exceptions_in_between_ends_what_was_not_due(governed: Governed) -> None:
+    """Only where it stays: a minute of it moves no deadline."""
+    exceptions = Exceptions(governed)
+    exceptions.waived(days=29)
+    governed.promote(exceptions.version)
+    (first,) = exceptions.obligations()
+    soon = now() + timedelta(days=13)
+    good = governed.register(9.0)
+    governed.judge(good, auc=0.9, issued_at=soon)
+    governed.promote(good, context=governed.context(issued_at=soon))
+    assert renewed(exceptions, 2.0, soon + timedelta(minutes=1)).due == first.due
+    governed.promote(good, context=governed.context(issued_at=soon + timedelta(minutes=2)))
+    assert renewed(exceptions, 3.0, soon + timedelta(days=3)).due > first.due
+
+
+def test_a_better_version_ends_what_is_late_and_a_rollback_does_not(governed: Governed) -> None:
+    exceptions = Exceptions(governed)
+    good = governed.register(9.0)
+    governed.judge(good, auc=0.9)
+    governed.promote(good)
+    exceptions.waived(days=29)
+    governed.promote(exceptions.version)
+    late = now() + timedelta(days=15)
+    assert [item.model.version for item, done in exceptions.enforce(days=15).violated if done.done] == ["1"]
+    trained_anew(exceptions, 2.0, late)
+    with pytest.raises(PromotionRefused) as caught:
+        governed.promote(exceptions.version, context=governed.context(issued_at=late))
+    assert [code for code, _ in caught.value.reasons] == ["obligation.failed"]
+    better = governed.register(8.0)
+    governed.judge(better, auc=0.9, issued_at=late)
+    governed.promote(better, context=governed.context(issued_at=late))
+    governed.promote(exceptions.version, context=governed.context(issued_at=late))
+
+
+def test_a_glass_is_not_broken_for_one_export_after_the_other(guarded: Guarded, failed: ModelVersion) -> None:
+    """One person alone would else keep whatever they like in production."""
+    smash(guarded, failed)
+    guarded.promote(failed)
+    first = owed(guarded)
+    soon, late = now() + timedelta(days=1), now() + timedelta(days=2, hours=1)
+    other = guarded.register(1.5)
+    smash(guarded, other, soon)
+    guarded.promote(other, context=guarded.context(issued_at=soon))
+    assert owed(guarded).due == first.due
+    third = guarded.register(1.6)
+    assert again(guarded, third, late) == {"obligation.failed"}
+    audit(guarded, owed(guarded), Outcome.PASS)
+    guarded.promote(third, context=guarded.context(issued_at=late))

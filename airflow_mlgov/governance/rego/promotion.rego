@@ -509,6 +509,21 @@ denied contains {"code": "obligation.failed", "message": message} if {
 	message := sprintf("the exception behind the audit %s that is owed for these bytes at %s (%s) is %s: it is not made anew before the audit has passed", [owed.id, owed.target, owed.promotion, owed.state])
 }
 
+# METADATA
+# title: The audit that was owed has failed, or was not done in time
+# description: what is trained anew, or written out once more, takes no exception over whose audit is late
+# custom:
+#   code: obligation.failed
+#   severity: critical
+#   controls: ["eu-ai-act:72", "iso-42001:A.6.2.6", "nist-ai-rmf:MANAGE 4.1"]
+#   mend: "promote a better version, or pass the audit on live data; no exception excuses it"
+denied contains {"code": "obligation.failed", "message": message} if {
+	some owed in object.get(input, "promises", [])
+	owed.late
+	made_anew(owed)
+	message := sprintf("version %s was let go at %s by such an exception (%s), and its audit, due %s, was not made: no other version takes that exception over before it is", [owed.version, input.request.target, owed.promotion, owed.due])
+}
+
 over(owed) if owed.state == "expired"
 
 # To take an exception back does not make its audit punctual.
