@@ -97,6 +97,7 @@ def contests(folder: Path, sizes: Sizes) -> dict[str, Callable[[], Contest]]:
         "board": lambda: _board(folder, sizes),
         "start-help": _start_help,
         "start-gate": lambda: _start_gate(folder),
+        "start-pack": lambda: _start_pack(folder),
         "release-decision": lambda: _decision(folder, sizes.results),
         "release-ledger": lambda: _ledger(folder, sizes.entries),
         "ledger-append-sqlite": lambda: _append("sqlite"),
@@ -339,6 +340,24 @@ def _start_gate(folder: Path) -> Contest:
         ),
         (("its libraries' imports", Target("cpu_seconds", at_most=1.3)),),
         f"The libraries are {', '.join(libraries)}.",
+    )
+
+
+def _start_pack(folder: Path) -> Contest:
+    place, libraries = release.packed(folder, 200), ["sqlalchemy", "cryptography"]
+    words = ["verify", "--pack", f"{place}/pack.zip", "--trust", f"{place}/trust.json"]
+    files = str((place / "artifact").resolve())
+    return Contest(
+        "start-pack",
+        "mlgov verify --pack, a model of 1 MB, from process start",
+        (
+            Contender("mlgov verify --pack", "release:mlgov", {"words": [*words, "--artifact", files]}),
+            Contender(
+                "imports and the artifact's hash", "release:imports_and_hash", {"modules": libraries, "path": files}
+            ),
+        ),
+        (("imports and the artifact's hash", Target("cpu_seconds", at_most=1.5)),),
+        f"The libraries are {' and '.join(libraries)}, of which a pack needs the second.",
     )
 
 

@@ -37,6 +37,17 @@ def imports(modules: Sequence[str]) -> Steps:
     return {"started": True}
 
 
+def imports_and_hash(modules: Sequence[str], path: str) -> Steps:
+    """Libraries, and each file of a tree, hashed."""
+    yield None
+    for module in modules:
+        importlib.import_module(module)
+    for file in sorted(Path(path).rglob("*")):
+        if file.is_file():
+            hashlib.sha256(file.read_bytes())
+    return {"started": True}
+
+
 def hash_tree(path: str) -> Steps:
     """A model's digest."""
     from airflow_mlgov.evidence import digests
@@ -122,6 +133,54 @@ def many_results(folder: Path, results: int) -> Path:
             result = GateResult("performance", model, checks, evaluation_digest="e" * 64)
             ledger.attest(GateStatement.of(result, Context("bench")), signer)
         os.replace(half, made)
+    return made
+
+
+def packed(folder: Path, files: int) -> Path:
+    """An evidence pack of a version that was promoted, with the version's files beside it; made once."""
+    from airflow_mlgov.evidence.checkpoints import head_to_keep
+    from airflow_mlgov.evidence.digests import hash_tree as digest_of
+    from airflow_mlgov.evidence.ledger import open_ledger
+    from airflow_mlgov.evidence.notes import sign_note
+    from airflow_mlgov.evidence.pack import open_pack, write_pack
+    from airflow_mlgov.evidence.signing import TrustRoot, duties, open_signer
+    from airflow_mlgov.evidence.statements import (
+        Context,
+        DecisionDocument,
+        DecisionStatement,
+        GateStatement,
+        PromotionStatement,
+    )
+    from airflow_mlgov.release.explanation import explain_bytes
+    from airflow_mlgov.results import Bound, Check, GateResult, Subject
+
+    made = folder / f"pack-{files}"
+    if made.exists():
+        return made
+    half = Path(tempfile.mkdtemp(dir=_there(folder)))
+    half.chmod(0o700)
+    artifact = half / "artifact"
+    artifact.symlink_to(many_files(folder, files), target_is_directory=True)
+    model = Subject("model", "m", digest_of(artifact.resolve()), "1", "http://mlflow")
+    signer = open_signer(f"local:{half / 'key.pem'}", make_key=True)
+    trust = TrustRoot().with_key(signer.public_key, duties())
+    trust.save(half / "trust.json")
+    ledger, bound = open_ledger(f"sqlite:///{half / 'ledger.db'}"), Bound(min=0.75)
+    context = Context("bench", {"uri": "mlgov.yaml", "sha256": DIGEST})
+    result = GateResult("performance", model, (Check("roc_auc", bound.judge(0.8), 0.8, bound),))
+    gates = [ledger.attest(GateStatement.of(result, context), signer) for _ in range(40)]
+    inputs = {entry.reference: entry.envelope_sha256 for entry in gates}
+    document = DecisionDocument({"evidence": [{"seq": entry.seq} for entry in gates]}, DIGEST, DIGEST)
+    decided = DecisionStatement(model, context, "production", True, (), inputs, document, "bench")
+    decision = ledger.attest(decided, signer).envelope_sha256
+    promotion = PromotionStatement(
+        model, context, "production", "promote", decision, DIGEST, {}, None, "", ledger.keep_index(ledger.walk()).mark
+    )
+    ledger.attest(promotion, signer)
+    write_pack(ledger, model, half / "pack.zip", note=sign_note(head_to_keep(ledger), signer))
+    answer = explain_bytes(model, open_pack(half / "pack.zip", trust), trust)
+    assert answer.allowed, answer.reasons
+    os.replace(half, made)
     return made
 
 

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 
 from airflow_mlgov.errors import ConfigurationError, EvidenceError, MlgovError
@@ -22,7 +22,6 @@ from airflow_mlgov.evidence.digests import hash_tree, parse_json
 from airflow_mlgov.evidence.erasure import typed_in
 from airflow_mlgov.evidence.hash_tree import HashTree
 from airflow_mlgov.evidence.headlines import own_part
-from airflow_mlgov.evidence.ledger import Ledger
 from airflow_mlgov.evidence.model_signature import signed_digest
 from airflow_mlgov.evidence.notes import read_note
 from airflow_mlgov.evidence.signing import TrustRoot
@@ -31,6 +30,9 @@ from airflow_mlgov.evidence.statements.common import subject_name
 from airflow_mlgov.evidence.tlog_proof import read_proof, require_proof, write_proof
 from airflow_mlgov.results import Subject
 from airflow_mlgov.strict_files import regular
+
+if TYPE_CHECKING:
+    from airflow_mlgov.evidence.ledger import Ledger
 
 _VERSION = 1
 _ADDED_BY_MLFLOW = "registered_model_meta"

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_mlgov.governance.policy import Target
 from airflow_mlgov.registry.protocol import in_stage
 from airflow_mlgov.release.places import Place
 from airflow_mlgov.release.timeline import Timeline, version_of
 
 if TYPE_CHECKING:
     from airflow_mlgov.evidence.verification import Evidence
+    from airflow_mlgov.governance.policy import Target
     from airflow_mlgov.results import Subject
 
 

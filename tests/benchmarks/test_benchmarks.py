@@ -56,6 +56,7 @@ def _measured(contest: Contest) -> Measured:
         "cluster-policy-median",
         "start-help",
         "start-gate",
+        "start-pack",
         "release-decision",
         "release-ledger",
         "release-files",

@@ -71,12 +71,14 @@ def test_the_command_needs_neither_mlflow_nor_airflow(packed: tuple[Governed, Pa
         "sys.meta_path.insert(0, Refuse())\n"
         f"sys.argv = ['mlgov', 'verify', '--pack', {str(path)!r}, '--trust', {str(governed.trust_file)!r}]\n"
         "from airflow_mlgov.cli import main\n"
-        "main()\n"
+        "try: main()\n"
+        "finally: print(*{'sqlalchemy', 'pydantic', 'mlflow', 'airflow'} & sys.modules.keys(), 'imported')\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "may serve, because" in done.stdout
     assert "! no artifact was hashed" in done.stdout
+    assert done.stdout.splitlines()[-1] == "imported", done.stdout
 
 
 CHANGES: dict[str, tuple[Callable[[dict[str, list[str]]], Any], str, str]] = {
