@@ -396,7 +396,8 @@ def require_own_hash(entry: Entry) -> None:
     :raises EvidenceError: it was changed, or is filed under another subject than its envelope names
     """
     try:
-        _check_entry(entry, entry.seq, entry.prev, withheld=False)
+        prev = bytes.fromhex(entry.prev).hex()  # in the one spelling that a walk would take
+        _check_entry(entry, entry.seq, prev, withheld=False)
     except (TypeError, ValueError, OverflowError, AttributeError):
         raise EvidenceError(
             f"ledger entry {entry.seq} was changed after it was written", code="ledger.entry_changed"

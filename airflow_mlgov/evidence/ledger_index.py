@@ -88,7 +88,7 @@ def _named(connection: Connection, start: str) -> sa.ColumnElement[bool]:
         below = sa.and_(name >= f"{start}/", name < f"{start}0")  # what follows a slash in ASCII
     else:
         below = name.like(start.replace("!", "!!").replace("%", "!%").replace("_", "!_") + "/%", escape="!")
-    return sa.or_(name == start, below)
+    return sa.or_(name == start, below) if start != "models:/" else below  # as chain.keys_of: no model has no name
 
 
 def read_nodes(connection: Connection, names: Sequence[bytes]) -> dict[bytes, bytes]:

@@ -266,11 +266,15 @@ def collect(
     set_aside: Mapping[int, str] | None = None
     for entry in records.entries(digests, kind=kind, model=model):
         try:
-            evidence = with_texts(verify_entry(entry, trust), records, trust)
+            evidence = verify_entry(entry, trust)
         except EvidenceError as error:
+            problem = str(error)
+        else:  # a fault of the ledger's is raised: it says nothing of this entry
+            evidence, problem = _with_texts(evidence, records, trust)
+        if problem:
             set_aside = quarantined(records, trust) if set_aside is None else set_aside
             if set_aside.get(entry.seq) != entry.envelope_sha256:
-                bad.append(Unverified(entry.seq, entry.kind, str(error)))
+                bad.append(Unverified(entry.seq, entry.kind, problem))
             continue
         if evidence.statement_sha256 not in seen:
             good.append(evidence)
@@ -282,23 +286,36 @@ def with_texts(evidence: Evidence, records: Verified, trust: TrustRoot) -> Evide
     """Evidence with the texts that people typed for it, as far as they stand beside it; in the place of one that does
     not it says why.
 
-    :raises EvidenceError: one was altered (``text.altered``)
+    :raises EvidenceError: one was altered (``text.altered``), or the ledger does not hold
     """
-    named = evidence.statement.texts()
-    if not named:
-        return evidence
-    found = {name: _looked_up(text, records, trust) for name, text in named.items()}
-    return replace(evidence, statement=evidence.statement.with_texts(found))
+    found, problem = _with_texts(evidence, records, trust)
+    if problem:
+        raise EvidenceError(problem, code="text.altered")
+    return found
 
 
-def _looked_up(text: Typed, records: Verified, trust: TrustRoot) -> Typed:
-    notice = notice_of(text, records, trust)
-    if notice is not None:  # whatever somebody has put back since
-        return text.without(f"erased on {notice.issued_at:%Y-%m-%d}, notice ledger:{notice.seq}")
-    kept = records.text(text.sha256)
-    if kept is None:
-        return text.without("missing: this text was typed, is not beside the ledger, and no notice says it was erased")
-    return text.opened(*kept)
+def _with_texts(evidence: Evidence, records: Verified, trust: TrustRoot) -> tuple[Evidence, str]:
+    """The same; and what is wrong with a text, if one was altered.
+
+    :raises EvidenceError: the ledger does not hold
+    """
+    told: dict[str, Typed] = {}
+    for name, text in evidence.statement.texts().items():
+        notice = notice_of(text, records, trust)
+        kept = None if notice else records.text(text.sha256)
+        if notice is not None:  # whatever somebody has put back since
+            told[name] = text.without(f"erased on {notice.issued_at:%Y-%m-%d}, notice ledger:{notice.seq}")
+        elif kept is None:
+            told[name] = text.without(_MISSING)
+        else:
+            try:
+                told[name] = text.opened(*kept)
+            except EvidenceError as error:
+                return evidence, str(error)
+    return (replace(evidence, statement=evidence.statement.with_texts(told)) if told else evidence), ""
+
+
+_MISSING = "missing: this text was typed, is not beside the ledger, and no notice says it was erased"
 
 
 def notice_of(text: Typed, records: Verified, trust: TrustRoot) -> Evidence[ErasureStatement] | None:
