@@ -50,7 +50,8 @@ def told(name: str, matter: Matter) -> Table:
     title, head, rows = _FACTS[name]
     found = [tuple(measured.number(cell) for cell in row) for row in rows(matter)]
     figures = tuple(one for one in matter.story.figures if one.about == "groups")[:12] if name == "groups" else ()
-    return Table(title, head, tuple(found[:_MOST]), figures)
+    more = f" (the first {_MOST} of {len(found)})" if len(found) > _MOST else ""
+    return Table(f"{title}{more}", head, tuple(found[:_MOST]), figures)
 
 
 Rows = Iterable[tuple[Any, ...]]

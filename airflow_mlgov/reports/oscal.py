@@ -143,7 +143,7 @@ def _risk(report: Report, line: Line) -> dict[str, Any]:
 
 
 def _prop(name: str, value: str) -> dict[str, str]:
-    return {"name": name, "ns": _NAMES, "value": plain(value) or "none"}
+    return {"name": name, "ns": _NAMES, "value": plain(value).strip() or "none"}
 
 
 def _uuid(report: Report, what: str) -> str:

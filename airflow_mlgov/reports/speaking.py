@@ -3,12 +3,13 @@ a day, or present and against. Takes the outcome of gates from the judgement tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from airflow_mlgov import catalogue
 from airflow_mlgov.board.judging import Cell, Exemption
 from airflow_mlgov.evidence.statements import (
     ApprovalStatement,
@@ -17,11 +18,13 @@ from airflow_mlgov.evidence.statements import (
     GateStatement,
     IncidentStatement,
     PromotionStatement,
+    ProvenanceStatement,
 )
 from airflow_mlgov.evidence.verification import Evidence, is_fresh, only
+from airflow_mlgov.governance.judgement import WHAT_IF
 from airflow_mlgov.reports.frameworks import EVENTS
 from airflow_mlgov.reports.matter import Matter
-from airflow_mlgov.results import Check, Outcome
+from airflow_mlgov.results import WORST_FIRST, Check, Outcome
 
 
 class State(StrEnum):
@@ -113,19 +116,35 @@ class Speaker:
 
     def _gate(self, token: str, gate: str) -> Finding:
         results = [item for item in only(self._matter.mine, GateStatement) if item.statement.gate == gate]
-        counted = [item for item in results if item.statement.purpose != "what_if"]
+        counted = [item for item in results if _counts(item)]
         cell = self._cells.get(gate)
         if cell is not None:
             return self._required(token, cell, {item.seq: item for item in results})
         if not counted:
             why = f"no result of the gate {gate}, and the policy does not require it for {self._goal}"
             return Finding(token, State.MISSING, why)
-        item = counted[-1]
+        newest = {one.digest: one for one in counted}  # of each data set, for a gate over data
+        item = min(newest.values(), key=lambda one: (WORST_FIRST.index(one.statement.verdict), one.issued_at))
         ends = min(item.issued_at + self._max_age, item.expires_at) if self._max_age else item.expires_at
         said = f"gate {gate}: {item.statement.verdict} as it was signed; the policy does not require it"
         if item.statement.verdict is not Outcome.PASS:
             return Finding(token, State.AGAINST, said, ends, (item.reference,))
-        return self._aged(token, said, ends, item)
+        return self._of_all(self._aged(token, said, ends, item), gate, newest)
+
+    def _of_all(self, finding: Finding, gate: str, judged: Collection[str]) -> Finding:
+        """A pass of a gate over data is in part where it has not judged all that the version was made from.
+
+        :param judged: SHA-256 of what it has judged
+        """
+        known = catalogue.load(gate) if gate in catalogue.names() else None
+        if known is None or known.about != "dataset" or finding.state is not State.FRESH:
+            return finding
+        made = only(self._matter.mine, ProvenanceStatement)
+        parts = [part for item in made for part in getattr(item.statement, known.listed_as)]
+        rest = sorted({part.name for part in parts if part.digest not in judged})
+        if not rest:
+            return finding
+        return replace(finding, state=State.PART, text=f"{finding.text}; it has not judged {', '.join(rest)}")
 
     def _required(self, token: str, cell: Cell, results: dict[int, Evidence[GateStatement]]) -> Finding:
         if cell.outcome is None or cell.seq is None:
@@ -139,7 +158,8 @@ class Speaker:
         if cell.stale_at is not None and cell.stale_at <= self._now:
             return Finding(token, State.STALE, said, cell.stale_at, references)
         if cell.outcome is Outcome.PASS:
-            return Finding(token, State.FRESH, said, cell.stale_at, references)
+            fresh = Finding(token, State.FRESH, said, cell.stale_at, references)
+            return self._of_all(fresh, cell.gate, {one.digest for one in results.values() if _counts(one)})
         waivers = self._waivers(cell.gate, item)
         if waivers:
             what = "; ".join(f"{one.what}, ticket {one.ticket}, signed by {', '.join(one.people)}" for one in waivers)
@@ -169,11 +189,13 @@ class Speaker:
         """What the policy gate's newest results found by these rules."""
         token, found = f"rules of {pack}: {', '.join(codes)}", dict[str, tuple[Evidence[GateStatement], list[Check]]]()
         for item in only(self._matter.mine, GateStatement):
+            if item.statement.gate != _OF_RULES:
+                continue  # a check may say anything of itself; the policy gate's key alone speaks for packs
             by: dict[str, list[Check]] = {}
             for check in item.statement.result.checks:
                 if check.values.get("pack") == pack and check.values.get("code") in codes:
                     by.setdefault(str(check.values["code"]), []).append(check)
-            found |= {code: (item, checks) for code, checks in by.items()}
+            found |= {code: (item, checks) for code, checks in by.items() if _counts(item) or _any_found(checks)}
         if not found:
             return Finding(
                 token, State.MISSING, f"no result of the policy gate has asked {pack} for {', '.join(codes)}"
@@ -183,7 +205,7 @@ class Speaker:
             min(item.issued_at + self._max_age, item.expires_at) if self._max_age else item.expires_at
             for item, _ in found.values()
         )
-        bad = [code for code, (_, checks) in found.items() if any(one.outcome is not Outcome.PASS for one in checks)]
+        bad = [code for code, (_, checks) in found.items() if _any_found(checks)]
         if bad:
             return Finding(token, State.AGAINST, f"{pack}: found by {', '.join(bad)}", ends, references)
         if ends <= self._now:
@@ -217,7 +239,8 @@ class Speaker:
             return Finding(token, State.MISSING, f"no {kind} about this version is on record{self._unsaid(kind)}")
         item = items[-1]
         said = _told(item)
-        if isinstance(item.statement, DecisionStatement) and not item.statement.allowed:
+        refused = isinstance(item.statement, DecisionStatement) and not item.statement.allowed
+        if refused or (isinstance(item.statement, GateStatement) and item.statement.verdict is not Outcome.PASS):
             return Finding(token, State.AGAINST, said, None, (item.reference,))
         return self._aged(token, said, item.expires_at, item) if not _is_kept(kind) else self._kept(token, said, item)
 
@@ -242,8 +265,9 @@ class Speaker:
         if codes:
             return Finding(token, State.PART, f"{said}; the decision says {', '.join(sorted(codes))}", None, references)
         ends = min(item.expires_at for item in answers)
-        state = State.FRESH if ends > self._now or self._matter.standing.since else State.STALE
-        return Finding(token, state, said, ends, references)
+        if ends <= self._now and self._matter.standing.since:  # it was promoted on them; that does not age
+            return Finding(token, State.FRESH, said, None, references)
+        return Finding(token, State.FRESH if ends > self._now else State.STALE, said, ends, references)
 
     def _audit(self, token: str) -> Finding:
         """Audits after deployment, and those that are owed."""
@@ -265,10 +289,14 @@ class Speaker:
                 else "no audit after deployment is on record"
             )
             return Finding(token, State.MISSING, said, due)
-        item = audits[-1]
-        if item.statement.verdict is not Outcome.PASS:
-            return Finding(token, State.AGAINST, f"the newest audit is {item.statement.verdict}", None, references)
-        return self._aged(token, f"the newest audit is {item.statement.verdict}", item.expires_at, item)
+        newest = _newest_of_each_gate(audits)
+        bad = {gate: outcome for gate, (_, outcome) in newest.items() if outcome is not Outcome.PASS}
+        if bad:
+            failed = ", ".join(f"{outcome} of the gate {gate}" if gate else outcome for gate, outcome in bad.items())
+            where = tuple(dict.fromkeys(newest[gate][0].reference for gate in bad))
+            return Finding(token, State.AGAINST, f"the newest audit is {failed}", None, where)
+        item = min((item for item, _ in newest.values()), key=lambda item: item.expires_at)
+        return self._aged(token, f"the newest audit is {Outcome.PASS}", item.expires_at, item)
 
     def _checkpoint(self, token: str) -> Finding:
         marks, size = self._matter.checkpoints, self._matter.bench.walked.head.size
@@ -321,6 +349,32 @@ class Speaker:
     def _kept(self, token: str, said: str, item: Evidence) -> Finding:
         """A record of what was done, which does not age."""
         return Finding(token, State.FRESH, said, None, (item.reference,))
+
+
+_OF_RULES = "policy"
+"""The gate that asks packs of rules."""
+
+
+def _counts(item: Evidence[GateStatement]) -> bool:
+    """Whether it was no what-if: one that finds nothing says nothing."""
+    return item.statement.purpose != WHAT_IF
+
+
+def _any_found(checks: Iterable[Check]) -> bool:
+    return any(check.outcome is not Outcome.PASS for check in checks)
+
+
+def _newest_of_each_gate(
+    audits: Iterable[Evidence[AuditStatement]],
+) -> dict[str, tuple[Evidence[AuditStatement], Outcome]]:
+    """A pass of one gate on live data is none of another that fails there. What an audit that passed has within a
+    waiver is no failure."""
+    found = {}
+    for item in audits:
+        said = item.statement
+        for gate, verdict in [(one.gate, one.verdict) for one in said.results] or [("", said.verdict)]:
+            found[gate] = item, Outcome.PASS if said.verdict is Outcome.PASS else verdict
+    return found
 
 
 def worst(states: Iterable[State]) -> State:
