@@ -1,15 +1,19 @@
 """What is where in ``tests``: worlds and helpers in modules of their own; no test is a library of another."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).parent
+SUSPECT = re.compile(r"\b(?:from|import)[ \t]+(?:\.|[^()\n]*(?:\([^)]*)?\b(?:test_|conftest))")
+"""Text without it imports no test; only what has it is parsed."""
 
 
 def imported(path: Path) -> Iterator[str]:
     """Every module of ``tests`` that a file names in an import, wherever in the file."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    text = path.read_text(encoding="utf-8")
+    for node in ast.walk(ast.parse(text)) if SUSPECT.search(text) else ():
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
