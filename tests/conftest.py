@@ -82,6 +82,7 @@ def pytest_collection_finish() -> None:
     """What was imported and collected stays: the garbage collector needs not look through a million objects for it,
     neither meanwhile, which would be a quarter of what collecting costs, nor later."""
     gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
     gc.enable()
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,23 +125,30 @@ class Examined:
 def _shape(policy: Document) -> Iterator[Mistake]:
     from airflow_mlgov.governance.schema import policy_schema
 
-    schema = policy_schema()
-    if _surely_fits(policy.content, schema):
+    if _surely_fits(policy.content):
         return
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
-    for error in Draft202012Validator(schema).iter_errors(policy.content):
+    for error in Draft202012Validator(policy_schema()).iter_errors(policy.content):
         most_telling = best_match([error]) or error
         yield from _told(policy, most_telling)
 
 
-def _surely_fits(content: Any, schema: dict[str, Any]) -> bool:
+@cache
+def _in_rust() -> Any:
+    """The policy's schema, compiled once: that takes longer than a look at a policy."""
+    from jsonschema_rs import Draft202012Validator
+
+    from airflow_mlgov.governance.schema import policy_schema
+
+    return Draft202012Validator(policy_schema())
+
+
+def _surely_fits(content: Any) -> bool:
     """Told quickly by JSON Schema in Rust; false too of what is not told so, and where there is no wheel of that."""
     try:
-        from jsonschema_rs import Draft202012Validator
-
-        return bool(Draft202012Validator(schema).is_valid(content))
+        return bool(_in_rust().is_valid(content))
     except (ModuleNotFoundError, ValueError, OverflowError, RecursionError):  # what Rust cannot hold
         return False
 

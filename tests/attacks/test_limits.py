@@ -25,6 +25,7 @@ def bomb(levels: int = 8) -> str:
     return "\n".join(lines) + f"\nversion: 1\nmodels: *a{levels - 1}\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "code"),
     [

@@ -34,6 +34,7 @@ def test_a_ledger_that_is_not_there_is_told_at_once(run: Run, options: list[str]
     assert not (tmp_path / "none.db").exists()
 
 
+@pytest.mark.slow
 def test_it_serves_the_board(options: list[str]) -> None:
     port = free_port()
     command = [

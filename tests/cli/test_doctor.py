@@ -351,6 +351,7 @@ def bundle_of(folder: Path, text: str) -> Path:
     return folder / "main.tar.gz"
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("lies", [False, True])
 def test_a_bundle_whose_revision_lies(world: World, tmp_path: Path, lies: bool) -> None:
     text, last = shipped_rules(), '"monitoring.missing",\n}'

@@ -112,6 +112,7 @@ def test_nothing_that_exists_is_overwritten(run: Run, data: Path, tmp_path: Path
         assert file.read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_told_at_once_or_asked_for_at_a_terminal(
     run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

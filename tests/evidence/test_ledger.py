@@ -219,6 +219,7 @@ def append_and_die(url: str, envelope: str, before: bool) -> None:
     opened.append(envelope)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [True, False])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_who_is_killed_at_the_commit_leaves_all_or_nothing(

@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import shutil
 from base64 import b64encode
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from airflow_mlgov.evidence import tiles
 from airflow_mlgov.evidence.hash_tree import leaf_hash
 from airflow_mlgov.evidence.ledger import Ledger, open_ledger
 from airflow_mlgov.evidence.notes import open_note, read_note
-from airflow_mlgov.evidence.signing import TrustRoot, sign_statement
+from airflow_mlgov.evidence.signing import TrustRoot, open_signer, sign_statement
 from airflow_mlgov.evidence.tiles import export_tiles
 from tests.codes import raises_code
 from tests.fixtures.shell import Run
@@ -26,6 +27,22 @@ def grow(ledger: Ledger, signer, count: int) -> None:
     envelope = sign_statement(make_statement(), signer)
     for _ in range(count):
         ledger.append(envelope)
+
+
+@pytest.fixture(scope="module")
+def of_256(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger of as many entries as a full tile has."""
+    folder = tmp_path_factory.mktemp("full")
+    grow(
+        open_ledger(f"sqlite:///{folder / 'ledger.db'}"), open_signer(f"local:{folder / 'key.pem'}", make_key=True), 256
+    )
+    return folder / "ledger.db"
+
+
+@pytest.fixture
+def full(of_256: Path, tmp_path: Path) -> Ledger:
+    shutil.copy(of_256, tmp_path / "full.db")
+    return open_ledger(f"sqlite:///{tmp_path / 'full.db'}")
 
 
 def files(folder: Path) -> set[str]:
@@ -78,15 +95,14 @@ def test_the_folder_goes_on_and_partial_tiles_become_full(ledger: Ledger, signer
 
 
 @pytest.mark.parametrize("name", ["tile", "tile/0", "tile/entries", "tile/0/000.p"])
-def test_nothing_behind_a_link_is_written_or_taken_away(ledger: Ledger, signer, tmp_path: Path, name: str) -> None:
+def test_nothing_behind_a_link_is_written_or_taken_away(full: Ledger, signer, tmp_path: Path, name: str) -> None:
     folder, outside = tmp_path / "log", tmp_path / "outside"
     outside.mkdir()
     (outside / "kept").write_text("of somebody else")
     (folder / name).parent.mkdir(parents=True)
     (folder / name).symlink_to(outside)
-    grow(ledger, signer, 256)
     with raises_code(EvidenceError, "tiles.differs", match="is a link"):
-        export_tiles(ledger, folder, signer)
+        export_tiles(full, folder, signer)
     assert (files(outside), files(folder)) == ({"kept"}, set())
 
 
@@ -152,7 +168,7 @@ def test_a_tile_that_somebody_has_changed(ledger: Ledger, signer, tmp_path: Path
     raw = bytearray((folder / name).read_bytes())
     raw[-1] ^= 1
     (folder / name).write_bytes(raw)
-    grow(ledger, signer, 300)
+    grow(ledger, signer, 253)
     export_tiles(ledger, folder, signer)  # by now the full tile stands for it
     (folder / name.replace(".p/3", "")).write_bytes(b"")
     with raises_code(EvidenceError, "tiles.differs", match="000 holds something else"):
@@ -160,23 +176,23 @@ def test_a_tile_that_somebody_has_changed(ledger: Ledger, signer, tmp_path: Path
 
 
 def test_an_export_that_was_killed_is_gone_on_with(
-    ledger: Ledger, signer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    full: Ledger, signer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, put, left = tmp_path / "log", tiles._put, [3]
-    grow(ledger, signer, 260)
+    grow(full, signer, 4)
 
-    def full(path: Path, content: bytes) -> None:
+    def filled(path: Path, content: bytes) -> None:
         left[0] -= 1
         if left[0] < 0:
             raise OSError(28, "No space left on device", str(path))
         put(path, content)
 
-    monkeypatch.setattr(tiles, "_put", full)
+    monkeypatch.setattr(tiles, "_put", filled)
     with raises_code(DependencyError, "store.down", match="No space"):
-        export_tiles(ledger, folder, signer)
+        export_tiles(full, folder, signer)
     assert "checkpoint" not in files(folder)
     monkeypatch.undo()
-    assert export_tiles(ledger, folder, signer).written == 2
+    assert export_tiles(full, folder, signer).written == 2
     assert not [name for name in files(folder) if name.endswith(".part")]
 
 

@@ -113,6 +113,7 @@ def test_down(monkeypatch):
     assert "cannot be reached" in message
 
 
+@pytest.mark.server
 def test_sealed(tmp_path, monkeypatch):
     with running_openbao(tmp_path) as own:
         role_id, secret_id = own.make_approle("fairness", POLICY)

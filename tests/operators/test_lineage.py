@@ -134,6 +134,7 @@ def told() -> tuple[list[int], str]:
     return counts, f"ended with {done.returncode}: {done.stderr[-500:]}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("query", UNPARSED)
 def test_a_query_that_its_parser_does_not_survive_is_not_parsed(query: str, told: tuple[list[int], str]) -> None:
     counts, said = told

@@ -118,6 +118,7 @@ def test_addresses_that_are_refused(url: str) -> None:
     assert "pw" not in str(caught.value)
 
 
+@pytest.mark.server
 def test_a_client_certificate(tmp_path: Path) -> None:
     pytest.importorskip("cryptography")
     if not __import__("shutil").which("opa"):

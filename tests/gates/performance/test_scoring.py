@@ -24,6 +24,8 @@ from airflow_mlgov.gates.performance.scoring import ScoringError, inspect_model,
 from tests.codes import raises_code
 
 FEATURES = ["income", "debt"]
+pytestmark = pytest.mark.xdist_group("skops")
+"""skops looks through every module that is imported, which takes seconds: in one worker."""
 EVIL = """
 open({ran!r}, "w").close()
 class Model:
