@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from airflow_mlgov.gates.policy.spec import GATE, PolicySettings
 from airflow_mlgov.gates.run import run_gate
@@ -89,6 +90,30 @@ def test_its_gates_guard(platform: str) -> None:
     assert [check.values["guards"] for check in result.checks if (check.values or {}).get("role") == "promote"] == [
         ["fairness", "performance"]
     ]
+
+
+def test_no_branch_of_others_brings_a_policy_and_has_secrets() -> None:
+    """Whoever may push a branch may write a policy, a trust root and a pipeline of their own on it."""
+    github = yaml.safe_load((CI / FILES["github"]).read_text())
+    assert set(github[True]) == {"workflow_dispatch"}  # the word `on`, in YAML
+    assert "secrets." not in str(github["env"])
+    with_secrets = {name: job for name, job in github["jobs"].items() if "secrets." in str(job)}
+    assert {name: job["environment"] for name, job in with_secrets.items()} == {
+        "gates": "gates",
+        "promote": "production",
+    }
+    assert github["jobs"]["gates"]["if"] == "github.ref_name == github.event.repository.default_branch"
+    assert github["jobs"]["promote"]["needs"] == ["gates"]
+    gitlab = yaml.safe_load((CI / FILES["gitlab"]).read_text())
+    assert gitlab["workflow"]["rules"] == [{"if": '$CI_COMMIT_REF_PROTECTED == "true"'}]
+
+
+@pytest.mark.parametrize("platform", FILES)
+def test_what_is_said_of_the_model_is_no_part_of_a_shell_s_program(platform: str) -> None:
+    said = "models:/m/1; touch owned #$(touch owned)"
+    for step in steps_of(platform, said):
+        if step.command[:1] in (("bash",), ("sh",), ("/bin/sh",)):
+            assert said not in " ".join(step.command)
 
 
 @pytest.mark.soak

@@ -146,10 +146,10 @@ def _github(text: str, model: str) -> Iterator[Step]:
     above = _filled(workflow["env"], {})
     for name in _in_order({name: job.get("needs", []) for name, job in workflow["jobs"].items()}):
         job = workflow["jobs"][name]
-        if "environment" in job:
+        if job.get("environment") == "production":  # the other one has secrets, and no reviewers
             yield Step(f"{name}: reviewers")
         for step in job["steps"]:
-            yield from _github_step(step, above, {"inputs.model": model})
+            yield from _github_step(step, {**above, **_filled(job.get("env", {}), {})}, {"inputs.model": model})
 
 
 def _github_step(step: Any, above: Mapping[str, str], inputs: Mapping[str, str]) -> Iterator[Step]:
@@ -182,7 +182,7 @@ def _filled(said: Mapping[str, str], values: Mapping[str, str]) -> dict[str, str
 def _gitlab(text: str, model: str) -> Iterator[Step]:
     here, included = yaml.safe_load(text), yaml.safe_load((CI / "gitlab/mlgov.gitlab-ci.yml").read_text())
     assert here["include"] == [{"local": "mlgov.gitlab-ci.yml"}]
-    jobs = {name: job for name, job in here.items() if isinstance(job, dict)}
+    jobs = {name: job for name, job in here.items() if isinstance(job, dict) and name != "workflow"}
 
     def whole(job: Mapping[str, Any]) -> dict[str, Any]:
         return {**(whole(included[job["extends"]]) if "extends" in job else {}), **job}
