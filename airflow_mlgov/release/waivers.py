@@ -117,8 +117,7 @@ def find_terms(case: Case, sha256: str) -> Terms:
 
 def same_but_for_the_end(case: Case, wanted: Terms) -> Terms | None:
     """Terms that somebody has signed and nobody has revoked, that say the same and have not run out."""
-    waivers = [item.statement for item in only(case.dossier.good, WaiverStatement)]
-    revoked = {item.terms.sha256 for item in waivers if item.state == "revoked"}
+    revoked = _revoked(case)
     for item in _signatures(case):
         said = item.terms
         alive = said.ends > datetime.now(UTC) and said.sha256 not in revoked
@@ -208,6 +207,12 @@ def break_glass(
 def why_not(case: Case, terms: Terms, person: Person) -> str | None:
     """Why a person may not sign the terms, None where they may."""
     limits, name, who = _limits(case), person.name, person.identity
+    if terms.target != case.goal.name:
+        return f"the waiver is for {terms.target!r}, and not for {case.goal.name!r}"
+    if terms.ends <= datetime.fromisoformat(case.decision.input["now"]):
+        return f"the waiver ran out at {terms.expires}: ask for another"
+    if terms.sha256 in _revoked(case):
+        return "the waiver was taken back: ask for another"
     made = [item.statement for item in only(case.dossier.good, ProvenanceStatement)]
     made_by = {identity(trainer) for item in made for trainer in item.trainers}
     if not case.goal.lets(person, limits.people):
@@ -237,6 +242,11 @@ def _signatures(case: Case) -> list[WaiverStatement]:
         and item.digest == case.model.digest
         and item.subject.name == case.model.name
     ]
+
+
+def _revoked(case: Case) -> set[str]:
+    waivers = [item.statement for item in only(case.dossier.good, WaiverStatement)]
+    return {item.terms.sha256 for item in waivers if item.state == "revoked"}
 
 
 def _failed_value(case: Case, gate: str, name: str, data: str | None) -> tuple[str, float]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from airflow_mlgov.errors import MlgovError
+from airflow_mlgov.errors import EvidenceError, MlgovError
 from airflow_mlgov.evidence.chain import Head
 from airflow_mlgov.evidence.index_map import IndexMap
 from airflow_mlgov.evidence.ledger import open_ledger
@@ -76,6 +76,19 @@ def test_what_is_spoilt_is_refused_or_changes_no_answer(seed: int, tmp_path: Pat
         found = read_again(world, path, walked.head)
         wrong = [words for words, answer in found.items() if answer != truth[words]]
         assert wrong == [], f"{number}: {done}"
+
+
+@pytest.mark.parametrize("column", ["envelope", "kind", "subject_name", "prev"])
+def test_a_field_that_is_no_text_is_refused_by_both_readers(column: str, tmp_path: Path) -> None:
+    """SQLite keeps bytes where text belongs."""
+    world = drawn(5, tmp_path)
+    head = world.ledger.walk().head
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as raw, raw:
+        drop_triggers(raw)
+        raw.execute(f"UPDATE mlgov_ledger SET {column} = CAST('\xff' AS BLOB) WHERE seq = ?", (head.size,))
+    for records in (world.ledger, ProvenLedger(world.ledger, world.trust)):
+        with pytest.raises(EvidenceError):
+            records.walk([head])
 
 
 def test_no_node_that_is_taken_away_makes_a_statement_vanish(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from copy import copy
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -62,6 +63,21 @@ def test_who_may_not_sign(exceptions: Exceptions, who: str, why: str) -> None:
     exceptions.sign(terms, "olga")
     with raises_code(ConfigurationError, "waiver.not_this_person", match=why):
         exceptions.sign(terms, who)
+
+
+def test_terms_that_count_nowhere_are_signed_by_nobody(exceptions: Exceptions) -> None:
+    """A second signature under what has run out, was taken back or is for another target would be believed to help."""
+    terms = exceptions.terms()
+    exceptions.sign(terms, "olga")
+    for dead, why in (
+        (replace(terms, expires=(datetime.now(UTC) - timedelta(seconds=1)).isoformat()), "ran out"),
+        (replace(terms, target="staging"), "is for 'staging'"),
+    ):
+        with raises_code(ConfigurationError, "waiver.not_this_person", match=why):
+            exceptions.sign(dead, "omar")
+    exceptions.act(revoke_waiver, terms, "olga")
+    with raises_code(ConfigurationError, "waiver.not_this_person", match="was taken back"):
+        exceptions.sign(terms, "omar")
 
 
 def test_signatures_by_people_who_may_not_sign_do_not_count(exceptions: Exceptions) -> None:

@@ -71,9 +71,10 @@ class DrawnLedger:
 
     def _promote(self, key: CryptoSigner | None = None) -> None:
         said = STATEMENTS["promotion"]()
+        about = self._about(said) if key is None else replace(said, context=self._context())
         records = self.ledger.walk() if self.draw.random() < 0.5 else self.proven()
         mark = self.ledger.keep_index(records).mark
-        self._attest(replace(self._about(said), checkpoint=mark), key)  # type: ignore[call-arg]
+        self._attest(replace(about, checkpoint=mark), key)  # type: ignore[call-arg]
 
     def proven(self, *checkpoints: Head) -> Verified:
         return ProvenLedger(self.ledger, self.trust).walk(checkpoints)
