@@ -182,6 +182,7 @@ def core_modules() -> list[str]:
     return sorted(".".join(file.with_suffix("").parts).removesuffix(".__init__") for file in kept)
 
 
+@pytest.mark.slow
 def test_every_module_of_the_core_is_imported_where_airflow_is_not() -> None:
     floors = [name.strip("/").removesuffix(".py").replace("/", ".") for name in
               PROJECTS["mlgov-core"]["tool"]["hatch"]["build"]["exclude"]]  # fmt: skip

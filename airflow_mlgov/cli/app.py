@@ -3,6 +3,7 @@ when it is asked for. What the list of them says is said here, so that it import
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import Annotated, Any, NamedTuple
 
@@ -174,6 +175,7 @@ def _nothing() -> None:
     pass
 
 
+@cache
 def _loaded(name: str) -> Any:
     found = getattr(import_module(f"airflow_mlgov.cli.{COMMANDS[name].module}"), COMMANDS[name].attribute)
     tree = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)

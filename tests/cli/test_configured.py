@@ -144,14 +144,14 @@ def test_a_first_try_without_any_setting_goes_on_in_the_shell(
     assert "1 entries" in out
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("[mlgov]\nledger = a\nledger = b\n", "airflow.cfg:3: ledger stands twice in [mlgov]"),
-        ("password = geheim\n[mlgov]\n", "airflow.cfg:1: it is no configuration"),
-        ("[mlgov]\ngeheim\n", "airflow.cfg:2: it is no configuration"),
-    ],
-)
+UNPARSED = {
+    "[mlgov]\nledger = a\nledger = b\n": "airflow.cfg:3: ledger stands twice in [mlgov]",
+    "password = geheim\n[mlgov]\n": "airflow.cfg:1: it is no configuration",
+    "[mlgov]\ngeheim\n": "airflow.cfg:2: it is no configuration",
+}
+
+
+@pytest.mark.parametrize(("text", "said"), UNPARSED.items())
 def test_a_configuration_that_cannot_be_parsed(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, said: str
 ) -> None:
@@ -161,6 +161,15 @@ def test_a_configuration_that_cannot_be_parsed(
     code, out, err = run("ledger", "verify")
     assert (code, said in err) == (2, True), err
     assert "geheim" not in out + err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", UNPARSED)
+def test_doctor_says_that_a_configuration_cannot_be_parsed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str
+) -> None:
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+    (tmp_path / "airflow.cfg").write_text(text)
     env = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW__")}
     script = "import sys\nfrom airflow_mlgov.cli import main\nsys.argv = ['mlgov', 'doctor']\nmain()"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, env=env)

@@ -220,7 +220,8 @@ def test_text_in_another_writing_is_no_hash(values, writing) -> None:
     ],
 )
 def test_a_hash_that_another_column_gives_away(hash_of, by) -> None:
-    frame = pd.DataFrame({"mail": MAILS, "h": [hash_of(mail) for mail in reversed(MAILS)], "n": range(300)})
+    mails = MAILS[:100]
+    frame = pd.DataFrame({"mail": mails, "h": [hash_of(mail) for mail in reversed(mails)], "n": range(100)})
     found = seen(frame).columns
     assert found["h"].plain_of == (("mail", by),)
     assert found["mail"].plain_of == ()
