@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 
 from airflow_mlgov.errors import AccessError, ConfigurationError
 
 LOCK = 0x6D6C676F76  # "mlgov": the PostgreSQL advisory lock that makes writers queue
+
+_IDLE_SECONDS = 1.0
+"""After which a connection is asked whether it still works, before it is used."""
+_USED = "mlgov_used"
 
 _metadata = sa.MetaData()
 table = sa.Table(
@@ -158,8 +163,8 @@ def open_engine(url: URL, timeout: float, *, create: bool) -> Engine:
     :raises AccessError: the folder cannot be made
     """
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(
-            url, pool_pre_ping=True, hide_parameters=True, connect_args={"connect_timeout": max(1, int(timeout))}
+        return _asked_first(
+            sa.create_engine(url, hide_parameters=True, connect_args={"connect_timeout": max(1, int(timeout))})
         )
     if create and url.database and url.database != ":memory:" and not url.database.startswith("file:"):
         try:
@@ -175,6 +180,26 @@ def open_engine(url: URL, timeout: float, *, create: bool) -> Engine:
         connection.isolation_level = None
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA secure_delete=ON")  # what is erased leaves no page that still holds it
+
+    return engine
+
+
+def _asked_first(engine: Engine) -> Engine:
+    """With connections that are asked whether they still work, if they were idle: to ask each time is a message more to
+    the server."""
+
+    @sa.event.listens_for(engine, "checkin")
+    def _note(_: Any, record: Any) -> None:
+        record.info[_USED] = time.monotonic()
+
+    @sa.event.listens_for(engine, "checkout")
+    def _ask(held: Any, record: Any, _: Any) -> None:
+        if time.monotonic() - record.info.get(_USED, time.monotonic()) < _IDLE_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(held)
+        except engine.dialect.loaded_dbapi.Error:
+            raise InvalidatePoolError from None
 
     return engine
 

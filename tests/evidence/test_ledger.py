@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_mlgov.errors import AccessError, ConfigurationError, DependencyError, EvidenceError
-from airflow_mlgov.evidence import ledger_writing
+from airflow_mlgov.evidence import ledger_schema, ledger_writing
 from airflow_mlgov.evidence.chain import GENESIS
 from airflow_mlgov.evidence.ledger import Ledger, open_ledger
 from airflow_mlgov.evidence.verification import believer
@@ -383,6 +383,32 @@ def test_one_at_a_time_and_the_dead_hold_nothing(backend: str, tmp_path: Path, r
     other.join(30)
     with ledger.exclusive("the model m", 10) as confirm:
         confirm()
+
+
+def test_a_connection_that_was_idle_is_asked_first_and_one_in_use_is_not(
+    postgres_url: str, envelope: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, asked = open_ledger(postgres_url), list[bool]()
+    ping = ledger._engine.dialect.do_ping
+
+    def counted(held: Any) -> bool:
+        asked.append(False)
+        asked[-1] = ping(held)
+        return asked[-1]
+
+    monkeypatch.setattr(ledger._engine.dialect, "do_ping", counted)
+    for _ in range(3):
+        ledger.append(envelope)
+    size, _ = ledger.last()
+    assert asked == []
+    monkeypatch.setattr(ledger_schema, "_IDLE_SECONDS", 0.0)
+    ledger.append(envelope)
+    assert asked == [True]
+    with sa.create_engine(postgres_url).begin() as connection:
+        mine = "datname = current_database() AND pid <> pg_backend_pid()"
+        connection.execute(sa.text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {mine}"))
+    assert ledger.append(envelope).seq == size + 2
+    assert asked[:2] == [True, False]
 
 
 def test_a_lock_that_is_lost_is_noticed(postgres_url: str) -> None:
