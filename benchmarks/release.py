@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.contender import Steps
+from benchmarks.ledger import promote
 
 DIGEST = "a" * 64
 
@@ -144,13 +145,7 @@ def packed(folder: Path, files: int) -> Path:
     from airflow_mlgov.evidence.notes import sign_note
     from airflow_mlgov.evidence.pack import open_pack, write_pack
     from airflow_mlgov.evidence.signing import TrustRoot, duties, open_signer
-    from airflow_mlgov.evidence.statements import (
-        Context,
-        DecisionDocument,
-        DecisionStatement,
-        GateStatement,
-        PromotionStatement,
-    )
+    from airflow_mlgov.evidence.statements import Context, GateStatement
     from airflow_mlgov.release.explanation import explain_bytes
     from airflow_mlgov.results import Bound, Check, GateResult, Subject
 
@@ -166,17 +161,10 @@ def packed(folder: Path, files: int) -> Path:
     trust = TrustRoot().with_key(signer.public_key, duties())
     trust.save(half / "trust.json")
     ledger, bound = open_ledger(f"sqlite:///{half / 'ledger.db'}"), Bound(min=0.75)
-    context = Context("bench", {"uri": "mlgov.yaml", "sha256": DIGEST})
     result = GateResult("performance", model, (Check("roc_auc", bound.judge(0.8), 0.8, bound),))
-    gates = [ledger.attest(GateStatement.of(result, context), signer) for _ in range(40)]
-    inputs = {entry.reference: entry.envelope_sha256 for entry in gates}
-    document = DecisionDocument({"evidence": [{"seq": entry.seq} for entry in gates]}, DIGEST, DIGEST)
-    decided = DecisionStatement(model, context, "production", True, (), inputs, document, "bench")
-    decision = ledger.attest(decided, signer).envelope_sha256
-    promotion = PromotionStatement(
-        model, context, "production", "promote", decision, DIGEST, {}, None, "", ledger.keep_index(ledger.walk()).mark
+    promote(
+        ledger, signer, model, [ledger.attest(GateStatement.of(result, Context("bench")), signer) for _ in range(40)]
     )
-    ledger.attest(promotion, signer)
     write_pack(ledger, model, half / "pack.zip", note=sign_note(head_to_keep(ledger), signer))
     answer = explain_bytes(model, open_pack(half / "pack.zip", trust), trust)
     assert answer.allowed, answer.reasons

@@ -59,6 +59,7 @@ def _measured(contest: Contest) -> Measured:
         "start-pack",
         "release-decision",
         "release-ledger",
+        "ledger-full",
         "release-files",
     ],
 )
