@@ -8,7 +8,8 @@ from functools import cache
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.bases.decorator import DecoratedOperator, determine_kwargs, task_decorator_factory
+from airflow.providers.common.compat.sdk import determine_kwargs
+from airflow.sdk.bases.decorator import DecoratedOperator, task_decorator_factory
 
 from airflow_mlgov.errors import ConfigurationError
 from airflow_mlgov.operators.base import GateOperator, made_init, task_errors

@@ -126,6 +126,9 @@ for part in ("operators", "sensors", "triggers"):
     for item in get_provider_info()[part]:
         for module in item["python-modules"]:
             importlib.import_module(module)
+for item in get_provider_info()["task-decorators"]:
+    module, _, name = item["class-name"].rpartition(".")
+    assert getattr(importlib.import_module(module), name)
 for group in ("apache_airflow_provider", "airflow.plugins", "airflow.policy", "airflow_mlgov.gates"):
     assert [entry.load() for entry in entry_points(group=group) if entry.value.startswith("airflow_mlgov")], group
 import airflow_mlgov.demo.story

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -52,6 +53,17 @@ CASES = {
 }
 """What happens to a model -> who triggers its run, and of which DAG."""
 NOWHERE = {"1": (None, ())}
+IMPORTED = """
+import pkgutil
+from importlib import import_module
+import airflow_mlgov
+from airflow_mlgov.gates.children.scripts.dags_parse import dag_bag
+other = {"airflow_mlgov.triggers._stream", "airflow_mlgov.operators._facets"}  # need Airflow 3.3, and OpenLineage
+for module in pkgutil.walk_packages(airflow_mlgov.__path__, "airflow_mlgov."):
+    if module.name not in other and not module.name.endswith("__main__"):
+        import_module(module.name)
+print(dag_bag().__module__)
+"""
 
 
 class Candidate(Governed):
@@ -273,3 +285,9 @@ def test_the_board_is_there_and_asks_who_is(older: Older) -> None:
     page = asked(f"run?dag_id={run.dag_id}&run_id={quote(run.run_id)}", "vic")
     assert (page.status_code, "approve" in page.text) == (200, True)
     assert older.user("admin").look("plugins/importErrors")["total_entries"] == 0
+
+
+def test_everything_can_be_imported_there(python31: Path) -> None:
+    done = subprocess.run([python31, "-c", IMPORTED], capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "airflow.models.dagbag" in done.stdout

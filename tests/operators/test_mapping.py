@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from airflow.exceptions import AirflowException
 from airflow.sdk import DAG, BaseOperator
-from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_mlgov.board.run import Task, told_run
 from airflow_mlgov.evidence.signing import TrustRoot
@@ -22,6 +21,7 @@ from airflow_mlgov.evidence.verification import collect, only
 from airflow_mlgov.operators.approval import ApprovalGateOperator
 from airflow_mlgov.operators.performance import PerformanceGateOperator
 from airflow_mlgov.provider_info import get_provider_info
+from tests.fixtures.airflow_runner import as_the_scheduler_has_it
 from tests.worlds.release import Release, form_of, people
 
 MODEL = "models:/credit/1"
@@ -70,7 +70,7 @@ def test_each_is_mapped(name: str, run_task) -> None:
     given.pop(field, None)
     with DAG("mapped", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
         mapped = cls.partial(task_id="mapped", **given).expand(**{field: values})
-    read = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    read = as_the_scheduler_has_it(dag)
     assert (read.get_task("mapped").task_type, read.get_task("mapped").is_mapped) == (name, True)
     end = run_task(mapped, map_index=1)
     assert end.state == "failed", end.error

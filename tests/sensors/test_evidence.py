@@ -8,7 +8,7 @@ import pytest
 from airflow_mlgov.evidence.ledger import Ledger
 from airflow_mlgov.sensors.evidence import EvidenceSensor
 from airflow_mlgov.triggers.ledger import LedgerTrigger
-from tests.fixtures.airflow_runner import TaskEnd
+from tests.fixtures.airflow_runner import TaskEnd, kwargs_of
 from tests.worlds.release import Release
 
 
@@ -20,9 +20,7 @@ def wait(release: Release, **given) -> TaskEnd:
 def trigger_of(end: TaskEnd, **change) -> LedgerTrigger:
     assert end.state == "deferred", end.error
     assert end.message.classpath == "airflow_mlgov.triggers.ledger.LedgerTrigger"
-    from airflow.sdk.serde import deserialize
-
-    return LedgerTrigger(**{**deserialize(end.message.trigger_kwargs), "poll_interval": 0.05, **change})
+    return LedgerTrigger(**{**kwargs_of(end.message), "poll_interval": 0.05, **change})
 
 
 async def first(of: LedgerTrigger):

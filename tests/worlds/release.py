@@ -175,9 +175,11 @@ def answer(
     asked: TaskEnd, who: str | None = "olga", choice: str = "Approve", reason: str = "checked"
 ) -> dict[str, Any]:
     """What Airflow hands back when somebody has filled in that form."""
+    shown = form_of(asked).params["evidence"]
+    evidence = shown["value"] if isinstance(shown, dict) else shown  # Airflow 3.1.2 gives the value alone
     return {
         "chosen_options": [choice],
-        "params_input": {"reason": reason, "evidence": form_of(asked).params["evidence"]["value"]},
+        "params_input": {"reason": reason, "evidence": evidence},
         "responded_at": datetime.now(UTC),
         "responded_by_user": {"id": who, "name": who} if who else None,
         "timedout": who is None,

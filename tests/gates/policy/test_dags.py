@@ -113,11 +113,10 @@ def test_every_dag_is_known_with_its_file_and_classes(read: Read) -> None:
 
 def test_a_dag_read_so_is_the_one_that_runs(read: Read, folder: Path) -> None:
     """So that evidence of the running DAG is found again: its digest is the same."""
-    from airflow.dag_processing.dagbag import DagBag
-
+    from airflow_mlgov.gates.children.scripts.dags_parse import dag_bag
     from airflow_mlgov.pipelines.readers.airflow import read_dag
 
-    dag = DagBag(str(folder / "release.py"), bundle_path=folder).dags["guarded"]
+    dag = dag_bag()(str(folder / "release.py"), bundle_path=folder).dags["guarded"]
     here = read_dag(dag, str(getattr(dag, "relative_fileloc", None) or dag.dag_id))
     assert next(one for one in read.manifests if one.name == "guarded") == here
 

@@ -27,7 +27,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         }
     )
     sys.path += [str(folder), *request["path"]]
-    bag = import_module("airflow.dag_processing.dagbag").DagBag(dag_folder=str(place), bundle_path=folder)
+    bag = dag_bag()(dag_folder=str(place), bundle_path=folder)
     read_dag = import_module("airflow_mlgov.pipelines.readers.airflow").read_dag
     written = import_module("pydantic").TypeAdapter(import_module("airflow_mlgov.pipelines.manifest").Manifest)
     manifests, errors = [], {_short(file, folder): _last_line(said) for file, said in bag.import_errors.items()}
@@ -38,6 +38,14 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         except Exception as error:
             errors[file] = f"the DAG {name} cannot be read: {type(error).__name__}"
     return {"dags": manifests, "errors": errors}
+
+
+def dag_bag() -> Any:
+    """Airflow's class that reads DAG files. It has this place since Airflow 3.2."""
+    try:
+        return import_module("airflow.dag_processing.dagbag").DagBag
+    except ModuleNotFoundError:
+        return import_module("airflow.models.dagbag").DagBag
 
 
 def _short(file: str, folder: Path) -> str:
