@@ -53,7 +53,7 @@ check: lint ## for every commit: linters, and the quick tests that need no serve
 test: .venv/.test ## every test, against real servers
 	$(PYTEST) -n $(WORKERS) $(ARGS)
 
-versions: .venv/.test ## what check tests, on every Python that is declared; the way to production on other MLflow servers
+versions: .venv/.test ## what check tests and the operators, on other Pythons, Airflows and packages; the way to production on other MLflow servers
 	$(BIN)/python -m tests.versions $(ARGS)
 	$(BIN)/python -m tests.mlflow_servers
 
