@@ -13,6 +13,7 @@ import socket
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote, unquote, urlsplit
 
 from airflow_mlgov.errors import ConfigurationError
@@ -82,6 +83,7 @@ def one_spelling(address: str) -> str:
     return f"{scheme}:{text.partition(':')[2]}"
 
 
+@lru_cache(maxsize=1024)
 def _server(scheme: str, rest: str) -> str:
     bare = f"{scheme}://{rest}"
     try:
