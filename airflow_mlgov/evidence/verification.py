@@ -257,6 +257,9 @@ def collect(
 
     What does not verify and was quarantined is neither; what verifies counts, whoever has quarantined it.
 
+    A statement beside which a text was altered counts all the same, for the text is not what was signed: else whoever
+    may write texts could make a rollback vanish. That it was altered is told beside it.
+
     A statement that stands in the ledger again counts where it stood first: an old PASS that was put in once more is
     not the newest.
     """
@@ -265,20 +268,20 @@ def collect(
     seen: set[str] = set()
     set_aside: Mapping[int, str] | None = None
     for entry in records.entries(digests, kind=kind, model=model):
+        evidence, problem = None, ""
         try:
             evidence = verify_entry(entry, trust)
         except EvidenceError as error:
             problem = str(error)
-        else:  # a fault of the ledger's is raised: it says nothing of this entry
+        if evidence is not None:  # a fault of the ledger's is raised: it says nothing of this entry
             evidence, problem = _with_texts(evidence, records, trust)
+            if evidence.statement_sha256 not in seen:
+                good.append(evidence)
+            seen.add(evidence.statement_sha256)
         if problem:
             set_aside = quarantined(records, trust) if set_aside is None else set_aside
             if set_aside.get(entry.seq) != entry.envelope_sha256:
                 bad.append(Unverified(entry.seq, entry.kind, problem))
-            continue
-        if evidence.statement_sha256 not in seen:
-            good.append(evidence)
-        seen.add(evidence.statement_sha256)
     return good, bad
 
 
@@ -299,7 +302,7 @@ def _with_texts(evidence: Evidence, records: Verified, trust: TrustRoot) -> tupl
 
     :raises EvidenceError: the ledger does not hold
     """
-    told: dict[str, Typed] = {}
+    told, problem = dict[str, Typed](), ""
     for name, text in evidence.statement.texts().items():
         notice = notice_of(text, records, trust)
         kept = None if notice else records.text(text.sha256)
@@ -311,8 +314,8 @@ def _with_texts(evidence: Evidence, records: Verified, trust: TrustRoot) -> tupl
             try:
                 told[name] = text.opened(*kept)
             except EvidenceError as error:
-                return evidence, str(error)
-    return (replace(evidence, statement=evidence.statement.with_texts(told)) if told else evidence), ""
+                told[name], problem = text.without("altered since it was signed"), str(error)
+    return (replace(evidence, statement=evidence.statement.with_texts(told)) if told else evidence), problem
 
 
 _MISSING = "missing: this text was typed, is not beside the ledger, and no notice says it was erased"

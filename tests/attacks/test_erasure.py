@@ -108,7 +108,8 @@ def test_a_pack_carries_what_was_typed_while_it_is_there(guarded: Guarded, tmp_p
 def test_a_text_that_was_altered_is_refused_until_it_is_put_right(guarded: Guarded, run: Run) -> None:
     version = guarded.green()
     tamper(guarded, "UPDATE mlgov_ledger_texts SET text = 'did not look'")
-    (said,) = reasons(guarded)
+    shown, said = reasons(guarded)
+    assert shown == "[altered since it was signed]"
     assert "was altered since" in said
     assert guarded.refused(version) >= {"evidence.unverified"}
     code, _, problem = run("ledger", "verify", "--ledger", guarded.ledger_url)

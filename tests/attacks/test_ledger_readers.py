@@ -78,6 +78,26 @@ def test_what_is_spoilt_is_refused_or_changes_no_answer(seed: int, tmp_path: Pat
         assert wrong == [], f"{number}: {done}"
 
 
+def test_a_text_that_is_altered_takes_its_statement_from_nobody_s_history(tmp_path: Path) -> None:
+    """Texts stand beside what is signed: whoever may write them, and no entry, would else make a rollback vanish by a
+    word in its reason, and the version that it was from would hold again."""
+    world = drawn(7, tmp_path)
+    truth = answers(world.ledger.walk(), world.trust)
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as raw, raw:
+        drop_triggers(raw)
+        assert raw.execute("UPDATE mlgov_ledger_texts SET text = text || '.'").rowcount
+    for records in (world.ledger.walk(), world.proven()):
+        found = answers(records, world.trust)
+        assert found["owed"] == truth["owed"]
+        for words in truth.keys() - {"owed", "quarantined"}:
+            before, now = truth[words], found[words]
+            assert (now[0], now[2] if words.startswith("dossier") else now[1]) == (
+                before[0],
+                before[2] if words.startswith("dossier") else before[1],
+            )
+        assert len(found["kind promotion"][2]) > len(truth["kind promotion"][2])
+
+
 @pytest.mark.parametrize("column", ["envelope", "kind", "subject_name", "prev"])
 def test_a_field_that_is_no_text_is_refused_by_both_readers(column: str, tmp_path: Path) -> None:
     """SQLite keeps bytes where text belongs."""
