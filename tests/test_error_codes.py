@@ -3,12 +3,16 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from airflow_mlgov import errors
 from airflow_mlgov.error_codes import MEANINGS
 from airflow_mlgov.reference import filled
 from airflow_mlgov.reference.codes import raised
 
 DOCS = Path(__file__).parents[1] / "docs" / "codes.md"
+pytestmark = pytest.mark.xdist_group("codes")
+"""The package's source is read for them once, by one worker."""
 
 
 def test_every_error_has_a_code() -> None:
