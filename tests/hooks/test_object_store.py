@@ -32,6 +32,7 @@ class Bucket(MemoryFileSystem):
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     monkeypatch.setenv("AIRFLOW_CONN_LAKE", "aws://")
+    monkeypatch.setattr("airflow.sdk.io.store._STORE_CACHE", {})  # the first store of a name is that of its process
     found = Bucket()
     attach(protocol="s3", conn_id="lake", fs=found)
     with found.open("/bucket/a.csv", "w") as file:
