@@ -17,7 +17,7 @@ from functools import lru_cache
 from urllib.parse import quote, unquote, urlsplit
 
 from airflow_mlgov.errors import ConfigurationError
-from airflow_mlgov.urls import server_of
+from airflow_mlgov.urls import before_query, server_of
 
 _PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _FILES = ("sqlite", "file")
@@ -77,7 +77,7 @@ def one_spelling(address: str) -> str:
     scheme = scheme.lower().partition("+")[0]
     if rest.startswith("//") and scheme not in _FILES and len(scheme) > 1:
         return _server(scheme, server_of(rest[2:], scheme))
-    text = re.split("[?#]", address.strip(), maxsplit=1)[0]
+    text = before_query(address.strip())
     if not separator or scheme in _FILES or len(scheme) == 1:
         return _file(text, scheme if separator else "")
     return f"{scheme}:{text.partition(':')[2]}"

@@ -63,13 +63,13 @@ def shown_server(uri: str) -> str:
     """A server's URI as it may be shown and signed: no user, no password, no query, no trailing slash."""
     scheme, separator, rest = uri.partition("://")
     if not separator:
-        return _before_query(scheme)
+        return before_query(scheme)
     return f"{scheme}://{server_of(rest, scheme).rstrip('/')}"
 
 
 def server_of(rest: str, scheme: str) -> str:
     """What stands behind ``scheme://`` in the address of a server, without its user and its query."""
-    return _before_query(without_password(rest, scheme)).rpartition("@")[2]  # to the last @: a user may hold a slash
+    return before_query(without_password(rest, scheme)).rpartition("@")[2]  # to the last @: a user may hold a slash
 
 
 def without_password(rest: str, scheme: str) -> str:
@@ -81,7 +81,8 @@ def without_password(rest: str, scheme: str) -> str:
     return rest if sound and ":" not in user else rest.rpartition("@")[2]
 
 
-def _before_query(text: str) -> str:
+def before_query(text: str) -> str:
+    """An address without its query and its fragment."""
     return re.split("[?#]", text, maxsplit=1)[0]
 
 

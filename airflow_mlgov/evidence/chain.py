@@ -410,9 +410,8 @@ def _check_entry(entry: Entry, seq: int, prev: str, withheld: bool) -> dict[str,
     if entry.prev != prev:
         raise EvidenceError(f"ledger entry {seq} does not follow from the one before it", code="ledger.chain_broken")
     row = {name: getattr(entry, name) for name in _BOUND}
-    if not all(isinstance(value, str) for value in (*row.values(), entry.envelope)) or entry.hash != link(
-        prev, seq, row
-    ):
+    texts = all(isinstance(value, str) for value in (*row.values(), entry.envelope))
+    if not texts or entry.hash != link(prev, seq, row):
         raise EvidenceError(f"ledger entry {seq} was changed after it was written", code="ledger.entry_changed")
     if withheld and not entry.envelope:
         return None

@@ -77,9 +77,12 @@ def promised_before(timeline: Timeline, now: datetime, digest: str) -> list[Prom
     return [one for one in made.values() if one.promotion.digest != digest and one.counts(now)]
 
 
-def taken_over(owed: Iterable[OwedAudit], promises: Iterable[Promise]) -> list[OwedAudit]:
-    """Audits that are owed, each with the date of the promise that it takes over."""
-    dates = {one.kind: one.due for one in promises}
+def taken_over(owed: Iterable[OwedAudit], promises: Iterable[Mapping[str, Any]]) -> list[OwedAudit]:
+    """Audits that are owed, each with the date of the promise that it takes over.
+
+    :param promises: as the rules have seen them, see :meth:`Promise.as_input`
+    """
+    dates = {(one["kind"], one["gate"], one["check"]): datetime.fromisoformat(one["due"]) for one in promises}
     return [replace(item, due=min(item.due, dates.get(_kind(item), item.due))) for item in owed]
 
 

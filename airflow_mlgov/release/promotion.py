@@ -21,7 +21,7 @@ from airflow_mlgov.release.case import Case, build_case
 from airflow_mlgov.release.desk import Desk
 from airflow_mlgov.release.mover import Mover
 from airflow_mlgov.release.obligations import incurred
-from airflow_mlgov.release.promises import promised_before, taken_over
+from airflow_mlgov.release.promises import taken_over
 from airflow_mlgov.release.timeline import Dossier
 from airflow_mlgov.results import Subject
 from airflow_mlgov.words import line
@@ -114,7 +114,7 @@ def promote(desk: Desk, version: ModelVersion, target: str, *, requesters: Seque
             mark=desk.ledger.keep_index(case.records),
             obligations=taken_over(
                 incurred(case.decision, case.dossier.good, desk.now),
-                promised_before(case.timeline, desk.now, case.model.digest),
+                case.decision.input.get("promises", ()),
             ),
         )
     tags = {"mlgov.status": f"promoted to {target}", "mlgov.promotion": done.record}

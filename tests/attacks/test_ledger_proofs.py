@@ -207,6 +207,13 @@ def read(guarded: Guarded, *checkpoints: Head) -> Verified:
     return ProvenLedger(guarded.ledger, guarded.trust).walk(checkpoints)
 
 
+def read_from(guarded: Guarded, *checkpoints: Head) -> Head:
+    """What it is proven by."""
+    found = read(guarded, *checkpoints)
+    assert isinstance(found, Proven)
+    return found.base
+
+
 def version(guarded: Guarded, number: int) -> ModelVersion:
     return guarded.registry.resolve(f"{guarded.model}/{number}")
 
@@ -624,9 +631,10 @@ def test_a_checkpoints_key_alone_hides_nothing_that_a_promotion_is_signed_over(n
     lie = note_of(guarded, mark._replace(index_root=made.root.hex()))
     refused_by(guarded, "index.entry_foreign", lie)
     spoil(guarded, f"DELETE FROM mlgov_ledger WHERE seq = {gate.seq}")
-    for about in ({"model": guarded.model}, {"kind": "gate"}, {"digests": [gate.subject_digest]}):
+    asked: list[dict[str, Any]] = [{"model": guarded.model}, {"kind": "gate"}, {"digests": [gate.subject_digest]}]
+    for about in asked:
         with raises_code(EvidenceError, "index.entry_hidden", match=f"of the first {size} entries"):
-            read(guarded, lie).entries(**about)  # type: ignore[arg-type]
+            read(guarded, lie).entries(**about)
 
 
 def test_an_index_of_another_ledger_in_a_checkpoint(noted: tuple[Guarded, Head], story: Guarded) -> None:
@@ -634,7 +642,7 @@ def test_an_index_of_another_ledger_in_a_checkpoint(noted: tuple[Guarded, Head],
     theirs = note_of(story)
     refused_by(guarded, "tree.root_wrong", theirs._replace(size=mark.size))
     lie = note_of(guarded, mark._replace(index_root=theirs.index_root))
-    assert read(guarded, lie).base.size == base_of(guarded).size  # type: ignore[attr-defined]
+    assert read_from(guarded, lie).size == base_of(guarded).size
     with closing(sqlite3.connect(database(story))) as raw:
         others = raw.execute("SELECT hash, node FROM mlgov_ledger_index").fetchall()
     with closing(sqlite3.connect(database(guarded))) as raw, raw:
@@ -679,11 +687,11 @@ def test_what_a_rebuild_does_not_keep_is_walked(noted: tuple[Guarded, Head]) -> 
     rebuild."""
     guarded, mark = noted
     guarded.ledger.rebuild((), believer(guarded.trust))
-    assert read(guarded, mark).base.size == base_of(guarded).size  # type: ignore[attr-defined]
+    assert read_from(guarded, mark).size == base_of(guarded).size
     with raises_code(EvidenceError, "checkpoint.differs"):
         read(guarded, mark._replace(root=OTHER, index_root=""))
     again = note_of(guarded)
-    assert read(guarded, again, mark).base.size == again.size  # type: ignore[attr-defined]
+    assert read_from(guarded, again, mark).size == again.size
     spoil(guarded, "UPDATE mlgov_ledger_index SET node = (SELECT max(node) FROM mlgov_ledger_index)")
     refused_by(guarded, "index.node_wrong", again)
 
@@ -698,6 +706,6 @@ def test_a_checkpoints_key_that_has_ended_is_believed_nothing_of_the_index(noted
     guarded.trust_file.write_text(json.dumps(keys))
     opened = open_checkpoint(text, guarded.trust)
     assert (opened.index_root, opened.size) == ("", mark.size + 2)
-    assert read(guarded, opened).base.size == base_of(guarded).size  # type: ignore[attr-defined]
+    assert read_from(guarded, opened).size == base_of(guarded).size
     promoted = guarded.ledger.entries(kind="promotion")[-1].envelope
     assert open_checkpoint(promoted, guarded.trust) == base_of(guarded)
